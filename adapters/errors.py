@@ -1,0 +1,115 @@
+"""Every error that nacre raises on purpose, grouped by what the caller can do about it.
+
+    NacreError
+    ├── InputError            change the request and try again                    exit 2
+    │   ├── SettingsError         an unknown or impossible setting
+    │   ├── ImageError            an image that cannot be read or is not allowed
+    │   ├── ClassNameError        empty, duplicated or already existing classes
+    │   ├── FeatureError          features of the wrong width, or not finite
+    │   ├── EncoderMismatchError  features of another encoder than the adapter's
+    │   └── NotFoundError         no such task, version, alias or object
+    ├── ConflictError         somebody else was first: look again, then retry     exit 3
+    ├── UnavailableError      nothing is wrong with the request: wait and retry   exit 4
+    ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
+    └── CorruptionError       stored bytes are not what was written: call a human exit 6
+
+A message says what was expected, what was found, on what, and what to do. `fields` repeats the
+facts of the message for machines. Every error pickles and comes back equal, because errors cross
+process boundaries.
+"""
+
+from typing import ClassVar, Self
+
+FieldValue = str | int | float | bool | None | tuple[str, ...]
+
+
+class NacreError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: One sentence for a person: expected, found, on what, what to do.
+        **fields: The same facts for a machine.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, **fields: FieldValue) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.fields)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NacreError) or type(self) is not type(other):
+            return NotImplemented
+        return (self.message, self.fields) == (other.message, other.fields)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.message))
+
+    @classmethod
+    def rebuild(cls, message: str, fields: dict[str, FieldValue]) -> Self:
+        """Return the error that was pickled as `message` and `fields`."""
+        return cls(message, **fields)
+
+
+class InputError(NacreError):
+    """The request cannot be carried out as it stands."""
+
+    exit_code = 2
+
+
+class SettingsError(InputError):
+    """A setting is unknown or impossible."""
+
+
+class ImageError(InputError):
+    """An image cannot be read, or is larger than is allowed."""
+
+
+class ClassNameError(InputError):
+    """Classes are empty, duplicated, or exist already."""
+
+
+class FeatureError(InputError):
+    """Features have the wrong shape or dtype, or are not finite."""
+
+
+class EncoderMismatchError(InputError):
+    """Features come from another encoder than the one the adapter was learnt with."""
+
+
+class NotFoundError(InputError):
+    """No such task, version, alias or object."""
+
+
+class ConflictError(NacreError):
+    """Somebody else was first; the state has changed since it was read."""
+
+    exit_code = 3
+
+
+class UnavailableError(NacreError):
+    """A service that is needed cannot be reached now."""
+
+    exit_code = 4
+
+
+class UnknownOutcomeError(NacreError):
+    """A write was sent and its answer was lost: it may or may not have happened."""
+
+    exit_code = 5
+
+
+class CorruptionError(NacreError):
+    """Stored bytes differ from what their digest promises."""
+
+    exit_code = 6
+
+
+def _rebuild(
+    error_type: type[NacreError], message: str, fields: dict[str, FieldValue]
+) -> NacreError:
+    return error_type.rebuild(message, fields)

@@ -1,0 +1,1 @@
+"""The wiring: command line, configuration, Ray actors, Ray Serve, the S3 store."""

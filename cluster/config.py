@@ -1,0 +1,136 @@
+"""Where the system keeps its things and how it listens: one YAML file, and nothing secret in it.
+
+    store: file:///var/lib/nacre      # or s3://bucket/prefix; credentials come from the environment
+    encoder: {model: tiny}
+    adapter: main
+    serve: {host: 127.0.0.1, port: 8000, replicas: 1}
+    workers: {encoders: 1, views: 1}
+
+Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
+folder, the defaults. NACRE_STORE overrides `store`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from adapters.errors import NotFoundError, SettingsError
+from workers.encoder import EncoderSettings
+
+CONFIG_FILE = "nacre.yaml"
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeConfig:
+    """How the replicas listen.
+
+    Attributes:
+        host: Address to bind; everything but loopback needs tokens.
+        port: TCP port.
+        replicas: How many replicas.
+        poll_s: How often a replica looks whether `production` has moved.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    replicas: int = 1
+    poll_s: float = 0.25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkersConfig:
+    """How much work goes on at once.
+
+    Attributes:
+        encoders: Encoder actors.
+        encode_ahead: Submissions embedded at once, the front one included.
+        poll_s: How often the coordinator looks for new submissions.
+        threads: Torch threads of each actor.
+    """
+
+    encoders: int = 1
+    encode_ahead: int = 2
+    poll_s: float = 0.5
+    threads: int = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything that `nacre up` needs to know."""
+
+    store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
+    adapter: str = "main"
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the HTTP API answers."""
+        return f"http://{self.serve.host}:{self.serve.port}"
+
+
+def home() -> Path:
+    """Return the folder of nacre's own files: NACRE_HOME, or `.nacre` in the home folder."""
+    return Path(os.environ.get("NACRE_HOME", Path.home() / ".nacre")).absolute()
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Return the configuration; see the head of this module for where it is looked for.
+
+    Raises:
+        NotFoundError: the named file does not exist.
+        SettingsError: a key is unknown or has the wrong type.
+    """
+    named = path or (Path(os.environ["NACRE_CONFIG"]) if "NACRE_CONFIG" in os.environ else None)
+    if named and not named.is_file():
+        raise NotFoundError(f"expected a configuration file at {named}, found none", path=str(named))
+    file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
+    config = _parse(file) if file else Config()
+    store = os.environ.get("NACRE_STORE")
+    return replace(config, store=store) if store else config
+
+
+def _parse(path: Path) -> Config:
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not valid YAML: {error}", path=str(path)) from error
+    sections: dict[str, type[Any]] = {
+        "encoder": EncoderSettings,
+        "serve": ServeConfig,
+        "workers": WorkersConfig,
+    }
+    values = _checked(Config, content, str(path))
+    return Config(
+        **{
+            key: _section(sections[key], value, f"{key} in {path}") if key in sections else value
+            for key, value in values.items()
+        }
+    )
+
+
+def _section(kind: type[Section], value: Any, where: str) -> Section:
+    return kind(**_checked(kind, value, where))
+
+
+def _checked(kind: type[Any], content: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise SettingsError(f"expected keys and values for {where}, found {content!r}")
+    known = [entry.name for entry in fields(kind)]
+    for key in content:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise SettingsError(
+                f"unknown key {key!r} in {where}; did you mean {near!r}? "
+                f"Known keys: {', '.join(known)}",
+                key=str(key),
+                nearest=near,
+            )
+    return content

@@ -1,0 +1,93 @@
+"""Reading images that strangers send: limits first, then one RGB picture, upright.
+
+What is accepted: whatever Pillow decodes, first frame only, turned by its EXIF orientation. What
+is refused: files over the byte limit, pictures over the pixel limit, and anything truncated.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from adapters.errors import ImageError
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageLimits:
+    """The largest image that is read.
+
+    Attributes:
+        size_bytes: Most bytes in the file.
+        pixels: Most pixels (width times height) in the picture.
+    """
+
+    size_bytes: int = 20 * 2**20
+    pixels: int = 50_000_000
+
+
+DEFAULT_LIMITS = ImageLimits()
+
+
+def decode_image(
+    content: bytes, *, origin: str, limits: ImageLimits = DEFAULT_LIMITS
+) -> Image.Image:
+    """Return the picture in `content` as upright RGB.
+
+    Args:
+        content: The bytes of one image file.
+        origin: Where the bytes came from; named in errors.
+        limits: What is too large.
+
+    Raises:
+        ImageError: not an image, damaged, or over a limit.
+    """
+    if not content:
+        raise ImageError(f"expected an image in {origin}, found an empty file", origin=origin)
+    if len(content) > limits.size_bytes:
+        raise ImageError(
+            f"expected an image of at most {limits.size_bytes} bytes, found {len(content)} bytes "
+            f"in {origin}; send a smaller one",
+            origin=origin,
+        )
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and odd metadata; the limit below decides alone.
+            warnings.simplefilter("ignore")
+            return _decode(content, origin, limits)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"expected an image in {origin}, found {len(content)} bytes in no known image format",
+            origin=origin,
+        ) from error
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"the image in {origin} cannot be decoded ({error}); replace it by an intact copy",
+            origin=origin,
+        ) from error
+
+
+def _decode(content: bytes, origin: str, limits: ImageLimits) -> Image.Image:
+    with Image.open(io.BytesIO(content)) as picture:
+        width, height = picture.size
+        if width * height > limits.pixels:
+            raise ImageError(
+                f"expected at most {limits.pixels} pixels, found {width} x {height} in {origin}; "
+                "send a smaller picture",
+                origin=origin,
+            )
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        return _as_rgb(upright)
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in {"I", "I;16", "I;16B", "I;16L"}:
+        # Pillow clips 16-bit grey to white; keep the upper eight bits instead.
+        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
+    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")

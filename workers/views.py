@@ -1,0 +1,77 @@
+"""Augmented views of a picture, drawn once so that the frozen tower runs once per image and view.
+
+View 0 is always the test view. The others are random crops (8 to 100 % of the area, sides within
+3:4, resized to a square, mirrored half of the time), as LADA's published training draws them for
+natural images. They are seeded by the image's own digest, so they do not depend on its neighbours.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from PIL import Image
+
+Augmentation = Literal["crop-mirror", "crop"]
+
+SMALLEST_AREA = 0.08
+WIDEST_RATIO = 4 / 3
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Views:
+    """How many views of each image are embedded, and how they are drawn.
+
+    Attributes:
+        count: V; 1 means the test view alone.
+        augmentation: `crop` leaves out the mirroring, for digits, letters and signs.
+    """
+
+    count: int = 1
+    augmentation: Augmentation = "crop-mirror"
+
+    @property
+    def name(self) -> str:
+        """Names the views in keys."""
+        return "1" if self.count == 1 else f"{self.count}-{self.augmentation}"
+
+
+def augmented_views(
+    picture: Image.Image, views: Views, *, digest: str, size: int
+) -> list[Image.Image]:
+    """Return the views of `picture` after the first, each `size` by `size` pixels.
+
+    Args:
+        picture: RGB.
+        views: How many and how.
+        digest: SHA-256 of the image file, in hexadecimal: the seed.
+        size: Side of the encoder's input in pixels.
+    """
+    generator = torch.Generator().manual_seed(int(digest[:15], 16))
+    return [_view(picture, views, generator, size) for _ in range(views.count - 1)]
+
+
+def _view(picture: Image.Image, views: Views, generator: torch.Generator, size: int) -> Image.Image:
+    box = _crop_box(picture.width, picture.height, generator)
+    view = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    mirror = bool(torch.rand((), generator=generator) < 0.5)
+    if mirror and views.augmentation == "crop-mirror":
+        return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return view
+
+
+def _crop_box(
+    width: int, height: int, generator: torch.Generator
+) -> tuple[float, float, float, float]:
+    for _ in range(ATTEMPTS):
+        draw = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        area = width * height * (SMALLEST_AREA + draw[0] * (1 - SMALLEST_AREA))
+        ratio = math.exp((2 * draw[1] - 1) * math.log(WIDEST_RATIO))
+        crop_width, crop_height = math.sqrt(area * ratio), math.sqrt(area / ratio)
+        if crop_width <= width and crop_height <= height:
+            left, top = draw[2] * (width - crop_width), draw[3] * (height - crop_height)
+            return left, top, left + crop_width, top + crop_height
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
