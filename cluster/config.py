@@ -3,6 +3,7 @@
     store: file:///var/lib/nacre      # or s3://bucket/prefix; credentials come from the environment
     encoder: {model: tiny}
     adapter: main
+    method: lada
     serve: {host: 127.0.0.1, port: 8000, replicas: 1}
     workers: {encoders: 1, views: 1}
 
@@ -51,13 +52,14 @@ class WorkersConfig:
         encoders: Encoder actors.
         encode_ahead: Submissions embedded at once, the front one included.
         poll_s: How often the coordinator looks for new submissions.
-        threads: Torch threads of each actor.
+        threads: Torch threads of each actor. More than there are idle cores make a step tens of
+            times slower: waiting threads spin.
     """
 
     encoders: int = 1
     encode_ahead: int = 2
     poll_s: float = 0.5
-    threads: int = 2
+    threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,7 @@ class Config:
 
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
     adapter: str = "main"
+    method: str = "lada"
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     serve: ServeConfig = field(default_factory=ServeConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)

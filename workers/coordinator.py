@@ -45,13 +45,13 @@ class Crew(Protocol):
     async def embed(self, submission: Submission, progress: Progress) -> None:
         """Embed all images of `submission`."""
 
-    async def train(self, submission: Submission, progress: Progress) -> str:
-        """Learn `submission` on top of `head`; return the key of what was learnt."""
+    async def train(self, submission: Submission, progress: Progress) -> None:
+        """Learn `submission` on top of `head`, and hand over what was learnt."""
 
-    async def compress(self, submission: Submission, learnt: str) -> str:
-        """Fit the mixtures; return the key of the finished record."""
+    async def compress(self, submission: Submission) -> None:
+        """Fit the mixtures, and hand over the finished record."""
 
-    async def publish(self, submission: Submission, record: str) -> int:
+    async def publish(self, submission: Submission) -> int:
         """Measure the new version, publish it, and return its number."""
 
 
@@ -98,7 +98,7 @@ def read_state(store: ObjectStore, submission: Submission) -> State:
 
 def read_submissions(store: ObjectStore) -> list[Submission]:
     """Return all submissions in `store`, oldest first."""
-    names = {key.removeprefix(PREFIX).split("/")[0] for key, _ in store.list(PREFIX)}
+    names = {entry.key.removeprefix(PREFIX).split("/")[0] for entry in store.list(PREFIX)}
     found = []
     for name in names:
         try:
@@ -181,8 +181,8 @@ class Coordinator:
 
     def _unknown(self) -> list[Submission]:
         suffix = "/submission.json"
-        names = [key for key, _ in self._store.list(PREFIX) if key.endswith(suffix)]
-        ids = [name.removeprefix(PREFIX).removesuffix(suffix) for name in names]
+        keys = [entry.key for entry in self._store.list(PREFIX) if entry.key.endswith(suffix)]
+        ids = [key.removeprefix(PREFIX).removesuffix(suffix) for key in keys]
         return [
             Submission.from_bytes(self._store.get(submission_key(name)).data)
             for name in ids
@@ -224,11 +224,11 @@ class Coordinator:
             return Moved(submission_id=submission_id, stage=Stage.WAITING)
         version = await self._crew.published_as(submission)
         if version is None:
-            learnt = await self._crew.train(submission, progress)
+            await self._crew.train(submission, progress)
             self._apply(Moved(submission_id=submission_id, stage=Stage.COMPRESSING))
-            record = await self._crew.compress(submission, learnt)
+            await self._crew.compress(submission)
             self._apply(Moved(submission_id=submission_id, stage=Stage.CHECKING))
-            version = await self._crew.publish(submission, record)
+            version = await self._crew.publish(submission)
         return Moved(submission_id=submission_id, stage=Stage.PUBLISHED, version=version)
 
     def _apply(self, event: Event) -> None:

@@ -4,7 +4,7 @@ Images of one shard are embedded in batches that the shard alone decides, with a
 threads, so that on one kind of machine a block is reproducible to the bit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -16,7 +16,7 @@ from workers.images import decode_image
 from workers.shards import unpack_shard
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob
-from workers.submission import Shard
+from workers.submission import SHARDS, Shard
 from workers.views import Views, augmented_views
 
 BATCH = 32
@@ -32,24 +32,26 @@ class Embedder:
         self._encoder = encoder
         self._store = store
 
-    def embed(
-        self,
-        shard: Shard,
-        views: Views,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> str:
-        """Make sure that the features of `shard` are stored, and return the key of their block."""
+    def embed(self, shard: Shard, views: Views) -> Iterator[int]:
+        """Make sure that the features of `shard` are stored; yield images done as they are.
+
+        Features that are stored already are not computed again.
+        """
         key = block_key(self._encoder.fingerprint, views.name, shard)
         if has_block(self._store, key):
-            return key
-        files = unpack_shard(get_blob(self._store, BlobRef(sha256=shard.digest, size=shard.size)))
+            yield len(shard.labels)
+            return
+        files = unpack_shard(self._shard(shard))
         blocks = []
         for pixels in self._batches(files, shard, views):
             blocks.append(self._encoder.image_features(pixels))
-            on_progress(sum(len(block) for block in blocks) // views.count, len(files))
+            yield sum(len(block) for block in blocks) // views.count
         features = torch.cat(blocks).reshape(len(files), views.count, -1)
         write_block(self._store, key, features)
-        return key
+
+    def _shard(self, shard: Shard) -> bytes:
+        ref = BlobRef(sha256=shard.digest, size=shard.size)
+        return get_blob(self._store, ref, prefix=SHARDS)
 
     def _batches(self, files: Sequence[bytes], shard: Shard, views: Views) -> Iterator[Tensor]:
         """Yield pixels (BATCH, 3, H, W), an image's views one after another."""

@@ -18,6 +18,8 @@ from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob, put_blob
 from workers.submission import Shard, Split, Submission
 
+BLOBS = "features/blobs/"
+
 
 def block_key(fingerprint: str, views: str, shard: Shard) -> str:
     """Return where the block of `shard` is named.
@@ -32,7 +34,7 @@ def block_key(fingerprint: str, views: str, shard: Shard) -> str:
 
 def write_block(store: ObjectStore, key: str, features: Tensor) -> None:
     """Store `features` (N, V, D) float32 as the block named by `key`."""
-    ref = put_blob(store, save({"features": features.contiguous()}))
+    ref = put_blob(store, save({"features": features.contiguous()}), prefix=BLOBS)
     store.put(key, canonical_json(asdict(ref)))
 
 
@@ -53,7 +55,7 @@ def read_block(store: ObjectStore, key: str) -> Tensor:
         CorruptionError: its bytes are not those that were written.
     """
     ref = BlobRef(**json.loads(store.get(key).data))
-    return load(get_blob(store, ref))["features"]
+    return load(get_blob(store, ref, prefix=BLOBS))["features"]
 
 
 def read_split(

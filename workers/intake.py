@@ -15,7 +15,15 @@ from workers.images import decode_image
 from workers.shards import Sample, pack_shard, split_into_shards
 from workers.store.base import ObjectStore
 from workers.store.blobs import put_blob
-from workers.submission import Shard, Split, Submission, SubmittedClass, identify, submission_key
+from workers.submission import (
+    SHARDS,
+    Shard,
+    Split,
+    Submission,
+    SubmittedClass,
+    identify,
+    submission_key,
+)
 from workers.task import Task
 
 HELD_OUT_SHARE = 0.1
@@ -75,6 +83,7 @@ def take_in(
         prompt=task.prompt,
         settings=task.settings,
         seed=task.seed,
+        augmentation=task.augmentation,
         shards=shards,
     )
     submission = Submission(
@@ -85,6 +94,7 @@ def take_in(
         prompt=task.prompt,
         settings=task.settings,
         seed=task.seed,
+        augmentation=task.augmentation,
         shards=shards,
         set_aside=set_aside,
         accepted_at=now,
@@ -95,7 +105,7 @@ def take_in(
 
 def _write(store: ObjectStore, submission: Submission, contents: Iterable[bytes]) -> Intake:
     for content in contents:
-        put_blob(store, content)
+        put_blob(store, content, prefix=SHARDS)
     try:
         store.create(submission.key, submission.to_bytes())
     except ConflictError:

@@ -11,9 +11,11 @@ from typing import Any, Literal, Self
 
 from adapters.errors import CorruptionError
 from workers.canonical import canonical_json, digest_of
+from workers.views import Augmentation
 
 SCHEMA = 1
 PREFIX = "submissions/"
+SHARDS = "shards/"
 
 Split = Literal["train", "held_out"]
 
@@ -57,6 +59,7 @@ class Submission:
         prompt: The template of the text side.
         settings: Settings of the method that differ from its defaults.
         seed: Of everything random in this task.
+        augmentation: How views after the first are drawn.
         shards: Its images.
         set_aside: Whether the held-out images were drawn from the training images.
         accepted_at: Seconds since the epoch.
@@ -71,6 +74,7 @@ class Submission:
     prompt: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    augmentation: Augmentation = "crop-mirror"
     shards: tuple[Shard, ...]
     set_aside: bool = False
     accepted_at: float
@@ -129,6 +133,7 @@ def identify(
     prompt: str,
     settings: Mapping[str, Any],
     seed: int,
+    augmentation: Augmentation,
     shards: tuple[Shard, ...],
 ) -> str:
     """Return the id that belongs to this content: the task's name and twelve hexadecimal digits."""
@@ -138,6 +143,7 @@ def identify(
         "prompt": prompt,
         "settings": dict(settings),
         "seed": seed,
+        "augmentation": augmentation,
         "shards": [[shard.split, shard.digest, shard.labels] for shard in shards],
     }
     return f"{task}-{digest_of(canonical_json(content))[:12]}"

@@ -6,6 +6,7 @@
     held_out: test                      # the same shape; measured on, never learnt from
     classes: {ankle_boot: ankle boot}   # folder: readable name; left out, every folder is a class
     adapter: main
+    augmentation: crop-mirror           # `crop` for digits, letters and signs
     settings: {steps: 100}
 """
 
@@ -15,13 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from adapters.errors import ClassNameError, NotFoundError, SettingsError
 from adapters.settings import LadaSettings
 from workers.images import EXTENSIONS
+from workers.views import Augmentation
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -38,6 +40,7 @@ class Task:
         prompt: The template of the text side, with one `{}`.
         adapter: The adapter that grows.
         settings: Settings of the method that differ from its defaults.
+        augmentation: How views after the first are drawn.
         seed: Of everything random in this task.
     """
 
@@ -47,6 +50,7 @@ class Task:
     held_out: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     prompt: str = "a photo of a {}."
     adapter: str = "main"
+    augmentation: Augmentation = "crop-mirror"
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
@@ -61,6 +65,7 @@ class TaskFile:
     classes: Mapping[str, str] | None = None
     prompt: str = "a photo of a {}."
     adapter: str = "main"
+    augmentation: Augmentation = "crop-mirror"
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
@@ -89,6 +94,7 @@ def load_task(path: Path) -> Task:
         classes=classes,
         prompt=file.prompt,
         adapter=file.adapter,
+        augmentation=file.augmentation,
         settings=file.settings,
         seed=file.seed,
     )
@@ -140,6 +146,12 @@ def _check_values(path: Path, file: TaskFile) -> None:
         raise SettingsError(
             f"expected exactly one {{}} in the prompt of {path}, found {file.prompt!r}",
             key="prompt",
+        )
+    if file.augmentation not in get_args(Augmentation):
+        raise SettingsError(
+            f"expected augmentation in {path} to be one of {', '.join(get_args(Augmentation))}, "
+            f"found {file.augmentation!r}",
+            key="augmentation",
         )
     if file.classes is not None and not isinstance(file.classes, dict):
         raise SettingsError(

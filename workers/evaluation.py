@@ -1,0 +1,96 @@
+"""Accuracy of a version on the held-out features of tasks, learnt or not yet.
+
+Shapes: N held-out images · D feature width · T tasks
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adapters.inference import Adapter, UnseenClasses
+from adapters.records import ClassEntry
+from workers.encoder import Encoder
+from workers.features import read_split
+from workers.store.base import ObjectStore
+from workers.submission import Submission
+from workers.task_features import class_entries
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class HeldOut:
+    """The held-out images of one task.
+
+    Attributes:
+        task: Its name.
+        classes: Its classes.
+        features: (N, D) float32, unit rows.
+        labels: (N,) int64, index into `classes`.
+    """
+
+    task: str
+    classes: tuple[ClassEntry, ...]
+    features: Tensor
+    labels: Tensor
+
+
+def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) -> HeldOut:
+    """Return the held-out features of `submission` from its stored blocks.
+
+    Raises:
+        NotFoundError: a shard has not been embedded yet.
+    """
+    features, labels = read_split(
+        store, submission, "held_out", fingerprint=fingerprint, views="1"
+    )
+    return HeldOut(
+        task=submission.task,
+        classes=class_entries(submission),
+        features=features[:, 0],
+        labels=labels,
+    )
+
+
+def accuracies(
+    adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
+) -> Mapping[str, float]:
+    """Return the accuracy on every task, the candidates being the classes of all of them.
+
+    Classes that `adapter` has not learnt take part zero-shot, so that a task may be measured before
+    it is learnt. Tasks without held-out images are left out.
+
+    Args:
+        adapter: What has been learnt; None for nothing.
+        tasks: The tasks to measure.
+        encoder: Embeds the prompts of what has not been learnt.
+    """
+    learnt = {record.task for record in adapter.records} if adapter else set()
+    unseen = [entry for task in tasks if task.task not in learnt for entry in task.classes]
+    text = encoder.text_features([entry.prompt for entry in unseen])
+    further = UnseenClasses(classes=tuple(unseen), text_features=text) if unseen else None
+    return {
+        task.task: _accuracy(_predicted(adapter, task.features, further, encoder), task)
+        for task in tasks
+        if len(task.labels)
+    }
+
+
+def _predicted(
+    adapter: Adapter | None, features: Tensor, unseen: UnseenClasses | None, encoder: Encoder
+) -> tuple[ClassEntry, ...]:
+    if adapter is not None:
+        return adapter.predict(
+            features, encoder=encoder.fingerprint, logit_scale=encoder.logit_scale, unseen=unseen
+        )
+    if unseen is None:
+        return ()
+    columns = (features @ normalize(unseen.text_features, dim=-1).t()).argmax(dim=1)
+    return tuple(unseen.classes[column] for column in columns.tolist())
+
+
+def _accuracy(predicted: Sequence[ClassEntry], task: HeldOut) -> float:
+    truth = [task.classes[label].class_id for label in task.labels.tolist()]
+    right = [found.class_id == true for found, true in zip(predicted, truth, strict=True)]
+    return float(torch.tensor(right, dtype=torch.float64).mean())

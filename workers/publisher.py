@@ -1,0 +1,117 @@
+"""The registry role: measures a finished record in its place, and publishes the new version."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from adapters.inference import Adapter
+from adapters.records import Record, decode_record
+from workers.canonical import canonical_json, digest_of
+from workers.coordinator import read_submissions
+from workers.encoder import Encoder
+from workers.evaluation import accuracies, held_out
+from workers.registry import (
+    AddRecord,
+    Author,
+    Commit,
+    HeadIs,
+    Inline,
+    Provenance,
+    SubmissionAbsent,
+    TaskAccuracy,
+)
+from workers.store.base import ObjectStore
+from workers.submission import Submission
+from workers.versions import Versions
+from workers.work import handover_key, take_over
+
+
+class Publisher:
+    """Measures and publishes versions."""
+
+    def __init__(self, encoder: Encoder, store: ObjectStore, versions: Versions) -> None:
+        self._encoder = encoder
+        self._store = store
+        self._versions = versions
+
+    def published_as(self, submission: Submission) -> int | None:
+        """Return the version that brought `submission` into `head`, if `head` holds it."""
+        adapter = self._versions.registry.create(submission.adapter)
+        return adapter.find_submission(submission.submission_id)
+
+    def publish(self, submission: Submission, *, now: float) -> int:
+        """Publish the record that was handed over, and return the number of its version.
+
+        Args:
+            submission: What was learnt.
+            now: Seconds since the epoch.
+
+        Raises:
+            ConflictError: `head` is no longer the version that was learnt on.
+        """
+        parent, content = take_over(
+            self._store, handover_key(submission.submission_id, "record")
+        )
+        record = decode_record(content)
+        past = self._versions.records(submission.adapter, parent) if parent else ()
+        commit = Commit(
+            updates=(
+                AddRecord(
+                    task=submission.task,
+                    submission=submission.submission_id,
+                    record=Inline(content),
+                    classes=len(submission.classes),
+                ),
+            ),
+            requirements=(HeadIs(parent), SubmissionAbsent(submission.submission_id)),
+            encoder=self._encoder.fingerprint,
+            method=record.method,
+            settings=dict(record.settings),
+            provenance=_provenance(submission),
+            accuracies=self._measured(submission, (*past, record)),
+            aliases=("head", "production"),
+        )
+        author = Author(who=submission.author, why=f"task {submission.task}", now=now)
+        adapter = self._versions.registry.create(submission.adapter)
+        return adapter.commit(commit, by=author).number
+
+    def _measured(
+        self, submission: Submission, records: Sequence[Record]
+    ) -> tuple[TaskAccuracy, ...]:
+        """Return the new version's accuracy on its own and on all earlier tasks."""
+        tasks = {record.task for record in records}
+        submissions = [
+            entry
+            for entry in read_submissions(self._store)
+            if entry.adapter == submission.adapter and entry.task in tasks
+        ]
+        measured = [
+            held_out(self._store, entry, fingerprint=self._encoder.fingerprint)
+            for entry in submissions
+        ]
+        found = accuracies(Adapter(records), measured, self._encoder)
+        images = {task.task: len(task.labels) for task in measured}
+        return tuple(
+            TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
+            for task, accuracy in found.items()
+        )
+
+
+def _provenance(submission: Submission) -> Provenance:
+    digests = {
+        split: digest_of(
+            canonical_json(
+                [shard.image_digests for shard in submission.shards if shard.split == split]
+            )
+        )
+        for split in ("train", "held_out")
+    }
+    return Provenance(
+        author=submission.author, code=_code_version(), seed=submission.seed, images=digests
+    )
+
+
+def _code_version() -> str:
+    try:
+        return version("nacre")
+    except PackageNotFoundError:
+        return "unknown"

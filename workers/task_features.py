@@ -1,0 +1,49 @@
+"""From a submission and its feature blocks to what the numeric core learns from."""
+
+from adapters.records import ClassEntry
+from adapters.settings import LadaSettings
+from adapters.task_features import TaskFeatures
+from workers.features import read_split
+from workers.store.base import ObjectStore
+from workers.submission import Submission
+from workers.views import Views
+
+
+def class_entries(submission: Submission) -> tuple[ClassEntry, ...]:
+    """Return the classes of `submission`; an id is the task's name and the class's key."""
+    return tuple(
+        ClassEntry(class_id=f"{submission.task}/{entry.key}", name=entry.name, prompt=prompt)
+        for entry, prompt in zip(submission.classes, submission.prompts(), strict=True)
+    )
+
+
+def training_views(submission: Submission) -> Views:
+    """Return the views of the training images of `submission`."""
+    count = LadaSettings.from_mapping(submission.settings).views
+    return Views(count=count, augmentation=submission.augmentation)
+
+
+def training_features(
+    store: ObjectStore, submission: Submission, *, fingerprint: str
+) -> TaskFeatures:
+    """Return the training features of `submission` from its stored blocks.
+
+    Raises:
+        NotFoundError: a shard has not been embedded yet.
+        CorruptionError: a block is damaged.
+        FeatureError: a feature is zero or not finite.
+    """
+    features, labels = read_split(
+        store,
+        submission,
+        "train",
+        fingerprint=fingerprint,
+        views=training_views(submission).name,
+    )
+    return TaskFeatures(
+        task=submission.task,
+        classes=class_entries(submission),
+        features=features,
+        labels=labels,
+        encoder=fingerprint,
+    )

@@ -1,0 +1,57 @@
+"""What roles hand to each other between stages, kept in the store so that a restart finds it.
+
+    work/<submission>/learnt.json    the parent version and the blob of what was learnt
+    work/<submission>/record.json    the same parent and the blob of the finished record
+    work/<submission>/checkpoint     the training in progress; never published
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from workers.canonical import canonical_json
+from workers.store.base import ObjectStore
+from workers.store.blobs import BlobRef, get_blob, put_blob
+
+PREFIX = "work/"
+BLOBS = "work/blobs/"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handover:
+    """One finished stage.
+
+    Attributes:
+        parent: The version that was learnt on; None for the first of an adapter.
+        blob: What the stage has made.
+    """
+
+    parent: int | None
+    blob: BlobRef
+
+
+def handover_key(submission_id: str, stage: str) -> str:
+    """Return where the handover of `stage` ("learnt" or "record") is kept."""
+    return f"{PREFIX}{submission_id}/{stage}.json"
+
+
+def checkpoint_key(submission_id: str) -> str:
+    """Return where the checkpoint of a training is kept."""
+    return f"{PREFIX}{submission_id}/checkpoint"
+
+
+def hand_over(store: ObjectStore, key: str, *, parent: int | None, content: bytes) -> None:
+    """Store `content` and the handover that names it."""
+    ref = put_blob(store, content, prefix=BLOBS)
+    store.put(key, canonical_json({"parent": parent, "blob": asdict(ref)}))
+
+
+def take_over(store: ObjectStore, key: str) -> tuple[int | None, bytes]:
+    """Return the parent version and the verified content of a handover.
+
+    Raises:
+        NotFoundError: the stage has not finished.
+        CorruptionError: the content is damaged.
+    """
+    value = json.loads(store.get(key).data)
+    handover = Handover(parent=value["parent"], blob=BlobRef(**value["blob"]))
+    return handover.parent, get_blob(store, handover.blob, prefix=BLOBS)
