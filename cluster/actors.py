@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import ray
 import torch
-from ray.actor import ActorHandle
 
 from cluster.config import Config
 from cluster.crew import RayCrew
@@ -28,6 +27,7 @@ from workers.views import Views
 
 # Small shares let everything fit on two cores; the operating system shares them out.
 CPU_SHARE = 0.1
+NAMESPACE = "nacre"
 
 
 def device() -> str:
@@ -108,18 +108,15 @@ class CoordinatorActor:
 
     # Owns: the thread, and through it the coordinator.
 
-    def __init__(
-        self,
-        config: Config,
-        encoders: list[ActorHandle],
-        trainer: ActorHandle,
-        mixture: ActorHandle,
-        registry: ActorHandle,
-    ) -> None:
-        crew = RayCrew(encoders=encoders, trainer=trainer, mixture=mixture, registry=registry)
+    def __init__(self, config: Config, crew: tuple[str, ...]) -> None:
+        """Find the actors called `crew`: trainer, mixtures, registry, then the encoders."""
+        # Names instead of handles: a restart must not depend on objects of whoever started it.
+        trainer, mixture, registry, *encoders = (
+            ray.get_actor(name, namespace=NAMESPACE) for name in crew
+        )
         self._coordinator = Coordinator(
             open_store(config.store),
-            crew,
+            RayCrew(encoders=encoders, trainer=trainer, mixture=mixture, registry=registry),
             queue=Queue(encode_ahead=config.workers.encode_ahead),
             poll_s=config.workers.poll_s,
         )

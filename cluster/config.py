@@ -24,6 +24,9 @@ from adapters.errors import NotFoundError, SettingsError
 from workers.encoder import EncoderSettings
 
 CONFIG_FILE = "nacre.yaml"
+TOKEN = "NACRE_TOKEN"
+"""The variable that holds the bearer token; the token itself is nowhere else."""
+
 Section = TypeVar("Section")
 
 
@@ -84,6 +87,11 @@ def home() -> Path:
     return Path(os.environ.get("NACRE_HOME", Path.home() / ".nacre")).absolute()
 
 
+def set_home(folder: Path) -> None:
+    """Make `folder` the folder of nacre's own files, for this process and those it starts."""
+    os.environ["NACRE_HOME"] = str(folder.absolute())
+
+
 def load_config(path: Path | None = None) -> Config:
     """Return the configuration; see the head of this module for where it is looked for.
 
@@ -93,7 +101,9 @@ def load_config(path: Path | None = None) -> Config:
     """
     named = path or (Path(os.environ["NACRE_CONFIG"]) if "NACRE_CONFIG" in os.environ else None)
     if named and not named.is_file():
-        raise NotFoundError(f"expected a configuration file at {named}, found none", path=str(named))
+        raise NotFoundError(
+            f"expected a configuration file at {named}, found none", path=str(named)
+        )
     file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
     config = _parse(file) if file else Config()
     store = os.environ.get("NACRE_STORE")

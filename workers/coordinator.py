@@ -241,3 +241,13 @@ class Coordinator:
     def _write(self, state: State) -> None:
         self._states[state.ticket.submission_id] = state
         self._store.put(state_key(state.ticket.submission_id), state.to_bytes())
+
+
+def _ticket(submission: Submission) -> Ticket:
+    return Ticket(
+        submission_id=submission.submission_id,
+        task=submission.task,
+        adapter=submission.adapter,
+        accepted_at=submission.accepted_at,
+        priority=submission.priority,
+    )

@@ -6,10 +6,10 @@ natural images. They are seeded by the image's own digest, so they do not depend
 """
 
 import math
+import random
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from PIL import Image
 
 Augmentation = Literal["crop-mirror", "crop"]
@@ -48,29 +48,28 @@ def augmented_views(
         digest: SHA-256 of the image file, in hexadecimal: the seed.
         size: Side of the encoder's input in pixels.
     """
-    generator = torch.Generator().manual_seed(int(digest[:15], 16))
-    return [_view(picture, views, generator, size) for _ in range(views.count - 1)]
+    draw = random.Random(digest)
+    return [_view(picture, views, draw, size) for _ in range(views.count - 1)]
 
 
-def _view(picture: Image.Image, views: Views, generator: torch.Generator, size: int) -> Image.Image:
-    box = _crop_box(picture.width, picture.height, generator)
+def _view(picture: Image.Image, views: Views, draw: random.Random, size: int) -> Image.Image:
+    box = _crop_box(picture.width, picture.height, draw)
     view = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    mirror = bool(torch.rand((), generator=generator) < 0.5)
+    mirror = draw.random() < 0.5
     if mirror and views.augmentation == "crop-mirror":
         return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return view
 
 
 def _crop_box(
-    width: int, height: int, generator: torch.Generator
+    width: int, height: int, draw: random.Random
 ) -> tuple[float, float, float, float]:
     for _ in range(ATTEMPTS):
-        draw = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
-        area = width * height * (SMALLEST_AREA + draw[0] * (1 - SMALLEST_AREA))
-        ratio = math.exp((2 * draw[1] - 1) * math.log(WIDEST_RATIO))
+        area = width * height * draw.uniform(SMALLEST_AREA, 1)
+        ratio = math.exp(draw.uniform(-1, 1) * math.log(WIDEST_RATIO))
         crop_width, crop_height = math.sqrt(area * ratio), math.sqrt(area / ratio)
         if crop_width <= width and crop_height <= height:
-            left, top = draw[2] * (width - crop_width), draw[3] * (height - crop_height)
+            left, top = draw.uniform(0, width - crop_width), draw.uniform(0, height - crop_height)
             return left, top, left + crop_width, top + crop_height
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2

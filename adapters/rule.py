@@ -1,0 +1,77 @@
+"""How text logits and a method's scores become one prediction.
+
+The rule, for text logits z over seen and unseen classes (the cosine times the logit scale):
+
+    s = argmax z
+    s unseen:  the prediction is s, whatever the method says
+    s seen:    the prediction is the argmax of the method's scores over the seen classes
+
+For LADA the scores are z + alpha * a with a of Eq. 6. Ties go to the first column, records in their
+order and unseen classes last. Classes with one and the same anchor get one and the same text logit,
+so that rounding cannot decide between them.
+
+Shapes: N images · D feature width · S seen classes · U unseen classes · C classes of one group
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+
+class AnchorRows(NamedTuple):
+    """Anchors that enter one product.
+
+    Attributes:
+        rows: (C, D), unit rows.
+        keys: C digests; equal rows have equal digests.
+    """
+
+    rows: Tensor
+    keys: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Self:
+        """Return `rows` with their digests."""
+        stored = rows.detach().cpu().contiguous().numpy()
+        return cls(rows, tuple(hashlib.sha256(row.data).digest() for row in stored))
+
+
+def text_logits(features: Tensor, anchors: Sequence[AnchorRows], *, scale: float) -> Tensor:
+    """Return scale * cosine for every group of anchors, side by side, (N, S + U).
+
+    Every group is a product of its own, so that a group's logits do not depend on the others; a
+    class whose anchor was there before takes the earlier one's logit.
+    """
+    if not anchors:
+        return features.new_zeros(len(features), 0)
+    logits = torch.cat([features @ group.rows.t() for group in anchors], dim=1).mul_(scale)
+    first: dict[bytes, int] = {}
+    sources = [
+        first.setdefault(key, column)
+        for column, key in enumerate(key for group in anchors for key in group.keys)
+    ]
+    if len(first) == len(sources):
+        return logits
+    return logits[:, torch.tensor(sources, device=logits.device)]
+
+
+def combined(text: Tensor, scores: Tensor) -> Tensor:
+    """Return the scores of the rule above.
+
+    Args:
+        text: (N, S + U), text logits, seen classes first.
+        scores: (N, S), the method's scores over the seen classes.
+
+    Returns:
+        (N, S + U): the text logits where an unseen class has the highest; elsewhere the scores, and
+        minus infinity for the unseen classes.
+    """
+    seen = scores.shape[1]
+    if text.shape[1] == seen:
+        return scores
+    wins = (text.argmax(dim=1) >= seen)[:, None] if seen else torch.ones(len(text), 1).bool()
+    beside = torch.where(wins, text[:, seen:], -torch.inf)
+    return torch.cat([torch.where(wins, text[:, :seen], scores), beside], dim=1)

@@ -1,0 +1,42 @@
+"""The one-cycle schedule as a pure function of the step."""
+
+import math
+from typing import NamedTuple
+
+_FIRST_DIVISOR = 25.0
+_LAST_DIVISOR = 25.0e4
+_WARM_UP_SHARE = 0.3
+_LEAST_MOMENTUM, _MOST_MOMENTUM = 0.85, 0.95
+
+
+class Rate(NamedTuple):
+    """What AdamW uses at one step: the learning rate and its first beta."""
+
+    learning_rate: float
+    momentum: float
+
+
+def one_cycle(step: int, *, total_steps: int, peak: float) -> Rate:
+    """Return the rate of step `step`, counted from 0.
+
+    Warms up from peak / 25 over the first 30 % of the steps, then anneals to peak / 250,000, both
+    along a cosine; momentum runs the opposite way between 0.95 and 0.85.
+    """
+    warm_up_end = _WARM_UP_SHARE * total_steps - 1
+    if step <= warm_up_end and warm_up_end > 0:
+        share = step / warm_up_end
+        return Rate(
+            _cosine(peak / _FIRST_DIVISOR, peak, share),
+            _cosine(_MOST_MOMENTUM, _LEAST_MOMENTUM, share),
+        )
+    start = max(warm_up_end, 0.0)
+    length = total_steps - 1 - start
+    share = (step - start) / length if length > 0 else 0.0
+    return Rate(
+        _cosine(peak, peak / _LAST_DIVISOR, share),
+        _cosine(_LEAST_MOMENTUM, _MOST_MOMENTUM, share),
+    )
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))

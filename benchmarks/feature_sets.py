@@ -1,0 +1,75 @@
+"""Cached CLIP features of image sets, as tasks.
+
+A folder holds one NAME.npz per set: `train_f` (N, D), `train_l` (N,), the same for `val` and, where
+there is one, `test`, and `classnames` (C,). Anchors are class means of the training features, since
+the folder has text features for one set only.
+
+Shapes: N images · D feature width · C classes
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adapters.records import ClassEntry
+from adapters.task_features import TaskFeatures
+from adapters.text_side import TextSide
+
+SEQUENCE = ("caltech101", "oxford_flowers", "oxford_pets", "stanford_cars")
+LOGIT_SCALE = 100.0
+_FOLDER = Path(os.environ.get("NACRE_FEATURES", "../shared/features/openai-vit-b-32"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FeatureSet:
+    """One image set.
+
+    Attributes:
+        task: Its training features.
+        text: Class means as anchors.
+        held_out: (N, D) float32, unit rows of the test split, or of the validation split.
+        held_out_labels: (N,) int64.
+    """
+
+    task: TaskFeatures
+    text: TextSide
+    held_out: Tensor
+    held_out_labels: Tensor
+
+
+def default_folder() -> Path:
+    """Return NACRE_FEATURES, or the folder beside the repository."""
+    return _FOLDER
+
+
+def feature_set(name: str, *, folder: Path) -> FeatureSet:
+    """Return the set called `name`."""
+    with np.load(folder / f"{name}.npz") as arrays:
+        split = "test" if "test_f" in arrays else "val"
+        features = _unit_rows(arrays["train_f"])
+        labels = torch.from_numpy(arrays["train_l"]).long()
+        classes = tuple(
+            ClassEntry(class_id=f"{name}/{index}", name=str(label), prompt="")
+            for index, label in enumerate(arrays["classnames"])
+        )
+        held_out = _unit_rows(arrays[f"{split}_f"])
+        held_out_labels = torch.from_numpy(arrays[f"{split}_l"]).long()
+    task = TaskFeatures(
+        task=name, classes=classes, features=features[:, None], labels=labels, encoder=folder.name
+    )
+    means = torch.stack([task.of_class(index).mean(dim=0) for index in range(len(classes))])
+    return FeatureSet(
+        task=task,
+        text=TextSide(features=means, logit_scale=LOGIT_SCALE),
+        held_out=held_out,
+        held_out_labels=held_out_labels,
+    )
+
+
+def _unit_rows(stored: "np.ndarray[tuple[int, int], np.dtype[np.float16]]") -> Tensor:
+    return normalize(torch.from_numpy(stored).float(), dim=-1)

@@ -1,0 +1,50 @@
+"""The figures of a benchmark: printed as a table, written as JSON, and judged by their bars."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+_OUT = Path(__file__).parent / "out"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        figure: What was measured.
+        value: The measurement.
+        unit: Its unit.
+        bar: What it has to reach, in words; None where nothing is asked of it.
+        holds: Whether it does; None without a bar.
+    """
+
+    figure: str
+    value: float | str
+    unit: str = ""
+    bar: str | None = None
+    holds: bool | None = None
+
+
+def report(name: str, rows: Sequence[Row]) -> int:
+    """Print `rows`, write them to benchmarks/out/NAME.json, and return the exit code.
+
+    Returns:
+        0 when every bar holds, 1 otherwise.
+    """
+    table = Table(title=name)
+    for heading in ("figure", "value", "unit", "bar", "holds"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    for row in rows:
+        value = row.value if isinstance(row.value, str) else f"{row.value:,.6g}"
+        holds = {True: "yes", False: "NO", None: ""}[row.holds]
+        table.add_row(row.figure, value, row.unit, row.bar or "", holds)
+    Console(width=140).print(table)
+    _OUT.mkdir(exist_ok=True)
+    written = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
+    (_OUT / f"{name}.json").write_text(written)
+    return 1 if any(row.holds is False for row in rows) else 0

@@ -1,0 +1,216 @@
+"""`nacre demo`: five real domains learnt one after another, served, and rolled back."""
+
+import shutil
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import yaml
+from rich.progress import Progress, TaskID
+
+from adapters.errors import NacreError, NotFoundError, UnavailableError
+from adapters.metrics import continual_metrics
+from cluster.cli.matrix import MatrixTable, draw_matrix
+from cluster.cli.output import bars, stdout
+from cluster.cli.serving import start_detached, stop_running
+from cluster.answers import PredictAnswer
+from cluster.client import Client
+from cluster.config import load_config, set_home
+from workers.submission import Submission
+
+TASKS = ("sketched-nature", "fashion", "digits", "clip-art", "sketched-things")
+ROLL_BACK_TO = 3
+FOLLOW_TIMEOUT_S = 30
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the service running; stop it with `nacre down`.")
+@click.option(
+    "--examples",
+    type=click.Path(path_type=Path),
+    default=Path("deploy/examples"),
+    show_default=True,
+    help="Folder of the five example tasks.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path(".nacre-demo"),
+    show_default=True,
+    help="Where the demo keeps its things; what is there from an earlier demo is removed.",
+)
+def demo(examples: Path, folder: Path, *, keep: bool) -> None:
+    """Learn five domains, watch the accuracy matrix grow, ask over HTTP, and roll back.
+
+    \b
+    Examples:
+      nacre demo
+      nacre demo --keep      then: NACRE_HOME=.nacre-demo nacre predict IMAGE
+    """
+    missing = [name for name in TASKS if not (examples / name / "task.yaml").is_file()]
+    if missing:
+        raise NotFoundError(
+            f"expected the example tasks in {examples}, but {', '.join(missing)} is missing; run "
+            "this in a clone of the repository, or point --examples to deploy/examples",
+            path=str(examples),
+        )
+    config_path = _prepare(folder)
+    client = Client(load_config(config_path))
+    stdout().print("starting Ray, the workers and one replica")
+    start_detached(config_path, client.config)
+    try:
+        _show(client, examples, folder)
+    except BaseException:
+        stop_running()
+        raise
+    if keep:
+        stdout().print(f"\nstill serving at {client.config.endpoint}; try")
+        stdout().print(f"  export NACRE_HOME={folder} NACRE_CONFIG={config_path}")
+        stdout().print(f"  nacre predict {examples}/fashion/test/bag/00.png")
+        stdout().print("  nacre down")
+    else:
+        stop_running()
+
+
+def _show(client: Client, examples: Path, folder: Path) -> None:
+    submissions = _submit(client, examples)
+    matrix = _watch(client, submissions)
+    _print_figures(matrix)
+    picture = draw_matrix(matrix, folder / "matrix.png")
+    stdout().print(f"matrix drawn in {picture}" if picture else "no matplotlib: matrix not drawn")
+    _ask_and_roll_back(client, examples)
+
+
+def _prepare(folder: Path) -> Path:
+    """Empty `folder`, make it the home, and write a configuration with a free port into it."""
+    set_home(folder)
+    stop_running()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    path = folder / "nacre.yaml"
+    store = f"file://{(folder / 'store').absolute()}"
+    path.write_text(yaml.safe_dump({"store": store, "serve": {"port": _free_port()}}))
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _submit(client: Client, examples: Path) -> list[Submission]:
+    submissions = []
+    for name in TASKS:
+        submission = client.submit(examples / name / "task.yaml").submission
+        submissions.append(submission)
+        stdout().print(
+            f"submitted {name}: {len(submission.classes)} classes, "
+            f"{submission.images('train')} images to learn from, "
+            f"{submission.images('held_out')} held out"
+        )
+    return submissions
+
+
+def _watch(client: Client, submissions: Sequence[Submission]) -> MatrixTable:
+    """Show a bar per task until all are published, and a row of the matrix after each."""
+    from cluster.measuring import Measuring
+
+    measuring = Measuring(client.config, submissions)
+    matrix = MatrixTable(tasks=TASKS, zero_shot=())
+    with bars() as progress:
+        numbers = [progress.add_task(entry.task, total=None) for entry in submissions]
+        for entry in submissions:
+            version = _follow(client, entry, submissions, progress, numbers)
+            measuring.wait_until_embedded()
+            if not matrix.rows:
+                matrix = replace(matrix, zero_shot=measuring.row(None))
+                progress.console.print(matrix.header())
+                progress.console.print(matrix.line("zero-shot", matrix.zero_shot))
+            matrix = replace(matrix, rows=(*matrix.rows, measuring.row(version)))
+            label = f"{version}: {entry.task}"
+            progress.console.print(matrix.line(label, matrix.rows[-1]))
+    return matrix
+
+
+def _follow(
+    client: Client,
+    entry: Submission,
+    submissions: Sequence[Submission],
+    progress: Progress,
+    numbers: Sequence[TaskID],
+) -> int:
+    """Move the bars until `entry` has been published, and return its version."""
+    ticket = client.state(entry).ticket
+    for state in client.watch(entry):
+        ticket = state.ticket
+        for other, number in zip(submissions, numbers, strict=True):
+            seen = client.state(other)
+            progress.update(
+                number,
+                description=f"{other.task}: {seen.ticket.stage.value}",
+                completed=seen.done,
+                total=seen.total or None,
+            )
+    if ticket.version is None:
+        raise NacreError(f"{entry.submission_id} is {ticket.stage.value}: {ticket.error}")
+    return ticket.version
+
+
+def _print_figures(matrix: MatrixTable) -> None:
+    figures = continual_metrics(matrix.rows)
+    zero = sum(matrix.zero_shot) / len(matrix.zero_shot)
+    later = sum(matrix.zero_shot[1:]) / len(matrix.zero_shot[1:])
+    out = stdout()
+    out.print(f"\nTransfer {100 * (figures.transfer or 0):5.1f}   zero-shot {100 * later:5.1f}")
+    out.print(f"Average  {100 * figures.average:5.1f}   zero-shot {100 * zero:5.1f}")
+    out.print(f"Last     {100 * figures.last:5.1f}   zero-shot {100 * zero:5.1f}\n")
+
+
+def _ask_and_roll_back(client: Client, examples: Path) -> None:
+    """Classify two images over HTTP, roll back, and show the earlier version's answers again."""
+    images = [_first_held_out(examples / name) for name in (TASKS[0], TASKS[-1])]
+    newest = len(TASKS)
+    _wait_for(client, newest)
+    _print_answers("now", images, client.predict(images, top_k=1))
+    before = client.predict(images, top_k=1, version=ROLL_BACK_TO)
+    client.rollback(ROLL_BACK_TO, why="the demo shows a rollback")
+    _wait_for(client, ROLL_BACK_TO)
+    after = client.predict(images, top_k=1)
+    _print_answers(f"after `nacre rollback {ROLL_BACK_TO}`", images, after)
+    if after != before:
+        raise NacreError(
+            f"expected version {ROLL_BACK_TO} to answer as it did before the rollback, found "
+            f"{after} instead of {before}"
+        )
+    stdout().print(f"these are version {ROLL_BACK_TO}'s own answers again, to the last digit")
+
+
+def _first_held_out(task: Path) -> Path:
+    return min(path for path in (task / "test").glob("*/*") if path.is_file())
+
+
+def _wait_for(client: Client, version: int) -> None:
+    deadline = time.monotonic() + FOLLOW_TIMEOUT_S
+    expected = f"{client.config.adapter}@{version}"
+    while client.ready().version != expected:
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"expected the replica to answer with {expected} within {FOLLOW_TIMEOUT_S} s, "
+                f"found {client.ready().version}"
+            )
+        time.sleep(0.1)
+
+
+def _print_answers(when: str, images: Sequence[Path], answer: PredictAnswer) -> None:
+    for image, result in zip(images, answer.results, strict=True):
+        best = result.predictions[0]
+        stdout().print(
+            f"{when}: {image} is {best.label!r} of {best.task} (score {best.score:.2f}, answered "
+            f"by {answer.version})",
+            markup=False,
+        )

@@ -1,0 +1,64 @@
+"""The command `nacre`: its verbs, and how errors become sentences and exit codes."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from adapters.errors import NacreError
+from cluster.cli import demo, serving, tasks, versions
+from cluster.cli.output import stderr
+
+EXIT_INTERRUPTED = 130
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Configuration file. [default: NACRE_CONFIG, then ./nacre.yaml, then built in]",
+)
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.version_option(package_name="nacre")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, debug: bool) -> None:  # noqa: FBT001
+    """Continual learning as a service: an ever-growing, versioned CLIP adapter.
+
+    \b
+    Examples:
+      nacre up                         start everything on this machine
+      nacre submit task.yaml --wait    learn a new domain
+      nacre predict photo.jpg          ask what an image shows
+      nacre versions                   what has been published
+      nacre rollback 3                 serve version 3 again
+
+    \b
+    Exit codes: 0 done, 1 a defect of nacre, 2 the request must be changed, 3 somebody else was
+    first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 130 interrupted.
+    """
+    context.obj = config
+    context.meta["debug"] = debug
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.Abort:
+        stderr().print("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except NacreError as error:
+        if "--debug" in sys.argv or os.environ.get("NACRE_DEBUG"):
+            raise
+        stderr().print(f"error: {error.message}", markup=False)
+        sys.exit(error.exit_code)
+
+
+for verb in (*serving.VERBS, *tasks.VERBS, *versions.VERBS, demo.demo):
+    cli.add_command(verb)

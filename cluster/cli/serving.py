@@ -1,0 +1,213 @@
+"""Verbs that start, stop and ask the system: up, down, predict."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from adapters.errors import ConflictError, NotFoundError, UnavailableError
+from cluster.client import Client
+from cluster.cli.output import (
+    Report,
+    output_option,
+    print_json,
+    print_table,
+    progress_bar,
+    stdout,
+)
+from cluster.config import Config, home, load_config
+
+START_TIMEOUT_S = 300
+STOP_TIMEOUT_S = 60
+RUNNING = "running.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """What `nacre up` leaves in its home folder while it runs."""
+
+    pid: int
+    endpoint: str
+    store: str
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return when everything answers; stop with `down`.")
+@click.pass_obj
+def up(path: Path | None, *, detach: bool) -> None:
+    """Start Ray, the workers and the HTTP API on this machine.
+
+    \b
+    Examples:
+      nacre up                       until Ctrl-C
+      nacre up --detach              in the background; `nacre down` stops it
+    """
+    config = load_config(path)
+    _check_not_running()
+    if detach:
+        start_detached(path, config)
+    else:
+        _run(config)
+
+
+@click.command()
+def down() -> None:
+    """Stop what `nacre up` started; everything that was acknowledged stays in the store."""
+    if not stop_running():
+        raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
+    stdout().print("stopped")
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top-k", default=5, show_default=True, help="Most classes per image.")
+@click.option("--version", type=int, help="Pin a version.  [default: production]")
+@output_option
+@click.pass_obj
+def predict(
+    path: Path | None, images: tuple[Path, ...], top_k: int, version: int | None, output: str
+) -> None:
+    """Ask the running service what IMAGES show.
+
+    \b
+    Examples:
+      nacre predict photo.jpg
+      nacre predict *.png --top-k 1 --version 3 --output json
+    """
+    answer = Client(load_config(path)).predict(images, top_k=top_k, version=version)
+    if output == "json":
+        print_json(answer.model_dump())
+        return
+    rows = [
+        (image if rank == 0 else "", entry.label, entry.task, f"{entry.score:.3f}")
+        for image, result in zip(images, answer.results, strict=True)
+        for rank, entry in enumerate(result.predictions)
+    ]
+    print_table(("image", "label", "task", "score"), rows, empty="no predictions")
+    stdout().print(f"answered by {answer.version}")
+
+
+VERBS = (up, down, predict)
+
+
+def start_detached(path: Path | None, config: Config) -> None:
+    """Start `nacre up` in a session of its own and wait until it answers."""
+    home().mkdir(parents=True, exist_ok=True)
+    options = ["--config", str(path.absolute())] if path else []
+    with log_path().open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cluster.cli", *options, "up"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    with progress_bar("starting") as report:
+        _wait_until_ready(process, report)
+    stdout().print(f"ready at {config.endpoint}; stop with `nacre down`; log in {log_path()}")
+
+
+def stop_running() -> bool:
+    """Stop the `nacre up` of this home folder and wait for it; False where there is none.
+
+    Raises:
+        UnavailableError: it does not stop.
+    """
+    running = find_running()
+    if running is None:
+        return False
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if not _is_alive(running.pid):
+            return True
+        time.sleep(0.1)
+    raise UnavailableError(
+        f"process {running.pid} has not stopped after {STOP_TIMEOUT_S} s; see {log_path()}",
+        pid=running.pid,
+    )
+
+
+def find_running() -> Running | None:
+    """Return the `nacre up` of this home folder, if it is alive."""
+    try:
+        running = Running(**json.loads((home() / RUNNING).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return running if _is_alive(running.pid) else None
+
+
+def log_path() -> Path:
+    """Return where a detached `nacre up` writes what it prints."""
+    return home() / "up.log"
+
+
+def _check_not_running() -> None:
+    running = find_running()
+    if running is not None:
+        raise ConflictError(
+            f"nacre is running already (process {running.pid}, {running.endpoint}); stop it with "
+            "`nacre down`, or set NACRE_HOME to another folder",
+            pid=running.pid,
+        )
+
+
+def _run(config: Config) -> None:
+    from cluster.system import running_system
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    home().mkdir(parents=True, exist_ok=True)
+    marker = home() / RUNNING
+    stdout().print(f"starting; store {config.store}")
+    with running_system(config):
+        running = Running(pid=os.getpid(), endpoint=config.endpoint, store=config.store)
+        marker.write_text(json.dumps(asdict(running)))
+        try:
+            stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
+            stop.wait()
+        finally:
+            marker.unlink(missing_ok=True)
+            stdout().print("stopping")
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", report: Report) -> None:
+    started = time.monotonic()
+    while time.monotonic() - started < START_TIMEOUT_S:
+        if process.poll() is not None:
+            last = log_path().read_text().strip().splitlines()[-1:] or ["it printed nothing"]
+            raise UnavailableError(
+                f"nacre did not start: {last[0].removeprefix('error: ')} (log: {log_path()})"
+            )
+        if find_running() is not None:
+            return
+        report(int(time.monotonic() - started), START_TIMEOUT_S)
+        time.sleep(0.2)
+    process.terminate()
+    raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    # A detached child that has ended stays a zombie until its parent asks for it.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False

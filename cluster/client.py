@@ -1,0 +1,224 @@
+"""The few calls behind every face: command line, Python and HTTP do the same things.
+
+Submitting, looking and moving aliases work on the object store alone, so they need no running
+cluster; predicting asks the HTTP API.
+"""
+
+import getpass
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+
+from adapters.errors import (
+    ConflictError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+)
+from cluster.answers import PredictAnswer, Ready
+from cluster.config import TOKEN, Config, load_config
+from cluster.stores import open_store
+from workers.coordinator import State, read_state, read_submissions
+from workers.intake import Intake, take_in
+from workers.queue import ENDED
+from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
+from workers.submission import Submission
+from workers.task import Task, load_task
+
+TIMEOUT_S = 60.0
+POLL_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """One version as people look at it.
+
+    Attributes:
+        manifest: What it holds.
+        aliases: The aliases that point to it now.
+        accuracies: What was measured of it.
+    """
+
+    manifest: Manifest
+    aliases: tuple[str, ...]
+    accuracies: tuple[TaskAccuracy, ...]
+
+
+class Client:
+    """Talks to one nacre: its object store, and its HTTP API.
+
+    Args:
+        config: Where both are; looked for as `load_config` says where None.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or load_config()
+        self._store = open_store(self.config.store)
+        self._registry = Registry(self._store)
+
+    def submit(
+        self,
+        task: Task | Path | str,
+        *,
+        adapter: str | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Intake:
+        """Check a task, make it durable, and return its submission.
+
+        Args:
+            task: A task, or the path of a task file.
+            adapter: The adapter to grow, instead of the task file's.
+            on_progress: Called with images done and images in all.
+
+        Raises:
+            InputError: the task cannot be learnt as it is; nothing is stored.
+        """
+        loaded = task if isinstance(task, Task) else load_task(Path(task))
+        if adapter is not None:
+            loaded = replace(loaded, adapter=adapter)
+        return take_in(loaded, self._store, now=time.time(), author=user(), on_progress=on_progress)
+
+    def states(self) -> list[tuple[Submission, State]]:
+        """Return all submissions, oldest first, and where they are."""
+        found = read_submissions(self._store)
+        return [(entry, read_state(self._store, entry)) for entry in found]
+
+    def state(self, submission: Submission) -> State:
+        """Return where `submission` is."""
+        return read_state(self._store, submission)
+
+    def watch(self, submission: Submission, *, timeout_s: float = 3600) -> Iterator[State]:
+        """Yield the state of `submission` again and again until it has ended.
+
+        Raises:
+            UnavailableError: it has not ended after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            state = self.state(submission)
+            yield state
+            if state.ticket.stage in ENDED:
+                return
+            time.sleep(POLL_S)
+        raise UnavailableError(
+            f"submission {submission.submission_id} has not ended after {timeout_s:.0f} s; it goes "
+            "on, see `nacre status`",
+            submission=submission.submission_id,
+        )
+
+    def versions(self, adapter: str | None = None) -> list[Version]:
+        """Return the versions of an adapter, newest first; empty for one that does not exist."""
+        handle = self._adapter(adapter)
+        try:
+            refs = handle.refs()
+        except NotFoundError:
+            return []
+        numbers = {entry.published.number for entry in handle.history() if entry.published}
+        pointing = {
+            number: tuple(
+                sorted(name for name, version in refs.aliases.items() if version.number == number)
+            )
+            for number in numbers
+        }
+        return [
+            Version(
+                manifest=handle.manifest(number),
+                aliases=pointing[number],
+                accuracies=handle.accuracies(number),
+            )
+            for number in sorted(numbers, reverse=True)
+        ]
+
+    def rollback(
+        self,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        serving_only: bool = False,
+        why: str = "",
+    ) -> int:
+        """Serve an earlier version again, build the next task on it, and return its number.
+
+        Args:
+            version: Its number, or an alias.
+            adapter: Which adapter; the configured one where None.
+            serving_only: Leave `head` alone, so that the next task still builds on it.
+            why: The reason, kept in the history.
+
+        Raises:
+            NotFoundError: no such version.
+        """
+        author = Author(who=user(), why=why, now=time.time())
+        return self._adapter(adapter).rollback(version, by=author, serving_only=serving_only)
+
+    def predict(
+        self, images: Sequence[Path | str], *, top_k: int = 5, version: int | None = None
+    ) -> PredictAnswer:
+        """Classify image files.
+
+        Args:
+            images: Their paths.
+            top_k: Most classes per image.
+            version: Pin a version; `production` where None.
+
+        Raises:
+            UnavailableError: the API does not answer, or has no version yet.
+            InputError: an image is refused, or there is no such version.
+        """
+        files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
+        query = {"top_k": top_k} | ({"version": version} if version is not None else {})
+        response = self._request("POST", "/v1/predict", files=files, params=query)
+        return PredictAnswer.model_validate(response.json())
+
+    def ready(self) -> Ready:
+        """Return what the API answers with now; UnavailableError where it does not answer."""
+        return Ready.model_validate(self._request("GET", "/v1/health/ready").json())
+
+    def _adapter(self, name: str | None) -> Adapter:
+        return self._registry.adapter(name or self.config.adapter)
+
+    def _request(self, verb: str, path: str, **arguments: object) -> httpx.Response:
+        token = os.environ.get(TOKEN)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = self.config.endpoint + path
+        try:
+            response = httpx.request(verb, url, headers=headers, timeout=TIMEOUT_S, **arguments)  # type: ignore[arg-type]
+        except httpx.TransportError as error:
+            raise UnavailableError(
+                f"nothing answers at {self.config.endpoint} ({error}); start it with `nacre up`",
+                endpoint=self.config.endpoint,
+            ) from error
+        if response.is_success:
+            return response
+        raise _refusal(response)
+
+
+def user() -> str:
+    """Return who is asking, for provenance and history."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise NotFoundError(f"expected an image at {path}, found none", path=str(path))
+    return path.read_bytes()
+
+
+def _refusal(response: httpx.Response) -> NacreError:
+    try:
+        detail = str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"the API answered {response.status_code}: {response.text[:200]}"
+    kinds: dict[int, type[NacreError]] = {404: NotFoundError, 409: ConflictError}
+    if response.status_code in kinds:
+        return kinds[response.status_code](detail, status=response.status_code)
+    kind = InputError if response.status_code < 500 else UnavailableError
+    return kind(detail, status=response.status_code)

@@ -1,0 +1,101 @@
+"""How to reach a bucket on an S3 server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from adapters.errors import SettingsError
+from workers.store.base import check_key
+
+DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
+DEFAULT_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class S3Settings:
+    """Where a bucket is, and how to get in.
+
+    Attributes:
+        endpoint: `http://HOST:PORT` or `https://HOST:PORT`; https checks the certificate.
+        bucket: The bucket, which must exist.
+        prefix: All keys lie below it; empty, or ends with a slash.
+        region: The region that requests are signed for.
+        access_key: Names the account.
+        secret_key: Signs requests; never shown, never stored.
+        session_token: Of temporary credentials; empty for others.
+    """
+
+    endpoint: str
+    bucket: str
+    prefix: str = ""
+    region: str = DEFAULT_REGION
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str = field(repr=False, default="")
+
+    @classmethod
+    def from_url(cls, url: str, environment: Mapping[str, str]) -> Self:
+        """Return the settings of `s3://BUCKET/PREFIX?endpoint=...&region=...`.
+
+        The endpoint comes from the URL, NACRE_S3_ENDPOINT, or is Amazon's. Credentials come from
+        NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and
+        AWS_SECRET_ACCESS_KEY, never from the URL.
+
+        Raises:
+            SettingsError: Something is missing or impossible.
+        """
+        parts = urlsplit(url)
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        unknown = sorted(set(query) - {"endpoint", "region"})
+        if unknown or "@" in parts.netloc or not parts.netloc:
+            raise SettingsError(
+                "expected s3://BUCKET/PREFIX with ?endpoint= and &region= at most; credentials "
+                "belong into the environment",
+                keys=tuple(unknown),
+            )
+        endpoint = query.get("endpoint") or environment.get("NACRE_S3_ENDPOINT") or DEFAULT_ENDPOINT
+        access_key, secret_key, token = _credentials(environment)
+        return cls(
+            endpoint=_checked_endpoint(endpoint),
+            bucket=parts.netloc,
+            prefix=_checked_prefix(parts.path),
+            region=query.get("region") or environment.get("AWS_REGION") or DEFAULT_REGION,
+            access_key=access_key,
+            secret_key=secret_key,
+            session_token=token,
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL that leads here again, without credentials."""
+        query = urlencode({"endpoint": self.endpoint, "region": self.region}, safe=":/")
+        return f"s3://{self.bucket}/{self.prefix}?{query}"
+
+
+def _credentials(environment: Mapping[str, str]) -> tuple[str, str, str]:
+    for access, secret, token in (
+        ("NACRE_S3_ACCESS_KEY", "NACRE_S3_SECRET_KEY", "NACRE_S3_SESSION_TOKEN"),
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    ):
+        if environment.get(access) and environment.get(secret):
+            return environment[access], environment[secret], environment.get(token, "")
+    raise SettingsError(
+        "expected S3 credentials in NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY (or "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), found none; set both"
+    )
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise SettingsError(
+            f"expected an S3 endpoint like http://HOST:PORT or https://HOST, found {endpoint!r}",
+            endpoint=endpoint,
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _checked_prefix(path: str) -> str:
+    prefix = path.strip("/")
+    return f"{check_key(prefix)}/" if prefix else ""

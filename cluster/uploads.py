@@ -1,0 +1,39 @@
+"""Images in a request: multipart files called `images`, or JSON with base64."""
+
+import base64
+import binascii
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from adapters.errors import ImageError, InputError
+from cluster.answers import PredictRequest
+
+MAX_IMAGES = 64
+
+
+async def uploaded_images(request: Request) -> list[tuple[str, bytes]]:
+    """Return name and content of every image in the request."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        form = await request.form(max_files=MAX_IMAGES)
+        uploads = [entry for entry in form.getlist("images") if isinstance(entry, UploadFile)]
+        files = [(upload.filename or "image", await upload.read()) for upload in uploads]
+    else:
+        files = _decoded(await request.body())
+    if not files:
+        raise ImageError("expected at least one file called `images`, found none")
+    return files
+
+
+def _decoded(body: bytes) -> list[tuple[str, bytes]]:
+    try:
+        wanted = PredictRequest.model_validate_json(body)
+        return [
+            (f"images[{index}]", base64.b64decode(image.data, validate=True))
+            for index, image in enumerate(wanted.images)
+        ]
+    except (ValueError, binascii.Error) as error:
+        raise InputError(
+            "expected multipart files called `images`, or JSON like "
+            f'{{"images": [{{"data": "<base64>"}}]}}; {error}'
+        ) from error

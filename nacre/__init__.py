@@ -1,0 +1,73 @@
+"""nacre: submit new visual domains, keep all of them, and serve every version.
+
+    import nacre
+
+    client = nacre.Client()
+    client.submit("task.yaml")
+    client.predict(["photo.jpg"])
+
+Names are imported when they are first used, so that `import nacre` is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adapters.errors import (
+        ClassNameError,
+        ConflictError,
+        CorruptionError,
+        EncoderMismatchError,
+        FeatureError,
+        ImageError,
+        InputError,
+        NacreError,
+        NotFoundError,
+        SettingsError,
+        UnavailableError,
+        UnknownOutcomeError,
+    )
+    from cluster.client import Client
+    from cluster.config import Config, load_config
+    from cluster.loading import load_adapter
+    from workers.task import Task, load_task
+
+_HOMES = {
+    "Client": "cluster.client",
+    "Config": "cluster.config",
+    "Task": "workers.task",
+    "load_adapter": "cluster.loading",
+    "load_config": "cluster.config",
+    "load_task": "workers.task",
+}
+
+__all__ = [
+    "ClassNameError",
+    "Client",
+    "Config",
+    "ConflictError",
+    "CorruptionError",
+    "EncoderMismatchError",
+    "FeatureError",
+    "ImageError",
+    "InputError",
+    "NacreError",
+    "NotFoundError",
+    "SettingsError",
+    "Task",
+    "UnavailableError",
+    "UnknownOutcomeError",
+    "load_adapter",
+    "load_config",
+    "load_task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nacre' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "adapters.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

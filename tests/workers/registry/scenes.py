@@ -1,0 +1,80 @@
+"""Small adapters for the tests of the registry."""
+
+import random
+
+from workers.registry import (
+    Adapter,
+    AddRecord,
+    Author,
+    Commit,
+    HeadIs,
+    Inline,
+    Manifest,
+    Provenance,
+    Registry,
+    Retry,
+    SubmissionAbsent,
+    TaskAccuracy,
+)
+from workers.store import BlobCache, ObjectStore
+
+ANNA = Author(who="anna", why="a new domain", now=1_000.0)
+BEN = Author(who="ben", why="another domain", now=2_000.0)
+BOTH = ("head", "production")
+
+
+def registry(
+    store: ObjectStore, *, cache: BlobCache | None = None, retry: Retry | None = None, seed: int = 0
+) -> Registry:
+    """Return a registry that waits for nobody and draws the same numbers every time."""
+    return Registry(store, cache, retry=retry, rng=random.Random(seed), sleep=lambda _seconds: None)
+
+
+def adapter(store: ObjectStore, *, seed: int = 0) -> Adapter:
+    """Return the adapter `main` of `store`, created where it is missing."""
+    return registry(store, seed=seed).create("main")
+
+
+def addition(task: str, *, parent: int | None, aliases: tuple[str, ...] = ("head",)) -> Commit:
+    """Return the commit of a trainer that learnt `task` on top of version `parent`."""
+    submission = f"{task}-0123456789ab"
+    return Commit(
+        updates=(
+            AddRecord(task=task, submission=submission, record=Inline(record_of(task)), classes=10),
+        ),
+        requirements=(SubmissionAbsent(submission), HeadIs(parent)),
+        encoder="tiny",
+        method="lada",
+        settings={"memories": 16},
+        provenance=Provenance(author="anna", code="1.0", seed=7, images={"train": "ab" * 32}),
+        accuracies=(TaskAccuracy(task=task, accuracy=0.9, images=50),),
+        aliases=aliases,
+    )
+
+
+def record_of(task: str) -> bytes:
+    """Return the bytes that stand for the record of `task`."""
+    return f"record of {task}".encode()
+
+
+def learn(target: Adapter, *tasks: str, by: Author = ANNA) -> Manifest:
+    """Publish one version per task, each promoted, and return the last one."""
+    for task in tasks:
+        head = target.refs().find("head")
+        manifest = target.commit(
+            addition(task, parent=head.number if head else None, aliases=BOTH), by=by
+        )
+    return manifest
+
+
+def state(target: Adapter) -> dict[str, tuple[str, ...]]:
+    """Return what is visible: the tasks of the version behind every alias, records checked."""
+    refs = target.refs()
+    seen = {}
+    for alias, version in refs.aliases.items():
+        manifest = target.objects.manifest(version.manifest)
+        assert [target.record_bytes(task) for task in manifest.tasks] == [
+            record_of(task.task) for task in manifest.tasks
+        ]
+        seen[alias] = tuple(task.task for task in manifest.tasks)
+    return seen

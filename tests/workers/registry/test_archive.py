@@ -1,0 +1,113 @@
+"""Versions as files."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import CorruptionError, EncoderMismatchError, InputError
+from tests.workers.registry.scenes import ANNA, BEN, adapter, learn, state
+from workers.registry import Commit, Inline, SetShared, export_version, import_version, verify
+from workers.store import MemoryStore
+
+
+def _exported(path: Path) -> Path:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    main.commit(Commit(updates=(SetShared(state=Inline(b"shared")),)), by=ANNA)
+    export_version(main, "head", path / "v3.tar")
+    return path / "v3.tar"
+
+
+def test_an_exported_version_is_imported_elsewhere_unchanged(tmp_path: Path) -> None:
+    file = _exported(tmp_path)
+    store = MemoryStore()
+    other = adapter(store, seed=1)
+    manifest = import_version(other, file, by=BEN)
+    assert (manifest.number, manifest.parent) == (1, None)
+    assert state(other) == {"head": ("a", "b")}
+    assert other.shared_bytes(manifest) == b"shared"
+    assert verify(store, "main").clean
+
+
+def test_a_second_export_gives_the_same_bytes(tmp_path: Path) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a")
+    export_version(main, 1, tmp_path / "one.tar")
+    export_version(main, 1, tmp_path / "two.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    with pytest.raises(InputError, match="exists already"):
+        export_version(main, 1, tmp_path / "one.tar")
+
+
+def test_what_was_measured_travels_along(tmp_path: Path) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a")
+    export_version(main, 1, tmp_path / "v1.tar")
+    other = adapter(MemoryStore(), seed=1)
+    import_version(other, tmp_path / "v1.tar", by=ANNA)
+    assert other.accuracies(1) == main.accuracies(1)
+
+
+def test_an_import_does_not_push_aside_what_is_there(tmp_path: Path) -> None:
+    file = _exported(tmp_path)
+    main = adapter(MemoryStore())
+    learn(main, "c")
+    with pytest.raises(InputError, match="import under another alias"):
+        import_version(main, file, by=ANNA)
+    import_version(main, file, by=ANNA, aliases=("imported",))
+    main.rollback("imported", by=ANNA)
+    assert state(main)["head"] == ("a", "b")
+    assert main.manifest("head").number == 2
+
+
+def test_a_file_for_another_encoder_is_refused(tmp_path: Path) -> None:
+    file = _exported(tmp_path)
+    main = adapter(MemoryStore())
+    main.commit(Commit(updates=(), encoder="huge", method="lada", settings={}), by=ANNA)
+    with pytest.raises(EncoderMismatchError):
+        import_version(main, file, by=ANNA, aliases=("imported",))
+
+
+def test_every_flipped_byte_of_a_record_is_found_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    file = _exported(tmp_path)
+    data = file.read_bytes()
+    with tarfile.open(file) as archive:
+        members = [member for member in archive if member.name.startswith("records/")]
+    for member in members:
+        flipped = bytearray(data)
+        flipped[member.offset_data] ^= 1
+        file.write_bytes(flipped)
+        main = adapter(MemoryStore())
+        with pytest.raises(CorruptionError, match=member.name):
+            import_version(main, file, by=ANNA)
+        assert state(main) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"not a tar archive", b"\0" * 10240])
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "x.tar"
+    file.write_bytes(content)
+    with pytest.raises((InputError, CorruptionError), match=r"x\.tar"):
+        import_version(adapter(MemoryStore()), file, by=ANNA)
+
+
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    file = _exported(tmp_path)
+    file.write_bytes(file.read_bytes()[:3000])
+    with pytest.raises(CorruptionError):
+        import_version(adapter(MemoryStore()), file, by=ANNA)
+
+
+def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a")
+    for listed in list(store.list("adapters/")):
+        if "/records/" in listed.key:
+            store.delete(listed.key)
+    with pytest.raises(CorruptionError):
+        export_version(main, 1, tmp_path / "v1.tar")
+    assert not list(tmp_path.iterdir())

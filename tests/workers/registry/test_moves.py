@@ -1,0 +1,160 @@
+"""Moving aliases, leases, and looking back."""
+
+import pytest
+
+from adapters.errors import ConflictError, InputError, NotFoundError
+from tests.workers.registry.scenes import ANNA, BEN, adapter, addition, learn, state
+from workers.registry import Action, diff
+from workers.store import MemoryStore
+from workers.store.wrappers import RecordingStore
+
+
+def test_rollback_moves_production_and_head_together_and_numbers_go_on_rising() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b", "c", "d", "e")
+    assert main.rollback(3, by=BEN) == 3
+    assert state(main) == {"head": ("a", "b", "c"), "production": ("a", "b", "c")}
+    manifest = learn(main, "f")
+    assert manifest.number == 6
+    assert manifest.parent is not None
+    assert manifest.parent.number == 3
+    assert main.manifest(5).class_count == 50  # nothing was deleted
+
+
+def test_rollback_for_serving_only_leaves_head() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    main.rollback(1, by=BEN, serving_only=True)
+    assert state(main) == {"head": ("a", "b"), "production": ("a",)}
+
+
+def test_rollback_does_not_start_serving_what_was_never_promoted() -> None:
+    main = adapter(MemoryStore())
+    main.commit(addition("a", parent=None), by=ANNA)
+    main.commit(addition("b", parent=1), by=ANNA)
+    main.rollback(1, by=ANNA)
+    assert state(main) == {"head": ("a",)}
+
+
+def test_a_training_that_started_from_the_abandoned_head_loses() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    main.rollback(1, by=BEN)
+    with pytest.raises(ConflictError, match=r"expected version 2, found 1 by 'ben' \(rollback\)"):
+        main.commit(addition("c", parent=2), by=ANNA)
+
+
+def test_promotion_and_aliases_of_ones_own() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    main.alias("canary", "head", by=ANNA)
+    main.alias("2026-q3", 1, by=ANNA)
+    main.promote("2026-q3", by=ANNA, expected=2)
+    assert state(main)["production"] == ("a",)
+    main.promote("canary", by=ANNA)
+    main.remove_alias("2026-q3", by=ANNA)
+    assert state(main) == dict.fromkeys(("head", "production", "canary"), ("a", "b"))
+    with pytest.raises(NotFoundError, match="no alias '2026-q3'; it has: canary, head, production"):
+        main.resolve("2026-q3")
+
+
+@pytest.mark.parametrize("alias", ["head", "12", "", "a/b", ".x", "x" * 65])
+def test_names_that_cannot_be_aliases_are_refused(alias: str) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a")
+    with pytest.raises(InputError):
+        main.alias(alias, 1, by=ANNA)
+
+
+def test_a_promotion_that_expects_another_version_is_told_what_is_there() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b", "c")
+    with pytest.raises(ConflictError, match="'production' of 'main' moved: expected version 2"):
+        main.promote(1, by=BEN, expected=2)
+    with pytest.raises(ConflictError, match="expected version none, found 3"):
+        main.promote(1, by=BEN, expected=None)
+
+
+def test_the_history_says_who_moved_what_when_and_why() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    main.rollback(1, by=BEN)
+    latest, *_, first = main.history()
+    assert (latest.action, latest.author) == (Action.ROLLBACK, BEN)
+    assert latest.moves == {"head": (2, 1), "production": (2, 1)}
+    assert first.moves == {"head": (None, 1), "production": (None, 1)}
+    assert first.detail == {"added": "a", "submission": "a-0123456789ab"}
+    assert [entry.index for entry in main.history()] == [2, 1, 0]
+
+
+def test_a_move_that_changes_nothing_is_no_move() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a")
+    main.promote(1, by=ANNA)
+    main.remove_alias("never-was", by=ANNA)
+    assert len(list(main.history())) == 1
+
+
+def test_any_version_is_found_by_number_in_few_reads() -> None:
+    store = RecordingStore(MemoryStore())
+    main = adapter(store)
+    for number in range(300):
+        learn(main, f"t{number}")
+        main.promote(max(1, number - 3), by=ANNA)  # moves lie between the commits
+    for number in (1, 2, 150, 256, 299):
+        fresh = adapter(store, seed=1)
+        store.reset()
+        assert fresh.version(number).number == number
+        assert sum(store.operations.values()) <= 1 + 4 * 10  # log2(600) is 10
+    assert [main.resolve(str(number)) for number in range(1, 301)] == list(range(1, 301))
+
+
+@pytest.mark.parametrize("version", [0, 3, "3", -1, "nowhere"])
+def test_a_version_that_was_never_published_is_not_found(version: int | str) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    with pytest.raises(NotFoundError):
+        main.manifest(version)
+
+
+def test_a_lease_is_held_renewed_taken_over_and_given_back() -> None:
+    main = adapter(MemoryStore())
+    lease = main.acquire_lease("anna", ttl_s=10, now=100)
+    with pytest.raises(ConflictError, match="held by 'anna' for another 5 s"):
+        main.acquire_lease("ben", ttl_s=10, now=105)
+    lease = main.renew_lease(lease, ttl_s=10, now=105)
+    assert (lease.epoch, lease.expires) == (1, 115)
+    taken = main.acquire_lease("ben", ttl_s=10, now=115)
+    assert taken.epoch == 2
+    with pytest.raises(ConflictError, match="taken over by 'ben'"):
+        main.renew_lease(lease, ttl_s=10, now=116)
+    main.release_lease(lease)  # not ours any more
+    assert main.refs().lease == taken
+    main.release_lease(taken)
+    assert main.acquire_lease("carl", ttl_s=1, now=117).epoch == 3
+    assert not list(main.history())  # a lease moves no alias
+
+
+def test_a_lease_that_was_given_back_cannot_be_renewed() -> None:
+    main = adapter(MemoryStore())
+    lease = main.acquire_lease("anna", ttl_s=10, now=100)
+    main.release_lease(lease)
+    with pytest.raises(ConflictError, match="was given back"):
+        main.renew_lease(lease, ttl_s=10, now=101)
+
+
+def test_a_difference_names_tasks_classes_bytes_and_accuracies() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b", "c")
+    main.rollback(1, by=ANNA)
+    learn(main, "d")
+    found = diff(main, 3, "head")
+    assert [task.task for task in found.added] == ["d"]
+    assert [task.task for task in found.removed] == ["b", "c"]
+    assert found.replaced == ()
+    assert found.classes == -10
+    assert found.size_bytes == -len(b"record of b")
+    assert [(each.task, each.before, each.after) for each in found.accuracies] == [
+        ("d", None, 0.9),
+        ("c", 0.9, None),
+    ]

@@ -1,0 +1,62 @@
+"""The registry: versions of adapters that cannot be lost, torn or mixed up."""
+
+from workers.registry.accuracy import TaskAccuracy
+from workers.registry.adapter import Adapter
+from workers.registry.archive import export_version, import_version
+from workers.registry.collect import Garbage, collect, collect_blobs
+from workers.registry.commit import (
+    AddRecord,
+    Commit,
+    DropTask,
+    HeadIs,
+    Inline,
+    LeaseIs,
+    SetShared,
+    SubmissionAbsent,
+)
+from workers.registry.diff import AccuracyChange, Difference, diff
+from workers.registry.drop import Purged, drop, purge
+from workers.registry.history import Action, Author, Entry
+from workers.registry.manifest import Manifest, Provenance, TaskRef, VersionRef
+from workers.registry.refs import Lease, Refs
+from workers.registry.registry import Registry
+from workers.registry.swap import Retry
+from workers.registry.verify import Problem, Report, verify
+
+__all__ = [
+    "AccuracyChange",
+    "Action",
+    "Adapter",
+    "AddRecord",
+    "Author",
+    "Commit",
+    "Difference",
+    "DropTask",
+    "Entry",
+    "Garbage",
+    "HeadIs",
+    "Inline",
+    "Lease",
+    "LeaseIs",
+    "Manifest",
+    "Problem",
+    "Provenance",
+    "Purged",
+    "Refs",
+    "Registry",
+    "Report",
+    "Retry",
+    "SetShared",
+    "SubmissionAbsent",
+    "TaskAccuracy",
+    "TaskRef",
+    "VersionRef",
+    "collect",
+    "collect_blobs",
+    "diff",
+    "drop",
+    "export_version",
+    "import_version",
+    "purge",
+    "verify",
+]

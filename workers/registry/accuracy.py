@@ -1,0 +1,43 @@
+"""What was measured of a version: one object beside its manifest, which may be written again."""
+
+from dataclasses import dataclass
+
+from adapters.errors import CorruptionError, InputError
+from workers.registry.documents import seal, unseal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskAccuracy:
+    """How well a version recognises the held-out images of one task.
+
+    Attributes:
+        task: The task's name.
+        accuracy: Right answers over images, from 0 to 1.
+        images: How many images were held out.
+    """
+
+    task: str
+    accuracy: float
+    images: int
+
+    def __post_init__(self) -> None:
+        """Raise InputError when the numbers are impossible."""
+        if not (0.0 <= self.accuracy <= 1.0 and self.images >= 0):
+            raise InputError(f"expected an accuracy from 0 to 1 of 0 or more images, found {self}")
+
+
+def accuracies_to_bytes(accuracies: tuple[TaskAccuracy, ...]) -> bytes:
+    """Return the sealed document."""
+    return seal({"tasks": [[each.task, each.accuracy, each.images] for each in accuracies]})
+
+
+def accuracies_from_bytes(data: bytes, what: str) -> tuple[TaskAccuracy, ...]:
+    """Return the accuracies in `data`; CorruptionError naming `what` when it is damaged."""
+    fields = unseal(data, what)
+    try:
+        return tuple(
+            TaskAccuracy(task=task, accuracy=accuracy, images=images)
+            for task, accuracy, images in fields["tasks"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError(f"{what} does not hold accuracies: {error!r}") from error

@@ -1,0 +1,196 @@
+"""An adapter in the registry: what can be read of it, and how its aliases are moved."""
+
+from collections.abc import Mapping
+
+from adapters.errors import InputError
+from workers.registry.accuracy import TaskAccuracy, accuracies_to_bytes
+from workers.registry.commit import Commit, check_alias_is
+from workers.registry.history import Action, Author
+from workers.registry.layout import HEAD, PRODUCTION, accuracies_key, check_alias
+from workers.registry.manifest import Manifest, VersionRef
+from workers.registry.objects import AdapterObjects
+from workers.registry.publish import Publishing
+from workers.registry.reader import AdapterReader
+from workers.registry.refs import Lease, Refs, acquired, released, renewed
+from workers.registry.swap import Change, Move, RefsWriter, Result, Settled
+
+ANY = -1
+"""Stands for any version where one may be expected."""
+
+
+class Adapter(AdapterReader):
+    """Reads and moves one adapter. Safe between threads, processes and machines.
+
+    Every method that changes something takes effect in one instant or not at all. It raises
+    ConflictError when somebody else was first and the change is no longer wanted as it stands,
+    and UnknownOutcomeError when it cannot be known whether it took effect: look before repeating.
+    """
+
+    def __init__(self, objects: AdapterObjects, writer: RefsWriter) -> None:
+        super().__init__(objects)
+        self.writer = writer
+
+    def commit(self, commit: Commit, *, by: Author) -> Manifest:
+        """Publish a new version and return its manifest.
+
+        When the version built on already holds the submission that must be absent, that is
+        success: the manifest of the version which brought it is returned and nothing changes.
+
+        Raises:
+            ConflictError: A requirement does not hold; the message names who was first.
+            InputError: An update is impossible, such as a task name that exists.
+        """
+        return self.writer.change(Publishing(reader=self, commit=commit, author=by).decide)
+
+    def rollback(
+        self,
+        version: int | str,
+        *,
+        by: Author,
+        serving_only: bool = False,
+        expected: int | None = ANY,
+    ) -> int:
+        """Move `production` and `head` to an earlier version, and return its number.
+
+        Nothing is deleted, and version numbers are not used again. `production` is left alone
+        where it does not exist yet.
+
+        Args:
+            version: An alias or a number.
+            by: Who does it, why and when.
+            serving_only: Move `production` alone, so that the next task still builds on `head`.
+            expected: Refuse unless `production` points to this version now.
+        """
+
+        def aliases(refs: Refs) -> tuple[str, ...]:
+            serving = (PRODUCTION,) if serving_only or refs.find(PRODUCTION) else ()
+            return serving if serving_only else (*serving, HEAD)
+
+        def decide(refs: Refs) -> Change[int] | Settled[int]:
+            self._check_expected(refs, PRODUCTION, expected)
+            target = self.version_in(refs, version)
+            moves = dict.fromkeys(aliases(refs), target)
+            return self._moved(refs, moves, Move(action=Action.ROLLBACK, author=by), target.number)
+
+        return self.writer.change(decide)
+
+    def promote(
+        self,
+        version: int | str,
+        *,
+        by: Author,
+        alias: str = PRODUCTION,
+        expected: int | None = ANY,
+    ) -> int:
+        """Move `alias` to a version, so that replicas serve it, and return its number.
+
+        Args:
+            version: An alias or a number.
+            by: Who does it, why and when.
+            alias: Any alias but `head`.
+            expected: Refuse unless `alias` points to this version now (None: does not exist).
+        """
+        return self._point(alias, version, Move(action=Action.PROMOTE, author=by), expected)
+
+    def alias(
+        self, alias: str, version: int | str, *, by: Author, expected: int | None = ANY
+    ) -> int:
+        """Set an alias of the user's own, like `promote`, and return the version's number."""
+        return self._point(alias, version, Move(action=Action.ALIAS, author=by), expected)
+
+    def remove_alias(self, alias: str, *, by: Author) -> None:
+        """Remove an alias; `head` stays. Nothing happens when there is none."""
+        _check_movable(alias)
+
+        def decide(refs: Refs) -> Change[None] | Settled[None]:
+            return self._moved(refs, {alias: None}, Move(action=Action.ALIAS, author=by), None)
+
+        self.writer.change(decide)
+
+    def set_accuracies(self, version: int | str, accuracies: tuple[TaskAccuracy, ...]) -> None:
+        """Replace what was measured of a version."""
+        key = accuracies_key(self.name, self.version(version).manifest)
+        self.objects.store.put(key, accuracies_to_bytes(accuracies))
+
+    def acquire_lease(self, owner: str, *, ttl_s: float, now: float) -> Lease:
+        """Get the right to train this adapter, taking it over when it has expired.
+
+        Taking it over raises the epoch, so that commits of the earlier owner are refused.
+
+        Args:
+            owner: Names the trainer; unique per process.
+            ttl_s: How long the lease lasts unless it is renewed, in seconds.
+            now: Seconds since 1970.
+
+        Raises:
+            ConflictError: Somebody else has it; the message says who, and for how long.
+        """
+
+        def decide(refs: Refs) -> Change[Lease]:
+            after = acquired(refs, owner=owner, expires=now + ttl_s, now=now)
+            return Change(refs=after, move=None, result=after.lease)
+
+        return self.writer.change(decide)
+
+    def renew_lease(self, lease: Lease, *, ttl_s: float, now: float) -> Lease:
+        """Make a lease last until `ttl_s` seconds from `now`.
+
+        Raises:
+            ConflictError: It was taken over or given back.
+        """
+
+        def decide(refs: Refs) -> Change[Lease]:
+            after = renewed(refs, lease, expires=now + ttl_s)
+            return Change(refs=after, move=None, result=after.lease)
+
+        return self.writer.change(decide)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease back; nothing happens when it was taken over."""
+
+        def decide(refs: Refs) -> Change[None] | Settled[None]:
+            after = released(refs, lease)
+            if after is refs:
+                return Settled(result=None)
+            return Change(refs=after, move=None, result=None)
+
+        self.writer.change(decide)
+
+    def _point(self, alias: str, version: int | str, move: Move, expected: int | None) -> int:
+        _check_movable(alias)
+
+        def decide(refs: Refs) -> Change[int] | Settled[int]:
+            self._check_expected(refs, alias, expected)
+            target = self.version_in(refs, version)
+            return self._moved(refs, {alias: target}, move, target.number)
+
+        return self.writer.change(decide)
+
+    def _moved(
+        self,
+        refs: Refs,
+        aliases: Mapping[str, VersionRef | None],
+        move: Move,
+        result: Result,
+    ) -> Change[Result] | Settled[Result]:
+        """Return the change that sets `aliases`, or that nothing is to be done."""
+        for target in aliases.values():
+            if target is not None:
+                self.check_servable(refs, target)
+        after = refs.moved(aliases)
+        if after == refs:
+            return Settled(result=result)
+        return Change(refs=after, move=move, result=result)
+
+    def _check_expected(self, refs: Refs, alias: str, expected: int | None) -> None:
+        if expected != ANY:
+            latest = self.objects.entry(refs.history) if refs.history else None
+            check_alias_is(refs, alias, expected, latest)
+
+
+def _check_movable(alias: str) -> None:
+    if check_alias(alias) == HEAD:
+        raise InputError(
+            "alias 'head' is moved by commits and by `rollback` only, so that no task is lost "
+            "from sight"
+        )

@@ -1,0 +1,174 @@
+"""A version as one file: a tar archive that any tar program can list and unpack.
+
+version.json          the manifest as it was published
+accuracies.json       what was measured of it; only where something was
+records/<sha256>      the records and the shared state, each under its digest
+"""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from adapters.errors import CorruptionError, InputError
+from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.adapter import Adapter
+from workers.registry.commit import AddRecord, Commit, HeadIs, SetShared, Update
+from workers.registry.history import Action, Author
+from workers.registry.layout import HEAD
+from workers.registry.manifest import Manifest, manifest_from_bytes
+from workers.registry.reader import AdapterReader
+from workers.store.blobs import BlobRef, verified
+
+_MANIFEST = "version.json"
+_ACCURACIES = "accuracies.json"
+Progress = Callable[[int, int], None]
+
+
+def export_version(
+    reader: AdapterReader, version: int | str, path: Path, *, progress: Progress | None = None
+) -> Manifest:
+    """Write a version to the file `path`, which must not exist, and return its manifest.
+
+    The same version gives the same bytes every time. Nothing is left behind on failure.
+
+    Args:
+        reader: The adapter.
+        version: An alias or a number.
+        path: The file.
+        progress: Called with tasks written so far, and tasks to write.
+
+    Raises:
+        InputError: The file exists.
+        NotFoundError: There is no such version, or one of its tasks was purged.
+    """
+    manifest = reader.manifest(version)
+    with _new_file(path) as file, tarfile.open(fileobj=file, mode="w") as archive:
+        _add(archive, _MANIFEST, manifest.to_bytes())
+        accuracies = reader.accuracies(manifest.number)
+        if accuracies:
+            _add(archive, _ACCURACIES, accuracies_to_bytes(accuracies))
+        shared = reader.shared_bytes(manifest)
+        if manifest.shared and shared is not None:
+            _add(archive, f"records/{manifest.shared.sha256}", shared)
+        for number, task in enumerate(manifest.tasks, 1):
+            _add(archive, f"records/{task.record.sha256}", reader.record_bytes(task))
+            if progress:
+                progress(number, len(manifest.tasks))
+    return manifest
+
+
+def import_version(
+    adapter: Adapter, path: Path, *, by: Author, aliases: tuple[str, ...] = (HEAD,)
+) -> Manifest:
+    """Publish the version in the file `path` as a new version, and return its manifest.
+
+    It has no parent. All bytes are checked before anything is written.
+
+    Args:
+        adapter: The adapter; its encoder must be the one of the file.
+        path: A file written by `export_version`.
+        by: Who does it, why and when.
+        aliases: These point to the new version. `head` only where the adapter is empty: its tasks
+            would silently disappear from what the next task builds on.
+
+    Raises:
+        InputError: It is no such file, or `head` exists already.
+        CorruptionError: The file is damaged.
+        EncoderMismatchError: The adapter was learnt with another encoder.
+    """
+    if HEAD in aliases and adapter.refs().find(HEAD):
+        raise InputError(
+            f"adapter {adapter.name!r} has versions already: import under another alias, then "
+            "roll back to that alias to build on it",
+            adapter=adapter.name,
+        )
+    with _opened(path) as archive:
+        manifest = manifest_from_bytes(_read(archive, path, _MANIFEST), f"{_MANIFEST} in {path}")
+        names = archive.getnames()
+        measured = _read(archive, path, _ACCURACIES) if _ACCURACIES in names else None
+        commit = Commit(
+            updates=_updates(archive, path, manifest),
+            encoder=manifest.encoder,
+            method=manifest.method,
+            settings=manifest.settings,
+            provenance=manifest.provenance,
+            accuracies=accuracies_from_bytes(measured, str(path)) if measured else (),
+            base=None,
+            aliases=aliases,
+            requirements=(HeadIs(None),) if HEAD in aliases else (),
+            action=Action.IMPORT,
+        )
+        for payload in commit.payloads:
+            payload.read()
+        return adapter.commit(commit, by=by)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A record inside an archive, read and checked whenever it is needed."""
+
+    archive: tarfile.TarFile
+    path: Path
+    ref: BlobRef
+
+    def read(self) -> bytes:
+        name = f"records/{self.ref.sha256}"
+        return verified(_read(self.archive, self.path, name), self.ref, f"{name} in {self.path}")
+
+
+def _updates(archive: tarfile.TarFile, path: Path, manifest: Manifest) -> tuple[Update, ...]:
+    tasks = (
+        AddRecord(
+            task=task.task,
+            submission=task.submission,
+            record=_Packed(archive, path, task.record.ref),
+            classes=task.classes,
+        )
+        for task in manifest.tasks
+    )
+    shared = _Packed(archive, path, manifest.shared.ref) if manifest.shared else None
+    return (*tasks, SetShared(state=shared))
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _read(archive: tarfile.TarFile, path: Path, name: str) -> bytes:
+    try:
+        member = archive.extractfile(name)
+        if member is not None:
+            return member.read()
+    except (KeyError, tarfile.TarError, OSError) as error:
+        raise CorruptionError(f"{name} is missing in {path}: export the version again") from error
+    raise CorruptionError(f"{name} in {path} is not a file: export the version again")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        archive = tarfile.open(path, mode="r:")  # noqa: SIM115
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(f"{path} is not an exported version: {error}", path=str(path)) from error
+    with archive:
+        yield archive
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        file = path.open("xb")
+    except FileExistsError as error:
+        raise InputError(f"{path} exists already; choose another name", path=str(path)) from error
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

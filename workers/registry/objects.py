@@ -1,0 +1,123 @@
+"""The objects of one adapter: written under their digest, checked whenever they are read."""
+
+import threading
+from collections import OrderedDict
+
+from adapters.errors import CorruptionError, NotFoundError
+from workers.registry.history import Entry, entry_from_bytes
+from workers.registry.layout import Kind, Stored, object_key, refs_key
+from workers.registry.manifest import Manifest, manifest_from_bytes
+from workers.registry.purged import Tombstone, tombstones_from_bytes
+from workers.registry.refs import Refs, refs_from_bytes
+from workers.store.base import ObjectStore
+from workers.store.blobs import blob_ref, read_verified
+from workers.store.cache import BlobCache
+
+REMEMBERED = 64
+"""How many manifests, history entries and the like are kept in memory."""
+
+
+class AdapterObjects:
+    """Reads and writes the objects of the adapter called `adapter`. Safe between threads.
+
+    Args:
+        store: Where they lie.
+        adapter: The adapter's name.
+        cache: Local copies of them; None reads from the store.
+        remembered: How many documents are kept in memory; 0 reads each one every time.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        adapter: str,
+        *,
+        cache: BlobCache | None = None,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        self.store = store
+        self.adapter = adapter
+        self.cache = cache
+        self._remembered = remembered
+        self._lock = threading.Lock()
+        self._documents: OrderedDict[Stored, bytes] = OrderedDict()  # owned by _lock
+
+    def refs(self) -> tuple[Refs, str]:
+        """Return the current refs and their etag; NotFoundError when there is no such adapter."""
+        key = refs_key(self.adapter)
+        try:
+            found = self.store.get(key)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"there is no adapter {self.adapter!r} in {self.store.url}; create it first",
+                adapter=self.adapter,
+            ) from error
+        return refs_from_bytes(found.data, f"{key!r} in {self.store.url}"), found.etag
+
+    def read(self, kind: Kind, stored: Stored) -> bytes:
+        """Return the checked bytes of an object, from the local cache where they are there.
+
+        Raises:
+            NotFoundError: The object is gone, for instance because its task was purged.
+            CorruptionError: The object is damaged.
+        """
+        cached = self.cache.get(stored.ref) if self.cache else None
+        if cached is not None:
+            return cached
+        data = read_verified(self.store, object_key(self.adapter, kind, stored), stored.ref)
+        if self.cache:
+            self.cache.put(stored.ref, data)
+        return data
+
+    def write(self, kind: Kind, data: bytes, *, area: int) -> Stored:
+        """Store `data` under its digest in `area` and return what names it; durable then."""
+        stored = place(data, area=area)
+        self.store.put(object_key(self.adapter, kind, stored), data)
+        if kind is not Kind.RECORD:
+            self._remember(stored, data)
+        return stored
+
+    def manifest(self, stored: Stored) -> Manifest:
+        """Return a version's manifest."""
+        data = self._document(Kind.MANIFEST, stored)
+        return manifest_from_bytes(data, object_key(self.adapter, Kind.MANIFEST, stored))
+
+    def entry(self, stored: Stored) -> Entry:
+        """Return a history entry."""
+        data = self._document(Kind.HISTORY, stored)
+        return entry_from_bytes(data, object_key(self.adapter, Kind.HISTORY, stored))
+
+    def tombstones(self, stored: Stored) -> tuple[Tombstone, ...]:
+        """Return what was purged."""
+        data = self._document(Kind.TOMBSTONES, stored)
+        return tombstones_from_bytes(data, object_key(self.adapter, Kind.TOMBSTONES, stored))
+
+    def _document(self, kind: Kind, stored: Stored) -> bytes:
+        """Return a document that the refs or another document names, so it must be there."""
+        with self._lock:
+            data = self._documents.get(stored)
+        if data is not None:
+            return data
+        try:
+            data = self.read(kind, stored)
+        except NotFoundError as error:
+            key = object_key(self.adapter, kind, stored)
+            raise CorruptionError(
+                f"{key!r} is missing in {self.store.url}, although the history of adapter "
+                f"{self.adapter!r} names it; restore the object from a copy or a backup",
+                key=key,
+            ) from error
+        self._remember(stored, data)
+        return data
+
+    def _remember(self, stored: Stored, data: bytes) -> None:
+        with self._lock:
+            self._documents[stored] = data
+            while len(self._documents) > self._remembered:
+                self._documents.popitem(last=False)
+
+
+def place(data: bytes, *, area: int) -> Stored:
+    """Return what names `data` once it is stored in `area`."""
+    ref = blob_ref(data)
+    return Stored(sha256=ref.sha256, size=ref.size, area=area)

@@ -1,0 +1,154 @@
+"""What can be read of an adapter in the registry. Every byte is checked against its digest."""
+
+from collections.abc import Iterator
+
+from adapters.errors import CorruptionError, InputError, NotFoundError
+from workers.registry.accuracy import TaskAccuracy, accuracies_from_bytes
+from workers.registry.history import Entry, find_version, walk
+from workers.registry.layout import Kind, accuracies_key, object_key
+from workers.registry.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.objects import AdapterObjects
+from workers.registry.purged import Tombstone
+from workers.registry.refs import Refs
+
+
+class AdapterReader:
+    """Reads one adapter. Safe between threads; sees every change that others have made.
+
+    Reads raise UnavailableError when the store cannot be reached, NotFoundError when the adapter
+    does not exist, and CorruptionError, naming the object, when stored bytes are damaged.
+    """
+
+    def __init__(self, objects: AdapterObjects) -> None:
+        self._objects = objects
+
+    @property
+    def name(self) -> str:
+        """The adapter's name."""
+        return self._objects.adapter
+
+    @property
+    def objects(self) -> AdapterObjects:
+        """The adapter's objects in the store."""
+        return self._objects
+
+    def refs(self) -> Refs:
+        """Return the aliases, next version number, lease and latest history entry as of now."""
+        return self._objects.refs()[0]
+
+    def resolve(self, version: int | str) -> int:
+        """Return the number of a version given by alias or number.
+
+        Raises:
+            NotFoundError: There is no such alias or version.
+        """
+        return self.version(version).number
+
+    def version(self, version: int | str) -> VersionRef:
+        """Return number and manifest of a version given by alias or number.
+
+        An alias costs one read; a number that no alias points to, O(log versions) small ones.
+        """
+        return self.version_in(self.refs(), version)
+
+    def version_in(self, refs: Refs, version: int | str) -> VersionRef:
+        """Return what `version` was or is, as of `refs`."""
+        if isinstance(version, str) and not version.isdecimal():
+            return refs.version(version)
+        number = int(version)
+        for pointed in refs.aliases.values():
+            if pointed.number == number:
+                return pointed
+        found = find_version(refs.history, number, self._objects.entry)
+        if found is None:
+            raise NotFoundError(
+                f"adapter {self.name!r} has no version {number}; the next one will be "
+                f"{refs.next_version}",
+                adapter=self.name,
+                version=number,
+            )
+        return found
+
+    def manifest(self, version: int | str) -> Manifest:
+        """Return the manifest of a version given by alias or number."""
+        return self._objects.manifest(self.version(version).manifest)
+
+    def record_bytes(self, task: TaskRef) -> bytes:
+        """Return the checked bytes of a task's record, from the local cache where possible.
+
+        Raises:
+            NotFoundError: The task was purged.
+            CorruptionError: The record is damaged, or missing although nobody purged it.
+        """
+        try:
+            return self._objects.read(Kind.RECORD, task.record)
+        except NotFoundError as error:
+            key = object_key(self.name, Kind.RECORD, task.record)
+            for tombstone in self.tombstones(self.refs()):
+                if task.record in tombstone.records:
+                    raise NotFoundError(
+                        f"task {task.task!r} was purged by {tombstone.author.who!r}: its record "
+                        "is gone for good; serve a version without it",
+                        task=task.task,
+                        key=key,
+                    ) from error
+            raise CorruptionError(
+                f"{key!r} is missing in {self._objects.store.url}, although a version holds task "
+                f"{task.task!r}; restore the object from a copy or a backup",
+                task=task.task,
+                key=key,
+            ) from error
+
+    def shared_bytes(self, manifest: Manifest) -> bytes | None:
+        """Return the checked bytes of the version's shared state; None when it has none."""
+        return self._objects.read(Kind.RECORD, manifest.shared) if manifest.shared else None
+
+    def find_submission(self, submission: str, version: int | str = "head") -> int | None:
+        """Return the version that brought `submission` into `version`; None when it has it not.
+
+        A version is searched along its parents; with an alias that does not exist, None.
+        """
+        refs = self.refs()
+        if isinstance(version, str) and not version.isdecimal() and not refs.find(version):
+            return None
+        manifest = self._objects.manifest(self.version_in(refs, version).manifest)
+        return self.first_with(manifest, submission)
+
+    def first_with(self, manifest: Manifest, submission: str) -> int | None:
+        """Return the earliest of `manifest` and its ancestors that has `submission`, or None."""
+        found = None
+        while manifest.has_submission(submission):
+            found = manifest.number
+            if manifest.parent is None:
+                break
+            manifest = self._objects.manifest(manifest.parent.manifest)
+        return found
+
+    def history(self) -> Iterator[Entry]:
+        """Yield every move of the adapter's aliases, the latest first."""
+        yield from walk(self.refs().history, self._objects.entry)
+
+    def accuracies(self, version: int | str) -> tuple[TaskAccuracy, ...]:
+        """Return what was measured of a version; empty when nothing was."""
+        key = accuracies_key(self.name, self.version(version).manifest)
+        try:
+            data = self._objects.store.get(key).data
+        except NotFoundError:
+            return ()
+        return accuracies_from_bytes(data, f"{key!r} in {self._objects.store.url}")
+
+    def tombstones(self, refs: Refs) -> tuple[Tombstone, ...]:
+        """Return what was purged, as of `refs`."""
+        return self._objects.tombstones(refs.tombstones) if refs.tombstones else ()
+
+    def check_servable(self, refs: Refs, version: VersionRef) -> None:
+        """Raise InputError when a record of the version was purged."""
+        for tombstone in self.tombstones(refs):
+            if version.number in tombstone.versions:
+                raise InputError(
+                    f"version {version.number} of {self.name!r} held task {tombstone.task!r}, "
+                    f"which {tombstone.author.who!r} purged: choose a version without it",
+                    adapter=self.name,
+                    version=version.number,
+                    task=tombstone.task,
+                )

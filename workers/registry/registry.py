@@ -1,0 +1,68 @@
+"""The registry: all adapters of one object store."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from adapters.errors import ConflictError, NotFoundError
+from workers.registry.adapter import Adapter
+from workers.registry.layout import REFS, check_adapter, refs_key
+from workers.registry.objects import AdapterObjects
+from workers.registry.refs import Refs
+from workers.registry.swap import RefsWriter, Retry
+from workers.store.base import ObjectStore
+from workers.store.cache import BlobCache
+
+
+class Registry:
+    """Opens adapters.
+
+    Args:
+        store: Where everything lies; the registry keeps no state of its own.
+        cache: Local copies of records and documents, shared by the processes of a host.
+        retry: How lost races are run again.
+        rng: Gives write ids and jitter; the system's source where None.
+        sleep: Waits for some seconds between races.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        cache: BlobCache | None = None,
+        *,
+        retry: Retry | None = None,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.store = store
+        self.cache = cache
+        self._retry = retry or Retry()
+        self._rng = rng or random.SystemRandom()
+        self._sleep = sleep
+
+    def adapter(self, name: str) -> Adapter:
+        """Return a handle on the adapter called `name`; nothing is read yet.
+
+        Raises:
+            InputError: No adapter can be called so.
+        """
+        objects = AdapterObjects(self.store, check_adapter(name), cache=self.cache)
+        writer = RefsWriter(objects, retry=self._retry, rng=self._rng, sleep=self._sleep)
+        return Adapter(objects, writer)
+
+    def create(self, name: str) -> Adapter:
+        """Create the adapter called `name`, empty, unless it exists, and return a handle on it."""
+        adapter = self.adapter(name)
+        with suppress(NotFoundError):
+            adapter.refs()
+            return adapter
+        refs = Refs(adapter=name, write_id=f"{self._rng.getrandbits(128):032x}")
+        with suppress(ConflictError):  # somebody else has just done so
+            self.store.create(refs_key(name), refs.to_bytes())
+        return adapter
+
+    def adapters(self) -> Iterator[str]:
+        """Yield the names of all adapters, in no particular order."""
+        for listed in self.store.list(REFS):
+            yield listed.key.removeprefix(REFS).removesuffix(".json")

@@ -1,0 +1,132 @@
+"""Checking every byte that an adapter's refs lead to."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from adapters.errors import CorruptionError, NotFoundError
+from workers.registry.accuracy import accuracies_from_bytes
+from workers.registry.layout import refs_key
+from workers.registry.objects import AdapterObjects
+from workers.registry.reach import Reach, Reached, reachable
+from workers.registry.reader import AdapterReader
+from workers.registry.refs import Refs
+from workers.store.base import ObjectStore
+from workers.store.blobs import read_verified
+
+THREADS = 8
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something in the store that is not as it was written.
+
+    Attributes:
+        key: The object.
+        used_by: What needs it.
+        message: What is wrong with it.
+    """
+
+    key: str
+    used_by: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What `verify` found.
+
+    Attributes:
+        objects: How many objects were checked.
+        size_bytes: How many bytes they have.
+        problems: What is broken; empty when all is well.
+    """
+
+    objects: int
+    size_bytes: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is broken."""
+        return not self.problems
+
+
+def verify(
+    store: ObjectStore, adapter: str, *, threads: int = THREADS, progress: Progress | None = None
+) -> Report:
+    """Read everything that the refs of `adapter` lead to, without caches, and check every byte.
+
+    Args:
+        store: The object store.
+        adapter: The adapter's name.
+        threads: How many objects are read at once.
+        progress: Called with objects checked so far, and objects to check.
+
+    Raises:
+        NotFoundError: There is no such adapter.
+        UnavailableError: The store cannot be reached.
+    """
+    objects = AdapterObjects(store, adapter, remembered=0)
+    try:
+        refs, _ = objects.refs()
+    except CorruptionError as error:
+        problem = Problem(key=refs_key(adapter), used_by="everything", message=error.message)
+        return Report(objects=1, size_bytes=0, problems=(problem,))
+    unreadable: list[Problem] = []
+
+    def note(used_by: str, error: CorruptionError) -> None:
+        unreadable.append(Problem(key=refs_key(adapter), used_by=used_by, message=error.message))
+
+    reach = reachable(AdapterReader(objects), refs, on_broken=note)
+    broken = _checked(store, list(reach.objects.values()), threads, progress)
+    return Report(
+        objects=len(reach.objects) + 1,
+        size_bytes=sum(each.stored.size for each in reach.objects.values() if each.stored),
+        # A document is unreadable because its bytes are broken, or else it never was right.
+        problems=tuple(broken or unreadable or _misled(refs, reach)),
+    )
+
+
+def _checked(
+    store: ObjectStore, objects: list[Reached], threads: int, progress: Progress | None
+) -> list[Problem]:
+    problems = []
+    with ThreadPoolExecutor(threads) as pool:
+        for number, problem in enumerate(pool.map(partial(_check, store), objects), 1):
+            if problem is not None:
+                problems.append(problem)
+            if progress:
+                progress(number, len(objects))
+    return problems
+
+
+def _check(store: ObjectStore, reached: Reached) -> Problem | None:
+    try:
+        if reached.stored is not None:
+            read_verified(store, reached.key, reached.stored.ref)
+        else:
+            _check_accuracies(store, reached.key)
+    except (CorruptionError, NotFoundError) as error:
+        return Problem(key=reached.key, used_by=reached.used_by, message=error.message)
+    return None
+
+
+def _check_accuracies(store: ObjectStore, key: str) -> None:
+    with suppress(NotFoundError):  # nothing was measured
+        accuracies_from_bytes(store.get(key).data, repr(key))
+
+
+def _misled(refs: Refs, reach: Reach) -> Iterator[Problem]:
+    """Yield what would mean that the refs were written by something else than this program."""
+    for alias, version in refs.aliases.items():
+        if version not in reach.published or version.number >= refs.next_version:
+            yield Problem(
+                key=refs_key(refs.adapter),
+                used_by=f"alias {alias}",
+                message=f"alias {alias!r} points to version {version.number}, which the history "
+                "does not know",
+            )

@@ -1,0 +1,148 @@
+"""What an object store is: bytes under keys, and writes that say whether they won.
+
+A conditional write (`create`, `replace`) has three outcomes. Done: it returns the new etag.
+Lost: `ConflictError`, nothing was written. Unknown: `UnknownOutcomeError`, it may have happened;
+only a caller that can recognise its own bytes may decide, and nobody may clean up.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from adapters.errors import InputError
+
+MAX_SEGMENT_BYTES = 254
+"""Longest part of a key between two slashes: file systems stop at 255 bytes."""
+
+MAX_KEY_BYTES = 900
+"""Longest key; S3 stops at 1024 bytes, and a bucket prefix needs room too."""
+
+MAX_CONDITIONAL_BYTES = 4 * 2**20
+"""Largest conditional write: it must fit into one single put on every server."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Object:
+    """The bytes of one object, and the etag that `replace` expects.
+
+    Equal bytes may have equal etags: whoever replaces an object must write bytes that never
+    occurred under that key before.
+    """
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """One line of a listing. `modified` is in seconds since 1970, by the store's own clock."""
+
+    key: str
+    size_bytes: int
+    modified: float
+
+
+class ObjectStore(ABC):
+    """Durable bytes under keys. Safe to use from many threads and many processes at once.
+
+    Keys are slash-separated segments that neither start with a dot nor are empty. No key is a
+    folder of another one (`a` and `a/b` cannot both exist).
+
+    Every method raises `UnavailableError` when the store cannot be reached; reads, `put` and
+    `delete` can then simply be repeated.
+    """
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where the store is, without secrets."""
+
+    @abstractmethod
+    def get(self, key: str) -> Object:
+        """Return the object under `key`; NotFoundError when there is none."""
+
+    @abstractmethod
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return up to `length` bytes from byte `start` on, fewer where the object ends.
+
+        Raises:
+            NotFoundError: There is no such object.
+        """
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Write `data` under `key` whatever was there; durable when this returns."""
+
+    @abstractmethod
+    def create(self, key: str, data: bytes) -> str:
+        """Write `data` under `key` if nothing is there, and return its etag.
+
+        Raises:
+            ConflictError: Something is there; nothing was written.
+            UnknownOutcomeError: The answer was lost and reading back does not tell.
+        """
+
+    @abstractmethod
+    def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+        """Write `data` if the object still has `expected_etag`, and return its new etag.
+
+        Raises:
+            ConflictError: The object changed or is gone; nothing was written.
+            UnknownOutcomeError: The answer was lost and reading back does not tell.
+        """
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """Yield the objects whose key starts with `prefix`, in no particular order.
+
+        `prefix` is empty or ends with a slash. Objects written or deleted meanwhile may or may
+        not appear.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove the object under `key`; nothing happens when there is none."""
+
+    def sweep(self, before: float) -> int:  # noqa: ARG002
+        """Remove what interrupted writes left behind before that time; return how many."""
+        return 0
+
+
+def check_key(key: str) -> str:
+    """Return `key`, or raise InputError when it is not one that every store can hold."""
+    segments = key.split("/")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise InputError(f"a key has at most {MAX_KEY_BYTES} bytes; this one is longer: {key!r}")
+    for segment in segments:
+        if not segment or segment.startswith(".") or not segment.isprintable():
+            raise InputError(
+                f"key {key!r} is not usable: its parts must be printable, not empty and must "
+                "not start with a dot",
+                key=key,
+            )
+        if len(segment.encode()) > MAX_SEGMENT_BYTES:
+            raise InputError(
+                f"key {key!r} is not usable: a part has at most {MAX_SEGMENT_BYTES} bytes", key=key
+            )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Return `prefix`, or raise InputError unless it is empty or a key with a slash behind."""
+    if not prefix:
+        return prefix
+    if not prefix.endswith("/"):
+        raise InputError(f"prefix {prefix!r} must end with a slash", prefix=prefix)
+    check_key(prefix[:-1])
+    return prefix
+
+
+def check_conditional(key: str, data: bytes) -> None:
+    """Raise InputError when `data` is too large for a conditional write to be portable."""
+    if len(data) > MAX_CONDITIONAL_BYTES:
+        raise InputError(
+            f"a conditional write has at most {MAX_CONDITIONAL_BYTES} bytes, found {len(data)} "
+            f"for {key!r}: store the bytes as a blob and replace a reference to it",
+            key=key,
+            size_bytes=len(data),
+        )

@@ -1,0 +1,202 @@
+"""A store in a folder, with the guarantees of an object store on one machine.
+
+Bytes are written under a unique temporary name, flushed to disk, and only then given their key
+by a link (exclusive) or a rename. Writers of one key take turns by a file lock, which the system
+releases when a process dies, so a kill at any instant leaves either the old or the new bytes.
+
+    ROOT/<key>          the objects
+    ROOT/.writing/      files under their temporary names; the leftovers of killed writers
+    ROOT/.locks/00..3f  a key's lock is chosen by its hash
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from adapters.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from workers.store.base import (
+    Listed,
+    Object,
+    ObjectStore,
+    check_conditional,
+    check_key,
+    check_prefix,
+)
+
+LOCK_STRIPES = 64
+_WRITING = ".writing"
+_LOCKS = ".locks"
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class FileStore(ObjectStore):
+    """Objects as files under `root`, shared safely by the processes of one machine.
+
+    Args:
+        root: The folder; made when it is missing.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self._root = Path(root).absolute()
+        for folder in (self._root / _WRITING, self._root / _LOCKS):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return FileStore, (str(self._root),)
+
+    @property
+    def url(self) -> str:
+        return self._root.as_uri()
+
+    def get(self, key: str) -> Object:
+        data = self._read(key)
+        return Object(data=data, etag=_etag(data))
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        try:
+            with self._path(key).open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        except _ABSENT as error:
+            raise self._not_found(key) from error
+
+    def put(self, key: str, data: bytes) -> None:
+        with self._locked(key), self._written(key, data) as temporary:
+            self._rename(temporary, key)
+
+    def create(self, key: str, data: bytes) -> str:
+        check_conditional(key, data)
+        path = self._path(key)
+        with self._locked(key), self._written(key, data) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError as error:
+                raise ConflictError(
+                    f"{key!r} exists already in {self.url}; nothing was written", key=key
+                ) from error
+            _flush_folder(path.parent)
+        return _etag(data)
+
+    def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+        check_conditional(key, data)
+        with self._locked(key):
+            found = self._current_etag(key)
+            if found != expected_etag:
+                raise ConflictError(
+                    f"{key!r} in {self.url} changed: expected etag {expected_etag}, found {found}; "
+                    "nothing was written, read it again",
+                    key=key,
+                    expected=expected_etag,
+                    found=found,
+                )
+            with self._written(key, data) as temporary:
+                self._rename(temporary, key)
+        return _etag(data)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        top = self._root / check_prefix(prefix)
+        for folder, folders, names in os.walk(top):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):  # deleted since the folder was read
+                    status = path.stat()
+                    key = path.relative_to(self._root).as_posix()
+                    yield Listed(key=key, size_bytes=status.st_size, modified=status.st_mtime)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with self._locked(key):
+            try:
+                path.unlink()
+            except _ABSENT:
+                return
+            _flush_folder(path.parent)
+
+    def sweep(self, before: float) -> int:
+        removed = 0
+        for path in (self._root / _WRITING).iterdir():
+            with suppress(FileNotFoundError):  # its writer has just finished
+                if path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _read(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except _ABSENT as error:
+            raise self._not_found(key) from error
+
+    def _current_etag(self, key: str) -> str | None:
+        try:
+            return _etag(self._read(key))
+        except NotFoundError:
+            return None
+
+    def _not_found(self, key: str) -> NotFoundError:
+        return NotFoundError(f"no object {key!r} in {self.url}", key=key)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        stripe = hashlib.sha256(check_key(key).encode()).digest()[0] % LOCK_STRIPES
+        with (self._root / _LOCKS / f"{stripe:02x}").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released by closing, or by dying
+            yield
+
+    @contextmanager
+    def _written(self, key: str, data: bytes) -> Iterator[Path]:
+        """Give a flushed temporary file with `data`, and the folder of `key` to move it to."""
+        temporary = self._root / _WRITING / uuid.uuid4().hex
+        try:
+            _make_folder(self._path(key).parent)
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        except OSError as error:
+            raise self._explained(key, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _rename(self, temporary: Path, key: str) -> None:
+        path = self._path(key)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+
+    def _explained(self, key: str, error: OSError) -> InputError | UnavailableError:
+        if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+            return InputError(f"{key!r} is a folder of other keys, or lies below a key", key=key)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return UnavailableError(f"no space is left for {key!r} in {self.url}", key=key)
+        return UnavailableError(f"{key!r} cannot be written in {self.url}: {error}", key=key)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and its parents so that they survive a loss of power."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _flush_folder(folder.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _etag(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
