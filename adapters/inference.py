@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -123,7 +124,7 @@ class Adapter:
         """Return scores over the candidates: the seen classes, then the unseen ones.
 
         Args:
-            features: (N, D) float32, unit rows.
+            features: (N, D) float32, unit rows; scored on the CPU.
             encoder: Fingerprint of the encoder that made them.
             logit_scale: Factor of cosines, about 100 in CLIP.
             unseen: Further candidates.
@@ -136,6 +137,7 @@ class Adapter:
         """
         check_encoder(encoder, expected=self.encoder)
         check_features(features, dims=2, width=self.width)
+        features = features.detach().to("cpu", torch.float32)
         positions = self._positions(tasks)
         anchors = [self._anchors[position] for position in positions]
         seen = sum(len(group.rows) for group in anchors)

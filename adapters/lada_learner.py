@@ -9,6 +9,7 @@ Shapes: D feature width · C classes of the task · M memory vectors per class
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -125,7 +126,7 @@ class LadaLearner:
             "steps_done": self._steps_done,
             "seed": self._seed,
             "settings": self._settings.as_mapping(),
-            "inputs": self._inputs_digest(),
+            "inputs": self._inputs_digest,
         }
         return pack(self._optimiser.tensors(), _KIND | described)
 
@@ -153,7 +154,7 @@ class LadaLearner:
             learner = cls(
                 task, past, text=text, settings=settings, seed=described["seed"], device=device
             )
-            if described["inputs"] != learner._inputs_digest():
+            if described["inputs"] != learner._inputs_digest:
                 raise InputError(
                     f"checkpoint of task {task.task!r}: it was made from other features, records "
                     "or text features; start the training afresh"
@@ -177,6 +178,7 @@ class LadaLearner:
             self._memory.take_gradient(gradients.memory)
         return float(gradients.loss)
 
+    @cached_property
     def _inputs_digest(self) -> str:
         task, past, text = self._inputs
         digest = hashlib.sha256(task.digest().encode())

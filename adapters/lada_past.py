@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.lada_record import checked_tensors, record_mixtures
-from adapters.memory import MemoryBlock
+from adapters.memory import MemoryBlock, grouped_offsets
 from adapters.objective import OldClasses
 from adapters.records import Record
 from adapters.replay import ReplaySource
@@ -69,10 +69,8 @@ def _shared_blocks(past: Sequence[Record]) -> list[MemoryBlock]:
         groups[-1][1].append(memory)
         groups[-1][2].append(counts)
     return [
-        MemoryBlock.of(torch.cat(memories), _offsets(torch.cat(counts)), beta=key[1])
+        MemoryBlock.of(
+            torch.cat(memories), grouped_offsets(torch.cat(counts).tolist()), beta=key[1]
+        )
         for key, memories, counts in groups
     ]
-
-
-def _offsets(counts: Tensor) -> Tensor:
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])

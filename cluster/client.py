@@ -7,7 +7,7 @@ cluster; predicting asks the HTTP API.
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from cluster.answers import PredictAnswer, Ready
 from cluster.config import TOKEN, Config, load_config
 from cluster.stores import open_store
 from workers.coordinator import State, read_state, read_submissions
-from workers.intake import Intake, take_in
+from workers.intake import Intake, Progress, take_in, unwatched
 from workers.queue import ENDED
 from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
 from workers.submission import Submission
@@ -66,7 +66,7 @@ class Client:
         task: Task | Path | str,
         *,
         adapter: str | None = None,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: Progress = unwatched,
     ) -> Intake:
         """Check a task, make it durable, and return its submission.
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 
-from ray.actor import ActorHandle
 from ray.exceptions import RayTaskError
 
 from adapters.errors import NacreError
@@ -16,17 +15,17 @@ from workers.views import Views
 
 
 class RayCrew:
-    """Passes the coordinator's calls to actors."""
+    """Passes the coordinator's calls to actors; the arguments are their handles."""
 
     # Owns: nothing; actors restart by themselves behind their handles.
 
     def __init__(
         self,
         *,
-        encoders: Sequence[ActorHandle],
-        trainer: ActorHandle,
-        mixture: ActorHandle,
-        registry: ActorHandle,
+        encoders: Sequence[Any],
+        trainer: Any,
+        mixture: Any,
+        registry: Any,
     ) -> None:
         self._encoders = tuple(encoders)
         self._trainer = trainer

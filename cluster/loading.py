@@ -6,7 +6,9 @@ from cluster.stores import open_store
 from workers.versions import Versions
 
 
-def load_adapter(store: str, *, adapter: str = "main", version: int | str = "production") -> Adapter:
+def load_adapter(
+    store: str, *, adapter: str = "main", version: int | str = "production"
+) -> Adapter:
     """Return one version of an adapter, verified and ready to score features.
 
     Args:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from fastapi import FastAPI, Query, Request
@@ -31,7 +31,9 @@ from workers.versions import Versions
 
 BATCH = 16
 BATCH_WAIT_S = 0.003
-PROBLEMS = {code: {"model": Problem} for code in (401, 404, 422, 503)}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem} for code in (401, 404, 422, 503)
+}
 
 logger = logging.getLogger("nacre.serving")
 api = FastAPI(title="nacre", version="1", description="Predictions of an ever-growing adapter.")
@@ -48,7 +50,7 @@ class Replica:
 
     # Owns: the predictor's current version, which only `_follow` moves.
 
-    async def __init__(self, config: Config) -> None:
+    async def __init__(self, config: Config) -> None:  # type: ignore[misc]  # Serve awaits it
         torch.set_num_threads(config.workers.threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._encoder = Encoder(config.encoder, device=device)

@@ -10,9 +10,8 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.actor import ActorHandle
 
-from adapters.errors import InputError, SettingsError, UnavailableError
+from adapters.errors import SettingsError, UnavailableError
 from cluster.actors import (
     NAMESPACE,
     CoordinatorActor,
@@ -71,12 +70,11 @@ def start_actors(config: Config) -> None:
     ray.get(coordinator.alive.remote(), timeout=START_TIMEOUT_S)
 
 
-def _start(kind: Any, name: str, *arguments: object, **options: float) -> ActorHandle:
+def _start(kind: Any, name: str, *arguments: object, **options: float) -> Any:
     # Detached: an actor lives as long as the cluster, not as long as somebody holds its handle.
-    handle: ActorHandle = kind.options(
+    return kind.options(
         name=name, namespace=NAMESPACE, lifetime="detached", get_if_exists=True, **options
     ).remote(*arguments)
-    return handle
 
 
 def start_replicas(config: Config) -> None:

@@ -24,7 +24,9 @@ def examples() -> Path:
 def write_task(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a small task file beside folders of plain pictures."""
 
-    def write(*, images: int = 6, keys: str = "", classes: tuple[str, ...] = ("red", "blue")) -> Path:
+    def write(
+        *, images: int = 6, keys: str = "", classes: tuple[str, ...] = ("red", "blue")
+    ) -> Path:
         for index, color in enumerate(classes):
             folder = tmp_path / "images" / color
             folder.mkdir(parents=True, exist_ok=True)

@@ -33,4 +33,5 @@ def test_an_error_comes_back_equal_from_another_process(error_type: type[NacreEr
 
 
 def test_errors_of_one_branch_share_an_exit_code() -> None:
-    assert {error.exit_code for error in all_errors() if issubclass(error, errors.InputError)} == {2}
+    branch = [error for error in all_errors() if issubclass(error, errors.InputError)]
+    assert {error.exit_code for error in branch} == {2}

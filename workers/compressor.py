@@ -1,6 +1,5 @@
 """The mixture role: compresses each class to a Gaussian mixture and finishes the record."""
 
-
 from safetensors.torch import load
 
 from adapters.learning import class_mixtures
@@ -23,9 +22,7 @@ class Compressor:
     def compress(self, submission: Submission, method: str) -> None:
         """Fit one mixture per class of `submission`, and hand over its finished record."""
         chosen = method_named(method)
-        parent, content = take_over(
-            self._store, handover_key(submission.submission_id, "learnt")
-        )
+        parent, content = take_over(self._store, handover_key(submission.submission_id, "learnt"))
         task = training_features(self._store, submission, fingerprint=self._fingerprint)
         components = chosen.mixture_components(submission.settings)
         record = chosen.record(

@@ -60,7 +60,7 @@ class Embedder:
             images = max(1, BATCH // views.count)
             for start in range(0, len(named), images):
                 group = named[start : start + images]
-                pixels = threads.map(lambda file: self._pixels(*file, views), group)
+                pixels = threads.map(lambda file: self._pixels(file[0], file[1], views), group)
                 yield torch.cat(list(pixels))
 
     def _pixels(self, content: bytes, digest: str, views: Views) -> Tensor:

@@ -62,12 +62,13 @@ class Encoder:
         self.settings = settings
         self.device = torch.device(device)
         model, config = _load(settings)
-        self.model: nn.Module = model.to(self.device).eval().requires_grad_(False)
+        self.model: Any = model.to(self.device).eval().requires_grad_(False)
         self.tokenizer = _tokenizer(settings)
         self._transform = _test_transform(model)
         self.width = int(config["embed_dim"])
         self.logit_scale = float(self.model.logit_scale.exp())
-        self.fingerprint = _fingerprint(self.model, config, repr(self._transform), settings.precision)
+        transform = repr(self._transform)
+        self.fingerprint = _fingerprint(self.model, config, transform, settings.precision)
         self._dtype = next(self.model.visual.parameters()).dtype
 
     def transform(self, picture: Image.Image) -> Tensor:
@@ -113,8 +114,8 @@ def _load(settings: EncoderSettings) -> tuple[Any, dict[str, Any]]:
         )
     except (RuntimeError, OSError, ValueError) as error:
         raise UnavailableError(
-            f"the weights of encoder {settings.model!r} (pretrained={settings.pretrained!r}) cannot "
-            f"be loaded: {error}",
+            f"the weights of encoder {settings.model!r} (pretrained={settings.pretrained!r}) "
+            f"cannot be loaded: {error}",
             model=settings.model,
         ) from error
     return model, config | {"quick_gelu": force_quick_gelu or config.get("quick_gelu", False)}
@@ -158,8 +159,8 @@ def _folder_config(folder: Path) -> dict[str, Any]:
     path = folder / "open_clip_config.json"
     if not path.is_file():
         raise SettingsError(
-            f"expected open_clip_config.json in the encoder's folder {folder}, found none; save the "
-            "model in open_clip's format",
+            f"expected open_clip_config.json in the encoder's folder {folder}, found none; save "
+            "the model in open_clip's format",
             folder=str(folder),
         )
     config: dict[str, Any] = json.loads(path.read_text())["model_cfg"]
@@ -173,7 +174,8 @@ def _named_config(settings: EncoderSettings) -> tuple[dict[str, Any], bool]:
     config = open_clip.get_model_config(settings.model)
     if config is None:
         raise SettingsError(
-            f"expected `tiny`, a folder or the name of an open_clip model, found {settings.model!r}",
+            "expected `tiny`, a folder or the name of an open_clip model, found "
+            f"{settings.model!r}",
             model=settings.model,
         )
     if settings.pretrained is None:
@@ -212,8 +214,8 @@ def _check_file(settings: EncoderSettings, model: Activation) -> bool:
         )
     if settings.activation is None:
         raise SettingsError(
-            f"the file {settings.pretrained} does not say which activation it was trained with; set "
-            "`activation` to gelu or quick_gelu (OpenAI's own weights: quick_gelu)",
+            f"the file {settings.pretrained} does not say which activation it was trained with; "
+            "set `activation` to gelu or quick_gelu (OpenAI's own weights: quick_gelu)",
             pretrained=settings.pretrained,
         )
     if model == "quick_gelu" and settings.activation == "gelu":

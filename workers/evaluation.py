@@ -42,9 +42,7 @@ def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) ->
     Raises:
         NotFoundError: a shard has not been embedded yet.
     """
-    features, labels = read_split(
-        store, submission, "held_out", fingerprint=fingerprint, views="1"
-    )
+    features, labels = read_split(store, submission, "held_out", fingerprint=fingerprint, views="1")
     return HeldOut(
         task=submission.task,
         classes=class_entries(submission),

@@ -33,6 +33,11 @@ SHOWN_PROBLEMS = 20
 Progress = Callable[[int, int], None]
 
 
+def unwatched(done: int, total: int) -> None:
+    """Report progress to nobody."""
+    del done, total
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intake:
     """The result of taking a task in.
@@ -52,7 +57,7 @@ def take_in(
     *,
     now: float,
     author: str,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
 
@@ -178,7 +183,8 @@ def _sample(path: Path, label: int) -> Sample:
 
 def _report(task: Task, problems: list[str], total: int) -> str:
     shown = "\n  ".join(problems[:SHOWN_PROBLEMS])
-    more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+    hidden = len(problems) - SHOWN_PROBLEMS
+    more = f"\n  and {hidden} more" if hidden > 0 else ""
     return (
         f"{len(problems)} of the {total} images of task {task.name!r} cannot be used; repair or "
         f"remove them and submit again:\n  {shown}{more}"

@@ -148,8 +148,10 @@ class Predictor:
 def _grown(current: LoadedVersion | None, records: Sequence[Record]) -> Adapter:
     """Return the adapter of `records`, built on `current` where that is its beginning."""
     known = current.adapter.records if current else ()
-    if not known or len(known) > len(records) or any(
-        old is not new for old, new in zip(known, records, strict=False)
+    if (
+        not known
+        or len(known) > len(records)
+        or any(old is not new for old, new in zip(known, records, strict=False))
     ):
         return Adapter(records)
     grown = current.adapter if current else Adapter(records)

@@ -48,9 +48,7 @@ class Publisher:
         Raises:
             ConflictError: `head` is no longer the version that was learnt on.
         """
-        parent, content = take_over(
-            self._store, handover_key(submission.submission_id, "record")
-        )
+        parent, content = take_over(self._store, handover_key(submission.submission_id, "record"))
         record = decode_record(content)
         past = self._versions.records(submission.adapter, parent) if parent else ()
         commit = Commit(

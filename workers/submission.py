@@ -111,13 +111,15 @@ class Submission:
         """
         try:
             value = json.loads(content)
-            if value.pop("schema") != SCHEMA:
-                raise ValueError("unknown schema")
+            schema = value.pop("schema")
             value["classes"] = tuple(SubmittedClass(**entry) for entry in value["classes"])
             value["shards"] = tuple(_shard(entry) for entry in value["shards"])
-            return cls(**value)
+            submission = cls(**value)
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptionError(f"expected a submission of schema {SCHEMA}: {error}") from error
+        if schema != SCHEMA:
+            raise CorruptionError(f"expected a submission of schema {SCHEMA}, found {schema}")
+        return submission
 
 
 def submission_key(submission_id: str) -> str:

@@ -1,13 +1,13 @@
 """A task as a person writes it: one YAML file beside folders of images.
 
-    name: fashion                       # letters, digits, dot, dash and underscore
-    prompt: "a photo of a {}."          # {} becomes the class's readable name
-    images: train                       # a folder with one folder per class, or a CSV of path,label
-    held_out: test                      # the same shape; measured on, never learnt from
-    classes: {ankle_boot: ankle boot}   # folder: readable name; left out, every folder is a class
-    adapter: main
-    augmentation: crop-mirror           # `crop` for digits, letters and signs
-    settings: {steps: 100}
+name: fashion                       # letters, digits, dot, dash and underscore
+prompt: "a photo of a {}."          # {} becomes the class's readable name
+images: train                       # a folder with one folder per class, or a CSV of path,label
+held_out: test                      # the same shape; measured on, never learnt from
+classes: {ankle_boot: ankle boot}   # folder: readable name; left out, every folder is a class
+adapter: main
+augmentation: crop-mirror           # `crop` for digits, letters and signs
+settings: {steps: 100}
 """
 
 import csv

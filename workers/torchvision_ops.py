@@ -42,5 +42,5 @@ def _forget_half_imported() -> None:
 def _declare_operators() -> None:
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
-        library.define(operator + _SCHEMA)
+        library.define(operator + _SCHEMA)  # type: ignore[no-untyped-call]
     _declarations.append(library)

@@ -1,4 +1,4 @@
-"""The trainer role: learns one task on top of `head`, resuming what an earlier attempt had begun."""
+"""The trainer role: learns one task on top of `head`, resuming what an earlier attempt began."""
 
 from collections.abc import Iterator, Sequence
 

@@ -61,9 +61,7 @@ def _view(picture: Image.Image, views: Views, draw: random.Random, size: int) ->
     return view
 
 
-def _crop_box(
-    width: int, height: int, draw: random.Random
-) -> tuple[float, float, float, float]:
+def _crop_box(width: int, height: int, draw: random.Random) -> tuple[float, float, float, float]:
     for _ in range(ATTEMPTS):
         area = width * height * draw.uniform(SMALLEST_AREA, 1)
         ratio = math.exp(draw.uniform(-1, 1) * math.log(WIDEST_RATIO))

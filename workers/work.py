@@ -1,8 +1,8 @@
 """What roles hand to each other between stages, kept in the store so that a restart finds it.
 
-    work/<submission>/learnt.json    the parent version and the blob of what was learnt
-    work/<submission>/record.json    the same parent and the blob of the finished record
-    work/<submission>/checkpoint     the training in progress; never published
+work/<submission>/learnt.json    the parent version and the blob of what was learnt
+work/<submission>/record.json    the same parent and the blob of the finished record
+work/<submission>/checkpoint     the training in progress; never published
 """
 
 import json

@@ -13,10 +13,10 @@ from rich.progress import Progress, TaskID
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.metrics import continual_metrics
+from cluster.answers import PredictAnswer
 from cluster.cli.matrix import MatrixTable, draw_matrix
 from cluster.cli.output import bars, stdout
 from cluster.cli.serving import start_detached, stop_running
-from cluster.answers import PredictAnswer
 from cluster.client import Client
 from cluster.config import load_config, set_home
 from workers.submission import Submission

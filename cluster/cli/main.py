@@ -24,7 +24,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 @click.version_option(package_name="nacre")
 @click.pass_context
-def cli(context: click.Context, config: Path | None, debug: bool) -> None:  # noqa: FBT001
+def cli(context: click.Context, config: Path | None, debug: bool) -> None:
     """Continual learning as a service: an ever-growing, versioned CLIP adapter.
 
     \b

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from adapters.errors import ConflictError, NotFoundError, UnavailableError
-from cluster.client import Client
 from cluster.cli.output import (
     Report,
     output_option,
@@ -22,6 +21,7 @@ from cluster.cli.output import (
     progress_bar,
     stdout,
 )
+from cluster.client import Client
 from cluster.config import Config, home, load_config
 
 START_TIMEOUT_S = 300

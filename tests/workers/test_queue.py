@@ -20,7 +20,9 @@ from workers.queue import (
 )
 
 
-def ticket(name: str, *, adapter: str = "main", accepted_at: float = 0, priority: int = 0) -> Ticket:
+def ticket(
+    name: str, *, adapter: str = "main", accepted_at: float = 0, priority: int = 0
+) -> Ticket:
     return Ticket(
         submission_id=name,
         task=name,

@@ -82,7 +82,7 @@ def test_versions_that_held_a_purged_task_can_be_looked_at_but_not_served() -> N
     with pytest.raises(NotFoundError, match="'b' was purged by 'ben'"):
         main.record_bytes(manifest.tasks[1])
     for move in (main.rollback, main.promote):
-        with pytest.raises(InputError, match="version 3 of 'main' held task 'b'.*'ben' purged"):
+        with pytest.raises(InputError, match=r"version 3 of 'main' held task 'b'.*'ben' purged"):
             move(3, by=ANNA)
     assert next(main.history()).action is Action.PURGE
     main.rollback(1, by=ANNA)

@@ -1,0 +1,13 @@
+"""The registry against a dictionary; `make prove-registry` runs the same for longer."""
+
+from hypothesis import HealthCheck, settings
+
+from tests.suites.registry_machine import RegistryMachine
+
+TestRegistryMachine = RegistryMachine.TestCase
+TestRegistryMachine.settings = settings(
+    max_examples=60,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
