@@ -77,6 +77,7 @@ def accuracy_rows(
     runs = [accuracies(sets, learnt_in_sequence(sets, settings, seed=s)) for s in range(seeds)]
     means = [statistics.fmean(run) for run in runs]
     mean = statistics.fmean(means)
+    click.echo(f"{name}: {mean:.2f} %", err=True)
     by_set = " ".join(f"{statistics.fmean(values):.1f}" for values in zip(*runs, strict=True))
     return [
         Row(

@@ -98,7 +98,7 @@ class Replica:
             refusal=self._refusal,
         )
 
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=BATCH_WAIT_S)
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=BATCH_WAIT_S)  # type: ignore[untyped-decorator]
     async def _embed(self, pixels: list[Tensor]) -> list[Tensor]:
         features = await asyncio.to_thread(self._encoder.image_features, torch.stack(pixels))
         return list(features)

@@ -83,7 +83,8 @@ def start_replicas(config: Config) -> None:
         http_options={"host": config.serve.host, "port": config.serve.port},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    deployment = Replica.options(
+    replica: Any = Replica  # a deployment, not the class that it was
+    deployment = replica.options(
         num_replicas=config.serve.replicas,
         max_ongoing_requests=64,
         ray_actor_options={"num_cpus": 0.1},

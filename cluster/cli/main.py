@@ -36,7 +36,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
       nacre rollback 3                 serve version 3 again
 
     \b
-    Exit codes: 0 done, 1 a defect of nacre, 2 the request must be changed, 3 somebody else was
+    Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was
     first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 130 interrupted.
     """
     context.obj = config

@@ -43,6 +43,8 @@ def submit(
     states = [_followed(client, entry) for entry in submissions] if wait else []
     if output == "json":
         print_json([_as_json(client.state(entry)) for entry in submissions])
+    else:
+        _print_published(states)
     broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]
     if broken:
         first = broken[0]
@@ -97,10 +99,13 @@ def _followed(client: Client, submission: Submission) -> State:
             progress.update(
                 bar, description=description, completed=state.done, total=state.total or None
             )
-    if state.ticket.version is not None:
-        name = f"{submission.adapter}@{state.ticket.version}"
-        stdout().print(f"{submission.task}: published as {name}")
     return state
+
+
+def _print_published(states: list[State]) -> None:
+    for ticket in (state.ticket for state in states):
+        if ticket.version is not None:
+            stdout().print(f"{ticket.task}: published as {ticket.adapter}@{ticket.version}")
 
 
 def _print_intake(submission: Submission, *, is_new: bool) -> None:

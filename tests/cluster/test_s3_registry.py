@@ -8,8 +8,8 @@ import pytest
 
 from cluster.s3 import S3Store
 from tests.suites.committers import commit_at_once
+from tests.suites.registry_scenes import ANNA, adapter, learn, state
 from tests.suites.s3_server import S3Server
-from tests.workers.registry.scenes import ANNA, adapter, learn, state
 from workers.registry import collect, drop, purge, verify
 from workers.store import ObjectStore
 

@@ -74,7 +74,7 @@ class RegistryMachine(RuleBasedStateMachine):
         writer: int,
         fault: Faulted,
         command: Callable[[Adapter], object],
-        effect: Callable[[], None],
+        effect: Callable[[], object],
     ) -> None:
         """Run a command, and its effect on the model where it took effect in the registry."""
         store, adapter = self.writers[writer]
@@ -174,7 +174,7 @@ class RegistryMachine(RuleBasedStateMachine):
             writer,
             fault,
             lambda adapter: adapter.remove_alias("canary", by=BY),
-            lambda: self.aliases.pop("canary", None) and None,
+            lambda: self.aliases.pop("canary", None),
         )
 
     @rule(writer=WRITERS, fault=FAULTS, task=TASKS, promoted=st.booleans())

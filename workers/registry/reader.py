@@ -1,6 +1,7 @@
 """What can be read of an adapter in the registry. Every byte is checked against its digest."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from adapters.errors import CorruptionError, InputError, NotFoundError
 from workers.registry.accuracy import TaskAccuracy, accuracies_from_bytes
@@ -10,6 +11,8 @@ from workers.registry.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.objects import AdapterObjects
 from workers.registry.purged import Tombstone
 from workers.registry.refs import Refs
+
+FETCH_THREADS = 8
 
 
 class AdapterReader:
@@ -98,6 +101,17 @@ class AdapterReader:
                 task=task.task,
                 key=key,
             ) from error
+
+    def records(
+        self, manifest: Manifest, *, threads: int = FETCH_THREADS
+    ) -> Iterator[tuple[TaskRef, bytes]]:
+        """Yield every task of a version with its record, in order, fetching several at once.
+
+        Raises:
+            NotFoundError, CorruptionError: Like `record_bytes`.
+        """
+        with ThreadPoolExecutor(threads) as pool:
+            yield from zip(manifest.tasks, pool.map(self.record_bytes, manifest.tasks), strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
         """Return the checked bytes of the version's shared state; None when it has none."""

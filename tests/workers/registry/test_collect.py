@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.errors import ConflictError, CorruptionError
-from tests.workers.registry.scenes import ANNA, adapter, addition, learn, state
+from tests.suites.registry_scenes import ANNA, adapter, addition, learn, state
 from workers.registry import collect, collect_blobs, verify
 from workers.store import MemoryStore, ObjectStore, blob_key, put_blob
 from workers.store.wrappers import CrashError, Fault, FaultyStore, WrappedStore
@@ -70,7 +70,7 @@ def test_nothing_is_removed_where_something_is_damaged() -> None:
 class _Interrupted(WrappedStore):
     """Calls `meanwhile` once, right before one operation."""
 
-    def __init__(self, inner: ObjectStore, number: int, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, inner: ObjectStore, number: int, meanwhile: Callable[[], object]) -> None:
         super().__init__(inner)
         self.count = 0
         self._number = number
@@ -99,7 +99,7 @@ def _collected_during_a_commit(number: int) -> bool:
 def _committed_during_a_collection(number: int) -> bool:
     """Let a whole commit run before operation `number` of a collection."""
     store = _store_with_garbage()
-    interrupted = _Interrupted(store, number, lambda: learn(adapter(store, seed=2), "c") and None)
+    interrupted = _Interrupted(store, number, lambda: learn(adapter(store, seed=2), "c"))
     collect(adapter(interrupted, seed=9), now=NOW, grace_s=0, dry_run=False)
     if interrupted.count >= number:
         assert verify(store, "main").problems == ()

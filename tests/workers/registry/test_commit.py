@@ -11,7 +11,7 @@ from adapters.errors import (
     InputError,
     NotFoundError,
 )
-from tests.workers.registry.scenes import (
+from tests.suites.registry_scenes import (
     ANNA,
     BEN,
     BOTH,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import InputError, NotFoundError
-from tests.workers.registry.scenes import (
+from tests.suites.registry_scenes import (
     ANNA,
     BEN,
     adapter,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import NacreError, UnavailableError, UnknownOutcomeError
-from tests.workers.registry.scenes import ANNA, BOTH, adapter, addition, learn, registry, state
+from tests.suites.registry_scenes import ANNA, BOTH, adapter, addition, learn, registry, state
 from workers.registry import (
     Adapter,
     collect,

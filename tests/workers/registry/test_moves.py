@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.errors import ConflictError, InputError, NotFoundError
-from tests.workers.registry.scenes import ANNA, BEN, adapter, addition, learn, state
+from tests.suites.registry_scenes import ANNA, BEN, adapter, addition, learn, state
 from workers.registry import Action, diff
 from workers.store import MemoryStore
 from workers.store.wrappers import RecordingStore
