@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import yaml
 
 from adapters.errors import NotFoundError, SettingsError
-from workers.encoder import EncoderSettings
+from workers.encoder_settings import EncoderSettings
 
 CONFIG_FILE = "nacre.yaml"
 TOKEN = "NACRE_TOKEN"

@@ -6,41 +6,20 @@ Shapes: N images or prompts · V views per image · D feature width.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from adapters.errors import SettingsError, UnavailableError
+from workers.encoder_settings import TINY, Activation, EncoderSettings, Precision
 from workers.torchvision_ops import ensure_torchvision_imports
 
-TINY = "tiny"
 TINY_FOLDER = Path(__file__).parent / "tiny_clip"
 
-Activation = Literal["gelu", "quick_gelu"]
-Precision = Literal["fp32", "fp16", "bf16"]
 Tokenizer = Callable[[list[str]], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EncoderSettings:
-    """Which open_clip model embeds the images.
-
-    Attributes:
-        model: `tiny` (ships with nacre), the name of an open_clip model, or a folder that holds
-            `open_clip_config.json` and the weights.
-        pretrained: For a model name: an open_clip tag, or a file of weights.
-        activation: What the weights in a file were trained with; a file does not say it itself.
-        precision: Of the towers' weights and activations.
-    """
-
-    model: str = TINY
-    pretrained: str | None = None
-    activation: Activation | None = None
-    precision: Precision = "fp32"
 
 
 class Encoder:
@@ -67,8 +46,7 @@ class Encoder:
         self._transform = _test_transform(model)
         self.width = int(config["embed_dim"])
         self.logit_scale = float(self.model.logit_scale.exp())
-        transform = repr(self._transform)
-        self.fingerprint = _fingerprint(self.model, config, transform, settings.precision)
+        self.fingerprint = _fingerprint(self.model, config, settings.precision)
         self._dtype = next(self.model.visual.parameters()).dtype
 
     def transform(self, picture: Image.Image) -> Tensor:
@@ -227,9 +205,8 @@ def _check_file(settings: EncoderSettings, model: Activation) -> bool:
     return settings.activation == "quick_gelu"
 
 
-def _fingerprint(
-    model: nn.Module, config: dict[str, Any], transform: str, precision: Precision
-) -> str:
+def _fingerprint(model: Any, config: dict[str, Any], precision: Precision) -> str:
+    """Return 32 hexadecimal digits that name everything that a feature depends on."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -237,7 +214,7 @@ def _fingerprint(
     facts = {
         "config": config,
         "weights": digest.hexdigest(),
-        "transform": transform,
+        "transform": model.visual.preprocess_cfg,
         "precision": precision,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]

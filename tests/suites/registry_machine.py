@@ -62,6 +62,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.seed = 0
         Registry(self.store).create("main")
         self.writers = [self._writer(), self._writer()]
+        for task in ("a", "b", "c"):
+            self._commit(0, None, task, promoted=task != "c")
 
     def _writer(self) -> tuple[_Dying, Adapter]:
         self.seed += 1
@@ -96,10 +98,16 @@ class RegistryMachine(RuleBasedStateMachine):
             command(self.writers[writer][1])
             raise AssertionError("the command should have been refused")
 
-    @rule(writer=WRITERS, fault=FAULTS, task=TASKS, promoted=st.booleans())
-    def commit(self, writer: int, fault: Faulted, task: str, promoted: bool) -> None:
-        head = self.aliases.get("head")
-        tasks = self.versions[head] if head else ()
+    @rule(writer=WRITERS, fault=FAULTS, task=TASKS)
+    def commit(self, writer: int, fault: Faulted, task: str) -> None:
+        self._commit(writer, fault, task, promoted=False)
+
+    @rule(writer=WRITERS, fault=FAULTS, task=TASKS)
+    def commit_and_promote(self, writer: int, fault: Faulted, task: str) -> None:
+        self._commit(writer, fault, task, promoted=True)
+
+    def _commit(self, writer: int, fault: Faulted, task: str, *, promoted: bool) -> None:
+        head, tasks = self.aliases.get("head"), self._head_tasks()
         aliases = ("head", "production") if promoted else ("head",)
         number = self._next()
         commit = Commit(
@@ -122,7 +130,6 @@ class RegistryMachine(RuleBasedStateMachine):
 
         self._run(writer, fault, lambda adapter: adapter.commit(commit, by=BY), effect)
 
-    @precondition(lambda self: self.versions)
     @rule(writer=WRITERS, task=TASKS)
     def commit_on_an_old_head(self, writer: int, task: str) -> None:
         commit = Commit(
@@ -131,7 +138,6 @@ class RegistryMachine(RuleBasedStateMachine):
         )
         self._refused(writer, lambda adapter: adapter.commit(commit, by=BY))
 
-    @precondition(lambda self: self.versions)
     @rule(writer=WRITERS, fault=FAULTS, data=st.data(), serving_only=st.booleans())
     def rollback(
         self, writer: int, fault: Faulted, data: st.DataObject, serving_only: bool
@@ -149,7 +155,6 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.aliases.update(dict.fromkeys(moved, version)),
         )
 
-    @precondition(lambda self: self.versions)
     @rule(
         writer=WRITERS,
         fault=FAULTS,
@@ -177,13 +182,11 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.aliases.pop("canary", None),
         )
 
-    @rule(writer=WRITERS, fault=FAULTS, task=TASKS, promoted=st.booleans())
-    def drop(self, writer: int, fault: Faulted, task: str, promoted: bool) -> None:
-        head = self.aliases.get("head")
-        tasks = self.versions[head] if head else ()
-        if task not in tasks:
-            self._refused(writer, lambda adapter: drop(adapter, task, by=BY))
-            return
+    @precondition(lambda self: self._head_tasks())
+    @rule(writer=WRITERS, fault=FAULTS, data=st.data(), promoted=st.booleans())
+    def drop(self, writer: int, fault: Faulted, data: st.DataObject, promoted: bool) -> None:
+        tasks = self._head_tasks()
+        task = data.draw(st.sampled_from(tasks))
         number = self._next()
 
         def effect() -> None:
@@ -196,12 +199,11 @@ class RegistryMachine(RuleBasedStateMachine):
             writer, fault, lambda adapter: drop(adapter, task, by=BY, promoted=promoted), effect
         )
 
-    @rule(writer=WRITERS, fault=FAULTS, task=TASKS)
-    def purge(self, writer: int, fault: Faulted, task: str) -> None:
-        holders = {number for number, tasks in self.versions.items() if task in tasks}
-        if not holders or holders & set(self.aliases.values()):
-            self._refused(writer, lambda adapter: purge(adapter, task, by=BY))
-            return
+    @precondition(lambda self: self._unserved())
+    @rule(writer=WRITERS, fault=FAULTS, data=st.data())
+    def purge(self, writer: int, fault: Faulted, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self._unserved()))
+        holders = self._holders(task)
         self._run(
             writer,
             fault,
@@ -217,6 +219,18 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda adapter: collect(adapter, now=1.0, grace_s=0.0, dry_run=False),
             lambda: None,
         )
+
+    def _head_tasks(self) -> tuple[str, ...]:
+        return self.versions.get(self.aliases.get("head", 0), ())
+
+    def _holders(self, task: str) -> set[int]:
+        return {number for number, tasks in self.versions.items() if task in tasks}
+
+    def _unserved(self) -> list[str]:
+        """Tasks that some version holds, but none that an alias points to."""
+        served = set(self.aliases.values())
+        held = {task for tasks in self.versions.values() for task in tasks}
+        return sorted(task for task in held if not self._holders(task) & served)
 
     def _next(self) -> int:
         return max(self.versions, default=0) + 1
