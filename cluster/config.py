@@ -5,29 +5,22 @@
     adapter: main
     method: lada
     serve: {host: 127.0.0.1, port: 8000, replicas: 1}
-    workers: {encoders: 1, views: 1}
+    workers: {encoders: 1, threads: 1}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
-import yaml
-
-from adapters.errors import NotFoundError, SettingsError
 from workers.encoder_settings import EncoderSettings
+from workers.settings_file import read_settings
 
 CONFIG_FILE = "nacre.yaml"
 TOKEN = "NACRE_TOKEN"
 """The variable that holds the bearer token; the token itself is nowhere else."""
-
-Section = TypeVar("Section")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,50 +93,7 @@ def load_config(path: Path | None = None) -> Config:
         SettingsError: a key is unknown or has the wrong type.
     """
     named = path or (Path(os.environ["NACRE_CONFIG"]) if "NACRE_CONFIG" in os.environ else None)
-    if named and not named.is_file():
-        raise NotFoundError(
-            f"expected a configuration file at {named}, found none", path=str(named)
-        )
     file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
-    config = _parse(file) if file else Config()
+    config = read_settings(Config, file) if file else Config()
     store = os.environ.get("NACRE_STORE")
     return replace(config, store=store) if store else config
-
-
-def _parse(path: Path) -> Config:
-    try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not valid YAML: {error}", path=str(path)) from error
-    sections: dict[str, type[Any]] = {
-        "encoder": EncoderSettings,
-        "serve": ServeConfig,
-        "workers": WorkersConfig,
-    }
-    values = _checked(Config, content, str(path))
-    return Config(
-        **{
-            key: _section(sections[key], value, f"{key} in {path}") if key in sections else value
-            for key, value in values.items()
-        }
-    )
-
-
-def _section(kind: type[Section], value: Any, where: str) -> Section:
-    return kind(**_checked(kind, value, where))
-
-
-def _checked(kind: type[Any], content: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(content, dict):
-        raise SettingsError(f"expected keys and values for {where}, found {content!r}")
-    known = [entry.name for entry in fields(kind)]
-    for key in content:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise SettingsError(
-                f"unknown key {key!r} in {where}; did you mean {near!r}? "
-                f"Known keys: {', '.join(known)}",
-                key=str(key),
-                nearest=near,
-            )
-    return content

@@ -10,11 +10,14 @@ from adapters.errors import ImageError, InputError
 from cluster.answers import PredictRequest
 
 MAX_IMAGES = 64
+MAX_BODY_BYTES = 128 * 2**20
 
 
 async def uploaded_images(request: Request) -> list[tuple[str, bytes]]:
     """Return name and content of every image in the request."""
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    _check_size(request)
+    kind = request.headers.get("content-type", "").lower()
+    if kind.startswith("multipart/form-data"):
         form = await request.form(max_files=MAX_IMAGES)
         uploads = [entry for entry in form.getlist("images") if isinstance(entry, UploadFile)]
         files = [(upload.filename or "image", await upload.read()) for upload in uploads]
@@ -23,6 +26,18 @@ async def uploaded_images(request: Request) -> list[tuple[str, bytes]]:
     if not files:
         raise ImageError("expected at least one file called `images`, found none")
     return files
+
+
+def _check_size(request: Request) -> None:
+    """Refuse a body that is too large before any of it is read."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise InputError("expected a Content-Length, found none; send the body in one piece")
+    if int(length) > MAX_BODY_BYTES:
+        raise InputError(
+            f"expected at most {MAX_BODY_BYTES} bytes in one request, found {length}; send fewer "
+            "or smaller images"
+        )
 
 
 def _decoded(body: bytes) -> list[tuple[str, bytes]]:

@@ -8,12 +8,20 @@ finds every submission in the store and goes on; what had been published is know
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from adapters.errors import ConflictError, InputError, NacreError, NotFoundError
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+)
 from workers.canonical import canonical_json
 from workers.queue import (
     ENDED,
@@ -28,9 +36,10 @@ from workers.queue import (
     Ticket,
 )
 from workers.store.base import ObjectStore
-from workers.submission import PREFIX, Submission, submission_key
+from workers.submission import PREFIX, Submission, read_submission, submission_ids
 
 Progress = Callable[[int, int], None]
+logger = logging.getLogger("nacre.coordinator")
 
 
 class Crew(Protocol):
@@ -97,15 +106,19 @@ def read_state(store: ObjectStore, submission: Submission) -> State:
 
 
 def read_submissions(store: ObjectStore) -> list[Submission]:
-    """Return all submissions in `store`, oldest first."""
-    names = {entry.key.removeprefix(PREFIX).split("/")[0] for entry in store.list(PREFIX)}
-    found = []
-    for name in names:
-        try:
-            found.append(Submission.from_bytes(store.get(submission_key(name)).data))
-        except NotFoundError:
-            continue  # a state whose submission is still on its way
-    return sorted(found, key=lambda entry: (entry.accepted_at, entry.submission_id))
+    """Return all submissions in `store` that can be read, oldest first."""
+    found = [_readable(store, submission_id) for submission_id in submission_ids(store)]
+    known = [submission for submission in found if submission is not None]
+    return sorted(known, key=lambda entry: (entry.accepted_at, entry.submission_id))
+
+
+def _readable(store: ObjectStore, submission_id: str) -> Submission | None:
+    """Return a submission; None, and a warning, where it is damaged: the others must go on."""
+    try:
+        return read_submission(store, submission_id)
+    except CorruptionError as error:
+        logger.warning("submission %s is set aside: %s", submission_id, error.message)
+        return None
 
 
 class Coordinator:
@@ -129,6 +142,7 @@ class Coordinator:
         self._poll_s = poll_s
         self._clock = clock
         self._report_every_s = report_every_s
+        self._known: set[str] = set()
         self._submissions: dict[str, Submission] = {}
         self._states: dict[str, State] = {}
         self._jobs: set[asyncio.Task[None]] = set()
@@ -138,8 +152,11 @@ class Coordinator:
     async def run(self) -> None:
         """Work until `stop` is called."""
         while not self._stopping:
-            await self._discover()
-            self._start_what_is_due()
+            try:
+                await self._discover()
+                self._start_what_is_due()
+            except UnavailableError as error:
+                logger.warning("waiting for the store: %s", error.message)
             await self._wait()
         for job in self._jobs:
             job.cancel()
@@ -180,14 +197,10 @@ class Coordinator:
             self._apply(Accepted(ticket=ticket))
 
     def _unknown(self) -> list[Submission]:
-        suffix = "/submission.json"
-        keys = [entry.key for entry in self._store.list(PREFIX) if entry.key.endswith(suffix)]
-        ids = [key.removeprefix(PREFIX).removesuffix(suffix) for key in keys]
-        return [
-            Submission.from_bytes(self._store.get(submission_key(name)).data)
-            for name in ids
-            if name not in self._submissions
-        ]
+        new = [name for name in submission_ids(self._store) if name not in self._known]
+        found = [_readable(self._store, name) for name in new]
+        self._known.update(new)
+        return [submission for submission in found if submission is not None]
 
     def _start_what_is_due(self) -> None:
         for decision in self._queue.decide():

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from adapters.errors import SettingsError, UnavailableError
@@ -90,7 +91,7 @@ def _load(settings: EncoderSettings) -> tuple[Any, dict[str, Any]]:
             force_quick_gelu=force_quick_gelu,
             require_pretrained=True,
         )
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise UnavailableError(
             f"the weights of encoder {settings.model!r} (pretrained={settings.pretrained!r}) "
             f"cannot be loaded: {error}",

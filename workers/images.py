@@ -1,6 +1,6 @@
 """Reading images that strangers send: limits first, then one RGB picture, upright.
 
-What is accepted: whatever Pillow decodes, first frame only, turned by its EXIF orientation. What
+What is accepted: the formats below, first frame only, turned by its EXIF orientation. What
 is refused: files over the byte limit, pictures over the pixel limit, and anything truncated.
 """
 
@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adapters.errors import ImageError
 
+# Only these are ever tried: Pillow knows others that start programs of their own.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
 
@@ -29,6 +31,18 @@ class ImageLimits:
 
 
 DEFAULT_LIMITS = ImageLimits()
+# What Pillow raises for damaged files of one kind or another.
+_UNDECODABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    NotImplementedError,
+    Image.DecompressionBombError,
+)
+# Pillow warns of large pictures and odd metadata; the limits decide alone. Once for the process:
+# changing filters around each image would not be safe between threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_image(
@@ -53,16 +67,13 @@ def decode_image(
             origin=origin,
         )
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures and odd metadata; the limit below decides alone.
-            warnings.simplefilter("ignore")
-            return _decode(content, origin, limits)
+        return _decode(content, origin, limits)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"expected an image in {origin}, found {len(content)} bytes in no known image format",
             origin=origin,
         ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except _UNDECODABLE as error:
         raise ImageError(
             f"the image in {origin} cannot be decoded ({error}); replace it by an intact copy",
             origin=origin,
@@ -70,7 +81,7 @@ def decode_image(
 
 
 def _decode(content: bytes, origin: str, limits: ImageLimits) -> Image.Image:
-    with Image.open(io.BytesIO(content)) as picture:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > limits.pixels:
             raise ImageError(
@@ -86,7 +97,10 @@ def _decode(content: bytes, origin: str, limits: ImageLimits) -> Image.Image:
 def _as_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in {"I", "I;16", "I;16B", "I;16L"}:
         # Pillow clips 16-bit grey to white; keep the upper eight bits instead.
+        hole = picture.info.get("transparency")
         picture = picture.convert("I").point(lambda value: value / 256).convert("L")
+        if isinstance(hole, int):
+            picture.info["transparency"] = hole // 256
     if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")

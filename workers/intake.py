@@ -5,7 +5,7 @@ if nobody has written it already. What an interrupted intake leaves behind is ne
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from workers.submission import (
     Submission,
     SubmittedClass,
     identify,
-    submission_key,
+    read_submission,
 )
 from workers.task import Task
 
@@ -114,8 +114,8 @@ def _write(store: ObjectStore, submission: Submission, contents: Iterable[bytes]
     try:
         store.create(submission.key, submission.to_bytes())
     except ConflictError:
-        stored = store.get(submission_key(submission.submission_id)).data
-        return Intake(submission=Submission.from_bytes(stored), is_new=False)
+        stored = read_submission(store, submission.submission_id)
+        return Intake(submission=stored, is_new=False)
     return Intake(submission=submission, is_new=True)
 
 
@@ -139,10 +139,20 @@ def _with_held_out(task: Task) -> tuple[dict[Split, Mapping[str, tuple[Path, ...
     held_out: dict[str, tuple[Path, ...]] = {}
     for key, paths in task.images.items():
         # Seeded by class, so that one class's images do not move another's.
-        drawn = random.Random(f"{task.seed}/{key}").sample(paths, _held_out_count(len(paths)))
-        held_out[key] = tuple(sorted(drawn))
-        train[key] = tuple(path for path in paths if path not in set(drawn))
+        drawn = _drawn(paths, random.Random(f"{task.seed}/{key}"))
+        held_out[key] = tuple(path for path in paths if path in drawn)
+        train[key] = tuple(path for path in paths if path not in drawn)
     return {"train": train, "held_out": held_out}, True
+
+
+def _drawn(paths: Sequence[Path], draw: random.Random) -> set[Path]:
+    """Return a tenth of `paths`; copies of one image are on one side, so it may be a few more."""
+    copies: dict[str, list[Path]] = {}
+    for path in paths:
+        copies.setdefault(digest_of(_content(path)), []).append(path)
+    distinct = sorted(copies.values())
+    count = _held_out_count(len(distinct))
+    return {path for group in draw.sample(distinct, count) for path in group}
 
 
 def _held_out_count(images: int) -> int:
@@ -171,14 +181,18 @@ def _read(
 
 
 def _sample(path: Path, label: int) -> Sample:
+    content = _content(path)
+    decode_image(content, origin=str(path))
+    return Sample(content=content, extension=path.suffix.lower(), label=label)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(
             f"the image {path} cannot be read: {error.strerror}", path=str(path)
         ) from error
-    decode_image(content, origin=str(path))
-    return Sample(content=content, extension=path.suffix.lower(), label=label)
 
 
 def _report(task: Task, problems: list[str], total: int) -> str:

@@ -23,7 +23,7 @@ from workers.views import Views
 class LocalCrew:
     """Carries the coordinator's calls out in threads of this process."""
 
-    # Owns: one role of each kind; each is called from one thread at a time by the coordinator.
+    # Owns: one role of each kind. Two submissions may be embedded at once; the embedder is frozen.
 
     def __init__(
         self,

@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from adapters.inference import Adapter
 from adapters.records import Record, decode_record
 from workers.canonical import canonical_json, digest_of
-from workers.coordinator import read_submissions
 from workers.encoder import Encoder
 from workers.evaluation import accuracies, held_out
 from workers.registry import (
@@ -20,7 +19,7 @@ from workers.registry import (
     TaskAccuracy,
 )
 from workers.store.base import ObjectStore
-from workers.submission import Submission
+from workers.submission import Submission, read_submission
 from workers.versions import Versions
 from workers.work import handover_key, take_over
 
@@ -65,7 +64,7 @@ class Publisher:
             method=record.method,
             settings=dict(record.settings),
             provenance=_provenance(submission),
-            accuracies=self._measured(submission, (*past, record)),
+            accuracies=self._measured(submission, parent, (*past, record)),
             aliases=("head", "production"),
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
@@ -73,14 +72,14 @@ class Publisher:
         return adapter.commit(commit, by=author).number
 
     def _measured(
-        self, submission: Submission, records: Sequence[Record]
+        self, submission: Submission, parent: int | None, records: Sequence[Record]
     ) -> tuple[TaskAccuracy, ...]:
         """Return the new version's accuracy on its own and on all earlier tasks."""
-        tasks = {record.task for record in records}
+        adapter = self._versions.registry.adapter(submission.adapter)
+        past = adapter.manifest(parent).tasks if parent else ()
         submissions = [
-            entry
-            for entry in read_submissions(self._store)
-            if entry.adapter == submission.adapter and entry.task in tasks
+            *(read_submission(self._store, task.submission) for task in past),
+            submission,
         ]
         measured = [
             held_out(self._store, entry, fingerprint=self._encoder.fingerprint)

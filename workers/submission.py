@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from adapters.errors import CorruptionError
 from workers.canonical import canonical_json, digest_of
+from workers.store.base import ObjectStore
 from workers.views import Augmentation
 
 SCHEMA = 1
@@ -115,7 +116,7 @@ class Submission:
             value["classes"] = tuple(SubmittedClass(**entry) for entry in value["classes"])
             value["shards"] = tuple(_shard(entry) for entry in value["shards"])
             submission = cls(**value)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptionError(f"expected a submission of schema {SCHEMA}: {error}") from error
         if schema != SCHEMA:
             raise CorruptionError(f"expected a submission of schema {SCHEMA}, found {schema}")
@@ -125,6 +126,23 @@ class Submission:
 def submission_key(submission_id: str) -> str:
     """Return where the submission called `submission_id` is stored."""
     return f"{PREFIX}{submission_id}/submission.json"
+
+
+def read_submission(store: ObjectStore, submission_id: str) -> Submission:
+    """Return the submission called `submission_id`.
+
+    Raises:
+        NotFoundError: there is none.
+        CorruptionError: it is damaged.
+    """
+    return Submission.from_bytes(store.get(submission_key(submission_id)).data)
+
+
+def submission_ids(store: ObjectStore) -> list[str]:
+    """Return the ids of all submissions in `store`, in no particular order."""
+    suffix = "/submission.json"
+    keys = [entry.key for entry in store.list(PREFIX)]
+    return [key.removeprefix(PREFIX).removesuffix(suffix) for key in keys if key.endswith(suffix)]
 
 
 def identify(

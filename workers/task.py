@@ -13,18 +13,20 @@ settings: {steps: 100}
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
-import yaml
+from pydantic import Field
 
 from adapters.errors import ClassNameError, NotFoundError, SettingsError
 from adapters.settings import LadaSettings
 from workers.images import EXTENSIONS
+from workers.settings_file import read_settings
 from workers.views import Augmentation
 
+# YAML reads a class called 0 as a number.
+PlainText = Annotated[str, Field(coerce_numbers_to_str=True)]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -62,11 +64,11 @@ class TaskFile:
     name: str
     images: str
     held_out: str | None = None
-    classes: Mapping[str, str] | None = None
+    classes: dict[PlainText, PlainText] = field(default_factory=dict)
     prompt: str = "a photo of a {}."
     adapter: str = "main"
     augmentation: Augmentation = "crop-mirror"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -78,11 +80,10 @@ def load_task(path: Path) -> Task:
         SettingsError: a key is unknown, missing or of the wrong type.
         ClassNameError: no class, or a class without images.
     """
-    file = _parse(path)
+    file = read_settings(TaskFile, path)
+    _check_values(path, file)
     images = _images_by_class(path.parent / file.images, path, "images")
-    classes = {str(key): name for key, name in (file.classes or {}).items()} or {
-        key: key.replace("_", " ") for key in images
-    }
+    classes = file.classes or {key: key.replace("_", " ") for key in images}
     held_out = (
         _images_by_class(path.parent / file.held_out, path, "held_out") if file.held_out else {}
     )
@@ -100,65 +101,26 @@ def load_task(path: Path) -> Task:
     )
 
 
-def _parse(path: Path) -> TaskFile:
-    if not path.is_file():
-        raise NotFoundError(f"expected a task file at {path}, found none", path=str(path))
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid YAML: {error}", path=str(path)) from error
-    if not isinstance(content, dict):
-        raise SettingsError(
-            f"expected keys and values in {path}, found {type(content).__name__}", path=str(path)
-        )
-    _check_keys(path, content)
-    file = TaskFile(**content)
-    _check_values(path, file)
-    return file
-
-
-def _check_keys(path: Path, content: dict[str, Any]) -> None:
-    known = [entry.name for entry in fields(TaskFile)]
-    for key in content:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise SettingsError(
-                f"unknown key {key!r} in {path}; did you mean {near!r}? "
-                f"Known keys: {', '.join(known)}",
-                key=str(key),
-                nearest=near,
-                path=str(path),
-            )
-    for key in ("name", "images"):
-        if key not in content:
-            raise SettingsError(f"expected the key {key!r} in {path}, found none", key=key)
-
-
 def _check_values(path: Path, file: TaskFile) -> None:
     for label, value in (("name", file.name), ("adapter", file.adapter)):
-        if not isinstance(value, str) or not NAME.fullmatch(value):
+        if not NAME.fullmatch(value):
             raise SettingsError(
                 f"expected {label} in {path} to be 1 to 64 letters, digits, dots, dashes or "
                 f"underscores, found {value!r}",
                 key=label,
             )
-    if not isinstance(file.prompt, str) or file.prompt.count("{}") != 1:
+    if file.prompt.count("{}") != 1 or set(file.prompt.replace("{}", "")) & set("{}"):
         raise SettingsError(
-            f"expected exactly one {{}} in the prompt of {path}, found {file.prompt!r}",
+            f"expected exactly one {{}} and no other braces in the prompt of {path}, found "
+            f"{file.prompt!r}",
             key="prompt",
         )
-    if file.augmentation not in get_args(Augmentation):
-        raise SettingsError(
-            f"expected augmentation in {path} to be one of {', '.join(get_args(Augmentation))}, "
-            f"found {file.augmentation!r}",
-            key="augmentation",
-        )
-    if file.classes is not None and not isinstance(file.classes, dict):
-        raise SettingsError(
-            f"expected `classes` in {path} to map folders to readable names, found "
-            f"{type(file.classes).__name__}",
-            key="classes",
-        )
+    for key, name in file.classes.items():
+        if not name.strip():
+            raise ClassNameError(
+                f"expected a readable name for class {key!r} of {path}, found an empty one",
+                class_key=key,
+            )
     LadaSettings.from_mapping(file.settings)
 
 
@@ -207,7 +169,7 @@ def _images_by_class(source: Path, task_file: Path, key: str) -> dict[str, tuple
 
 
 def _listed_images(source: Path) -> dict[str, tuple[Path, ...]]:
-    with source.open(newline="") as file:
+    with source.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if not {"path", "label"} <= set(reader.fieldnames or ()):
             raise SettingsError(
@@ -216,5 +178,12 @@ def _listed_images(source: Path) -> dict[str, tuple[Path, ...]]:
             )
         listed: dict[str, list[Path]] = {}
         for row in reader:
+            if not (row["path"] and row["label"]):
+                raise SettingsError(
+                    f"expected a path and a label in line {reader.line_num} of {source}, found "
+                    f"{row['path']!r} and {row['label']!r}",
+                    path=str(source),
+                    line=reader.line_num,
+                )
             listed.setdefault(row["label"], []).append(source.parent / row["path"])
     return {label: tuple(sorted(paths)) for label, paths in sorted(listed.items())}

@@ -21,7 +21,7 @@ from cluster.client import Client
 from cluster.config import load_config, set_home
 from workers.submission import Submission
 
-TASKS = ("sketched-nature", "fashion", "digits", "clip-art", "sketched-things")
+TASKS = ("clip-art", "fashion", "digits", "sketched-nature", "sketched-things")
 ROLL_BACK_TO = 3
 FOLLOW_TIMEOUT_S = 30
 

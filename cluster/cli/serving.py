@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import psutil
 
 from adapters.errors import ConflictError, NotFoundError, UnavailableError
 from cluster.cli.output import (
@@ -34,6 +35,7 @@ class Running:
     """What `nacre up` leaves in its home folder while it runs."""
 
     pid: int
+    started: float
     endpoint: str
     store: str
 
@@ -59,7 +61,13 @@ def up(path: Path | None, *, detach: bool) -> None:
 
 @click.command()
 def down() -> None:
-    """Stop what `nacre up` started; everything that was acknowledged stays in the store."""
+    """Stop what `nacre up` started; everything that was acknowledged stays in the store.
+
+    \b
+    Examples:
+      nacre down
+      NACRE_HOME=.nacre-demo nacre down
+    """
     if not stop_running():
         raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
     stdout().print("stopped")
@@ -126,7 +134,7 @@ def stop_running() -> bool:
     os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while time.monotonic() < deadline:
-        if not _is_alive(running.pid):
+        if find_running() is None:
             return True
         time.sleep(0.1)
     raise UnavailableError(
@@ -141,7 +149,8 @@ def find_running() -> Running | None:
         running = Running(**json.loads((home() / RUNNING).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return running if _is_alive(running.pid) else None
+    # A process id may have gone to somebody else since; the time of its start tells.
+    return running if running.started == _started(running.pid) else None
 
 
 def log_path() -> Path:
@@ -169,7 +178,12 @@ def _run(config: Config) -> None:
     marker = home() / RUNNING
     stdout().print(f"starting; store {config.store}")
     with running_system(config):
-        running = Running(pid=os.getpid(), endpoint=config.endpoint, store=config.store)
+        running = Running(
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            endpoint=config.endpoint,
+            store=config.store,
+        )
         marker.write_text(json.dumps(asdict(running)))
         try:
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
@@ -195,19 +209,11 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", report: Report) -> Non
     raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
 
 
-def _is_alive(pid: int) -> bool:
+def _started(pid: int) -> float | None:
+    """Return when process `pid` was started, in seconds since the epoch; None if it has ended."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    # A detached child that has ended stays a zombie until its parent asks for it.
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
+        process = psutil.Process(pid)
+        # A child that has ended stays as a zombie until its parent asks for it.
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None

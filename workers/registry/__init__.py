@@ -4,22 +4,14 @@ from workers.registry.accuracy import TaskAccuracy
 from workers.registry.adapter import Adapter
 from workers.registry.archive import export_version, import_version
 from workers.registry.collect import Garbage, collect, collect_blobs
-from workers.registry.commit import (
-    AddRecord,
-    Commit,
-    DropTask,
-    HeadIs,
-    Inline,
-    LeaseIs,
-    SetShared,
-    SubmissionAbsent,
-)
+from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShared
 from workers.registry.diff import AccuracyChange, Difference, diff
 from workers.registry.drop import Purged, drop, purge
 from workers.registry.history import Action, Author, Entry
 from workers.registry.manifest import Manifest, Provenance, TaskRef, VersionRef
 from workers.registry.refs import Lease, Refs
 from workers.registry.registry import Registry
+from workers.registry.requirements import HeadIs, LeaseIs, SubmissionAbsent
 from workers.registry.swap import Retry
 from workers.registry.verify import Problem, Report, verify
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from adapters.errors import InputError
 from workers.registry.accuracy import TaskAccuracy, accuracies_to_bytes
-from workers.registry.commit import Commit, check_alias_is
+from workers.registry.commit import Commit
 from workers.registry.history import Action, Author
 from workers.registry.layout import HEAD, PRODUCTION, accuracies_key, check_alias
 from workers.registry.manifest import Manifest, VersionRef
@@ -12,6 +12,7 @@ from workers.registry.objects import AdapterObjects
 from workers.registry.publish import Publishing
 from workers.registry.reader import AdapterReader
 from workers.registry.refs import Lease, Refs, acquired, released, renewed
+from workers.registry.requirements import check_alias_is
 from workers.registry.swap import Change, Move, RefsWriter, Result, Settled
 
 ANY = -1

@@ -16,11 +16,12 @@ from typing import IO
 from adapters.errors import CorruptionError, InputError
 from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.adapter import Adapter
-from workers.registry.commit import AddRecord, Commit, HeadIs, SetShared, Update
+from workers.registry.commit import AddRecord, Commit, SetShared, Update
 from workers.registry.history import Action, Author
 from workers.registry.layout import HEAD
 from workers.registry.manifest import Manifest, manifest_from_bytes
 from workers.registry.reader import AdapterReader
+from workers.registry.requirements import HeadIs
 from workers.store.blobs import BlobRef, verified
 
 _MANIFEST = "version.json"

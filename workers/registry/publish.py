@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 
 from workers.registry.accuracy import accuracies_to_bytes
-from workers.registry.commit import Commit, Payload, Situation, applied, published, stored_payload
+from workers.registry.apply import applied, published, stored_payload
+from workers.registry.commit import Commit, Payload
 from workers.registry.history import Author
 from workers.registry.layout import Kind, Stored, accuracies_key, check_alias, object_key
 from workers.registry.manifest import Manifest, VersionRef
 from workers.registry.reader import AdapterReader
 from workers.registry.refs import Refs
+from workers.registry.requirements import Situation
 from workers.registry.swap import Change, Move, Settled
 
 

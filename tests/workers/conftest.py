@@ -1,0 +1,14 @@
+"""The encoder that ships with nacre, loaded once."""
+
+import pytest
+import torch
+
+from workers.encoder import Encoder
+from workers.encoder_settings import EncoderSettings
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """Return the tiny encoder, on one thread: more threads than idle cores are slower."""
+    torch.set_num_threads(1)
+    return Encoder(EncoderSettings())

@@ -1,0 +1,143 @@
+"""A submission: one text per content, and an id that knows what matters."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.errors import CorruptionError
+from workers.canonical import canonical_json
+from workers.submission import SCHEMA, Shard, Submission, SubmittedClass, identify
+
+CLASSES = (SubmittedClass(key="a", name="an apple"), SubmittedClass(key="p", name="a pear"))
+TRAIN = Shard(
+    digest="ab" * 32, size=10_240, split="train", labels=(0, 0, 1), image_digests=("1", "2", "3")
+)
+HELD_OUT = Shard(digest="cd" * 32, size=10_240, split="held_out", labels=(1,), image_digests=("4",))
+
+SUBMISSION = Submission(
+    submission_id="fruit-0123456789ab",
+    task="fruit",
+    adapter="main",
+    classes=CLASSES,
+    prompt="a photo of {}.",
+    settings={"steps": 20, "text": "none"},
+    seed=7,
+    augmentation="crop",
+    shards=(TRAIN, HELD_OUT),
+    accepted_at=1_000.5,
+    author="anna",
+    priority=2,
+)
+
+CONTENT: dict[str, Any] = {
+    "task": "fruit",
+    "adapter": "main",
+    "classes": CLASSES,
+    "prompt": "a photo of {}.",
+    "settings": {"steps": 20, "text": "none"},
+    "seed": 7,
+    "augmentation": "crop",
+    "shards": (TRAIN, HELD_OUT),
+}
+
+
+def test_a_submission_comes_back_equal_from_its_bytes() -> None:
+    assert Submission.from_bytes(SUBMISSION.to_bytes()) == SUBMISSION
+
+
+@given(name=st.text(min_size=1), prompt=st.text(), accepted_at=st.floats(0, 1e12))
+def test_any_text_survives(name: str, prompt: str, accepted_at: float) -> None:
+    classes = (SubmittedClass(key="a", name=name),)
+    sent = replace(SUBMISSION, classes=classes, prompt=prompt, accepted_at=accepted_at)
+    assert Submission.from_bytes(sent.to_bytes()) == sent
+
+
+def test_equal_submissions_have_equal_bytes_whatever_the_order_of_their_settings() -> None:
+    turned = replace(SUBMISSION, settings={"text": "none", "steps": 20})
+    assert turned.to_bytes() == SUBMISSION.to_bytes()
+
+
+MATTERS: list[tuple[str, object]] = [
+    ("adapter", "canary"),
+    ("classes", CLASSES[:1]),
+    # only a readable name differs
+    ("classes", (CLASSES[0], SubmittedClass(key="p", name="a quince"))),
+    ("prompt", "a drawing of {}."),
+    ("settings", {"steps": 21, "text": "none"}),
+    ("settings", {}),
+    ("seed", 8),
+    ("augmentation", "crop-mirror"),
+    ("shards", (TRAIN,)),
+    # the same bytes under other labels
+    ("shards", (replace(TRAIN, labels=(0, 1, 1)), HELD_OUT)),
+    # the same bytes, learnt from instead of measured on
+    ("shards", (TRAIN, replace(HELD_OUT, split="train"))),
+    ("task", "vegetables"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), MATTERS)
+def test_the_id_changes_with_everything_that_changes_what_is_learnt(
+    key: str, value: object
+) -> None:
+    assert identify(**{**CONTENT, key: value}) != identify(**CONTENT)
+
+
+def test_the_id_is_the_tasks_name_and_twelve_digits() -> None:
+    name, _, digits = identify(**CONTENT).rpartition("-")
+    assert name == "fruit"
+    assert len(digits) == 12
+    assert set(digits) <= set("0123456789abcdef")
+
+
+def test_the_id_does_not_know_the_order_in_which_settings_were_written() -> None:
+    turned = {**CONTENT, "settings": {"text": "none", "steps": 20}}
+    assert identify(**turned) == identify(**CONTENT)
+
+
+def document(**changes: object) -> bytes:
+    """Return a stored submission with some keys changed; None leaves a key out."""
+    value = {**json.loads(SUBMISSION.to_bytes()), **changes}
+    return canonical_json({key: entry for key, entry in value.items() if entry is not None})
+
+
+DAMAGED = [
+    b"",
+    b"not JSON",
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    # of a later release, with a key that this one does not know
+    document(schema=SCHEMA + 1, deadline=5),
+    # of a later release, with the same keys
+    document(schema=SCHEMA + 1),
+    document(schema=None),
+    document(shards=None),
+    document(shards=[5]),
+    document(classes=[{"key": "a"}]),
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_what_is_no_submission_of_this_schema_is_refused(content: bytes) -> None:
+    with pytest.raises(CorruptionError, match=f"expected a submission of schema {SCHEMA}"):
+        Submission.from_bytes(content)
+
+
+def test_every_class_has_its_prompt_in_order() -> None:
+    assert SUBMISSION.prompts() == ("a photo of an apple.", "a photo of a pear.")
+
+
+def test_a_class_name_with_braces_stays_as_it_is() -> None:
+    braced = replace(SUBMISSION, classes=(SubmittedClass(key="a", name="{apple} {}"),))
+    assert braced.prompts() == ("a photo of {apple} {}.",)
+
+
+def test_splits_are_counted_apart() -> None:
+    assert SUBMISSION.of_split("train") == (TRAIN,)
+    assert (SUBMISSION.images("train"), SUBMISSION.images("held_out")) == (3, 1)
+    assert SUBMISSION.key == "submissions/fruit-0123456789ab/submission.json"
