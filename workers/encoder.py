@@ -142,7 +142,15 @@ def _folder_config(folder: Path) -> dict[str, Any]:
             "the model in open_clip's format",
             folder=str(folder),
         )
-    config: dict[str, Any] = json.loads(path.read_text())["model_cfg"]
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        int(config["embed_dim"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"expected an open_clip configuration with a `model_cfg` in {path}, found none "
+            f"({error!r}); save the model in open_clip's format",
+            folder=str(folder),
+        ) from error
     return config
 
 
@@ -200,7 +208,7 @@ def _check_file(settings: EncoderSettings, model: Activation) -> bool:
     if model == "quick_gelu" and settings.activation == "gelu":
         raise SettingsError(
             f"the weights were trained with gelu, but the model {settings.model!r} computes "
-            f"quick_gelu; use {settings.model.removesuffix('-quickgelu')!r}",
+            f"quick_gelu; use the model {settings.model.removesuffix('-quickgelu')!r}",
             model=settings.model,
         )
     return settings.activation == "quick_gelu"

@@ -169,21 +169,32 @@ def _images_by_class(source: Path, task_file: Path, key: str) -> dict[str, tuple
 
 
 def _listed_images(source: Path) -> dict[str, tuple[Path, ...]]:
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"path", "label"} <= set(reader.fieldnames or ()):
+    listed: dict[str, list[Path]] = {}
+    for number, row in enumerate(_rows(source), start=2):
+        if not (row["path"] and row["label"]):
             raise SettingsError(
-                f"expected the columns path and label in {source}, found {reader.fieldnames}",
+                f"expected a path and a label in row {number} of {source}, found "
+                f"{row['path']!r} and {row['label']!r}",
                 path=str(source),
+                row=number,
             )
-        listed: dict[str, list[Path]] = {}
-        for row in reader:
-            if not (row["path"] and row["label"]):
-                raise SettingsError(
-                    f"expected a path and a label in line {reader.line_num} of {source}, found "
-                    f"{row['path']!r} and {row['label']!r}",
-                    path=str(source),
-                    line=reader.line_num,
-                )
-            listed.setdefault(row["label"], []).append(source.parent / row["path"])
+        listed.setdefault(row["label"], []).append(source.parent / row["path"])
     return {label: tuple(sorted(paths)) for label, paths in sorted(listed.items())}
+
+
+def _rows(source: Path) -> list[dict[str, str]]:
+    try:
+        # Spreadsheets put a byte-order mark at the beginning.
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or (), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(
+            f"expected {source} to be a CSV list in UTF-8: {error}", path=str(source)
+        ) from error
+    if not {"path", "label"} <= set(columns):
+        raise SettingsError(
+            f"expected the columns path and label in {source}, found {list(columns)}",
+            path=str(source),
+        )
+    return rows

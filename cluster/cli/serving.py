@@ -13,7 +13,15 @@ from pathlib import Path
 import click
 import psutil
 
-from adapters.errors import ConflictError, NotFoundError, UnavailableError
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from cluster.cli.output import (
     Report,
     output_option,
@@ -117,8 +125,14 @@ def start_detached(path: Path | None, config: Config) -> None:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    with progress_bar("starting") as report:
-        _wait_until_ready(process, report)
+    try:
+        with progress_bar("starting") as report:
+            _wait_until_ready(process, report)
+    except BaseException:
+        # An interrupt must not leave half a system behind.
+        process.terminate()
+        process.wait(STOP_TIMEOUT_S)
+        raise
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down`; log in {log_path()}")
 
 
@@ -197,16 +211,20 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", report: Report) -> Non
     started = time.monotonic()
     while time.monotonic() - started < START_TIMEOUT_S:
         if process.poll() is not None:
-            last = log_path().read_text().strip().splitlines()[-1:] or ["it printed nothing"]
-            raise UnavailableError(
-                f"nacre did not start: {last[0].removeprefix('error: ')} (log: {log_path()})"
-            )
+            raise _why_not_started(process.returncode)
         if find_running() is not None:
             return
         report(int(time.monotonic() - started), START_TIMEOUT_S)
         time.sleep(0.2)
-    process.terminate()
     raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
+
+
+def _why_not_started(exit_code: int) -> NacreError:
+    """Return the error that ended a detached `nacre up`: its kind from the exit code."""
+    last = log_path().read_text().strip().splitlines()[-1:] or ["it printed nothing"]
+    kinds = (InputError, ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
+    kind = next((kind for kind in kinds if kind.exit_code == exit_code), NacreError)
+    return kind(f"nacre did not start: {last[0].removeprefix('error: ')} (log: {log_path()})")
 
 
 def _started(pid: int) -> float | None:

@@ -23,8 +23,8 @@ class BlobCache:
     """Keeps the most recently used blobs, at most `max_bytes` of them.
 
     A damaged file counts as absent and is removed; a process that dies while writing leaves a
-    hidden file that the next eviction removes. Nothing is flushed: losing a cache costs a fetch, and so
-    does a full disk.
+    hidden file that the next eviction removes. Nothing is flushed, and a full disk is no error:
+    what is not in the cache is fetched again.
 
     Args:
         directory: The folder; made when it is missing. Any number of processes may share it.

@@ -1,0 +1,60 @@
+"""Small tasks out of the examples, and one process that learns them from end to end."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import yaml
+
+from workers.coordinator import Coordinator, State, read_state
+from workers.encoder import Encoder
+from workers.intake import take_in
+from workers.local_crew import LocalCrew
+from workers.queue import ENDED
+from workers.store import ObjectStore
+from workers.submission import Submission
+from workers.task import load_task
+
+TIMEOUT_S = 120
+SETTINGS = {"steps": 12, "memory_per_class": 4, "mixture_components": 2, "batch_size": 16}
+
+
+def small_task(
+    examples: Path, folder: Path, name: str, *, classes: int = 3, images: int = 6
+) -> Path:
+    """Copy the first classes and images of an example into `folder`; return its task file."""
+    content = yaml.safe_load((examples / name / "task.yaml").read_text())
+    keys = [path.name for path in sorted((examples / name / "train").iterdir())][:classes]
+    for split, count in (("train", images), ("test", images // 2)):
+        for key in keys:
+            target = folder / name / split / key
+            target.mkdir(parents=True)
+            for path in sorted((examples / name / split / key).iterdir())[:count]:
+                shutil.copy(path, target)
+    if content.get("classes"):
+        content["classes"] = {key: content["classes"][key] for key in keys}
+    content["settings"] = SETTINGS
+    path = folder / name / "task.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def submitted(store: ObjectStore, task_file: Path, *, now: float = 1.0) -> Submission:
+    """Take the task in and return its submission."""
+    return take_in(load_task(task_file), store, now=now, author="anna").submission
+
+
+def carried_out(store: ObjectStore, encoder: Encoder, *submissions: Submission) -> list[State]:
+    """Run a coordinator with all roles in this process until all have ended."""
+
+    async def run() -> list[State]:
+        coordinator = Coordinator(store, LocalCrew(encoder, store), poll_s=0.05)
+        running = asyncio.create_task(coordinator.run())
+        while any(read_state(store, entry).ticket.stage not in ENDED for entry in submissions):
+            assert not running.done(), running.exception()
+            await asyncio.sleep(0.05)
+        coordinator.stop()
+        await running
+        return [read_state(store, entry) for entry in submissions]
+
+    return asyncio.run(asyncio.wait_for(run(), TIMEOUT_S))
