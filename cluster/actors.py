@@ -14,6 +14,7 @@ import torch
 from cluster.config import Config
 from cluster.crew import RayCrew
 from cluster.stores import open_store
+from cluster.versions import open_versions
 from workers.compressor import Compressor
 from workers.coordinator import Coordinator
 from workers.embedding import Embedder
@@ -22,7 +23,6 @@ from workers.publisher import Publisher
 from workers.queue import Queue
 from workers.submission import Shard, Submission
 from workers.trainer import Trainer
-from workers.versions import Versions
 from workers.views import Views
 
 # Small shares let everything fit on two cores; the operating system shares them out.
@@ -62,7 +62,7 @@ class TrainerActor:
         store = open_store(config.store)
         encoder = Encoder(config.encoder, device=device())
         self._method = config.method
-        self._trainer = Trainer(encoder, store, Versions(store))
+        self._trainer = Trainer(encoder, store, open_versions(config))
 
     def train(self, submission: Submission) -> Iterator[tuple[int, int]]:
         """See `Trainer.train`."""
@@ -91,7 +91,7 @@ class RegistryActor:
         torch.set_num_threads(config.workers.threads)
         store = open_store(config.store)
         encoder = Encoder(config.encoder, device=device())
-        self._publisher = Publisher(encoder, store, Versions(store))
+        self._publisher = Publisher(encoder, store, open_versions(config))
 
     def published_as(self, submission: Submission) -> int | None:
         """See `Publisher.published_as`."""

@@ -60,8 +60,19 @@ class WorkersConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """Everything that `nacre up` needs to know."""
+    """Everything that `nacre up` needs to know.
 
+    Attributes:
+        store: URL of the object store.
+        cache_bytes: Most bytes of records kept on each machine; for stores on other machines.
+        adapter: The adapter that replicas serve, and the verbs' default.
+        method: How tasks are learnt.
+        encoder: What embeds the images.
+        serve: How the replicas listen.
+        workers: How much work goes on at once.
+    """
+
+    cache_bytes: int = 10 * 2**30
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
     adapter: str = "main"
     method: str = "lada"

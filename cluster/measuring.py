@@ -9,10 +9,10 @@ from adapters.errors import NotFoundError, UnavailableError
 from adapters.inference import Adapter
 from cluster.config import Config
 from cluster.stores import open_store
+from cluster.versions import open_versions
 from workers.encoder import Encoder
 from workers.evaluation import HeldOut, accuracies, held_out
 from workers.submission import Submission
-from workers.versions import Versions
 
 POLL_S = 0.3
 
@@ -26,7 +26,7 @@ class Measuring:
         torch.set_num_threads(config.workers.threads)
         self._encoder = Encoder(config.encoder)
         self._store = open_store(config.store)
-        self._versions = Versions(self._store)
+        self._versions = open_versions(config)
         self._adapter = config.adapter
         self._submissions = tuple(submissions)
         self._tasks: list[HeldOut] = []

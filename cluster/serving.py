@@ -22,12 +22,11 @@ from adapters.errors import NacreError
 from cluster.answers import ImageAnswer, PredictAnswer, Prediction, Problem, Ready
 from cluster.config import Config
 from cluster.problems import add_problems, add_tokens
-from cluster.stores import open_store
 from cluster.uploads import uploaded_images
+from cluster.versions import open_versions
 from workers.encoder import Encoder
 from workers.images import decode_image
 from workers.predictor import LoadedVersion, Predictor
-from workers.versions import Versions
 
 BATCH = 16
 BATCH_WAIT_S = 0.003
@@ -54,7 +53,7 @@ class Replica:
         torch.set_num_threads(config.workers.threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._encoder = Encoder(config.encoder, device=device)
-        versions = Versions(open_store(config.store))
+        versions = open_versions(config)
         self._predictor = Predictor(self._encoder, versions, adapter=config.adapter)
         self._poll_s = config.serve.poll_s
         self._refusal: str | None = None

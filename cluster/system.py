@@ -23,7 +23,7 @@ from cluster.actors import (
 from cluster.config import TOKEN, Config
 from cluster.serving import Replica
 from cluster.stores import open_store
-from workers.versions import Versions
+from cluster.versions import open_versions
 
 APPLICATION = "nacre"
 START_TIMEOUT_S = 300
@@ -38,7 +38,7 @@ def running_system(config: Config) -> Iterator[None]:
         EncoderMismatchError: the adapter was learnt with another encoder.
     """
     check_can_listen(config)
-    open_store(config.store)
+    open_store(config.store, probed=True)
     ray.init(
         address="local",
         include_dashboard=False,
@@ -94,7 +94,7 @@ def start_replicas(config: Config) -> None:
 
 def check_encoder(config: Config, fingerprint: str) -> None:
     """Raise EncoderMismatchError if the adapter's head was learnt with another encoder."""
-    versions = Versions(open_store(config.store))
+    versions = open_versions(config)
     head = versions.resolve(config.adapter, "head")
     if head is not None:
         versions.check_encoder(config.adapter, head, fingerprint)

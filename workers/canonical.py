@@ -6,8 +6,10 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return `value` as UTF-8 JSON with sorted keys and no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return `value` as UTF-8 JSON with sorted keys and no spaces; ValueError for NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def digest_of(content: bytes) -> str:

@@ -2,15 +2,17 @@
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from adapters.errors import NotFoundError
 from adapters.records import Record, decode_record
 from adapters.task_features import check_encoder
 from workers.registry import Manifest, Registry, TaskRef
-from workers.store.base import ObjectStore
+from workers.store import BlobCache, ObjectStore
 
 KEPT_RECORDS = 4096
+FETCHING_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +31,8 @@ class Versions:
 
     # Owns: `_records`, guarded by `_lock`.
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.registry = Registry(store)
+    def __init__(self, store: ObjectStore, cache: BlobCache | None = None) -> None:
+        self.registry = Registry(store, cache)
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -62,18 +64,26 @@ class Versions:
             CorruptionError: a record's bytes are not those that were published.
         """
         handle = self.registry.adapter(adapter)
-        manifest = handle.manifest(number)
-        return tuple(self._record(adapter, task) for task in manifest.tasks)
+        tasks = handle.manifest(number).tasks
+        found = {task.record.sha256: self._kept(task) for task in tasks}
+        missing = [task for task in tasks if found[task.record.sha256] is None]
+        with ThreadPoolExecutor(FETCHING_THREADS) as threads:
+            contents = threads.map(handle.record_bytes, missing)
+            for task, content in zip(missing, contents, strict=True):
+                found[task.record.sha256] = self._keep(task, decode_record(content))
+        return tuple(record for task in tasks if (record := found[task.record.sha256]))
 
-    def _record(self, adapter: str, task: TaskRef) -> Record:
-        digest = task.record.sha256
+    def _kept(self, task: TaskRef) -> Record | None:
         with self._lock:
-            if digest in self._records:
-                self._records.move_to_end(digest)
-                return self._records[digest]
-        record = decode_record(self.registry.adapter(adapter).record_bytes(task))
+            record = self._records.get(task.record.sha256)
+            if record is not None:
+                self._records.move_to_end(task.record.sha256)
+            return record
+
+    def _keep(self, task: TaskRef, record: Record) -> Record:
+        """Remember `record`, and return the one that others have remembered meanwhile."""
         with self._lock:
-            self._records[digest] = record
+            kept = self._records.setdefault(task.record.sha256, record)
             while len(self._records) > KEPT_RECORDS:
                 self._records.popitem(last=False)
-        return record
+            return kept

@@ -1,0 +1,13 @@
+"""The versions of the configured store; a module of its own, because records need torch."""
+
+from cluster.config import Config, home
+from cluster.stores import open_store
+from workers.store import BlobCache
+from workers.versions import Versions
+
+
+def open_versions(config: Config) -> Versions:
+    """Return the versions of the configured store, with a local cache unless it is local itself."""
+    remote = not config.store.startswith(("file:", "memory:"))
+    cache = BlobCache(home() / "cache", config.cache_bytes) if remote else None
+    return Versions(open_store(config.store), cache)

@@ -1,0 +1,132 @@
+"""Configuration: where it is looked for, what overrides what, and what each mistake says."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+
+import cluster.config
+from adapters.errors import NacreError, NotFoundError, SettingsError
+from cluster.config import Config, home, load_config, set_home
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with none of nacre's variables set."""
+    for name in ("NACRE_CONFIG", "NACRE_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def written(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
+    config = load_config()
+    assert config == Config()
+    assert config.store == f"file://{tmp_path}/home/store"
+    assert (config.adapter, config.method, config.encoder.model) == ("main", "lada", "tiny")
+    assert config.endpoint == "http://127.0.0.1:8000"
+
+
+def test_the_file_in_the_working_folder_is_found(tmp_path: Path) -> None:
+    written(tmp_path / "nacre.yaml", "adapter: here")
+    assert load_config().adapter == "here"
+
+
+def test_the_variable_goes_before_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "nacre.yaml", "adapter: here")
+    monkeypatch.setenv("NACRE_CONFIG", str(written(tmp_path / "other.yaml", "adapter: there")))
+    assert load_config().adapter == "there"
+
+
+def test_the_named_file_goes_before_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NACRE_CONFIG", str(written(tmp_path / "other.yaml", "adapter: there")))
+    named = written(tmp_path / "named.yaml", "adapter: named")
+    assert load_config(named).adapter == "named"
+
+
+def test_the_store_of_the_environment_goes_before_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = written(tmp_path / "named.yaml", "{store: 'memory://file', adapter: named}")
+    monkeypatch.setenv("NACRE_STORE", "memory://environment")
+    config = load_config(named)
+    assert (config.store, config.adapter) == ("memory://environment", "named")
+
+
+def test_sections_fill_in_what_they_leave_out(tmp_path: Path) -> None:
+    config = load_config(
+        written(tmp_path / "c.yaml", "serve: {port: 9001}\nworkers: {encoders: 3}")
+    )
+    assert (config.serve.port, config.serve.host) == (9001, "127.0.0.1")
+    assert (config.workers.encoders, config.workers.threads) == (3, 1)
+    assert config.endpoint == "http://127.0.0.1:9001"
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path / "c.yaml", "# nothing yet\n")) == Config()
+
+
+def test_the_example_at_the_head_of_the_module_is_a_configuration(tmp_path: Path) -> None:
+    described = str(cluster.config.__doc__)
+    indented = [line for line in described.splitlines() if line.startswith("    ")]
+    example = dedent("\n".join(indented))
+    assert set(yaml.safe_load(example)) >= {"store", "encoder", "serve", "workers"}
+    assert load_config(written(tmp_path / "c.yaml", example)).store == "file:///var/lib/nacre"
+
+
+MISTAKES: list[tuple[str, str]] = [
+    ("stor: memory://x", "unknown key 'stor'.*did you mean 'store'"),
+    ("serve: {prot: 1}", "unknown key 'prot' in serve.*did you mean 'port'"),
+    ("encoder: {modle: tiny}", "unknown key 'modle' in encoder.*did you mean 'model'"),
+    ("workers: {views: 1}", "unknown key 'views' in workers"),
+    ("serve: 8000", "expected keys and values.*found 8000"),
+    ("- store", "expected keys and values"),
+    ("store: [", "not valid YAML"),
+    ("serve: {port: eighty}", "serve.port.*found 'eighty'"),
+    ("serve: {replicas: 1.5}", "serve.replicas.*found 1.5"),
+    ("store: 5", "store.*found 5"),
+    ("encoder: {precision: fp8}", "encoder.precision.*found 'fp8'"),
+    ("encoder: {activation: relu}", "encoder.activation.*found 'relu'"),
+    # numbers that no system can be started with
+    ("serve: {port: -1}", "serve.port"),
+    ("serve: {port: 70000}", "serve.port"),
+    ("serve: {replicas: 0}", "serve.replicas"),
+    ("serve: {poll_s: 0}", "serve.poll_s"),
+    ("workers: {encoders: 0}", "workers.encoders"),
+    ("workers: {threads: 0}", "workers.threads"),
+    ("adapter: a/b", "adapter"),
+    ("method: lda", "method"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), MISTAKES)
+def test_a_mistake_is_named(tmp_path: Path, content: str, message: str) -> None:
+    path = written(tmp_path / "c.yaml", content)
+    with pytest.raises(SettingsError, match=f"(?s){message}") as caught:
+        load_config(path)
+    assert "c.yaml" in caught.value.message
+
+
+def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"gone\.yaml"):
+        load_config(tmp_path / "gone.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(NacreError, match="not valid YAML"):
+        load_config(tmp_path / "c.yaml")
+
+
+def test_the_home_folder_can_be_moved(tmp_path: Path) -> None:
+    set_home(Path("elsewhere"))
+    assert home() == tmp_path / "elsewhere"
+    assert Config().store == f"file://{tmp_path}/elsewhere/store"
