@@ -23,8 +23,8 @@ from adapters.errors import (
 from cluster.answers import PredictAnswer, Ready
 from cluster.config import TOKEN, Config, load_config
 from cluster.stores import open_store
-from workers.coordinator import State, read_state, read_submissions
 from workers.intake import Intake, Progress, take_in, unwatched
+from workers.progress import State, read_state, read_submissions
 from workers.queue import ENDED
 from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
 from workers.submission import Submission

@@ -14,9 +14,15 @@ folder, the defaults. NACRE_STORE overrides `store`.
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from workers.encoder_settings import EncoderSettings
 from workers.settings_file import read_settings
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 CONFIG_FILE = "nacre.yaml"
 TOKEN = "NACRE_TOKEN"
@@ -35,9 +41,9 @@ class ServeConfig:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
-    replicas: int = 1
-    poll_s: float = 0.25
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    replicas: AtLeastOne = 1
+    poll_s: Seconds = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +58,10 @@ class WorkersConfig:
             times slower: waiting threads spin.
     """
 
-    encoders: int = 1
-    encode_ahead: int = 2
-    poll_s: float = 0.5
-    threads: int = 1
+    encoders: AtLeastOne = 1
+    encode_ahead: AtLeastOne = 2
+    poll_s: Seconds = 0.5
+    threads: AtLeastOne = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +78,7 @@ class Config:
         workers: How much work goes on at once.
     """
 
-    cache_bytes: int = 10 * 2**30
+    cache_bytes: AtLeastOne = 10 * 2**30
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
     adapter: str = "main"
     method: str = "lada"

@@ -12,6 +12,7 @@ import ray
 from ray import serve
 
 from adapters.errors import SettingsError, UnavailableError
+from adapters.methods import method_named
 from cluster.actors import (
     NAMESPACE,
     CoordinatorActor,
@@ -34,10 +35,12 @@ def running_system(config: Config) -> Iterator[None]:
     """Start Ray on this machine with everything on it; stop it all at the end.
 
     Raises:
-        InputError: the port is taken, or tokens are missing.
+        UnavailableError: the port is taken, or the store cannot be reached.
+        SettingsError: the method is unknown, or a token is missing.
         EncoderMismatchError: the adapter was learnt with another encoder.
     """
     check_can_listen(config)
+    method_named(config.method)
     open_store(config.store, probed=True)
     ray.init(
         address="local",

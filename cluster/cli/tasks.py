@@ -9,7 +9,7 @@ from adapters.errors import NacreError
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
 from cluster.client import Client
 from cluster.config import load_config
-from workers.coordinator import State
+from workers.progress import State
 from workers.queue import Stage
 from workers.submission import Submission
 

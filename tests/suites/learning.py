@@ -6,10 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from workers.coordinator import Coordinator, State, read_state
+from workers.coordinator import Coordinator
 from workers.encoder import Encoder
 from workers.intake import take_in
 from workers.local_crew import LocalCrew
+from workers.progress import State, read_state
 from workers.queue import ENDED
 from workers.store import ObjectStore
 from workers.submission import Submission

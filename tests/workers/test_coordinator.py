@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapters.errors import ConflictError, FeatureError, NacreError, UnavailableError
-from workers.coordinator import Coordinator, Progress, read_state
+from workers.coordinator import Coordinator, Progress
 from workers.intake import take_in
+from workers.progress import read_state
 from workers.queue import ENDED, Stage, Ticket
 from workers.store import MemoryStore
 from workers.submission import Submission

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.workers.test_coordinator import TIMEOUT_S, ScriptedCrew, submitted
-from workers.coordinator import Coordinator, read_state, read_submissions, state_key
+from workers.coordinator import Coordinator
+from workers.progress import read_state, read_submissions, state_key
 from workers.queue import ENDED, Stage, Ticket
 from workers.store import MemoryStore, ObjectStore
 from workers.store.wrappers import Fault, FaultyStore, Script, fault_at

@@ -48,9 +48,9 @@ def test_a_folder_that_is_not_among_the_classes_is_left_alone(write_task: WriteT
     assert list(task.images) == ["red"]
 
 
-def test_numbers_as_folders_need_no_quotes(write_task: WriteTask) -> None:
-    task = load_task(write_task(classes=("0", "1"), keys="classes: {0: zero, 1: one}"))
-    assert task.classes == {"0": "zero", "1": "one"}
+def test_numbers_need_no_quotes(write_task: WriteTask) -> None:
+    task = load_task(write_task(classes=("0", "1"), keys="classes: {0: zero, 1: 1}"))
+    assert task.classes == {"0": "zero", "1": "1"}
 
 
 def test_files_that_are_no_images_are_passed_over(write_task: WriteTask) -> None:
@@ -79,7 +79,11 @@ MISTAKES: list[tuple[str, type[InputError], str]] = [
     ("prompt: 'a {} of 100 {'", SettingsError, "prompt"),
     # doubled braces are an escape: the class's name would appear nowhere
     ("prompt: 'a {{}}'", SettingsError, "prompt"),
-    ("augmentation: mirror", SettingsError, "augmentation.*'crop-mirror' or 'crop', found 'mirror'"),
+    (
+        "augmentation: mirror",
+        SettingsError,
+        "augmentation.*'crop-mirror' or 'crop', found 'mirror'",
+    ),
     ("classes: [red, blue]", SettingsError, "classes.*found .'red', 'blue'."),
     ("classes: {red: ''}", InputError, "red"),
     ("classes: {red: }", InputError, "red"),

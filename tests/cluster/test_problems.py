@@ -1,0 +1,148 @@
+"""Errors over HTTP: one kind of document for all of them, and tokens where one is set."""
+
+import re
+
+import pytest
+from fastapi import FastAPI, Query
+from fastapi.testclient import TestClient
+
+from adapters.errors import (
+    ClassNameError,
+    ConflictError,
+    CorruptionError,
+    ImageError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from cluster.answers import Problem
+from cluster.config import TOKEN
+from cluster.problems import add_problems, add_tokens
+
+SECRET = "a-long-secret"
+
+
+def service(error: NacreError | None = None) -> TestClient:
+    """Return a small API whose one question is answered, or refused with `error`."""
+    api = FastAPI()
+    add_problems(api)
+    add_tokens(api)
+
+    @api.get("/v1/question")
+    def question(top_k: int = Query(default=1, ge=1)) -> int:
+        if error is not None:
+            raise error
+        return top_k
+
+    @api.get("/v1/health/live")
+    def live() -> str:
+        return "live"
+
+    return TestClient(api, raise_server_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+
+
+ERRORS: list[tuple[NacreError, int]] = [
+    (NotFoundError("no version 7"), 404),
+    # the request is at fault
+    (ImageError("not an image"), 422),
+    (ClassNameError("no classes"), 422),
+    (ConflictError("head moved"), 409),
+    (UnavailableError("no version yet"), 503),
+    # the service is at fault
+    (CorruptionError("a record is damaged"), 500),
+    (UnknownOutcomeError("the answer was lost"), 500),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+def test_an_error_is_answered_with_its_status_and_its_sentence(
+    error: NacreError, status: int
+) -> None:
+    response = service(error).get("/v1/question")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": type(error).__name__,
+        "status": status,
+        "detail": error.message,
+    }
+
+
+REFUSALS: list[tuple[str, str, int, str]] = [
+    # verb, path, status, what the detail says
+    ("GET", "/v1/question?top_k=0", 422, "query.top_k: .*greater than or equal to 1"),
+    ("GET", "/v1/question?top_k=many", 422, "query.top_k: .*integer"),
+    ("GET", "/v1/nothing", 404, "Not Found"),
+    ("POST", "/v1/question", 405, "Method Not Allowed"),
+]
+
+
+@pytest.mark.parametrize(("verb", "path", "status", "detail"), REFUSALS)
+def test_what_the_framework_refuses_is_the_same_kind_of_document(
+    verb: str, path: str, status: int, detail: str
+) -> None:
+    response = service().request(verb, path)
+    assert response.headers["content-type"] == "application/problem+json"
+    found = Problem.model_validate(response.json())
+    assert (response.status_code, found.status) == (status, status)
+    assert re.search(detail, found.detail)
+
+
+def test_without_a_token_set_everybody_may_ask() -> None:
+    assert service().get("/v1/question").json() == 1
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    monkeypatch.setenv(TOKEN, SECRET)
+    return service()
+
+
+def test_the_token_opens(guarded: TestClient) -> None:
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    assert guarded.get("/v1/question", headers=headers).json() == 1
+
+
+WRONG: list[dict[str, str]] = [
+    {},
+    {"Authorization": ""},
+    {"Authorization": "Bearer "},
+    {"Authorization": "Bearer another"},
+    # a beginning is not enough, nor is more
+    {"Authorization": f"Bearer {SECRET[:-1]}"},
+    {"Authorization": f"Bearer {SECRET}x"},
+    {"Authorization": f"Basic {SECRET}"},
+    {"X-Token": SECRET},
+]
+
+
+@pytest.mark.parametrize("headers", WRONG)
+def test_anything_else_stays_outside(guarded: TestClient, headers: dict[str, str]) -> None:
+    response = guarded.get("/v1/question", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["www-authenticate"] == "Bearer"
+    found = Problem.model_validate(response.json())
+    assert (found.title, found.status) == ("Unauthorized", 401)
+    assert SECRET not in response.text
+
+
+def test_a_token_of_strange_letters_is_refused_and_nothing_breaks(guarded: TestClient) -> None:
+    response = guarded.get("/v1/question", headers={"Authorization": b"Bearer \xe9\xff"})
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/v1/nothing"])
+def test_not_even_the_description_is_open(guarded: TestClient, path: str) -> None:
+    assert guarded.get(path).status_code == 401
+
+
+def test_probes_need_no_token(guarded: TestClient) -> None:
+    assert guarded.get("/v1/health/live").json() == "live"

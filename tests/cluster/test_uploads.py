@@ -1,0 +1,138 @@
+"""Images in a request: both forms give the same, and every mistake is a sentence."""
+
+import base64
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from cluster.problems import add_problems
+from cluster.uploads import MAX_BODY_BYTES, MAX_IMAGES, uploaded_images
+
+Named = list[tuple[str, int]]
+
+
+@pytest.fixture
+def service() -> TestClient:
+    """Return an API that answers with name and size of every image that it was sent."""
+    api = FastAPI()
+    add_problems(api)
+
+    @api.post("/images")
+    async def images(request: Request) -> Named:
+        return [(name, len(content)) for name, content in await uploaded_images(request)]
+
+    return TestClient(api)
+
+
+def encoded(content: bytes) -> dict[str, str]:
+    return {"data": base64.b64encode(content).decode()}
+
+
+def test_files_of_a_form_come_with_their_names(service: TestClient) -> None:
+    files = [("images", ("a.png", b"123")), ("images", ("b.jpg", b"12345"))]
+    assert service.post("/images", files=files).json() == [["a.png", 3], ["b.jpg", 5]]
+
+
+def test_images_in_json_are_named_by_their_place(service: TestClient) -> None:
+    document = {"images": [encoded(b"123"), encoded(b"12345")]}
+    answer = service.post("/images", json=document).json()
+    assert answer == [["images[0]", 3], ["images[1]", 5]]
+
+
+def test_a_file_larger_than_memory_buffers_comes_whole(service: TestClient) -> None:
+    content = bytes(3 * 2**20)
+    answer = service.post("/images", files={"images": ("a.png", content)}).json()
+    assert answer == [["a.png", 3 * 2**20]]
+
+
+def test_other_fields_of_a_form_are_passed_over(service: TestClient) -> None:
+    files = {"images": ("a.png", b"123"), "notes": ("n.txt", b"hello")}
+    answer = service.post("/images", files=files, data={"images": "no file"}).json()
+    assert answer == [["a.png", 3]]
+
+
+def test_the_kind_of_a_body_is_read_without_regard_to_case(service: TestClient) -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n1\r\n--x--\r\n'
+    )
+    headers = {"Content-Type": "Multipart/Form-Data; boundary=x"}
+    assert service.post("/images", content=body, headers=headers).json() == [["a", 1]]
+
+
+BODIES: list[tuple[str, dict[str, Any], str]] = [
+    ("no body", {"content": b""}, "multipart files called `images`, or JSON"),
+    ("not JSON", {"content": b"hello"}, "Invalid JSON"),
+    ("no images", {"json": {}}, "Field required"),
+    ("an empty list", {"json": {"images": []}}, "at least 1 item"),
+    ("too many", {"json": {"images": [{"data": ""}] * (MAX_IMAGES + 1)}}, "at most 64 items"),
+    ("bad base64", {"json": {"images": [{"data": "!!!!"}]}}, "base64"),
+    ("half a base64", {"json": {"images": [{"data": "abc"}]}}, "JSON like"),
+    ("other letters", {"json": {"images": [{"data": "é"}]}}, "ASCII"),
+    ("no text", {"json": {"images": [{"data": 5}]}}, "valid string"),
+    ("bare strings", {"json": {"images": ["abcd"]}}, "JSON like"),
+    ("other names", {"files": {"image": ("a.png", b"123")}}, "called `images`, found none"),
+    ("a form without files", {"files": {"x": ("x", b"")}}, "found none"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"), [row[1:] for row in BODIES], ids=[row[0] for row in BODIES]
+)
+def test_what_holds_no_images_is_refused_with_a_sentence(
+    service: TestClient, body: dict[str, Any], detail: str
+) -> None:
+    response = service.post("/images", **body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert detail in response.json()["detail"]
+
+
+def test_more_files_than_are_allowed_are_refused(service: TestClient) -> None:
+    files = [("images", (f"{number}.png", b"1")) for number in range(MAX_IMAGES + 1)]
+    response = service.post("/images", files=files)
+    assert 400 <= response.status_code < 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert str(MAX_IMAGES) in response.json()["detail"]
+
+
+def test_as_many_files_as_are_allowed_are_taken(service: TestClient) -> None:
+    files = [("images", (f"{number}.png", b"1")) for number in range(MAX_IMAGES)]
+    assert len(service.post("/images", files=files).json()) == MAX_IMAGES
+
+
+FORMS = [
+    # no boundary, and a body that is no form
+    ("multipart/form-data", b"--x\r\n"),
+    ("multipart/form-data; boundary=x", b"hello"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body"), FORMS)
+def test_a_form_that_cannot_be_read_is_refused(service: TestClient, kind: str, body: bytes) -> None:
+    response = service.post("/images", content=body, headers={"Content-Type": kind})
+    assert 400 <= response.status_code < 500
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+LENGTHS = [
+    # promised before anything is sent, and not promised at all
+    ({"Content-Length": str(MAX_BODY_BYTES + 1)}, "at most"),
+    ({"Content-Length": "-1"}, "Content-Length"),
+]
+
+
+@pytest.mark.parametrize(("headers", "detail"), LENGTHS)
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(
+    service: TestClient, headers: dict[str, str], detail: str
+) -> None:
+    response = service.post("/images", content=b"{}", headers=headers)
+    assert response.status_code == 422
+    assert detail in response.json()["detail"]
+
+
+def test_a_body_of_unknown_length_is_refused(service: TestClient) -> None:
+    response = service.post("/images", content=iter([b"{", b"}"]))
+    assert response.status_code == 422
+    assert "Content-Length" in response.json()["detail"]
