@@ -135,7 +135,7 @@ def test_anything_else_stays_outside(guarded: TestClient, headers: dict[str, str
 
 
 def test_a_token_of_strange_letters_is_refused_and_nothing_breaks(guarded: TestClient) -> None:
-    response = guarded.get("/v1/question", headers={"Authorization": b"Bearer \xe9\xff"})
+    response = guarded.get("/v1/question", headers={b"Authorization": b"Bearer \xe9\xff"})
     assert response.status_code == 401
 
 

@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ SMALL = ImageLimits(size_bytes=2_000, pixels=900)
 Color = tuple[int, ...] | int
 
 
-def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -43,7 +44,7 @@ def palette_with_hole() -> bytes:
     return encoded(picture, transparency=1)
 
 
-def grey_16_bit(value: int, **options: object) -> bytes:
+def grey_16_bit(value: int, **options: Any) -> bytes:
     return encoded(Image.new("I;16", (4, 4), value), **options)
 
 

@@ -15,7 +15,8 @@ from adapters.errors import (
     UnavailableError,
 )
 from tests.suites.learning import small_task, submitted
-from workers.encoder import Encoder, EncoderSettings
+from workers.encoder import Encoder
+from workers.encoder_settings import EncoderSettings
 from workers.local_crew import LocalCrew
 from workers.predictor import Candidate, Predictor
 from workers.registry import Author, Registry

@@ -1,0 +1,268 @@
+"""The client: the store alone for most calls, and a real HTTP server for predictions."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    ImageError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from cluster.answers import ImageAnswer, PredictAnswer, Prediction, Ready
+from cluster.client import Client
+from cluster.config import TOKEN, Config, ServeConfig
+from cluster.problems import add_problems, add_tokens
+from cluster.uploads import uploaded_images
+from tests.suites.registry_scenes import learn
+from workers.progress import State, state_key
+from workers.queue import Stage
+from workers.registry import Registry
+from workers.store import FileStore
+
+WriteTask = Callable[..., Path]
+START_TIMEOUT_S = 20
+
+ANSWER = PredictAnswer(
+    version="main@2",
+    digest="ab" * 32,
+    results=[
+        ImageAnswer(
+            predictions=[
+                Prediction(label="bag", class_id="fashion/bag", task="fashion", score=0.75)
+            ]
+        )
+    ],
+)
+
+
+@dataclass
+class Service:
+    """What the server answers, and what it was asked."""
+
+    port: int = 0
+    answer: Response | NacreError | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def api(self) -> FastAPI:
+        api = FastAPI()
+        add_problems(api)
+        add_tokens(api)
+
+        @api.post("/v1/predict", response_model=None)
+        async def predict(request: Request) -> Response | PredictAnswer:
+            files = await uploaded_images(request)
+            self.asked.append({"files": files, **request.query_params})
+            return self.given() or ANSWER
+
+        @api.get("/v1/health/ready", response_model=None)
+        async def ready() -> Response | Ready:
+            return self.given() or Ready(version="main@2", encoder="f" * 32, refusal=None)
+
+        return api
+
+    def given(self) -> Response | None:
+        if isinstance(self.answer, NacreError):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Service]:
+    service = Service()
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    service.port = listening.getsockname()[1]
+    config = uvicorn.Config(service.api(), log_level="warning", ws="none", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    listening.listen()  # whoever asks now is answered as soon as the server runs
+    thread.start()
+    yield service
+    server.should_exit = True
+    thread.join(START_TIMEOUT_S)
+    listening.close()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def service(running: Service) -> Service:
+    running.answer = None
+    running.asked.clear()
+    return running
+
+
+def client_of(folder: Path, *, port: int = 1) -> Client:
+    """Return a client of a store in `folder`; nobody ever listens on port 1."""
+    return Client(Config(store=f"file://{folder}/store", serve=ServeConfig(port=port)))
+
+
+@pytest.fixture
+def client(service: Service, tmp_path: Path) -> Client:
+    return client_of(tmp_path, port=service.port)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "bag.png"
+    path.write_bytes(b"a bag")
+    return path
+
+
+def test_images_are_sent_as_they_are(client: Client, service: Service, image: Path) -> None:
+    assert client.predict([image, str(image)], top_k=3, version=2) == ANSWER
+    sent = [("bag.png", b"a bag")] * 2
+    assert service.asked == [{"files": sent, "top_k": "3", "version": "2"}]
+
+
+def test_production_answers_where_no_version_is_pinned(
+    client: Client, service: Service, image: Path
+) -> None:
+    client.predict([image])
+    assert service.asked == [{"files": [("bag.png", b"a bag")], "top_k": "5"}]
+
+
+def test_ready_says_what_answers(client: Client) -> None:
+    assert client.ready().version == "main@2"
+
+
+def test_when_nothing_answers_the_way_out_is_named(tmp_path: Path, image: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"nothing answers at .*:1 .*`nacre up`"):
+        client_of(tmp_path).predict([image])
+
+
+def test_an_image_that_does_not_exist_is_never_sent(client: Client, service: Service) -> None:
+    with pytest.raises(NotFoundError, match=r"gone\.png"):
+        client.predict([Path("gone.png")])
+    assert service.asked == []
+
+
+ERRORS: list[tuple[NacreError, type[NacreError]]] = [
+    (ImageError("bag.png is not an image"), InputError),
+    (NotFoundError("no version 7"), NotFoundError),
+    (ConflictError("head moved"), ConflictError),
+    (UnavailableError("no version yet"), UnavailableError),
+    # waiting does not help against either: a person must know which it was
+    (CorruptionError("a record is damaged"), CorruptionError),
+    (UnknownOutcomeError("the answer was lost"), UnknownOutcomeError),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), ERRORS)
+def test_an_error_of_the_service_is_raised_with_its_sentence(
+    client: Client, service: Service, image: Path, error: NacreError, kind: type[NacreError]
+) -> None:
+    service.answer = error
+    with pytest.raises(kind) as caught:
+        client.predict([image])
+    assert caught.value.message == error.message
+
+
+STRANGERS: list[tuple[Response, type[NacreError], str]] = [
+    # a proxy in between, not nacre
+    (PlainTextResponse("bad gateway", 502), UnavailableError, "answered 502: bad gateway"),
+    (PlainTextResponse("x" * 1_000, 413), InputError, "answered 413: x{200}$"),
+    (JSONResponse(["no document"], 500), UnavailableError, "answered 500"),
+    (JSONResponse({"error": 5}, 404), NotFoundError, "answered 404"),
+    # something else listens on that port
+    (PlainTextResponse("welcome", 200), NacreError, "welcome|answer"),
+    (JSONResponse({"hello": "world"}, 200), NacreError, "answer"),
+    (Response(status_code=302, headers={"Location": "/"}), NacreError, "302"),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "message"), STRANGERS)
+def test_what_is_no_answer_of_nacre_is_an_error_all_the_same(
+    client: Client,
+    service: Service,
+    image: Path,
+    answer: Response,
+    kind: type[NacreError],
+    message: str,
+) -> None:
+    service.answer = answer
+    with pytest.raises(kind, match=message):
+        client.predict([image])
+
+
+def test_the_token_is_sent_when_there_is_one(
+    client: Client, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Client and server share this process's environment.
+    monkeypatch.setenv(TOKEN, "a-long-secret")
+    assert client.predict([image]) == ANSWER
+
+
+def test_submitting_needs_no_server(tmp_path: Path, write_task: WriteTask) -> None:
+    client = client_of(tmp_path)
+    first = client.submit(write_task(), adapter="canary")
+    again = client.submit(str(write_task()), adapter="canary")
+    assert (first.is_new, again.is_new) == (True, False)
+    assert first.submission.adapter == "canary"
+    ((submission, state),) = client.states()
+    assert submission == first.submission
+    assert state.ticket.stage is Stage.ACCEPTED
+
+
+def test_watching_ends_with_the_submission(tmp_path: Path, write_task: WriteTask) -> None:
+    client = client_of(tmp_path)
+    submission = client.submit(write_task()).submission
+    ticket = replace(client.state(submission).ticket, stage=Stage.PUBLISHED, version=1)
+    state = State(ticket=ticket, updated_at=2.0)
+    store = FileStore(tmp_path / "store")
+    store.put(state_key(submission.submission_id), state.to_bytes())
+    assert list(client.watch(submission)) == [state]
+
+
+def test_watching_ends_when_the_time_is_over(tmp_path: Path, write_task: WriteTask) -> None:
+    client = client_of(tmp_path)
+    submission = client.submit(write_task()).submission
+    with pytest.raises(UnavailableError, match=f"{submission.submission_id} has not ended"):
+        list(client.watch(submission, timeout_s=0))
+
+
+def test_versions_are_listed_newest_first_with_their_aliases(tmp_path: Path) -> None:
+    client = client_of(tmp_path)
+    assert client.versions() == []
+    learn(Registry(FileStore(tmp_path / "store")).create("main"), "fashion", "digits")
+    versions = client.versions()
+    assert [entry.manifest.number for entry in versions] == [2, 1]
+    assert [entry.aliases for entry in versions] == [("head", "production"), ()]
+    assert versions[1].accuracies[0].task == "fashion"
+    assert client.versions("another") == []
+
+
+def test_a_rollback_moves_both_aliases_or_production_alone(tmp_path: Path) -> None:
+    client = client_of(tmp_path)
+    adapter = Registry(FileStore(tmp_path / "store")).create("main")
+    learn(adapter, "fashion", "digits", "letters")
+    assert client.rollback(2, serving_only=True, why="slow") == 2
+    assert [entry.aliases for entry in client.versions()] == [("head",), ("production",), ()]
+    assert client.rollback("1") == 1
+    assert [entry.aliases for entry in client.versions()] == [(), (), ("head", "production")]
+    assert [entry.author.why for entry in adapter.history()][:2] == ["", "slow"]
+
+
+@pytest.mark.parametrize("version", [7, "7", "canary"])
+def test_a_rollback_to_nowhere_is_refused(tmp_path: Path, version: int | str) -> None:
+    learn(Registry(FileStore(tmp_path / "store")).create("main"), "fashion")
+    with pytest.raises(NotFoundError, match=str(version)):
+        client_of(tmp_path).rollback(version)
