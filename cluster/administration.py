@@ -4,8 +4,9 @@ Everything works on the object store alone, so no cluster needs to be running.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from adapters.errors import ConflictError, NotFoundError
@@ -14,19 +15,12 @@ from cluster.config import Config, load_config
 from cluster.leftovers import NEEDED, every_submission, traces
 from cluster.stores import open_store
 from workers import registry
-from workers.coordinator import read_state
-from workers.queue import ENDED, Stage
+from workers.intake import Progress, unwatched
+from workers.progress import read_state
+from workers.queue import ENDED, LEARNING
 from workers.registry.reach import published_versions
 
 DAY_S = 24 * 3600.0
-TRAINING = frozenset({Stage.TRAINING, Stage.COMPRESSING, Stage.CHECKING})
-
-Progress = Callable[[int, int], None]
-
-
-def unwatched(done: int, total: int) -> None:
-    """Report progress to nobody."""
-    del done, total
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +199,7 @@ class Administration:
             prefix: registry.collect_blobs(
                 self._store,
                 prefix,
-                needed=lambda needed=needed: needed(self._store),  # type: ignore[misc]
+                needed=partial(needed, self._store),
                 now=time.time(),
                 grace_s=max(grace_s, DAY_S),
                 dry_run=dry_run,
@@ -219,10 +213,10 @@ class Administration:
         for submission in every_submission(self._store):
             stage = read_state(self._store, submission).ticket.stage
             unfinished = submission.submission_id in forgotten and stage not in ENDED
-            if unfinished or (submission.adapter == self.name and stage in TRAINING):
+            if unfinished or (submission.adapter == self.name and stage in LEARNING):
                 raise ConflictError(
-                    f"submission {submission.submission_id} is {stage.value}: wait until it has "
-                    "ended, see `nacre status`, then purge again",
+                    f"submission {submission.submission_id} is {stage.value}: let it end, with "
+                    "`nacre up` where nothing is running, then purge again",
                     submission=submission.submission_id,
                 )
 

@@ -10,16 +10,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
+from pydantic import BaseModel
 
-from adapters.errors import (
-    ConflictError,
-    InputError,
-    NacreError,
-    NotFoundError,
-    UnavailableError,
-)
+from adapters import errors
+from adapters.errors import InputError, NacreError, NotFoundError, UnavailableError
 from cluster.answers import PredictAnswer, Ready
 from cluster.config import TOKEN, Config, load_config
 from cluster.stores import open_store
@@ -31,6 +28,7 @@ from workers.submission import Submission
 from workers.task import Task, load_task
 
 TIMEOUT_S = 60.0
+Answer = TypeVar("Answer", bound=BaseModel)
 POLL_S = 0.25
 
 
@@ -173,11 +171,21 @@ class Client:
         files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
         query = {"top_k": top_k} | ({"version": version} if version is not None else {})
         response = self._request("POST", "/v1/predict", files=files, params=query)
-        return PredictAnswer.model_validate(response.json())
+        return self._read(PredictAnswer, response)
 
     def ready(self) -> Ready:
         """Return what the API answers with now; UnavailableError where it does not answer."""
-        return Ready.model_validate(self._request("GET", "/v1/health/ready").json())
+        return self._read(Ready, self._request("GET", "/v1/health/ready"))
+
+    def _read(self, kind: type[Answer], response: httpx.Response) -> Answer:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValueError as error:
+            raise UnavailableError(
+                f"expected an answer of nacre at {self.config.endpoint}, found "
+                f"{response.text[:80]!r}; is another service on that port?",
+                endpoint=self.config.endpoint,
+            ) from error
 
     def _adapter(self, name: str | None) -> Adapter:
         return self._registry.adapter(name or self.config.adapter)
@@ -213,12 +221,13 @@ def _content(path: Path) -> bytes:
 
 
 def _refusal(response: httpx.Response) -> NacreError:
+    """Return the error that a problem document names, or the one that its status stands for."""
     try:
-        detail = str(response.json()["detail"])
+        title, detail = str(response.json()["title"]), str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        detail = f"the API answered {response.status_code}: {response.text[:200]}"
-    kinds: dict[int, type[NacreError]] = {404: NotFoundError, 409: ConflictError}
-    if response.status_code in kinds:
-        return kinds[response.status_code](detail, status=response.status_code)
+        title, detail = "", f"the API answered {response.status_code}: {response.text[:200]}"
+    named = getattr(errors, title, None)
+    if isinstance(named, type) and issubclass(named, NacreError):
+        return named(detail, status=response.status_code)
     kind = InputError if response.status_code < 500 else UnavailableError
     return kind(detail, status=response.status_code)

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from workers.encoder_settings import EncoderSettings
 from workers.settings_file import read_settings
+from workers.task import NAME
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -80,7 +81,7 @@ class Config:
 
     cache_bytes: AtLeastOne = 10 * 2**30
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
-    adapter: str = "main"
+    adapter: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")] = "main"
     method: str = "lada"
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     serve: ServeConfig = field(default_factory=ServeConfig)

@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
-from adapters.errors import NacreError
+from adapters.errors import NacreError, UnavailableError
 from workers.coordinator import Progress
 from workers.submission import Shard, Submission
 from workers.task_features import training_views
@@ -70,8 +70,11 @@ class RayCrew:
 
 
 async def _items(stream: Any) -> AsyncIterator[Any]:
-    async for reference in stream:
-        yield await _result(reference)
+    try:
+        async for reference in stream:
+            yield await _result(reference)
+    except RayActorError as error:
+        raise _lost(error) from error
 
 
 async def _result(reference: Awaitable[Any]) -> Any:
@@ -81,3 +84,9 @@ async def _result(reference: Awaitable[Any]) -> Any:
         if isinstance(error.cause, NacreError):
             raise error.cause from error
         raise
+    except RayActorError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: RayActorError) -> UnavailableError:
+    return UnavailableError(f"a worker was lost and is being started again ({error})")

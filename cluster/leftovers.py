@@ -74,7 +74,7 @@ def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection
         *own_blocks,
         *_own_blobs(handovers, own_work),
         *own_work,
-        *sorted(_shard_key(shard) for shard in shards),
+        *sorted({_shard_key(shard) for shard in shards}),
     ]
 
 
@@ -83,7 +83,9 @@ def _own_shards(
 ) -> set[Shard]:
     """Return the shards of `forgotten` that no other submission has: equal images share them."""
     submissions = every_submission(store)
-    own = {shard for entry in submissions if entry.submission_id in forgotten for shard in entry.shards}
+    own = {
+        shard for entry in submissions if entry.submission_id in forgotten for shard in entry.shards
+    }
     gone = {*forgotten, *purged}
     others = {
         shard.digest

@@ -18,9 +18,9 @@ async def uploaded_images(request: Request) -> list[tuple[str, bytes]]:
     _check_size(request)
     kind = request.headers.get("content-type", "").lower()
     if kind.startswith("multipart/form-data"):
-        form = await request.form(max_files=MAX_IMAGES)
-        uploads = [entry for entry in form.getlist("images") if isinstance(entry, UploadFile)]
-        files = [(upload.filename or "image", await upload.read()) for upload in uploads]
+        async with request.form(max_files=MAX_IMAGES) as form:
+            uploads = [entry for entry in form.getlist("images") if isinstance(entry, UploadFile)]
+            files = [(upload.filename or "image", await upload.read()) for upload in uploads]
     else:
         files = _decoded(await request.body())
     if not files:

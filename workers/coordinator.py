@@ -72,6 +72,7 @@ class Coordinator:
         poll_s: float = 0.5,
         clock: Callable[[], float] = time.time,
         report_every_s: float = 0.3,
+        retry_s: float = 1.0,
     ) -> None:
         self._store = store
         self._crew = crew
@@ -79,6 +80,7 @@ class Coordinator:
         self._poll_s = poll_s
         self._clock = clock
         self._report_every_s = report_every_s
+        self._retry_s = retry_s
         self._damaged: set[str] = set()
         self._submissions: dict[str, Submission] = {}
         self._states: dict[str, State] = {}
@@ -161,6 +163,13 @@ class Coordinator:
         except ConflictError:
             # Somebody moved `head` meanwhile: learn again on the new one.
             event = Moved(submission_id=submission.submission_id, stage=Stage.WAITING)
+        except UnavailableError as error:
+            # A worker or the store is gone for a while: wait, and lose neither place nor attempt.
+            logger.warning("%s waits: %s", submission.submission_id, error.message)
+            await asyncio.sleep(self._retry_s)
+            event = Broke(
+                submission_id=submission.submission_id, error=error.message, counted=False
+            )
         except Exception as error:  # noqa: BLE001 - a job's failure is kept, and must not end the loop
             event = Broke(
                 submission_id=submission.submission_id,

@@ -191,8 +191,8 @@ def _check_tag(settings: EncoderSettings, model: Activation, weights: Activation
             f"use the model {fitting!r}"
             if known
             else (
-                "no model of that name and activation is known: give the weights as a file, and their "
-                "`activation`"
+                "no model of that name and activation is known: give the weights as a file, and "
+                "their `activation`"
             )
         )
         raise SettingsError(

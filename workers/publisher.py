@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+from adapters.errors import NotFoundError
 from adapters.inference import Adapter
 from adapters.records import Record, decode_record
 from workers.canonical import canonical_json, digest_of
 from workers.encoder import Encoder
-from workers.evaluation import accuracies, held_out
+from workers.evaluation import HeldOut, accuracies, held_out
 from workers.registry import (
     AddRecord,
     Author,
@@ -77,13 +78,9 @@ class Publisher:
         """Return the new version's accuracy on its own and on all earlier tasks."""
         adapter = self._versions.registry.adapter(submission.adapter)
         past = adapter.manifest(parent).tasks if parent else ()
-        submissions = [
-            *(read_submission(self._store, task.submission) for task in past),
-            submission,
-        ]
         measured = [
-            held_out(self._store, entry, fingerprint=self._encoder.fingerprint)
-            for entry in submissions
+            *(task for ref in past if (task := self._held_out(ref.submission)) is not None),
+            held_out(self._store, submission, fingerprint=self._encoder.fingerprint),
         ]
         found = accuracies(Adapter(records), measured, self._encoder)
         images = {task.task: len(task.labels) for task in measured}
@@ -91,6 +88,14 @@ class Publisher:
             TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
             for task, accuracy in found.items()
         )
+
+    def _held_out(self, submission_id: str) -> HeldOut | None:
+        """Return an earlier task's held-out images; None where its version was imported."""
+        try:
+            submission = read_submission(self._store, submission_id)
+            return held_out(self._store, submission, fingerprint=self._encoder.fingerprint)
+        except NotFoundError:
+            return None
 
 
 def _provenance(submission: Submission) -> Provenance:

@@ -77,11 +77,19 @@ class Moved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Broke:
-    """A stage has failed; `final` when trying again cannot help."""
+    """A stage has failed.
+
+    Attributes:
+        submission_id: Whose.
+        error: Why.
+        final: Trying again cannot help.
+        counted: It counts as an attempt; losing a machine does not.
+    """
 
     submission_id: str
     error: str
     final: bool = False
+    counted: bool = True
 
 
 Event = Accepted | Moved | Broke
@@ -138,8 +146,8 @@ class Queue:
         return replace(self, tickets={**self.tickets, ticket.submission_id: ticket})
 
     def _broken(self, ticket: Ticket, event: Broke) -> Ticket:
-        attempts = ticket.attempts + 1
-        give_up = event.final or attempts >= self.max_attempts
+        attempts = ticket.attempts + event.counted
+        give_up = event.final or (event.counted and attempts >= self.max_attempts)
         # Features are kept, so what broke while learning is learnt again and not embedded again.
         again = Stage.WAITING if ticket.stage in LEARNING else Stage.ACCEPTED
         return replace(

@@ -10,13 +10,18 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+PLAIN_WIDTH = 200
 
 Report = Callable[[int, int], None]
 
 
 def stdout() -> Console:
     """Return the console of results, made anew so that it follows a redirected stdout."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    # What is not read on a terminal is not folded to a terminal's width.
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
 
 def stderr() -> Console:
@@ -38,7 +43,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        # Text, not markup: what people wrote may hold brackets.
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     stdout().print(table)
 
 

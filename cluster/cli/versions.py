@@ -27,7 +27,7 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
     """
     found = Client(load_config(path)).versions(adapter)
     if output == "json":
-        print_json([_as_json(version) for version in found])
+        print_json([version_json(version) for version in found])
         return
     rows = [
         (
@@ -80,15 +80,8 @@ def rollback(
 VERBS = (versions, rollback)
 
 
-def _mean(version: Version) -> float:
-    return sum(entry.accuracy for entry in version.accuracies) / len(version.accuracies)
-
-
-def _when(version: Version) -> str:
-    return datetime.fromtimestamp(version.manifest.created, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _as_json(version: Version) -> dict[str, object]:
+def version_json(version: Version) -> dict[str, object]:
+    """Return the facts of a version as JSON says them."""
     manifest = version.manifest
     return {
         "number": manifest.number,
@@ -101,3 +94,11 @@ def _as_json(version: Version) -> dict[str, object]:
         "created": manifest.created,
         "accuracies": {entry.task: entry.accuracy for entry in version.accuracies},
     }
+
+
+def _mean(version: Version) -> float:
+    return sum(entry.accuracy for entry in version.accuracies) / len(version.accuracies)
+
+
+def _when(version: Version) -> str:
+    return datetime.fromtimestamp(version.manifest.created, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

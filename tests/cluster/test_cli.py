@@ -70,8 +70,9 @@ def nacre(
 VERBS = sorted(cli.commands)
 
 
-def test_the_verbs_are_few_and_read_aloud() -> None:
-    assert VERBS == ["demo", "down", "predict", "rollback", "status", "submit", "up", "versions"]
+def test_the_verbs_of_every_day_are_there() -> None:
+    every_day = {"up", "submit", "status", "predict", "versions", "rollback", "down", "demo"}
+    assert every_day <= set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

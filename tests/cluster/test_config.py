@@ -103,7 +103,6 @@ MISTAKES: list[tuple[str, str]] = [
     ("workers: {encoders: 0}", "workers.encoders"),
     ("workers: {threads: 0}", "workers.threads"),
     ("adapter: a/b", "adapter"),
-    ("method: lda", "method"),
 ]
 
 

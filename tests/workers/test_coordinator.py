@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters.errors import ConflictError, FeatureError, NacreError, UnavailableError
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    FeatureError,
+    NacreError,
+    UnavailableError,
+)
 from workers.coordinator import Coordinator, Progress
 from workers.intake import take_in
 from workers.progress import read_state
@@ -56,7 +62,7 @@ def carried_out(store: MemoryStore, crew: ScriptedCrew, submission: Submission) 
     """Run a coordinator until `submission` has ended, and return its ticket as stored."""
 
     async def run() -> None:
-        coordinator = Coordinator(store, crew, poll_s=0.01)
+        coordinator = Coordinator(store, crew, poll_s=0.01, retry_s=0.01)
         running = asyncio.create_task(coordinator.run())
         while read_state(store, submission).ticket.stage not in ENDED:
             assert not running.done(), running.exception()
@@ -87,11 +93,18 @@ def test_when_head_moves_during_training_the_task_is_trained_again(write_task: W
     assert crew.calls == ["embed", *["train", "compress", "publish"] * 2]
 
 
-def test_a_worker_that_fails_once_costs_an_attempt_and_nothing_else(write_task: WriteTask) -> None:
+def test_a_stage_that_fails_once_costs_an_attempt_and_nothing_else(write_task: WriteTask) -> None:
     store = MemoryStore()
-    crew = ScriptedCrew({"train": [UnavailableError("worker died")]})
+    crew = ScriptedCrew({"train": [CorruptionError("a block is damaged")]})
     ticket = carried_out(store, crew, submitted(store, write_task()))
     assert (ticket.stage, ticket.attempts) == (Stage.PUBLISHED, 1)
+
+
+def test_workers_that_are_lost_again_and_again_cost_no_attempt(write_task: WriteTask) -> None:
+    store = MemoryStore()
+    crew = ScriptedCrew({"train": [UnavailableError("worker died")] * 5})
+    ticket = carried_out(store, crew, submitted(store, write_task()))
+    assert (ticket.stage, ticket.attempts) == (Stage.PUBLISHED, 0)
 
 
 def test_bad_features_fail_at_once_with_their_reason(write_task: WriteTask) -> None:

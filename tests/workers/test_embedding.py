@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from adapters.errors import CorruptionError
 from workers.embedding import BATCH, Embedder
@@ -80,9 +81,13 @@ def test_embedding_anew_gives_the_same_bits(encoder: Encoder, write_task: WriteT
 
 
 def test_the_first_view_is_the_test_view(encoder: Encoder, write_task: WriteTask) -> None:
-    store = MemoryStore()
-    shard = training_shard(store, write_task(images=3))
+    store, path = MemoryStore(), write_task(images=3)
+    for number, file in enumerate(sorted(path.parent.glob("images/*/*.png"))):
+        # Every crop of a plain picture looks alike; those of a ramp do not.
+        Image.linear_gradient("L").rotate(15 * number).save(file)
+    shard = training_shard(store, path)
     views = embedded(encoder, store, shard, Views(count=3))
+    assert not torch.allclose(views[:, 0], views[:, 2], atol=1e-3)
     assert views.shape == (6, 3, encoder.width)
     test_view = embedded(encoder, store, shard, Views())[:, 0]
     # Batches hold other images where there are more views; see above.

@@ -18,7 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from adapters.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from adapters.errors import (
+    ConflictError,
+    InputError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
 from workers.store.base import (
     Listed,
     Object,
@@ -43,8 +49,15 @@ class FileStore(ObjectStore):
 
     def __init__(self, root: Path | str) -> None:
         self._root = Path(root).absolute()
-        for folder in (self._root / _WRITING, self._root / _LOCKS):
-            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for folder in (self._root / _WRITING, self._root / _LOCKS):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"expected a folder that can be written at {self._root}, found none "
+                f"({error.strerror}); name another one in the store's URL",
+                folder=str(self._root),
+            ) from error
 
     def __reduce__(self) -> tuple[object, ...]:
         return FileStore, (str(self._root),)
