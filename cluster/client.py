@@ -16,7 +16,13 @@ import httpx
 from pydantic import BaseModel
 
 from adapters import errors
-from adapters.errors import InputError, NacreError, NotFoundError, UnavailableError
+from adapters.errors import (
+    ConflictError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+)
 from cluster.answers import PredictAnswer, Ready
 from cluster.config import TOKEN, Config, load_config
 from cluster.stores import open_store
@@ -229,5 +235,6 @@ def _refusal(response: httpx.Response) -> NacreError:
     named = getattr(errors, title, None)
     if isinstance(named, type) and issubclass(named, NacreError):
         return named(detail, status=response.status_code)
-    kind = InputError if response.status_code < 500 else UnavailableError
-    return kind(detail, status=response.status_code)
+    by_status: dict[int, type[NacreError]] = {404: NotFoundError, 409: ConflictError}
+    otherwise = InputError if response.status_code < 500 else UnavailableError
+    return by_status.get(response.status_code, otherwise)(detail, status=response.status_code)
