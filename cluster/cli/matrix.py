@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LABEL_WIDTH = 24
-CELL_WIDTH = 8
+LABEL_WIDTH = 20
+CELL_WIDTH = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
