@@ -38,7 +38,7 @@ def _measured(records: int) -> list[Row]:
     memory = torch.cat([record.tensors["memory"] for record in adapter.records])
     name = f"{records * CLASSES_PER_RECORD:,} classes"
     one, many = _features(1), _features(256)
-    reading = _least_seconds(lambda: memory.sum())
+    reading = _least_seconds(memory.sum)
     single = _least_seconds(lambda: _score(adapter, one))
     batch = _least_seconds(lambda: _score(adapter, many)) / len(many)
     return [

@@ -5,12 +5,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.suites.s3_server import S3Server
 
 TIMEOUT_S = 240
 
@@ -24,15 +27,25 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("acceptance")
 
 
+@pytest.fixture(scope="module", params=["file", "s3"])
+def store(request: pytest.FixtureRequest, workspace: Path) -> tuple[str, Mapping[str, str]]:
+    """Return the URL of a store, and what the environment must hold to open it."""
+    if request.param == "file":
+        return f"file://{workspace / 'store'}", {}
+    server: S3Server = request.getfixturevalue("s3_server")
+    return replace(server.settings, prefix="acceptance/").url, server.environment
+
+
 @pytest.fixture(scope="module")
-def nacre(workspace: Path) -> Nacre:
+def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
     """Return a function that runs one `nacre` command with a home and a store of its own."""
+    url, credentials = store
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    config = {"store": f"file://{workspace / 'store'}", "serve": {"port": port}}
+    config = {"store": url, "serve": {"port": port}}
     (workspace / "nacre.yaml").write_text(yaml.safe_dump(config))
-    environment = {**os.environ, "NACRE_HOME": str(workspace / "home")}
+    environment = {**os.environ, **credentials, "NACRE_HOME": str(workspace / "home")}
 
     def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
