@@ -42,19 +42,20 @@ def running_system(config: Config) -> Iterator[None]:
     check_can_listen(config)
     method_named(config.method)
     open_store(config.store, probed=True)
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
     try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
         start_actors(config)
         start_replicas(config)
         yield
     finally:
-        serve.shutdown()
+        if ray.is_initialized():
+            serve.shutdown()
         ray.shutdown()
 
 

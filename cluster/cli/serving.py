@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 
 import click
 import psutil
@@ -185,9 +187,8 @@ def _check_not_running() -> None:
 def _run(config: Config) -> None:
     from cluster.system import running_system
 
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, _interrupt)
     home().mkdir(parents=True, exist_ok=True)
     marker = home() / RUNNING
     stdout().print(f"starting; store {config.store}")
@@ -201,7 +202,8 @@ def _run(config: Config) -> None:
         marker.write_text(json.dumps(asdict(running)))
         try:
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
-            stop.wait()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
         finally:
             marker.unlink(missing_ok=True)
             stdout().print("stopping")
@@ -217,6 +219,12 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", report: Report) -> Non
         report(int(time.monotonic() - started), START_TIMEOUT_S)
         time.sleep(0.2)
     raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End whatever goes on, the start included, in the way that a person's Ctrl-C does."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _why_not_started(exit_code: int) -> NacreError:
