@@ -108,10 +108,6 @@ class Coordinator:
         self._stopping = True
         self._changed.set()
 
-    def poke(self) -> None:
-        """Look for new submissions now."""
-        self._changed.set()
-
     def report(self, submission_id: str, done: int, total: int) -> None:
         """Note the progress of the present stage, and write it down now and then."""
         state = self._states[submission_id]
@@ -198,11 +194,13 @@ class Coordinator:
         return Moved(submission_id=submission_id, stage=Stage.PUBLISHED, version=version)
 
     def _apply(self, event: Event) -> None:
-        before = self._queue.tickets
+        subject = event.ticket if isinstance(event, Accepted) else event
+        submission_id = subject.submission_id
+        before = self._queue.tickets.get(submission_id)
         self._queue = self._queue.apply(event)
-        for submission_id, ticket in self._queue.tickets.items():
-            if before.get(submission_id) != ticket:
-                self._note(State(ticket=ticket, updated_at=self._clock()))
+        ticket = self._queue.tickets[submission_id]
+        if ticket != before:
+            self._note(State(ticket=ticket, updated_at=self._clock()))
 
     def _note(self, state: State) -> None:
         self._states[state.ticket.submission_id] = state

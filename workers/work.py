@@ -6,7 +6,7 @@ work/<submission>/checkpoint     the training in progress; never published
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from workers.canonical import canonical_json
 from workers.store.base import ObjectStore
@@ -14,19 +14,6 @@ from workers.store.blobs import BlobRef, get_blob, put_blob
 
 PREFIX = "work/"
 BLOBS = "work/blobs/"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Handover:
-    """One finished stage.
-
-    Attributes:
-        parent: The version that was learnt on; None for the first of an adapter.
-        blob: What the stage has made.
-    """
-
-    parent: int | None
-    blob: BlobRef
 
 
 def handover_key(submission_id: str, stage: str) -> str:
@@ -53,5 +40,4 @@ def take_over(store: ObjectStore, key: str) -> tuple[int | None, bytes]:
         CorruptionError: the content is damaged.
     """
     value = json.loads(store.get(key).data)
-    handover = Handover(parent=value["parent"], blob=BlobRef(**value["blob"]))
-    return handover.parent, get_blob(store, handover.blob, prefix=BLOBS)
+    return value["parent"], get_blob(store, BlobRef(**value["blob"]), prefix=BLOBS)

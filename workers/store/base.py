@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adapters.errors import InputError
+from adapters.errors import ConflictError, InputError
 
 MAX_SEGMENT_BYTES = 254
 """Longest part of a key between two slashes: file systems stop at 255 bytes."""
@@ -145,4 +145,16 @@ def check_conditional(key: str, data: bytes) -> None:
             f"for {key!r}: store the bytes as a blob and replace a reference to it",
             key=key,
             size_bytes=len(data),
+        )
+
+
+def check_etag(store: ObjectStore, key: str, *, expected: str, found: str | None) -> None:
+    """Raise ConflictError unless the object under `key` still has the etag that was expected."""
+    if found != expected:
+        raise ConflictError(
+            f"{key!r} in {store.url} changed: expected etag {expected}, found {found}; nothing was "
+            "written, read it again",
+            key=key,
+            expected=expected,
+            found=found,
         )

@@ -30,6 +30,7 @@ from workers.store.base import (
     Object,
     ObjectStore,
     check_conditional,
+    check_etag,
     check_key,
     check_prefix,
 )
@@ -99,14 +100,7 @@ class FileStore(ObjectStore):
         check_conditional(key, data)
         with self._locked(key):
             found = self._current_etag(key)
-            if found != expected_etag:
-                raise ConflictError(
-                    f"{key!r} in {self.url} changed: expected etag {expected_etag}, found {found}; "
-                    "nothing was written, read it again",
-                    key=key,
-                    expected=expected_etag,
-                    found=found,
-                )
+            check_etag(self, key, expected=expected_etag, found=found)
             with self._written(key, data) as temporary:
                 self._rename(temporary, key)
         return _etag(data)

@@ -13,6 +13,7 @@ from workers.store.base import (
     Object,
     ObjectStore,
     check_conditional,
+    check_etag,
     check_key,
     check_prefix,
 )
@@ -73,14 +74,7 @@ class MemoryStore(ObjectStore):
         with self._lock:
             cell = self._cells.get(key)
             found = None if cell is None else _etag(cell.data)
-            if found != expected_etag:
-                raise ConflictError(
-                    f"{key!r} in {self.url} changed: expected etag {expected_etag}, found {found}; "
-                    "nothing was written, read it again",
-                    key=key,
-                    expected=expected_etag,
-                    found=found,
-                )
+            check_etag(self, key, expected=expected_etag, found=found)
             return self._write(key, data)
 
     def list(self, prefix: str) -> Iterator[Listed]:
