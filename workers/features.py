@@ -15,7 +15,7 @@ from torch import Tensor
 from adapters.errors import NotFoundError
 from workers.canonical import canonical_json
 from workers.store.base import ObjectStore
-from workers.store.blobs import BlobRef, get_blob, put_blob
+from workers.store.blobs import BlobRef, blob_key, get_blob, put_blob
 from workers.submission import Shard, Split, Submission
 
 BLOBS = "features/blobs/"
@@ -39,10 +39,11 @@ def write_block(store: ObjectStore, key: str, features: Tensor) -> None:
 
 
 def has_block(store: ObjectStore, key: str) -> bool:
-    """Return whether the block named by `key` is stored."""
+    """Return whether the block named by `key` is stored, and what it names is there."""
     try:
-        store.get(key)
-    except NotFoundError:
+        ref = BlobRef(**json.loads(store.get(key).data))
+        store.get_range(blob_key(ref, BLOBS), 0, 1)
+    except (NotFoundError, ValueError, TypeError):
         return False
     return True
 

@@ -66,6 +66,7 @@ class Submission:
         accepted_at: Seconds since the epoch.
         author: Who submitted it.
         priority: Higher goes first.
+        replaces: The task of `head` that this one takes the place of.
     """
 
     submission_id: str
@@ -81,6 +82,7 @@ class Submission:
     accepted_at: float
     author: str
     priority: int = 0
+    replaces: str | None = None
 
     @property
     def key(self) -> str:

@@ -5,7 +5,7 @@ from adapters.settings import LadaSettings
 from adapters.task_features import TaskFeatures
 from workers.features import read_split
 from workers.store.base import ObjectStore
-from workers.submission import Submission
+from workers.submission import Shard, Submission
 from workers.views import Views
 
 
@@ -21,6 +21,14 @@ def training_views(submission: Submission) -> Views:
     """Return the views of the training images of `submission`."""
     count = LadaSettings.from_mapping(submission.settings).views
     return Views(count=count, augmentation=submission.augmentation)
+
+
+def shards_and_views(submission: Submission) -> list[tuple[Shard, Views]]:
+    """Return every shard of `submission` with the views that are wanted of its images."""
+    of_training = training_views(submission)
+    return [
+        (shard, of_training if shard.split == "train" else Views()) for shard in submission.shards
+    ]
 
 
 def training_features(

@@ -2,19 +2,21 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import yaml
 
+from workers.acceptance import accept
 from workers.coordinator import Coordinator
 from workers.encoder import Encoder
-from workers.intake import take_in
 from workers.local_crew import LocalCrew
 from workers.progress import State, read_state
-from workers.queue import ENDED
 from workers.store import ObjectStore
 from workers.submission import Submission
 from workers.task import load_task
+from workers.terms import Pace, Setup
+from workers.ticket import ENDED
 
 TIMEOUT_S = 120
 SETTINGS = {"steps": 12, "memory_per_class": 4, "mixture_components": 2, "batch_size": 16}
@@ -42,14 +44,20 @@ def small_task(
 
 def submitted(store: ObjectStore, task_file: Path, *, now: float = 1.0) -> Submission:
     """Take the task in and return its submission."""
-    return take_in(load_task(task_file), store, now=now, author="anna").submission
+    return accept(load_task(task_file), store, now=now, author="anna").submission
 
 
 def carried_out(store: ObjectStore, encoder: Encoder, *submissions: Submission) -> list[State]:
     """Run a coordinator with all roles in this process until all have ended."""
 
     async def run() -> list[State]:
-        coordinator = Coordinator(store, LocalCrew(encoder, store), poll_s=0.05)
+        setup = Setup(
+            store=store,
+            crew=LocalCrew(encoder, store),
+            clock=time.time,
+            pace=Pace(poll_s=0.05, report_s=0.05),
+        )
+        coordinator = Coordinator(setup, owner="tests")
         running = asyncio.create_task(coordinator.run())
         while any(read_state(store, entry).ticket.stage not in ENDED for entry in submissions):
             assert not running.done(), running.exception()

@@ -9,14 +9,15 @@ import torch
 
 from adapters.inference import Adapter
 from tests.suites.learning import carried_out, small_task, submitted
+from workers.crew import Assignment
 from workers.encoder import Encoder
 from workers.evaluation import HeldOut, accuracies, held_out
 from workers.local_crew import LocalCrew
 from workers.publisher import Publisher
-from workers.queue import Stage
 from workers.registry import Manifest, Registry
 from workers.store import FileStore, MemoryStore
 from workers.submission import Submission
+from workers.ticket import Stage
 from workers.versions import Versions
 
 
@@ -137,7 +138,9 @@ def test_a_new_coordinator_finds_everything_done(learnt: Learnt, encoder: Encode
 
 def test_what_head_holds_is_known_by_its_submission(learnt: Learnt, encoder: Encoder) -> None:
     publisher = Publisher(encoder, learnt.store, Versions(learnt.store))
-    assert [publisher.published_as(entry) for entry in learnt.submissions] == [1, 2]
+    begun = [publisher.begin(entry, owner="tests", since=None) for entry in learnt.submissions]
+    assert [entry.published and entry.published.version for entry in begun] == [1, 2]
+    assert begun[0].epoch < begun[1].epoch
 
 
 def test_an_earlier_attempt_at_the_same_task_does_not_stop_the_next(
@@ -163,9 +166,13 @@ def published_by_hand(store: MemoryStore, encoder: Encoder, submission: Submissi
     async def run() -> int:
         crew = LocalCrew(encoder, store, clock=lambda: 3.0)
         await crew.embed(submission, lambda _done, _total: None)
-        await crew.train(submission, lambda _done, _total: None)
-        await crew.compress(submission)
-        return await crew.publish(submission)
+        begun = await crew.begin(submission, owner="tests", since=None)
+        assignment = Assignment(
+            submission=submission, method="lada", parent=begun.parent, epoch=begun.epoch
+        )
+        await crew.train(assignment, lambda _done, _total: None)
+        await crew.compress(assignment)
+        return (await crew.publish(assignment)).version
 
     return asyncio.run(run())
 

@@ -1,0 +1,83 @@
+"""What a coordinator that begins finds in the store, and where each submission goes on."""
+
+import logging
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from adapters.errors import CorruptionError
+from workers.ledger import read_outcome
+from workers.patience import resumed_stage
+from workers.progress import ticket_of
+from workers.store.base import ObjectStore
+from workers.submission import PREFIX, read_submission
+from workers.ticket import ACTIVE, ENDED, Ticket
+
+THREADS = 8
+logger = logging.getLogger("nacre.coordinator")
+
+
+def recovered(store: ObjectStore, tickets: Iterable[Ticket], *, first: bool) -> list[Ticket]:
+    """Return the tickets of all submissions that are open or ended lately.
+
+    Besides those in the ledger these are submissions that nobody has announced: their submitter
+    died in between, or a page was damaged.
+
+    Args:
+        store: The object store.
+        tickets: What the ledger holds.
+        first: Whether this is the first coordinator of this store; outcomes that an earlier release
+            wrote are then looked into.
+    """
+    known = {ticket.submission_id: ticket for ticket in tickets}
+    submitted, decided = _listed(store)
+    unknown = [name for name in submitted - known.keys() if first or name not in decided]
+    doubtful = [name for name in decided & known.keys() if known[name].stage not in ENDED]
+    with ThreadPoolExecutor(THREADS) as threads:
+        found = threads.map(lambda name: _adopted(store, name), unknown)
+        settled = threads.map(lambda name: _settled(store, known[name]), doubtful)
+        known |= {ticket.submission_id: ticket for ticket in (*found, *settled) if ticket}
+    return [_resumed(ticket) for ticket in known.values()]
+
+
+def _listed(store: ObjectStore) -> tuple[set[str], set[str]]:
+    """Return the ids of all submissions, and of those whose outcome is written down."""
+    submitted, decided = set(), set()
+    for listed in store.list(PREFIX):
+        name, _, kind = listed.key.removeprefix(PREFIX).partition("/")
+        if kind == "submission.json":
+            submitted.add(name)
+        elif kind == "state.json":
+            decided.add(name)
+    return submitted, decided
+
+
+def _adopted(store: ObjectStore, submission_id: str) -> Ticket | None:
+    try:
+        return _outcome(store, submission_id) or ticket_of(read_submission(store, submission_id))
+    except CorruptionError as error:
+        # The others must go on.
+        logger.warning("submission %s is left out: %s", submission_id, error.message)
+        return None
+
+
+def _settled(store: ObjectStore, ticket: Ticket) -> Ticket:
+    """Return how an open ticket has ended, where the crash came between the two writings."""
+    outcome = _outcome(store, ticket.submission_id)
+    # A lower round is an outcome that somebody has asked to be forgotten.
+    return outcome if outcome and outcome.round >= ticket.round else ticket
+
+
+def _outcome(store: ObjectStore, submission_id: str) -> Ticket | None:
+    try:
+        return read_outcome(store, submission_id)
+    except CorruptionError as error:
+        logger.warning("the outcome of %s is found out anew: %s", submission_id, error.message)
+        return None
+
+
+def _resumed(ticket: Ticket) -> Ticket:
+    """Return where a ticket goes on; whatever was under way is begun again."""
+    if ticket.stage not in ACTIVE:
+        return ticket
+    return replace(ticket, stage=resumed_stage(ticket.stage))

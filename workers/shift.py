@@ -1,0 +1,258 @@
+"""One coordinator's time in the lead: a short loop around the queue.
+
+The queue decides, the crew does the work, the books remember. Requests come in through the store,
+so that nobody needs to reach this process; and what it knows is in the store, so that nobody needs
+it to stay alive.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+from functools import partial
+
+from adapters.errors import CorruptionError, NotFoundError, UnavailableError, UnknownOutcomeError
+from workers import inbox
+from workers.books import Books
+from workers.jobs import Job, broken
+from workers.journal import entry_of
+from workers.lead import Lead, renew_lead
+from workers.ledger import Ledger, read_outcome
+from workers.queue import Queue
+from workers.queue_events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
+from workers.recovery import recovered
+from workers.registry import Registry
+from workers.submission import read_submission
+from workers.terms import Setup
+from workers.ticket import Cause, Stage, Ticket
+from workers.work import remove_work
+
+REQUESTS_AT_ONCE = 1000
+INTERRUPTIBLE = frozenset({Stage.TRAINING, Stage.COMPRESSING})
+CLEARED = frozenset({Stage.PUBLISHED, Stage.REJECTED, Stage.CANCELLED})
+logger = logging.getLogger("nacre.coordinator")
+
+
+class Shift:
+    """Coordinates until it is told to stop, or another coordinator has taken over."""
+
+    # Owns: the queue, the books and the running jobs. All of it belongs to one event loop.
+
+    def __init__(self, setup: Setup, lead: Lead, ledger: Ledger) -> None:
+        self._setup = setup
+        self._store = setup.store
+        self._lead = lead
+        self._books = Books(setup.store, ledger, setup.clock)
+        self._queue = Queue(setup.limits)
+        self._queue.paused = frozenset(lead.paused)
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._interruptions: dict[str, Event] = {}
+        self._parents: dict[str, int] = {}
+        self._reached: dict[str, tuple[Stage, int]] = {}
+        self._polled_at = 0.0
+        self._changed = asyncio.Event()
+
+    @classmethod
+    async def begun(cls, setup: Setup, lead: Lead) -> "Shift":
+        """Return a shift that knows every submission in the store."""
+        ledger = await asyncio.to_thread(Ledger, setup.store, lead)
+        first = lead.epoch == 1
+        found = await asyncio.to_thread(recovered, setup.store, ledger.tickets, first=first)
+        shift = cls(setup, lead, ledger)
+        for ticket in found:
+            shift._tell(Accepted(ticket=ticket))
+        return shift
+
+    @property
+    def lead(self) -> Lead:
+        """The lead as it was renewed last."""
+        return self._lead
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Coordinate until `stopping` is set.
+
+        Raises:
+            ConflictError: another coordinator has taken over.
+        """
+        try:
+            while not stopping.is_set():
+                try:
+                    await self._step()
+                except (UnavailableError, UnknownOutcomeError) as error:
+                    logger.warning("waiting for the store: %s", error.message)
+                    self._changed.clear()
+                await self._rest(stopping)
+        finally:
+            await self._stop_jobs()
+        await self._books.save()
+
+    async def _step(self) -> None:
+        now = self._setup.clock()
+        await self._renew(now)
+        if now - self._polled_at >= self._setup.pace.poll_s:
+            self._polled_at = now
+            await self._read_requests()
+            await self._look_at_heads()
+        if now < self._lead.expires:
+            self._begin_what_is_due(now)
+        for name in await self._books.save():
+            self._queue.forget(name)
+        await self._books.report(every_s=self._setup.pace.report_s)
+
+    async def _renew(self, now: float) -> None:
+        lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
+        if self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused:
+            wanted = replace(self._lead, paused=paused)
+            renewed = partial(renew_lead, self._store, wanted, ttl_s=lead_s, now=now)
+            self._lead = await asyncio.to_thread(renewed)
+
+    async def _rest(self, stopping: asyncio.Event) -> None:
+        """Wait until something has changed, or it is time to look again."""
+        now = self._setup.clock()
+        next_look, next_attempt = now + self._setup.pace.poll_s, self._queue.wake_at(now=now)
+        wake_at = next_look if next_attempt is None else min(next_look, next_attempt)
+        waits = [asyncio.create_task(event.wait()) for event in (self._changed, stopping)]
+        await asyncio.wait(
+            waits, timeout=max(0.0, wake_at - now), return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in waits:
+            wait.cancel()
+        self._changed.clear()
+
+    async def _read_requests(self) -> None:
+        listed = await asyncio.to_thread(inbox.waiting, self._store)
+        fresh = [entry for entry in listed if not self._books.has_noted(entry.key)]
+        read = partial(inbox.read, self._store, fresh[:REQUESTS_AT_ONCE])
+        for request in await asyncio.to_thread(lambda: list(read())):
+            if isinstance(request, CorruptionError):
+                logger.warning("a request is passed over: %s", request.message)
+                self._books.note_request(str(request.fields["key"]))
+                continue
+            await self._remember(request.event)
+            self._tell(request.event)
+            self._books.note_request(request.key)
+
+    async def _remember(self, event: Event) -> None:
+        """Find out how a submission has ended that nobody has had in mind for long."""
+        name = _subject(event)
+        if name is not None and name not in self._queue.tickets:
+            outcome = await asyncio.to_thread(read_outcome, self._store, name)
+            if outcome is not None:
+                self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
+
+    async def _look_at_heads(self) -> None:
+        """Interrupt what is being learnt on a version that is not `head` any more."""
+        for name, parent in list(self._parents.items()):
+            ticket = self._queue.tickets[name]
+            if ticket.stage not in INTERRUPTIBLE:
+                continue
+            head = await asyncio.to_thread(self._head, ticket.adapter)
+            if head != parent and self._parents.get(name) == parent:
+                error = f"`head` moved from version {parent} to {head}; it is learnt again on that"
+                self._interrupt(name, Broke(submission_id=name, cause=Cause.MOVED, error=error))
+
+    def _head(self, adapter: str) -> int:
+        try:
+            found = Registry(self._store).adapter(adapter).refs().find("head")
+        except NotFoundError:
+            return 0
+        return found.number if found else 0
+
+    def _begin_what_is_due(self, now: float) -> None:
+        for decision in self._queue.decide(now=now):
+            name = decision.submission_id
+            if name not in self._jobs:  # what was interrupted may not have ended yet
+                stage = Stage.ENCODING if isinstance(decision, Encode) else Stage.TRAINING
+                self._tell(Moved(submission_id=name, stage=stage))
+                self._jobs[name] = asyncio.create_task(self._carry_out(decision))
+
+    async def _carry_out(self, decision: Decision) -> None:
+        name = decision.submission_id
+        try:
+            event = await self._work(decision)
+        except asyncio.CancelledError:
+            interruption = self._interruptions.pop(name, None)
+            if interruption is None:
+                raise
+            event = interruption
+        except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
+            event = self._broken(name, error)
+        self._parents.pop(name, None)
+        self._tell(event)
+        await self._clear(name)
+        del self._jobs[name]
+        self._changed.set()
+
+    async def _work(self, decision: Decision) -> Event:
+        name = decision.submission_id
+        since = self._queue.tickets[name].parent
+        submission = await asyncio.to_thread(read_submission, self._store, name)
+        job = Job(
+            crew=self._setup.crew,
+            submission=submission,
+            tell=self._tell,
+            durable=partial(self._books.durable, name),
+            progress=partial(self._books.note_progress, name),
+        )
+        if not isinstance(decision, Learn):
+            return await job.embed()
+        owner = f"{self._lead.host} epoch {self._lead.epoch}"
+        return await job.learn(self._setup.terms(submission.adapter), owner=owner, since=since)
+
+    async def _clear(self, name: str) -> None:
+        """Remove what was handed over once nobody can need it."""
+        if self._queue.tickets[name].stage in CLEARED:
+            try:
+                await self._books.durable(name)
+                await asyncio.to_thread(remove_work, self._store, name)
+            except UnavailableError as error:
+                logger.warning("%s is left for `nacre gc`: %s", name, error.message)
+
+    def _broken(self, name: str, error: Exception) -> Broke:
+        stage, done = self._queue.tickets[name].stage, self._books.done(name)
+        before, self._reached[name] = self._reached.get(name), (stage, done)
+        progressed = before is None or before[0] is not stage or done > before[1]
+        event = broken(name, error, progressed=progressed)
+        logger.warning("%s: %s broke (%s): %s", name, stage, event.cause, event.error)
+        return event
+
+    def _interrupt(self, name: str, event: Event) -> None:
+        if name in self._jobs:
+            self._interruptions[name] = event
+            self._jobs[name].cancel()
+
+    async def _stop_jobs(self) -> None:
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    def _tell(self, event: Event) -> None:
+        """Tell the queue, and note what has changed."""
+        now, name = self._setup.clock(), _subject(event)
+        before = self._queue.tickets.get(name) if name else None
+        for decision in self._queue.apply(event, now=now):
+            if isinstance(decision, Stop):
+                self._interrupt(decision.submission_id, event)
+        self._changed.set()
+        if isinstance(event, Moved) and event.parent is not None:
+            self._parents[event.submission_id] = event.parent
+        after = self._queue.tickets.get(name) if name else None
+        if after is not None and after != before:
+            self._note(before, after, now)
+
+    def _note(self, before: Ticket | None, after: Ticket, now: float) -> None:
+        self._books.note_ticket(after)
+        if before is None:
+            return
+        entry = entry_of(before, after, now=now, epoch=self._lead.epoch)
+        self._books.note_entry(after.submission_id, entry)
+        logger.info("%s: %s", after.submission_id, entry.message)
+        if before.stage is not after.stage:
+            self._books.forget_progress(after.submission_id)
+
+
+def _subject(event: Event) -> str | None:
+    """Return the submission that an event is about."""
+    if isinstance(event, Accepted):
+        return event.ticket.submission_id
+    return getattr(event, "submission_id", None)

@@ -1,0 +1,42 @@
+"""Tickets as JSON, without what is as it would be anyway."""
+
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from adapters.errors import CorruptionError
+from workers.ticket import Cause, Failure, Stage, Ticket
+
+_DEFAULTS = {entry.name: entry.default for entry in fields(Ticket) if entry.default is not MISSING}
+
+
+def ticket_to_json(ticket: Ticket) -> dict[str, Any]:
+    """Return `ticket` as JSON values; fields that have their default are left out."""
+    return {
+        name: value
+        for name, value in asdict(ticket).items()
+        if name not in _DEFAULTS or value != _DEFAULTS[name]
+    }
+
+
+def ticket_from_json(value: Any) -> Ticket:
+    """Return the ticket that `ticket_to_json` wrote; keys that it does not know are ignored.
+
+    Raises:
+        CorruptionError: it is no ticket.
+    """
+    try:
+        known = {entry.name: value[entry.name] for entry in fields(Ticket) if entry.name in value}
+        failures = tuple(_failure(entry) for entry in known.pop("failures", ()))
+        stage = Stage(known.pop("stage", Stage.ACCEPTED))
+        return Ticket(**known, stage=stage, failures=failures)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptionError(f"expected a ticket, found {str(value)[:200]}: {error!r}") from error
+
+
+def _failure(value: dict[str, Any]) -> Failure:
+    return Failure(
+        stage=Stage(value["stage"]),
+        cause=Cause(value["cause"]),
+        error=value["error"],
+        at=value["at"],
+    )
