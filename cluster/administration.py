@@ -17,8 +17,8 @@ from cluster.stores import open_store
 from workers import registry
 from workers.intake import Progress, unwatched
 from workers.progress import read_state
-from workers.queue import ENDED, LEARNING
 from workers.registry.reach import published_versions
+from workers.ticket import ENDED, LEARNING
 
 DAY_S = 24 * 3600.0
 

@@ -8,6 +8,7 @@ import getpass
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,14 +27,20 @@ from adapters.errors import (
 from cluster.answers import PredictAnswer, Ready
 from cluster.config import TOKEN, Config, load_config
 from cluster.stores import open_store
-from workers.intake import Intake, Progress, take_in, unwatched
-from workers.progress import State, read_state, read_submissions
-from workers.queue import ENDED
+from workers import inbox
+from workers.acceptance import accept
+from workers.intake import Intake, Progress, unwatched
+from workers.journal import JournalEntry, read_journal
+from workers.lead import read_lead
+from workers.progress import QueueState, State, find_state, read_queue, read_state
+from workers.queue_events import Cancel, Event, Pause, Resume, Retry
 from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
 from workers.submission import Submission
 from workers.task import Task, load_task
+from workers.ticket import ENDED
 
 TIMEOUT_S = 60.0
+NOTE_TIMEOUT_S = 10.0
 Answer = TypeVar("Answer", bound=BaseModel)
 POLL_S = 0.25
 
@@ -85,19 +92,62 @@ class Client:
         loaded = task if isinstance(task, Task) else load_task(Path(task))
         if adapter is not None:
             loaded = replace(loaded, adapter=adapter)
-        return take_in(loaded, self._store, now=time.time(), author=user(), on_progress=on_progress)
+        return accept(loaded, self._store, author=user(), on_progress=on_progress)
 
-    def states(self) -> list[tuple[Submission, State]]:
-        """Return all submissions, oldest first, and where they are."""
-        found = read_submissions(self._store)
-        return [(entry, read_state(self._store, entry)) for entry in found]
+    def queue(self) -> QueueState:
+        """Return the whole queue: open submissions and those that ended lately, and who leads."""
+        return read_queue(self._store)
 
-    def state(self, submission: Submission) -> State:
-        """Return where `submission` is."""
+    def state(self, submission: Submission | str) -> State:
+        """Return where a submission is.
+
+        Raises:
+            NotFoundError: there is no submission of that id.
+        """
+        if isinstance(submission, str):
+            return find_state(self._store, submission)
         return read_state(self._store, submission)
 
-    def watch(self, submission: Submission, *, timeout_s: float = 3600) -> Iterator[State]:
-        """Yield the state of `submission` again and again until it has ended.
+    def find(self, name: str) -> State:
+        """Return where the submission called `name` is, or the latest one of the task so called.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with suppress(NotFoundError):
+            return find_state(self._store, name)
+        states = [state for state in self.queue().states if state.ticket.task == name]
+        if not states:
+            raise NotFoundError(
+                f"expected the id of a submission or the name of a task in the queue, found "
+                f"{name!r}; `nacre status` lists them",
+                name=name,
+            )
+        # An open one goes before those that have ended.
+        return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
+
+    def cancel(self, name: str) -> State:
+        """Take a submission back, given by its id or its task's name; what is published stays."""
+        return self._wish(name, Cancel)
+
+    def retry(self, name: str) -> State:
+        """Try a submission again that was set aside, or at once where it waits to be."""
+        return self._wish(name, Retry)
+
+    def pause(self, adapter: str) -> bool:
+        """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
+        return self._asked(Pause(adapter=adapter))
+
+    def resume(self, adapter: str) -> bool:
+        """Let an adapter go on; `*` stands for all. Return whether it is done."""
+        return self._asked(Resume(adapter=adapter))
+
+    def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
+        """Yield what has happened to a submission later than `after`, oldest first."""
+        return read_journal(self._store, submission_id, after=after)
+
+    def watch(self, submission: Submission | str, *, timeout_s: float = 3600) -> Iterator[State]:
+        """Yield the state of a submission again and again until it has ended.
 
         Raises:
             UnavailableError: it has not ended after `timeout_s`.
@@ -110,9 +160,9 @@ class Client:
                 return
             time.sleep(POLL_S)
         raise UnavailableError(
-            f"submission {submission.submission_id} has not ended after {timeout_s:.0f} s; it goes "
-            "on, see `nacre status`",
-            submission=submission.submission_id,
+            f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
+            "goes on, see `nacre status`",
+            submission=state.ticket.submission_id,
         )
 
     def versions(self, adapter: str | None = None) -> list[Version]:
@@ -192,6 +242,26 @@ class Client:
                 f"{response.text[:80]!r}; is another service on that port?",
                 endpoint=self.config.endpoint,
             ) from error
+
+    def _wish(self, name: str, kind: type[Cancel | Retry]) -> State:
+        found = self.find(name).ticket.submission_id
+        self._asked(kind(submission_id=found))
+        return self.state(found)
+
+    def _asked(self, event: Event) -> bool:
+        """Ask the coordinator, and wait until it has taken note, if there is one that could."""
+        key = inbox.ask(self._store, event, who=user())
+        deadline = time.monotonic() + NOTE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            lead = read_lead(self._store)
+            if lead is None or lead.expires < time.time():
+                return False
+            try:
+                self._store.get_range(key, 0, 1)
+            except NotFoundError:
+                return True
+            time.sleep(POLL_S)
+        return False
 
     def _adapter(self, name: str | None) -> Adapter:
         return self._registry.adapter(name or self.config.adapter)

@@ -12,7 +12,6 @@ from adapters.records import encode_record
 from adapters.task_features import TaskFeatures
 from workers.crew import Assignment
 from workers.store.base import ObjectStore
-from workers.submission import Submission
 from workers.task_features import training_features
 from workers.work import hand_over, handover_key, is_handed_over, take_over
 
@@ -22,10 +21,9 @@ class Compressor:
 
     # Owns: the features of the submission that it fitted last, so that parts of one read them once.
 
-    def __init__(self, store: ObjectStore, *, fingerprint: str) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._fingerprint = fingerprint
-        self._latest: tuple[str, TaskFeatures] | None = None
+        self._latest: tuple[tuple[str, str], TaskFeatures] | None = None
 
     def parts(self, assignment: Assignment, *, most: int) -> list[range]:
         """Return the classes of an assignment in at most `most` parts, to be fitted side by side.
@@ -44,7 +42,7 @@ class Compressor:
         """Return one mixture for each of `classes`."""
         submission = assignment.submission
         components = method_named(assignment.method).mixture_components(submission.settings)
-        task = self._features(submission)
+        task = self._features(assignment)
         return class_mixtures(task, components=components, seed=submission.seed, classes=classes)
 
     def finish(self, assignment: Assignment, mixtures: Sequence[Mixture]) -> None:
@@ -54,7 +52,7 @@ class Compressor:
             return
         learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
         record = method_named(assignment.method).record(
-            self._features(submission),
+            self._features(assignment),
             Learnt(tensors=load(take_over(self._store, learnt))),
             mixtures,
             settings=submission.settings,
@@ -62,11 +60,14 @@ class Compressor:
         )
         hand_over(self._store, key, encode_record(record))
 
-    def _features(self, submission: Submission) -> TaskFeatures:
+    def _features(self, assignment: Assignment) -> TaskFeatures:
+        wanted = (assignment.submission.submission_id, assignment.encoder)
         latest = self._latest
-        if latest is None or latest[0] != submission.submission_id:
-            features = training_features(self._store, submission, fingerprint=self._fingerprint)
-            self._latest = latest = (submission.submission_id, features)
+        if latest is None or latest[0] != wanted:
+            features = training_features(
+                self._store, assignment.submission, fingerprint=assignment.encoder
+            )
+            self._latest = latest = (wanted, features)
         return latest[1]
 
 

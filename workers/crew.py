@@ -18,12 +18,14 @@ class Assignment:
         submission: What is to be learnt.
         method: The method's name.
         gate: Decides whether the new version is served.
+        encoder: Fingerprint of the encoder whose features are learnt from.
         parent: The version to learn on; 0 for none.
         epoch: The fencing token: of all assignments of an adapter only the latest can publish.
     """
 
     submission: Submission
     method: str
+    encoder: str
     gate: Gate = field(default_factory=Gate)
     parent: int = 0
     epoch: int = 0
@@ -51,11 +53,13 @@ class Begun:
     Attributes:
         parent: The version to learn on; 0 for none.
         epoch: The fencing token under which to publish.
+        encoder: Fingerprint of the encoder whose features are learnt from.
         published: Set where the submission was published already; nothing is to be learnt then.
     """
 
     parent: int
     epoch: int
+    encoder: str
     published: Published | None = None
 
 

@@ -40,12 +40,22 @@ def write_block(store: ObjectStore, key: str, features: Tensor) -> None:
 
 def has_block(store: ObjectStore, key: str) -> bool:
     """Return whether the block named by `key` is stored, and what it names is there."""
+    blob = block_blob(store, key)
+    if blob is None:
+        return False
     try:
-        ref = BlobRef(**json.loads(store.get(key).data))
-        store.get_range(blob_key(ref, BLOBS), 0, 1)
-    except (NotFoundError, ValueError, TypeError):
+        store.get_range(blob, 0, 1)
+    except NotFoundError:
         return False
     return True
+
+
+def block_blob(store: ObjectStore, key: str) -> str | None:
+    """Return the key of the blob that the block named by `key` is in; None where it names none."""
+    try:
+        return blob_key(BlobRef(**json.loads(store.get(key).data)), BLOBS)
+    except (NotFoundError, ValueError, TypeError):
+        return None
 
 
 def read_block(store: ObjectStore, key: str) -> Tensor:

@@ -56,6 +56,7 @@ class Job:
         assignment = Assignment(
             submission=self.submission,
             method=terms.method,
+            encoder=begun.encoder,
             gate=terms.gate,
             parent=begun.parent,
             epoch=begun.epoch,

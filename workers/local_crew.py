@@ -36,7 +36,7 @@ class LocalCrew:
         self._clock = clock
         self._embedder = Embedder(encoder, store)
         self._trainer = Trainer(encoder, store, versions)
-        self._compressor = Compressor(store, fingerprint=encoder.fingerprint)
+        self._compressor = Compressor(store)
         self._publisher = Publisher(encoder, store, versions)
 
     async def embed(self, submission: Submission, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from workers.ledger import bucket_of, read_outcome, read_page, read_pages
 from workers.queue_events import Accepted
 from workers.store.base import ObjectStore
 from workers.submission import Submission, read_submission
-from workers.ticket import Ticket
+from workers.ticket import ACTIVE, Ticket
 
 KEY = "queue/progress.json"
 SHOWN_IN_INBOX = 100
@@ -64,14 +64,24 @@ class State:
     ticket: Ticket
     progress: Progress | None = None
 
+    @property
+    def done(self) -> int:
+        """Units of the present stage that are finished."""
+        return self.progress.done if self.progress else 0
+
+    @property
+    def total(self) -> int:
+        """Units of the present stage in all; 0 where they are not counted."""
+        return self.progress.total if self.progress else 0
+
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         progress = self.progress
         return {
             **asdict(self.ticket),
             "error": self.ticket.error,
-            "done": progress.done if progress else None,
-            "total": progress.total if progress else None,
+            "done": self.done,
+            "total": self.total,
             "rate": progress.rate if progress else None,
             "left_s": progress.left_s if progress else None,
         }
@@ -105,15 +115,14 @@ def read_queue(store: ObjectStore) -> QueueState:
             tickets.setdefault(ticket.submission_id, ticket)
     progress = read_progress(store)
     ordered = sorted(tickets.values(), key=lambda ticket: (ticket.accepted_at, ticket.order))
-    states = (State(ticket=entry, progress=progress.get(entry.submission_id)) for entry in ordered)
-    return QueueState(lead=read_lead(store), states=tuple(states), unread=len(listed))
+    states = tuple(_state(ticket, progress) for ticket in ordered)
+    return QueueState(lead=read_lead(store), states=states, unread=len(listed))
 
 
 def read_state(store: ObjectStore, submission: Submission) -> State:
     """Return where `submission` is; accepted where no coordinator has seen it yet."""
     name = submission.submission_id
-    ticket = known_ticket(store, name) or ticket_of(submission)
-    return State(ticket=ticket, progress=read_progress(store).get(name))
+    return _state(known_ticket(store, name) or ticket_of(submission), read_progress(store))
 
 
 def find_state(store: ObjectStore, submission_id: str) -> State:
@@ -125,13 +134,19 @@ def find_state(store: ObjectStore, submission_id: str) -> State:
     ticket = known_ticket(store, submission_id)
     if ticket is None:
         return read_state(store, read_submission(store, submission_id))
-    return State(ticket=ticket, progress=read_progress(store).get(submission_id))
+    return _state(ticket, read_progress(store))
 
 
 def known_ticket(store: ObjectStore, submission_id: str) -> Ticket | None:
     """Return the ticket of a submission; None where no coordinator has seen it yet."""
     on_page = read_page(store, bucket_of(submission_id)).tickets.get(submission_id)
     return on_page or read_outcome(store, submission_id)
+
+
+def _state(ticket: Ticket, progress: Mapping[str, Progress]) -> State:
+    # What was reported last may be of a stage that is over.
+    active = ticket.stage in ACTIVE
+    return State(ticket=ticket, progress=progress.get(ticket.submission_id) if active else None)
 
 
 def ticket_of(submission: Submission) -> Ticket:

@@ -59,7 +59,12 @@ class Publisher:
         tasks = adapter.manifest(head.number).tasks if head else ()
         if published is None and submission.replaces:
             _check_replaces(submission, tasks)
-        return Begun(parent=head.number if head else 0, epoch=lease.epoch, published=published)
+        return Begun(
+            parent=head.number if head else 0,
+            epoch=lease.epoch,
+            encoder=self._encoder.fingerprint,
+            published=published,
+        )
 
     def publish(self, assignment: Assignment, *, now: float) -> Published:
         """Publish the record that was handed over.

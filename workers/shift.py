@@ -7,10 +7,17 @@ it to stay alive.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from adapters.errors import CorruptionError, NotFoundError, UnavailableError, UnknownOutcomeError
+from adapters.errors import (
+    CorruptionError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from workers import inbox
 from workers.books import Books
 from workers.jobs import Job, broken
@@ -21,14 +28,14 @@ from workers.queue import Queue
 from workers.queue_events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
 from workers.recovery import recovered
 from workers.registry import Registry
+from workers.retention import sweep
 from workers.submission import read_submission
 from workers.terms import Setup
-from workers.ticket import Cause, Stage, Ticket
+from workers.ticket import CLEARED, Cause, Stage, Ticket
 from workers.work import remove_work
 
 REQUESTS_AT_ONCE = 1000
 INTERRUPTIBLE = frozenset({Stage.TRAINING, Stage.COMPRESSING})
-CLEARED = frozenset({Stage.PUBLISHED, Stage.REJECTED, Stage.CANCELLED})
 logger = logging.getLogger("nacre.coordinator")
 
 
@@ -49,6 +56,7 @@ class Shift:
         self._parents: dict[str, int] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
+        self._swept_at = 0.0
         self._changed = asyncio.Event()
 
     @classmethod
@@ -97,6 +105,24 @@ class Shift:
         for name in await self._books.save():
             self._queue.forget(name)
         await self._books.report(every_s=self._setup.pace.report_s)
+        await self._sweep(now)
+
+    async def _sweep(self, now: float) -> None:
+        """Remove what is kept no longer, now and then and beside everything else."""
+        pace, retention = self._setup.pace, self._setup.retention
+        if now - self._swept_at >= pace.sweep_s and "" not in self._jobs:
+            self._swept_at = now
+            swept = partial(sweep, self._store, retention, now=now)
+            self._jobs[""] = asyncio.create_task(self._swept(swept))
+
+    async def _swept(self, sweep_now: Callable[[], list[str]]) -> None:
+        try:
+            names = await asyncio.to_thread(sweep_now)
+            if names:
+                logger.info("images removed of %s", ", ".join(names))
+        except NacreError as error:
+            logger.warning("nothing is removed this time: %s", error.message)
+        del self._jobs[""]
 
     async def _renew(self, now: float) -> None:
         lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
@@ -211,9 +237,7 @@ class Shift:
         stage, done = self._queue.tickets[name].stage, self._books.done(name)
         before, self._reached[name] = self._reached.get(name), (stage, done)
         progressed = before is None or before[0] is not stage or done > before[1]
-        event = broken(name, error, progressed=progressed)
-        logger.warning("%s: %s broke (%s): %s", name, stage, event.cause, event.error)
-        return event
+        return broken(name, error, progressed=progressed)
 
     def _interrupt(self, name: str, event: Event) -> None:
         if name in self._jobs:
@@ -246,7 +270,17 @@ class Shift:
             return
         entry = entry_of(before, after, now=now, epoch=self._lead.epoch)
         self._books.note_entry(after.submission_id, entry)
-        logger.info("%s: %s", after.submission_id, entry.message)
+        logger.info(
+            "submission %s",
+            after.stage.value,
+            extra={
+                "submission": after.submission_id,
+                "task": after.task,
+                "adapter": after.adapter,
+                "version": after.version,
+                "happened": entry.message,
+            },
+        )
         if before.stage is not after.stage:
             self._books.forget_progress(after.submission_id)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from workers.crew import Crew
 from workers.gate import Gate
 from workers.queue import Limits
+from workers.retention import Retention
 from workers.store.base import ObjectStore
 
 
@@ -30,11 +31,13 @@ class Pace:
         poll_s: Between two looks for requests and for moved aliases.
         report_s: Between two writings of how far the active ones are.
         lead_s: How long the lead lasts unless it is renewed, which is done three times as often.
+        sweep_s: Between two looks for what is kept no longer.
     """
 
     poll_s: float = 0.5
     report_s: float = 0.5
     lead_s: float = 15.0
+    sweep_s: float = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +51,7 @@ class Setup:
         terms: How the tasks of an adapter, given by its name, are learnt and published.
         limits: How much goes on at once.
         pace: How often it looks and writes.
+        retention: How long images and features are kept.
     """
 
     store: ObjectStore
@@ -56,3 +60,4 @@ class Setup:
     terms: Callable[[str], Terms] = field(default=lambda _adapter: Terms())
     limits: Limits = field(default_factory=Limits)
     pace: Pace = field(default_factory=Pace)
+    retention: Retention = field(default_factory=Retention)

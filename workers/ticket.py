@@ -21,6 +21,8 @@ class Stage(StrEnum):
 
 ENDED = frozenset({Stage.PUBLISHED, Stage.REJECTED, Stage.FAILED, Stage.CANCELLED})
 LEARNING = frozenset({Stage.TRAINING, Stage.COMPRESSING, Stage.CHECKING})
+CLEARED = frozenset({Stage.PUBLISHED, Stage.REJECTED, Stage.CANCELLED})
+"""Ended, and nothing that was half done is needed any more; a failed one may be tried again."""
 ACTIVE = LEARNING | {Stage.ENCODING}
 
 

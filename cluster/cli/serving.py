@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -33,16 +33,22 @@ from cluster.cli.output import (
     stdout,
 )
 from cluster.client import Client
-from cluster.config import Config, home, load_config
+from cluster.config import LOCAL, Config, home, load_config
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
 RUNNING = "running.json"
 
 
+address_option = click.option(
+    "--address",
+    help="`auto` or HOST:PORT of a running Ray.  [default: `ray:` of the configuration]",
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """What `nacre up` leaves in its home folder while it runs."""
+    """What `nacre up` leaves in its home folder while it runs with a Ray of its own."""
 
     pid: int
     started: float
@@ -52,16 +58,23 @@ class Running:
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Return when everything answers; stop with `down`.")
+@address_option
 @click.pass_obj
-def up(path: Path | None, *, detach: bool) -> None:
-    """Start Ray, the workers and the HTTP API on this machine.
+def up(path: Path | None, address: str | None, *, detach: bool) -> None:
+    """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
+
+    On a running Ray the system stays when this returns; another `up` there changes its settings.
 
     \b
     Examples:
       nacre up                       until Ctrl-C
       nacre up --detach              in the background; `nacre down` stops it
+      nacre up --address auto        on the Ray that `ray start --head` has started here
     """
-    config = load_config(path)
+    config = with_address(load_config(path), address)
+    if config.ray != LOCAL:
+        _start_on_running(config)
+        return
     _check_not_running()
     if detach:
         start_detached(path, config)
@@ -70,16 +83,24 @@ def up(path: Path | None, *, detach: bool) -> None:
 
 
 @click.command()
-def down() -> None:
+@address_option
+@click.pass_obj
+def down(path: Path | None, address: str | None) -> None:
     """Stop what `nacre up` started; everything that was acknowledged stays in the store.
 
     \b
     Examples:
       nacre down
+      nacre down --address auto      on a Ray that somebody else started
       NACRE_HOME=.nacre-demo nacre down
     """
-    if not stop_running():
+    if address is None and stop_running():
+        stdout().print("stopped")
+        return
+    config = with_address(load_config(path), address)
+    if config.ray == LOCAL:
         raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
+    _stop_on_running(config)
     stdout().print("stopped")
 
 
@@ -172,6 +193,33 @@ def find_running() -> Running | None:
 def log_path() -> Path:
     """Return where a detached `nacre up` writes what it prints."""
     return home() / "up.log"
+
+
+def with_address(config: Config, address: str | None) -> Config:
+    """Return `config` with another Ray, where one is given."""
+    return replace(config, ray=address) if address else config
+
+
+def _start_on_running(config: Config) -> None:
+    from cluster import system
+
+    system.check(config)
+    with progress_bar(f"starting on the Ray at {config.ray}"):
+        system.connect(config.ray)
+        system.start(config)
+    waits_for = system.waits_for()
+    stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
+    if waits_for:
+        stdout().print(waits_for, markup=False)
+
+
+def _stop_on_running(config: Config) -> None:
+    from cluster import system
+
+    system.connect(config.ray)
+    if system.coordinator() is None:
+        raise NotFoundError(f"nothing to stop: no `nacre up` has run on the Ray at {config.ray}")
+    system.stop()
 
 
 def _check_not_running() -> None:

@@ -168,7 +168,11 @@ def published_by_hand(store: MemoryStore, encoder: Encoder, submission: Submissi
         await crew.embed(submission, lambda _done, _total: None)
         begun = await crew.begin(submission, owner="tests", since=None)
         assignment = Assignment(
-            submission=submission, method="lada", parent=begun.parent, epoch=begun.epoch
+            submission=submission,
+            method="lada",
+            encoder=begun.encoder,
+            parent=begun.parent,
+            epoch=begun.epoch,
         )
         await crew.train(assignment, lambda _done, _total: None)
         await crew.compress(assignment)
