@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import threading
+from typing import Any
 
 import ray
 from ray import serve
@@ -74,6 +75,14 @@ class CoordinatorActor:
             setup_of(self._config), owner=self._owner, host=socket.gethostname()
         )
         await self._coordinator.run()
+
+
+def running_coordinator() -> Any:
+    """Return the coordinator of the Ray that this process has joined; None where there is none."""
+    try:
+        return ray.get_actor(COORDINATOR, namespace=NAMESPACE)
+    except ValueError:
+        return None
 
 
 def setup_of(config: Config) -> Setup:

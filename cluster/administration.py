@@ -11,7 +11,8 @@ from pathlib import Path
 
 from adapters.errors import ConflictError, NotFoundError
 from cluster.client import Version, user
-from cluster.config import Config, load_config
+from cluster.config import Config
+from cluster.joined import configured
 from cluster.leftovers import NEEDED, every_submission, traces
 from cluster.stores import open_store
 from workers import registry
@@ -58,7 +59,7 @@ class Administration:
     """
 
     def __init__(self, config: Config | None = None, *, adapter: str | None = None) -> None:
-        config = config or load_config()
+        config = config or configured()
         self._store = open_store(config.store)
         self._registry = registry.Registry(self._store)
         self._adapter = self._registry.adapter(adapter or config.adapter)

@@ -25,7 +25,8 @@ from adapters.errors import (
     UnavailableError,
 )
 from cluster.answers import PredictAnswer, Ready
-from cluster.config import TOKEN, Config, load_config
+from cluster.config import TOKEN, Config
+from cluster.joined import configured
 from cluster.stores import open_store
 from workers import inbox
 from workers.acceptance import accept
@@ -68,7 +69,7 @@ class Client:
     """
 
     def __init__(self, config: Config | None = None) -> None:
-        self.config = config or load_config()
+        self.config = config or configured()
         self._store = open_store(self.config.store)
         self._registry = Registry(self._store)
 

@@ -33,6 +33,8 @@ AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 CONFIG_FILE = "nacre.yaml"
+CONFIG = "NACRE_CONFIG"
+STORE = "NACRE_STORE"
 LOCAL = "local"
 TOKEN = "NACRE_TOKEN"
 """The variable that holds the bearer token; the token itself is nowhere else."""
@@ -173,8 +175,8 @@ def load_config(path: Path | None = None) -> Config:
         NotFoundError: the named file does not exist.
         SettingsError: a key is unknown or has the wrong type.
     """
-    named = path or (Path(os.environ["NACRE_CONFIG"]) if "NACRE_CONFIG" in os.environ else None)
+    named = path or (Path(os.environ[CONFIG]) if CONFIG in os.environ else None)
     file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
     config = read_settings(Config, file) if file else Config()
-    store = os.environ.get("NACRE_STORE")
+    store = os.environ.get(STORE)
     return replace(config, store=store) if store else config

@@ -16,7 +16,14 @@ from ray.serve.config import AutoscalingConfig
 
 from adapters.errors import SettingsError, UnavailableError
 from adapters.methods import method_named
-from cluster.actors import COORDINATOR, NAMESPACE, STOP_TIMEOUT_S, CoordinatorActor, application
+from cluster.actors import (
+    COORDINATOR,
+    NAMESPACE,
+    STOP_TIMEOUT_S,
+    CoordinatorActor,
+    application,
+    running_coordinator,
+)
 from cluster.config import LOCAL, TOKEN, Config
 from cluster.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, TrainerRole
 from cluster.serving import Replica
@@ -125,17 +132,9 @@ def stop() -> None:
     serve.shutdown()
 
 
-def coordinator() -> Any:
-    """Return the coordinator's actor; None where nothing runs on this Ray."""
-    try:
-        return ray.get_actor(COORDINATOR, namespace=NAMESPACE)
-    except ValueError:
-        return None
-
-
 def waits_for() -> str | None:
     """Return why the system on this Ray does not coordinate; None where it does."""
-    running = coordinator()
+    running = running_coordinator()
     if running is None:
         return "nothing runs on this Ray"
     reason: str | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
@@ -260,7 +259,7 @@ def _gpu_share() -> float:
 
 
 def _stop_coordinator() -> None:
-    running = coordinator()
+    running = running_coordinator()
     if running is not None:
         # One that does not answer is killed all the same: its lead runs out by itself.
         with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
@@ -271,7 +270,7 @@ def _stop_coordinator() -> None:
 def _start_coordinator(config: Config) -> None:
     """Start the coordinator, in the place of one that was started with other settings."""
     _stop_coordinator()
-    coordinator = CoordinatorActor.options(  # type: ignore[attr-defined]
+    started = CoordinatorActor.options(  # type: ignore[attr-defined]
         name=COORDINATOR, namespace=NAMESPACE, lifetime="detached"
     ).remote(config, uuid.uuid4().hex)
-    ray.get(coordinator.alive.remote(), timeout=START_TIMEOUT_S)
+    ray.get(started.alive.remote(), timeout=START_TIMEOUT_S)

@@ -23,6 +23,8 @@ from workers.ticket_json import ticket_from_json, ticket_to_json
 
 PREFIX = "queue/inbox/"
 READING_THREADS = 8
+COARSE_S = 2.0
+"""Stores may keep times in whole seconds."""
 
 Wish = Literal["cancel", "retry", "pause", "resume"]
 _OF_SUBMISSION: dict[str, type[Cancel | Retry]] = {"cancel": Cancel, "retry": Retry}
@@ -37,7 +39,8 @@ class Request:
         key: Where it lies.
         event: What the queue is to be told.
         who: Who asks.
-        at: When it was written, by the store's clock; seconds since the epoch.
+        at: When it was written, in seconds since the epoch: by the store's clock, and within what
+            that can tell apart by the asking machine's.
     """
 
     key: str
@@ -55,7 +58,7 @@ def ask(store: ObjectStore, event: Event, *, who: str) -> str:
 
 def waiting(store: ObjectStore) -> list[Listed]:
     """Return what lies in the inbox, the oldest first; only listed, not read."""
-    return sorted(store.list(PREFIX), key=lambda entry: (entry.modified, entry.key))
+    return sorted(store.list(PREFIX), key=lambda entry: (_written_at(entry), entry.key))
 
 
 def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[Request | CorruptionError]:
@@ -91,17 +94,29 @@ def _to_json(event: Event) -> dict[str, Any]:
 def _request(entry: Listed, content: bytes) -> Request:
     value = decode(content, f"the request {entry.key!r}")
     try:
-        event = _event(value, entry.modified)
-        return Request(key=entry.key, event=event, who=str(value["who"]), at=entry.modified)
+        at = _written_at(entry)
+        return Request(key=entry.key, event=_event(value, at), who=str(value["who"]), at=at)
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"{entry.key!r} is no request: {error!r}", key=entry.key) from error
+
+
+def _written_at(entry: Listed) -> float:
+    """Return when a request was written.
+
+    Machines' clocks differ, so the store's decides, for all of them alike; but of two requests
+    within a second only the machine that wrote both knows which came first.
+    """
+    try:
+        said = int(entry.key.removeprefix(PREFIX).split("-")[0]) / 1e9
+    except ValueError:
+        return entry.modified
+    return said if abs(said - entry.modified) < COARSE_S else entry.modified
 
 
 def _event(value: dict[str, Any], at: float) -> Event:
     wish = value["wish"]
     if wish == "accept":
         ticket: Ticket = ticket_from_json(value["ticket"])
-        # Submitting machines' clocks differ; the order of acceptance follows the store's alone.
         return Accepted(ticket=replace(ticket, accepted_at=at, since=at))
     if wish in _OF_SUBMISSION:
         return _OF_SUBMISSION[wish](submission_id=str(value["submission"]))

@@ -33,7 +33,8 @@ from cluster.cli.output import (
     stdout,
 )
 from cluster.client import Client
-from cluster.config import LOCAL, Config, home, load_config
+from cluster.config import LOCAL, Config, home
+from cluster.joined import configured
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
@@ -71,7 +72,7 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
       nacre up --detach              in the background; `nacre down` stops it
       nacre up --address auto        on the Ray that `ray start --head` has started here
     """
-    config = with_address(load_config(path), address)
+    config = with_address(configured(path), address)
     if config.ray != LOCAL:
         _start_on_running(config)
         return
@@ -97,7 +98,7 @@ def down(path: Path | None, address: str | None) -> None:
     if address is None and stop_running():
         stdout().print("stopped")
         return
-    config = with_address(load_config(path), address)
+    config = with_address(configured(path), address)
     if config.ray == LOCAL:
         raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
     _stop_on_running(config)
@@ -120,7 +121,7 @@ def predict(
       nacre predict photo.jpg
       nacre predict *.png --top-k 1 --version 3 --output json
     """
-    answer = Client(load_config(path)).predict(images, top_k=top_k, version=version)
+    answer = Client(configured(path)).predict(images, top_k=top_k, version=version)
     if output == "json":
         print_json(answer.model_dump())
         return
@@ -215,9 +216,10 @@ def _start_on_running(config: Config) -> None:
 
 def _stop_on_running(config: Config) -> None:
     from cluster import system
+    from cluster.actors import running_coordinator
 
     system.connect(config.ray)
-    if system.coordinator() is None:
+    if running_coordinator() is None:
         raise NotFoundError(f"nothing to stop: no `nacre up` has run on the Ray at {config.ray}")
     system.stop()
 

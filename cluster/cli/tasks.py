@@ -10,7 +10,7 @@ import click
 from adapters.errors import NacreError
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
 from cluster.client import Client
-from cluster.config import load_config
+from cluster.joined import configured
 from workers.lead import Lead
 from workers.progress import QueueState, State
 from workers.queue import EVERY_ADAPTER
@@ -39,7 +39,7 @@ def submit(
       nacre submit fashion/task.yaml digits/task.yaml --wait
       ray job submit --working-dir . -- nacre submit task.yaml
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     submissions = []
     for file in files:
         with progress_bar(f"reading {file}") as report:
@@ -74,7 +74,7 @@ def status(path: Path | None, adapter: str | None, output: str) -> None:
       nacre status
       nacre status --adapter main --output json
     """
-    queue = Client(load_config(path)).queue()
+    queue = Client(configured(path)).queue()
     states = [state for state in queue.states if adapter in (None, state.ticket.adapter)]
     if output == "json":
         print_json(
@@ -103,7 +103,7 @@ def watch(path: Path | None, names: tuple[str, ...]) -> None:
       nacre watch
       nacre watch fashion digits
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     if names:
         chosen = [client.find(name).ticket.submission_id for name in names]
     else:
@@ -132,7 +132,7 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
       nacre logs fashion
       nacre logs fashion-0123456789ab --follow
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     ticket = client.find(name).ticket
     if output == "text":
         stdout().print(f"{_clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
@@ -164,7 +164,7 @@ def cancel(path: Path | None, names: tuple[str, ...]) -> None:
     Examples:
       nacre cancel fashion
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     for name in names:
         _print_wish(client.cancel(name), "cancelled", reached=(Stage.CANCELLED,))
 
@@ -179,7 +179,7 @@ def retry(path: Path | None, names: tuple[str, ...]) -> None:
     Examples:
       nacre retry fashion
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     for name in names:
         open_stages = tuple(stage for stage in Stage if stage not in ENDED)
         _print_wish(client.retry(name), "tried again", reached=open_stages)
@@ -196,7 +196,7 @@ def pause(path: Path | None, adapter: str) -> None:
       nacre pause
       nacre pause medical
     """
-    done = Client(load_config(path)).pause(adapter)
+    done = Client(configured(path)).pause(adapter)
     stdout().print(_noted("paused", adapter, done=done))
 
 
@@ -211,7 +211,7 @@ def resume(path: Path | None, adapter: str) -> None:
       nacre resume
       nacre resume medical
     """
-    done = Client(load_config(path)).resume(adapter)
+    done = Client(configured(path)).resume(adapter)
     stdout().print(_noted("resumed", adapter, done=done))
 
 
