@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapters.errors import NacreError
-from cluster.cli import demo, registry, serving, tasks, versions
+from cluster.cli import demo, doctor, registry, serving, tasks, versions
 from cluster.cli.output import stderr
 
 EXIT_INTERRUPTED = 130
@@ -60,5 +60,12 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-for verb in (*serving.VERBS, *tasks.VERBS, *versions.VERBS, *registry.VERBS, demo.demo):
+for verb in (
+    *serving.VERBS,
+    *tasks.VERBS,
+    *versions.VERBS,
+    *registry.VERBS,
+    *doctor.VERBS,
+    demo.demo,
+):
     cli.add_command(verb)
