@@ -5,27 +5,18 @@ cluster; predicting asks the HTTP API.
 """
 
 import getpass
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-import httpx
-from pydantic import BaseModel
-
-from adapters import errors
 from adapters.errors import (
-    ConflictError,
-    InputError,
-    NacreError,
     NotFoundError,
     UnavailableError,
 )
-from cluster.answers import PredictAnswer, Ready
-from cluster.config import TOKEN, Config
+from cluster.config import Config
 from cluster.joined import configured
 from cluster.stores import open_store
 from workers import inbox
@@ -36,13 +27,16 @@ from workers.lead import read_lead
 from workers.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue_events import Cancel, Event, Pause, Resume, Retry
 from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
+from workers.store import ObjectStore
 from workers.submission import Submission
 from workers.task import Task, load_task
 from workers.ticket import ENDED
 
-TIMEOUT_S = 60.0
+if TYPE_CHECKING:
+    from cluster.answers import PredictAnswer, Ready
+    from cluster.http_api import HttpApi
+
 NOTE_TIMEOUT_S = 10.0
-Answer = TypeVar("Answer", bound=BaseModel)
 POLL_S = 0.25
 
 
@@ -72,6 +66,11 @@ class Client:
         self.config = config or configured()
         self._store = open_store(self.config.store)
         self._registry = Registry(self._store)
+
+    @property
+    def store(self) -> ObjectStore:
+        """The object store."""
+        return self._store
 
     def submit(
         self,
@@ -147,7 +146,9 @@ class Client:
         """Yield what has happened to a submission later than `after`, oldest first."""
         return read_journal(self._store, submission_id, after=after)
 
-    def watch(self, submission: Submission | str, *, timeout_s: float = 3600) -> Iterator[State]:
+    def watch(
+        self, submission: Submission | str, *, timeout_s: float = 3600, poll_s: float = POLL_S
+    ) -> Iterator[State]:
         """Yield the state of a submission again and again until it has ended.
 
         Raises:
@@ -159,7 +160,7 @@ class Client:
             yield state
             if state.ticket.stage in ENDED:
                 return
-            time.sleep(POLL_S)
+            time.sleep(poll_s)
         raise UnavailableError(
             f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
             "goes on, see `nacre status`",
@@ -213,7 +214,7 @@ class Client:
 
     def predict(
         self, images: Sequence[Path | str], *, top_k: int = 5, version: int | None = None
-    ) -> PredictAnswer:
+    ) -> "PredictAnswer":
         """Classify image files.
 
         Args:
@@ -227,22 +228,21 @@ class Client:
         """
         files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
         query = {"top_k": top_k} | ({"version": version} if version is not None else {})
-        response = self._request("POST", "/v1/predict", files=files, params=query)
-        return self._read(PredictAnswer, response)
+        from cluster.answers import PredictAnswer
 
-    def ready(self) -> Ready:
+        return self._api().ask(PredictAnswer, "POST", "/v1/predict", files=files, params=query)
+
+    def ready(self) -> "Ready":
         """Return what the API answers with now; UnavailableError where it does not answer."""
-        return self._read(Ready, self._request("GET", "/v1/health/ready"))
+        from cluster.answers import Ready
 
-    def _read(self, kind: type[Answer], response: httpx.Response) -> Answer:
-        try:
-            return kind.model_validate_json(response.content)
-        except ValueError as error:
-            raise UnavailableError(
-                f"expected an answer of nacre at {self.config.endpoint}, found "
-                f"{response.text[:80]!r}; is another service on that port?",
-                endpoint=self.config.endpoint,
-            ) from error
+        return self._api().ask(Ready, "GET", "/v1/health/ready")
+
+    def _api(self) -> "HttpApi":
+        # Loaded when it is needed: most verbs work on the store alone, and start faster without.
+        from cluster.http_api import HttpApi
+
+        return HttpApi(self.config.endpoint)
 
     def _wish(self, name: str, kind: type[Cancel | Retry]) -> State:
         found = self.find(name).ticket.submission_id
@@ -267,21 +267,6 @@ class Client:
     def _adapter(self, name: str | None) -> Adapter:
         return self._registry.adapter(name or self.config.adapter)
 
-    def _request(self, verb: str, path: str, **arguments: object) -> httpx.Response:
-        token = os.environ.get(TOKEN)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        url = self.config.endpoint + path
-        try:
-            response = httpx.request(verb, url, headers=headers, timeout=TIMEOUT_S, **arguments)  # type: ignore[arg-type]
-        except httpx.TransportError as error:
-            raise UnavailableError(
-                f"nothing answers at {self.config.endpoint} ({error}); start it with `nacre up`",
-                endpoint=self.config.endpoint,
-            ) from error
-        if response.is_success:
-            return response
-        raise _refusal(response)
-
 
 def user() -> str:
     """Return who is asking, for provenance and history."""
@@ -295,17 +280,3 @@ def _content(path: Path) -> bytes:
     if not path.is_file():
         raise NotFoundError(f"expected an image at {path}, found none", path=str(path))
     return path.read_bytes()
-
-
-def _refusal(response: httpx.Response) -> NacreError:
-    """Return the error that a problem document names, or the one that its status stands for."""
-    try:
-        title, detail = str(response.json()["title"]), str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        title, detail = "", f"the API answered {response.status_code}: {response.text[:200]}"
-    named = getattr(errors, title, None)
-    if isinstance(named, type) and issubclass(named, NacreError):
-        return named(detail, status=response.status_code)
-    by_status: dict[int, type[NacreError]] = {404: NotFoundError, 409: ConflictError}
-    otherwise = InputError if response.status_code < 500 else UnavailableError
-    return by_status.get(response.status_code, otherwise)(detail, status=response.status_code)

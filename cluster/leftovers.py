@@ -9,14 +9,13 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 
 from adapters.errors import CorruptionError, NotFoundError
-from workers import features, work
+from workers import work
+from workers.blocks import BLOBS, FEATURES
 from workers.progress import known_ticket
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, blob_key
 from workers.submission import SHARDS, Shard, Submission, read_submission, submission_ids
 from workers.ticket import CLEARED
-
-FEATURES = "features/"
 
 
 def every_submission(store: ObjectStore) -> list[Submission]:
@@ -54,7 +53,7 @@ def needed_work(store: ObjectStore) -> set[str]:
 
 NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
     SHARDS: needed_shards,
-    features.BLOBS: needed_features,
+    BLOBS: needed_features,
     work.PREFIX: needed_work,
 }
 """By prefix, what tells which blobs below it are needed."""
@@ -114,10 +113,8 @@ def _own_blobs(named: Mapping[str, str], pointers: Collection[str]) -> list[str]
 
 def _named_features(store: ObjectStore) -> dict[str, str]:
     """Return the key of each feature blob by what names it."""
-    pointers = _pointers(store, FEATURES, but=features.BLOBS)
-    return {
-        key: _blob(key, value, prefix=features.BLOBS) for key, value in _documents(store, pointers)
-    }
+    pointers = _pointers(store, FEATURES, but=BLOBS)
+    return {key: _blob(key, value, prefix=BLOBS) for key, value in _documents(store, pointers)}
 
 
 def _pointers(store: ObjectStore, prefix: str, *, but: str) -> Iterator[str]:

@@ -40,8 +40,12 @@ API = "api"
 
 
 @contextmanager
-def running_system(config: Config) -> Iterator[None]:
+def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Iterator[None]:
     """Start Ray on this machine with everything on it; stop it all at the end.
+
+    Args:
+        config: How.
+        encoder: See `start`.
 
     Raises:
         UnavailableError: the port is taken, or the store cannot be reached.
@@ -52,7 +56,7 @@ def running_system(config: Config) -> Iterator[None]:
     check_can_listen(config)
     try:
         connect(LOCAL)
-        start(config)
+        start(config, encoder=encoder)
         yield
     finally:
         if ray.is_initialized():

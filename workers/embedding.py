@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workers.blocks import block_key, has_block
 from workers.encoder import Encoder
-from workers.features import block_key, has_block, write_block
+from workers.features import write_block
 from workers.pixels import Decode, Decoder
 from workers.shards import unpack_shard
 from workers.store.base import ObjectStore

@@ -4,7 +4,7 @@ queue/progress.json    how far the active ones are; rewritten by the coordinator
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from adapters.errors import CorruptionError, NotFoundError
@@ -19,6 +19,7 @@ from workers.ticket import ACTIVE, Ticket
 
 KEY = "queue/progress.json"
 SHOWN_IN_INBOX = 100
+_FIELDS = tuple(entry.name for entry in fields(Ticket))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,8 +78,10 @@ class State:
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         progress = self.progress
+        ticket = {name: getattr(self.ticket, name) for name in _FIELDS}
         return {
-            **asdict(self.ticket),
+            **ticket,
+            "failures": [asdict(failure) for failure in self.ticket.failures],
             "error": self.ticket.error,
             "done": self.done,
             "total": self.total,

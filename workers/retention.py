@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.errors import CorruptionError, NotFoundError
-from workers import features
+from workers.blocks import FEATURES, block_blob
 from workers.documents import encode
 from workers.ledger import read_outcome
 from workers.store.base import ObjectStore
@@ -101,10 +101,10 @@ def _keys(store: ObjectStore, shards: Iterable[Shard], *, before: float) -> Iter
         for listed in store.list(SHARDS)
         if listed.key in keys and listed.modified < before
     )
-    for listed in store.list("features/"):
+    for listed in store.list(FEATURES):
         shard = by_digest.get(PurePosixPath(listed.key).stem)
         if shard and shard.split == "train" and listed.modified < before:
-            blob = features.block_blob(store, listed.key)
+            blob = block_blob(store, listed.key)
             yield from (key for key in (blob, listed.key) if key)
 
 

@@ -6,16 +6,21 @@ from typing import Any
 from adapters.errors import CorruptionError
 from workers.ticket import Cause, Failure, Stage, Ticket
 
+_FIELDS = tuple(entry.name for entry in fields(Ticket))
 _DEFAULTS = {entry.name: entry.default for entry in fields(Ticket) if entry.default is not MISSING}
 
 
 def ticket_to_json(ticket: Ticket) -> dict[str, Any]:
     """Return `ticket` as JSON values; fields that have their default are left out."""
-    return {
+    values = {name: getattr(ticket, name) for name in _FIELDS}
+    written = {
         name: value
-        for name, value in asdict(ticket).items()
+        for name, value in values.items()
         if name not in _DEFAULTS or value != _DEFAULTS[name]
     }
+    if ticket.failures:
+        written["failures"] = [asdict(failure) for failure in ticket.failures]
+    return written
 
 
 def ticket_from_json(value: Any) -> Ticket:
@@ -25,7 +30,7 @@ def ticket_from_json(value: Any) -> Ticket:
         CorruptionError: it is no ticket.
     """
     try:
-        known = {entry.name: value[entry.name] for entry in fields(Ticket) if entry.name in value}
+        known = {name: value[name] for name in _FIELDS if name in value}
         failures = tuple(_failure(entry) for entry in known.pop("failures", ()))
         stage = Stage(known.pop("stage", Stage.ACCEPTED))
         return Ticket(**known, stage=stage, failures=failures)

@@ -60,12 +60,6 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-for verb in (
-    *serving.VERBS,
-    *tasks.VERBS,
-    *versions.VERBS,
-    *registry.VERBS,
-    *doctor.VERBS,
-    demo.demo,
-):
-    cli.add_command(verb)
+for group in (serving, tasks, versions, registry, doctor, demo):
+    for verb in group.VERBS:
+        cli.add_command(verb)

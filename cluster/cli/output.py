@@ -30,8 +30,8 @@ def stderr() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as indented JSON."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    """Print `value` as JSON, indented where a person looks at it."""
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:

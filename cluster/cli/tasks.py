@@ -1,6 +1,7 @@
 """Verbs about tasks on their way: submit, status, watch, logs, and what is done about them."""
 
 import time
+from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from workers.submission import Submission
 from workers.ticket import ENDED, Stage, Ticket
 
 POLL_S = 0.5
+MOST_SHOWN = 60
 
 
 @click.command()
@@ -64,10 +66,13 @@ def submit(
 
 @click.command()
 @click.option("--adapter", help="Only the submissions of this adapter.")
+@click.option("--all", "everything", is_flag=True, help="However many there are.")
 @output_option
 @click.pass_obj
-def status(path: Path | None, adapter: str | None, output: str) -> None:
+def status(path: Path | None, adapter: str | None, output: str, *, everything: bool) -> None:
     """Show where every submission is that is open or ended within a day, and who coordinates.
+
+    Where there are very many, the first ones that are open are shown, and how many there are.
 
     \b
     Examples:
@@ -87,8 +92,13 @@ def status(path: Path | None, adapter: str | None, output: str) -> None:
         )
         return
     columns = ("submission", "adapter", "stage", "progress", "left", "version", "tries", "note")
-    rows = [_row(state) for state in states]
+    shown = states if everything else _most_telling(states)
+    rows = [_row(state) for state in shown]
     print_table(columns, rows, empty="no submissions; add one with `nacre submit task.yaml`")
+    if len(shown) < len(states):
+        counts = Counter(state.ticket.stage.value for state in states)
+        told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
+        stdout().print(f"{len(states) - len(shown):,} more (in all: {told}); --all shows them")
     stdout().print(_coordination(queue))
 
 
@@ -244,6 +254,15 @@ def _watched(client: Client, names: list[str]) -> list[State]:
             if len(ended) < len(names):
                 time.sleep(POLL_S)
     return [ended[name] for name in names]
+
+
+def _most_telling(states: list[State]) -> list[State]:
+    """Return all states, or where there are too many the first open ones, in their order."""
+    if len(states) <= MOST_SHOWN:
+        return states
+    open_ones = [state for state in states if state.ticket.stage not in ENDED]
+    chosen = (open_ones or states[::-1])[:MOST_SHOWN]
+    return sorted(chosen, key=lambda state: state.ticket.accepted_at)
 
 
 def _row(state: State) -> tuple[object, ...]:
