@@ -155,11 +155,13 @@ class Client:
             UnavailableError: it has not ended after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        while True:
             state = self.state(submission)
             yield state
             if state.ticket.stage in ENDED:
                 return
+            if time.monotonic() >= deadline:
+                break
             time.sleep(poll_s)
         raise UnavailableError(
             f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
