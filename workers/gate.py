@@ -16,6 +16,9 @@ from workers.registry import TaskAccuracy
 Mode = Literal["auto", "gate", "manual"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+ROUNDING = 1e-9
+"""Less than one image among many, more than what differences of shares are rounded by."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
@@ -72,7 +75,8 @@ def judge(
         f"accuracy on {entry.task!r} drops from {entry.accuracy:.1%} to "
         f"{measured[entry.task]:.1%}, by more than {gate.max_drop:.1%}"
         for entry in before
-        if entry.task in measured and entry.accuracy - measured[entry.task] > gate.max_drop
+        if entry.task in measured
+        and entry.accuracy - measured[entry.task] > gate.max_drop + ROUNDING
     ]
     if task in measured and measured[task] < gate.min_accuracy:
         reasons.insert(

@@ -62,7 +62,10 @@ def waiting(store: ObjectStore) -> list[Listed]:
 
 
 def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[Request | CorruptionError]:
-    """Yield the requests in `entries`, in their order; an error for one that is damaged."""
+    """Yield the requests in `entries`, in their order.
+
+    For one that is damaged an error whose fields name its `key`.
+    """
 
     def one(entry: Listed) -> Request | CorruptionError | None:
         try:
@@ -92,11 +95,10 @@ def _to_json(event: Event) -> dict[str, Any]:
 
 
 def _request(entry: Listed, content: bytes) -> Request:
-    value = decode(content, f"the request {entry.key!r}")
     try:
-        at = _written_at(entry)
+        value, at = decode(content, f"the request {entry.key!r}"), _written_at(entry)
         return Request(key=entry.key, event=_event(value, at), who=str(value["who"]), at=at)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (CorruptionError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"{entry.key!r} is no request: {error!r}", key=entry.key) from error
 
 

@@ -14,11 +14,7 @@ moment, at the cost of work done twice, and nothing else.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 
-from adapters.errors import (
-    ConflictError,
-    NotFoundError,
-    UnknownOutcomeError,
-)
+from adapters.errors import ConflictError, NotFoundError, UnknownOutcomeError
 from workers.documents import seal, unseal
 from workers.store.base import ObjectStore
 
@@ -125,7 +121,9 @@ def _swap(store: ObjectStore, decide: Callable[[Lead | None], Lead]) -> Lead:
                 store.create(KEY, wanted.to_bytes())
             else:
                 store.replace(KEY, wanted.to_bytes(), etag)
-        except (ConflictError, UnknownOutcomeError):
+        except ConflictError:
+            continue  # also where the winner wrote the same: another start of this system did
+        except UnknownOutcomeError:
             if _read(store)[0] != wanted:
                 continue
         return wanted

@@ -137,14 +137,13 @@ class Queue:
     def _move(self, ticket: Ticket, event: Moved, now: float) -> None:
         if event.stage in LEARNING and ticket.stage not in LEARNING:
             self._turns[ticket.adapter] = max(self._turns.values(), default=0) + 1
-        begins = event.stage in (Stage.ENCODING, Stage.TRAINING)
         self._put(
             replace(
                 ticket,
                 stage=event.stage,
                 since=now if event.stage is not ticket.stage else ticket.since,
-                # What has come a stage further was not what killed its workers.
-                losses=ticket.losses if begins else 0,
+                # What kills its workers in a later stage comes as far as that every time.
+                losses=ticket.losses if event.stage in ACTIVE else 0,
                 parent=ticket.parent if event.parent is None else event.parent,
                 version=ticket.version if event.version is None else event.version,
                 note=event.note or ticket.note,

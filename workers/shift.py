@@ -26,7 +26,7 @@ from workers.lead import Lead, renew_lead
 from workers.ledger import Ledger, read_outcome
 from workers.queue import Queue
 from workers.queue_events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
-from workers.recovery import recovered
+from workers.recovery import note_adopted, recovered, were_adopted
 from workers.registry import Registry
 from workers.retention import sweep
 from workers.submission import read_submission
@@ -63,11 +63,14 @@ class Shift:
     async def begun(cls, setup: Setup, lead: Lead) -> "Shift":
         """Return a shift that knows every submission in the store."""
         ledger = await asyncio.to_thread(Ledger, setup.store, lead)
-        first = lead.epoch == 1
+        first = not await asyncio.to_thread(were_adopted, setup.store)
         found = await asyncio.to_thread(recovered, setup.store, ledger.tickets, first=first)
         shift = cls(setup, lead, ledger)
         for ticket in found:
             shift._tell(Accepted(ticket=ticket))
+        if first:
+            await shift._books.save()
+            await asyncio.to_thread(note_adopted, setup.store)
         return shift
 
     @property

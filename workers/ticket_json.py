@@ -3,11 +3,14 @@
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from adapters.errors import CorruptionError
-from workers.ticket import Cause, Failure, Stage, Ticket
+from workers.ticket import Ticket
 
 _FIELDS = tuple(entry.name for entry in fields(Ticket))
 _DEFAULTS = {entry.name: entry.default for entry in fields(Ticket) if entry.default is not MISSING}
+_TICKET = TypeAdapter(Ticket)
 
 
 def ticket_to_json(ticket: Ticket) -> dict[str, Any]:
@@ -30,18 +33,10 @@ def ticket_from_json(value: Any) -> Ticket:
         CorruptionError: it is no ticket.
     """
     try:
-        known = {name: value[name] for name in _FIELDS if name in value}
-        failures = tuple(_failure(entry) for entry in known.pop("failures", ()))
-        stage = Stage(known.pop("stage", Stage.ACCEPTED))
-        return Ticket(**known, stage=stage, failures=failures)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptionError(f"expected a ticket, found {str(value)[:200]}: {error!r}") from error
-
-
-def _failure(value: dict[str, Any]) -> Failure:
-    return Failure(
-        stage=Stage(value["stage"]),
-        cause=Cause(value["cause"]),
-        error=value["error"],
-        at=value["at"],
-    )
+        return _TICKET.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"])) or "it"
+        raise CorruptionError(
+            f"expected a ticket, found {str(value)[:200]}: {where}: {problem['msg']}"
+        ) from error
