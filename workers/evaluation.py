@@ -57,7 +57,8 @@ def accuracies(
     """Return the accuracy on every task, the candidates being the classes of all of them.
 
     Classes that `adapter` has not learnt take part zero-shot, so that a task may be measured before
-    it is learnt. Tasks without held-out images are left out.
+    it is learnt. Of classes that count as one, either is right. Tasks without held-out images are
+    left out.
 
     Args:
         adapter: What has been learnt; None for nothing.
@@ -89,6 +90,6 @@ def _predicted(
 
 
 def _accuracy(predicted: Sequence[ClassEntry], task: HeldOut) -> float:
-    truth = [task.classes[label].class_id for label in task.labels.tolist()]
-    right = [found.class_id == true for found, true in zip(predicted, truth, strict=True)]
+    truth = [task.classes[label].counts_as for label in task.labels.tolist()]
+    right = [found.counts_as == true for found, true in zip(predicted, truth, strict=True)]
     return float(torch.tensor(right, dtype=torch.float64).mean())
