@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import nacre
 from cluster.stores import open_store
 from tests.suites.s3_server import BUCKET, S3Server
 from tests.suites.sources import SourceSuite, StoreSite, tar
@@ -52,3 +53,14 @@ def test_a_task_whose_images_are_on_s3_is_taken_in_from_there(
     assert not take_in(local, store, now=2.0, author="ben").is_new
     for shard in submission.shards:
         assert get_blob(store, BlobRef(sha256=shard.digest, size=shard.size), prefix=SHARDS)
+
+
+def test_the_face_of_the_program_opens_addresses_with_credentials_of_the_environment(
+    site: StoreSite, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    site.write("train/red/1.png", b"?")
+    path = tmp_path / "task.yaml"
+    path.write_text(f"name: colors\nimages: {site.source('train')}\n")
+    assert list(nacre.load_task(path).images) == ["red"]

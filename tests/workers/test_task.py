@@ -1,7 +1,7 @@
 """Task files: what each mistake is answered with, and what is filled in."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsError
 from workers.sources.absent import JOB_VARIABLE
-from workers.task import load_task
+from workers.task import TaskFile, load_task
 
 WriteTask = Callable[..., Path]
 
@@ -258,6 +258,11 @@ def test_labels_of_a_list_are_the_classes(tmp_path: Path) -> None:
     assert task.classes == {"light_blue": "light blue", "red": "red"}
     origins = [ref.origin for ref in task.images["red"]]
     assert origins == [str(tmp_path / "a/1.png"), str(tmp_path / "b/2.png")]
+
+
+def test_every_key_of_a_task_file_is_in_the_manual() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    assert [key.name for key in fields(TaskFile) if f"| `{key.name}` |" not in manual] == []
 
 
 def test_every_example_task_loads(examples: Path) -> None:
