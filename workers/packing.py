@@ -43,7 +43,7 @@ def store_shards(store: ObjectStore, planned: Iterable[Planned]) -> Iterator[Sha
 
     def stored(plan: Planned) -> Shard:
         shard, group = plan
-        ref = put_blob(store, pack_shard(list(map(_unchanged, group))), prefix=SHARDS)
+        ref = put_blob(store, pack_shard(map(_unchanged, group)), prefix=SHARDS)
         return replace(shard, digest=ref.sha256)
 
     return in_threads(stored, planned, threads=THREADS, ahead=THREADS)

@@ -63,8 +63,8 @@ def packed_size(sizes: Iterable[int]) -> int:
     return -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
-def pack_shard(contents: Sequence[bytes]) -> bytes:
-    """Return a tar of image files; the same files always give the same bytes."""
+def pack_shard(contents: Iterable[bytes]) -> bytes:
+    """Return a tar of image files, taken one by one; the same files always give the same bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for index, content in enumerate(contents):

@@ -223,6 +223,17 @@ def test_all_that_is_wrong_is_reported_at_once(write_task: WriteTask) -> None:
     assert keys(store) == []
 
 
+def test_what_would_not_fit_into_a_submission_is_refused_before_anything_is_stored(
+    write_task: WriteTask,
+) -> None:
+    store, task = MemoryStore(), load_task(write_task())
+    # A name of five million letters stands for a hundred thousand images.
+    endless = replace(task, classes={**task.classes, "red": 5_000_000 * "r"})
+    with pytest.raises(InputError, match="submit it as several tasks"):
+        taken_in(endless, store)
+    assert keys(store) == []
+
+
 def test_submitting_the_same_again_finds_the_first(write_task: WriteTask) -> None:
     store, task = MemoryStore(), load_task(write_task())
     first = taken_in(task, store, now=1.0, author="anna")

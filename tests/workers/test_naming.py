@@ -90,7 +90,8 @@ def test_merged_classes_count_as_the_existing_ones() -> None:
 
 def test_what_was_merged_before_is_merged_into_the_first_of_them() -> None:
     existing = [entry("plants/s", "sunflower", "caltech/1"), *CALTECH]
-    assert named("merge", existing).merges["sun"] == "caltech/1"
+    naming = named("merge", existing)
+    assert (naming.merges["sun"], naming.findings) == ("caltech/1", ())
 
 
 def test_a_name_of_several_classes_does_not_say_which_is_meant() -> None:

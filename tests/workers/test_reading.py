@@ -1,8 +1,8 @@
 """The first pass over images: several at once, and never many in memory."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -19,13 +19,11 @@ IMAGES = 20 * THREADS
 
 @dataclass(frozen=True, slots=True)
 class Watched(LocalPlace):
-    """A folder that keeps the names of the files that were read."""
+    """A folder whose files can be made to be read together or not at all."""
 
-    names: list[str] = field(default_factory=list)
     together: threading.Barrier | None = None
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        self.names.append(name)
         if self.together is not None:
             self.together.wait()
         return LocalPlace.read(self, name, start, length)
@@ -37,12 +35,25 @@ def task_of(place: Watched, *, images: int) -> Task:
     return Task(name="colors", images={"black": refs}, classes={"black": "black"})
 
 
+class Taken(tuple[ImageRef, ...]):
+    """References that count how many of them have been taken."""
+
+    taken = 0
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        for ref in super().__iter__():
+            self.taken += 1
+            yield ref
+
+
 def test_images_are_read_a_few_ahead_of_whoever_asks_for_them(tmp_path: Path) -> None:
-    place = Watched(tmp_path)
-    results = read_images(task_of(place, images=IMAGES))
+    task = task_of(Watched(tmp_path), images=IMAGES)
+    refs = Taken(task.images["black"])
+    results = read_images(replace(task, images={"black": refs}))
     for done in range(1, 10):
         next(results)
-        assert len(place.names) <= done + 2 * THREADS < IMAGES / 2
+        # One more is taken than is begun.
+        assert refs.taken <= done + 2 * THREADS < IMAGES / 2
 
 
 def test_several_images_are_read_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from adapters.errors import InputError, SettingsError
-from tests.suites.sources import RED, Site, SourceSuite, StoreSite, tar
+from tests.suites.sources import RED, Site, SourceSuite, StoreSite, read, tar
 from workers.sources import images_by_class
 from workers.store import Listed, MemoryStore, Object, ObjectStore
 from workers.store.wrappers import RecordingStore, WrappedStore
@@ -32,6 +32,14 @@ class Below(WrappedStore):
     def list(self, prefix: str) -> Iterator[Listed]:
         for listed in super().list(self.prefix + prefix):
             yield replace(listed, key=listed.key.removeprefix(self.prefix))
+
+
+class WithMarker(WrappedStore):
+    """A prefix as a console leaves it, which makes an empty object for the prefix itself."""
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        yield Listed(key="", size_bytes=0, modified=0.0)
+        yield from super().list(prefix)
 
 
 class MemorySite(StoreSite):
@@ -97,6 +105,12 @@ class TestStoredSources(SourceSuite):
         site.recorded.reset()
         refs[2].read()
         assert site.recorded.received == 3_000_000
+
+    def test_objects_that_stand_for_folders_are_no_files(self, site: MemorySite) -> None:
+        site.write("x/1.tar", tar([("1.jpg", RED), ("1.cls", b"red")]))
+        opened = site.opener(site.source("x"))
+        images = images_by_class("s3://bucket/x", opener=lambda _: WithMarker(opened))
+        assert read(images) == {"red": [RED]}
 
     def test_an_address_without_an_opener_for_it_is_refused(self) -> None:
         with pytest.raises(InputError, match="s3://bucket/train"):
