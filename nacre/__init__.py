@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from cluster.client import Client
     from cluster.config import Config, load_config
     from cluster.loading import load_adapter
-    from workers.task import Task, load_task
+    from cluster.tasks import load_task
+    from workers.task import Task
 
 _HOMES = {
     "Client": "cluster.client",
@@ -38,7 +39,7 @@ _HOMES = {
     "Task": "workers.task",
     "load_adapter": "cluster.loading",
     "load_config": "cluster.config",
-    "load_task": "workers.task",
+    "load_task": "cluster.tasks",
 }
 
 __all__ = [

@@ -9,10 +9,25 @@ from workers.submission import Shard, Submission
 from workers.views import Views
 
 
+def class_id(task: str, key: str) -> str:
+    """Return the id of a task's class; keys may hold slashes, names of tasks may not."""
+    return f"{task}/{key}"
+
+
+def task_of(entry: ClassEntry) -> str:
+    """Return the name of the task that brought a class."""
+    return entry.class_id.partition("/")[0]
+
+
 def class_entries(submission: Submission) -> tuple[ClassEntry, ...]:
     """Return the classes of `submission`; an id is the task's name and the class's key."""
     return tuple(
-        ClassEntry(class_id=f"{submission.task}/{entry.key}", name=entry.name, prompt=prompt)
+        ClassEntry(
+            class_id=class_id(submission.task, entry.key),
+            name=entry.name,
+            prompt=prompt,
+            merged_into=submission.merges.get(entry.key),
+        )
         for entry, prompt in zip(submission.classes, submission.prompts(), strict=True)
     )
 
