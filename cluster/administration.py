@@ -16,10 +16,10 @@ from cluster.joined import configured
 from cluster.leftovers import NEEDED, every_submission, traces
 from cluster.stores import open_store
 from workers import registry
-from workers.intake import Progress, unwatched
 from workers.progress import read_state
 from workers.registry.reach import published_versions
 from workers.ticket import ENDED, LEARNING
+from workers.watching import Progress, unwatched
 
 DAY_S = 24 * 3600.0
 

@@ -8,7 +8,7 @@ import getpass
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,6 @@ from cluster.config import Config
 from cluster.joined import configured
 from cluster.stores import open_store
 from workers import inbox
-from workers.acceptance import accept
-from workers.intake import Intake, Progress, unwatched
 from workers.journal import JournalEntry, read_journal
 from workers.lead import read_lead
 from workers.progress import QueueState, State, find_state, read_queue, read_state
@@ -29,12 +27,14 @@ from workers.queue_events import Cancel, Event, Pause, Resume, Retry
 from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
 from workers.store import ObjectStore
 from workers.submission import Submission
-from workers.task import Task, load_task
 from workers.ticket import ENDED
+from workers.watching import Progress, unwatched
 
 if TYPE_CHECKING:
     from cluster.answers import PredictAnswer, Ready
     from cluster.http_api import HttpApi
+    from workers.intake import Intake
+    from workers.task import Task
 
 NOTE_TIMEOUT_S = 10.0
 POLL_S = 0.25
@@ -74,11 +74,11 @@ class Client:
 
     def submit(
         self,
-        task: Task | Path | str,
+        task: "Task | Path | str",
         *,
         adapter: str | None = None,
         on_progress: Progress = unwatched,
-    ) -> Intake:
+    ) -> "Intake":
         """Check a task, make it durable, and return its submission.
 
         Args:
@@ -89,10 +89,17 @@ class Client:
         Raises:
             InputError: the task cannot be learnt as it is; nothing is stored.
         """
-        loaded = task if isinstance(task, Task) else load_task(Path(task))
-        if adapter is not None:
-            loaded = replace(loaded, adapter=adapter)
-        return accept(loaded, self._store, author=user(), on_progress=on_progress)
+        # Loaded when it is needed: taking a task in needs torch, and looking at one does not.
+        from cluster.tasks import accept_task
+
+        return accept_task(
+            task,
+            self.config,
+            self._store,
+            adapter=adapter,
+            author=user(),
+            on_progress=on_progress,
+        )
 
     def queue(self) -> QueueState:
         """Return the whole queue: open submissions and those that ended lately, and who leads."""

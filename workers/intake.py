@@ -9,7 +9,7 @@ Nothing is acknowledged before it is durable. What an interrupted intake leaves 
 referenced.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -94,6 +94,7 @@ def take_in(
     author: str,
     existing: Sequence[ClassEntry] = (),
     reusable: Reusable = always,
+    admit: Callable[[], None] = lambda: None,
     on_progress: Progress = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
@@ -109,6 +110,7 @@ def take_in(
         author: Who submits.
         existing: The classes of the adapter's other tasks, learnt or on their way.
         reusable: Says of a submission's id that it is open, or that its task is in `head`.
+        admit: Called before a new submission is stored; raises what keeps it from being accepted.
         on_progress: Called with steps done and steps in all; every image is two, one when it has
             been checked and one when it is stored.
 
@@ -128,6 +130,7 @@ def take_in(
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, is_new=False)
+    admit()
     raise_all(naming.findings)
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)

@@ -11,7 +11,7 @@ settings: {steps: 100}
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +19,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters.errors import ClassNameError, NotFoundError, SettingsError
-from adapters.methods import method_named
 from workers.images import EXTENSIONS
 from workers.report import SHOWN
 from workers.settings_file import read_settings
@@ -101,13 +100,18 @@ class TaskFile:
     replaces: str | None = None
 
 
-def load_task(path: Path, *, opener: Opener = open_local_store, method: str = "lada") -> Task:
+def load_task(
+    path: Path,
+    *,
+    opener: Opener = open_local_store,
+    method_of: Callable[[str], str] = lambda _adapter: "lada",
+) -> Task:
     """Return the task that the file at `path` describes; its images are named, not read.
 
     Args:
         path: The task file.
         opener: Returns the object store at an address, for images that lie in one.
-        method: What the settings are those of.
+        method_of: Says by which method the tasks of an adapter, given by its name, are learnt.
 
     Raises:
         NotFoundError: the file, or a source of images that it names, does not exist.
@@ -119,9 +123,12 @@ def load_task(path: Path, *, opener: Opener = open_local_store, method: str = "l
         raise NotFoundError(
             f"expected a task file at {path}, found none.{job_hint()}", path=str(path)
         )
+    # Methods need torch, which takes a second to load: not where a task's shape is all that counts.
+    from adapters.methods import method_named
+
     file = read_settings(TaskFile, path)
     _check_values(path, file)
-    method_named(method).check_settings(file.settings)
+    method_named(method_of(file.adapter)).check_settings(file.settings)
 
     def found(source: str, key: str) -> Images:
         named = f"{key!r} in {path}, relative to the task file"

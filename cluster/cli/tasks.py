@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +16,10 @@ from cluster.joined import configured
 from workers.lead import Lead
 from workers.progress import QueueState, State
 from workers.queue import EVERY_ADAPTER
-from workers.submission import Submission
 from workers.ticket import ENDED, Stage, Ticket
+
+if TYPE_CHECKING:
+    from workers.intake import Intake
 
 POLL_S = 0.5
 MOST_SHOWN = 60
@@ -48,7 +51,7 @@ def submit(
             intake = client.submit(file, adapter=adapter, on_progress=report)
         submissions.append(intake.submission)
         if output == "text":
-            _print_intake(intake.submission, is_new=intake.is_new)
+            _print_intake(intake)
     states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
     if output == "json":
         print_json([client.state(entry).to_json() for entry in submissions])
@@ -331,10 +334,12 @@ def _print_published(states: list[State]) -> None:
             stdout().print(f"{ticket.task}: published as {ticket.adapter}@{ticket.version}")
 
 
-def _print_intake(submission: Submission, *, is_new: bool) -> None:
-    word = "accepted" if is_new else "submitted before"
-    note = ", a tenth of its images set aside to measure on" if submission.set_aside else ""
+def _print_intake(intake: "Intake") -> None:
+    submission, images = intake.submission, intake.images
+    word = "accepted" if intake.is_new else "submitted before"
     stdout().print(
         f"{word}: {submission.submission_id} ({len(submission.classes)} classes, "
-        f"{submission.images('train')} images, {submission.images('held_out')} held out{note})"
+        f"{images['train']} images, {images['held_out']} held out)"
     )
+    for note in intake.notes():
+        stdout().print(f"  {note}", markup=False)

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from cluster.cli.main import cli, main
 from cluster.cli.serving import RUNNING, Running
 from cluster.client import Client
 from cluster.config import load_config
-from tests.suites.registry_scenes import learn
+from tests.suites.registry_scenes import learn, publish
 from tests.suites.tickets import set_ticket, write_tickets
 from workers.registry import Registry
 from workers.store import FileStore
@@ -95,7 +97,8 @@ def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: Wr
     first, again = nacre("submit", write_task()), nacre("submit", write_task())
     assert (first.code, again.code) == (0, 0)
     assert first.out.startswith("accepted: colors-")
-    assert "2 classes, 10 images, 2 held out, a tenth of its images set aside" in first.out
+    assert "(2 classes, 10 images, 2 held out)" in first.out
+    assert "2 of the training images, a tenth of each class, were set aside" in first.out
     assert again.out.startswith("submitted before: colors-")
 
 
@@ -110,7 +113,9 @@ def test_submissions_are_read_by_machines(nacre: Command, write_task: WriteTask)
 
 def ended_as(store: FileStore, stage: Stage, error: str | None = None) -> None:
     """Write down that the one submission has ended, as a coordinator would."""
-    (state,) = Client(load_config()).queue().states
+    state = next(iter(Client(load_config()).queue().states))
+    if stage is Stage.PUBLISHED:
+        publish(store, state.ticket.task, submission=state.ticket.submission_id)
     failure = Failure(stage=Stage.TRAINING, cause=Cause.FAULT, error=str(error), at=2.0)
     set_ticket(
         store,
@@ -143,9 +148,15 @@ def test_waiting_prints_nothing_but_json_for_machines(
 def test_waiting_for_what_fails_says_why_and_fails(
     nacre: Command, write_task: WriteTask, store: FileStore
 ) -> None:
-    nacre("submit", write_task())
-    ended_as(store, Stage.FAILED, "a feature is not finite")
+    def fail_once_it_is_there() -> None:
+        while not Client(load_config()).queue().states:
+            time.sleep(0.01)
+        ended_as(store, Stage.FAILED, "a feature is not finite")
+
+    failing = threading.Thread(target=fail_once_it_is_there)
+    failing.start()
     ended = nacre("submit", write_task(), "--wait")
+    failing.join()
     assert ended.code != 0
     assert "1 of 1 tasks were not published" in ended.err
     assert "is failed: a feature is not finite" in ended.err

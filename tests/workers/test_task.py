@@ -210,7 +210,7 @@ def test_of_very_many_classes_without_images_some_are_shown(write_task: WriteTas
 def test_settings_are_those_of_the_method_that_will_learn(write_task: WriteTask) -> None:
     path = write_task(keys="settings: {steps: 5}")
     with pytest.raises(SettingsError, match="unknown setting 'steps'"):
-        load_task(path, method="nearest_mean")
+        load_task(path, method_of=lambda _adapter: "nearest_mean")
 
 
 GONE = [
