@@ -22,8 +22,6 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from adapters.methods import method_named
 from adapters.text_side import TextSide
@@ -32,6 +30,7 @@ from benchmarks.table import Row, report
 from cluster.client import Client
 from cluster.config import Config, EncodersConfig, ServeConfig, WorkersConfig
 from tests.suites.s3_server import free_port
+from tests.suites.waiting_encoder import WaitingEncoder
 from workers.acceptance import accept
 from workers.encoder import Encoder
 from workers.journal import read_journal
@@ -55,7 +54,6 @@ TASKS = ("digits", "fashion", "sketched-nature", "sketched-things", "clip-art")
 TIMEOUT_S = 600.0
 MEASURED = 3
 PIPELINED = 10
-WAIT_PER_BATCH_S = 0.5
 QUEUED = 10_000
 
 
@@ -155,16 +153,6 @@ def _bare_parts(config: Config, task_file: Path, submission: Submission) -> dict
         "forward": forward.seconds,
         "training steps": training.seconds,
     }
-
-
-class WaitingEncoder(Encoder):
-    """Features of no worth, after a wait as long as a forward on a GPU might take."""
-
-    def image_features(self, pixels: Tensor) -> Tensor:
-        """Return unit features that depend on the pixels, after a fixed wait per batch."""
-        time.sleep(WAIT_PER_BATCH_S)
-        flat = pixels.float().flatten(1)
-        return normalize(flat[:, :: flat.shape[1] // self.width][:, : self.width] + 1, dim=-1)
 
 
 def _pipeline(folder: Path) -> list[Row]:

@@ -24,10 +24,12 @@ COMMON = {"memory_per_class": 4, "mixture_components": 2, "batch_size": 16}
 Digests = Mapping[str, Mapping[str, str]]
 
 
-def write_tasks(examples: Path, folder: Path, *, per_adapter: int = 6) -> list[Path]:
+def write_tasks(
+    examples: Path, folder: Path, *, per_adapter: int = 6, images: int = IMAGES
+) -> list[Path]:
     """Write the tasks below `folder`, and return their task files in the order of submission."""
     return [
-        _written(examples, folder / f"{adapter}-{index}", adapter, index)
+        _written(examples, folder / f"{adapter}-{index}", (adapter, index), images)
         for index in range(per_adapter)
         for adapter in ADAPTERS
     ]
@@ -56,14 +58,15 @@ def digests(store: ObjectStore) -> Digests:
     }
 
 
-def _written(examples: Path, folder: Path, adapter: str, index: int) -> Path:
+def _written(examples: Path, folder: Path, place: tuple[str, int], images: int) -> Path:
+    adapter, index = place
     example = EXAMPLES[index % len(EXAMPLES)]
     content = yaml.safe_load((examples / example / "task.yaml").read_text())
     keys = sorted(path.name for path in (examples / example / "train").iterdir())
     # The two adapters learn other classes, so that no features are shared.
     start = CLASSES * ((index // len(EXAMPLES)) + (adapter == ADAPTERS[1]))
     chosen = keys[start : start + CLASSES]
-    for split, count in (("train", IMAGES), ("test", IMAGES // 2)):
+    for split, count in (("train", images), ("test", images // 2)):
         for key in chosen:
             (folder / split / key).mkdir(parents=True)
             for path in sorted((examples / example / split / key).iterdir())[:count]:
