@@ -15,7 +15,7 @@ from workers.features import block_key, read_block
 from workers.images import decode_image
 from workers.intake import take_in
 from workers.shards import unpack_shard
-from workers.store import MemoryStore
+from workers.store import BlobRef, MemoryStore, blob_key
 from workers.store.wrappers import RecordingStore
 from workers.submission import SHARDS, Shard
 from workers.task import load_task
@@ -109,7 +109,7 @@ def test_a_damaged_shard_is_noticed_and_nothing_is_kept(
 ) -> None:
     store = MemoryStore()
     shard = training_shard(store, write_task())
-    blob = next(store.list(SHARDS)).key
+    blob = blob_key(BlobRef(sha256=shard.digest, size=shard.size), SHARDS)
     store.put(blob, store.get(blob).data[:-1])
     with pytest.raises(CorruptionError, match="is damaged"):
         list(Embedder(encoder, store).embed(shard, Views()))
