@@ -52,8 +52,8 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
         SettingsError: the method is unknown, or a token is missing.
         EncoderMismatchError: the adapter was learnt with another encoder.
     """
-    check(config)
     check_can_listen(config)
+    check(config)
     try:
         connect(LOCAL)
         start(config, encoder=encoder)
