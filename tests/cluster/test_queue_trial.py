@@ -13,6 +13,7 @@ from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
 
 SEED = 20
+OUTAGE_S = 8.0
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -24,6 +25,6 @@ def test_whoever_is_killed_every_task_is_published_once_in_order_and_as_without_
     tasks = write_tasks(examples, tmp_path / "tasks")
     expected = expected_digests(Encoder(EncoderSettings()), tasks)
     with running_site(s3_server, tmp_path / "site", "trial") as (site, proxy):
-        outcome = trial(site, proxy, seed=SEED, tasks=tasks, expected=expected)
+        outcome = trial(site, proxy, seed=SEED, tasks=tasks, expected=expected, outage_s=OUTAGE_S)
     assert outcome.problems == ()
     assert set(STAGES) <= set(outcome.kills)

@@ -1,7 +1,8 @@
 """The proof of the queue: `make prove-queue`.
 
 Twenty queues of twelve real tasks over two adapters, on a real Ray and a real S3 server. In each,
-somebody is killed in every stage, the submitter and the head included. Every task must end
+somebody is killed in every stage, the submitter and the head included; in every fifth the store is
+away for a minute. Every task must end
 published exactly once, in order, with the very bytes of an undisturbed run.
 """
 
@@ -22,6 +23,7 @@ from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
 
 TRIALS = 20
+OUTAGE_S = 60.0
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 
 
@@ -75,6 +77,7 @@ def _rows(outcomes: list[Outcome], trials: int) -> list[Row]:
         *(Row(figure=f"killed: {victim}", value=count) for victim, count in victims.items()),
         Row(figure="heads that died", value=kills["head"]),
         Row(figure="submitters that died", value=kills["submitter"]),
+        Row(figure=f"outages of the store, {OUTAGE_S:.0f} s", value=kills["outage"]),
         Row(figure="tasks", value=12 * len(outcomes)),
         Row(
             figure="lost, doubled, out of order or different",

@@ -129,11 +129,13 @@ def trial(
     seed: int,
     tasks: list[Path],
     expected: Digests,
+    outage_s: float = 0.0,
     say: Say = print,
 ) -> Outcome:
     """Submit `tasks`, kill by a plan drawn from `seed`, and judge what has become of them.
 
-    The head dies too, at a moment drawn from the seed, and the queue goes on on a new one.
+    The head dies too, at a moment drawn from the seed, and the queue goes on on a new one. Where
+    `outage_s` is more than 0, the store is away for so many seconds after that.
     """
     started = time.monotonic()
     draw = random.Random(seed + 1000)
@@ -145,11 +147,17 @@ def trial(
     site.die()
     say(f"seed {seed}: the head died after {_ended(store)} of {len(tasks)} tasks")
     site.start()
+    if outage_s:
+        _wait(store, tasks, until=_ended(store) + 1)
+        proxy.away = True
+        say(f"seed {seed}: the store is away for {outage_s:.0f} s")
+        time.sleep(outage_s)  # a system that does nothing wrong for so long is what is looked for
+        proxy.away = False
     _wait(store, tasks, until=len(tasks))
     proxy.hook = Killer(plan=[], kill=site.kill).hook
     kills = Counter(entry.stage for entry in killer.carried_out)
     return Outcome(
-        kills=kills + Counter({"head": 1, "submitter": 1}),
+        kills=kills + Counter({"head": 1, "submitter": 1, "outage": int(outage_s > 0)}),
         victims=Counter(entry.victim for entry in killer.carried_out),
         problems=tuple(problems(store, tasks=len(tasks), expected=expected)),
         seconds=time.monotonic() - started,
