@@ -46,7 +46,16 @@ def main(trials: int = TRIALS) -> int:
                     site,
                     proxy,
                 ):
-                    outcomes.append(trial(site, proxy, seed=seed, tasks=tasks, expected=expected))
+                    outcomes.append(
+                        trial(
+                            site,
+                            proxy,
+                            seed=seed,
+                            tasks=tasks,
+                            expected=expected,
+                            outage_s=OUTAGE_S if seed % 5 == 0 else 0.0,
+                        )
+                    )
                 _say(seed, outcomes[-1])
         finally:
             server.stop()
