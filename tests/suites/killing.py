@@ -32,7 +32,7 @@ _REFS = re.compile(r"/refs/(?P<name>[^/]+)\.json$")
 
 def replica(role: str) -> str:
     """Return how the titles of a role's processes begin."""
-    return f"ray::ServeReplica:nacre-{role}"
+    return f"ray::ServeReplica:nacre-{role}:{role}"
 
 
 @dataclass(kw_only=True)
