@@ -128,7 +128,9 @@ class Ledger:
         except (ConflictError, UnknownOutcomeError):
             found = read_page(self._store, bucket)
             if (found.epoch, found.beat) == (self._epoch, beat):
-                return found
+                # By this call; or by an earlier one, which was never told so, with less on it.
+                same = found.tickets == tickets
+                return found if same else self._written(bucket, found, tickets)
             if found.epoch > self._epoch:
                 raise _deposed(found.epoch, self._epoch) from None
             if found.etag != page.etag:
