@@ -6,7 +6,7 @@ submissions/<id>/state.json          the ticket of a submission that has ended, 
 Only the coordinator that leads writes here. When it opens the ledger it writes every page anew,
 under its own epoch: from then on a page that an earlier coordinator still wants to write has
 another etag than it expects, and it is told so. Ended tickets stay on their page for a while, so
-that a look at the queue shows them too.
+that a look at the queue shows them too. As long as a ticket is on its page, that alone counts.
 
 A page costs what its tickets cost, so that a change among ten thousand of them writes some 40 kB.
 """
@@ -84,9 +84,11 @@ class Ledger:
         for name, ticket in changed.items():
             by_bucket.setdefault(bucket_of(name), {})[name] = ticket
         with ThreadPoolExecutor(THREADS) as threads:
+            pages = threads.map(lambda entry: self._turn(*entry, now=now), by_bucket.items())
+            left = [name for names in pages for name in names]
+            # Afterwards: whoever was deposed is told so by a page, and has said nothing yet.
             list(threads.map(self._keep_outcome, changed.values()))
-            left = threads.map(lambda entry: self._turn(*entry, now=now), by_bucket.items())
-            return [name for names in left for name in names]
+            return left
 
     def _keep_outcome(self, ticket: Ticket) -> None:
         if ticket.stage in ENDED:
@@ -97,7 +99,8 @@ class Ledger:
         tickets = {**page.tickets, **changed}
         old = [name for name, ticket in tickets.items() if _is_old(ticket, now)]
         for name in old:
-            del tickets[name]
+            # Once more: a crash may have come right after the page on which it ended.
+            self._keep_outcome(tickets.pop(name))
         self._pages[bucket] = self._written(bucket, page, tickets)
         return old
 

@@ -11,7 +11,7 @@ from workers.patience import resumed_stage
 from workers.progress import ticket_of
 from workers.store.base import ObjectStore
 from workers.submission import PREFIX, read_submission
-from workers.ticket import ACTIVE, ENDED, Ticket
+from workers.ticket import ACTIVE, Ticket
 
 THREADS = 8
 logger = logging.getLogger("nacre.coordinator")
@@ -32,11 +32,9 @@ def recovered(store: ObjectStore, tickets: Iterable[Ticket], *, first: bool) -> 
     known = {ticket.submission_id: ticket for ticket in tickets}
     submitted, decided = _listed(store)
     unknown = [name for name in submitted - known.keys() if first or name not in decided]
-    doubtful = [name for name in decided & known.keys() if known[name].stage not in ENDED]
     with ThreadPoolExecutor(THREADS) as threads:
         found = threads.map(lambda name: _adopted(store, name), unknown)
-        settled = threads.map(lambda name: _settled(store, known[name]), doubtful)
-        known |= {ticket.submission_id: ticket for ticket in (*found, *settled) if ticket}
+        known |= {ticket.submission_id: ticket for ticket in found if ticket}
     return [_resumed(ticket) for ticket in known.values()]
 
 
@@ -59,13 +57,6 @@ def _adopted(store: ObjectStore, submission_id: str) -> Ticket | None:
         # The others must go on.
         logger.warning("submission %s is left out: %s", submission_id, error.message)
         return None
-
-
-def _settled(store: ObjectStore, ticket: Ticket) -> Ticket:
-    """Return how an open ticket has ended, where the crash came between the two writings."""
-    outcome = _outcome(store, ticket.submission_id)
-    # A lower round is an outcome that somebody has asked to be forgotten.
-    return outcome if outcome and outcome.round >= ticket.round else ticket
 
 
 def _outcome(store: ObjectStore, submission_id: str) -> Ticket | None:
