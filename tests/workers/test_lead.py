@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from adapters.errors import ConflictError, CorruptionError, UnavailableError
+from tests.suites.faulty import OvertakenStore
 from workers.lead import KEY, Lead, read_lead, release_lead, renew_lead, take_lead
 from workers.store import MemoryStore, ObjectStore
 from workers.store.probe import race
-from workers.store.wrappers import CrashError, Fault, FaultyStore, WrappedStore, fault_at
+from workers.store.wrappers import CrashError, Fault, FaultyStore, fault_at
 
 TTL_S = 15.0
 RACERS = 8
@@ -122,25 +123,11 @@ def test_starts_of_one_system_in_one_instant_have_epochs_of_their_own() -> None:
     assert sorted(epochs) == list(range(1, RACERS + 1))
 
 
-class Overtaken(WrappedStore):
-    """Lets somebody else act between the look at the lead and the first writing."""
-
-    def __init__(self, inner: ObjectStore, first: Callable[[], object]) -> None:
-        super().__init__(inner)
-        self._first: Callable[[], object] | None = first
-
-    def before(self, operation: str, key: str) -> None:  # noqa: ARG002
-        first = self._first
-        if operation in ("create", "replace") and first is not None:
-            self._first = None
-            first()
-
-
 def test_who_loses_the_race_to_a_twin_takes_the_lead_from_it() -> None:
     """Both would write the same bytes, at the same time and for the same system."""
     store = MemoryStore()
     twins: list[Lead] = []
-    mine = take(Overtaken(store, lambda: twins.append(take(store))))
+    mine = take(OvertakenStore(store, KEY, lambda: twins.append(take(store))))
     assert (twins[0].epoch, mine.epoch) == (1, 2)
 
 
@@ -148,7 +135,7 @@ def test_a_race_that_is_lost_is_decided_on_what_the_winner_wrote() -> None:
     store = MemoryStore()
     lead = take(store)
     with pytest.raises(ConflictError, match="ben's host"):
-        take(Overtaken(store, lambda: take(store, "ben", now=200.0)), "carl", now=200.0)
+        take(OvertakenStore(store, KEY, lambda: take(store, "ben", now=200.0)), "carl", now=200.0)
     seen = read_lead(store)
     assert seen is not None
     assert (seen.owner, seen.epoch) == ("ben", lead.epoch + 1)
