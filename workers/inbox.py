@@ -59,7 +59,10 @@ def waiting(store: ObjectStore) -> list[Listed]:
 
 
 def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[Request | CorruptionError]:
-    """Yield the requests in `entries`, in their order; an error for one that is damaged."""
+    """Yield the requests in `entries`, in their order.
+
+    For one that is damaged an error whose fields name its `key`.
+    """
 
     def one(entry: Listed) -> Request | CorruptionError | None:
         try:
@@ -89,11 +92,11 @@ def _to_json(event: Event) -> dict[str, Any]:
 
 
 def _request(entry: Listed, content: bytes) -> Request:
-    value = decode(content, f"the request {entry.key!r}")
     try:
+        value = decode(content, f"the request {entry.key!r}")
         event = _event(value, entry.modified)
         return Request(key=entry.key, event=event, who=str(value["who"]), at=entry.modified)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (CorruptionError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"{entry.key!r} is no request: {error!r}", key=entry.key) from error
 
 
