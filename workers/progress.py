@@ -97,9 +97,11 @@ def read_queue(store: ObjectStore) -> QueueState:
 
     Of submissions that no coordinator has seen yet only the first ones are looked into.
     """
-    tickets = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    # The inbox first: what is taken note of meanwhile is on its page by then.
     listed = inbox.waiting(store)
-    for request in inbox.read(store, listed[:SHOWN_IN_INBOX]):
+    requests = list(inbox.read(store, listed[:SHOWN_IN_INBOX]))
+    tickets = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    for request in requests:
         if isinstance(request, inbox.Request) and isinstance(request.event, Accepted):
             ticket = request.event.ticket
             tickets.setdefault(ticket.submission_id, ticket)
