@@ -1,11 +1,15 @@
-"""What a coordinator that begins finds in the store, and where each submission goes on."""
+"""What a coordinator that begins finds in the store, and where each submission goes on.
+
+queue/adopted.json    there once all states that an earlier release wrote have been looked into
+"""
 
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from adapters.errors import CorruptionError
+from adapters.errors import CorruptionError, NotFoundError
+from workers.documents import encode
 from workers.ledger import read_outcome
 from workers.patience import resumed_stage
 from workers.progress import ticket_of
@@ -13,6 +17,7 @@ from workers.store.base import ObjectStore
 from workers.submission import PREFIX, read_submission
 from workers.ticket import ACTIVE, Ticket
 
+ADOPTED = "queue/adopted.json"
 THREADS = 8
 logger = logging.getLogger("nacre.coordinator")
 
@@ -26,8 +31,7 @@ def recovered(store: ObjectStore, tickets: Iterable[Ticket], *, first: bool) -> 
     Args:
         store: The object store.
         tickets: What the ledger holds.
-        first: Whether this is the first coordinator of this store; outcomes that an earlier release
-            wrote are then looked into.
+        first: Whether nobody has looked into the states that an earlier release wrote.
     """
     known = {ticket.submission_id: ticket for ticket in tickets}
     submitted, decided = _listed(store)
@@ -36,6 +40,20 @@ def recovered(store: ObjectStore, tickets: Iterable[Ticket], *, first: bool) -> 
         found = threads.map(lambda name: _adopted(store, name), unknown)
         known |= {ticket.submission_id: ticket for ticket in found if ticket}
     return [_resumed(ticket) for ticket in known.values()]
+
+
+def were_adopted(store: ObjectStore) -> bool:
+    """Return whether all states that an earlier release wrote have been looked into."""
+    try:
+        store.get(ADOPTED)
+    except NotFoundError:
+        return False
+    return True
+
+
+def note_adopted(store: ObjectStore) -> None:
+    """Note that what an earlier release wrote is in the ledger now."""
+    store.put(ADOPTED, encode({}))
 
 
 def _listed(store: ObjectStore) -> tuple[set[str], set[str]]:
@@ -53,7 +71,7 @@ def _listed(store: ObjectStore) -> tuple[set[str], set[str]]:
 def _adopted(store: ObjectStore, submission_id: str) -> Ticket | None:
     try:
         return _outcome(store, submission_id) or ticket_of(read_submission(store, submission_id))
-    except CorruptionError as error:
+    except (CorruptionError, NotFoundError) as error:
         # The others must go on.
         logger.warning("submission %s is left out: %s", submission_id, error.message)
         return None
