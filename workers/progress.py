@@ -15,7 +15,7 @@ from workers.ledger import bucket_of, read_outcome, read_page, read_pages
 from workers.queue_events import Accepted
 from workers.store.base import ObjectStore
 from workers.submission import Submission, read_submission
-from workers.ticket import Ticket
+from workers.ticket import ACTIVE, Ticket
 
 KEY = "queue/progress.json"
 SHOWN_IN_INBOX = 100
@@ -107,15 +107,14 @@ def read_queue(store: ObjectStore) -> QueueState:
             tickets.setdefault(ticket.submission_id, ticket)
     progress = read_progress(store)
     ordered = sorted(tickets.values(), key=lambda ticket: (ticket.accepted_at, ticket.order))
-    states = (State(ticket=entry, progress=progress.get(entry.submission_id)) for entry in ordered)
-    return QueueState(lead=read_lead(store), states=tuple(states), unread=len(listed))
+    states = tuple(_state(ticket, progress) for ticket in ordered)
+    return QueueState(lead=read_lead(store), states=states, unread=len(listed))
 
 
 def read_state(store: ObjectStore, submission: Submission) -> State:
     """Return where `submission` is; accepted where no coordinator has seen it yet."""
-    name = submission.submission_id
-    ticket = known_ticket(store, name) or ticket_of(submission)
-    return State(ticket=ticket, progress=read_progress(store).get(name))
+    ticket = known_ticket(store, submission.submission_id) or ticket_of(submission)
+    return _state(ticket, read_progress(store))
 
 
 def find_state(store: ObjectStore, submission_id: str) -> State:
@@ -127,7 +126,7 @@ def find_state(store: ObjectStore, submission_id: str) -> State:
     ticket = known_ticket(store, submission_id)
     if ticket is None:
         return read_state(store, read_submission(store, submission_id))
-    return State(ticket=ticket, progress=read_progress(store).get(submission_id))
+    return _state(ticket, read_progress(store))
 
 
 def known_ticket(store: ObjectStore, submission_id: str) -> Ticket | None:
@@ -161,3 +160,9 @@ def read_progress(store: ObjectStore) -> Mapping[str, Progress]:
         return {name: Progress(**entry) for name, entry in value["active"].items()}
     except (NotFoundError, CorruptionError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _state(ticket: Ticket, progress: Mapping[str, Progress]) -> State:
+    """Return where a submission is; progress that was reported of an earlier stage is old."""
+    active = ticket.stage in ACTIVE
+    return State(ticket=ticket, progress=progress.get(ticket.submission_id) if active else None)
