@@ -56,6 +56,22 @@ def test_what_has_not_been_embedded_is_not_there() -> None:
         read_block(store, "features/x.json")
 
 
+def test_a_block_whose_bytes_are_gone_is_not_there() -> None:
+    store = MemoryStore()
+    write_block(store, "features/x.json", block(images=2))
+    assert has_block(store, "features/x.json")
+    (blob,) = store.list(BLOBS)
+    store.delete(blob.key)
+    assert not has_block(store, "features/x.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"5", b"{}", b'{"sha256": "ab", "size": 1}'])
+def test_a_damaged_name_of_a_block_names_nothing(content: bytes) -> None:
+    store = MemoryStore()
+    store.put("features/x.json", content)
+    assert not has_block(store, "features/x.json")
+
+
 def test_a_damaged_block_is_noticed() -> None:
     store = MemoryStore()
     write_block(store, "features/x.json", block(images=2))

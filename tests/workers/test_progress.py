@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def led(store: ObjectStore) -> tuple[Lead, Ledger]:
     return lead, Ledger(store, lead)
 
 
-def at(stage: Stage, **facts: object) -> Ticket:
+def at(stage: Stage, **facts: Any) -> Ticket:
     return replace(ticket_of(BIRDS), stage=stage, **facts)
 
 
