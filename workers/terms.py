@@ -30,11 +30,13 @@ class Pace:
         poll_s: Between two looks for requests and for moved aliases.
         report_s: Between two writings of how far the active ones are.
         lead_s: How long the lead lasts unless it is renewed, which is done three times as often.
+        step_back_s: Until it looks again, after it lost the lead or could not begin.
     """
 
     poll_s: float = 0.5
     report_s: float = 0.5
     lead_s: float = 15.0
+    step_back_s: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
