@@ -51,6 +51,7 @@ class Books:
         self._unsaved = Unsaved()
         self._saved = asyncio.Event()
         self._progress: dict[str, Progress] = {}
+        self._reported: dict[str, Progress] | None = None
         self._reported_at = 0.0
 
     def note_ticket(self, ticket: Ticket) -> None:
@@ -117,11 +118,11 @@ class Books:
 
     async def report(self, *, every_s: float) -> None:
         """Write down how far the active submissions are, at most once in `every_s` seconds."""
-        latest = max((entry.at for entry in self._progress.values()), default=0.0)
-        now = self._clock()
-        if latest > self._reported_at and now - self._reported_at >= every_s:
+        now, progress = self._clock(), dict(self._progress)
+        if progress != self._reported and now - self._reported_at >= every_s:
             self._reported_at = now
-            await asyncio.to_thread(write_progress, self._store, dict(self._progress))
+            await asyncio.to_thread(write_progress, self._store, progress)
+            self._reported = progress
 
     def _write(self, taken: Unsaved, now: float) -> list[str]:
         old = self._ledger.save(taken.tickets.values(), now=now)

@@ -13,7 +13,6 @@ from workers.lead import Lead, release_lead, take_lead
 from workers.shift import Shift
 from workers.terms import Setup
 
-STEP_BACK_S = 5.0
 logger = logging.getLogger("nacre.coordinator")
 
 
@@ -50,7 +49,7 @@ class Coordinator:
                     await self._lead(lead)
             except (ConflictError, UnavailableError, CorruptionError) as error:
                 self._say(error.message)
-                await self._pause(STEP_BACK_S)
+                await self._pause(self._setup.pace.step_back_s)
 
     def stop(self) -> None:
         """Let `run` return; work under way is given up, and found again at the next start."""

@@ -79,6 +79,15 @@ def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[Request | Co
         yield from (found for found in threads.map(one, entries) if found is not None)
 
 
+def announced(store: ObjectStore) -> list[Ticket]:
+    """Return the tickets of submissions that nobody has taken note of yet, in order."""
+    return [
+        request.event.ticket
+        for request in read(store, waiting(store))
+        if isinstance(request, Request) and isinstance(request.event, Accepted)
+    ]
+
+
 def _to_json(event: Event) -> dict[str, Any]:
     match event:
         case Accepted(ticket=ticket):

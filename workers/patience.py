@@ -45,7 +45,7 @@ def after_failure(
         progressed: Whether the work had come further than at its last loss.
     """
     if failure.cause is Cause.MOVED:
-        return replace(ticket, stage=Stage.WAITING, not_before=0.0, losses=0)
+        return replace(ticket, stage=resumed_stage(ticket.stage), not_before=0.0, losses=0)
     counted = failure.cause in (Cause.FAULT, Cause.MISSING, Cause.INPUT)
     attempts = ticket.attempts + counted
     losses = 0 if progressed or counted else ticket.losses

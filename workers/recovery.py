@@ -22,7 +22,13 @@ THREADS = 8
 logger = logging.getLogger("nacre.coordinator")
 
 
-def recovered(store: ObjectStore, tickets: Iterable[Ticket], *, first: bool) -> list[Ticket]:
+def recovered(
+    store: ObjectStore,
+    tickets: Iterable[Ticket],
+    *,
+    announced: Iterable[Ticket] = (),
+    first: bool,
+) -> list[Ticket]:
     """Return the tickets of all submissions that are open or ended lately.
 
     Besides those in the ledger these are submissions that nobody has announced: their submitter
@@ -31,13 +37,15 @@ def recovered(store: ObjectStore, tickets: Iterable[Ticket], *, first: bool) -> 
     Args:
         store: The object store.
         tickets: What the ledger holds.
+        announced: What lies in the inbox.
         first: Whether nobody has looked into the states that an earlier release wrote.
     """
-    known = {ticket.submission_id: ticket for ticket in tickets}
     submitted, decided = _listed(store)
-    unknown = [name for name in submitted - known.keys() if first or name not in decided]
+    new = (ticket for ticket in announced if ticket.submission_id not in decided)
+    known = {ticket.submission_id: ticket for ticket in (*new, *tickets)}
+    unknown = [name for name in submitted.keys() - known.keys() if first or name not in decided]
     with ThreadPoolExecutor(THREADS) as threads:
-        found = threads.map(lambda name: _adopted(store, name), unknown)
+        found = threads.map(lambda name: _adopted(store, name, at=submitted[name]), unknown)
         known |= {ticket.submission_id: ticket for ticket in found if ticket}
     return [_resumed(ticket) for ticket in known.values()]
 
@@ -56,21 +64,26 @@ def note_adopted(store: ObjectStore) -> None:
     store.put(ADOPTED, encode({}))
 
 
-def _listed(store: ObjectStore) -> tuple[set[str], set[str]]:
-    """Return the ids of all submissions, and of those whose outcome is written down."""
-    submitted, decided = set(), set()
+def _listed(store: ObjectStore) -> tuple[dict[str, float], set[str]]:
+    """Return when each submission was written, and the ids of those with an outcome."""
+    submitted, decided = {}, set()
     for listed in store.list(PREFIX):
         name, _, kind = listed.key.removeprefix(PREFIX).partition("/")
         if kind == "submission.json":
-            submitted.add(name)
+            submitted[name] = listed.modified
         elif kind == "state.json":
             decided.add(name)
     return submitted, decided
 
 
-def _adopted(store: ObjectStore, submission_id: str) -> Ticket | None:
+def _adopted(store: ObjectStore, submission_id: str, *, at: float) -> Ticket | None:
     try:
-        return _outcome(store, submission_id) or ticket_of(read_submission(store, submission_id))
+        outcome = _outcome(store, submission_id)
+        if outcome is not None:
+            return outcome
+        ticket = ticket_of(read_submission(store, submission_id))
+        # The order of acceptance follows the store's clock, here as in the inbox.
+        return replace(ticket, accepted_at=at, since=at)
     except (CorruptionError, NotFoundError) as error:
         # The others must go on.
         logger.warning("submission %s is left out: %s", submission_id, error.message)

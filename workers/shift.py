@@ -64,7 +64,10 @@ class Shift:
         """Return a shift that knows every submission in the store."""
         ledger = await asyncio.to_thread(Ledger, setup.store, lead)
         first = not await asyncio.to_thread(were_adopted, setup.store)
-        found = await asyncio.to_thread(recovered, setup.store, ledger.tickets, first=first)
+        announced = await asyncio.to_thread(inbox.announced, setup.store)
+        found = await asyncio.to_thread(
+            recovered, setup.store, ledger.tickets, announced=announced, first=first
+        )
         shift = cls(setup, lead, ledger)
         for ticket in found:
             shift._tell(Accepted(ticket=ticket))

@@ -32,12 +32,14 @@ class Pace:
         report_s: Between two writings of how far the active ones are.
         lead_s: How long the lead lasts unless it is renewed, which is done three times as often.
         sweep_s: Between two looks for what is kept no longer.
+        step_back_s: Until it looks again, after it lost the lead or could not begin.
     """
 
     poll_s: float = 0.5
     report_s: float = 0.5
     lead_s: float = 15.0
     sweep_s: float = 3600.0
+    step_back_s: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

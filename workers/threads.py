@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -11,8 +12,8 @@ _END = object()
 async def streamed(items: Iterator[Item]) -> AsyncIterator[Item]:
     """Yield `items`, each computed in a thread.
 
-    Whoever is cancelled while waiting for one waits until it is finished, since a thread cannot be
-    interrupted; then the iterator is closed.
+    Whoever is cancelled while waiting for one waits until it is finished, however often, since a
+    thread cannot be interrupted; then the iterator is closed.
     """
     try:
         while True:
@@ -20,7 +21,7 @@ async def streamed(items: Iterator[Item]) -> AsyncIterator[Item]:
             try:
                 item: Any = await asyncio.shield(waiting)
             except asyncio.CancelledError:
-                await asyncio.wait([waiting])
+                await _finished(waiting)
                 raise
             if item is _END:
                 return
@@ -28,3 +29,9 @@ async def streamed(items: Iterator[Item]) -> AsyncIterator[Item]:
     finally:
         if isinstance(items, Generator):
             items.close()
+
+
+async def _finished(waiting: asyncio.Future[Any]) -> None:
+    while not waiting.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([waiting])

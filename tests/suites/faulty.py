@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from workers.store import ObjectStore
-from workers.store.wrappers import Fault, FaultyStore, WrappedStore
+from workers.store.wrappers import CrashError, Fault, FaultyStore, Script, WrappedStore
 
 
 class ArmedStore(FaultyStore):
@@ -48,3 +48,37 @@ class OvertakenStore(WrappedStore):
         if operation in ("create", "replace") and key == self._key and first is not None:
             self._first = None
             first()
+
+
+class MortalStore(FaultyStore):
+    """A process's way to its store: once the process has died, nothing goes through any more.
+
+    Attributes:
+        dead: Whether it has.
+    """
+
+    def __init__(
+        self, inner: ObjectStore, script: Script = lambda _n, _operation, _key: None
+    ) -> None:
+        super().__init__(inner, script)
+        self.dead = False
+
+    def kill(self) -> None:
+        """Let the process die now."""
+        self.dead = True
+
+    def before(self, operation: str, key: str) -> None:
+        if self.dead:
+            raise CrashError("the process is dead")
+        try:
+            super().before(operation, key)
+        except CrashError:
+            self.dead = True
+            raise
+
+    def after(self, operation: str, key: str, sent: int, received: int) -> None:
+        try:
+            super().after(operation, key, sent, received)
+        except CrashError:
+            self.dead = True
+            raise

@@ -9,6 +9,7 @@ import yaml
 
 from workers.acceptance import accept
 from workers.coordinator import Coordinator
+from workers.crew import Assignment
 from workers.encoder import Encoder
 from workers.local_crew import LocalCrew
 from workers.progress import State, read_state
@@ -67,3 +68,24 @@ def carried_out(store: ObjectStore, encoder: Encoder, *submissions: Submission) 
         return [read_state(store, entry) for entry in submissions]
 
     return asyncio.run(asyncio.wait_for(run(), TIMEOUT_S))
+
+
+def published_by_hand(store: ObjectStore, encoder: Encoder, submission: Submission) -> int:
+    """Call the roles one after another, without a coordinator."""
+
+    async def run() -> int:
+        crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
+        await crew.embed(submission, lambda _done, _total: None)
+        begun = await crew.begin(submission, owner="tests", since=None)
+        assignment = Assignment(
+            submission=submission,
+            method="lada",
+            encoder=begun.encoder,
+            parent=begun.parent,
+            epoch=begun.epoch,
+        )
+        await crew.train(assignment, lambda _done, _total: None)
+        await crew.compress(assignment)
+        return (await crew.publish(assignment)).version
+
+    return asyncio.run(run())

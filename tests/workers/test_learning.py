@@ -1,6 +1,5 @@
 """The whole way in one process: two tasks, two versions, and the first one never disturbed."""
 
-import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,11 +7,10 @@ import pytest
 import torch
 
 from adapters.inference import Adapter
-from tests.suites.learning import carried_out, small_task, submitted
-from workers.crew import Assignment
+from tests.suites.learning import carried_out, published_by_hand, small_task, submitted
+from tests.suites.tickets import set_ticket
 from workers.encoder import Encoder
 from workers.evaluation import HeldOut, accuracies, held_out
-from workers.local_crew import LocalCrew
 from workers.publisher import Publisher
 from workers.registry import Manifest, Registry
 from workers.store import FileStore, MemoryStore
@@ -150,6 +148,7 @@ def test_an_earlier_attempt_at_the_same_task_does_not_stop_the_next(
     store = MemoryStore()
     path = small_task(examples, tmp_path, "fashion", classes=2, images=4)
     abandoned = submitted(store, path)
+    set_ticket(store, abandoned.submission_id, stage=Stage.FAILED)
     # What was wrong with it has been repaired: its images are others now.
     for image in path.parent.glob("test/*/01.*"):
         image.unlink()
@@ -158,27 +157,6 @@ def test_an_earlier_attempt_at_the_same_task_does_not_stop_the_next(
     assert published_by_hand(store, encoder, wanted) == 1
     accuracy = Registry(store).adapter("main").accuracies(1)
     assert [(entry.task, entry.images) for entry in accuracy] == [("fashion", 2)]
-
-
-def published_by_hand(store: MemoryStore, encoder: Encoder, submission: Submission) -> int:
-    """Call the roles one after another, without a coordinator."""
-
-    async def run() -> int:
-        crew = LocalCrew(encoder, store, clock=lambda: 3.0)
-        await crew.embed(submission, lambda _done, _total: None)
-        begun = await crew.begin(submission, owner="tests", since=None)
-        assignment = Assignment(
-            submission=submission,
-            method="lada",
-            encoder=begun.encoder,
-            parent=begun.parent,
-            epoch=begun.epoch,
-        )
-        await crew.train(assignment, lambda _done, _total: None)
-        await crew.compress(assignment)
-        return (await crew.publish(assignment)).version
-
-    return asyncio.run(run())
 
 
 def test_the_same_task_learnt_anew_elsewhere_is_the_same_to_the_byte(

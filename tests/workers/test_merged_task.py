@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.suites.learning import SETTINGS, small_task, submitted
-from tests.workers.test_predictor import learn
+from tests.suites.learning import SETTINGS, published_by_hand, small_task, submitted
 from workers.encoder import Encoder
 from workers.evaluation import accuracies, held_out
 from workers.intake import Intake, take_in
@@ -67,10 +66,10 @@ def scene(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     path = small_task(EXAMPLES.parent, folder, "digits", images=8)
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "settings": LONGER}))
     digits = submitted(store, path)
-    learn(store, encoder, digits)
+    published_by_hand(store, encoder, digits)
     task = load_task(more_digits(folder / "more"))
     more = take_in(task, store, now=2.0, author="ben", existing=class_entries(digits))
-    learn(store, encoder, more.submission)
+    published_by_hand(store, encoder, more.submission)
     return Scene(store=store, encoder=encoder, digits=digits, more=more)
 
 

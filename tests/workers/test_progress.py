@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def led(store: ObjectStore) -> tuple[Lead, Ledger]:
     return lead, Ledger(store, lead)
 
 
-def at(stage: Stage, **facts: object) -> Ticket:
+def at(stage: Stage, **facts: Any) -> Ticket:
     return replace(ticket_of(BIRDS), stage=stage, **facts)
 
 
@@ -212,4 +213,4 @@ def test_a_state_is_told_to_machines_with_everything() -> None:
     value = State(ticket=at(Stage.TRAINING), progress=progress(50)).to_json()
     assert (value["stage"], value["done"], value["total"]) == ("training", 50, 100)
     assert (value["rate"], value["left_s"], value["error"]) == (5.0, 10.0, None)
-    assert State(ticket=at(Stage.TRAINING)).to_json()["done"] is None
+    assert State(ticket=at(Stage.TRAINING)).to_json()["done"] == 0

@@ -17,6 +17,7 @@ from workers.ticket import ENDED, Stage, Ticket
 
 BIRDS = submission("birds")
 NAME = BIRDS.submission_id
+WRITTEN_AT = 70.0
 
 
 def found(
@@ -27,10 +28,15 @@ def found(
 
 
 def store_with(*submissions: Submission) -> MemoryStore:
-    store = MemoryStore()
+    store = MemoryStore(clock=lambda: WRITTEN_AT)
     for entry in submissions:
         written(store, entry)
     return store
+
+
+def adopted(entry: Submission = BIRDS) -> Ticket:
+    """Return the ticket of a submission that nobody has announced: accepted when it was written."""
+    return replace(ticket_of(entry), accepted_at=WRITTEN_AT, since=WRITTEN_AT)
 
 
 def at(stage: Stage, entry: Submission = BIRDS) -> Ticket:
@@ -65,7 +71,7 @@ def test_a_submission_that_nobody_has_announced_is_adopted() -> None:
     store = store_with(BIRDS, boats)
     assert found(store, at(Stage.WAITING)) == {
         NAME: at(Stage.WAITING),
-        boats.submission_id: ticket_of(boats),
+        boats.submission_id: adopted(boats),
     }
 
 
@@ -105,7 +111,7 @@ def test_a_ticket_whose_submission_is_gone_stays() -> None:
 def test_a_damaged_submission_is_left_out_and_the_others_are_found(content: bytes) -> None:
     store = store_with(BIRDS)
     store.put(submission_key("damaged-000000000000"), content)
-    assert found(store) == {NAME: ticket_of(BIRDS)}
+    assert found(store) == {NAME: adopted()}
 
 
 def test_a_submission_that_is_removed_meanwhile_is_left_out() -> None:
@@ -123,7 +129,7 @@ def test_a_submission_that_is_removed_meanwhile_is_left_out() -> None:
 def test_an_outcome_without_its_submission_is_passed_over() -> None:
     store = store_with(BIRDS)
     store.put(state_key("purged-000000000000"), b"{}")
-    assert found(store, first=True) == {NAME: ticket_of(BIRDS)}
+    assert found(store, first=True) == {NAME: adopted()}
 
 
 def legacy_state(stage: Stage) -> bytes:
@@ -166,7 +172,7 @@ def test_the_first_coordinator_goes_on_from_what_an_earlier_release_wrote(
 def test_a_damaged_outcome_of_an_earlier_release_is_found_out_anew(content: bytes) -> None:
     store = store_with(BIRDS)
     store.put(state_key(NAME), content)
-    assert found(store, first=True) == {NAME: ticket_of(BIRDS)}
+    assert found(store, first=True) == {NAME: adopted()}
 
 
 def test_it_is_remembered_that_earlier_states_were_looked_into() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
@@ -152,6 +152,7 @@ def test_who_stops_following_closes_the_generator() -> None:
         numbers = Numbers(wait_at=-1)
         stream = streamed(numbers.items())
         assert await anext(stream) == 0
+        assert isinstance(stream, AsyncGenerator)
         await stream.aclose()
         assert numbers.closed
 
