@@ -13,7 +13,7 @@ from cluster.config import Config
 from cluster.crew import Handles, RayCrew
 from cluster.logs import log_as_json
 from cluster.stores import open_store
-from workers.coordinator import Coordinator
+from workers.coordinator import STARTING, Coordinator
 from workers.patience import Patience
 from workers.queue import Limits
 from workers.terms import Pace, Setup, Terms
@@ -53,7 +53,7 @@ class CoordinatorActor:
 
     def waits_for(self) -> str | None:
         """Return why this system does not coordinate; None where it does."""
-        return self._coordinator.waits_for if self._coordinator else "the coordinator is starting"
+        return self._coordinator.waits_for if self._coordinator else STARTING
 
     def stop(self) -> None:
         """Stop, and let another system coordinate at once."""

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +30,11 @@ from cluster.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, T
 from cluster.serving import Replica
 from cluster.stores import open_store
 from cluster.versions import open_versions
+from workers.coordinator import STARTING
 from workers.encoder import Encoder
 
 START_TIMEOUT_S = 300
+POLL_S = 0.2
 SHUTDOWN_S = 30
 # Small shares let everything fit on two cores; the operating system shares them out.
 CPU_SHARE = 0.1
@@ -141,8 +144,12 @@ def waits_for() -> str | None:
     running = running_coordinator()
     if running is None:
         return "nothing runs on this Ray"
-    reason: str | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
-    return reason
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while True:
+        reason: str | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
+        if reason != STARTING or time.monotonic() > deadline:
+            return reason
+        time.sleep(POLL_S)
 
 
 def check_encoder(config: Config, fingerprint: str) -> None:

@@ -13,6 +13,7 @@ from workers.lead import Lead, release_lead, take_lead
 from workers.shift import Shift
 from workers.terms import Setup
 
+STARTING = "the coordinator is starting"
 logger = logging.getLogger("nacre.coordinator")
 
 
@@ -33,7 +34,7 @@ class Coordinator:
         self._owner = owner
         self._host = host
         self._stopping = asyncio.Event()
-        self._waits_for: str | None = None
+        self._waits_for: str | None = STARTING
 
     @property
     def waits_for(self) -> str | None:

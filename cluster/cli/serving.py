@@ -208,10 +208,14 @@ def _start_on_running(config: Config) -> None:
     with progress_bar(f"starting on the Ray at {config.ray}"):
         system.connect(config.ray)
         system.start(config)
-    waits_for = system.waits_for()
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
-    if waits_for:
-        stdout().print(waits_for, markup=False)
+    _print_waiting(system.waits_for())
+
+
+def _print_waiting(reason: str | None) -> None:
+    """Say why the queue is coordinated by another system, where it is."""
+    if reason:
+        stdout().print(reason, markup=False)
 
 
 def _stop_on_running(config: Config) -> None:
@@ -235,7 +239,7 @@ def _check_not_running() -> None:
 
 
 def _run(config: Config) -> None:
-    from cluster.system import running_system
+    from cluster.system import running_system, waits_for
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -252,6 +256,7 @@ def _run(config: Config) -> None:
         marker.write_text(json.dumps(asdict(running)))
         try:
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
+            _print_waiting(waits_for())
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
         finally:

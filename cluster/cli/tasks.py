@@ -94,7 +94,10 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
             }
         )
         return
-    columns = ("submission", "adapter", "stage", "progress", "left", "version", "tries", "note")
+    columns = (
+        *("submission", "adapter", "stage", "progress", "rate", "left"),
+        *("version", "attempts", "last error"),
+    )
     shown = states if everything else _most_telling(states)
     rows = [_row(state) for state in shown]
     print_table(columns, rows, empty="no submissions; add one with `nacre submit task.yaml`")
@@ -271,11 +274,13 @@ def _most_telling(states: list[State]) -> list[State]:
 def _row(state: State) -> tuple[object, ...]:
     ticket, progress = state.ticket, state.progress
     left = progress.left_s if progress else None
+    rate = progress.rate if progress else None
     return (
         ticket.submission_id,
         ticket.adapter,
         ticket.stage.value,
         f"{state.done}/{state.total}" if state.total else "",
+        f"{rate:.1f}/s" if rate else "",
         f"{left:.0f} s" if left is not None else "",
         ticket.version,
         ticket.attempts or "",

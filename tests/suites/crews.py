@@ -322,6 +322,6 @@ class System:
         self._loop.call_soon_threadsafe(self._used.set)
 
 
-def only(limits: Limits = LIMITS, **changes: int) -> Limits:
+def only(limits: Limits = LIMITS, **changes: Any) -> Limits:
     """Return `limits` with some of them changed."""
     return replace(limits, **changes)
