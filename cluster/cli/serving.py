@@ -55,6 +55,7 @@ class Running:
     started: float
     endpoint: str
     store: str
+    waits_for: str | None = None
 
 
 @click.command()
@@ -158,6 +159,8 @@ def start_detached(path: Path | None, config: Config) -> None:
         process.wait(STOP_TIMEOUT_S)
         raise
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down`; log in {log_path()}")
+    running = find_running()
+    _print_waiting(running.waits_for if running else None)
 
 
 def stop_running() -> bool:
@@ -252,11 +255,12 @@ def _run(config: Config) -> None:
             started=psutil.Process().create_time(),
             endpoint=config.endpoint,
             store=config.store,
+            waits_for=waits_for(),
         )
         marker.write_text(json.dumps(asdict(running)))
         try:
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
-            _print_waiting(waits_for())
+            _print_waiting(running.waits_for)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
         finally:
