@@ -45,7 +45,7 @@ class Shift:
         self._queue = Queue(setup.limits)
         self._queue.paused = frozenset(lead.paused)
         self._jobs: dict[str, asyncio.Task[None]] = {}
-        self._interruptions: dict[str, Event] = {}
+        self._interruptions: dict[str, Event | None] = {}
         self._parents: dict[str, int] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
@@ -167,17 +167,20 @@ class Shift:
 
     async def _carry_out(self, decision: Decision) -> None:
         name = decision.submission_id
+        event: Event | None
         try:
             event = await self._work(decision)
         except asyncio.CancelledError:
-            interruption = self._interruptions.pop(name, None)
-            if interruption is None:
+            if name not in self._interruptions:
                 raise
-            event = interruption
+            event = self._interruptions[name]
         except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
-            event = self._broken(name, error)
+            interrupted = name in self._interruptions
+            event = self._interruptions[name] if interrupted else self._broken(name, error)
+        self._interruptions.pop(name, None)
         self._parents.pop(name, None)
-        self._tell(event)
+        if event is not None:
+            self._tell(event)
         await self._clear(name)
         del self._jobs[name]
         self._changed.set()
@@ -215,12 +218,17 @@ class Shift:
         logger.warning("%s: %s broke (%s): %s", name, stage, event.cause, event.error)
         return event
 
-    def _interrupt(self, name: str, event: Event) -> None:
+    def _interrupt(self, name: str, event: Event | None) -> None:
+        """Cancel a job once, and tell `event` when it has ended, unless the queue knows already."""
         if name in self._jobs:
+            first = name not in self._interruptions
             self._interruptions[name] = event
-            self._jobs[name].cancel()
+            if first:
+                self._jobs[name].cancel()
 
     async def _stop_jobs(self) -> None:
+        # Nothing is saved any more: a job that waited for that would wait for ever.
+        self._interruptions.clear()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel()
@@ -232,7 +240,7 @@ class Shift:
         before = self._queue.tickets.get(name) if name else None
         for decision in self._queue.apply(event, now=now):
             if isinstance(decision, Stop):
-                self._interrupt(decision.submission_id, event)
+                self._interrupt(decision.submission_id, None)
         self._changed.set()
         if isinstance(event, Moved) and event.parent is not None:
             self._parents[event.submission_id] = event.parent
