@@ -10,7 +10,13 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from adapters.errors import CorruptionError, NotFoundError, UnavailableError, UnknownOutcomeError
+from adapters.errors import (
+    CorruptionError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from workers import inbox
 from workers.books import Books
 from workers.jobs import Job, broken
@@ -134,10 +140,15 @@ class Shift:
     async def _remember(self, event: Event) -> None:
         """Find out how a submission has ended that nobody has had in mind for long."""
         name = _subject(event)
-        if name is not None and name not in self._queue.tickets:
+        if name is None or name in self._queue.tickets:
+            return
+        try:
             outcome = await asyncio.to_thread(read_outcome, self._store, name)
-            if outcome is not None:
-                self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
+        except (CorruptionError, InputError) as error:
+            logger.warning("nobody knows how %r has ended: %s", name, error.message)
+            return
+        if outcome is not None:
+            self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
 
     async def _look_at_heads(self) -> None:
         """Interrupt what is being learnt on a version that is not `head` any more."""
