@@ -98,15 +98,19 @@ class Shift:
             self._polled_at = now
             await self._read_requests()
             await self._look_at_heads()
+        if self._books.requests:
+            # They are removed below: what is paused must be durable by then, and nobody else lead.
+            await self._renew(now, at_once=True)
         if now < self._lead.expires:
             self._begin_what_is_due(now)
         for name in await self._books.save():
             self._queue.forget(name)
         await self._books.report(every_s=self._setup.pace.report_s)
 
-    async def _renew(self, now: float) -> None:
+    async def _renew(self, now: float, *, at_once: bool = False) -> None:
         lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
-        if self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused:
+        due = self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused
+        if due or at_once:
             wanted = replace(self._lead, paused=paused)
             renewed = partial(renew_lead, self._store, wanted, ttl_s=lead_s, now=now)
             self._lead = await asyncio.to_thread(renewed)
@@ -126,7 +130,8 @@ class Shift:
 
     async def _read_requests(self) -> None:
         listed = await asyncio.to_thread(inbox.waiting, self._store)
-        fresh = [entry for entry in listed if not self._books.has_noted(entry.key)]
+        noted = self._books.requests
+        fresh = [entry for entry in listed if entry.key not in noted]
         read = partial(inbox.read, self._store, fresh[:REQUESTS_AT_ONCE])
         for request in await asyncio.to_thread(lambda: list(read())):
             if isinstance(request, CorruptionError):
