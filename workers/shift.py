@@ -203,7 +203,7 @@ class Shift:
 
     async def _work(self, decision: Decision) -> Event:
         name = decision.submission_id
-        since = self._queue.tickets[name].parent
+        since = self._queue.tickets[name].since_version
         submission = await asyncio.to_thread(read_submission, self._store, name)
         job = Job(
             crew=self._setup.crew,
