@@ -66,9 +66,10 @@ class Books:
         """Note that a request has been taken note of."""
         self._unsaved.requests.append(key)
 
-    def has_noted(self, key: str) -> bool:
-        """Return whether a request has been taken note of, and not been removed yet."""
-        return key in self._unsaved.requests
+    @property
+    def requests(self) -> frozenset[str]:
+        """Keys of requests that have been taken note of, and are not removed yet."""
+        return frozenset(self._unsaved.requests)
 
     def note_progress(self, name: str, done: int, total: int) -> None:
         """Note how far a submission is."""

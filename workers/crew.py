@@ -81,8 +81,8 @@ class Crew(Protocol):
         Args:
             submission: What is to be learnt.
             owner: Names who learns it, for people.
-            since: The version that it was learnt on when it was begun before, 0 for none; None
-                where it was never begun.
+            since: Where it was begun before, a version that is older than what that may have
+                published, 0 for none; None where it was never begun.
         """
 
     async def train(self, assignment: Assignment, progress: Progress) -> None:

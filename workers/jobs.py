@@ -48,7 +48,7 @@ class Job:
         Args:
             terms: How.
             owner: Names who learns it.
-            since: The version that an earlier attempt has learnt on, if there was one.
+            since: See `Crew.begin`.
         """
         begun = await self.crew.begin(self.submission, owner=owner, since=since)
         if begun.published is not None:

@@ -240,5 +240,6 @@ def _begun_anew(ticket: Ticket, now: float) -> Ticket:
         losses=0,
         not_before=0.0,
         version=None,
+        earlier=ticket.version or ticket.earlier,
         note=None,
     )

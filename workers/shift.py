@@ -13,6 +13,7 @@ from functools import partial
 
 from adapters.errors import (
     CorruptionError,
+    InputError,
     NacreError,
     NotFoundError,
     UnavailableError,
@@ -52,7 +53,7 @@ class Shift:
         self._queue = Queue(setup.limits)
         self._queue.paused = frozenset(lead.paused)
         self._jobs: dict[str, asyncio.Task[None]] = {}
-        self._interruptions: dict[str, Event] = {}
+        self._interruptions: dict[str, Event | None] = {}
         self._parents: dict[str, int] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
@@ -106,6 +107,9 @@ class Shift:
             self._polled_at = now
             await self._read_requests()
             await self._look_at_heads()
+        if self._books.requests:
+            # They are removed below: what is paused must be durable by then, and nobody else lead.
+            await self._renew(now, at_once=True)
         if now < self._lead.expires:
             self._begin_what_is_due(now)
         for name in await self._books.save():
@@ -130,9 +134,10 @@ class Shift:
             logger.warning("nothing is removed this time: %s", error.message)
         del self._jobs[""]
 
-    async def _renew(self, now: float) -> None:
+    async def _renew(self, now: float, *, at_once: bool = False) -> None:
         lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
-        if self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused:
+        due = self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused
+        if due or at_once:
             wanted = replace(self._lead, paused=paused)
             renewed = partial(renew_lead, self._store, wanted, ttl_s=lead_s, now=now)
             self._lead = await asyncio.to_thread(renewed)
@@ -152,7 +157,8 @@ class Shift:
 
     async def _read_requests(self) -> None:
         listed = await asyncio.to_thread(inbox.waiting, self._store)
-        fresh = [entry for entry in listed if not self._books.has_noted(entry.key)]
+        noted = self._books.requests
+        fresh = [entry for entry in listed if entry.key not in noted]
         read = partial(inbox.read, self._store, fresh[:REQUESTS_AT_ONCE])
         for request in await asyncio.to_thread(lambda: list(read())):
             if isinstance(request, CorruptionError):
@@ -166,10 +172,15 @@ class Shift:
     async def _remember(self, event: Event) -> None:
         """Find out how a submission has ended that nobody has had in mind for long."""
         name = _subject(event)
-        if name is not None and name not in self._queue.tickets:
+        if name is None or name in self._queue.tickets:
+            return
+        try:
             outcome = await asyncio.to_thread(read_outcome, self._store, name)
-            if outcome is not None:
-                self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
+        except (CorruptionError, InputError) as error:
+            logger.warning("nobody knows how %r has ended: %s", name, error.message)
+            return
+        if outcome is not None:
+            self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
 
     async def _look_at_heads(self) -> None:
         """Interrupt what is being learnt on a version that is not `head` any more."""
@@ -199,24 +210,27 @@ class Shift:
 
     async def _carry_out(self, decision: Decision) -> None:
         name = decision.submission_id
+        event: Event | None
         try:
             event = await self._work(decision)
         except asyncio.CancelledError:
-            interruption = self._interruptions.pop(name, None)
-            if interruption is None:
+            if name not in self._interruptions:
                 raise
-            event = interruption
+            event = self._interruptions[name]
         except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
-            event = self._broken(name, error)
+            interrupted = name in self._interruptions
+            event = self._interruptions[name] if interrupted else self._broken(name, error)
+        self._interruptions.pop(name, None)
         self._parents.pop(name, None)
-        self._tell(event)
+        if event is not None:
+            self._tell(event)
         await self._clear(name)
         del self._jobs[name]
         self._changed.set()
 
     async def _work(self, decision: Decision) -> Event:
         name = decision.submission_id
-        since = self._queue.tickets[name].parent
+        since = self._queue.tickets[name].since_version
         submission = await asyncio.to_thread(read_submission, self._store, name)
         job = Job(
             crew=self._setup.crew,
@@ -245,12 +259,17 @@ class Shift:
         progressed = before is None or before[0] is not stage or done > before[1]
         return broken(name, error, progressed=progressed)
 
-    def _interrupt(self, name: str, event: Event) -> None:
+    def _interrupt(self, name: str, event: Event | None) -> None:
+        """Cancel a job once, and tell `event` when it has ended, unless the queue knows already."""
         if name in self._jobs:
+            first = name not in self._interruptions
             self._interruptions[name] = event
-            self._jobs[name].cancel()
+            if first:
+                self._jobs[name].cancel()
 
     async def _stop_jobs(self) -> None:
+        # Nothing is saved any more: a job that waited for that would wait for ever.
+        self._interruptions.clear()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel()
@@ -262,7 +281,7 @@ class Shift:
         before = self._queue.tickets.get(name) if name else None
         for decision in self._queue.apply(event, now=now):
             if isinstance(decision, Stop):
-                self._interrupt(decision.submission_id, event)
+                self._interrupt(decision.submission_id, None)
         self._changed.set()
         if isinstance(event, Moved) and event.parent is not None:
             self._parents[event.submission_id] = event.parent

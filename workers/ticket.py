@@ -74,6 +74,7 @@ class Ticket:
         failures: The latest ones, oldest first.
         parent: The version that it was or is learnt on; 0 for none; None before that is known.
         version: The version that it was published as.
+        earlier: The latest version that it was published as in an earlier round; 0 for none.
         note: What else there is to say of how it ended, such as why the gate refused it.
     """
 
@@ -92,12 +93,18 @@ class Ticket:
     failures: tuple[Failure, ...] = ()
     parent: int | None = None
     version: int | None = None
+    earlier: int = 0
     note: str | None = None
 
     @property
     def order(self) -> tuple[int, float, str]:
         """Sorts the tickets of one adapter: by priority, then first come first served."""
         return -self.priority, self.accepted_at, self.submission_id
+
+    @property
+    def since_version(self) -> int | None:
+        """Whatever this round has published is a later version; None where it was never begun."""
+        return None if self.parent is None else max(self.parent, self.earlier)
 
     @property
     def error(self) -> str | None:

@@ -6,13 +6,14 @@ something looks whenever the coordinator uses its store.
 
 import asyncio
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from tests.suites.faulty import MortalStore
+from workers import inbox
 from workers.coordinator import Coordinator
 from workers.crew import Assignment, Begun, Progress, Published
 from workers.encoder import Encoder
@@ -39,7 +40,7 @@ from workers.ticket import Stage, Ticket
 from workers.versions import Versions
 from workers.work import checkpoint_key, hand_over, handover_key
 
-TIMEOUT_S = 60
+TIMEOUT_S = 20
 PACE = Pace(poll_s=0.005, report_s=0.0, lead_s=10_000.0, step_back_s=0.005)
 LIMITS = Limits(
     learning=1, patience=Patience(attempts=3, first_s=1, growth=2, longest_s=4, losses=8, lost_s=1)
@@ -82,11 +83,13 @@ class Hold:
     Attributes:
         reached: Set when the call is being made.
         stubborn: Whether a cancelled call, like a thread, goes on until it is let go.
+        disturbed: Set when it is cancelled once more while it does.
     """
 
     def __init__(self, *, stubborn: bool = False) -> None:
         self.reached = asyncio.Event()
         self.stubborn = stubborn
+        self.disturbed = asyncio.Event()
         self._go = asyncio.Event()
 
     def let_go(self) -> None:
@@ -100,8 +103,11 @@ class Hold:
 
     async def linger(self) -> None:
         """Wait after a cancellation, where the call is stubborn."""
-        if self.stubborn:
-            await self._go.wait()
+        while self.stubborn and not self._go.is_set():
+            try:
+                await self._go.wait()
+            except asyncio.CancelledError:
+                self.disturbed.set()
 
 
 class ScriptedCrew:
@@ -124,12 +130,19 @@ class ScriptedCrew:
         self.assignments: list[Assignment] = []
         self.raises: defaultdict[tuple[str, str], list[Exception]] = defaultdict(list)
         self.holds: dict[tuple[str, str], Hold] = {}
+        self._held: list[Hold] = []
         self.refuses: set[str] = set()
 
     def hold(self, call: str, task: str, *, stubborn: bool = False) -> Hold:
         """Let that call wait, and return what lets it go."""
         hold = self.holds[call, task] = Hold(stubborn=stubborn)
+        self._held.append(hold)
         return hold
+
+    def let_everything_go(self) -> None:
+        """Let every call return that still waits."""
+        for hold in self._held:
+            hold.let_go()
 
     def made(self, task: str) -> list[str]:
         """Return the calls that were made for `task`."""
@@ -167,32 +180,15 @@ class ScriptedCrew:
         submission = assignment.submission
         await self._called("publish", submission)
         refused = submission.task in self.refuses
-        number = await asyncio.to_thread(self._commit, assignment, refused)
+        number = await asyncio.to_thread(self.commit, assignment, refused=refused)
         hold = self.holds.get(("published", submission.task))
         if hold is not None:
             await hold.wait()
         note = "it forgets too much" if refused else None
         return Published(version=number, built_upon=not refused, note=note)
 
-    async def _called(self, call: str, submission: Submission) -> None:
-        about = call, submission.task
-        self.calls.append(about)
-        hold = self.holds.get(about)
-        try:
-            await (hold.wait() if hold is not None else asyncio.sleep(0))
-        except asyncio.CancelledError:
-            self.interrupted.append(about)
-            if hold is not None:
-                await hold.linger()
-            raise
-        if self.raises[about]:
-            raise self.raises[about].pop(0)
-
-    async def _hand_over(self, assignment: Assignment, stage: str) -> None:
-        key = handover_key(assignment.submission.submission_id, assignment.parent, stage)
-        await asyncio.to_thread(hand_over, self._store, key, stage.encode())
-
-    def _commit(self, assignment: Assignment, refused: bool) -> int:
+    def commit(self, assignment: Assignment, *, refused: bool = False) -> int:
+        """Publish what was learnt, and return the version's number."""
         submission = assignment.submission
         commit = Commit(
             updates=(
@@ -217,15 +213,41 @@ class ScriptedCrew:
         author = Author(who=submission.author, why="a test", now=1.0)
         return Registry(self._store).adapter(submission.adapter).commit(commit, by=author).number
 
+    async def _called(self, call: str, submission: Submission) -> None:
+        about = call, submission.task
+        self.calls.append(about)
+        hold = self.holds.get(about)
+        try:
+            await (hold.wait() if hold is not None else asyncio.sleep(0))
+        except asyncio.CancelledError:
+            self.interrupted.append(about)
+            if hold is not None:
+                await hold.linger()
+            raise
+        if self.raises[about]:
+            raise self.raises[about].pop(0)
+
+    async def _hand_over(self, assignment: Assignment, stage: str) -> None:
+        key = handover_key(assignment.submission.submission_id, assignment.parent, stage)
+        await asyncio.to_thread(hand_over, self._store, key, stage.encode())
+
 
 class _WatchedStore(WrappedStore):
-    """Tells somebody whenever it is used."""
+    """Tells somebody whenever it is used.
+
+    Attributes:
+        used: How often each key or prefix was used.
+    """
 
     def __init__(self, inner: ObjectStore, tell: Callable[[], None]) -> None:
         super().__init__(inner)
         self._tell = tell
+        self._lock = threading.Lock()
+        self.used: Counter[str] = Counter()
 
     def before(self, operation: str, key: str) -> None:  # noqa: ARG002
+        with self._lock:
+            self.used[key] += 1
         self._tell()
 
     def after(self, operation: str, key: str, sent: int, received: int) -> None:  # noqa: ARG002
@@ -259,10 +281,10 @@ class System:
         self.link = link or MortalStore(store)
         self._used = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        watched = _WatchedStore(self.link, self._tell)
-        self.crew = ScriptedCrew(watched, encoder)
+        self._watched = _WatchedStore(self.link, self._tell)
+        self.crew = ScriptedCrew(self._watched, encoder)
         setup = Setup(
-            store=watched, crew=self.crew, clock=clock or Clock(), limits=limits, pace=pace
+            store=self._watched, crew=self.crew, clock=clock or Clock(), limits=limits, pace=pace
         )
         self.coordinator = Coordinator(setup, owner=owner, host=f"{owner}'s host")
         self._running: asyncio.Task[None] | None = None
@@ -299,6 +321,21 @@ class System:
         await self.until(lambda: self.ticket(submission).stage in stages)
         return self.ticket(submission)
 
+    async def until_looks(self, count: int) -> None:
+        """Wait until the coordinator has looked into the inbox `count` times more."""
+        await self.until_looks_at(inbox.PREFIX, count)
+
+    async def until_looks_at(self, key: str, count: int) -> None:
+        """Wait until an object, or what a prefix names, was used `count` times more."""
+        wanted = self._watched.used[key] + count
+        await self.until(lambda: self._watched.used[key] >= wanted)
+
+    async def until_quiet(self) -> None:
+        """Wait until the coordinator has looked around three times without writing anything."""
+        before: list[bytes] | None = None
+        while before != (before := [self.store.get(e.key).data for e in self.store.list("")]):
+            await self.until_looks(3)
+
     def ticket(self, submission: Submission) -> Ticket:
         """Return the ticket of a submission as whoever looks sees it."""
         return find_state(self.store, submission.submission_id).ticket
@@ -313,6 +350,7 @@ class System:
     async def drop(self) -> None:
         """End the coordinator as a kill would: nothing more is written, and nothing released."""
         self.link.kill()
+        self.crew.let_everything_go()
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])

@@ -298,7 +298,28 @@ def test_what_was_refused_forgets_its_version_when_it_is_begun_anew() -> None:
     refused = Moved(submission_id="task", stage=Stage.REJECTED, version=7, note="forgets too much")
     scene.queue.apply(refused, now=scene.now)
     again = scene.retry("task")
-    assert (again.version, again.note) == (None, None)
+    assert (again.version, again.note, again.earlier) == (None, None, 7)
+    scene.cancel("task")
+    assert scene.retry("task").earlier == 7
+
+
+SINCE = [
+    # parent, what an earlier round published; what this round published is later than
+    (None, 0, None),
+    (0, 0, 0),
+    (3, 0, 3),
+    # refused as version 7, which was learnt on version 3, as this round is
+    (3, 7, 7),
+    # head went on meanwhile
+    (9, 7, 9),
+]
+
+
+@pytest.mark.parametrize(("parent", "earlier", "since"), SINCE)
+def test_what_this_round_has_published_is_told_from_what_an_earlier_one_has(
+    parent: int | None, earlier: int, since: int | None
+) -> None:
+    assert replace(ticket("task"), parent=parent, earlier=earlier).since_version == since
 
 
 def test_what_was_published_stays_published() -> None:

@@ -35,6 +35,7 @@ TICKETS = st.builds(
     failures=st.lists(FAILURES, max_size=3).map(tuple),
     parent=st.none() | COUNTS,
     version=st.none() | COUNTS,
+    earlier=COUNTS,
     note=st.none() | st.text(),
 )
 
