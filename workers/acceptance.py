@@ -19,7 +19,7 @@ from workers.store.base import ObjectStore
 from workers.submission import Submission, read_submission
 from workers.task import Task
 from workers.task_features import class_entries
-from workers.ticket import ENDED, Stage, Ticket
+from workers.ticket import ENDED, Ticket
 
 READING_THREADS = 8
 MAX_OPEN = 10_000
@@ -51,8 +51,8 @@ class Surroundings:
         ticket = known_ticket(self.store, submission_id)
         if ticket is None or ticket.stage not in ENDED:
             return True
-        published = ticket.stage is Stage.PUBLISHED
-        return published and bool(self.head and self.head.has_submission(submission_id))
+        # However it has ended: people may have moved `head` to a version that the gate refused.
+        return bool(self.head and self.head.has_submission(submission_id))
 
     def admit(self, task: Task, *, max_open: int) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
