@@ -25,7 +25,7 @@ from workers.lead import Lead, renew_lead
 from workers.ledger import Ledger, read_outcome
 from workers.queue import Queue
 from workers.queue_events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
-from workers.recovery import recovered
+from workers.recovery import note_adopted, recovered, were_adopted
 from workers.registry import Registry
 from workers.submission import read_submission
 from workers.terms import Setup
@@ -59,13 +59,20 @@ class Shift:
 
     @classmethod
     async def begun(cls, setup: Setup, lead: Lead) -> "Shift":
-        """Return a shift that knows every submission in the store."""
-        ledger = await asyncio.to_thread(Ledger, setup.store, lead)
-        first = lead.epoch == 1
-        found = await asyncio.to_thread(recovered, setup.store, ledger.tickets, first=first)
+        """Return a shift that knows every submission in the store, and has written that down."""
+        store = setup.store
+        ledger = await asyncio.to_thread(Ledger, store, lead)
+        kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
+        first = not await asyncio.to_thread(were_adopted, store)
+        found = await asyncio.to_thread(recovered, store, kept.values(), first=first)
         shift = cls(setup, lead, ledger)
         for ticket in found:
-            shift._tell(Accepted(ticket=ticket))
+            shift._queue.apply(Accepted(ticket=ticket), now=setup.clock())
+            if ticket != kept.get(ticket.submission_id):
+                shift._books.note_ticket(ticket)
+        await shift._save()
+        if first:
+            await asyncio.to_thread(note_adopted, store)
         return shift
 
     @property
@@ -103,9 +110,12 @@ class Shift:
             await self._renew(now, at_once=True)
         if now < self._lead.expires:
             self._begin_what_is_due(now)
+        await self._save()
+        await self._books.report(every_s=self._setup.pace.report_s)
+
+    async def _save(self) -> None:
         for name in await self._books.save():
             self._queue.forget(name)
-        await self._books.report(every_s=self._setup.pace.report_s)
 
     async def _renew(self, now: float, *, at_once: bool = False) -> None:
         lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
