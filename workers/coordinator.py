@@ -8,12 +8,18 @@ import asyncio
 import logging
 from functools import partial
 
-from adapters.errors import ConflictError, CorruptionError, UnavailableError
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from workers.lead import Lead, release_lead, take_lead
 from workers.shift import Shift
 from workers.terms import Setup
 
 STARTING = "the coordinator is starting"
+STEPS_BACK = (ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
 logger = logging.getLogger("nacre.coordinator")
 
 
@@ -48,7 +54,7 @@ class Coordinator:
                 lead = await self._take_lead()
                 if lead is not None:
                     await self._lead(lead)
-            except (ConflictError, UnavailableError, CorruptionError) as error:
+            except STEPS_BACK as error:
                 self._say(error.message)
                 await self._pause(self._setup.pace.step_back_s)
 

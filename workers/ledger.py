@@ -111,7 +111,7 @@ class Ledger:
                 raise _deposed(page.epoch, self._epoch)
             try:
                 return self._written(bucket, page, page.tickets)
-            except ConflictError:
+            except (ConflictError, UnknownOutcomeError):
                 continue  # the one that led before has just written it: read that
 
     def _written(self, bucket: int, page: Page, tickets: Mapping[str, Ticket]) -> Page:

@@ -7,14 +7,12 @@ it to stay alive.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from adapters.errors import (
     CorruptionError,
     InputError,
-    NacreError,
     NotFoundError,
     UnavailableError,
     UnknownOutcomeError,
@@ -29,8 +27,8 @@ from workers.queue import Queue
 from workers.queue_events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
 from workers.recovery import note_adopted, recovered, were_adopted
 from workers.registry import Registry
-from workers.retention import sweep
 from workers.submission import read_submission
+from workers.sweeper import Sweeper
 from workers.terms import Setup
 from workers.ticket import CLEARED, Cause, Stage, Ticket
 from workers.work import remove_work
@@ -57,24 +55,28 @@ class Shift:
         self._parents: dict[str, int] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
-        self._swept_at = 0.0
+        self._sweeper = Sweeper(setup.store, setup.retention, every_s=setup.pace.sweep_s)
         self._changed = asyncio.Event()
 
     @classmethod
     async def begun(cls, setup: Setup, lead: Lead) -> "Shift":
-        """Return a shift that knows every submission in the store."""
-        ledger = await asyncio.to_thread(Ledger, setup.store, lead)
-        first = not await asyncio.to_thread(were_adopted, setup.store)
-        announced = await asyncio.to_thread(inbox.announced, setup.store)
+        """Return a shift that knows every submission in the store, and has written that down."""
+        store = setup.store
+        ledger = await asyncio.to_thread(Ledger, store, lead)
+        kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
+        first = not await asyncio.to_thread(were_adopted, store)
+        announced = await asyncio.to_thread(inbox.announced, store)
         found = await asyncio.to_thread(
-            recovered, setup.store, ledger.tickets, announced=announced, first=first
+            recovered, store, kept.values(), announced=announced, first=first
         )
         shift = cls(setup, lead, ledger)
         for ticket in found:
-            shift._tell(Accepted(ticket=ticket))
+            shift._queue.apply(Accepted(ticket=ticket), now=setup.clock())
+            if ticket != kept.get(ticket.submission_id):
+                shift._books.note_ticket(ticket)
+        await shift._save()
         if first:
-            await shift._books.save()
-            await asyncio.to_thread(note_adopted, setup.store)
+            await asyncio.to_thread(note_adopted, store)
         return shift
 
     @property
@@ -112,27 +114,13 @@ class Shift:
             await self._renew(now, at_once=True)
         if now < self._lead.expires:
             self._begin_what_is_due(now)
+        await self._save()
+        await self._books.report(every_s=self._setup.pace.report_s)
+        self._sweeper.begin_if_due(now)
+
+    async def _save(self) -> None:
         for name in await self._books.save():
             self._queue.forget(name)
-        await self._books.report(every_s=self._setup.pace.report_s)
-        await self._sweep(now)
-
-    async def _sweep(self, now: float) -> None:
-        """Remove what is kept no longer, now and then and beside everything else."""
-        pace, retention = self._setup.pace, self._setup.retention
-        if now - self._swept_at >= pace.sweep_s and "" not in self._jobs:
-            self._swept_at = now
-            swept = partial(sweep, self._store, retention, now=now)
-            self._jobs[""] = asyncio.create_task(self._swept(swept))
-
-    async def _swept(self, sweep_now: Callable[[], list[str]]) -> None:
-        try:
-            names = await asyncio.to_thread(sweep_now)
-            if names:
-                logger.info("images removed of %s", ", ".join(names))
-        except NacreError as error:
-            logger.warning("nothing is removed this time: %s", error.message)
-        del self._jobs[""]
 
     async def _renew(self, now: float, *, at_once: bool = False) -> None:
         lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
@@ -274,6 +262,7 @@ class Shift:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
+        await self._sweeper.stop()
 
     def _tell(self, event: Event) -> None:
         """Tell the queue, and note what has changed."""

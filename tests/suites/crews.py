@@ -341,20 +341,21 @@ class System:
         return find_state(self.store, submission.submission_id).ticket
 
     async def stop(self) -> None:
-        """Stop the coordinator in order."""
-        if self._running is not None:
+        """Stop the coordinator in order; it may still die of that."""
+        running, self._running = self._running, None
+        if running is not None:
             self.coordinator.stop()
-            await self._running
-            self._running = None
+            await asyncio.wait([running])
+            assert self.link.dead or running.exception() is None
 
     async def drop(self) -> None:
         """End the coordinator as a kill would: nothing more is written, and nothing released."""
         self.link.kill()
         self.crew.let_everything_go()
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
-            self._running = None
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            await asyncio.wait([running])
 
     def _tell(self) -> None:
         self._loop.call_soon_threadsafe(self._used.set)

@@ -203,8 +203,9 @@ def test_a_lead_is_renewed_long_before_it_runs_out(encoder: Encoder) -> None:
                 lead = read_lead(store)
                 assert lead is not None
                 assert lead.expires > clock()
-                await anna.until(lambda beat=lead.beat: _beat(store) > beat)
-            assert lead.epoch == 1
+                beat = lead.beat
+                await anna.until(lambda beat=beat: _beat(store) > beat)  # type: ignore[misc]
+                assert lead.epoch == 1
 
     play(scene)
 

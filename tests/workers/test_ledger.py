@@ -133,6 +133,24 @@ def test_what_the_old_one_saves_while_the_new_one_takes_over_is_found() -> None:
         old.save([ticket("task")], now=NOW)
 
 
+def test_a_page_that_the_old_one_saves_while_an_answer_is_lost_is_read_again() -> None:
+    class Lost(WrappedStore):
+        """Loses the answer to one writing, which the old one had forestalled."""
+
+        lost = False
+
+        def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+            if key != page or self.lost:
+                return self.inner.replace(key, data, expected_etag)
+            self.lost = True
+            old.save([last], now=NOW)
+            raise UnknownOutcomeError("the answer was lost")
+
+    store, last = MemoryStore(), ticket("task", stage=Stage.WAITING)
+    old, page = opened(store), page_key(bucket_of("task"))
+    assert opened(Lost(store), epoch=2).tickets == [last]
+
+
 def test_who_is_deposed_while_it_takes_over_is_told_so() -> None:
     store = MemoryStore()
     with pytest.raises(ConflictError, match="expected epoch 1, found 2"):
