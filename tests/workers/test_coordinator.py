@@ -304,6 +304,6 @@ def test_whoever_looks_sees_who_coordinates(encoder: Encoder) -> None:
             lead = read_queue(store).lead
             assert lead is not None
             assert (lead.owner, lead.host, lead.epoch) == ("anna", "anna's host", 1)
-            assert system.coordinator.waits_for is None
+            await system.until(lambda: system.coordinator.waits_for is None)
 
     play(scene)
