@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from adapters.lada_record import checked_tensors
 from adapters.memory import MemoryBlock
 from adapters.method import Scorer
+from adapters.once import once_per_record
 from adapters.records import Record
 from adapters.settings import LadaSettings
 
@@ -66,6 +67,7 @@ class LadaScorer(Scorer):
         return scores
 
 
+@once_per_record
 def scored_classes(record: Record) -> ScoredClasses:
     """Return what scoring needs of a LADA record.
 

@@ -50,7 +50,7 @@ class ClassEntry:
         return self.merged_into or self.class_id
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class Record:
     """What one task leaves behind: immutable, and enough to score images and to be replayed.
 

@@ -1,43 +1,30 @@
-"""The predictor role: answers with one version of an adapter, and moves to the next in one step.
+"""The predictor role: answers with what `production` points to, or with the version asked for.
 
-A version is prepared first (new blobs fetched and verified, tensors built) and committed then (one
-reference swapped). Every request reads the reference once, so that it never mixes two versions.
+Every request reads its version once (`version`), so that it never mixes two.
 
 Shapes: N images · D feature width
 """
 
-from collections.abc import Sequence
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from adapters.errors import UnavailableError
-from adapters.inference import Adapter
-from adapters.records import Record
+from adapters.errors import NotFoundError
+from adapters.inference import UnseenClasses
+from adapters.records import ClassEntry
 from workers.encoder import Encoder
+from workers.follower import Follower
+from workers.registry import VersionRef
+from workers.shelf import MOST, LoadedVersion, Shelf
 from workers.versions import Versions
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LoadedVersion:
-    """One version, ready to answer.
-
-    Attributes:
-        adapter_name: Which adapter it is a version of.
-        number: Its number.
-        digest: SHA-256 of its manifest.
-        adapter: Its records, put together.
-    """
-
-    adapter_name: str
-    number: int
-    digest: str
-    adapter: Adapter
-
-    @property
-    def label(self) -> str:
-        """The version as it is written: `adapter@number`."""
-        return f"{self.adapter_name}@{self.number}"
+KEPT_PROMPTS = 10_000
+PROMPT = "a photo of a {}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,115 +33,198 @@ class Candidate:
 
     Attributes:
         label: The class's readable name.
-        class_id: The class's id in its adapter.
-        task: The task that brought it.
+        class_id: The class's id in its adapter; None for a label that nobody has learnt.
+        task: The task that brought it; None for a label that nobody has learnt.
         score: Softmax of the scores over all candidates, 0 to 1.
     """
 
     label: str
-    class_id: str
-    task: str
+    class_id: str | None
+    task: str | None
     score: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked of each image.
+
+    Attributes:
+        top_k: Most candidates per image.
+        tasks: Names of the tasks whose classes are candidates; None for all.
+        labels: Further candidates, known by their names alone.
+        prompt: The template of those.
+    """
+
+    top_k: int = 5
+    tasks: tuple[str, ...] | None = None
+    labels: tuple[str, ...] = ()
+    prompt: str = PROMPT
+
+
 class Predictor:
-    """Follows `production` of one adapter and answers with it."""
+    """Answers for the adapters that it follows.
 
-    # Owns: `_current`, swapped as a whole and never edited.
+    Args:
+        encoder: Embeds prompts of labels that nobody has learnt.
+        versions: Reads versions.
+        adapters: The adapters whose `production` is followed.
+        most: Most versions that are kept loaded.
+        clock: Gives seconds that never go back.
+    """
 
-    def __init__(self, encoder: Encoder, versions: Versions, *, adapter: str) -> None:
+    # Owns: the followers, which guard themselves, and `_prompts`, guarded by `_lock`.
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        versions: Versions,
+        *,
+        adapters: Sequence[str],
+        most: int = MOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.encoder = encoder
         self._versions = versions
-        self._adapter = adapter
-        self._current: LoadedVersion | None = None
+        self._shelf = Shelf(versions, fingerprint=encoder.fingerprint, most=most)
+        self._followers = {
+            name: Follower(self._shelf, versions, adapter=name, clock=clock) for name in adapters
+        }
+        self._lock = threading.Lock()
+        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
 
     @property
-    def current(self) -> LoadedVersion:
-        """The version that answers now.
+    def followers(self) -> Mapping[str, Follower]:
+        """The followers, by the adapters' names."""
+        return self._followers
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The versions that are kept loaded, the latest used last."""
+        return self._shelf.labels
+
+    def follower(self, adapter: str) -> Follower:
+        """Return the follower of `adapter`.
 
         Raises:
-            UnavailableError: nothing has been published yet.
+            NotFoundError: it is not one that is followed.
         """
-        current = self._current
-        if current is None:
-            raise UnavailableError(
-                f"adapter {self._adapter!r} has no version in production yet; submit a task and "
-                "wait until it is published",
-                adapter=self._adapter,
+        found = self._followers.get(adapter)
+        if found is None:
+            raise NotFoundError(
+                f"adapter {adapter!r} is not served here; this service has: "
+                f"{', '.join(self._followers)}",
+                adapter=adapter,
             )
-        return current
+        return found
 
-    def follow(self) -> bool:
-        """Move to `production` if it has moved, and return whether it had."""
-        number = self._versions.resolve(self._adapter, "production")
-        if number is None or (self._current is not None and number == self._current.number):
-            return False
-        self.commit(self.prepare(number))
-        return True
+    def version(self, adapter: str, pinned: int | str | None = None) -> LoadedVersion:
+        """Return the version to answer with; read it once per request.
 
-    def prepare(self, number: int) -> LoadedVersion:
-        """Return version `number`, fetched, verified and built; what answers stays as it is.
+        Args:
+            adapter: Its name.
+            pinned: A version by number or alias; None for `production`.
 
         Raises:
-            NotFoundError: there is no such version.
-            CorruptionError: a blob is damaged.
-            EncoderMismatchError: the version was learnt with another encoder.
+            NotFoundError: no such adapter, alias or version.
+            UnavailableError: nothing is in production yet, or the store cannot be reached.
+            CorruptionError: a blob of a pinned version is damaged.
         """
-        current = self._current
-        if current is not None and current.number == number:
+        follower = self.follower(adapter)
+        if pinned is None:
+            return follower.current
+        current = follower.standing.current
+        if current is not None and str(pinned) == str(current.ref.number):
             return current
-        manifest = self._versions.check_encoder(self._adapter, number, self.encoder.fingerprint)
-        return LoadedVersion(
-            adapter_name=self._adapter,
-            number=number,
-            digest=manifest.digest,
-            adapter=_grown(current, self._versions.records(self._adapter, number)),
-        )
-
-    def commit(self, version: LoadedVersion) -> None:
-        """Answer with `version` from the next request on."""
-        self._current = version
+        return self._shelf.load(adapter, self._resolved(adapter, pinned))
 
     def predict(
-        self, features: Tensor, version: LoadedVersion, *, top_k: int
+        self, features: Tensor, version: LoadedVersion, question: Question
     ) -> list[list[Candidate]]:
         """Return the best candidates of each image, best first.
 
         Args:
             features: (N, D) float32, unit rows.
-            version: What to answer with, read once by the caller.
-            top_k: Most candidates per image.
+            version: What to answer with.
+            question: What is asked.
+
+        Raises:
+            NotFoundError: a task that the version has not learnt.
         """
         scores = version.adapter.score(
-            features, encoder=self.encoder.fingerprint, logit_scale=self.encoder.logit_scale
+            features,
+            encoder=self.encoder.fingerprint,
+            logit_scale=self.encoder.logit_scale,
+            unseen=self._unseen(question),
+            tasks=question.tasks,
         )
-        # A stable sort keeps the order of the columns where scores tie, as the argmax does.
-        best = scores.values.sort(dim=1, descending=True, stable=True)
         shares = scores.values.softmax(dim=1)
+        most = min(question.top_k, shares.shape[1])
+        best = _best(scores.values, most)
         return [
             [
-                Candidate(
-                    label=scores.classes[column].name,
-                    class_id=scores.classes[column].class_id,
-                    task=scores.classes[column].class_id.split("/")[0],
-                    score=float(shares[row, column]),
-                )
-                for column in columns[:top_k]
+                _candidate(scores.classes[column], share)
+                for column, share in zip(columns, row, strict=True)
             ]
-            for row, columns in enumerate(best.indices.tolist())
+            for columns, row in zip(best.tolist(), shares.gather(1, best).tolist(), strict=True)
         ]
 
+    def _resolved(self, adapter: str, pinned: int | str) -> VersionRef:
+        return self._versions.registry.adapter(adapter).version(pinned)
 
-def _grown(current: LoadedVersion | None, records: Sequence[Record]) -> Adapter:
-    """Return the adapter of `records`, built on `current` where that is its beginning."""
-    known = current.adapter.records if current else ()
-    if (
-        not known
-        or len(known) > len(records)
-        or any(old is not new for old, new in zip(known, records, strict=False))
-    ):
-        return Adapter(records)
-    grown = current.adapter if current else Adapter(records)
-    for record in records[len(known) :]:
-        grown = grown.extended(record)
-    return grown
+    def _unseen(self, question: Question) -> UnseenClasses | None:
+        if not question.labels:
+            return None
+        prompts = [question.prompt.format(label) for label in question.labels]
+        entries = tuple(
+            ClassEntry(class_id=f"{UNSEEN}{label}", name=label, prompt=prompt)
+            for label, prompt in zip(question.labels, prompts, strict=True)
+        )
+        return UnseenClasses(classes=entries, text_features=self._prompt_features(prompts))
+
+    def _prompt_features(self, prompts: Sequence[str]) -> Tensor:
+        """Return the text features of `prompts`, (len, D), embedding what is not known yet."""
+        with self._lock:
+            known = {prompt: self._prompts[prompt] for prompt in prompts if prompt in self._prompts}
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if missing:
+            rows = self.encoder.text_features(missing)
+            known |= dict(zip(missing, rows, strict=True))
+        with self._lock:
+            for prompt in prompts:
+                self._prompts[prompt] = known[prompt]
+                self._prompts.move_to_end(prompt)
+            while len(self._prompts) > KEPT_PROMPTS:
+                self._prompts.popitem(last=False)
+        return torch.stack([known[prompt] for prompt in prompts])
+
+
+UNSEEN = "/"
+"""How the ids of labels begin that nobody has learnt: no task is called so."""
+
+
+def _best(values: Tensor, most: int) -> Tensor:
+    """Return the columns of the highest values, (N, most); the first columns where they tie."""
+    if values.shape[1] <= SORTED_WHOLE:
+        # A stable sort keeps the order of the columns where scores tie, as the argmax does.
+        return values.sort(dim=1, descending=True, stable=True).indices[:, :most]
+    threshold = values.topk(most, dim=1).values[:, -1:]
+    best = []
+    for row, least in zip(values, threshold, strict=True):
+        columns = (row >= least).nonzero()[:, 0]  # ascending, so that ties keep their order
+        order = row[columns].sort(descending=True, stable=True).indices[:most]
+        best.append(columns[order])
+    return torch.stack(best)
+
+
+SORTED_WHOLE = 256
+"""Up to so many columns a sort of all is as fast as looking for the best first."""
+
+
+def _candidate(entry: ClassEntry, share: float) -> Candidate:
+    unseen = entry.class_id.startswith(UNSEEN)
+    return Candidate(
+        label=entry.name,
+        class_id=None if unseen else entry.class_id,
+        task=None if unseen else entry.class_id.split("/")[0],
+        score=share,
+    )

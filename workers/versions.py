@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapters.errors import NotFoundError
 from adapters.records import Record, decode_record
 from adapters.task_features import check_encoder
-from workers.registry import Manifest, Registry, TaskRef
+from workers.registry import Manifest, Registry, TaskRef, VersionRef
 from workers.store import BlobCache, ObjectStore
 
 KEPT_RECORDS = 4096
@@ -63,8 +63,21 @@ class Versions:
             NotFoundError: there is no such version.
             CorruptionError: a record's bytes are not those that were published.
         """
-        handle = self.registry.adapter(adapter)
-        tasks = handle.manifest(number).tasks
+        return self._records_of(adapter, self.registry.adapter(adapter).manifest(number))
+
+    def records_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> tuple[Record, ...]:
+        """Return the records of the version that `ref` names, published or about to be.
+
+        Raises:
+            CorruptionError: a blob is damaged.
+            EncoderMismatchError: the version was learnt with another encoder.
+        """
+        manifest = self.registry.adapter(adapter).objects.manifest(ref.manifest)
+        check_encoder(encoder, expected=manifest.encoder)
+        return self._records_of(adapter, manifest)
+
+    def _records_of(self, adapter: str, manifest: Manifest) -> tuple[Record, ...]:
+        handle, tasks = self.registry.adapter(adapter), manifest.tasks
         found = {task.record.sha256: self._kept(task) for task in tasks}
         missing = [task for task in tasks if found[task.record.sha256] is None]
         with ThreadPoolExecutor(FETCHING_THREADS) as threads:

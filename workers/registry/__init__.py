@@ -3,6 +3,7 @@
 from workers.registry.accuracy import TaskAccuracy
 from workers.registry.adapter import Adapter
 from workers.registry.archive import export_version, import_version
+from workers.registry.audience import Audience
 from workers.registry.collect import Garbage, collect, collect_blobs
 from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShared
 from workers.registry.diff import AccuracyChange, Difference, diff
@@ -20,6 +21,7 @@ __all__ = [
     "Action",
     "Adapter",
     "AddRecord",
+    "Audience",
     "Author",
     "Commit",
     "Difference",

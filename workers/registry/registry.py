@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.registry.adapter import Adapter
+from workers.registry.audience import Audience
 from workers.registry.layout import REFS, check_adapter, refs_key
 from workers.registry.objects import AdapterObjects
 from workers.registry.refs import Refs
@@ -24,6 +25,7 @@ class Registry:
         retry: How lost races are run again.
         rng: Gives write ids and jitter; the system's source where None.
         sleep: Waits for some seconds between races.
+        audience: Is told before and after `production` of any adapter moves.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class Registry:
         retry: Retry | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        audience: Audience | None = None,
     ) -> None:
         self.store = store
         self.cache = cache
         self._retry = retry or Retry()
         self._rng = rng or random.SystemRandom()
         self._sleep = sleep
+        self._audience = audience
 
     def adapter(self, name: str) -> Adapter:
         """Return a handle on the adapter called `name`; nothing is read yet.
@@ -48,7 +52,9 @@ class Registry:
             InputError: No adapter can be called so.
         """
         objects = AdapterObjects(self.store, check_adapter(name), cache=self.cache)
-        writer = RefsWriter(objects, retry=self._retry, rng=self._rng, sleep=self._sleep)
+        writer = RefsWriter(
+            objects, retry=self._retry, rng=self._rng, sleep=self._sleep, audience=self._audience
+        )
         return Adapter(objects, writer)
 
     def create(self, name: str) -> Adapter:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
+from workers.registry.audience import Audience, Nobody, moved_production
 from workers.registry.history import Action, Author, Entry, links, walk
 from workers.registry.layout import Kind, refs_key
 from workers.registry.manifest import VersionRef
@@ -83,6 +84,7 @@ class RefsWriter:
         retry: How lost races are run again.
         rng: Gives write ids and jitter.
         sleep: Waits for some seconds.
+        audience: Is told before and after `production` moves.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class RefsWriter:
         retry: Retry,
         rng: random.Random,
         sleep: Callable[[float], None] = time.sleep,
+        audience: Audience | None = None,
     ) -> None:
+        self._audience = audience or Nobody()
         self._objects = objects
         self._retry = retry
         self._rng = rng
@@ -110,7 +114,13 @@ class RefsWriter:
             decision = decide(refs)
             if isinstance(decision, Settled):
                 return decision.result
-            if self._replaced(refs, etag, self._finished(refs, decision)):
+            after = self._finished(refs, decision)
+            served = moved_production(refs, after)
+            if served is not None:
+                self._audience.prepare(after.adapter, served)
+            if self._replaced(refs, etag, after):
+                if served is not None:
+                    self._audience.follow(after.adapter)
                 return decision.result
             self._sleep(self._retry.wait_s(attempt, self._rng))
         raise ConflictError(

@@ -1,0 +1,135 @@
+"""Following one alias of one adapter: prepare, then swap one reference.
+
+A version is prepared first (new blobs fetched and verified, tensors built) and committed then.
+Every request reads `current` once, so that it never mixes two versions. A version that cannot be
+prepared is refused: what answers stays as it is, and the refusal can be seen.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.errors import NacreError, NotFoundError, UnavailableError
+from workers.registry import VersionRef
+from workers.shelf import LoadedVersion, Shelf
+from workers.versions import Versions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A version that could not be loaded.
+
+    Attributes:
+        label: Which one, as `adapter@number`.
+        reason: Why.
+    """
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Standing:
+    """What a follower answers with, replaced as a whole.
+
+    Attributes:
+        current: The version that answers; None before the first.
+        seen_at: When the alias was last known to point to it, by the follower's clock.
+        refusal: The version that the alias points to but that cannot be loaded, if that is so.
+    """
+
+    current: LoadedVersion | None = None
+    seen_at: float = float("-inf")
+    refusal: Refusal | None = None
+
+
+class Follower:
+    """Answers with what `production` of one adapter points to.
+
+    Args:
+        shelf: Loads versions.
+        versions: Reads the adapter's aliases.
+        adapter: Its name.
+        clock: Gives seconds that never go back.
+    """
+
+    # Owns: `_standing`, replaced as a whole under `_lock` and read without it.
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        versions: Versions,
+        *,
+        adapter: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shelf = shelf
+        self._versions = versions
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._standing = Standing()
+        self.adapter = adapter
+
+    @property
+    def standing(self) -> Standing:
+        """What is known now; read it once per request."""
+        return self._standing
+
+    @property
+    def current(self) -> LoadedVersion:
+        """The version that answers now.
+
+        Raises:
+            UnavailableError: nothing has been published yet.
+        """
+        current = self._standing.current
+        if current is None:
+            raise UnavailableError(
+                f"adapter {self.adapter!r} has no version in production yet; submit a task and "
+                "wait until it is published",
+                adapter=self.adapter,
+            )
+        return current
+
+    def prepare(self, ref: VersionRef) -> None:
+        """Load a version that `production` may soon point to; what answers stays as it is.
+
+        Raises:
+            NacreError: it cannot be loaded.
+        """
+        self._shelf.load(self.adapter, ref)
+
+    def follow(self) -> bool:
+        """Look where `production` points to, move there, and return whether it had moved.
+
+        Raises:
+            UnavailableError: the store cannot be reached; what answers stays as it is.
+        """
+        asked_at = self._clock()
+        ref = self._production()
+        with self._lock:
+            before = self._standing
+            if ref is None or asked_at < before.seen_at:
+                return False  # nothing yet, or somebody has looked since
+            if before.current is not None and before.current.ref == ref:
+                self._standing = Standing(current=before.current, seen_at=asked_at)
+                return False
+            self._standing = self._moved(before, ref, asked_at)
+            return self._standing.current is not before.current
+
+    def _production(self) -> VersionRef | None:
+        try:
+            return self._versions.registry.adapter(self.adapter).refs().find("production")
+        except NotFoundError:
+            return None
+
+    def _moved(self, before: Standing, ref: VersionRef, asked_at: float) -> Standing:
+        try:
+            loaded = self._shelf.load(self.adapter, ref)
+        except UnavailableError:
+            raise
+        except NacreError as error:
+            refusal = Refusal(label=f"{self.adapter}@{ref.number}", reason=error.message)
+            return Standing(current=before.current, seen_at=before.seen_at, refusal=refusal)
+        return Standing(current=loaded, seen_at=asked_at)
