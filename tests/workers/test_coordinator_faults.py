@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -179,11 +180,11 @@ def test_requests_are_carried_out_wherever_the_coordinator_is_killed(
             await system.until(lambda: link.dead or is_done(store))
 
     counting = CountingStore(counted := asked())
-    play(lambda: run(counted, MortalStore(counting)))
+    play(partial(run, counted, MortalStore(counting)))
     for target in targets(counting.seen, pages=[page_key(bucket_of(BOATS.submission_id))], most=2):
         store = asked()
-        play(lambda store=store, target=target: run(store, MortalStore(store, Aim(target, fault))))
-        play(lambda store=store: run(store, MortalStore(store)))
+        play(partial(run, store, MortalStore(store, Aim(target, fault))))
+        play(partial(run, store, MortalStore(store)))
         assert stage_of(store, BOATS) is Stage.CANCELLED
 
 
@@ -210,12 +211,12 @@ def test_what_an_earlier_release_left_is_found_wherever_the_first_coordinator_is
             await system.until(lambda: link.dead or is_finished(store))
 
     counting = CountingStore(counted := left())
-    play(lambda: run(counted, MortalStore(counting)))
+    play(partial(run, counted, MortalStore(counting)))
     pages = [page_key(bucket_of(entry.submission_id)) for entry in (BIRDS, BOATS)]
     for target in targets(counting.seen, pages=pages, most=2):
         store = left()
-        play(lambda store=store, target=target: run(store, MortalStore(store, Aim(target, fault))))
-        play(lambda store=store: run(store, MortalStore(store)))
+        play(partial(run, store, MortalStore(store, Aim(target, fault))))
+        play(partial(run, store, MortalStore(store)))
         check_published_once(store, BIRDS, BOATS)
 
 
