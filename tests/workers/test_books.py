@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from adapters.errors import ConflictError, UnavailableError
-from tests.suites.crews import TIMEOUT_S, Clock, play
 from tests.suites.faulty import ArmedStore
 from tests.suites.queue_scenes import ticket
+from tests.suites.running import TIMEOUT_S, Clock, play
 from workers import inbox
 from workers.books import Books
 from workers.journal import JournalEntry, read_journal

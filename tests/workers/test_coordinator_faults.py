@@ -7,9 +7,10 @@ from functools import partial
 
 import pytest
 
-from tests.suites.crews import Clock, System, play
+from tests.suites.crews import System
 from tests.suites.faulty import MortalStore
 from tests.suites.operations import Aim, CountingStore, Target, targets
+from tests.suites.running import Clock, play
 from tests.suites.submissions import announced, submission, written
 from workers import inbox
 from workers.encoder import Encoder

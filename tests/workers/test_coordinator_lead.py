@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 
 from adapters.errors import ConflictError
-from tests.suites.crews import PACE, Clock, Hold, System, play
+from tests.suites.crews import PACE, Hold, System
+from tests.suites.running import Clock, play
 from tests.suites.submissions import announced, submission
 from workers import inbox
 from workers.encoder import Encoder
