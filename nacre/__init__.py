@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SettingsError,
         UnavailableError,
         UnknownOutcomeError,
+        WorkerLostError,
     )
     from cluster.client import Client
     from cluster.config import Config, load_config
@@ -58,6 +59,7 @@ __all__ = [
     "Task",
     "UnavailableError",
     "UnknownOutcomeError",
+    "WorkerLostError",
     "load_adapter",
     "load_config",
     "load_task",

@@ -1,5 +1,7 @@
 """The coordinator around the queue, with a crew that does as it is told."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.errors import (
@@ -11,7 +13,8 @@ from adapters.errors import (
     UnknownOutcomeError,
     WorkerLostError,
 )
-from tests.suites.crews import LIMITS, System, only, play
+from tests.suites.crews import LIMITS, System
+from tests.suites.running import play
 from tests.suites.submissions import announced, submission, written
 from workers import inbox
 from workers.encoder import Encoder
@@ -104,7 +107,7 @@ def test_two_adapters_are_learnt_side_by_side(encoder: Encoder) -> None:
         store = MemoryStore()
         for name in ("x", "y"):
             announced(store, submission(name, adapter=name))
-        async with System(store, encoder, limits=only(learning=2)) as system:
+        async with System(store, encoder, limits=replace(LIMITS, learning=2)) as system:
             holds = [system.crew.hold("train", name) for name in ("x", "y")]
             for hold in holds:
                 await hold.reached.wait()

@@ -7,9 +7,10 @@ from functools import partial
 
 import pytest
 
-from tests.suites.crews import Clock, System, play
+from tests.suites.crews import System
 from tests.suites.faulty import MortalStore
 from tests.suites.operations import Aim, CountingStore, Target, targets
+from tests.suites.running import Clock, play
 from tests.suites.submissions import announced, submission, written
 from workers import inbox
 from workers.encoder import Encoder
@@ -180,7 +181,7 @@ def test_requests_are_carried_out_wherever_the_coordinator_is_killed(
             await system.until(lambda: link.dead or is_done(store))
 
     counting = CountingStore(counted := asked())
-    play(lambda: run(counted, MortalStore(counting)))
+    play(partial(run, counted, MortalStore(counting)))
     for target in targets(counting.seen, pages=[page_key(bucket_of(BOATS.submission_id))], most=2):
         store = asked()
         play(partial(run, store, MortalStore(store, Aim(target, fault))))
@@ -211,7 +212,7 @@ def test_what_an_earlier_release_left_is_found_wherever_the_first_coordinator_is
             await system.until(lambda: link.dead or is_finished(store))
 
     counting = CountingStore(counted := left())
-    play(lambda: run(counted, MortalStore(counting)))
+    play(partial(run, counted, MortalStore(counting)))
     pages = [page_key(bucket_of(entry.submission_id)) for entry in (BIRDS, BOATS)]
     for target in targets(counting.seen, pages=pages, most=2):
         store = left()

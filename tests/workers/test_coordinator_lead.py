@@ -1,11 +1,13 @@
 """Two systems on one store: one coordinates, the other says so and waits."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from adapters.errors import ConflictError
-from tests.suites.crews import PACE, Clock, Hold, System, play
+from tests.suites.crews import PACE, Hold, System
+from tests.suites.running import Clock, play
 from tests.suites.submissions import announced, submission
 from workers import inbox
 from workers.coordinator import STARTING
@@ -200,17 +202,14 @@ def test_a_lead_is_renewed_long_before_it_runs_out(encoder: Encoder) -> None:
         announced(store, BIRDS)
         async with System(store, encoder, clock=clock, pace=replace(PACE, lead_s=3.0)) as anna:
             await learning(anna)
-            for _ in range(5):
-                lead = read_lead(store)
-                assert lead is not None
-                assert lead.expires > clock()
-                beat = lead.beat
-                await anna.until(lambda beat=beat: _beat(store) > beat)  # type: ignore[misc]
-                assert lead.epoch == 1
+            for beat in range(1, 6):
+                await anna.until(partial(was_renewed, store, clock, beat))
 
     play(scene)
 
 
-def _beat(store: MemoryStore) -> int:
+def was_renewed(store: MemoryStore, clock: Clock, times: int) -> bool:
     lead = read_lead(store)
-    return lead.beat if lead else 0
+    assert lead is not None
+    assert lead.expires > clock()
+    return lead.beat >= times and lead.epoch == 1

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.suites.crews import System, play
+from tests.suites.crews import System
+from tests.suites.running import play
 from tests.suites.submissions import announced, submission
 from workers.encoder import Encoder
 from workers.registry import AddRecord, Author, Commit, HeadIs, Inline, Registry, verify

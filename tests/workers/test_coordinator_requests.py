@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from adapters.errors import CorruptionError
-from tests.suites.crews import Clock, System, play
+from tests.suites.crews import System
 from tests.suites.faulty import MortalStore
+from tests.suites.running import Clock, play
 from tests.suites.submissions import announced, submission
 from workers import inbox
 from workers.encoder import Encoder

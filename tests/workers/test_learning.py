@@ -17,6 +17,7 @@ from workers.store import FileStore, MemoryStore
 from workers.submission import Submission
 from workers.ticket import Stage
 from workers.versions import Versions
+from workers.work import PREFIX as WORK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,10 @@ def test_two_tasks_become_versions_one_and_two(learnt: Learnt) -> None:
     assert learnt.versions == (1, 2)
     adapter = Registry(learnt.store).adapter("main")
     assert adapter.resolve("head") == adapter.resolve("production") == 2
+
+
+def test_nothing_that_was_handed_over_is_left(learnt: Learnt) -> None:
+    assert list(learnt.store.list(WORK)) == []
 
 
 def test_the_second_version_holds_the_first_ones_record_untouched(learnt: Learnt) -> None:
@@ -154,7 +159,7 @@ def test_an_earlier_attempt_at_the_same_task_does_not_stop_the_next(
         image.unlink()
     wanted = submitted(store, path, now=2.0)
     assert abandoned.task == wanted.task
-    assert published_by_hand(store, encoder, wanted) == 1
+    assert published_by_hand(store, encoder, wanted).version == 1
     accuracy = Registry(store).adapter("main").accuracies(1)
     assert [(entry.task, entry.images) for entry in accuracy] == [("fashion", 2)]
 
@@ -164,7 +169,7 @@ def test_the_same_task_learnt_anew_elsewhere_is_the_same_to_the_byte(
 ) -> None:
     store = MemoryStore()
     submission = submitted(store, small_task(examples, tmp_path, "fashion"), now=99.0)
-    assert published_by_hand(store, encoder, submission) == 1
+    assert published_by_hand(store, encoder, submission).version == 1
     (found,) = Registry(store).adapter("main").manifest(1).tasks
     (expected,) = learnt.manifest(1).tasks
     assert found.record.sha256 == expected.record.sha256
