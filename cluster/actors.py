@@ -12,20 +12,14 @@ from ray import serve
 from cluster.config import Config
 from cluster.crew import Handles, RayCrew
 from cluster.logs import log_as_json
+from cluster.names import COORDINATOR, NAMESPACE, application
 from cluster.stores import open_store
 from workers.coordinator import STARTING, Coordinator
 from workers.patience import Patience
 from workers.queue import Limits
 from workers.terms import Pace, Setup, Terms
 
-NAMESPACE = "nacre"
-COORDINATOR = "coordinator"
 STOP_TIMEOUT_S = 20
-
-
-def application(role: str) -> str:
-    """Return the name of the Serve application that a role is."""
-    return f"nacre-{role}"
 
 
 @ray.remote(num_cpus=0, max_restarts=-1)

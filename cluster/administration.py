@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from adapters.errors import ConflictError, NotFoundError
+from cluster.audience import DistantReplicas
 from cluster.client import Version, user
 from cluster.config import Config
 from cluster.joined import configured
@@ -56,18 +57,35 @@ class Administration:
     Args:
         config: Where the object store is; looked for as `load_config` says where None.
         adapter: Which adapter; the configured one where None.
+        audience: Is told when `production` moves; the API's replicas where None.
     """
 
-    def __init__(self, config: Config | None = None, *, adapter: str | None = None) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        adapter: str | None = None,
+        audience: registry.Audience | None = None,
+    ) -> None:
         config = config or configured()
         self._store = open_store(config.store)
-        self._registry = registry.Registry(self._store)
+        self._registry = registry.Registry(
+            self._store, audience=audience or DistantReplicas(config)
+        )
         self._adapter = self._registry.adapter(adapter or config.adapter)
 
     @property
     def name(self) -> str:
         """The adapter's name."""
         return self._adapter.name
+
+    def refs(self) -> registry.Refs:
+        """Return the aliases of the adapter, and what else of it can change.
+
+        Raises:
+            NotFoundError: There is no such adapter.
+        """
+        return self._adapter.refs()
 
     def history(self) -> Iterator[registry.Entry]:
         """Yield every move of the adapter's aliases, the latest first."""
@@ -81,6 +99,7 @@ class Administration:
         stones = self._adapter.tombstones(refs)
         shown = Version(
             manifest=self._adapter.manifest(number),
+            digest=self._adapter.version_in(refs, version).manifest.sha256,
             aliases=tuple(sorted(pointing)),
             accuracies=self._adapter.accuracies(number),
         )

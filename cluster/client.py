@@ -16,6 +16,7 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
 )
+from cluster.audience import DistantReplicas
 from cluster.config import Config
 from cluster.joined import configured
 from cluster.stores import open_store
@@ -24,14 +25,14 @@ from workers.journal import JournalEntry, read_journal
 from workers.lead import read_lead
 from workers.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue_events import Cancel, Event, Pause, Resume, Retry
-from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
+from workers.registry import Adapter, Audience, Author, Manifest, Registry, TaskAccuracy
 from workers.store import ObjectStore
 from workers.submission import Submission
 from workers.ticket import ENDED
 from workers.watching import Progress, unwatched
 
 if TYPE_CHECKING:
-    from cluster.answers import PredictAnswer, Ready
+    from cluster.api.documents import PredictAnswer, Ready
     from cluster.http_api import HttpApi
     from workers.intake import Intake
     from workers.task import Task
@@ -46,11 +47,13 @@ class Version:
 
     Attributes:
         manifest: What it holds.
+        digest: SHA-256 of the manifest.
         aliases: The aliases that point to it now.
         accuracies: What was measured of it.
     """
 
     manifest: Manifest
+    digest: str
     aliases: tuple[str, ...]
     accuracies: tuple[TaskAccuracy, ...]
 
@@ -60,12 +63,13 @@ class Client:
 
     Args:
         config: Where both are; looked for as `load_config` says where None.
+        audience: Is told when `production` moves; the API's replicas where None.
     """
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, *, audience: Audience | None = None) -> None:
         self.config = config or configured()
         self._store = open_store(self.config.store)
-        self._registry = Registry(self._store)
+        self._registry = Registry(self._store, audience=audience or DistantReplicas(self.config))
 
     @property
     def store(self) -> ObjectStore:
@@ -193,6 +197,7 @@ class Client:
         return [
             Version(
                 manifest=handle.manifest(number),
+                digest=handle.version(number).manifest.sha256,
                 aliases=pointing[number],
                 accuracies=handle.accuracies(number),
             )
@@ -222,30 +227,49 @@ class Client:
         return self._adapter(adapter).rollback(version, by=author, serving_only=serving_only)
 
     def predict(
-        self, images: Sequence[Path | str], *, top_k: int = 5, version: int | None = None
+        self,
+        images: Sequence[Path | str],
+        *,
+        adapter: str | None = None,
+        version: int | str | None = None,
+        top_k: int = 5,
+        tasks: Sequence[str] = (),
+        candidate_labels: Sequence[str] = (),
     ) -> "PredictAnswer":
         """Classify image files.
 
         Args:
             images: Their paths.
+            adapter: Which adapter; the configured one where None.
+            version: Pin a version by number or alias; `production` where None.
             top_k: Most classes per image.
-            version: Pin a version; `production` where None.
+            tasks: Only the classes of these tasks are candidates; all where empty.
+            candidate_labels: Further candidates, known by their names alone.
 
         Raises:
             UnavailableError: the API does not answer, or has no version yet.
             InputError: an image is refused, or there is no such version.
         """
-        files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
-        query = {"top_k": top_k} | ({"version": version} if version is not None else {})
-        from cluster.answers import PredictAnswer
+        from cluster.api.documents import PredictAnswer
 
-        return self._api().ask(PredictAnswer, "POST", "/v1/predict", files=files, params=query)
+        files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
+        fields: dict[str, object] = {"top_k": str(top_k)}
+        fields |= {"version": str(version)} if version is not None else {}
+        fields |= {"tasks": list(tasks)} if tasks else {}
+        fields |= {"candidate_labels": list(candidate_labels)} if candidate_labels else {}
+        path = f"/v1/adapters/{adapter or self.config.adapter}/predict"
+        return self._api().ask(PredictAnswer, "POST", path, files=files, data=fields)
 
     def ready(self) -> "Ready":
         """Return what the API answers with now; UnavailableError where it does not answer."""
-        from cluster.answers import Ready
+        from cluster.api.documents import Ready
 
         return self._api().ask(Ready, "GET", "/v1/health/ready")
+
+    def answering(self, adapter: str | None = None) -> str | None:
+        """Return the version that answers for an adapter now, as `adapter@number`."""
+        state = self.ready().adapters.get(adapter or self.config.adapter)
+        return state.version if state else None
 
     def _api(self) -> "HttpApi":
         # Loaded when it is needed: most verbs work on the store alone, and start faster without.

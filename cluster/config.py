@@ -6,7 +6,7 @@
     adapter: main
     adapters:                         # `*` stands for those that are not named
       "*": {method: lada, gate: {mode: gate, max_drop: 0.02, min_accuracy: 0.5}}
-    serve: {host: 127.0.0.1, port: 8000, replicas: 1}
+    serve: {host: 127.0.0.1, port: 8000, replicas: {min: 1, max: 4}}
     workers: {encoders: {min: 1, max: 4}, threads: 1}
     retention: {days: 7}
 
@@ -37,24 +37,64 @@ CONFIG = "NACRE_CONFIG"
 STORE = "NACRE_STORE"
 LOCAL = "local"
 TOKEN = "NACRE_TOKEN"
-"""The variable that holds the bearer token; the token itself is nowhere else."""
+"""The variable that holds the bearer token of who may do everything; it is nowhere else."""
+PREDICT_TOKEN = "NACRE_PREDICT_TOKEN"
+"""The same for who may only ask and look."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicasConfig:
+    """How many replicas answer; more of them come and go with the requests under way.
+
+    Attributes:
+        min: Replicas that are always there.
+        max: Most replicas.
+        busy: A further replica is started when each has so many requests under way, on average.
+        idle_s: A replica that is not needed for so long is taken away.
+    """
+
+    min: AtLeastOne = 1
+    max: AtLeastOne = 1
+    busy: AtLeastOne = 8
+    idle_s: Annotated[float, Field(ge=1)] = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServeConfig:
-    """How the replicas listen.
+    """How the replicas listen and answer.
 
     Attributes:
         host: Address to bind; everything but loopback needs tokens.
         port: TCP port.
+        adapters: Adapters whose `production` is followed, besides the configured one.
         replicas: How many replicas.
-        poll_s: How often a replica looks whether `production` has moved.
+        poll_s: How often a replica looks whether `production` has moved, besides being told.
+        stale_s: A replica that has not been able to look for so long says that it is not ready.
+        batch: Most images that are embedded together. None waits for others: while some are being
+            embedded those that come are gathered.
+        threads: Torch threads of each replica.
+        decoders: Images decoded at once by each replica.
+        versions: Most versions that a replica keeps loaded.
+        max_ongoing: Most requests under way in one replica.
+        max_queued: Most requests that wait for a replica; more are answered with 429.
+        timeout_s: Longest time that a request may take, unless it says less itself.
+        gpus: Share of a GPU that each replica takes; 0.25 where the cluster has GPUs.
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
-    replicas: AtLeastOne = 1
-    poll_s: Seconds = 0.25
+    adapters: tuple[AdapterName, ...] = ()
+    replicas: ReplicasConfig = field(default_factory=ReplicasConfig)
+    poll_s: Seconds = 0.1
+    stale_s: Seconds = 2.0
+    batch: AtLeastOne = 16
+    threads: AtLeastOne = 1
+    decoders: AtLeastOne = 2
+    versions: AtLeastOne = 16
+    max_ongoing: AtLeastOne = 64
+    max_queued: AtLeastOne = 256
+    timeout_s: Seconds = 60.0
+    gpus: Annotated[float, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +192,11 @@ class Config:
     def endpoint(self) -> str:
         """Where the HTTP API answers."""
         return f"http://{self.serve.host}:{self.serve.port}"
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The adapters whose `production` is followed."""
+        return tuple(dict.fromkeys((self.adapter, *self.serve.adapters)))
 
     def of_adapter(self, name: str) -> AdapterConfig:
         """Return how the tasks of the adapter called `name` are learnt."""

@@ -192,7 +192,8 @@ def _api(config: Config) -> Iterator[Finding]:
         remedy = "start the system with `nacre up`, or wait for the first version"
         yield Finding(check="api", level="warning", found=error.message, remedy=remedy)
         return
-    found = f"{config.endpoint} answers with {ready.version}"
+    answering = ", ".join(str(state.version) for state in ready.adapters.values())
+    found = f"{config.endpoint} answers with {answering}"
     yield Finding(check="api", level="ok", found=found + (", with a token" if token else ""))
 
 

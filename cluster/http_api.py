@@ -14,7 +14,7 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
 )
-from cluster.config import TOKEN
+from cluster.config import PREDICT_TOKEN, TOKEN
 
 TIMEOUT_S = 60.0
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -50,11 +50,9 @@ class HttpApi:
             ) from error
 
     def _request(self, verb: str, path: str, **arguments: object) -> httpx.Response:
-        token = os.environ.get(TOKEN)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = self._endpoint + path
         try:
-            response = httpx.request(verb, url, headers=headers, timeout=TIMEOUT_S, **arguments)  # type: ignore[arg-type]
+            response = httpx.request(verb, url, headers=headers(), timeout=TIMEOUT_S, **arguments)  # type: ignore[arg-type]
         except httpx.TransportError as error:
             raise UnavailableError(
                 f"nothing answers at {self._endpoint} ({error}); start it with `nacre up`",
@@ -63,6 +61,12 @@ class HttpApi:
         if response.is_success:
             return response
         raise _refusal(response)
+
+
+def headers() -> dict[str, str]:
+    """Return the headers of every request: the token, if there is one."""
+    token = os.environ.get(TOKEN) or os.environ.get(PREDICT_TOKEN)
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _refusal(response: httpx.Response) -> NacreError:

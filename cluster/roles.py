@@ -16,7 +16,9 @@ import torch
 from ray import get_gpu_ids, serve
 
 from adapters.mixture import Mixture
+from cluster.audience import Replicas
 from cluster.config import Config
+from cluster.names import API, application
 from cluster.stores import open_store
 from cluster.versions import open_versions
 from workers.compressor import Compressor
@@ -139,7 +141,8 @@ class RegistryRole:
         torch.set_num_threads(config.workers.threads)
         loaded = encoder(config.encoder)
         self._fingerprint = loaded.fingerprint
-        self._publisher = Publisher(loaded, open_store(config.store), open_versions(config))
+        versions = open_versions(config, Replicas(application(API)))
+        self._publisher = Publisher(loaded, open_store(config.store), versions)
 
     async def fingerprint(self) -> str:
         """Return the encoder's fingerprint."""

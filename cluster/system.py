@@ -17,15 +17,9 @@ from ray.serve.config import AutoscalingConfig
 
 from adapters.errors import SettingsError, UnavailableError
 from adapters.methods import method_named
-from cluster.actors import (
-    COORDINATOR,
-    NAMESPACE,
-    STOP_TIMEOUT_S,
-    CoordinatorActor,
-    application,
-    running_coordinator,
-)
+from cluster.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
 from cluster.config import LOCAL, TOKEN, Config
+from cluster.names import API, COORDINATOR, NAMESPACE, application
 from cluster.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, TrainerRole
 from cluster.serving import Replica
 from cluster.stores import open_store
@@ -39,7 +33,6 @@ SHUTDOWN_S = 30
 # Small shares let everything fit on two cores; the operating system shares them out.
 CPU_SHARE = 0.1
 GPU_SHARE = 0.25
-API = "api"
 
 
 @contextmanager
@@ -111,7 +104,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
         http_options={"host": config.serve.host, "port": config.serve.port},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    targets = {**_workers(config, encoder), API: _replicas(config)}
+    targets = {**_workers(config, encoder), API: _replicas(config, encoder)}
     handles = dict(
         zip(
             targets,
@@ -222,13 +215,23 @@ def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
     }
 
 
-def _replicas(config: Config) -> Any:
-    replica: Any = Replica  # a deployment, not the class that it was
-    return replica.options(
-        num_replicas=config.serve.replicas,
-        max_ongoing_requests=64,
-        ray_actor_options={"num_cpus": CPU_SHARE},
-    ).bind(config)
+def _replicas(config: Config, encoder: type[Encoder]) -> Any:
+    """Return the API as Serve is to run it."""
+    asked, replicas = config.serve, config.serve.replicas
+    sized = _sized(
+        Replica, least=replicas.min, most=replicas.max, busy=replicas.busy, idle_s=replicas.idle_s
+    )
+    return sized.options(
+        max_ongoing_requests=asked.max_ongoing,
+        max_queued_requests=asked.max_queued,
+        backpressure_config={"status_code": 429, "retry_after_s": 1},
+        ray_actor_options={
+            "num_cpus": CPU_SHARE,
+            "num_gpus": _gpu_share() if asked.gpus is None else asked.gpus,
+        },
+        health_check_period_s=2,
+        graceful_shutdown_timeout_s=SHUTDOWN_S,
+    ).bind(config, encoder)
 
 
 def _role(
@@ -241,27 +244,31 @@ def _role(
     at_once: int = 1,
     idle_s: float = 60.0,
 ) -> Any:
-    """Return a role's deployment, of a fixed size or of one that follows its backlog."""
-    scaling: dict[str, Any] = {"num_replicas": most}
-    if least < most:
-        scaling = {
-            "autoscaling_config": AutoscalingConfig(
-                min_replicas=least,
-                max_replicas=most,
-                # As many calls per process as it works on at once: more than that is a backlog.
-                target_ongoing_requests=at_once,
-                upscale_delay_s=2,
-                downscale_delay_s=idle_s,
-                metrics_interval_s=1,
-                look_back_period_s=3,
-            )
-        }
-    return deployment.options(
-        **scaling,
+    """Return a role's deployment; each of its processes works on `at_once` calls."""
+    # As many calls per process as it works on at once: more than that is a backlog.
+    sized = _sized(deployment, least=least, most=most, busy=at_once, idle_s=idle_s)
+    return sized.options(
         max_ongoing_requests=at_once,
         ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
         health_check_period_s=2,
         graceful_shutdown_timeout_s=SHUTDOWN_S,
+    )
+
+
+def _sized(deployment: Any, *, least: int, most: int, busy: float, idle_s: float) -> Any:
+    """Return a deployment of a fixed size, or of one that follows the calls under way."""
+    if least >= most:
+        return deployment.options(num_replicas=most)
+    return deployment.options(
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=least,
+            max_replicas=most,
+            target_ongoing_requests=busy,
+            upscale_delay_s=2,
+            downscale_delay_s=idle_s,
+            metrics_interval_s=1,
+            look_back_period_s=3,
+        )
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapters.errors import NotFoundError
 from adapters.records import Record, decode_record
 from adapters.task_features import check_encoder
-from workers.registry import Manifest, Registry, TaskRef, VersionRef
+from workers.registry import Audience, Manifest, Registry, TaskRef, VersionRef
 from workers.store import BlobCache, ObjectStore
 
 KEPT_RECORDS = 4096
@@ -31,8 +31,14 @@ class Versions:
 
     # Owns: `_records`, guarded by `_lock`.
 
-    def __init__(self, store: ObjectStore, cache: BlobCache | None = None) -> None:
-        self.registry = Registry(store, cache)
+    def __init__(
+        self,
+        store: ObjectStore,
+        cache: BlobCache | None = None,
+        *,
+        audience: Audience | None = None,
+    ) -> None:
+        self.registry = Registry(store, cache, audience=audience)
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -22,7 +22,7 @@ from cluster.config import load_config, set_home
 from workers.submission import Submission
 
 if TYPE_CHECKING:
-    from cluster.answers import PredictAnswer
+    from cluster.api.documents import PredictAnswer
 
 TASKS = ("clip-art", "fashion", "digits", "sketched-nature", "sketched-things")
 ROLL_BACK_TO = 3
@@ -200,11 +200,11 @@ def _first_held_out(task: Path) -> Path:
 def _wait_for(client: Client, version: int) -> None:
     deadline = time.monotonic() + FOLLOW_TIMEOUT_S
     expected = f"{client.config.adapter}@{version}"
-    while client.ready().version != expected:
+    while (found := client.answering()) != expected:
         if time.monotonic() > deadline:
             raise UnavailableError(
                 f"expected the replica to answer with {expected} within {FOLLOW_TIMEOUT_S} s, "
-                f"found {client.ready().version}"
+                f"found {found}"
             )
         time.sleep(0.1)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 import psutil
@@ -108,12 +109,21 @@ def down(path: Path | None, address: str | None) -> None:
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--adapter", help="Which adapter.  [default: the configured one]")
 @click.option("--top-k", default=5, show_default=True, help="Most classes per image.")
-@click.option("--version", type=int, help="Pin a version.  [default: production]")
+@click.option("--version", help="Pin a version by number or alias.  [default: production]")
+@click.option("--task", "tasks", multiple=True, help="Only classes of this task; may be repeated.")
+@click.option("--label", "labels", multiple=True, help="A further candidate; may be repeated.")
 @output_option
 @click.pass_obj
 def predict(
-    path: Path | None, images: tuple[Path, ...], top_k: int, version: int | None, output: str
+    path: Path | None,
+    /,
+    images: tuple[Path, ...],
+    output: str,
+    tasks: tuple[str, ...],
+    labels: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Ask the running service what IMAGES show.
 
@@ -121,13 +131,15 @@ def predict(
     Examples:
       nacre predict photo.jpg
       nacre predict *.png --top-k 1 --version 3 --output json
+      nacre predict photo.jpg --task fashion --label "ice skate"
     """
-    answer = Client(configured(path)).predict(images, top_k=top_k, version=version)
+    client = Client(configured(path))
+    answer = client.predict(images, tasks=tasks, candidate_labels=labels, **options)
     if output == "json":
         print_json(answer.model_dump())
         return
     rows = [
-        (image if rank == 0 else "", entry.label, entry.task, f"{entry.score:.3f}")
+        (image if rank == 0 else "", entry.label, entry.task or "", f"{entry.score:.3f}")
         for image, result in zip(images, answer.results, strict=True)
         for rank, entry in enumerate(result.predictions)
     ]

@@ -22,11 +22,11 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.answers import ImageAnswer, PredictAnswer, Prediction, Ready
+from cluster.api.documents import ImageAnswer, PredictAnswer, Prediction, Ready
+from cluster.api.problems import add_problems, add_tokens
+from cluster.api.uploads import uploaded_images
 from cluster.client import Client
 from cluster.config import TOKEN, Config, ServeConfig
-from cluster.problems import add_problems, add_tokens
-from cluster.uploads import uploaded_images
 from tests.suites.registry_scenes import learn
 from tests.suites.tickets import set_ticket
 from workers.registry import Registry

@@ -16,9 +16,9 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.answers import Problem
+from cluster.api.documents import Problem
+from cluster.api.problems import add_problems, add_tokens
 from cluster.config import TOKEN
-from cluster.problems import add_problems, add_tokens
 
 SECRET = "a-long-secret"
 

@@ -9,9 +9,9 @@ from typing import BinaryIO
 import pytest
 
 from adapters.errors import InputError, SettingsError
+from cluster.api.task_desk import TaskDesk
+from cluster.api.task_uploads import uploaded_task
 from cluster.config import Config
-from cluster.task_desk import TaskDesk
-from cluster.task_uploads import uploaded_task
 from tests.suites.tickets import set_ticket
 from workers.store import FileStore
 from workers.ticket import Stage

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from cluster.problems import add_problems
-from cluster.uploads import MAX_BODY_BYTES, MAX_IMAGES, uploaded_images
+from cluster.api.problems import add_problems
+from cluster.api.uploads import MAX_BODY_BYTES, MAX_IMAGES, uploaded_images
 
 Named = list[tuple[str, int]]
 

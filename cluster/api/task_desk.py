@@ -11,10 +11,10 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from adapters.errors import InputError
-from cluster.answers import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.api.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.api.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
 from cluster.client import Client
 from cluster.config import Config
-from cluster.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
 from workers.progress import State
 
 MAX_TASK_BYTES = 2**20

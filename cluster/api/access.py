@@ -1,0 +1,154 @@
+"""Who may ask, how long it may take, and what is written down of it.
+
+A plain ASGI middleware: it adds a request id, checks the token, keeps the time, counts and logs.
+"""
+
+import asyncio
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cluster.api.problems import problem
+from cluster.config import PREDICT_TOKEN, TOKEN
+from cluster.metrics import Metrics
+
+REQUEST_ID = "x-request-id"
+TIMEOUT_MS = "x-request-timeout-ms"
+LONGEST_ID = 128
+OPEN = ("/v1/health/",)
+ASKING = ("/predict", "/embed")
+
+logger = logging.getLogger("nacre.requests")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """Who may do what, and how long.
+
+    Attributes:
+        change_token: Of who may do everything; None lets everybody.
+        predict_token: Of who may ask and look; None where there is no such role.
+        timeout_s: Longest time of a request, in seconds.
+    """
+
+    change_token: str | None = None
+    predict_token: str | None = None
+    timeout_s: float = 60.0
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], *, timeout_s: float) -> "Access":
+        """Return the access that `environment` says."""
+        return cls(
+            change_token=environment.get(TOKEN) or None,
+            predict_token=environment.get(PREDICT_TOKEN) or None,
+            timeout_s=timeout_s,
+        )
+
+    def refusal(self, verb: str, path: str, authorization: str) -> Response | None:
+        """Return the answer to a request that is not permitted; None where it is."""
+        if self.change_token is None or path.startswith(OPEN):
+            return None
+        scheme, _, given = authorization.partition(" ")
+        given = given.strip() if scheme.lower() == "bearer" else ""
+        if _same(given, self.change_token):
+            return None
+        if not _same(given, self.predict_token):
+            detail = "expected a valid bearer token, found none or another"
+            return problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+        if verb in ("GET", "HEAD") or (verb == "POST" and path.endswith(ASKING)):
+            return None
+        detail = "this token permits to ask and to look; what changes something needs the other one"
+        return problem(403, "Forbidden", detail)
+
+
+def add_access(api: FastAPI, access: Access, metrics: Metrics) -> None:
+    """Let every request to `api` pass through `access`."""
+    api.add_middleware(_AccessMiddleware, access=access, metrics=metrics)
+
+
+class _AccessMiddleware:
+    def __init__(self, app: ASGIApp, *, access: Access, metrics: Metrics) -> None:
+        self._app = app
+        self._access = access
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+
+        async def answering(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        try:
+            await self._permitted(headers, scope, receive, answering)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._metrics.request(route, status, seconds)
+            logger.info(
+                "request",
+                extra={
+                    "request_id": request_id,
+                    "verb": scope["method"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(1000 * seconds, 1),
+                },
+            )
+
+    async def _permitted(
+        self, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        refusal = self._access.refusal(
+            scope["method"], scope["path"], headers.get("authorization", "")
+        )
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        timeout_s = _timeout_s(headers, self._access.timeout_s)
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._app(scope, receive, noting)
+        except TimeoutError:
+            if begun:
+                raise
+            detail = f"the request was not answered within {timeout_s:g} s"
+            await problem(504, "DeadlineExceeded", detail)(scope, receive, send)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID, "")
+    usable = 0 < len(given) <= LONGEST_ID and given.isascii() and given.isprintable()
+    return given if usable else secrets.token_hex(8)
+
+
+def _timeout_s(headers: Headers, longest_s: float) -> float:
+    asked = headers.get(TIMEOUT_MS, "")
+    return min(longest_s, int(asked) / 1000) if asked.isdecimal() and len(asked) < 10 else longest_s
+
+
+def _same(given: str, token: str | None) -> bool:
+    return token is not None and hmac.compare_digest(given.encode(), token.encode())

@@ -1,0 +1,230 @@
+"""The HTTP API's documents, as Pydantic models, so that OpenAPI describes them exactly."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_IMAGES = 64
+MAX_LABELS = 1000
+
+Label = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class EncodedImage(BaseModel):
+    """One image inside a JSON request."""
+
+    data: str = Field(description="The image file's bytes in base64.")
+
+
+class EmbedRequest(BaseModel):
+    """A JSON request; multipart requests carry files called `images` instead."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[EncodedImage] = Field(min_length=1, max_length=MAX_IMAGES)
+
+
+class PredictRequest(EmbedRequest):
+    """A JSON request; in multipart requests the same fields stand beside the files."""
+
+    top_k: int = Field(default=5, ge=1, le=1000, description="Most classes per image.")
+    version: str | int | None = Field(
+        default=None, description="Pin a version by its number or an alias.", examples=[3, "canary"]
+    )
+    tasks: list[Label] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_LABELS,
+        description="Only the classes of these tasks are candidates.",
+    )
+    candidate_labels: list[Label] = Field(
+        default_factory=list,
+        max_length=MAX_LABELS,
+        description="Further candidates that nobody has learnt, known by their names alone.",
+    )
+    prompt: str = Field(
+        default="a photo of a {}.",
+        max_length=500,
+        pattern=r"^[^{}]*\{\}[^{}]*$",
+        description="The sentence that candidate labels are put into.",
+    )
+
+
+class Prediction(BaseModel):
+    """One class that an image may show."""
+
+    label: str = Field(examples=["ankle boot"])
+    class_id: str | None = Field(
+        examples=["fashion/ankle_boot"], description="None for a label that nobody has learnt."
+    )
+    task: str | None = Field(examples=["fashion"])
+    score: float = Field(ge=0, le=1, description="Softmax over all candidates.")
+
+
+class ImageAnswer(BaseModel):
+    """The best classes of one image, best first."""
+
+    predictions: list[Prediction]
+
+
+class PredictAnswer(BaseModel):
+    """All images of one request, answered by one version."""
+
+    version: str = Field(examples=["main@5"])
+    digest: str = Field(description="SHA-256 of the version's manifest.")
+    results: list[ImageAnswer]
+
+
+class EmbedAnswer(BaseModel):
+    """Unit features of the images of one request, in their order."""
+
+    encoder: str = Field(description="Fingerprint of the encoder.")
+    features: list[list[float]]
+
+
+class AdapterState(BaseModel):
+    """What a replica answers with for one adapter."""
+
+    version: str | None = Field(examples=["main@5"])
+    refused: str | None = Field(description="A version that could not be loaded.")
+    reason: str | None = Field(description="Why.")
+    seen_s: float | None = Field(
+        description="Seconds since `production` was last known to be this version."
+    )
+    stale: bool = Field(description="Whether that is longer ago than is allowed.")
+
+
+class Ready(BaseModel):
+    """What a replica answers with."""
+
+    encoder: str
+    adapters: dict[str, AdapterState]
+    loaded: list[str] = Field(description="Versions kept loaded, the latest used last.")
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["live"] = "live"
+
+
+class PublishedTask(BaseModel):
+    """One task of a version."""
+
+    task: str
+    submission: str
+    classes: int
+    accuracy: float | None = Field(description="On its held-out images, 0 to 1.")
+
+
+class PublishedVersion(BaseModel):
+    """One version of an adapter."""
+
+    number: int
+    label: str = Field(examples=["main@5"])
+    digest: str
+    parent: int | None
+    created: float = Field(description="Seconds since 1970.")
+    method: str
+    aliases: list[str]
+    tasks: list[PublishedTask]
+    notes: dict[str, str] = Field(description="Such as why the gate refused it.")
+
+
+class Aliases(BaseModel):
+    """The aliases of an adapter, and the versions that they point to."""
+
+    adapter: str
+    aliases: dict[str, int] = Field(examples=[{"head": 6, "production": 5}])
+
+
+class MoveRequest(BaseModel):
+    """A wish to move an alias."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str | int = Field(examples=[3, "canary"])
+    why: str = Field(default="", max_length=1000, description="Kept in the history.")
+
+
+class PromoteRequest(MoveRequest):
+    """A wish to point an alias to a version."""
+
+    alias: str = Field(default="production", max_length=64)
+
+
+class RollbackRequest(MoveRequest):
+    """A wish to serve an earlier version again, and to build on it."""
+
+    serving_only: bool = Field(default=False, description="Leave `head` where it is.")
+
+
+class AccuracyMatrix(BaseModel):
+    """What was measured of each version on each task, when it was published."""
+
+    adapter: str
+    tasks: list[str] = Field(description="Of the columns.")
+    versions: list[int] = Field(description="Of the rows, oldest first.")
+    accuracy: list[list[float | None]]
+
+
+class VersionName(BaseModel):
+    """Names a version's manifest."""
+
+    number: int = Field(ge=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=1)
+    area: int = Field(ge=0)
+
+
+class TaskState(BaseModel):
+    """Where a submission is."""
+
+    submission_id: str = Field(examples=["fashion-0123456789ab"])
+    task: str = Field(examples=["fashion"])
+    adapter: str = Field(examples=["main"])
+    stage: str = Field(examples=["training"])
+    accepted_at: float = Field(description="Seconds since 1970.")
+    priority: int
+    attempts: int = Field(description="How often a stage of it has failed.")
+    version: int | None = Field(description="The version that it was published as.")
+    note: str | None = Field(description="What else there is to say of how it ended.")
+    error: str | None = Field(description="Why its latest attempt failed.")
+    done: int = Field(description="Images or steps of the present stage that are finished.")
+    total: int = Field(description="The same in all; 0 where they are not counted.")
+    left_s: float | None = Field(description="Seconds left in the present stage.")
+
+
+class TaskAccepted(BaseModel):
+    """A task has become durable."""
+
+    submission: TaskState
+    is_new: bool = Field(description="False where the same had been submitted before.")
+    notes: list[str] = Field(description="What whoever submitted should know.")
+
+
+class TaskList(BaseModel):
+    """Open submissions and those that ended within a day, in the order of acceptance."""
+
+    coordinated: bool = Field(description="Whether anybody coordinates the queue.")
+    paused: list[str] = Field(description="Adapters of which nothing new is begun; `*` is all.")
+    submissions: list[TaskState]
+
+
+class TaskEvent(BaseModel):
+    """One thing that happened to a submission."""
+
+    at: float = Field(description="Seconds since 1970.")
+    stage: str
+    message: str
+    took_s: float | None
+    version: int | None
+
+
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str

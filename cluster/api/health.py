@@ -1,0 +1,48 @@
+"""Routes that say how a replica is."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from cluster.api.documents import Live, Ready
+from cluster.api.problems import problem, problems
+from cluster.metrics import CONTENT_TYPE
+from cluster.service import Service
+
+
+def routes(service: Service) -> APIRouter:
+    """Return the routes, answered by `service`."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/v1/health/live")
+    async def live() -> Live:
+        """Say that the process answers."""
+        return Live()
+
+    @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
+    async def ready() -> Response:
+        """Say which versions answer; 503 before the first one, and where that may be outdated."""
+        found = service.ready()
+        lacking = [name for name, state in found.adapters.items() if state.version is None]
+        if len(lacking) == len(found.adapters):
+            detail = (
+                f"no version is in production yet of: {', '.join(lacking)}; submit a task and wait "
+                "until it is published"
+            )
+            return problem(503, "UnavailableError", detail)
+        stale = [name for name, state in found.adapters.items() if state.stale]
+        if stale:
+            detail = f"whether `production` has moved is not known of: {', '.join(stale)}"
+            return problem(503, "UnavailableError", detail)
+        return JSONResponse(found.model_dump())
+
+    @router.get("/v1/status")
+    async def status() -> Ready:
+        """Say everything that this replica knows of its versions, whether it is ready or not."""
+        return service.ready()
+
+    @router.get("/v1/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Return the counters of the replica that answers, in Prometheus' text format."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    return router

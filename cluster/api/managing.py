@@ -1,0 +1,167 @@
+"""Routes about versions: looking at them, and moving aliases."""
+
+import asyncio
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+
+from cluster.administration import Administration
+from cluster.api.documents import (
+    AccuracyMatrix,
+    Aliases,
+    PromoteRequest,
+    PublishedTask,
+    PublishedVersion,
+    RollbackRequest,
+    VersionName,
+)
+from cluster.api.problems import problems
+from cluster.client import Client, Version
+from cluster.config import Config
+from workers.registry import Audience, TaskAccuracy, VersionRef
+from workers.registry.layout import Stored
+
+LOOK = problems(404, 422, 503)
+MOVE = problems(404, 409, 422, 503, 504)
+
+
+class VersionDesk:
+    """Looks at versions and moves aliases, for the routes.
+
+    Args:
+        config: Of the system.
+        audience: Is told when `production` moves.
+
+    Attributes:
+        audience: The same.
+    """
+
+    # Owns: nothing that changes; safe between threads.
+
+    def __init__(self, config: Config, audience: Audience) -> None:
+        self._config = config
+        self.audience = audience
+        self._client = Client(config, audience=audience)
+
+    def versions(self, adapter: str) -> list[PublishedVersion]:
+        """Return the versions of an adapter, newest first."""
+        self._administration(adapter).refs()
+        return [_document(version) for version in self._client.versions(adapter)]
+
+    def aliases(self, adapter: str) -> Aliases:
+        """Return the aliases of an adapter."""
+        refs = self._administration(adapter).refs()
+        found = {name: version.number for name, version in refs.aliases.items()}
+        return Aliases(adapter=adapter, aliases=found)
+
+    def promote(self, adapter: str, asked: PromoteRequest) -> Aliases:
+        """Point an alias to a version."""
+        administration = self._administration(adapter)
+        administration.promote(asked.version, alias=asked.alias, why=asked.why)
+        return self.aliases(adapter)
+
+    def rollback(self, adapter: str, asked: RollbackRequest) -> Aliases:
+        """Serve an earlier version again."""
+        self._client.rollback(
+            asked.version, adapter=adapter, serving_only=asked.serving_only, why=asked.why
+        )
+        return self.aliases(adapter)
+
+    def accuracy(self, adapter: str) -> AccuracyMatrix:
+        """Return what was measured of each version."""
+        found = list(reversed(self.versions_of(adapter)))
+        tasks = list(dict.fromkeys(entry.task for version in found for entry in version.accuracies))
+        return AccuracyMatrix(
+            adapter=adapter,
+            tasks=tasks,
+            versions=[version.manifest.number for version in found],
+            accuracy=[list(_row(version.accuracies, tasks)) for version in found],
+        )
+
+    def versions_of(self, adapter: str) -> list[Version]:
+        """Return the versions of an adapter, newest first.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        self._administration(adapter).refs()
+        return self._client.versions(adapter)
+
+    def _administration(self, adapter: str) -> Administration:
+        return Administration(self._config, adapter=adapter, audience=self.audience)
+
+
+def routes(desk: VersionDesk) -> APIRouter:
+    """Return the routes, answered by `desk`."""
+    router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"])
+
+    @router.get("/versions", responses=LOOK)
+    async def versions(adapter: str) -> list[PublishedVersion]:
+        """List the published versions, newest first."""
+        return await asyncio.to_thread(desk.versions, adapter)
+
+    @router.get("/aliases", responses=LOOK)
+    async def aliases(adapter: str) -> Aliases:
+        """Say which version each alias points to."""
+        return await asyncio.to_thread(desk.aliases, adapter)
+
+    @router.get("/accuracy", responses=LOOK)
+    async def accuracy(adapter: str) -> AccuracyMatrix:
+        """Return the accuracy of each version on each task, as measured when it was published."""
+        return await asyncio.to_thread(desk.accuracy, adapter)
+
+    @router.post("/promote", responses=MOVE)
+    async def promote(adapter: str, asked: PromoteRequest) -> Aliases:
+        """Point `production`, or another alias but `head`, to a version."""
+        return await asyncio.to_thread(desk.promote, adapter, asked)
+
+    @router.post("/rollback", responses=MOVE)
+    async def rollback(adapter: str, asked: RollbackRequest) -> Aliases:
+        """Serve an earlier version again and build the next task on it; nothing is deleted."""
+        return await asyncio.to_thread(desk.rollback, adapter, asked)
+
+    @router.post("/prepare", status_code=204, responses=MOVE)
+    async def prepare(adapter: str, name: VersionName) -> None:
+        """Have every replica load a version that `production` is about to point to."""
+        await asyncio.to_thread(desk.audience.prepare, adapter, _ref(name))
+
+    @router.post("/follow", status_code=204, responses=MOVE)
+    async def follow(adapter: str) -> None:
+        """Have every replica look where `production` points to."""
+        await asyncio.to_thread(desk.audience.follow, adapter)
+
+    return router
+
+
+def _ref(name: VersionName) -> VersionRef:
+    stored = Stored(sha256=name.sha256, size=name.size, area=name.area)
+    return VersionRef(number=name.number, manifest=stored)
+
+
+def _document(version: Version) -> PublishedVersion:
+    manifest = version.manifest
+    accuracy = {entry.task: entry.accuracy for entry in version.accuracies}
+    return PublishedVersion(
+        number=manifest.number,
+        label=f"{manifest.adapter}@{manifest.number}",
+        digest=version.digest,
+        parent=manifest.parent.number if manifest.parent else None,
+        created=manifest.created,
+        method=manifest.method,
+        aliases=list(version.aliases),
+        tasks=[
+            PublishedTask(
+                task=task.task,
+                submission=task.submission,
+                classes=task.classes,
+                accuracy=accuracy.get(task.task),
+            )
+            for task in manifest.tasks
+        ],
+        notes=dict(manifest.provenance.notes),
+    )
+
+
+def _row(accuracies: tuple[TaskAccuracy, ...], tasks: list[str]) -> Iterator[float | None]:
+    known = {entry.task: entry.accuracy for entry in accuracies}
+    return (known.get(task) for task in tasks)

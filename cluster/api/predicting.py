@@ -1,0 +1,95 @@
+"""Routes that answer for images: predict and embed."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from cluster.api.documents import EmbedAnswer, EmbedRequest, PredictAnswer, PredictRequest
+from cluster.api.problems import problems
+from cluster.api.uploads import received_images, received_question
+from cluster.service import Service
+from workers.predictor import Question
+
+
+def routes(service: Service) -> APIRouter:
+    """Return the routes, answered by `service`."""
+    router = APIRouter(tags=["predict"])
+
+    @router.post(
+        "/v1/predict",
+        responses=problems(400, 404, 413, 422, 429, 503, 504),
+        openapi_extra=_body(PredictRequest),
+    )
+    async def predict(request: Request) -> PredictAnswer:
+        """Say what images show, with adapter `main`: the same as `/v1/adapters/main/predict`."""
+        return await answered(request, "main")
+
+    @router.post(
+        "/v1/adapters/{adapter}/predict",
+        responses=problems(400, 404, 413, 422, 429, 503, 504),
+        openapi_extra=_body(PredictRequest),
+    )
+    async def predict_with(request: Request, adapter: str) -> PredictAnswer:
+        """Say what images show.
+
+        `adapter` may be written with a version, as `main@3` or `main@canary`. Images come as JSON
+        with base64, or as multipart files called `images` with the other fields beside them.
+        """
+        return await answered(request, adapter)
+
+    @router.post(
+        "/v1/embed",
+        responses=problems(400, 413, 422, 429, 503, 504),
+        openapi_extra=_body(EmbedRequest),
+    )
+    async def embed(request: Request) -> EmbedAnswer:
+        """Return the encoder's unit features of images."""
+        return await service.embed(await received_images(request))
+
+    async def answered(request: Request, adapter: str) -> PredictAnswer:
+        files, asked = await received_question(request)
+        name, _, written = adapter.partition("@")
+        question = Question(
+            top_k=asked.top_k,
+            tasks=tuple(asked.tasks) if asked.tasks is not None else None,
+            labels=tuple(dict.fromkeys(asked.candidate_labels)),
+            prompt=asked.prompt,
+        )
+        pinned = written or asked.version
+        return await service.predict(files, question, adapter=name, pinned=pinned)
+
+    return router
+
+
+def _body(model: type[EmbedRequest]) -> dict[str, Any]:
+    """Return how OpenAPI describes the two forms of a request."""
+    schema = model.model_json_schema()
+    fields = {name: value for name, value in schema["properties"].items() if name != "images"}
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    multipart = {
+        "type": "object",
+        "properties": {"images": files, **fields},
+        "required": ["images"],
+    }
+    definitions = schema.pop("$defs", {})
+    inlined = _inlined(schema, definitions)
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": inlined},
+                "multipart/form-data": {"schema": _inlined(multipart, definitions)},
+            },
+        }
+    }
+
+
+def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with what it refers to written out."""
+    if isinstance(value, dict):
+        if "$ref" in value:
+            return _inlined(definitions[value["$ref"].rsplit("/", 1)[1]], definitions)
+        return {key: _inlined(entry, definitions) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_inlined(entry, definitions) for entry in value]
+    return value

@@ -1,0 +1,107 @@
+"""Errors over HTTP, as `application/problem+json` (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from adapters.errors import (
+    ConflictError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from cluster.api.documents import Problem
+
+RETRY_AFTER_S = 1
+
+
+class TooLargeError(InputError):
+    """A request's body is larger than is allowed."""
+
+
+STATUS: tuple[tuple[type[NacreError], int], ...] = (
+    (NotFoundError, 404),
+    (TooLargeError, 413),
+    (InputError, 422),
+    (ConflictError, 409),
+    (UnknownOutcomeError, 504),
+    (UnavailableError, 503),
+)
+TITLES = {
+    400: "The request cannot be read.",
+    401: "A token is missing or wrong.",
+    403: "The token does not permit this.",
+    404: "There is no such adapter, version, task or submission.",
+    409: "Somebody else was first.",
+    413: "The request is too large.",
+    422: "The request must be changed.",
+    429: "Too many requests wait; try again after the seconds of `Retry-After`.",
+    503: "Try again later.",
+    504: "The request took too long, or its outcome is unknown.",
+}
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return how OpenAPI describes the errors of a route; every route may want a token."""
+    return {
+        code: {
+            "description": TITLES[code],
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+        for code in sorted({401, 403, *codes})
+    }
+
+
+def add_problems(api: FastAPI) -> None:
+    """Let `api` answer every error with its status and its sentence."""
+    api.add_exception_handler(NacreError, _answer)
+    api.add_exception_handler(RequestValidationError, _answer_invalid)
+    api.add_exception_handler(HTTPException, _answer_http)
+
+
+def problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Return an error document."""
+    content = Problem(title=title, status=status, detail=detail).model_dump()
+    return JSONResponse(
+        content,
+        status_code=status,
+        headers=dict(headers or {}),
+        media_type="application/problem+json",
+    )
+
+
+def problem_of(error: NacreError) -> JSONResponse:
+    """Return the document of one of nacre's own errors."""
+    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    return problem(status, type(error).__name__, error.message, headers)
+
+
+def sentence(errors: Sequence[Any]) -> str:
+    """Return what Pydantic found, as a sentence."""
+    return "; ".join(
+        f"{'.'.join(map(str, entry['loc'])) or 'the request'}: {entry['msg']}" for entry in errors
+    )
+
+
+async def _answer(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NacreError)
+    return problem_of(error)
+
+
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return problem(422, "InputError", sentence(error.errors()))
+
+
+async def _answer_http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, "HTTPException", str(error.detail), error.headers)

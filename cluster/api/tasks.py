@@ -1,0 +1,74 @@
+"""Routes about tasks on their way: submit, look, cancel, retry."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+
+from cluster.api.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.api.problems import problems
+from cluster.api.task_desk import TaskDesk, received_task
+
+LOOK = problems(404, 422, 503)
+
+
+def routes(desk: TaskDesk) -> APIRouter:
+    """Return the routes, answered by `desk`."""
+    router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+    @router.post(
+        "", status_code=202, responses=problems(409, 413, 422, 503, 504), openapi_extra=_BODY
+    )
+    async def submit_task(request: Request) -> TaskAccepted:
+        """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
+
+        It is durable when this answers. Paths in the task file lead into the archive.
+        """
+        async with received_task(request) as (content, archive):
+            return await asyncio.to_thread(desk.submit, content, archive)
+
+    @router.get("", responses=problems(503))
+    async def tasks() -> TaskList:
+        """Say where every submission is that is open or has ended within a day."""
+        return await asyncio.to_thread(desk.tasks)
+
+    @router.get("/{name}", responses=LOOK)
+    async def task(name: str) -> TaskState:
+        """Say where a submission is, given by its id or its task's name."""
+        return await asyncio.to_thread(desk.task, name)
+
+    @router.get("/{name}/events", responses=LOOK)
+    async def task_events(name: str) -> list[TaskEvent]:
+        """Say what has happened to a submission, oldest first."""
+        return await asyncio.to_thread(desk.events, name)
+
+    @router.post("/{name}/cancel", responses=LOOK)
+    async def cancel_task(name: str) -> TaskState:
+        """Take a submission back; what is published stays."""
+        return await asyncio.to_thread(desk.cancel, name)
+
+    @router.post("/{name}/retry", responses=LOOK)
+    async def retry_task(name: str) -> TaskState:
+        """Try a submission again that was set aside, or at once where it waits to be."""
+        return await asyncio.to_thread(desk.retry, name)
+
+    return router
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/yaml": {"schema": {"type": "string"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "task": {"type": "string"},
+                        "archive": {"type": "string", "format": "binary"},
+                    },
+                    "required": ["task"],
+                }
+            },
+        },
+    }
+}

@@ -1,0 +1,100 @@
+"""Images in a request: multipart files called `images`, or JSON with base64."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from adapters.errors import ImageError, InputError
+from cluster.api.documents import MAX_IMAGES, EmbedRequest, PredictRequest
+from cluster.api.problems import TooLargeError, sentence
+
+MAX_BODY_BYTES = 128 * 2**20
+LISTS = ("tasks", "candidate_labels")
+
+Asked = TypeVar("Asked", bound=EmbedRequest)
+Files = list[tuple[str, bytes]]
+
+
+async def received_images(request: Request) -> Files:
+    """Return name and content of every image in the request."""
+    return (await _received(request, EmbedRequest))[0]
+
+
+async def received_question(request: Request) -> tuple[Files, PredictRequest]:
+    """Return the images of the request, and what is asked of them."""
+    return await _received(request, PredictRequest)
+
+
+async def _received(request: Request, kind: type[Asked]) -> tuple[Files, Asked]:
+    _check_size(request)
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        async with request.form(max_files=MAX_IMAGES) as form:
+            return await _from_form(form, request.query_params, kind)
+    return _from_json(await request.body(), request.query_params, kind)
+
+
+async def _from_form(
+    form: FormData, query: Mapping[str, str], kind: type[Asked]
+) -> tuple[Files, Asked]:
+    uploads = [entry for entry in form.getlist("images") if isinstance(entry, UploadFile)]
+    if not uploads:
+        raise ImageError("expected at least one file called `images`, found none")
+    files = [(upload.filename or "image", await upload.read()) for upload in uploads]
+    fields: dict[str, Any] = {
+        name: [value for value in form.getlist(name) if isinstance(value, str)]
+        for name in form
+        if name != "images"
+    }
+    for name, values in fields.items():
+        if name not in LISTS:
+            fields[name] = values[-1] if values else None
+    return files, _asked(kind, {"images": [{"data": ""}], **query, **fields})
+
+
+def _from_json(body: bytes, query: Mapping[str, str], kind: type[Asked]) -> tuple[Files, Asked]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            "expected multipart files called `images`, or JSON like "
+            f'{{"images": [{{"data": "<base64>"}}]}}; {error}'
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"expected a JSON object, found {type(content).__name__}")
+    asked = _asked(kind, {**query, **content})
+    return [
+        (f"images[{index}]", _decoded(image.data, index))
+        for index, image in enumerate(asked.images)
+    ], asked
+
+
+def _asked(kind: type[Asked], values: Mapping[str, Any]) -> Asked:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise InputError(sentence(error.errors())) from error
+
+
+def _decoded(data: str, index: int) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise ImageError(f"expected base64 in images[{index}].data: {error}") from error
+
+
+def _check_size(request: Request) -> None:
+    """Refuse a body that is too large before any of it is read."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise InputError("expected a Content-Length, found none; send the body in one piece")
+    if int(length) > MAX_BODY_BYTES:
+        raise TooLargeError(
+            f"expected at most {MAX_BODY_BYTES} bytes in one request, found {length}; send fewer "
+            "or smaller images"
+        )

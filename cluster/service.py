@@ -1,0 +1,184 @@
+"""What one replica does for a request: decode, embed together with others, answer by one version.
+
+Everything here belongs to one event loop; what takes long runs in threads beside it. At any moment
+one batch is being embedded. Images that come meanwhile are gathered, and embedded together next: a
+replica without much to do answers at once, and a busy one in large batches.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import torch
+from ray import serve
+from torch import Tensor
+
+from adapters.errors import NacreError, UnavailableError
+from cluster.api.documents import (
+    AdapterState,
+    EmbedAnswer,
+    ImageAnswer,
+    PredictAnswer,
+    Prediction,
+    Ready,
+)
+from cluster.config import Config
+from cluster.metrics import Metrics
+from workers.encoder import Encoder
+from workers.images import decode_image
+from workers.predictor import Predictor, Question
+from workers.registry import VersionRef
+from workers.versions import Versions
+
+Files = Sequence[tuple[str, bytes]]
+logger = logging.getLogger("nacre.serving")
+
+
+class Service:
+    """The encoder and the versions of one replica.
+
+    Args:
+        config: Of the system.
+        versions: Reads versions.
+        device: Where images are embedded.
+        encoder: What embeds; another class than the usual one only to measure the rest.
+    """
+
+    # Owns: the threads, and one task per followed adapter.
+
+    def __init__(
+        self,
+        config: Config,
+        versions: Versions,
+        *,
+        device: str = "cpu",
+        encoder: type[Encoder] = Encoder,
+    ) -> None:
+        torch.set_num_threads(config.serve.threads)
+        self._config = config.serve
+        self._encoder = encoder(config.encoder, device=device)
+        self._predictor = Predictor(
+            self._encoder, versions, adapters=config.served, most=config.serve.versions
+        )
+        self._decoding = ThreadPoolExecutor(config.serve.decoders, "decoding")
+        self._embedding = ThreadPoolExecutor(1, "embedding")
+        self._scoring = ThreadPoolExecutor(1, "scoring")
+        self._tasks: list[asyncio.Task[None]] = []
+        self.metrics = Metrics()
+        self._embed_batch = serve.batch(
+            self._embed, max_batch_size=config.serve.batch, batch_wait_timeout_s=0.0
+        )
+
+    async def start(self) -> None:
+        """Load what `production` of every adapter points to, and follow it from now on."""
+        for name in self._predictor.followers:
+            await self.follow(name)
+            self._tasks.append(asyncio.create_task(self._keep_following(name)))
+
+    async def predict(
+        self, files: Files, question: Question, *, adapter: str, pinned: int | str | None
+    ) -> PredictAnswer:
+        """Answer what the images in `files` show.
+
+        Raises:
+            NacreError: an image is refused, or there is no such version or task.
+        """
+        self._predictor.follower(adapter)
+        features = await self._features(files)
+        # Read once, and last: everything in this answer comes from this version.
+        loop = asyncio.get_running_loop()
+        if pinned is None:
+            version = self._predictor.version(adapter)
+        else:
+            version = await loop.run_in_executor(
+                self._scoring, self._predictor.version, adapter, pinned
+            )
+        ranked = await loop.run_in_executor(
+            self._scoring, self._predictor.predict, features, version, question
+        )
+        return PredictAnswer(
+            version=version.label,
+            digest=version.digest,
+            results=[
+                ImageAnswer(predictions=[Prediction(**asdict(entry)) for entry in best])
+                for best in ranked
+            ],
+        )
+
+    async def embed(self, files: Files) -> EmbedAnswer:
+        """Return the features of the images in `files`."""
+        features = await self._features(files)
+        return EmbedAnswer(
+            encoder=self._encoder.fingerprint,
+            features=[[float(value) for value in row] for row in features.tolist()],
+        )
+
+    async def prepare(self, adapter: str, ref: VersionRef) -> None:
+        """Load a version that `production` may soon point to."""
+        if adapter in self._predictor.followers:
+            await asyncio.to_thread(self._predictor.follower(adapter).prepare, ref)
+
+    async def follow(self, adapter: str) -> None:
+        """Move to what `production` of `adapter` points to; what cannot be loaded is refused."""
+        if adapter not in self._predictor.followers:
+            return
+        follower = self._predictor.follower(adapter)
+        before = follower.standing.refusal
+        try:
+            await asyncio.to_thread(follower.follow)
+        except UnavailableError as error:
+            logger.warning("the store cannot be reached", extra={"error": error.message})
+        except NacreError as error:  # damaged refs: what answers goes on
+            logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
+        refusal = follower.standing.refusal
+        if refusal is not None and refusal != before:
+            logger.error("refused", extra={"version": refusal.label, "error": refusal.reason})
+
+    def ready(self) -> Ready:
+        """Return what this replica answers with."""
+        return Ready(
+            encoder=self._encoder.fingerprint,
+            loaded=list(self._predictor.loaded),
+            adapters={name: self._state(name) for name in self._predictor.followers},
+        )
+
+    def _state(self, name: str) -> AdapterState:
+        standing = self._predictor.followers[name].standing
+        age_s = time.monotonic() - standing.seen_at
+        return AdapterState(
+            version=standing.current.label if standing.current else None,
+            refused=standing.refusal.label if standing.refusal else None,
+            reason=standing.refusal.reason if standing.refusal else None,
+            seen_s=None if age_s == float("inf") else age_s,
+            stale=standing.current is not None and age_s > self._config.stale_s,
+        )
+
+    async def _features(self, files: Files) -> Tensor:
+        """Return the features of the images in `files`, (len, D)."""
+        loop = asyncio.get_running_loop()
+        pixels = await asyncio.gather(
+            *(loop.run_in_executor(self._decoding, self._pixels, file) for file in files)
+        )
+        return torch.stack(await asyncio.gather(*map(self._embed_batch, pixels)))
+
+    def _pixels(self, file: tuple[str, bytes]) -> Tensor:
+        name, content = file
+        return self._encoder.transform(decode_image(content, origin=name))
+
+    async def _embed(self, pixels: list[Tensor]) -> list[Tensor]:
+        loop = asyncio.get_running_loop()
+        started = time.perf_counter()
+        stacked = torch.stack(pixels)
+        features = await loop.run_in_executor(
+            self._embedding, self._encoder.image_features, stacked
+        )
+        self.metrics.batch(len(pixels), time.perf_counter() - started)
+        return list(features)
+
+    async def _keep_following(self, adapter: str) -> None:
+        while True:
+            await asyncio.sleep(self._config.poll_s)
+            await self.follow(adapter)
