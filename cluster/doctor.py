@@ -161,7 +161,7 @@ def _ray(config: Config) -> Iterator[Finding]:
     from cluster.actors import running_coordinator
     from cluster.system import connect
 
-    connect(config.ray)
+    connect(config)
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         resources = ray.cluster_resources()

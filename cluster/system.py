@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,6 +20,7 @@ from adapters.errors import SettingsError, UnavailableError
 from adapters.methods import method_named
 from cluster.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
 from cluster.config import LOCAL, TOKEN, Config
+from cluster.ingress import prepare_ingress
 from cluster.names import API, COORDINATOR, NAMESPACE, application
 from cluster.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, TrainerRole
 from cluster.serving import Replica
@@ -51,7 +53,7 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
     check_can_listen(config)
     check(config)
     try:
-        connect(LOCAL)
+        connect(replace(config, ray=LOCAL))
         start(config, encoder=encoder)
         yield
     finally:
@@ -68,13 +70,16 @@ def check(config: Config) -> None:
     open_store(config.store, probed=True)
 
 
-def connect(address: str) -> None:
-    """Start a Ray on this machine, or join the one at `address`.
+def connect(config: Config) -> None:
+    """Start a Ray on this machine, or join the one that is configured.
 
     Raises:
         UnavailableError: there is none.
     """
+    address = config.ray
     local: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    if local:
+        prepare_ingress(config)
     try:
         ray.init(
             address=address,
@@ -100,10 +105,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
         config: How.
         encoder: What embeds; another class than the usual one only to measure the rest.
     """
-    serve.start(
-        http_options={"host": config.serve.host, "port": config.serve.port},
-        logging_config={"enable_access_log": False, "log_level": "WARNING"},
-    )
+    _start_serve(config)
     targets = {**_workers(config, encoder), API: _replicas(config, encoder)}
     handles = dict(
         zip(
@@ -124,6 +126,12 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
     fingerprint = handles["registry"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
     check_encoder(config, fingerprint)
     _start_coordinator(config)
+
+
+def start_api(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
+    """Start the HTTP API alone, without workers, and wait until it answers."""
+    _start_serve(config)
+    serve.run(_replicas(config, encoder), name=application(API), route_prefix="/")
 
 
 def stop() -> None:
@@ -187,6 +195,13 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _start_serve(config: Config) -> None:
+    serve.start(
+        http_options={"host": config.serve.host, "port": config.serve.port},
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
 
 
 def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:

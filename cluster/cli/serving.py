@@ -221,7 +221,7 @@ def _start_on_running(config: Config) -> None:
 
     system.check(config)
     with progress_bar(f"starting on the Ray at {config.ray}"):
-        system.connect(config.ray)
+        system.connect(config)
         system.start(config)
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
     _print_waiting(system.waits_for())
@@ -237,7 +237,7 @@ def _stop_on_running(config: Config) -> None:
     from cluster import system
     from cluster.actors import running_coordinator
 
-    system.connect(config.ray)
+    system.connect(config)
     if running_coordinator() is None:
         raise NotFoundError(f"nothing to stop: no `nacre up` has run on the Ray at {config.ray}")
     system.stop()

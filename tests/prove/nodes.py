@@ -66,7 +66,7 @@ def _proof(folder: Path, head: RayNode, nodes: list[RayNode]) -> list[Row]:
             trainer_gpus=0,
         ),
     )
-    system.connect(config.ray)
+    system.connect(config)
     system.start(config, encoder=WaitingEncoder)
     client = Client(config)
     gpu_nodes = nodes[:2]

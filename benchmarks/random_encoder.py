@@ -1,0 +1,33 @@
+"""An encoder of the size of ViT-B-32 with random weights: for speed, not for answers."""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from workers.encoder import Encoder
+from workers.encoder_settings import EncoderSettings
+from workers.pixels import PixelTransform
+from workers.torchvision_ops import ensure_torchvision_imports
+
+MODEL = "ViT-B-32"
+
+
+class RandomEncoder(Encoder):
+    """The towers of ViT-B-32, drawn from a seed."""
+
+    def __init__(self, settings: EncoderSettings, *, device: str = "cpu") -> None:
+        ensure_torchvision_imports()
+        import open_clip
+
+        torch.manual_seed(0)
+        self.settings = settings
+        self.device = torch.device(device)
+        model: Any = open_clip.create_model(MODEL, pretrained=None)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.tokenizer = open_clip.get_tokenizer(MODEL)
+        self.transform = PixelTransform(model.visual.preprocess_cfg)
+        self.width = 512
+        self.logit_scale = 100.0
+        self.fingerprint = hashlib.sha256(MODEL.encode()).hexdigest()[:32]
+        self._dtype = torch.float32

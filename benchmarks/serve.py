@@ -1,0 +1,302 @@
+"""What serving costs: `make bench-serve`.
+
+All in one run on one machine, as ratios. Requests are JPEGs of 640 by 480 pixels and about 80 kB.
+The model has the size of ViT-B-32 and random weights; the version has random records of 16 memory
+vectors a class. The bare forward gets decoded tensors and its best batch size.
+"""
+
+import io
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageFilter
+from torch.nn.functional import normalize
+
+from adapters.records import ClassEntry, Record, encode_record
+from benchmarks.load import Load, multipart, request_bytes, run_load
+from benchmarks.random_encoder import RandomEncoder
+from benchmarks.table import Row, report
+from cluster.config import Config, ServeConfig
+from tests.suites.s3_server import free_port
+from workers.encoder_settings import EncoderSettings
+from workers.images import decode_image
+from workers.predictor import Predictor, Question
+from workers.registry import AddRecord, Author, Commit, Inline, Registry
+from workers.store import FileStore, MemoryStore, ObjectStore
+from workers.versions import Versions
+
+THREADS = 2
+SECONDS = 20.0
+CLIENTS = 32
+BATCHES = (1, 2, 4, 8, 16, 32)
+CLASSES_PER_RECORD, VECTORS, WIDTH = 100, 16, 512
+SHARES = {100: 0.01, 1_000: 0.02, 10_000: 0.10}
+
+
+def main() -> int:
+    """Measure everything, print the table, and return the exit code."""
+    torch.set_num_threads(THREADS)
+    jpeg = _jpeg()
+    encoder = RandomEncoder(EncoderSettings())
+    bare = _bare(encoder, jpeg)
+    with tempfile.TemporaryDirectory() as name:
+        store = FileStore(Path(name) / "store")
+        _publish(store, encoder.fingerprint, records=1)
+        config = Config(
+            store=store.url,
+            serve=ServeConfig(port=free_port(), threads=THREADS, max_ongoing=256),
+        )
+        rows = [*_bare_rows(bare), *_shares(encoder, bare)]
+        rows += _nacre(config, jpeg, bare)
+        rows += _others(store.url, jpeg, bare)
+    return report("serve", rows)
+
+
+class Bare:
+    """What the parts take by themselves, in seconds per image."""
+
+    def __init__(self, decoding: float, forward: dict[int, float]) -> None:
+        self.decoding = decoding
+        self.forward = forward
+
+    @property
+    def best(self) -> int:
+        """The batch size with the fastest forward."""
+        return min(self.forward, key=lambda size: self.forward[size])
+
+    @property
+    def per_second(self) -> float:
+        """Images per second of the bare batched forward."""
+        return 1 / self.forward[self.best]
+
+    @property
+    def alone(self) -> float:
+        """Seconds of one image alone: decoding, transform and forward."""
+        return self.decoding + self.forward[1]
+
+
+def _bare(encoder: RandomEncoder, jpeg: bytes) -> Bare:
+    def decoded() -> torch.Tensor:
+        return encoder.transform(decode_image(jpeg, origin="image"))
+
+    pixels = decoded()
+    forward = {
+        size: _seconds(partial(encoder.image_features, torch.stack([pixels] * size))) / size
+        for size in BATCHES
+    }
+    return Bare(_seconds(decoded), forward)
+
+
+def _bare_rows(bare: Bare) -> list[Row]:
+    return [
+        Row(figure="decoding and transform, one image", value=1e3 * bare.decoding, unit="ms"),
+        *(
+            Row(figure=f"bare forward, batch {size}", value=1e3 * seconds, unit="ms/image")
+            for size, seconds in bare.forward.items()
+        ),
+    ]
+
+
+def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
+    """Yield the adapter's share of a request, at batch 1 and at the best batch."""
+    for classes, bar in SHARES.items():
+        store = MemoryStore()
+        _publish(store, encoder.fingerprint, records=classes // CLASSES_PER_RECORD)
+        predictor = Predictor(encoder, Versions(store), adapters=("main",))
+        predictor.follower("main").follow()
+        version = predictor.version("main")
+        for size in sorted({1, bare.best}):
+            features = normalize(torch.randn(size, WIDTH), dim=-1)
+            seconds = _seconds(partial(predictor.predict, features, version, Question())) / size
+            share = seconds / (bare.decoding + bare.forward[size] + seconds)
+            yield Row(
+                figure=f"adapter's share of a request, {classes:,} classes, batch {size}",
+                value=100 * share,
+                unit="%",
+                bar=f"at most {100 * bar:.0f}",
+                holds=share <= bar,
+            )
+
+
+def _nacre(config: Config, jpeg: bytes, bare: Bare) -> Iterator[Row]:
+    for name, haproxy in (("proxy", False), ("HAProxy", True)):
+        with _serving(replace(config, serve=replace(config.serve, haproxy=haproxy))) as endpoint:
+            yield from _judged(f"nacre, {name}", f"{endpoint}/v1/predict", jpeg, bare, bars=haproxy)
+            health = f"{endpoint}/v1/health/live"
+            load = run_load(health, request_bytes(health), clients=16, seconds=SECONDS / 4)
+            figure = f"nacre, {name}: an endpoint without model"
+            yield Row(figure=figure, value=load.per_second, unit="requests/s")
+
+
+def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:
+    for name, path in (("fastapi", "/predict"), ("litserve", "/predict")):
+        port = free_port()
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.plain_server", name, store]
+        process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)
+        try:
+            url = f"http://127.0.0.1:{port}{path}"
+            _wait_until_answered(url, jpeg)
+            yield from _judged(f"plain {name}", url, jpeg, bare, bars=False)
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+
+
+def _judged(name: str, url: str, jpeg: bytes, bare: Bare, *, bars: bool) -> Iterator[Row]:
+    body, content_type = multipart([jpeg], {})
+    request = request_bytes(url, body=body, content_type=content_type)
+    run_load(url, request, clients=4, seconds=2)  # warms everything up
+    alone = run_load(url, request, clients=1, seconds=SECONDS / 2)
+    full = run_load(url, request, clients=CLIENTS, seconds=SECONDS)
+    added = alone.quantile(0.5) - bare.alone
+    share = full.per_second / bare.per_second
+    yield Row(figure=f"{name}: at low load, p50", value=1e3 * alone.quantile(0.5), unit="ms")
+    yield Row(
+        figure=f"{name}: at low load, p50 above decoding, transform and forward",
+        value=1e3 * added,
+        unit="ms",
+        bar="at most 5" if bars else None,
+        holds=1e3 * added <= 5 if bars else None,
+    )
+    yield Row(figure=f"{name}: at saturation", value=full.per_second, unit="images/s")
+    yield Row(
+        figure=f"{name}: at saturation, of the bare batched forward",
+        value=share,
+        bar="at least 0.85" if bars else None,
+        holds=share >= 0.85 if bars else None,
+    )
+    yield Row(figure=f"{name}: at saturation, p95", value=1e3 * full.quantile(0.95), unit="ms")
+    yield Row(figure=f"{name}: other answers", value=_others_of(alone, full))
+
+
+def _others_of(*loads: Load) -> str:
+    found = {
+        status: sum(load.statuses[status] for load in loads)
+        for load in loads
+        for status in load.statuses
+        if status != 200
+    }
+    return ", ".join(f"{status}: {count}" for status, count in found.items()) or "none"
+
+
+@contextmanager
+def _serving(config: Config) -> Iterator[str]:
+    import ray
+    from ray import serve
+
+    from cluster import system
+
+    system.connect(config)
+    try:
+        system.start_api(config, encoder=RandomEncoder)
+        yield config.endpoint
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def _wait_until_answered(url: str, jpeg: bytes) -> None:
+    body, content_type = multipart([jpeg], {})
+    request = request_bytes(url, body=body, content_type=content_type)
+    deadline = time.monotonic() + 120
+    while not run_load(url, request, clients=1, seconds=0.2).statuses[200]:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{url} does not answer")
+        time.sleep(0.5)
+
+
+def _publish(store: ObjectStore, fingerprint: str, *, records: int) -> None:
+    adapter = Registry(store).create("main")
+    for number in range(records):
+        content = encode_record(_record(number, fingerprint))
+        update = AddRecord(
+            task=f"task-{number}",
+            submission=f"task-{number}-{number:012x}",
+            record=Inline(content),
+            classes=CLASSES_PER_RECORD,
+        )
+        commit = Commit(
+            updates=(update,),
+            encoder=fingerprint,
+            method="lada",
+            settings={},
+            aliases=("head", "production"),
+        )
+        adapter.commit(commit, by=Author(who="bench", why="", now=0.0))
+
+
+def _record(number: int, fingerprint: str) -> Record:
+    entries = tuple(
+        ClassEntry(
+            class_id=f"task-{number}/{index}", name=f"thing {number} {index}", prompt=f"{index}"
+        )
+        for index in range(CLASSES_PER_RECORD)
+    )
+    return Record(
+        task=f"task-{number}",
+        classes=entries,
+        method="lada",
+        settings={"alpha": 1.0, "beta": 1.0},
+        seed=0,
+        encoder=fingerprint,
+        tensors={
+            "memory": _rows(CLASSES_PER_RECORD * VECTORS, seed=number),
+            "memory_offsets": torch.arange(CLASSES_PER_RECORD + 1) * VECTORS,
+            "text_features": _rows(CLASSES_PER_RECORD, seed=10_000 + number),
+            "mixture_weights": torch.ones(CLASSES_PER_RECORD),
+            "mixture_means": _rows(CLASSES_PER_RECORD, seed=20_000 + number),
+            "mixture_variances": torch.zeros(CLASSES_PER_RECORD),
+            "mixture_offsets": torch.arange(CLASSES_PER_RECORD + 1),
+        },
+    )
+
+
+def _rows(count: int, *, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return normalize(torch.randn(count, WIDTH, generator=generator), dim=-1)
+
+
+def _jpeg() -> bytes:
+    """Return a picture of 640 by 480 pixels that has about 80 kB as a JPEG."""
+    draw = random.Random(0)
+    noise = Image.frombytes("RGB", (640, 480), draw.randbytes(640 * 480 * 3))
+    picture = noise.filter(ImageFilter.GaussianBlur(1.5))
+    best: bytes = b""
+    for quality in range(95, 20, -1):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality)
+        best = buffer.getvalue()
+        if len(best) <= 82_000:
+            return best
+    return best
+
+
+def _seconds(work: Callable[[], object], *, repeats: int = 15) -> float:
+    """Return the median time of `work`, in seconds."""
+    work()
+    times: Sequence[float] = [_once(work) for _ in range(repeats)]
+    return statistics.median(times)
+
+
+def _once(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    sys.exit(main())
