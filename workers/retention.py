@@ -6,7 +6,7 @@ What is removed: its image shards and the features of its training images. What 
 its held-out features, which every later version is measured on, and the submission itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -98,18 +98,19 @@ def _shards(store: ObjectStore, name: str) -> tuple[Shard, ...]:
         return ()
 
 
-def _keys(store: ObjectStore, shards: Iterable[Shard], *, before: float) -> Iterator[str]:
+def _keys(store: ObjectStore, shards: Collection[Shard], *, before: float) -> Iterator[str]:
     """Yield the keys of what belongs to `shards` alone and was written before that time."""
-    by_digest = {shard.digest: shard for shard in shards}
-    keys = {blob_key(BlobRef(sha256=s.digest, size=s.size), SHARDS) for s in by_digest.values()}
+    keys = {blob_key(BlobRef(sha256=s.digest, size=s.size), SHARDS) for s in shards}
     yield from (
         listed.key
         for listed in store.list(SHARDS)
         if listed.key in keys and listed.modified < before
     )
+    # What one task learns from, another may be measured on: with one view, both have one block.
+    measured_on = {shard.digest for shard in shards if shard.split == "held_out"}
+    learnt_from = {shard.digest for shard in shards} - measured_on
     for listed in store.list(FEATURES):
-        shard = by_digest.get(PurePosixPath(listed.key).stem)
-        if shard and shard.split == "train" and listed.modified < before:
+        if PurePosixPath(listed.key).stem in learnt_from and listed.modified < before:
             blob = block_blob(store, listed.key)
             yield from (key for key in (blob, listed.key) if key)
 
