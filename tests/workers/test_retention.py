@@ -74,7 +74,7 @@ class Attic:
         """Return whether the features of a shard are there."""
         return has_block(self.store, self.block(shard))
 
-    def keys(self) -> set[str]:
+    def stored(self) -> set[str]:
         """Return the keys of everything."""
         return {entry.key for entry in self.store.list("")}
 
@@ -89,11 +89,11 @@ def test_images_and_training_features_go_and_everything_else_stays(stage: Stage)
     train, held_out = attic.shard("robin"), attic.shard("wren", "held_out")
     birds = attic.submit("birds", train, held_out)
     attic.end(birds, days_ago=8, stage=stage)
-    before = attic.keys()
+    before = attic.stored()
     assert sweep(attic.store, WEEK, now=NOW) == names(birds)
     assert not (attic.has_images(train) or attic.has_images(held_out))
     assert (attic.has_features(train), attic.has_features(held_out)) == (False, True)
-    gone = before - attic.keys()
+    gone = before - attic.stored()
     assert len(gone) == 4  # two shards, and the training features: what names them, and their bytes
     assert {key for key in gone if not key.startswith((SHARDS, FEATURES))} == set()
 
@@ -122,9 +122,9 @@ def test_everything_stays_for_as_long_as_the_configuration_says(
 def test_what_has_not_ended_stays_however_old_it_is() -> None:
     attic = Attic()
     attic.submit("birds", attic.shard("robin"))
-    before = attic.keys()
+    before = attic.stored()
     assert sweep(attic.store, WEEK, now=NOW) == []
-    assert attic.keys() == before
+    assert attic.stored() == before
 
 
 OTHERS: list[float | None] = [
@@ -168,9 +168,9 @@ def test_what_one_learnt_from_and_another_is_measured_on_stays_to_be_measured_on
         learnt = replace(measured, split="train")
         for task, shard in ((f"birds-{number}", measured), (f"garden-{number}", learnt)):
             attic.end(attic.submit(task, shard), days_ago=8)
-    features = {key for key in attic.keys() if key.startswith(FEATURES)}
+    features = {key for key in attic.stored() if key.startswith(FEATURES)}
     assert len(sweep(attic.store, WEEK, now=NOW)) == 20
-    assert {key for key in attic.keys() if key.startswith((FEATURES, SHARDS))} == features
+    assert {key for key in attic.stored() if key.startswith((FEATURES, SHARDS))} == features
 
 
 def test_shards_of_which_no_submission_has_been_written_yet_stay() -> None:
@@ -192,9 +192,9 @@ def test_a_submission_is_swept_once() -> None:
     sweep(attic.store, WEEK, now=NOW)
     # Somebody submits the same images again: they are not the old submission's any more.
     attic.shard("robin")
-    before = attic.keys()
+    before = attic.stored()
     assert sweep(attic.store, WEEK, now=NOW) == []
-    assert attic.keys() == before
+    assert attic.stored() == before
     assert attic.has_images(train)
 
 
