@@ -290,7 +290,11 @@ def _copied(folder: Path, number: int) -> Path:
     for index, path in enumerate(sorted(folder.glob("*/*/*.[pj][np]g"))):
         # Trailing bytes change the digest and not the picture.
         path.write_bytes(path.read_bytes() + f"{number}/{index}".encode())
-    content |= {"name": f"task-{number}", "settings": {"steps": 60}}
+    content |= {
+        "name": f"task-{number}",
+        "settings": {"steps": 60},
+        "shared_names": "keep",  # the four folders are used again and again
+    }
     (folder / "task.yaml").write_text(yaml.safe_dump(content))
     return folder / "task.yaml"
 

@@ -107,9 +107,17 @@ def published_by_hand(
     store: ObjectStore, encoder: Encoder, submission: Submission, *, gate: Gate | None = None
 ) -> Published:
     """Call the roles one after another, without a coordinator."""
+    crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
+    assignment = learnt_by_hand(crew, submission, gate=gate)
+    return asyncio.run(crew.publish(assignment))
 
-    async def run() -> Published:
-        crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
+
+def learnt_by_hand(
+    crew: LocalCrew, submission: Submission, *, gate: Gate | None = None
+) -> Assignment:
+    """Call all roles but the last, and return what is to be published."""
+
+    async def run() -> Assignment:
         await crew.embed(submission, _unwatched)
         begun = await crew.begin(submission, owner="tests", since=None)
         assignment = Assignment(
@@ -122,7 +130,7 @@ def published_by_hand(
         )
         await crew.train(assignment, _unwatched)
         await crew.compress(assignment)
-        return await crew.publish(assignment)
+        return assignment
 
     return asyncio.run(run())
 

@@ -141,8 +141,8 @@ def trial(
     draw = random.Random(seed + 1000)
     killer = Killer(plan=drawn_plan(seed), kill=site.kill)
     store = open_store(site.url, environment=site.environment)
+    proxy.hook = killer.hook  # what is submitted first is embedded while the rest is submitted
     _submit_twice(site, tasks, draw)
-    proxy.hook = killer.hook
     _wait(store, tasks, until=draw.randint(3, len(tasks) - 3))
     site.die()
     say(f"seed {seed}: the head died after {_ended(store)} of {len(tasks)} tasks")

@@ -14,14 +14,17 @@ from adapters.errors import (
     WorkerLostError,
 )
 from tests.suites.crews import LIMITS, System
+from tests.suites.faulty import MortalStore
 from tests.suites.running import play
 from tests.suites.submissions import announced, submission, written
 from workers import inbox
 from workers.encoder import Encoder
 from workers.journal import read_journal
+from workers.ledger import state_key
 from workers.progress import find_state, read_queue
 from workers.registry import Registry, verify
 from workers.store import MemoryStore
+from workers.store.wrappers import RecordingStore
 from workers.submission import submission_key
 from workers.ticket import ENDED, Cause, Stage
 from workers.work import PREFIX as WORK
@@ -68,6 +71,23 @@ def test_what_happened_is_written_down_and_nothing_else_is_left(encoder: Encoder
             "published",
         ]
         assert left_in(store, inbox.PREFIX) == []
+
+    play(scene)
+
+
+def test_nothing_that_was_handed_over_is_removed_before_the_end_is_durable(
+    encoder: Encoder,
+) -> None:
+    async def scene() -> None:
+        store = MemoryStore()
+        announced(store, BIRDS)
+        seen = RecordingStore(store)
+        async with System(store, encoder, link=MortalStore(seen)) as system:
+            await system.until_stage(BIRDS, *ENDED)
+            await system.until(lambda: not left_in(store, WORK))
+        ended = seen.keys.index(("put", state_key(BIRDS.submission_id)))
+        removed = [n for n, (operation, key) in enumerate(seen.keys) if operation == "delete"]
+        assert all(seen.keys[n][1].startswith(inbox.PREFIX) or n > ended for n in removed)
 
     play(scene)
 

@@ -243,8 +243,9 @@ def test_a_coordinator_with_ten_thousand_submissions_begins_with_few_operations(
         async with System(inner, encoder, link=MortalStore(counting)) as system:
             await system.until(lambda: list(inner.list(inbox.PREFIX)) == [])
             await system.until_looks(1)
-        assert counting.operations["get"] + counting.operations["replace"] < 4 * PAGES
-        assert sum(counting.operations.values()) < 5 * PAGES
+        # A sweep reads the pages too, as far as it gets; no submission is looked into.
+        assert sum(counting.operations.values()) < len(tasks) / 10, Counter(counting.keys)
+        assert counting.operations["replace"] < 2 * PAGES
         assert counting.sent < 10 * 2**20
 
     play(scene)

@@ -1,5 +1,6 @@
 """The whole way in one process: two tasks, two versions, and the first one never disturbed."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.suites.learning import carried_out, published_by_hand, small_task, su
 from tests.suites.tickets import set_ticket
 from workers.encoder import Encoder
 from workers.evaluation import HeldOut, accuracies, held_out
+from workers.local_crew import LocalCrew
 from workers.publisher import Publisher
 from workers.registry import Manifest, Registry
 from workers.store import FileStore, MemoryStore
@@ -137,6 +139,13 @@ def test_a_new_coordinator_finds_everything_done(learnt: Learnt, encoder: Encode
     states = carried_out(learnt.store, encoder, *learnt.submissions)
     assert [state.ticket.version for state in states] == [1, 2]
     assert Registry(learnt.store).adapter("main").refs().next_version == 3
+
+
+def test_images_are_counted_through_all_shards(learnt: Learnt, encoder: Encoder) -> None:
+    told: list[tuple[int, int]] = []
+    crew = LocalCrew(encoder, learnt.store)
+    asyncio.run(crew.embed(learnt.submissions[0], lambda *counts: told.append(counts)))
+    assert told == [(18, 27), (27, 27)]  # 18 images are learnt from, and 9 held out
 
 
 def test_what_head_holds_is_known_by_its_submission(learnt: Learnt, encoder: Encoder) -> None:

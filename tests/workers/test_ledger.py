@@ -225,6 +225,26 @@ def test_what_is_saved_after_a_writing_whose_outcome_nobody_knows_is_not_lost() 
     assert found(store) == by_name(later) == by_name(ledger.tickets)
 
 
+class Unheard(WrappedStore):
+    """Loses one writing on its way, and does not know it."""
+
+    lost = False
+
+    def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+        if not self.lost:
+            self.lost = True
+            raise UnknownOutcomeError("the answer was lost")
+        return self.inner.replace(key, data, expected_etag)
+
+
+def test_a_writing_that_never_arrived_is_made_again() -> None:
+    store = Unheard(MemoryStore())
+    ledger = opened(store)
+    ledger.save([ticket("task")], now=NOW)
+    assert store.lost
+    assert found(store) == by_name([ticket("task")])
+
+
 @pytest.mark.parametrize("fault", [Fault.CRASH, Fault.CRASH_AFTER])
 def test_wherever_a_saving_dies_the_old_or_the_new_ticket_is_found(fault: Fault) -> None:
     old, new = ticket("task", stage=Stage.CHECKING), ended("task", since=NOW)

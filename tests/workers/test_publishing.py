@@ -1,16 +1,25 @@
 """The gate and `replaces`, with all roles in one process."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.suites.learning import carried_out, published_by_hand, small_task, submitted
+from adapters.errors import ConflictError
+from tests.suites.learning import (
+    carried_out,
+    learnt_by_hand,
+    published_by_hand,
+    small_task,
+    submitted,
+)
 from tests.suites.submissions import announced
 from workers.encoder import Encoder
 from workers.gate import Gate, Mode
 from workers.intake import take_in
+from workers.local_crew import LocalCrew
 from workers.publisher import Publisher
 from workers.registry import Adapter, Author, Registry, verify
 from workers.store import MemoryStore
@@ -209,6 +218,38 @@ def test_the_latest_to_begin_is_the_only_one_that_can_publish(
     assert (first.parent, first.published) == (second.parent, second.published) == (0, None)
     assert second.epoch == first.epoch + 1
     assert main_of(store).refs().lease.owner == "ben"
+
+
+Meanwhile = Callable[[MemoryStore, Encoder, Submission], object]
+MEANWHILE: list[tuple[Meanwhile, str]] = [
+    # what happens between learning and publishing, and what is said of it
+    (
+        lambda store, encoder, entry: Publisher(encoder, store, Versions(store)).begin(
+            entry, owner="ben", since=None
+        ),
+        "taken over by 'ben'",
+    ),
+    (
+        lambda store, _encoder, _entry: main_of(store).rollback(1, by=ANNA),
+        "expected version 2, found 1 by 'anna'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("meanwhile", "said"), MEANWHILE)
+def test_what_was_overtaken_is_not_published(
+    encoder: Encoder, make_task: MakeTask, meanwhile: Meanwhile, said: str
+) -> None:
+    store = MemoryStore()
+    for name in ("fashion", "digits"):
+        published_by_hand(store, encoder, submitted(store, make_task(name)))
+    entry = submitted(store, make_task("clip-art"))
+    crew = LocalCrew(encoder, store)
+    assignment = learnt_by_hand(crew, entry)
+    meanwhile(store, encoder, entry)
+    with pytest.raises(ConflictError, match=said):
+        asyncio.run(crew.publish(assignment))
+    assert main_of(store).refs().next_version == 3
 
 
 @pytest.mark.parametrize("mode", ["auto", "manual"])

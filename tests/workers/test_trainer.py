@@ -128,6 +128,30 @@ def test_wherever_a_training_is_left_another_one_ends_with_the_same_record(
     assert scene.record(store) == undisturbed
 
 
+def test_who_cancels_a_training_ends_it_and_another_one_ends_with_the_same_record(
+    scene: Scene, undisturbed: bytes
+) -> None:
+    store = scene.store()
+    told: list[int] = []
+
+    async def run() -> None:
+        crew = LocalCrew(scene.encoder, store)
+
+        def progress(done: int, total: int) -> None:
+            told.append(done)
+            if done == REPORT_EVERY:
+                training.cancel()
+            assert total == STEPS
+
+        training = asyncio.create_task(crew.train(scene.assignment(), progress))
+        await asyncio.wait([training])
+        assert training.cancelled()
+
+    asyncio.run(run())
+    assert told == [0, REPORT_EVERY]
+    assert scene.record(store) == undisturbed
+
+
 def test_what_was_learnt_is_not_learnt_again(scene: Scene, undisturbed: bytes) -> None:
     store = scene.store()
     list(scene.train(store))
@@ -208,16 +232,18 @@ def test_classes_are_shared_out_in_order(
 
 
 KILLED_AT = [
-    # operation and object: the checkpoint, what was learnt, the record, and the commit itself
-    Target("put", "work/ID/checkpoint", 0),
-    Target("put", "work/ID/1/learnt", 0),
-    Target("put", "work/ID/1/record", 0),
-    Target("replace", "refs/main.json", 1),
+    # half learnt, with and without a checkpoint
+    (Target("put", "work/ID/checkpoint", 0), Fault.CRASH),
+    (Target("put", "work/ID/checkpoint", 0), Fault.CRASH_AFTER),
+    # learnt, and the record is next
+    (Target("put", "work/ID/1/learnt", 0), Fault.CRASH_AFTER),
+    # right before and right after the commit; the first change of the refs is the fence
+    (Target("replace", "refs/main.json", 1), Fault.CRASH),
+    (Target("replace", "refs/main.json", 1), Fault.CRASH_AFTER),
 ]
 
 
-@pytest.mark.parametrize("target", KILLED_AT)
-@pytest.mark.parametrize("fault", [Fault.CRASH, Fault.CRASH_AFTER])
+@pytest.mark.parametrize(("target", "fault"), KILLED_AT)
 def test_after_a_kill_the_next_coordinator_ends_with_the_same_record(
     scene: Scene, undisturbed: bytes, target: Target, fault: Fault
 ) -> None:
