@@ -37,7 +37,7 @@ class Verbs(click.Group):
         """Return the verb of a name; None where there is none."""
         for module, verbs in MODULES.items():
             if cmd_name in verbs:
-                known = import_module(f"cluster.cli.{module}").VERBS
+                known: tuple[click.Command, ...] = import_module(f"cluster.cli.{module}").VERBS
                 return next(verb for verb in known if verb.name == cmd_name)
         return None
 
