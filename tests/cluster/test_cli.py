@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 
 from adapters.errors import NotFoundError
-from cluster.cli.main import cli, main
+from cluster.cli.main import MODULES, cli, main
 from cluster.cli.serving import RUNNING, Running
 from cluster.client import Client
 from cluster.config import load_config
@@ -69,12 +71,17 @@ def nacre(
     return run
 
 
-VERBS = sorted(cli.commands)
+VERBS = cli.list_commands(click.Context(cli))
 
 
 def test_the_verbs_of_every_day_are_there() -> None:
     every_day = {"up", "submit", "status", "predict", "versions", "rollback", "down", "demo"}
     assert every_day <= set(VERBS)
+
+
+def test_every_verb_of_a_module_is_listed() -> None:
+    modules = [import_module(f"cluster.cli.{name}") for name in MODULES]
+    assert sorted(verb.name for module in modules for verb in module.VERBS) == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
