@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,20 +21,31 @@ from cluster.audience import DistantReplicas
 from cluster.config import Config
 from cluster.joined import configured
 from cluster.stores import open_store
+from cluster.wire import TIMEOUT_S
 from workers import inbox
 from workers.journal import JournalEntry, read_journal
 from workers.lead import read_lead
 from workers.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue_events import Cancel, Event, Pause, Resume, Retry
-from workers.registry import Adapter, Audience, Author, Manifest, Registry, TaskAccuracy
+from workers.registry import (
+    Action,
+    Adapter,
+    Audience,
+    Author,
+    Entry,
+    Manifest,
+    Registry,
+    TaskAccuracy,
+)
 from workers.store import ObjectStore
 from workers.submission import Submission
 from workers.ticket import ENDED
 from workers.watching import Progress, unwatched
 
 if TYPE_CHECKING:
-    from cluster.api.documents import PredictAnswer, Ready
+    from cluster.api.documents import EmbedAnswer, PredictAnswer, Ready
     from cluster.http_api import HttpApi
+    from cluster.questions import Images
     from workers.intake import Intake
     from workers.task import Task
 
@@ -137,6 +149,11 @@ class Client:
         # An open one goes before those that have ended.
         return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
 
+    def refusals(self) -> list[Entry]:
+        """Return the refusals by replicas that nothing has followed, of the adapters served."""
+        latest = (next(iter(self._history(name)), None) for name in self.config.served)
+        return [entry for entry in latest if entry and entry.action is Action.REFUSE]
+
     def cancel(self, name: str) -> State:
         """Take a submission back, given by its id or its task's name; what is published stays."""
         return self._wish(name, Cancel)
@@ -228,49 +245,65 @@ class Client:
 
     def predict(
         self,
-        images: Sequence[Path | str],
+        images: "Images",
         *,
         adapter: str | None = None,
         version: int | str | None = None,
         top_k: int = 5,
         tasks: Sequence[str] = (),
         candidate_labels: Sequence[str] = (),
+        timeout_s: float = TIMEOUT_S,
     ) -> "PredictAnswer":
-        """Classify image files.
+        """Classify images, asking again where the service is too busy or not reached.
 
         Args:
-            images: Their paths.
+            images: Paths of image files, or what such files contain.
             adapter: Which adapter; the configured one where None.
             version: Pin a version by number or alias; `production` where None.
             top_k: Most classes per image.
             tasks: Only the classes of these tasks are candidates; all where empty.
             candidate_labels: Further candidates, known by their names alone.
+            timeout_s: Seconds in all; the service gives up then, too.
 
         Raises:
             UnavailableError: the API does not answer, or has no version yet.
             InputError: an image is refused, or there is no such version.
         """
-        from cluster.api.documents import PredictAnswer
+        from cluster.questions import predicting
 
-        files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
-        fields: dict[str, object] = {"top_k": str(top_k)}
-        fields |= {"version": str(version)} if version is not None else {}
-        fields |= {"tasks": list(tasks)} if tasks else {}
-        fields |= {"candidate_labels": list(candidate_labels)} if candidate_labels else {}
-        path = f"/v1/adapters/{adapter or self.config.adapter}/predict"
-        return self._api().ask(PredictAnswer, "POST", path, files=files, data=fields)
+        call = predicting(
+            images,
+            adapter=adapter or self.config.adapter,
+            version=version,
+            top_k=top_k,
+            tasks=tasks,
+            candidate_labels=candidate_labels,
+        )
+        return self._api.ask(call, timeout_s=timeout_s)
+
+    def embed(self, images: "Images", *, timeout_s: float = TIMEOUT_S) -> "EmbedAnswer":
+        """Return the encoder's unit features of images, in their order.
+
+        Args:
+            images: Paths of image files, or what such files contain.
+            timeout_s: Seconds in all.
+        """
+        from cluster.questions import embedding
+
+        return self._api.ask(embedding(images), timeout_s=timeout_s)
 
     def ready(self) -> "Ready":
         """Return what the API answers with now; UnavailableError where it does not answer."""
-        from cluster.api.documents import Ready
+        from cluster.questions import readiness
 
-        return self._api().ask(Ready, "GET", "/v1/health/ready")
+        return self._api.ask(readiness())
 
     def answering(self, adapter: str | None = None) -> str | None:
         """Return the version that answers for an adapter now, as `adapter@number`."""
         state = self.ready().adapters.get(adapter or self.config.adapter)
         return state.version if state else None
 
+    @cached_property
     def _api(self) -> "HttpApi":
         # Loaded when it is needed: most verbs work on the store alone, and start faster without.
         from cluster.http_api import HttpApi
@@ -297,6 +330,10 @@ class Client:
             time.sleep(POLL_S)
         return False
 
+    def _history(self, adapter: str) -> Iterator[Entry]:
+        with suppress(NotFoundError):
+            yield from self._adapter(adapter).history()
+
     def _adapter(self, name: str | None) -> Adapter:
         return self._registry.adapter(name or self.config.adapter)
 
@@ -307,9 +344,3 @@ def user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
-
-
-def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise NotFoundError(f"expected an image at {path}, found none", path=str(path))
-    return path.read_bytes()

@@ -1,83 +1,108 @@
-"""Asking the HTTP API, and turning its problem documents back into errors."""
+"""Asking the HTTP API: one loop for callers that wait, one for callers on an event loop."""
 
+import asyncio
 import os
-from typing import TypeVar
+import time
+from types import TracebackType
+from typing import Self, cast
 
 import httpx
-from pydantic import BaseModel
 
-from adapters import errors
-from adapters.errors import (
-    ConflictError,
-    InputError,
-    NacreError,
-    NotFoundError,
-    UnavailableError,
-)
+from cluster.attempts import Answer, Attempts, Call
 from cluster.config import PREDICT_TOKEN, TOKEN
-
-TIMEOUT_S = 60.0
-Answer = TypeVar("Answer", bound=BaseModel)
+from cluster.wire import TIMEOUT_S
 
 
 class HttpApi:
-    """The API at one endpoint.
+    """The API at one endpoint. Safe between threads.
 
     Args:
         endpoint: Its scheme, host and port.
     """
 
-    # Owns: nothing.
+    # Owns: the connections.
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
+        self._client = httpx.Client(base_url=endpoint)
 
-    def ask(self, kind: type[Answer], verb: str, path: str, **arguments: object) -> Answer:
-        """Send one request, and return its answer as a `kind`.
+    def ask(self, call: Call[Answer], *, timeout_s: float = TIMEOUT_S) -> Answer:
+        """Send a call until it is answered or its time is over, and return the answer.
 
         Raises:
             UnavailableError: nothing answers, or something that is not nacre.
             NacreError: the error that the API has answered with.
         """
-        response = self._request(verb, path, **arguments)
-        try:
-            return kind.model_validate_json(response.content)
-        except ValueError as error:
-            raise UnavailableError(
-                f"expected an answer of nacre at {self._endpoint}, found {response.text[:80]!r}; "
-                "is another service on that port?",
-                endpoint=self._endpoint,
-            ) from error
+        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s)
+        while True:
+            try:
+                response = self._client.request(call.verb, call.path, **arguments(call, attempts))  # type: ignore[arg-type]
+            except httpx.TransportError as error:
+                wait_s = attempts.after_error(error)
+            else:
+                if response.is_success:
+                    return cast(Answer, attempts.answer(response))
+                wait_s = attempts.after_refusal(response)
+            time.sleep(wait_s)
 
-    def _request(self, verb: str, path: str, **arguments: object) -> httpx.Response:
-        url = self._endpoint + path
-        try:
-            response = httpx.request(verb, url, headers=headers(), timeout=TIMEOUT_S, **arguments)  # type: ignore[arg-type]
-        except httpx.TransportError as error:
-            raise UnavailableError(
-                f"nothing answers at {self._endpoint} ({error}); start it with `nacre up`",
-                endpoint=self._endpoint,
-            ) from error
-        if response.is_success:
-            return response
-        raise _refusal(response)
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+
+class AsyncHttpApi:
+    """The same for an event loop, to which it belongs.
+
+    Args:
+        endpoint: Its scheme, host and port.
+    """
+
+    # Owns: the connections.
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._client = httpx.AsyncClient(base_url=endpoint)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def ask(self, call: Call[Answer], *, timeout_s: float = TIMEOUT_S) -> Answer:
+        """Do as `HttpApi.ask` does."""
+        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s)
+        while True:
+            try:
+                response = await self._client.request(
+                    call.verb,
+                    call.path,
+                    **arguments(call, attempts),  # type: ignore[arg-type]
+                )
+            except httpx.TransportError as error:
+                wait_s = attempts.after_error(error)
+            else:
+                if response.is_success:
+                    return cast(Answer, attempts.answer(response))
+                wait_s = attempts.after_refusal(response)
+            await asyncio.sleep(wait_s)
+
+
+def arguments(call: Call[Answer], attempts: Attempts) -> dict[str, object]:
+    """Return what httpx is to send with the next attempt."""
+    return {
+        **call.arguments,
+        "headers": {**headers(), **attempts.headers},
+        "timeout": attempts.left_s,
+    }
 
 
 def headers() -> dict[str, str]:
     """Return the headers of every request: the token, if there is one."""
     token = os.environ.get(TOKEN) or os.environ.get(PREDICT_TOKEN)
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _refusal(response: httpx.Response) -> NacreError:
-    """Return the error that a problem document names, or the one that its status stands for."""
-    try:
-        title, detail = str(response.json()["title"]), str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        title, detail = "", f"the API answered {response.status_code}: {response.text[:200]}"
-    named = getattr(errors, title, None)
-    if isinstance(named, type) and issubclass(named, NacreError):
-        return named(detail, status=response.status_code)
-    by_status: dict[int, type[NacreError]] = {404: NotFoundError, 409: ConflictError}
-    otherwise = InputError if response.status_code < 500 else UnavailableError
-    return by_status.get(response.status_code, otherwise)(detail, status=response.status_code)

@@ -7,6 +7,7 @@ replica without much to do answers at once, and a busy one in large batches.
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,10 @@ from cluster.api.documents import (
 from cluster.config import Config
 from cluster.metrics import Metrics
 from workers.encoder import Encoder
+from workers.follower import Refusal
 from workers.images import decode_image
 from workers.predictor import Predictor, Question
-from workers.registry import VersionRef
+from workers.registry import Author, VersionRef
 from workers.versions import Versions
 
 Files = Sequence[tuple[str, bytes]]
@@ -59,6 +61,7 @@ class Service:
     ) -> None:
         torch.set_num_threads(config.serve.threads)
         self._config = config.serve
+        self._versions = versions
         self._encoder = encoder(config.encoder, device=device)
         self._predictor = Predictor(
             self._encoder, versions, adapters=config.served, most=config.serve.versions
@@ -88,8 +91,10 @@ class Service:
         """
         self._predictor.follower(adapter)
         features = await self._features(files)
-        # Read once, and last: everything in this answer comes from this version.
         loop = asyncio.get_running_loop()
+        if question.labels:
+            await loop.run_in_executor(self._embedding, self._predictor.learn_labels, question)
+        # Read once, and last: everything in this answer comes from this version.
         if pinned is None:
             version = self._predictor.version(adapter)
         else:
@@ -134,8 +139,8 @@ class Service:
         except NacreError as error:  # damaged refs: what answers goes on
             logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
         refusal = follower.standing.refusal
-        if refusal is not None and refusal != before:
-            logger.error("refused", extra={"version": refusal.label, "error": refusal.reason})
+        if refusal is not None and (before is None or refusal.ref != before.ref):
+            await asyncio.to_thread(self._note_refusal, adapter, refusal)
 
     def ready(self) -> Ready:
         """Return what this replica answers with."""
@@ -155,6 +160,15 @@ class Service:
             seen_s=None if age_s == float("inf") else age_s,
             stale=standing.current is not None and age_s > self._config.stale_s,
         )
+
+    def _note_refusal(self, adapter: str, refusal: Refusal) -> None:
+        """Say that a version could not be loaded: in the log, and in the adapter's history."""
+        logger.error("refused", extra={"version": refusal.label, "error": refusal.reason})
+        by = Author(who=f"replica on {socket.gethostname()}", why=refusal.reason, now=time.time())
+        try:
+            self._versions.registry.adapter(adapter).note_refusal(refusal.ref, by=by)
+        except NacreError as error:
+            logger.warning("not in the history", extra={"error": error.message})
 
     async def _features(self, files: Files) -> Tensor:
         """Return the features of the images in `files`, (len, D)."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UnknownOutcomeError,
         WorkerLostError,
     )
+    from cluster.async_client import AsyncClient
     from cluster.client import Client
     from cluster.config import Config, load_config
     from cluster.loading import load_adapter
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from workers.task import Task
 
 _HOMES = {
+    "AsyncClient": "cluster.async_client",
     "Client": "cluster.client",
     "Config": "cluster.config",
     "Task": "workers.task",
@@ -44,6 +46,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "ClassNameError",
     "Client",
     "Config",

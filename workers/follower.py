@@ -15,6 +15,8 @@ from workers.registry import VersionRef
 from workers.shelf import LoadedVersion, Shelf
 from workers.versions import Versions
 
+TRIED_AGAIN_S = 5.0
+"""A version that was refused is fetched again after so long: it may have been repaired."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
@@ -23,10 +25,14 @@ class Refusal:
     Attributes:
         label: Which one, as `adapter@number`.
         reason: Why.
+        ref: The version.
+        at: When loading it was last tried, by the follower's clock.
     """
 
     label: str
     reason: str
+    ref: VersionRef
+    at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -125,11 +131,15 @@ class Follower:
             return None
 
     def _moved(self, before: Standing, ref: VersionRef, asked_at: float) -> Standing:
+        refusal = before.refusal
+        if refusal and refusal.ref == ref and asked_at - refusal.at < TRIED_AGAIN_S:
+            return before
         try:
             loaded = self._shelf.load(self.adapter, ref)
         except UnavailableError:
             raise
         except NacreError as error:
-            refusal = Refusal(label=f"{self.adapter}@{ref.number}", reason=error.message)
+            label = f"{self.adapter}@{ref.number}"
+            refusal = Refusal(label=label, reason=error.message, ref=ref, at=asked_at)
             return Standing(current=before.current, seen_at=before.seen_at, refusal=refusal)
         return Standing(current=loaded, seen_at=asked_at)

@@ -19,7 +19,7 @@ from adapters.inference import UnseenClasses
 from adapters.records import ClassEntry
 from workers.encoder import Encoder
 from workers.follower import Follower
-from workers.registry import VersionRef
+from workers.pins import Pins
 from workers.shelf import MOST, LoadedVersion, Shelf
 from workers.versions import Versions
 
@@ -84,7 +84,7 @@ class Predictor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.encoder = encoder
-        self._versions = versions
+        self._pins = Pins(versions.registry, clock=clock)
         self._shelf = Shelf(versions, fingerprint=encoder.fingerprint, most=most)
         self._followers = {
             name: Follower(self._shelf, versions, adapter=name, clock=clock) for name in adapters
@@ -126,6 +126,7 @@ class Predictor:
 
         Raises:
             NotFoundError: no such adapter, alias or version.
+            InputError: a task of the pinned version was purged.
             UnavailableError: nothing is in production yet, or the store cannot be reached.
             CorruptionError: a blob of a pinned version is damaged.
         """
@@ -135,7 +136,11 @@ class Predictor:
         current = follower.standing.current
         if current is not None and str(pinned) == str(current.ref.number):
             return current
-        return self._shelf.load(adapter, self._resolved(adapter, pinned))
+        return self._shelf.load(adapter, self._pins.find(adapter, pinned))
+
+    def learn_labels(self, question: Question) -> None:
+        """Embed the labels that are asked about and not known yet; `predict` then finds them."""
+        self._unseen(question)
 
     def predict(
         self, features: Tensor, version: LoadedVersion, question: Question
@@ -167,9 +172,6 @@ class Predictor:
             ]
             for columns, row in zip(best.tolist(), shares.gather(1, best).tolist(), strict=True)
         ]
-
-    def _resolved(self, adapter: str, pinned: int | str) -> VersionRef:
-        return self._versions.registry.adapter(adapter).version(pinned)
 
     def _unseen(self, question: Question) -> UnseenClasses | None:
         if not question.labels:

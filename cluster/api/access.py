@@ -19,9 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cluster.api.problems import problem
 from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.metrics import Metrics
+from cluster.wire import REQUEST_ID, TIMEOUT_MS
 
-REQUEST_ID = "x-request-id"
-TIMEOUT_MS = "x-request-timeout-ms"
 LONGEST_ID = 128
 OPEN = ("/v1/health/",)
 ASKING = ("/predict", "/embed")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.errors import NacreError
+from cluster.cli.facts import entry_json
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
 from cluster.client import Client
 from cluster.joined import configured
@@ -82,7 +83,8 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
       nacre status
       nacre status --adapter main --output json
     """
-    queue = Client(configured(path)).queue()
+    client = Client(configured(path))
+    queue, refusals = client.queue(), client.refusals()
     states = [state for state in queue.states if adapter in (None, state.ticket.adapter)]
     if output == "json":
         print_json(
@@ -90,6 +92,7 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
                 "coordinator": _lead_as_json(queue.lead),
                 "paused": list(queue.lead.paused) if queue.lead else [],
                 "unread_requests": queue.unread,
+                "refusals": [entry_json(entry) for entry in refusals],
                 "submissions": [state.to_json() for state in states],
             }
         )
@@ -106,6 +109,13 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
         told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
         stdout().print(f"{len(states) - len(shown):,} more (in all: {told}); --all shows them")
     stdout().print(_coordination(queue))
+    for entry in refusals:
+        stdout().print(
+            f"version {entry.detail['version']} is not served: {entry.author.who} could not load "
+            f"it ({entry.author.why}); `nacre verify` looks for damage, `nacre rollback` serves "
+            "another version",
+            markup=False,
+        )
 
 
 @click.command()

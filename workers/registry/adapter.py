@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from adapters.errors import InputError
 from workers.registry.accuracy import TaskAccuracy, accuracies_to_bytes
 from workers.registry.commit import Commit
-from workers.registry.history import Action, Author
+from workers.registry.history import Action, Author, walk
 from workers.registry.layout import HEAD, PRODUCTION, accuracies_key, check_alias
 from workers.registry.manifest import Manifest, VersionRef
 from workers.registry.objects import AdapterObjects
@@ -105,6 +105,27 @@ class Adapter(AdapterReader):
 
         def decide(refs: Refs) -> Change[None] | Settled[None]:
             return self._moved(refs, {alias: None}, Move(action=Action.ALIAS, author=by), None)
+
+        self.writer.change(decide)
+
+    def note_refusal(self, version: VersionRef, *, by: Author) -> None:
+        """Write into the history that a replica could not load a version; nothing moves.
+
+        Written once, until something else happens to the adapter or to another version.
+
+        Args:
+            version: What could not be loaded.
+            by: Which replica, why, and when.
+        """
+
+        def decide(refs: Refs) -> Change[None] | Settled[None]:
+            latest = next(walk(refs.history, self.objects.entry), None)
+            digest = version.manifest.sha256
+            if latest and latest.action is Action.REFUSE and latest.detail["digest"] == digest:
+                return Settled(result=None)
+            detail = {"version": str(version.number), "digest": digest}
+            move = Move(action=Action.REFUSE, author=by, detail=detail)
+            return Change(refs=refs, move=move, result=None)
 
         self.writer.change(decide)
 

@@ -1,0 +1,118 @@
+"""The whole HTTP API in this process, behind a real server: what one replica is, without Ray."""
+
+import asyncio
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+import httpx
+import uvicorn
+from ray.serve import context as serve_context
+from ray.serve._private.common import DeploymentID, ReplicaID
+from ray.serve._private.config import DeploymentConfig
+from ray.serve.schema import ReplicaRank
+
+from cluster.api.access import Access
+from cluster.api.app import build_api
+from cluster.api.managing import VersionDesk
+from cluster.api.task_desk import TaskDesk
+from cluster.config import Config
+from cluster.service import Service
+from cluster.versions import open_versions
+from workers.encoder import Encoder
+from workers.registry import VersionRef
+
+START_TIMEOUT_S = 60.0
+
+
+class ApiServer:
+    """Answers on a free port of this machine between entering and leaving.
+
+    Args:
+        config: Of the system.
+        access: Who may do what.
+        encoder: What embeds.
+
+    Attributes:
+        url: Where it answers.
+        service: What answers.
+    """
+
+    # Owns: the thread with the event loop to which the service belongs.
+
+    def __init__(
+        self, config: Config, *, access: Access | None = None, encoder: type[Encoder] = Encoder
+    ) -> None:
+        self._config = config
+        self._access = access or Access()
+        self._encoder = encoder
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen()  # whoever asks now is answered as soon as the server runs
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._started = threading.Event()
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.service: Service
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(START_TIMEOUT_S), "the server did not start"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(START_TIMEOUT_S)
+        self._socket.close()
+
+    def client(self, **headers: str) -> httpx.Client:
+        """Return a client whose every request has `headers`; the caller closes it."""
+        return httpx.Client(base_url=self.url, headers=headers, timeout=START_TIMEOUT_S)
+
+    def prepare(self, adapter: str, version: VersionRef) -> None:
+        """See `Audience`; for this one replica."""
+        self._called(self.service.prepare(adapter, version))
+
+    def follow(self, adapter: str) -> None:
+        """See `Audience`; for this one replica."""
+        self._called(self.service.follow(adapter))
+
+    def _called(self, coroutine: object) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(START_TIMEOUT_S)  # type: ignore[arg-type]
+
+    async def _run(self) -> None:
+        # Serve's batching wants to know in which replica it is.
+        serve_context._set_internal_replica_context(
+            replica_id=ReplicaID("tests", DeploymentID("replica", "api")),
+            servable_object=self,  # type: ignore[arg-type]
+            _deployment_config=DeploymentConfig(
+                max_ongoing_requests=self._config.serve.max_ongoing
+            ),
+            rank=ReplicaRank(rank=0, node_rank=0, local_rank=0),
+            world_size=1,
+        )
+        try:
+            await self._serve()
+        finally:
+            serve_context._INTERNAL_REPLICA_CONTEXT = None
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        versions = open_versions(self._config)
+        self.service = Service(self._config, versions, encoder=self._encoder)
+        await self.service.start()
+        api = build_api(
+            self.service,
+            VersionDesk(self._config, self),
+            TaskDesk(self._config),
+            self._access,
+        )
+        settings = uvicorn.Config(api, log_level="warning", ws="none", lifespan="off")
+        self._server = uvicorn.Server(settings)
+        self._started.set()
+        await self._server.serve(sockets=[self._socket])

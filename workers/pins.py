@@ -1,0 +1,80 @@
+"""Which version a number or an alias stands for, for whoever asks again and again."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.errors import UnavailableError
+from workers.registry import Registry, VersionRef
+
+KEPT_S = 5.0
+"""A number means the same version for ever, unless a task of it is purged."""
+MOST = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin:
+    """What was found.
+
+    Attributes:
+        ref: The version.
+        found_at: When, by the clock of `Pins`.
+    """
+
+    ref: VersionRef
+    found_at: float
+
+
+class Pins:
+    """Looks versions up by number or alias.
+
+    Numbers are looked up again after a few seconds, aliases at once. While the store cannot be
+    reached, what was found last goes on to count.
+
+    Args:
+        registry: Where they are looked up.
+        clock: Gives seconds that never go back.
+    """
+
+    # Owns: `_found`, guarded by `_lock`.
+
+    def __init__(self, registry: Registry, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._found: OrderedDict[tuple[str, str], Pin] = OrderedDict()
+
+    def find(self, adapter: str, pinned: int | str) -> VersionRef:
+        """Return the version that `pinned`, a number or an alias, stands for.
+
+        Raises:
+            NotFoundError: there is none.
+            InputError: a task of it was purged.
+            UnavailableError: the store cannot be reached, and this was not found before.
+        """
+        key, now = (adapter, str(pinned)), self._clock()
+        with self._lock:
+            known = self._found.get(key)
+        if known and str(pinned).isdecimal() and now - known.found_at < KEPT_S:
+            return known.ref
+        try:
+            ref = self._looked_up(adapter, pinned)
+        except UnavailableError:
+            if known is None:
+                raise
+            return known.ref
+        with self._lock:
+            self._found[key] = Pin(ref=ref, found_at=now)
+            self._found.move_to_end(key)
+            while len(self._found) > MOST:
+                self._found.popitem(last=False)
+        return ref
+
+    def _looked_up(self, adapter: str, pinned: int | str) -> VersionRef:
+        handle = self._registry.adapter(adapter)
+        refs = handle.refs()
+        ref = handle.version_in(refs, pinned)
+        handle.check_servable(refs, ref)
+        return ref
