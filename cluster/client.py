@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from adapters.errors import (
     NotFoundError,
@@ -73,6 +74,8 @@ class Version:
 class Client:
     """Talks to one nacre: its object store, and its HTTP API.
 
+    May be used as a block, at whose end connections are given back.
+
     Args:
         config: Where both are; looked for as `load_config` says where None.
         audience: Is told when `production` moves; the API's replicas where None.
@@ -82,6 +85,23 @@ class Client:
         self.config = config or configured()
         self._store = open_store(self.config.store)
         self._registry = Registry(self._store, audience=audience or DistantReplicas(self.config))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections to the API back; the next call opens new ones."""
+        opened = self.__dict__.pop("_api", None)
+        if opened is not None:
+            opened.close()
 
     @property
     def store(self) -> ObjectStore:

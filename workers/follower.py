@@ -18,6 +18,7 @@ from workers.versions import Versions
 TRIED_AGAIN_S = 5.0
 """A version that was refused is fetched again after so long: it may have been repaired."""
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
     """A version that could not be loaded.

@@ -136,6 +136,12 @@ class _AccessMiddleware:
                 raise
             detail = f"the request was not answered within {timeout_s:g} s"
             await problem(504, "DeadlineExceeded", detail)(scope, receive, send)
+        except Exception:
+            logger.exception("a request broke")
+            if begun:
+                raise
+            detail = "this is a fault of the service; its log says more, see the request id"
+            await problem(500, "InternalError", detail)(scope, receive, send)
 
 
 def _request_id(headers: Headers) -> str:

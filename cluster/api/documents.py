@@ -2,11 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 MAX_IMAGES = 64
 MAX_LABELS = 1000
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""A PNG of one grey pixel, in base64, for examples."""
+IMAGES: list[JsonValue] = [{"data": PIXEL}]
 
+AdapterPath = Annotated[
+    str, Path(examples=["main"], description="Name of an adapter.", max_length=200)
+]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -19,13 +28,23 @@ class EncodedImage(BaseModel):
 class EmbedRequest(BaseModel):
     """A JSON request; multipart requests carry files called `images` instead."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"images": IMAGES}]})
 
     images: list[EncodedImage] = Field(min_length=1, max_length=MAX_IMAGES)
 
 
 class PredictRequest(EmbedRequest):
     """A JSON request; in multipart requests the same fields stand beside the files."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"images": IMAGES},
+                {"images": IMAGES, "top_k": 3, "version": 2, "tasks": ["fashion"]},
+                {"images": IMAGES, "candidate_labels": ["zebra", "okapi"]},
+            ]
+        }
+    )
 
     top_k: int = Field(default=5, ge=1, le=1000, description="Most classes per image.")
     version: str | int | None = Field(
@@ -150,11 +169,19 @@ class MoveRequest(BaseModel):
 class PromoteRequest(MoveRequest):
     """A wish to point an alias to a version."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"version": 5, "why": "it was right after all"}]}
+    )
+
     alias: str = Field(default="production", max_length=64)
 
 
 class RollbackRequest(MoveRequest):
     """A wish to serve an earlier version again, and to build on it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"version": 3, "why": "4 was learnt from wrong labels"}]}
+    )
 
     serving_only: bool = Field(default=False, description="Leave `head` where it is.")
 
@@ -170,6 +197,10 @@ class AccuracyMatrix(BaseModel):
 
 class VersionName(BaseModel):
     """Names a version's manifest."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"number": 5, "sha256": "ab" * 32, "size": 900, "area": 0}]}
+    )
 
     number: int = Field(ge=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -225,6 +256,9 @@ class Problem(BaseModel):
     """An error, after RFC 9457."""
 
     type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
+    title: str = Field(examples=["NotFoundError"])
+    status: int = Field(examples=[404])
+    detail: str = Field(
+        examples=["adapter 'main' has no version 7; the next one will be 6"],
+        description="What was expected and found, and what to do.",
+    )

@@ -35,12 +35,12 @@ def routes(service: Service) -> APIRouter:
             return problem(503, "UnavailableError", detail)
         return JSONResponse(found.model_dump())
 
-    @router.get("/v1/status")
+    @router.get("/v1/status", responses=problems())
     async def status() -> Ready:
         """Say everything that this replica knows of its versions, whether it is ready or not."""
         return service.ready()
 
-    @router.get("/v1/metrics", response_class=PlainTextResponse)
+    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
     async def metrics() -> Response:
         """Return the counters of the replica that answers, in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from cluster.administration import Administration
 from cluster.api.documents import (
     AccuracyMatrix,
+    AdapterPath,
     Aliases,
     PromoteRequest,
     PublishedTask,
@@ -96,37 +97,37 @@ def routes(desk: VersionDesk) -> APIRouter:
     router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"])
 
     @router.get("/versions", responses=LOOK)
-    async def versions(adapter: str) -> list[PublishedVersion]:
+    async def versions(adapter: AdapterPath) -> list[PublishedVersion]:
         """List the published versions, newest first."""
         return await asyncio.to_thread(desk.versions, adapter)
 
     @router.get("/aliases", responses=LOOK)
-    async def aliases(adapter: str) -> Aliases:
+    async def aliases(adapter: AdapterPath) -> Aliases:
         """Say which version each alias points to."""
         return await asyncio.to_thread(desk.aliases, adapter)
 
     @router.get("/accuracy", responses=LOOK)
-    async def accuracy(adapter: str) -> AccuracyMatrix:
+    async def accuracy(adapter: AdapterPath) -> AccuracyMatrix:
         """Return the accuracy of each version on each task, as measured when it was published."""
         return await asyncio.to_thread(desk.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
-    async def promote(adapter: str, asked: PromoteRequest) -> Aliases:
+    async def promote(adapter: AdapterPath, asked: PromoteRequest) -> Aliases:
         """Point `production`, or another alias but `head`, to a version."""
         return await asyncio.to_thread(desk.promote, adapter, asked)
 
     @router.post("/rollback", responses=MOVE)
-    async def rollback(adapter: str, asked: RollbackRequest) -> Aliases:
+    async def rollback(adapter: AdapterPath, asked: RollbackRequest) -> Aliases:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
         return await asyncio.to_thread(desk.rollback, adapter, asked)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
-    async def prepare(adapter: str, name: VersionName) -> None:
+    async def prepare(adapter: AdapterPath, name: VersionName) -> None:
         """Have every replica load a version that `production` is about to point to."""
         await asyncio.to_thread(desk.audience.prepare, adapter, _ref(name))
 
     @router.post("/follow", status_code=204, responses=MOVE)
-    async def follow(adapter: str) -> None:
+    async def follow(adapter: AdapterPath) -> None:
         """Have every replica look where `production` points to."""
         await asyncio.to_thread(desk.audience.follow, adapter)
 

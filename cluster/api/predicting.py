@@ -4,7 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from cluster.api.documents import EmbedAnswer, EmbedRequest, PredictAnswer, PredictRequest
+from cluster.api.documents import (
+    AdapterPath,
+    EmbedAnswer,
+    EmbedRequest,
+    PredictAnswer,
+    PredictRequest,
+)
 from cluster.api.problems import problems
 from cluster.api.uploads import received_images, received_question
 from cluster.service import Service
@@ -29,7 +35,7 @@ def routes(service: Service) -> APIRouter:
         responses=problems(400, 404, 413, 422, 429, 503, 504),
         openapi_extra=_body(PredictRequest),
     )
-    async def predict_with(request: Request, adapter: str) -> PredictAnswer:
+    async def predict_with(request: Request, adapter: AdapterPath) -> PredictAnswer:
         """Say what images show.
 
         `adapter` may be written with a version, as `main@3` or `main@canary`. Images come as JSON

@@ -1,5 +1,6 @@
 """The client: the store alone for most calls, and a real HTTP server for predictions."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,11 +23,21 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.documents import ImageAnswer, PredictAnswer, Prediction, Ready
-from cluster.api.problems import add_problems, add_tokens
-from cluster.api.uploads import uploaded_images
+from cluster.api.access import Access, add_access
+from cluster.api.documents import (
+    AdapterState,
+    EmbedAnswer,
+    ImageAnswer,
+    PredictAnswer,
+    Prediction,
+    Ready,
+)
+from cluster.api.problems import add_problems
+from cluster.api.uploads import received_images, received_question
+from cluster.async_client import AsyncClient
 from cluster.client import Client
-from cluster.config import TOKEN, Config, ServeConfig
+from cluster.config import PREDICT_TOKEN, TOKEN, Config, ServeConfig
+from cluster.metrics import Metrics
 from tests.suites.registry_scenes import learn
 from tests.suites.tickets import set_ticket
 from workers.registry import Registry
@@ -49,35 +60,54 @@ ANSWER = PredictAnswer(
 )
 
 
+STATE = AdapterState(version="main@2", refused=None, reason=None, seen_s=0.1, stale=False)
+READY = Ready(encoder="f" * 32, adapters={"main": STATE}, loaded=["main@2"])
+SECRET = "a-long-secret"
+
+
 @dataclass
 class Service:
     """What the server answers, and what it was asked."""
 
     port: int = 0
-    answer: Response | NacreError | None = None
+    answers: list[Response | NacreError] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def api(self) -> FastAPI:
         api = FastAPI()
         add_problems(api)
-        add_tokens(api)
+        add_access(api, Access(predict_token=SECRET, change_token=SECRET), Metrics())
 
-        @api.post("/v1/predict", response_model=None)
-        async def predict(request: Request) -> Response | PredictAnswer:
-            files = await uploaded_images(request)
-            self.asked.append({"files": files, **request.query_params})
+        @api.post("/v1/adapters/{adapter}/predict", response_model=None)
+        async def predict(request: Request, adapter: str) -> Response | PredictAnswer:
+            files, question = await received_question(request)
+            fields = question.model_dump(exclude_unset=True, exclude={"images"})
+            waited = request.headers["x-request-timeout-ms"]
+            self.asked.append({"adapter": adapter, "files": files, "waited": waited, **fields})
             return self.given() or ANSWER
+
+        @api.post("/v1/embed", response_model=None)
+        async def embed(request: Request) -> Response | EmbedAnswer:
+            files = await received_images(request)
+            return self.given() or EmbedAnswer(encoder="f" * 32, features=[[1.0]] * len(files))
 
         @api.get("/v1/health/ready", response_model=None)
         async def ready() -> Response | Ready:
-            return self.given() or Ready(version="main@2", encoder="f" * 32, refusal=None)
+            return self.given() or READY
 
         return api
 
     def given(self) -> Response | None:
-        if isinstance(self.answer, NacreError):
-            raise self.answer
-        return self.answer
+        """Return what is to be answered next; the last one again and again."""
+        if not self.answers:
+            return None
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        if isinstance(answer, NacreError):
+            raise answer
+        return None if answer is FINE else answer
+
+
+FINE = Response()
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +129,13 @@ def running() -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.setenv(TOKEN, SECRET)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
 def service(running: Service) -> Service:
-    running.answer = None
+    running.answers.clear()
     running.asked.clear()
     return running
 
@@ -116,8 +146,9 @@ def client_of(folder: Path, *, port: int = 1) -> Client:
 
 
 @pytest.fixture
-def client(service: Service, tmp_path: Path) -> Client:
-    return client_of(tmp_path, port=service.port)
+def client(service: Service, tmp_path: Path) -> Iterator[Client]:
+    with client_of(tmp_path, port=service.port) as found:
+        yield found
 
 
 @pytest.fixture
@@ -127,26 +158,123 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
+def sent(service: Service) -> list[dict[str, Any]]:
+    """Return what was asked, but for how long somebody waits."""
+    return [{k: v for k, v in asked.items() if k != "waited"} for asked in service.asked]
+
+
 def test_images_are_sent_as_they_are(client: Client, service: Service, image: Path) -> None:
-    assert client.predict([image, str(image)], top_k=3, version=2) == ANSWER
-    sent = [("bag.png", b"a bag")] * 2
-    assert service.asked == [{"files": sent, "top_k": "3", "version": "2"}]
+    assert client.predict([image, str(image), b"a boot"], top_k=3, version=2) == ANSWER
+    files = [("bag.png", b"a bag")] * 2 + [("images[2]", b"a boot")]
+    assert sent(service) == [{"adapter": "main", "files": files, "top_k": 3, "version": "2"}]
+
+
+def test_candidates_are_sent_along(client: Client, service: Service, image: Path) -> None:
+    client.predict([image], adapter="other", tasks=["fashion"], candidate_labels=["zebra", "okapi"])
+    (asked,) = sent(service)
+    assert asked["adapter"] == "other"
+    assert asked["tasks"] == ["fashion"]
+    assert asked["candidate_labels"] == ["zebra", "okapi"]
 
 
 def test_production_answers_where_no_version_is_pinned(
     client: Client, service: Service, image: Path
 ) -> None:
     client.predict([image])
-    assert service.asked == [{"files": [("bag.png", b"a bag")], "top_k": "5"}]
+    files = [("bag.png", b"a bag")]
+    assert sent(service) == [{"adapter": "main", "files": files, "top_k": 5}]
+
+
+def test_features_are_asked_for_in_the_same_way(client: Client, image: Path) -> None:
+    assert client.embed([image, image]).features == [[1.0], [1.0]]
 
 
 def test_ready_says_what_answers(client: Client) -> None:
-    assert client.ready().version == "main@2"
+    assert client.ready() == READY
+    assert client.answering() == "main@2"
+    assert client.answering("other") is None
+
+
+BUSY: list[Response | NacreError] = [
+    UnavailableError("no version yet"),
+    JSONResponse({"title": "busy", "detail": "later"}, 429),
+    PlainTextResponse("bad gateway", 502),
+]
+
+
+@pytest.mark.parametrize("busy", BUSY)
+def test_who_is_too_busy_is_asked_again(
+    client: Client, service: Service, image: Path, busy: Response | NacreError
+) -> None:
+    service.answers += [busy, FINE]
+    assert client.predict([image]) == ANSWER
+    assert len(service.asked) == 2
+
+
+def test_the_service_is_told_how_long_somebody_waits(
+    client: Client, service: Service, image: Path
+) -> None:
+    service.answers += [JSONResponse({}, 429), FINE]
+    client.predict([image], timeout_s=5)
+    first, second = (int(asked["waited"]) for asked in service.asked)
+    assert 0 < second < first <= 5000
+
+
+def test_after_the_deadline_the_last_refusal_is_raised(
+    client: Client, service: Service, image: Path
+) -> None:
+    service.answers.append(UnavailableError("no version yet"))
+    with pytest.raises(UnavailableError, match="no version yet"):
+        client.predict([image], timeout_s=0.3)
+    assert len(service.asked) >= 1
+
+
+def test_a_probe_is_sent_once(client: Client, service: Service) -> None:
+    service.answers += [UnavailableError("no version yet"), FINE]
+    with pytest.raises(UnavailableError):
+        client.ready()
+
+
+def test_the_token_that_permits_to_ask_will_do(
+    client: Client, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TOKEN)
+    with pytest.raises(InputError, match="bearer token"):
+        client.predict([image])
+    monkeypatch.setenv(PREDICT_TOKEN, SECRET)
+    assert client.predict([image]) == ANSWER
+
+
+def test_an_event_loop_asks_for_many_at_once(client: Client, service: Service, image: Path) -> None:
+    async def scene() -> None:
+        async with AsyncClient(client.config) as asking:
+            answers = await asyncio.gather(*(asking.predict([image]) for _ in range(8)))
+            assert answers == [ANSWER] * 8
+            assert (await asking.embed([b"a boot"])).features == [[1.0]]
+            assert await asking.ready() == READY
+            service.answers += [JSONResponse({}, 429), FINE]
+            assert await asking.predict([image]) == ANSWER
+
+    asyncio.run(scene())
+
+
+def test_an_event_loop_gets_the_same_errors(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with AsyncClient(client_of(tmp_path).config) as asking:
+            with pytest.raises(UnavailableError, match="nothing answers"):
+                await asking.predict([b"a boot"], timeout_s=0.2)
+            with pytest.raises(NotFoundError, match=r"gone\.png"):
+                await asking.predict([Path("gone.png")])
+
+    asyncio.run(scene())
 
 
 def test_when_nothing_answers_the_way_out_is_named(tmp_path: Path, image: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"nothing answers at .*:1 .*`nacre up`"):
-        client_of(tmp_path).predict([image])
+    with (
+        client_of(tmp_path) as client,
+        pytest.raises(UnavailableError, match=r"nothing answers at .*:1 .*`nacre up`"),
+    ):
+        client.predict([image], timeout_s=0.2)
 
 
 def test_an_image_that_does_not_exist_is_never_sent(client: Client, service: Service) -> None:
@@ -170,9 +298,9 @@ ERRORS: list[tuple[NacreError, type[NacreError]]] = [
 def test_an_error_of_the_service_is_raised_with_its_sentence(
     client: Client, service: Service, image: Path, error: NacreError, kind: type[NacreError]
 ) -> None:
-    service.answer = error
+    service.answers.append(error)
     with pytest.raises(kind) as caught:
-        client.predict([image])
+        client.predict([image], timeout_s=0.2)
     assert caught.value.message == error.message
 
 
@@ -198,17 +326,9 @@ def test_what_is_no_answer_of_nacre_is_an_error_all_the_same(
     kind: type[NacreError],
     message: str,
 ) -> None:
-    service.answer = answer
+    service.answers.append(answer)
     with pytest.raises(kind, match=message):
-        client.predict([image])
-
-
-def test_the_token_is_sent_when_there_is_one(
-    client: Client, image: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Client and server share this process's environment.
-    monkeypatch.setenv(TOKEN, "a-long-secret")
-    assert client.predict([image]) == ANSWER
+        client.predict([image], timeout_s=0.2)
 
 
 def test_submitting_needs_no_server(tmp_path: Path, write_task: WriteTask) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Coroutine
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import uvicorn
@@ -13,6 +15,7 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve._private.config import DeploymentConfig
 from ray.serve.schema import ReplicaRank
 
+from adapters.errors import NacreError
 from cluster.api.access import Access
 from cluster.api.app import build_api
 from cluster.api.managing import VersionDesk
@@ -82,14 +85,15 @@ class ApiServer:
         """See `Audience`; for this one replica."""
         self._called(self.service.follow(adapter))
 
-    def _called(self, coroutine: object) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(START_TIMEOUT_S)  # type: ignore[arg-type]
+    def _called(self, call: Coroutine[Any, Any, None]) -> None:
+        with suppress(NacreError):  # as an audience may not raise
+            asyncio.run_coroutine_threadsafe(call, self._loop).result(START_TIMEOUT_S)
 
     async def _run(self) -> None:
         # Serve's batching wants to know in which replica it is.
         serve_context._set_internal_replica_context(
             replica_id=ReplicaID("tests", DeploymentID("replica", "api")),
-            servable_object=self,  # type: ignore[arg-type]
+            servable_object=self,
             _deployment_config=DeploymentConfig(
                 max_ongoing_requests=self._config.serve.max_ongoing
             ),

@@ -44,7 +44,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("api")
     config = Config(
         store=f"file://{folder}/store",
-        serve=ServeConfig(adapters=["other"], poll_s=0.05, decoders=2),
+        serve=ServeConfig(adapters=("other",), poll_s=0.05, decoders=2),
     )
     store, encoder = open_store(config.store), Encoder(EncoderSettings())
     tasks = [small_task(EXAMPLES, folder, name, classes=2) for name in ("fashion", "digits")]
@@ -53,8 +53,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     again = small_task(EXAMPLES, folder / "again", "digits", classes=2)
     again.write_text(again.read_text() + "\nadapter: other\n")
     published_by_hand(store, encoder, submitted(store, again, now=9.0))
-    keys = {path.name: sorted(p.name for p in (path / "train").iterdir())[0] for path in
-            (EXAMPLES / "fashion", EXAMPLES / "digits")}
+    keys = {
+        path.name: sorted(p.name for p in (path / "train").iterdir())[0]
+        for path in (EXAMPLES / "fashion", EXAMPLES / "digits")
+    }
     return Scene(
         config=config,
         bag=picture("fashion", keys["fashion"]),

@@ -1,4 +1,4 @@
-"""Asking what images show: both forms of a request, pins, candidates, and one version per answer."""
+"""Asking what images show: both forms of a request, pins, candidates, one version each."""
 
 import base64
 import threading
