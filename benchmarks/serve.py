@@ -23,11 +23,12 @@ import torch
 from PIL import Image, ImageFilter
 from torch.nn.functional import normalize
 
-from adapters.records import ClassEntry, Record, encode_record
+from adapters.records import Record, encode_record
 from benchmarks.load import Load, multipart, request_bytes, run_load
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.table import Row, report
 from cluster.config import Config, ServeConfig
+from tests.suites.random_records import random_record
 from tests.suites.s3_server import free_port
 from workers.encoder_settings import EncoderSettings
 from workers.images import decode_image
@@ -239,34 +240,15 @@ def _publish(store: ObjectStore, fingerprint: str, *, records: int) -> None:
 
 
 def _record(number: int, fingerprint: str) -> Record:
-    entries = tuple(
-        ClassEntry(
-            class_id=f"task-{number}/{index}", name=f"thing {number} {index}", prompt=f"{index}"
-        )
-        for index in range(CLASSES_PER_RECORD)
-    )
-    return Record(
-        task=f"task-{number}",
-        classes=entries,
-        method="lada",
-        settings={"alpha": 1.0, "beta": 1.0},
-        seed=0,
+    return random_record(
+        f"task-{number}",
         encoder=fingerprint,
-        tensors={
-            "memory": _rows(CLASSES_PER_RECORD * VECTORS, seed=number),
-            "memory_offsets": torch.arange(CLASSES_PER_RECORD + 1) * VECTORS,
-            "text_features": _rows(CLASSES_PER_RECORD, seed=10_000 + number),
-            "mixture_weights": torch.ones(CLASSES_PER_RECORD),
-            "mixture_means": _rows(CLASSES_PER_RECORD, seed=20_000 + number),
-            "mixture_variances": torch.zeros(CLASSES_PER_RECORD),
-            "mixture_offsets": torch.arange(CLASSES_PER_RECORD + 1),
-        },
+        width=WIDTH,
+        classes=CLASSES_PER_RECORD,
+        vectors=VECTORS,
+        seed=number,
+        noun=f"thing {number}",
     )
-
-
-def _rows(count: int, *, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return normalize(torch.randn(count, WIDTH, generator=generator), dim=-1)
 
 
 def _jpeg() -> bytes:

@@ -76,9 +76,15 @@ class Service:
         )
 
     async def start(self) -> None:
-        """Load what `production` of every adapter points to, and follow it from now on."""
-        for name in self._predictor.followers:
-            await self.follow(name)
+        """Load what `production` of every adapter points to, and follow it from now on.
+
+        Waits for the store: a replica that does not know what to answer with is of no use.
+        """
+        for name, follower in self._predictor.followers.items():
+            while not follower.has_looked:
+                await self.follow(name)
+                if not follower.has_looked:
+                    await asyncio.sleep(self._config.poll_s)
             self._tasks.append(asyncio.create_task(self._keep_following(name)))
 
     async def predict(

@@ -59,6 +59,10 @@ class Follower:
         versions: Reads the adapter's aliases.
         adapter: Its name.
         clock: Gives seconds that never go back.
+
+    Attributes:
+        adapter: The same.
+        has_looked: Whether it is known what the alias points to, or that there is none yet.
     """
 
     # Owns: `_standing`, replaced as a whole under `_lock` and read without it.
@@ -77,6 +81,7 @@ class Follower:
         self._lock = threading.Lock()
         self._standing = Standing()
         self.adapter = adapter
+        self.has_looked = False
 
     @property
     def standing(self) -> Standing:
@@ -117,13 +122,16 @@ class Follower:
         ref = self._production()
         with self._lock:
             before = self._standing
-            if ref is None or asked_at < before.seen_at:
-                return False  # nothing yet, or somebody has looked since
-            if before.current is not None and before.current.ref == ref:
-                self._standing = Standing(current=before.current, seen_at=asked_at)
-                return False
-            self._standing = self._moved(before, ref, asked_at)
+            self._standing = self._after(before, ref, asked_at)
+            self.has_looked = True
             return self._standing.current is not before.current
+
+    def _after(self, before: Standing, ref: VersionRef | None, asked_at: float) -> Standing:
+        if ref is None or asked_at < before.seen_at:
+            return before  # nothing yet, or somebody has looked since
+        if before.current is not None and before.current.ref == ref:
+            return Standing(current=before.current, seen_at=asked_at)
+        return self._moved(before, ref, asked_at)
 
     def _production(self) -> VersionRef | None:
         try:

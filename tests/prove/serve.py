@@ -1,0 +1,84 @@
+"""The proof of serving: `make prove-serve`.
+
+Sixteen clients ask for ten minutes while thirty versions are published, promoted and rolled back,
+replicas and Serve's controller are killed, and the store is away for half a minute. Every answer
+must come from one version, and from the right one.
+"""
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.table import Row, report
+from tests.suites.s3_proxy import S3Proxy
+from tests.suites.s3_server import seaweedfs
+from tests.suites.serve_trial import Plan, example_pictures, serving, trial
+from tests.suites.serve_verdict import GRACE_S, MISSED_S, Verdict
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+
+
+def main(seconds: float = 600.0) -> int:
+    """Run the trial, print what was found, and return 0 when all of it holds."""
+    plan = Plan(seconds=seconds)
+    with tempfile.TemporaryDirectory() as name:
+        server = seaweedfs(Path(name) / "s3")
+        if server is None:
+            row = Row(figure="S3", value="no `weed`", bar="an S3 server", holds=False)
+            return report("prove-serve", [row])
+        server.start()
+        try:
+            with (
+                S3Proxy(server.port) as proxy,
+                serving(server, proxy, prefix="serve") as (config, straight),
+            ):
+                pictures = example_pictures(EXAMPLES)
+                found = trial(config, straight, proxy, plan=plan, pictures=pictures)
+        finally:
+            server.stop()
+    return report("prove-serve", list(_rows(plan, found)))
+
+
+def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
+    failed = ", ".join(f"{status}: {count}" for status, count in sorted(found.failed.items()))
+    yield Row(figure="clients", value=plan.clients)
+    yield Row(figure="seconds", value=plan.seconds)
+    yield Row(figure="moves of production", value=found.moves)
+    for who, count in found.kills.items():
+        yield Row(figure=f"killed: {who}", value=count)
+    yield Row(figure="outage of the store", value=plan.outage_s, unit="s")
+    yield Row(figure="requests sent", value=found.sent)
+    yield Row(figure="requests failed, by status (0: connection broken)", value=failed or "none")
+    for figure, value in (
+        ("requests failed without a kill around", found.failed_unexplained),
+        ("answers that mix versions", found.mixed),
+        ("pinned answers of another version", found.wrong_pins),
+        (f"followed answers of a version not in production ({GRACE_S} s)", found.wrong),
+    ):
+        yield Row(figure=figure, value=value, bar="none", holds=value == 0)
+    lags = sorted(found.lags)
+    yield Row(
+        figure="last old answer after a move, median", value=statistics.median(lags), unit="s"
+    )
+    yield Row(
+        figure="last old answer after a move, longest",
+        value=lags[-1],
+        unit="s",
+        bar=f"at most {GRACE_S}",
+        holds=lags[-1] <= GRACE_S,
+    )
+    missed = max(found.missed_lags, default=0.0)
+    yield Row(
+        figure="the same for moves that replicas were not told of",
+        value=missed,
+        unit="s",
+        bar=f"at most {MISSED_S}",
+        holds=missed <= MISSED_S,
+    )
+    yield Row(figure="a client saw the new version, then the old", value=found.returned)
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 600.0))
