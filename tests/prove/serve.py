@@ -15,8 +15,9 @@ from benchmarks.table import Row, report
 from tests.suites.s3_proxy import S3Proxy
 from tests.suites.s3_server import seaweedfs
 from tests.suites.serve_trial import Plan, example_pictures, serving, trial
-from tests.suites.serve_verdict import GRACE_S, MISSED_S, Verdict
+from tests.suites.serve_verdict import Allowance, Verdict
 
+ALLOWED = Allowance()
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 
 
@@ -55,7 +56,7 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
         ("requests failed without a kill around", found.failed_unexplained),
         ("answers that mix versions", found.mixed),
         ("pinned answers of another version", found.wrong_pins),
-        (f"followed answers of a version not in production ({GRACE_S} s)", found.wrong),
+        (f"followed answers of a version not in production ({ALLOWED.grace_s} s)", found.wrong),
     ):
         yield Row(figure=figure, value=value, bar="none", holds=value == 0)
     lags = sorted(found.lags)
@@ -66,16 +67,16 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
         figure="last old answer after a move, longest",
         value=lags[-1],
         unit="s",
-        bar=f"at most {GRACE_S}",
-        holds=lags[-1] <= GRACE_S,
+        bar=f"at most {ALLOWED.grace_s}",
+        holds=lags[-1] <= ALLOWED.grace_s,
     )
     missed = max(found.missed_lags, default=0.0)
     yield Row(
         figure="the same for moves that replicas were not told of",
         value=missed,
         unit="s",
-        bar=f"at most {MISSED_S}",
-        holds=missed <= MISSED_S,
+        bar=f"at most {ALLOWED.missed_s}",
+        holds=missed <= ALLOWED.missed_s,
     )
     yield Row(figure="a client saw the new version, then the old", value=found.returned)
 

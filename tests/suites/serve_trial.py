@@ -32,7 +32,7 @@ from tests.suites.killing import CONTROLLER
 from tests.suites.random_records import random_record
 from tests.suites.s3_proxy import S3Proxy
 from tests.suites.s3_server import S3Server, free_port
-from tests.suites.serve_verdict import Asked, Move, Verdict, judged
+from tests.suites.serve_verdict import Allowance, Asked, Move, Verdict, judged
 from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
 from workers.images import decode_image
@@ -225,6 +225,7 @@ def trial(
     *,
     plan: Plan,
     pictures: Sequence[bytes],
+    allowance: Allowance | None = None,
     say: Callable[[str], None] = print,
 ) -> Verdict:
     """Carry `plan` out and judge every answer.
@@ -235,6 +236,7 @@ def trial(
         proxy: Lets the store be away.
         plan: What is done.
         pictures: What is asked about.
+        allowance: See `judged`.
         say: Prints.
     """
     torch.set_num_threads(1)
@@ -261,7 +263,8 @@ def trial(
     stop.set()
     for client in clients:
         client.join()
-    return judged(list(itertools.chain(*asked)), mover.moves, kills)
+    answers = list(itertools.chain(*asked))
+    return judged(answers, mover.moves, kills, allowance=allowance)
 
 
 def _carry_out(

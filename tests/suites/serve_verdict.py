@@ -6,12 +6,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-GRACE_S = 0.25
-"""A followed answer may be as old as that, before its request."""
-MISSED_S = 2.0
-"""A replica that is not told of a move finds out by looking, within this time."""
-KILL_S = 10.0
-"""Whoever asks so long after a kill may still meet its traces."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance:
+    """How much time passes before something counts as wrong.
+
+    Attributes:
+        grace_s: A followed answer may be as old as that, before its request.
+        missed_s: The same after a move that replicas were not told of: they find out by looking.
+        kill_s: Whoever asks so long after a kill may still meet its traces.
+    """
+
+    grace_s: float = 0.25
+    missed_s: float = 2.0
+    kill_s: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +97,21 @@ class Verdict:
 
 
 def judged(
-    asked: Sequence[Asked], moves: Sequence[Move], kills: Mapping[str, Sequence[float]]
+    asked: Sequence[Asked],
+    moves: Sequence[Move],
+    kills: Mapping[str, Sequence[float]],
+    *,
+    allowance: Allowance | None = None,
 ) -> Verdict:
-    """Return what is to be said of all requests."""
+    """Return what is to be said of all requests.
+
+    Args:
+        asked: All requests.
+        moves: All moves of `production`, in order.
+        kills: When somebody was killed, by who it was.
+        allowance: How much time passes before something is wrong.
+    """
+    allowed = allowance or Allowance()
     killed = sorted(itertools.chain(*kills.values()))
     found = Verdict(
         sent=len(asked), moves=len(moves), kills=Counter({w: len(t) for w, t in kills.items()})
@@ -100,14 +120,14 @@ def judged(
         if entry.status != 200:
             found.failed[entry.status] += 1
             found.failed_unexplained += not any(
-                entry.sent - KILL_S <= at <= entry.received for at in killed
+                entry.sent - allowed.kill_s <= at <= entry.received for at in killed
             )
             continue
         found.mixed += not entry.right
         if entry.pin is not None:
             found.wrong_pins += entry.number != entry.pin
         else:
-            found.wrong += not _was_in_production(entry, moves)
+            found.wrong += not _was_in_production(entry, moves, allowed)
     followed = [entry for entry in asked if entry.status == 200 and entry.pin is None]
     for index, move in enumerate(moves[2:], 2):
         lag = _lag(followed, moves, index)
@@ -116,15 +136,15 @@ def judged(
     return found
 
 
-def _was_in_production(entry: Asked, moves: Sequence[Move]) -> bool:
+def _was_in_production(entry: Asked, moves: Sequence[Move], allowed: Allowance) -> bool:
     """Return whether the version was in production just before the request or until its answer."""
     starts = [move.begun for move in moves]
     last = bisect_right(starts, entry.received) - 1
-    grace_s = GRACE_S
+    grace_s = allowed.grace_s
     for index in range(last, -1, -1):
         until = moves[index + 1].done if index < len(moves) - 1 else float("inf")
         if index < last and not moves[index + 1].told:
-            grace_s = max(grace_s, MISSED_S)
+            grace_s = max(grace_s, allowed.missed_s)
         if until < entry.sent - grace_s:
             return False
         if moves[index].number == entry.number:
