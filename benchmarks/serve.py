@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -27,7 +29,7 @@ from adapters.records import Record, encode_record
 from benchmarks.load import Load, multipart, request_bytes, run_load
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.table import Row, report
-from cluster.config import Config, ServeConfig
+from cluster.config import Config, ReplicasConfig, ServeConfig
 from tests.suites.random_records import random_record
 from tests.suites.s3_server import free_port
 from workers.encoder_settings import EncoderSettings
@@ -42,6 +44,7 @@ SECONDS = 20.0
 CLIENTS = 32
 BATCHES = (1, 2, 4, 8, 16, 32)
 CLASSES_PER_RECORD, VECTORS, WIDTH = 100, 16, 512
+IDLE_S, UPSCALE_S = 5.0, 2
 SHARES = {100: 0.01, 1_000: 0.02, 10_000: 0.10}
 
 
@@ -61,6 +64,7 @@ def main() -> int:
         rows = [*_bare_rows(bare), *_shares(encoder, bare)]
         rows += _nacre(config, jpeg, bare)
         rows += _others(store.url, jpeg, bare)
+        rows += _scaling(config, jpeg)
     return report("serve", rows)
 
 
@@ -138,6 +142,41 @@ def _nacre(config: Config, jpeg: bytes, bare: Bare) -> Iterator[Row]:
             load = run_load(health, request_bytes(health), clients=16, seconds=SECONDS / 4)
             figure = f"nacre, {name}: an endpoint without model"
             yield Row(figure=figure, value=load.per_second, unit="requests/s")
+
+
+def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
+    """Yield how long a further replica takes to answer, and how long one too many stays."""
+    from ray import serve
+    from ray.serve.schema import ReplicaState
+
+    from cluster.names import API, application
+
+    def running() -> int:
+        (replicas,) = serve.status().applications[application(API)].deployments.values()
+        return replicas.replica_states.get(ReplicaState.RUNNING, 0)
+
+    def waited(count: int) -> float:
+        started = time.monotonic()
+        while running() != count:
+            if time.monotonic() - started > 180:
+                return float("nan")
+            time.sleep(0.1)
+        return time.monotonic() - started
+
+    sized = ReplicasConfig(min=1, max=2, busy=2, idle_s=IDLE_S)
+    config = replace(config, serve=replace(config.serve, replicas=sized, threads=1))
+    with _serving(config) as endpoint:
+        url = f"{endpoint}/v1/predict"
+        body, content_type = multipart([jpeg], {})
+        request = request_bytes(url, body=body, content_type=content_type)
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(run_load, url, request, clients=12, seconds=90)
+            cold = waited(2)
+        gone = waited(1)
+    figure = f"cold start: a second replica answers (requests are watched for {UPSCALE_S} s first)"
+    yield Row(figure=figure, value=cold, unit="s", holds=isfinite(cold), bar="it does")
+    figure = f"it is gone after the load (idle_s = {IDLE_S:.0f})"
+    yield Row(figure=figure, value=gone, unit="s", holds=isfinite(gone), bar="it is")
 
 
 def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:
