@@ -8,7 +8,8 @@ Shapes: N images · D feature width · S seen classes · U unseen classes
 import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from functools import cached_property
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from adapters.errors import FeatureError, NotFoundError, SettingsError
 from adapters.merging import fold
 from adapters.methods import method_named
 from adapters.records import ClassEntry, Record
-from adapters.rule import AnchorRows, combined, text_logits
+from adapters.rule import AnchorRows, Anchors, combined
 from adapters.task_features import check_encoder, check_features
 
 
@@ -71,6 +72,22 @@ class Scores:
         return self.values.argmax(dim=1)
 
 
+class _Candidates(NamedTuple):
+    """The seen candidates of a question.
+
+    Attributes:
+        positions: Of their records.
+        anchors: Of all of them.
+        classes: In the order of the columns.
+        merged: Whether some of them count as others.
+    """
+
+    positions: tuple[int, ...]
+    anchors: Anchors
+    classes: tuple[ClassEntry, ...]
+    merged: bool
+
+
 class Adapter:
     """An ordered tuple of records of one method. Immutable; `extended` shares what it can.
 
@@ -108,6 +125,7 @@ class Adapter:
     def extended(self, record: Record) -> Self:
         """Return an adapter with one more record; only the new record is read."""
         grown = copy.copy(self)
+        grown.__dict__.pop("_all", None)
         grown._records = _checked((*self._records, record))
         grown._scorer = self._scorer.extended(record)
         grown._anchors = (*self._anchors, AnchorRows.of(grown._scorer.anchors(len(self._records))))
@@ -139,16 +157,19 @@ class Adapter:
         check_encoder(encoder, expected=self.encoder)
         check_features(features, dims=2, width=self.width)
         features = features.detach().to("cpu", torch.float32)
-        positions = self._positions(tasks)
-        anchors = [self._anchors[position] for position in positions]
-        seen = sum(len(group.rows) for group in anchors)
-        classes = [entry for position in positions for entry in self._records[position].classes]
+        candidates = self._all if tasks is None else self._candidates(self._positions(tasks))
+        anchors, classes, seen = candidates.anchors, candidates.classes, len(candidates.classes)
         if unseen is not None:
-            anchors.append(unseen.anchors)
-            classes.extend(unseen.classes)
-        text = text_logits(features, anchors, scale=logit_scale)
-        scores = self._scorer.scores(features, text[:, :seen], positions, logit_scale=logit_scale)
-        return _one_per_answer(combined(text, scores), tuple(classes), seen=seen)
+            anchors = anchors.with_group(unseen.anchors)
+            classes = (*classes, *unseen.classes)
+        text = anchors.logits(features, scale=logit_scale)
+        scores = self._scorer.scores(
+            features, text[:, :seen], candidates.positions, logit_scale=logit_scale
+        )
+        values = combined(text, scores)
+        if not candidates.merged:
+            return Scores(values=values, classes=classes, seen=seen)
+        return _one_per_answer(values, classes, seen=seen)
 
     def predict(
         self,
@@ -165,9 +186,23 @@ class Adapter:
         )
         return tuple(scores.classes[column] for column in scores.winners.tolist())
 
-    def _positions(self, tasks: Collection[str] | None) -> list[int]:
-        if tasks is None:
-            return list(range(len(self._records)))
+    @cached_property
+    def _all(self) -> _Candidates:
+        # Found once: with ten thousand classes it would take longer than their scores.
+        return self._candidates(range(len(self._records)))
+
+    def _candidates(self, positions: Sequence[int]) -> _Candidates:
+        classes = tuple(
+            entry for position in positions for entry in self._records[position].classes
+        )
+        return _Candidates(
+            positions=tuple(positions),
+            anchors=Anchors([self._anchors[position] for position in positions]),
+            classes=classes,
+            merged=any(entry.merged_into for entry in classes),
+        )
+
+    def _positions(self, tasks: Collection[str]) -> list[int]:
         known = {record.task for record in self._records}
         for task in tasks:
             if task not in known:
@@ -176,8 +211,6 @@ class Adapter:
 
 
 def _one_per_answer(values: Tensor, classes: tuple[ClassEntry, ...], *, seen: int) -> Scores:
-    if not any(entry.merged_into for entry in classes):
-        return Scores(values=values, classes=classes, seen=seen)
     folded = fold(values, classes)
     return Scores(
         values=folded.values,

@@ -13,6 +13,7 @@ so that rounding cannot decide between them.
 Shapes: N images · D feature width · S seen classes · U unseen classes · C classes of one group
 """
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Self
@@ -39,23 +40,43 @@ class AnchorRows(NamedTuple):
         return cls(rows, tuple(hashlib.sha256(row.data).digest() for row in stored))
 
 
-def text_logits(features: Tensor, anchors: Sequence[AnchorRows], *, scale: float) -> Tensor:
-    """Return scale * cosine for every group of anchors, side by side, (N, S + U).
+class Anchors:
+    """Groups of anchors side by side, and the column that each class's logit is read from.
 
-    Every group is a product of its own, so that a group's logits do not depend on the others; a
-    class whose anchor was there before takes the earlier one's logit.
+    A class whose anchor was there before takes the earlier one's logit. Immutable.
+
+    Args:
+        groups: In the order of the columns.
     """
-    if not anchors:
-        return features.new_zeros(len(features), 0)
-    logits = torch.cat([features @ group.rows.t() for group in anchors], dim=1).mul_(scale)
-    first: dict[bytes, int] = {}
-    sources = [
-        first.setdefault(key, column)
-        for column, key in enumerate(key for group in anchors for key in group.keys)
-    ]
-    if len(first) == len(sources):
-        return logits
-    return logits[:, torch.tensor(sources, device=logits.device)]
+
+    def __init__(self, groups: Sequence[AnchorRows]) -> None:
+        self._groups = tuple(groups)
+        self._first: dict[bytes, int] = {}
+        keys = (key for group in groups for key in group.keys)
+        self._sources = [self._first.setdefault(key, column) for column, key in enumerate(keys)]
+
+    def with_group(self, group: AnchorRows) -> Self:
+        """Return these and one more group."""
+        extended = copy.copy(self)
+        extended._groups = (*self._groups, group)
+        extended._first = dict(self._first)
+        extended._sources = list(self._sources)
+        for column, key in enumerate(group.keys, len(self._sources)):
+            extended._sources.append(extended._first.setdefault(key, column))
+        return extended
+
+    def logits(self, features: Tensor, *, scale: float) -> Tensor:
+        """Return scale * cosine for every anchor, (N, S + U).
+
+        Every group is a product of its own, so that a group's logits do not depend on the others.
+        """
+        if not self._groups:
+            return features.new_zeros(len(features), 0)
+        products = [features @ group.rows.t() for group in self._groups]
+        logits = torch.cat(products, dim=1).mul_(scale)
+        if len(self._first) == len(self._sources):
+            return logits
+        return logits[:, torch.tensor(self._sources, device=logits.device)]
 
 
 def combined(text: Tensor, scores: Tensor) -> Tensor:
