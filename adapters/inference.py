@@ -159,15 +159,17 @@ class Adapter:
         features = features.detach().to("cpu", torch.float32)
         candidates = self._all if tasks is None else self._candidates(self._positions(tasks))
         anchors, classes, seen = candidates.anchors, candidates.classes, len(candidates.classes)
+        merged = candidates.merged
         if unseen is not None:
             anchors = anchors.with_group(unseen.anchors)
             classes = (*classes, *unseen.classes)
+            merged = merged or _are_merged(unseen.classes)
         text = anchors.logits(features, scale=logit_scale)
         scores = self._scorer.scores(
             features, text[:, :seen], candidates.positions, logit_scale=logit_scale
         )
         values = combined(text, scores)
-        if not candidates.merged:
+        if not merged:
             return Scores(values=values, classes=classes, seen=seen)
         return _one_per_answer(values, classes, seen=seen)
 
@@ -199,7 +201,7 @@ class Adapter:
             positions=tuple(positions),
             anchors=Anchors([self._anchors[position] for position in positions]),
             classes=classes,
-            merged=any(entry.merged_into for entry in classes),
+            merged=_are_merged(classes),
         )
 
     def _positions(self, tasks: Collection[str]) -> list[int]:
@@ -208,6 +210,10 @@ class Adapter:
             if task not in known:
                 raise NotFoundError(f"task {task!r}: not in this adapter; it has {sorted(known)}")
         return [index for index, record in enumerate(self._records) if record.task in tasks]
+
+
+def _are_merged(classes: Sequence[ClassEntry]) -> bool:
+    return any(entry.merged_into for entry in classes)
 
 
 def _one_per_answer(values: Tensor, classes: tuple[ClassEntry, ...], *, seen: int) -> Scores:

@@ -11,7 +11,8 @@ from tests.suites.learning import SETTINGS, published_by_hand, small_task, submi
 from workers.encoder import Encoder
 from workers.evaluation import accuracies, held_out
 from workers.intake import Intake, take_in
-from workers.predictor import LoadedVersion, Predictor
+from workers.predictor import Predictor, Question
+from workers.shelf import LoadedVersion
 from workers.store import MemoryStore
 from workers.submission import Submission
 from workers.task import load_task
@@ -33,9 +34,9 @@ class Scene:
     more: Intake
 
     def predictor(self) -> tuple[Predictor, LoadedVersion]:
-        predictor = Predictor(self.encoder, Versions(self.store), adapter="main")
-        predictor.follow()
-        return predictor, predictor.current
+        predictor = Predictor(self.encoder, Versions(self.store), adapters=("main",))
+        predictor.follower("main").follow()
+        return predictor, predictor.version("main")
 
 
 def more_digits(folder: Path) -> Path:
@@ -86,11 +87,11 @@ def test_images_of_either_task_are_answered_with_the_classes_that_were_there_fir
     fingerprint = scene.encoder.fingerprint
     for submission in (scene.digits, scene.more.submission):
         task = training_features(scene.store, submission, fingerprint=fingerprint)
-        ranked = predictor.predict(task.features[:, 0], version, top_k=10)
+        ranked = predictor.predict(task.features[:, 0], version, Question(top_k=10))
         right = 0
         for candidates, label in zip(ranked, task.labels.tolist(), strict=True):
             ids = [candidate.class_id for candidate in candidates]
-            assert sorted(ids) == [f"digits/{key}" for key in CLASSES]
+            assert sorted(map(str, ids)) == [f"digits/{key}" for key in CLASSES]
             assert {candidate.task for candidate in candidates} == {"digits"}
             # The shares of all columns add up, none is lost: float32 terms within 1e-6.
             assert sum(candidate.score for candidate in candidates) == pytest.approx(1, abs=1e-6)

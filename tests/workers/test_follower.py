@@ -1,0 +1,286 @@
+"""Followers: prepared first, moved at once, refused where broken, and honest about what they know.
+
+Versions of random records: what is learnt does not matter here.
+"""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from adapters.errors import CorruptionError, EncoderMismatchError, UnavailableError
+from adapters.records import encode_record
+from tests.suites.random_records import random_record
+from tests.suites.registry_scenes import ANNA
+from workers.follower import TRIED_AGAIN_S, Follower
+from workers.registry import Adapter, AddRecord, Commit, Inline, Registry
+from workers.shelf import Shelf
+from workers.store import MemoryStore
+from workers.store.wrappers import Fault, FaultyStore, RecordingStore
+from workers.versions import Versions
+
+FINGERPRINT = "ab" * 32
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def publish(adapter: Adapter, task: str, *, encoder: str = FINGERPRINT) -> None:
+    """Publish a version with another task, and serve it."""
+    record = random_record(
+        task, encoder=encoder, width=8, classes=3, vectors=2, seed=len(task), noun=task
+    )
+    added = AddRecord(
+        task=task,
+        submission=f"{task}-0123456789ab",
+        record=Inline(encode_record(record)),
+        classes=3,
+    )
+    commit = Commit(
+        updates=(added,),
+        encoder=encoder,
+        method="lada",
+        settings={},
+        aliases=("head", "production"),
+    )
+    adapter.commit(commit, by=ANNA)
+
+
+class Scene:
+    """A store, what is published into it, and a follower whose way to it can be cut."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryStore()
+        self.adapter = Registry(self.inner).create("main")
+        self.away = False
+        self.store = RecordingStore(
+            FaultyStore(self.inner, lambda *_: Fault.FAIL if self.away else None)
+        )
+        self.clock = Clock()
+        self.versions = Versions(self.store)
+        self.shelf = Shelf(self.versions, fingerprint=FINGERPRINT, most=3)
+        self.follower = Follower(self.shelf, self.versions, adapter="main", clock=self.clock)
+
+    @property
+    def label(self) -> str:
+        return self.follower.current.label
+
+    def records(self) -> set[str]:
+        return {entry.key for entry in self.inner.list("adapters/") if "/records/" in entry.key}
+
+    def records_read(self) -> int:
+        return sum("/records/" in key for _, key in self.store.keys)
+
+    def publish(self, task: str) -> str:
+        """Publish a version, and return the key of its new record."""
+        before = self.records()
+        publish(self.adapter, task)
+        (new,) = self.records() - before
+        return new
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_before_the_first_version_it_has_looked_and_has_nothing(scene: Scene) -> None:
+    assert not scene.follower.has_looked
+    assert not scene.follower.follow()
+    assert scene.follower.has_looked
+    with pytest.raises(UnavailableError, match="submit a task"):
+        _ = scene.follower.current
+
+
+def test_following_twice_moves_once(scene: Scene) -> None:
+    scene.publish("birds")
+    assert [scene.follower.follow(), scene.follower.follow()] == [True, False]
+    assert scene.label == "main@1"
+
+
+def test_what_is_prepared_answers_nothing_before_production_points_to_it(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    scene.publish("boats")
+    scene.adapter.rollback(1, by=ANNA, serving_only=True)
+    scene.follower.prepare(scene.adapter.version(2))
+    assert scene.label == "main@1"
+    scene.follower.follow()
+    assert scene.label == "main@1"
+
+
+def test_what_is_prepared_is_moved_to_without_reading_a_record(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    scene.publish("boats")
+    scene.follower.prepare(scene.adapter.version(2))
+    scene.store.reset()
+    assert scene.follower.follow()
+    assert scene.label == "main@2"
+    assert scene.records_read() == 0
+
+
+def test_moving_on_reads_only_the_new_record(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    scene.publish("boats")
+    scene.store.reset()
+    scene.follower.follow()
+    assert scene.records_read() == 1
+
+
+def test_a_rollback_is_followed_back(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.publish("boats")
+    scene.follower.follow()
+    scene.adapter.rollback(1, by=ANNA)
+    assert scene.follower.follow()
+    assert scene.label == "main@1"
+
+
+Damage = Callable[[MemoryStore, str], None]
+DAMAGES: list[Damage] = [
+    # one bit, the last byte, everything
+    lambda store, key: store.put(
+        key, bytes([store.get(key).data[0] ^ 1]) + store.get(key).data[1:]
+    ),
+    lambda store, key: store.put(key, store.get(key).data[:-1]),
+    lambda store, key: store.delete(key),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_version_is_refused_and_the_old_one_goes_on(scene: Scene, damage: Damage) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    damage(scene.inner, scene.publish("boats"))
+    with pytest.raises(CorruptionError):
+        scene.follower.prepare(scene.adapter.version(2))
+    assert not scene.follower.follow()
+    assert scene.label == "main@1"
+    refusal = scene.follower.standing.refusal
+    assert refusal is not None
+    assert refusal.label == "main@2"
+    assert "restore the object" in refusal.reason
+
+
+def test_a_refused_version_is_fetched_again_only_after_a_while(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    key = scene.publish("boats")
+    content = scene.inner.get(key).data
+    scene.inner.put(key, content[:-1])
+    scene.follower.follow()
+    scene.inner.put(key, content)
+    scene.store.reset()
+    scene.clock.now += TRIED_AGAIN_S / 2
+    scene.follower.follow()
+    assert (scene.records_read(), scene.label) == (0, "main@1")
+    scene.clock.now += TRIED_AGAIN_S
+    assert scene.follower.follow()
+    assert scene.label == "main@2"
+    assert scene.follower.standing.refusal is None
+
+
+def test_a_refusal_is_forgotten_when_production_moves_away(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    scene.inner.delete(scene.publish("boats"))
+    scene.follower.follow()
+    scene.adapter.rollback(1, by=ANNA)
+    scene.follower.follow()
+    assert scene.follower.standing.refusal is None
+
+
+def test_a_version_of_another_encoder_is_refused_before_any_record_is_read(scene: Scene) -> None:
+    publish(scene.adapter, "birds", encoder="cd" * 32)
+    with pytest.raises(EncoderMismatchError, match="cdcd"):
+        scene.follower.prepare(scene.adapter.version(1))
+    scene.follower.follow()
+    assert scene.follower.standing.refusal is not None
+    assert scene.records_read() == 0
+
+
+def test_while_the_store_is_away_what_answers_stays_and_grows_old(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    scene.away = True
+    scene.clock.now += 7.0
+    with pytest.raises(UnavailableError):
+        scene.follower.follow()
+    assert scene.label == "main@1"
+    assert scene.clock.now - scene.follower.standing.seen_at == 7.0
+    scene.away = False
+    scene.follower.follow()
+    assert scene.clock.now == scene.follower.standing.seen_at
+
+
+def test_a_follower_that_cannot_reach_the_store_has_not_looked(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.away = True
+    with pytest.raises(UnavailableError):
+        scene.follower.follow()
+    assert not scene.follower.has_looked
+
+
+def test_an_older_look_never_undoes_a_newer_one(scene: Scene) -> None:
+    """Two threads look at once; the one that asked first may come to its end last."""
+    scene.publish("birds")
+    scene.follower.follow()
+    entered, go = threading.Event(), threading.Event()
+    asking = scene.follower._production
+
+    def slow() -> object:
+        found = asking()
+        entered.set()
+        go.wait()
+        return found
+
+    scene.follower._production = slow  # type: ignore[method-assign, assignment]
+    late = threading.Thread(target=scene.follower.follow)
+    late.start()
+    entered.wait()
+    scene.follower._production = asking  # type: ignore[method-assign]
+    scene.publish("boats")
+    scene.clock.now += 1.0
+    assert scene.follower.follow()
+    go.set()
+    late.join()
+    assert scene.label == "main@2"
+
+
+def test_versions_share_the_records_that_they_have_in_common(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.publish("boats")
+    one, two = (scene.shelf.load("main", scene.adapter.version(number)) for number in (1, 2))
+    assert one.adapter.records[0] is two.adapter.records[0]
+    assert scene.records_read() == 2
+
+
+def test_the_same_version_is_loaded_once_however_many_ask(scene: Scene) -> None:
+    scene.publish("birds")
+    ref = scene.adapter.version(1)
+    found: list[object] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(scene.shelf.load("main", ref)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert all(one is scene.shelf.load("main", ref) for one in found)
+
+
+def test_the_version_used_least_recently_leaves_the_shelf(scene: Scene) -> None:
+    for task in ("ants", "birds", "boats", "cars"):
+        scene.publish(task)
+    for number in (1, 2, 3, 1, 4):
+        scene.shelf.load("main", scene.adapter.version(number))
+    assert scene.shelf.labels == ("main@3", "main@1", "main@4")
