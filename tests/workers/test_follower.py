@@ -90,9 +90,9 @@ def scene() -> Scene:
 
 
 def test_before_the_first_version_it_has_looked_and_has_nothing(scene: Scene) -> None:
-    assert not scene.follower.has_looked
-    assert not scene.follower.follow()
-    assert scene.follower.has_looked
+    follower = scene.follower
+    seen = [follower.has_looked, follower.follow(), follower.has_looked]
+    assert seen == [False, False, True]
     with pytest.raises(UnavailableError, match="submit a task"):
         _ = scene.follower.current
 
