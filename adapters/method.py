@@ -119,6 +119,11 @@ class Method(ABC):
             InputError: a checkpoint of another task or other records.
         """
 
+    def views(self, settings: Mapping[str, Any]) -> int:
+        """Return how many cached views per image the method learns from, view 0 included."""
+        self.check_settings(settings)
+        return 1
+
     @abstractmethod
     def mixture_components(self, settings: Mapping[str, Any]) -> int:
         """Return how many mixture components `record` wants per class; 0 for no mixtures."""

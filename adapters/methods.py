@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from adapters.errors import SettingsError
 from adapters.lada import Lada
 from adapters.method import Method
-from adapters.training_free import NearestMean, ZeroShot
+from adapters.nearest_mean import NearestMean
+from adapters.zero_shot import ZeroShot
 
 METHODS: Mapping[str, Method] = {
     method.name: method for method in (Lada(), NearestMean(), ZeroShot())
