@@ -4,8 +4,9 @@
 
 Three of them: `probe` goes on from the last weights with the new task's images alone, and shows
 forgetting; `probe_replay` goes on with a few images of every old class beside them; `joint` starts
-afresh with all images of all tasks, and is the upper bound of its kind. New rows start as text
-features. A record holds the weights of all classes so far, and the images that later tasks see.
+afresh with all images of all tasks, and is the upper bound of its kind. New rows start at zero, and
+every class weighs the same in the loss. A record holds the weights of all classes so far, and the
+images that later tasks see.
 
 Tensors of a record: `text_features` (C, D), `weights` (S, D), `images` (n, D), `image_labels` (n,)
 int64, index into the record's classes.
@@ -84,10 +85,11 @@ class Probe(Trained):
         seed: int,
     ) -> Training:
         chosen = ProbeSettings.from_mapping(settings)
-        new = normalize(text.features.detach().cpu().float(), dim=-1)
-        old = [normalize(record.tensors["text_features"], dim=-1) for record in past]
+        classes = len(task.classes) + sum(len(record.classes) for record in past)
+        start = torch.zeros(classes, task.width)
         if past and not self.starts_afresh:
-            old = [past[-1].tensors["weights"]]
+            known = past[-1].tensors["weights"]
+            start[: len(known)] = known
         kept = _first_of_each_class(task, self.kept_per_class)
         fixed = {
             "text_features": text.features.detach().cpu().float().contiguous(),
@@ -95,7 +97,7 @@ class Probe(Trained):
             "image_labels": task.labels[kept].cpu(),
         }
         return ProbeTraining(
-            torch.cat([*old, new]),
+            start,
             *_images(task, past),
             fixed=fixed,
             scale=text.logit_scale,
@@ -139,8 +141,10 @@ class ProbeTraining:
         self._weights = torch.nn.Parameter(start.clone())
         self._features, self._labels, self._fixed = features, labels, fixed
         self._scale, self._size, self._seed = scale, settings.batch_size, seed
-        classes = len(torch.bincount(labels).nonzero())
-        self.total_steps = settings.total_steps(classes=classes, images=len(labels))
+        counts = torch.bincount(labels, minlength=len(start))
+        self._class_weights = 1.0 / counts.clamp(min=1)
+        present = int((counts > 0).sum())
+        self.total_steps = settings.total_steps(classes=present, images=len(labels))
         self.optimiser = ScheduledAdamW(
             {"weights": self._weights},
             rate=partial(one_cycle, total_steps=self.total_steps, peak=settings.learning_rate),
@@ -151,7 +155,7 @@ class ProbeTraining:
         """Return the mean cross-entropy of the step's images over all classes so far."""
         chosen = epoch_batch(step, images=len(self._labels), size=self._size, seed=self._seed)
         logits = self._scale * self._features[chosen] @ self._weights.t()
-        return cross_entropy(logits, self._labels[chosen])
+        return cross_entropy(logits, self._labels[chosen], weight=self._class_weights)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the record's tensors with the weights as they are now."""

@@ -12,7 +12,7 @@ Tensors of a record: `text_features` (C, D), `keys` (sum of keys, D), rows group
 Shapes: N images · D feature width · C classes of a record · G pairs of alpha and beta
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, get_args
 
@@ -31,7 +31,7 @@ from adapters.method_settings import (
 )
 from adapters.readout import Fusion
 from adapters.records import Record
-from adapters.shared_settings import shared_settings
+from adapters.shared_settings import check_shared
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
 from adapters.training_free import TrainingFree
@@ -90,51 +90,37 @@ class TipAdapter(TrainingFree):
         return cache_tensors(task, text, TipAdapterSettings.from_mapping(settings), seed=seed)
 
     def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CacheScorer(tuple(records), joint_weights)
+        return CacheScorer(tuple(records))
 
 
 class CacheScorer(Scorer):
-    """Text logits plus alpha times the cache.
+    """Text logits plus alpha times the cache; one alpha and beta for all records.
 
     Args:
         records: Oldest first.
-        weigh: Alpha and beta of every record.
-        before: A scorer of the first records, whose caches are used again where beta is the same.
+        before: A scorer of all records but the last, whose caches are used again where beta stays.
     """
 
-    def __init__(
-        self,
-        records: tuple[Record, ...],
-        weigh: Callable[[Sequence[Record]], list[Weights]],
-        *,
-        before: "CacheScorer | None" = None,
-    ) -> None:
-        self._records, self._weigh, self._weights = records, weigh, weigh(records)
+    def __init__(self, records: tuple[Record, ...], *, before: "CacheScorer | None" = None) -> None:
+        self._records, self._weights = records, joint_weights(records)
         self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
         self._fusion: Fusion = records[0].settings["fusion"]
-        same = before is not None and before._betas() == self._betas()[: len(before._records)]
-        known = before._caches if before is not None and same else []
-        self._caches: list[MemoryBlock] = known + [
-            MemoryBlock.of(record.tensors["keys"], record.tensors["key_offsets"], beta=weights.beta)
-            for record, weights in list(zip(records, self._weights, strict=True))[len(known) :]
-        ]
+        same = before is not None and before._weights.beta == self._weights.beta
+        self._caches: list[MemoryBlock] = list(before._caches) if before and same else []
+        for record in records[len(self._caches) :]:
+            keys, offsets = record.tensors["keys"], record.tensors["key_offsets"]
+            self._caches.append(MemoryBlock.of(keys, offsets, beta=self._weights.beta))
 
     def extended(self, record: Record) -> "CacheScorer":
-        return CacheScorer((*self._records, record), self._weigh, before=self)
+        return CacheScorer((*self._records, record), before=self)
 
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position]
 
     def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
-        columns = [
-            self._weights[position].alpha * self._caches[position].logits(features)
-            for position in positions
-        ]
-        own = torch.cat([text_logits[:, :0], *columns], dim=1)
+        columns = [self._caches[position].logits(features) for position in positions]
+        own = self._weights.alpha * torch.cat([text_logits[:, :0], *columns], dim=1)
         return own if self._fusion == "alone" else text_logits + own
-
-    def _betas(self) -> list[float]:
-        return [weights.beta for weights in self._weights]
 
 
 def cache_tensors(
@@ -146,17 +132,20 @@ def cache_tensors(
     return {"keys": keys, "key_offsets": offsets, "costs": costs}
 
 
-def joint_weights(records: Sequence[Record]) -> list[Weights]:
-    """Return one pair for all records: as set, or that whose costs over all of them are least."""
-    settings = shared_settings(records, TipAdapterSettings, names=_SHARED)
-    chosen = chosen_weights([record.tensors["costs"] for record in records], settings)
-    return [chosen] * len(records)
+def joint_weights(records: Sequence[Record]) -> Weights:
+    """Return the pair for all records: as set, or that whose costs over all of them are least."""
+    settings = records[0].settings
+    check_shared([record.settings for record in records], names=_SHARED)
+    costs = [record.tensors["costs"] for record in records]
+    return chosen_weights(costs, alpha=settings["alpha"], beta=settings["beta"])
 
 
-def chosen_weights(costs: Sequence[Tensor], settings: TipAdapterSettings) -> Weights:
+def chosen_weights(
+    costs: Sequence[Tensor], *, alpha: float | None = None, beta: float | None = None
+) -> Weights:
     """Return alpha and beta: as set, or the pair whose `costs`, summed over records, are least."""
-    if settings.alpha is not None and settings.beta is not None:
-        return Weights(settings.alpha, settings.beta)
+    if alpha is not None and beta is not None:
+        return Weights(alpha, beta)
     total = costs[0].double()
     for each in costs[1:]:
         total = total + each.double()

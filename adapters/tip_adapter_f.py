@@ -1,8 +1,9 @@
 """Tip-Adapter-F: Tip-Adapter whose keys are trained, task by task (arXiv 2207.09519).
 
 The keys start as the images' features and are trained by cross-entropy over the task's own classes,
-as published: AdamW at 1e-3 with epsilon 1e-4, 20 passes, down a cosine. Alpha and beta are chosen
-before the training, on the untrained cache, and stay the task's own.
+as published: AdamW at 1e-3 with epsilon 1e-4, 20 passes, down a cosine. They are trained with the
+alpha and beta that cost least up to their task, measured on untrained caches; scores use one pair
+for all records, because the scores of tasks with different pairs cannot be compared.
 
 Tensors of a record: those of `adapters.tip_adapter`.
 
@@ -29,7 +30,6 @@ from adapters.text_side import TextSide
 from adapters.tip_adapter import (
     CacheScorer,
     TipAdapterSettings,
-    Weights,
     cache_tensors,
     chosen_weights,
 )
@@ -67,42 +67,51 @@ class TipAdapterF(Trained):
 
     name: ClassVar[str] = "tip_adapter_f"
     settings_type: ClassVar[type[MethodSettings]] = TipAdapterFSettings
-    shared: ClassVar[tuple[str, ...]] = ("fusion",)
+    shared: ClassVar[tuple[str, ...]] = ("fusion", "alpha", "beta")
 
     def training(
         self,
         task: TaskFeatures,
-        past: Sequence[Record],  # noqa: ARG002 - every task is trained by itself
+        past: Sequence[Record],
         *,
         text: TextSide,
         settings: Mapping[str, Any],
         seed: int,
     ) -> Training:
         chosen = TipAdapterFSettings.from_mapping(settings)
-        return CacheTraining(task, text, settings=chosen, seed=seed)
+        before = [record.tensors["costs"] for record in past]
+        return CacheTraining(task, text, before=before, settings=chosen, seed=seed)
 
     def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CacheScorer(tuple(records), own_weights)
-
-
-def own_weights(records: Sequence[Record]) -> list[Weights]:
-    """Return every record's own pair, the one that its keys were trained with."""
-    return [
-        chosen_weights([record.tensors["costs"]], TipAdapterFSettings.from_mapping(record.settings))
-        for record in records
-    ]
+        return CacheScorer(tuple(records))
 
 
 class CacheTraining:
-    """The keys of one task, being trained."""
+    """The keys of one task, being trained.
+
+    Args:
+        task: The task.
+        text: Its text side.
+        before: The costs of the tasks learnt before.
+        settings: Settings.
+        seed: Names the draws.
+    """
 
     def __init__(
-        self, task: TaskFeatures, text: TextSide, *, settings: TipAdapterFSettings, seed: int
+        self,
+        task: TaskFeatures,
+        text: TextSide,
+        *,
+        before: Sequence[Tensor],
+        settings: TipAdapterFSettings,
+        seed: int,
     ) -> None:
         start = cache_tensors(task, text, settings, seed=seed)
         self._fixed = {"text_features": text.features.detach().cpu().float().contiguous(), **start}
         self._keys = torch.nn.Parameter(start["keys"].clone())
-        self._weights = chosen_weights([start["costs"]], settings)
+        self._weights = chosen_weights(
+            [*before, start["costs"]], alpha=settings.alpha, beta=settings.beta
+        )
         self._key_classes = torch.repeat_interleave(start["key_offsets"].diff())
         self._features, self._labels = task.features[:, 0].cpu().float(), task.labels.cpu()
         self._base = torch.zeros(len(self._labels), len(task.classes))

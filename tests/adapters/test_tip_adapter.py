@@ -54,22 +54,21 @@ def test_a_class_with_more_images_keeps_their_centres() -> None:
 
 
 def test_the_pair_that_costs_least_over_all_tasks_is_taken_and_ties_go_to_the_usual_one() -> None:
-    settings = TipAdapterSettings()
     flat = torch.ones(len(PAIRS))
-    assert chosen_weights([flat, flat], settings) == Weights(1.0, 1.0)
+    assert chosen_weights([flat, flat]) == Weights(1.0, 1.0)
     first, second = flat.clone(), flat.clone()
     first[7], second[7], first[9] = 0.2, 0.4, 0.0
-    assert chosen_weights([first, second], settings) == PAIRS[7]
-    assert chosen_weights([first], settings) == PAIRS[9]
-    assert chosen_weights([first], TipAdapterSettings(alpha=2, beta=3)) == Weights(2, 3)
+    assert chosen_weights([first, second]) == PAIRS[7]
+    assert chosen_weights([first]) == PAIRS[9]
+    assert chosen_weights([first], alpha=2, beta=3) == Weights(2, 3)
 
 
-def test_a_trained_cache_keeps_its_own_weights_when_tasks_follow() -> None:
+def test_with_weights_that_are_set_old_scores_do_not_move_when_tasks_follow() -> None:
     first, second = clusters("first", seed=1), clusters("second", classes=3, images=7, seed=2)
     method, records = METHODS["tip_adapter_f"], list[Record]()
     for task in (first, second):
-        text = class_means(task)
-        records.append(learn(method, task, records, text=text, settings={"epochs": 2}, seed=1))
+        text, settings = class_means(task), {"epochs": 2, "alpha": 1.0, "beta": 2.0}
+        records.append(learn(method, task, records, text=text, settings=settings, seed=1))
     assert torch.equal(scores_of(*records)[:, :4], scores_of(records[0]))
 
 
