@@ -29,12 +29,19 @@ class CosineScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position]
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,
+    ) -> Tensor:
         scores, start = text_logits.clone(), 0
         for position in positions:
             means = self._means[position]
             end = start + len(self._anchors[position])
             if means is not None:
-                scores[:, start:end] = features @ means.t()
+                scores[:, start:end] = logit_scale * (features @ means.t())
             start = end
         return scores

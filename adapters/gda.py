@@ -116,7 +116,14 @@ class GdaScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position]
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,  # noqa: ARG002 - it is in the text logits
+    ) -> Tensor:
         own = self._readout.scores(features, positions)
         return own if self._fusion == "alone" else text_logits + self._alpha * own
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.errors import FeatureError, NotFoundError, SettingsError
+from adapters.merging import fold
 from adapters.method import Method
 from adapters.methods import method_named
 from adapters.records import ClassEntry, Record
@@ -52,11 +53,11 @@ class UnseenClasses:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scores:
-    """Scores of images over candidate classes.
+    """Scores of images over candidate classes; merged classes are one candidate.
 
     Attributes:
         values: (N, S + U) float32; minus infinity for unseen classes where a seen class has the
-            highest text logit. Their argmax is the prediction.
+            highest text logit. Their argmax is the prediction, their softmax the shares.
         classes: The S + U candidates in the order of the columns.
         seen: S.
     """
@@ -150,8 +151,8 @@ class Adapter:
             anchors.append(unseen.anchors)
             classes.extend(unseen.classes)
         text = text_logits(features, anchors, scale=logit_scale)
-        scores = self._scorer.scores(features, text[:, :seen], positions)
-        return Scores(values=combined(text, scores), classes=tuple(classes), seen=seen)
+        scores = self._scorer.scores(features, text[:, :seen], positions, logit_scale=logit_scale)
+        return _one_per_answer(combined(text, scores), tuple(classes), seen=seen)
 
     def predict(
         self,
@@ -176,6 +177,17 @@ class Adapter:
             if task not in known:
                 raise NotFoundError(f"task {task!r}: not in this adapter; it has {sorted(known)}")
         return [index for index, record in enumerate(self._records) if record.task in tasks]
+
+
+def _one_per_answer(values: Tensor, classes: tuple[ClassEntry, ...], *, seen: int) -> Scores:
+    if not any(entry.merged_into for entry in classes):
+        return Scores(values=values, classes=classes, seen=seen)
+    folded = fold(values, classes)
+    return Scores(
+        values=folded.values,
+        classes=tuple(classes[column] for column in folded.columns),
+        seen=sum(column < seen for column in folded.columns),
+    )
 
 
 def _checked(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -20,6 +20,7 @@ from adapters.lada_parameters import PRODUCT_DTYPES, text_parameters
 from adapters.lada_past import old_classes, replay_of
 from adapters.lada_rows import RowSource
 from adapters.memory import TrainableMemory, initial_memory
+from adapters.merging import Partners
 from adapters.method import Learnt
 from adapters.objective import NewClasses, loss_and_gradients
 from adapters.records import Record, pack, unpack
@@ -70,6 +71,8 @@ class LadaLearner:
         self._old = old_classes(
             past, scale=text.logit_scale, width=width, dtype=dtype, device=device
         )
+        known = [entry for record in past for entry in record.classes]
+        self._partners = Partners.of([*known, *task.classes], device=device)
         replay = replay_of(past, settings, width=width).to(device)
         self._rows = RowSource(task, replay, settings=settings, seed=seed, device=device)
         memory, offsets = initial_memory(task, vectors=settings.memory_per_class, seed=seed)
@@ -171,7 +174,9 @@ class LadaLearner:
         _, _, side = self._inputs
         anchors = side.logit_scale * normalize(text, dim=-1)
         new = NewClasses(anchors.detach(), self._memory.block(), self._settings.alpha)
-        gradients = loss_and_gradients(rows, self._old, new, normaliser=normaliser)
+        gradients = loss_and_gradients(
+            rows, self._old, new, normaliser=normaliser, partners=self._partners
+        )
         if anchors.requires_grad:
             anchors.backward(gradients.anchors)  # type: ignore[no-untyped-call]
         if gradients.memory is not None:

@@ -47,7 +47,14 @@ class LadaScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._parts[position].anchors
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,  # noqa: ARG002 - it is in the text logits
+    ) -> Tensor:
         scores = text_logits.clone()
         start = 0
         for position in positions:

@@ -31,13 +31,21 @@ def learn(
     return method.record(task, learner.learnt(), mixtures, settings=settings, seed=seed)
 
 
-def class_mixtures(task: TaskFeatures, *, components: int, seed: int) -> list[Mixture]:
-    """Return one mixture per class of `task`; none where `components` is 0."""
+def class_mixtures(
+    task: TaskFeatures, *, components: int, seed: int, classes: range | None = None
+) -> list[Mixture]:
+    """Return one mixture per class of `task`, or for `classes` alone.
+
+    None where `components` is 0. Classes do not depend on each other, so that several machines may
+    fit some each.
+    """
     if components == 0:
         return []
     return [
-        fit_mixture(task.of_class(index), components, mixture_seed(seed, entry.class_id))
-        for index, entry in enumerate(task.classes)
+        fit_mixture(
+            task.of_class(index), components, mixture_seed(seed, task.classes[index].class_id)
+        )
+        for index in (range(len(task.classes)) if classes is None else classes)
     ]
 
 

@@ -45,7 +45,7 @@ class MemoryBlock:
             beta: Sharpness, Eq. 6.
         """
         padded, present = padded_memory(memory, offsets)
-        bias = torch.where(present, -beta, -torch.inf).to(memory.dtype)
+        bias = memory.new_full(present.shape, -torch.inf).masked_fill(present, -beta)
         return cls(
             rows=(beta * padded).transpose(0, 1).reshape(-1, memory.shape[1]),
             bias=bias.t().reshape(-1),

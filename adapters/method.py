@@ -60,16 +60,25 @@ class Scorer(ABC):
         """Return the text side of record `position`: (C, D) unit rows."""
 
     @abstractmethod
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,
+    ) -> Tensor:
         """Return the final scores over the classes of the records at `positions`.
 
         Args:
             features: (N, D), unit rows.
             text_logits: (N, S), scale times cosine with the anchors.
             positions: Which records, in ascending order.
+            logit_scale: That scale; other cosines that are scores are multiplied by it too.
 
         Returns:
-            (N, S). A record's columns may not depend on `positions`.
+            (N, S), logits: their softmax are shares. A record's columns may not depend on
+            `positions`.
         """
 
 

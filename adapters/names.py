@@ -2,7 +2,8 @@
 
 Two classes of one name have one prompt, hence one untuned text feature: in the zero-shot part they
 tie exactly, and column order decides. A task's names are compared with the existing ones before it
-is learnt, so that somebody can choose to keep them apart or to qualify them.
+is learnt, so that somebody can choose to keep them, to qualify the new one, or to merge it into the
+existing one.
 """
 
 from collections import defaultdict

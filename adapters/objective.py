@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adapters.memory import MemoryBlock
+from adapters.merging import Partners
 
 # Rows are taken in portions whose affinities fit the caches near a core, or else the GPU's memory.
 _PORTION_CELLS = 2**22
@@ -84,25 +85,28 @@ def loss_and_gradients(
     new: NewClasses,
     *,
     normaliser: float,
+    partners: Partners | None = None,
     portion_cells: int | None = None,
 ) -> Gradients:
     """Return the loss of a step and its gradients with respect to the new classes.
 
     The loss is sum over rows of weight * CE(text logits + alpha * LADA logits) / normaliser, the
-    softmax running over old and new classes.
+    softmax running over old and new classes; for a row of a merged class, over all but those that
+    it is merged with.
 
     Args:
         rows: What to learn from.
         old: Constants.
         new: Present values.
         normaliser: What the weighted sum is divided by.
+        partners: The columns that count as one; None where none do.
         portion_cells: Affinities to hold at once; None for what suits the device.
     """
     loss = rows.features.new_zeros(())
     anchors = torch.zeros_like(new.anchors)
     memory = None if new.memory is None else torch.zeros_like(new.memory.rows, dtype=anchors.dtype)
     for portion in _portions(rows, old, new, cells=portion_cells):
-        part = _portion_gradients(portion, old, new)
+        part = _portion_gradients(portion, old, new, partners)
         loss += part.loss
         anchors += part.anchors
         if memory is not None and part.memory is not None:
@@ -112,7 +116,9 @@ def loss_and_gradients(
     )
 
 
-def _portion_gradients(rows: Rows, old: OldClasses, new: NewClasses) -> Gradients:
+def _portion_gradients(
+    rows: Rows, old: OldClasses, new: NewClasses, partners: Partners | None
+) -> Gradients:
     known = old.anchors.shape[0]
     logits = rows.features.new_empty(rows.features.shape[0], known + new.anchors.shape[0])
     logits[:, :known] = old_logits(rows.features, old)
@@ -121,6 +127,8 @@ def _portion_gradients(rows: Rows, old: OldClasses, new: NewClasses) -> Gradient
     if new.memory is not None:
         affinities = new.memory.affinities(rows.features)
         logits[:, known:].add_(affinities.sum(dim=1, dtype=logits.dtype), alpha=new.alpha)
+    if partners is not None:
+        partners.hide(logits, rows.labels)
 
     denominators = logits.logsumexp(dim=1)
     own = logits.gather(1, rows.labels[:, None])[:, 0]

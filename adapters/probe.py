@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from adapters.batches import epoch_batch
 from adapters.errors import SettingsError
+from adapters.merging import Partners
 from adapters.method import Scorer
 from adapters.method_settings import MethodSettings, require_number, require_whole
 from adapters.records import Record
@@ -85,8 +86,8 @@ class Probe(Trained):
         seed: int,
     ) -> Training:
         chosen = ProbeSettings.from_mapping(settings)
-        classes = len(task.classes) + sum(len(record.classes) for record in past)
-        start = torch.zeros(classes, task.width)
+        classes = [entry for record in past for entry in record.classes] + list(task.classes)
+        start = torch.zeros(len(classes), task.width)
         if past and not self.starts_afresh:
             known = past[-1].tensors["weights"]
             start[: len(known)] = known
@@ -99,6 +100,7 @@ class Probe(Trained):
         return ProbeTraining(
             start,
             *_images(task, past),
+            partners=Partners.of(classes, device=torch.device("cpu")),
             fixed=fixed,
             scale=text.logit_scale,
             settings=chosen,
@@ -133,6 +135,7 @@ class ProbeTraining:
         features: Tensor,
         labels: Tensor,
         *,
+        partners: Partners | None,
         fixed: Mapping[str, Tensor],
         scale: float,
         settings: ProbeSettings,
@@ -140,6 +143,7 @@ class ProbeTraining:
     ) -> None:
         self._weights = torch.nn.Parameter(start.clone())
         self._features, self._labels, self._fixed = features, labels, fixed
+        self._partners = partners
         self._scale, self._size, self._seed = scale, settings.batch_size, seed
         counts = torch.bincount(labels, minlength=len(start))
         self._class_weights = 1.0 / counts.clamp(min=1)
@@ -152,10 +156,18 @@ class ProbeTraining:
         )
 
     def loss(self, step: int) -> Tensor:
-        """Return the mean cross-entropy of the step's images over all classes so far."""
+        """Return the mean cross-entropy of the step's images over all classes so far.
+
+        Classes that an image's own is merged with are left out.
+        """
         chosen = epoch_batch(step, images=len(self._labels), size=self._size, seed=self._seed)
-        logits = self._scale * self._features[chosen] @ self._weights.t()
-        return cross_entropy(logits, self._labels[chosen], weight=self._class_weights)
+        logits, labels = (
+            self._scale * self._features[chosen] @ self._weights.t(),
+            self._labels[chosen],
+        )
+        if self._partners is not None:
+            self._partners.hide(logits, labels)
+        return cross_entropy(logits, labels, weight=self._class_weights)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the record's tensors with the weights as they are now."""
@@ -177,8 +189,15 @@ class LastWeightsScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position]
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
-        columns = [features @ self._weights[position].t() for position in positions]
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,
+    ) -> Tensor:
+        columns = [logit_scale * features @ self._weights[place].t() for place in positions]
         return torch.cat([text_logits[:, :0], *columns], dim=1)
 
 

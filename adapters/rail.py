@@ -3,12 +3,13 @@
     a = one-hot ridge regression on the images of all tasks
     score of class c = (1 - share) softmax(scale * f . t)_c + share * a_c,   share = 0.8
 
-as the published code has it. There the softmax also runs over unseen classes; here it runs over the
-seen classes, so that a version's answer does not depend on what else was asked for. Where an unseen
+as the published code has it; its logarithm is what is returned, so that merged classes add up
+(`adapters.shares`). There the softmax also runs over unseen classes; here it runs over the seen
+classes, so that a version's answer does not depend on what else was asked for. Where an unseen
 class has the highest text logit, it wins: accuracy on unseen tasks is exactly that of zero-shot.
 
 Both keep the images' features. Tensors of a record: `text_features` (C, D), `images` (n, D), sorted
-by class, `image_counts` (C,) int64, `logit_scale` (1,).
+by class, `image_counts` (C,) int64.
 
 Shapes: N images scored · n images of a record · D feature width · C classes of a record
 """
@@ -21,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters import rule
 from adapters.errors import ClassNameError, CorruptionError, InputError
 from adapters.kernel_ridge import KernelRidge
 from adapters.method import Scorer
 from adapters.method_settings import require_choice, require_number
-from adapters.readout import Fusion
+from adapters.readout import Fusion, columns_at
 from adapters.records import Record
-from adapters.rule import AnchorRows, text_logits
+from adapters.shares import log_shares
 from adapters.statistic import image_counts
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
@@ -46,7 +48,7 @@ class Rail(TrainingFree):
     def tensors(
         self,
         task: TaskFeatures,
-        text: TextSide,
+        text: TextSide,  # noqa: ARG002 - the base keeps it
         *,
         settings: Mapping[str, Any],  # noqa: ARG002 - they only matter when scoring
         seed: int,  # noqa: ARG002 - nothing is drawn
@@ -55,7 +57,6 @@ class Rail(TrainingFree):
         return {
             "images": task.features[order, 0].detach().cpu().float().contiguous(),
             "image_counts": image_counts(task.labels, len(task.classes)),
-            "logit_scale": torch.tensor([text.logit_scale]),
         }
 
 
@@ -71,35 +72,33 @@ class RailScorer(Scorer):
         self._records = records
         self._regression = regression
         self._anchors = tuple(
-            AnchorRows.of(normalize(record.tensors["text_features"], dim=-1)) for record in records
+            rule.AnchorRows.of(normalize(record.tensors["text_features"], dim=-1))
+            for record in records
         )
-        self._scale = float(records[0].tensors["logit_scale"])
         self._fusion: Fusion = records[0].settings["fusion"]
         self._share: float = records[0].settings["share"]
 
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position].rows
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:  # noqa: ARG002
-        columns = self._columns(positions)
-        own = self.regressed(features)[:, columns]
-        if self._fusion == "alone":
-            return own
-        return (1 - self._share) * self._softmax(features)[:, columns] + self._share * own
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,  # noqa: ARG002 - the softmax runs over all classes
+        positions: Sequence[int],
+        *,
+        logit_scale: float,
+    ) -> Tensor:
+        answers = self.regressed(features)
+        if self._fusion == "text":
+            softmax = rule.text_logits(features, self._anchors, scale=logit_scale).softmax(dim=1)
+            answers = (1 - self._share) * softmax + self._share * answers
+        classes = [entry for record in self._records for entry in record.classes]
+        return log_shares(answers, classes)[:, columns_at(positions, self._records)]
 
     @abstractmethod
     def regressed(self, features: Tensor) -> Tensor:
         """Return the regression's answers over all classes, (N, S) float32."""
-
-    def _softmax(self, features: Tensor) -> Tensor:
-        return text_logits(features, self._anchors, scale=self._scale).softmax(dim=1)
-
-    def _columns(self, positions: Sequence[int]) -> Tensor:
-        starts = [0]
-        for anchors in self._anchors:
-            starts.append(starts[-1] + len(anchors.rows))
-        ranges = [torch.arange(starts[place], starts[place + 1]) for place in positions]
-        return torch.cat([torch.zeros(0, dtype=torch.int64), *ranges])
 
 
 def grown(

@@ -1,7 +1,7 @@
 """RanPAC: ridge regression on random ReLU features (arXiv 2307.02251), without its first session.
 
     h = max(R f, 0);  G = sum of h h^T;  Q_c = sum of h over the images of class c
-    score of class c = h . (G + ridge I)^-1 Q_c
+    score of class c = log of h . (G + ridge I)^-1 Q_c, as in `adapters.shares`
 
 G and Q add up over tasks, so that learning task by task equals learning all tasks at once. The
 source picks the ridge by the squared error on a fifth of the newest task's images; here every task
@@ -27,9 +27,10 @@ from adapters.holding_out import held_out_parts, least_cost
 from adapters.method import Scorer
 from adapters.method_settings import MethodSettings, require_number, require_whole
 from adapters.random_features import gaussian_projection, random_features
-from adapters.readout import Readout, class_counts
+from adapters.readout import Readout, class_counts, columns_at
 from adapters.records import Record
 from adapters.shared_settings import shared_settings
+from adapters.shares import log_shares
 from adapters.statistic import Statistic, image_counts, total
 from adapters.symmetric import packed, packed_size
 from adapters.task_features import TaskFeatures
@@ -132,8 +133,18 @@ class RanPacScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position]
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:  # noqa: ARG002
-        return self._readout.scores(random_features(features, self._projection), positions)
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,  # noqa: ARG002 - the images alone decide
+        positions: Sequence[int],
+        *,
+        logit_scale: float,  # noqa: ARG002 - its scores are no cosines
+    ) -> Tensor:
+        mapped = random_features(features, self._projection)
+        answers = self._readout.scores(mapped, range(len(self._records)))
+        classes = [entry for record in self._records for entry in record.classes]
+        return log_shares(answers, classes)[:, columns_at(positions, self._records)]
 
 
 def sums(task: TaskFeatures, projection: Tensor) -> tuple[Tensor, Tensor]:

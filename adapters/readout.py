@@ -63,6 +63,13 @@ class Readout:
         return torch.cat(columns, dim=1) if columns else mapped.new_zeros(len(mapped), 0)
 
 
+def columns_at(positions: Sequence[int], records: Sequence[Record]) -> Tensor:
+    """Return the columns of the records at `positions` among those of all `records`, (S,) int64."""
+    ends = torch.tensor([0, *class_counts(records)]).cumsum(0).tolist()
+    columns = [column for place in positions for column in range(ends[place], ends[place + 1])]
+    return torch.tensor(columns, dtype=torch.int64)
+
+
 def class_counts(records: Sequence[Record]) -> list[int]:
     """Return how many classes each record has."""
     return [len(record.classes) for record in records]

@@ -7,7 +7,7 @@ digest is its name.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import safetensors.torch
@@ -18,6 +18,11 @@ from torch import Tensor
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
 SCHEMA = 1
+"""Of records without merged classes: they keep the bytes that every release gave them."""
+
+SCHEMA_MERGED = 2
+"""Of records with merged classes, which a release that does not know them must refuse."""
+
 _METADATA_KEY = "nacre"
 _HEADER_SIZE_BYTES = 8
 
@@ -30,11 +35,19 @@ class ClassEntry:
         class_id: Unique within an adapter, such as "fashion/ankle_boot".
         name: What a person reads, such as "ankle boot". Two classes may share it.
         prompt: The sentence that the text tower was given.
+        merged_into: Id of the class of another task that this one counts as; None for itself.
     """
 
     class_id: str
     name: str
     prompt: str
+    # Left out of the repr, from which digests of older checkpoints were made.
+    merged_into: str | None = field(default=None, repr=False)
+
+    @property
+    def counts_as(self) -> str:
+        """Id of the class that an answer names: classes with the same one are one class."""
+        return self.merged_into or self.class_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -61,7 +74,10 @@ class Record:
 
 
 def check_classes(classes: tuple[ClassEntry, ...], *, task: str) -> None:
-    """Raise ClassNameError unless `classes` are at least one, named, and unique by id."""
+    """Raise ClassNameError unless `classes` are at least one, named, and unique by id.
+
+    A class counts as one of another task or as itself, and no two of a task count as the same.
+    """
     if not classes:
         raise ClassNameError(f"task {task!r}: expected at least one class, found none", task=task)
     seen: set[str] = set()
@@ -78,6 +94,13 @@ def check_classes(classes: tuple[ClassEntry, ...], *, task: str) -> None:
                 class_id=entry.class_id,
             )
         seen.add(entry.class_id)
+    answers = {entry.counts_as for entry in classes}
+    if len(answers) < len(classes) or any(entry.merged_into in seen for entry in classes):
+        raise ClassNameError(
+            f"task {task!r}: two of its classes count as one ({sorted(answers)}); make them one "
+            "class, or merge each into a class of another task",
+            task=task,
+        )
 
 
 def encode_record(record: Record) -> bytes:
@@ -91,6 +114,7 @@ def encode_record(record: Record) -> bytes:
     for name, tensor in record.tensors.items():
         if not torch.isfinite(tensor).all():
             raise FeatureError(f"record {record.task!r}: tensor {name!r} is not finite", name=name)
+    merged = {entry.class_id: entry.merged_into for entry in record.classes if entry.merged_into}
     described = {
         "schema": SCHEMA,
         "task": record.task,
@@ -100,6 +124,8 @@ def encode_record(record: Record) -> bytes:
         "seed": record.seed,
         "encoder": record.encoder,
     }
+    if merged:
+        described |= {"schema": SCHEMA_MERGED, "merged": merged}
     return pack(record.tensors, described)
 
 
@@ -110,18 +136,15 @@ def decode_record(blob: bytes) -> Record:
         CorruptionError: the bytes are not those of a record of this schema.
     """
     tensors, described = unpack(blob)
-    if described.get("schema") != SCHEMA:
+    if described.get("schema") not in (SCHEMA, SCHEMA_MERGED):
         raise CorruptionError(
-            f"record: expected schema {SCHEMA}, found {described.get('schema')!r}; "
-            "read it with the release that wrote it"
+            f"record: expected schema {SCHEMA} or {SCHEMA_MERGED}, found "
+            f"{described.get('schema')!r}; read it with the release that wrote it"
         )
     try:
         record = Record(
             task=str(described["task"]),
-            classes=tuple(
-                ClassEntry(class_id=class_id, name=name, prompt=prompt)
-                for class_id, name, prompt in described["classes"]
-            ),
+            classes=_classes(described),
             method=str(described["method"]),
             settings=dict(described["settings"]),
             seed=int(described["seed"]),
@@ -132,6 +155,17 @@ def decode_record(blob: bytes) -> Record:
     except (KeyError, TypeError, ValueError, AttributeError, ClassNameError) as error:
         raise CorruptionError(f"record: its description is malformed: {error}") from error
     return record
+
+
+def _classes(described: Mapping[str, Any]) -> tuple[ClassEntry, ...]:
+    classes = tuple(
+        ClassEntry(class_id=class_id, name=name, prompt=prompt)
+        for class_id, name, prompt in described["classes"]
+    )
+    if described["schema"] == SCHEMA:
+        return classes
+    merged = described["merged"]
+    return tuple(replace(entry, merged_into=merged.get(entry.class_id)) for entry in classes)
 
 
 def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:

@@ -56,6 +56,8 @@ class TaskFeatures:
     def digest(self) -> str:
         """Return a digest of everything in here: two tasks with one digest are the same."""
         digest = hashlib.sha256(repr((self.task, self.classes, self.encoder)).encode())
+        if any(entry.merged_into for entry in self.classes):
+            digest.update(repr([entry.merged_into for entry in self.classes]).encode())
         digest.update(repr(tuple(self.features.shape)).encode())
         digest.update(self.features.cpu().contiguous().numpy().data)
         digest.update(self.labels.cpu().contiguous().numpy().data)

@@ -117,7 +117,14 @@ class CacheScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._anchors[position]
 
-    def scores(self, features: Tensor, text_logits: Tensor, positions: Sequence[int]) -> Tensor:
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,  # noqa: ARG002 - it is in the text logits
+    ) -> Tensor:
         columns = [self._caches[position].logits(features) for position in positions]
         own = self._weights.alpha * torch.cat([text_logits[:, :0], *columns], dim=1)
         return own if self._fusion == "alone" else text_logits + own

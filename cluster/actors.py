@@ -1,130 +1,119 @@
-"""The roles as Ray actors: each builds its role from the configuration and passes calls through.
-
-Methods that take long are generators, so that Ray streams their progress to the caller. Actors
-restart by themselves; what they had finished is in the store.
-"""
+"""The coordinator as a detached Ray actor, which Ray starts again when it dies."""
 
 import asyncio
+import logging
+import socket
 import threading
-from collections.abc import Iterator
+from typing import Any
 
 import ray
-import torch
+from ray import serve
 
 from cluster.config import Config
-from cluster.crew import RayCrew
+from cluster.crew import Handles, RayCrew
+from cluster.logs import log_as_json
 from cluster.stores import open_store
-from cluster.versions import open_versions
-from workers.compressor import Compressor
-from workers.coordinator import Coordinator
-from workers.embedding import Embedder
-from workers.encoder import Encoder
-from workers.publisher import Publisher
-from workers.queue import Queue
-from workers.submission import Shard, Submission
-from workers.trainer import Trainer
-from workers.views import Views
+from workers.coordinator import STARTING, Coordinator
+from workers.patience import Patience
+from workers.queue import Limits
+from workers.terms import Pace, Setup, Terms
 
-# Small shares let everything fit on two cores; the operating system shares them out.
-CPU_SHARE = 0.1
 NAMESPACE = "nacre"
+COORDINATOR = "coordinator"
+STOP_TIMEOUT_S = 20
 
 
-def device() -> str:
-    """Return where tensors go: the GPU that Ray gave this actor, if any."""
-    return "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-
-
-@ray.remote(num_cpus=CPU_SHARE, max_restarts=-1)
-class EncoderActor:
-    """Embeds shards."""
-
-    def __init__(self, config: Config) -> None:
-        torch.set_num_threads(config.workers.threads)
-        self._encoder = Encoder(config.encoder, device=device())
-        self._embedder = Embedder(self._encoder, open_store(config.store))
-
-    def fingerprint(self) -> str:
-        """Return the encoder's fingerprint."""
-        return self._encoder.fingerprint
-
-    def embed(self, shard: Shard, views: Views) -> Iterator[int]:
-        """See `Embedder.embed`."""
-        yield from self._embedder.embed(shard, views)
-
-
-@ray.remote(num_cpus=CPU_SHARE, max_restarts=-1)
-class TrainerActor:
-    """Learns tasks; holds the frozen text tower."""
-
-    def __init__(self, config: Config) -> None:
-        torch.set_num_threads(config.workers.threads)
-        store = open_store(config.store)
-        encoder = Encoder(config.encoder, device=device())
-        self._method = config.method
-        self._trainer = Trainer(encoder, store, open_versions(config))
-
-    def train(self, submission: Submission) -> Iterator[tuple[int, int]]:
-        """See `Trainer.train`."""
-        yield from self._trainer.train(submission, self._method)
-
-
-@ray.remote(num_cpus=CPU_SHARE, max_restarts=-1)
-class MixtureActor:
-    """Compresses class distributions."""
-
-    def __init__(self, config: Config, fingerprint: str) -> None:
-        torch.set_num_threads(config.workers.threads)
-        self._method = config.method
-        self._compressor = Compressor(open_store(config.store), fingerprint=fingerprint)
-
-    def compress(self, submission: Submission) -> None:
-        """See `Compressor.compress`."""
-        self._compressor.compress(submission, self._method)
-
-
-@ray.remote(num_cpus=CPU_SHARE, max_restarts=-1)
-class RegistryActor:
-    """Measures and publishes versions."""
-
-    def __init__(self, config: Config) -> None:
-        torch.set_num_threads(config.workers.threads)
-        store = open_store(config.store)
-        encoder = Encoder(config.encoder, device=device())
-        self._publisher = Publisher(encoder, store, open_versions(config))
-
-    def published_as(self, submission: Submission) -> int | None:
-        """See `Publisher.published_as`."""
-        return self._publisher.published_as(submission)
-
-    def publish(self, submission: Submission, now: float) -> int:
-        """See `Publisher.publish`."""
-        return self._publisher.publish(submission, now=now)
+def application(role: str) -> str:
+    """Return the name of the Serve application that a role is."""
+    return f"nacre-{role}"
 
 
 @ray.remote(num_cpus=0, max_restarts=-1)
 class CoordinatorActor:
     """Runs the coordinator's loop in a thread of its own, so that it goes on after a restart."""
 
-    # Owns: the thread, and through it the coordinator.
+    # Owns: the thread, its event loop, and through it the coordinator.
 
-    def __init__(self, config: Config, crew: tuple[str, ...]) -> None:
-        """Find the actors called `crew`: trainer, mixtures, registry, then the encoders."""
-        # Names instead of handles: a restart must not depend on objects of whoever started it.
-        trainer, mixture, registry, *encoders = (
-            ray.get_actor(name, namespace=NAMESPACE) for name in crew
-        )
-        self._coordinator = Coordinator(
-            open_store(config.store),
-            RayCrew(encoders=encoders, trainer=trainer, mixture=mixture, registry=registry),
-            queue=Queue(encode_ahead=config.workers.encode_ahead),
-            poll_s=config.workers.poll_s,
-        )
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._coordinator.run()), name="coordinator", daemon=True
-        )
+    def __init__(self, config: Config, owner: str) -> None:
+        log_as_json()
+        self._config = config
+        self._owner = owner
+        self._loop = asyncio.new_event_loop()
+        self._coordinator: Coordinator | None = None
+        self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
         self._thread.start()
 
     def alive(self) -> bool:
         """Return whether the loop runs."""
         return self._thread.is_alive()
+
+    def config(self) -> Config:
+        """Return the configuration of the running system."""
+        return self._config
+
+    def waits_for(self) -> str | None:
+        """Return why this system does not coordinate; None where it does."""
+        return self._coordinator.waits_for if self._coordinator else STARTING
+
+    def stop(self) -> None:
+        """Stop, and let another system coordinate at once."""
+        if self._coordinator is not None:
+            self._loop.call_soon_threadsafe(self._coordinator.stop)
+        self._thread.join(STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._coordinate())
+        except BaseException:
+            logging.getLogger("nacre.coordinator").exception("the coordinator has ended")
+            raise
+
+    async def _coordinate(self) -> None:
+        # Made here, because what it holds belongs to this loop.
+        self._coordinator = Coordinator(
+            setup_of(self._config), owner=self._owner, host=socket.gethostname()
+        )
+        await self._coordinator.run()
+
+
+def running_coordinator() -> Any:
+    """Return the coordinator of the Ray that this process has joined; None where there is none."""
+    try:
+        return ray.get_actor(COORDINATOR, namespace=NAMESPACE)
+    except ValueError:
+        return None
+
+
+def setup_of(config: Config) -> Setup:
+    """Return what the coordinator works with, the roles being those of this Ray."""
+    import time
+
+    def terms(adapter: str) -> Terms:
+        chosen = config.of_adapter(adapter)
+        return Terms(method=chosen.method, gate=chosen.gate)
+
+    workers = config.workers
+    return Setup(
+        store=open_store(config.store),
+        crew=RayCrew(
+            handles=Handles(
+                **{
+                    role: serve.get_app_handle(application(role))
+                    for role in ("encoder", "trainer", "mixture", "registry")
+                },
+                shards_at_once=2 * workers.encoders.max + 2,
+                mixture_parts=workers.mixtures,
+            )
+        ),
+        clock=time.time,
+        terms=terms,
+        limits=Limits(
+            encoding=workers.encode_at_once,
+            encoding_per_adapter=workers.encode_at_once_per_adapter,
+            learning=workers.trainers,
+            patience=Patience(attempts=workers.attempts),
+        ),
+        pace=Pace(poll_s=workers.poll_s),
+        retention=config.retention,
+    )

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from adapters.errors import ConflictError, NotFoundError
 from cluster.client import Version, user
-from cluster.config import Config, load_config
+from cluster.config import Config
+from cluster.joined import configured
 from cluster.leftovers import NEEDED, every_submission, traces
 from cluster.stores import open_store
 from workers import registry
-from workers.intake import Progress, unwatched
 from workers.progress import read_state
-from workers.queue import ENDED, LEARNING
 from workers.registry.reach import published_versions
+from workers.ticket import ENDED, LEARNING
+from workers.watching import Progress, unwatched
 
 DAY_S = 24 * 3600.0
 
@@ -58,7 +59,7 @@ class Administration:
     """
 
     def __init__(self, config: Config | None = None, *, adapter: str | None = None) -> None:
-        config = config or load_config()
+        config = config or configured()
         self._store = open_store(config.store)
         self._registry = registry.Registry(self._store)
         self._adapter = self._registry.adapter(adapter or config.adapter)

@@ -5,36 +5,38 @@ cluster; predicting asks the HTTP API.
 """
 
 import getpass
-import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-import httpx
-from pydantic import BaseModel
-
-from adapters import errors
 from adapters.errors import (
-    ConflictError,
-    InputError,
-    NacreError,
     NotFoundError,
     UnavailableError,
 )
-from cluster.answers import PredictAnswer, Ready
-from cluster.config import TOKEN, Config, load_config
+from cluster.config import Config
+from cluster.joined import configured
 from cluster.stores import open_store
-from workers.intake import Intake, Progress, take_in, unwatched
-from workers.progress import State, read_state, read_submissions
-from workers.queue import ENDED
+from workers import inbox
+from workers.journal import JournalEntry, read_journal
+from workers.lead import read_lead
+from workers.progress import QueueState, State, find_state, read_queue, read_state
+from workers.queue_events import Cancel, Event, Pause, Resume, Retry
 from workers.registry import Adapter, Author, Manifest, Registry, TaskAccuracy
+from workers.store import ObjectStore
 from workers.submission import Submission
-from workers.task import Task, load_task
+from workers.ticket import ENDED
+from workers.watching import Progress, unwatched
 
-TIMEOUT_S = 60.0
-Answer = TypeVar("Answer", bound=BaseModel)
+if TYPE_CHECKING:
+    from cluster.answers import PredictAnswer, Ready
+    from cluster.http_api import HttpApi
+    from workers.intake import Intake
+    from workers.task import Task
+
+NOTE_TIMEOUT_S = 10.0
 POLL_S = 0.25
 
 
@@ -61,17 +63,22 @@ class Client:
     """
 
     def __init__(self, config: Config | None = None) -> None:
-        self.config = config or load_config()
+        self.config = config or configured()
         self._store = open_store(self.config.store)
         self._registry = Registry(self._store)
 
+    @property
+    def store(self) -> ObjectStore:
+        """The object store."""
+        return self._store
+
     def submit(
         self,
-        task: Task | Path | str,
+        task: "Task | Path | str",
         *,
         adapter: str | None = None,
         on_progress: Progress = unwatched,
-    ) -> Intake:
+    ) -> "Intake":
         """Check a task, make it durable, and return its submission.
 
         Args:
@@ -82,37 +89,91 @@ class Client:
         Raises:
             InputError: the task cannot be learnt as it is; nothing is stored.
         """
-        loaded = task if isinstance(task, Task) else load_task(Path(task))
-        if adapter is not None:
-            loaded = replace(loaded, adapter=adapter)
-        return take_in(loaded, self._store, now=time.time(), author=user(), on_progress=on_progress)
+        # Loaded when it is needed: taking a task in needs torch, and looking at one does not.
+        from cluster.tasks import accept_task
 
-    def states(self) -> list[tuple[Submission, State]]:
-        """Return all submissions, oldest first, and where they are."""
-        found = read_submissions(self._store)
-        return [(entry, read_state(self._store, entry)) for entry in found]
+        return accept_task(
+            task,
+            self.config,
+            self._store,
+            adapter=adapter,
+            author=user(),
+            on_progress=on_progress,
+        )
 
-    def state(self, submission: Submission) -> State:
-        """Return where `submission` is."""
+    def queue(self) -> QueueState:
+        """Return the whole queue: open submissions and those that ended lately, and who leads."""
+        return read_queue(self._store)
+
+    def state(self, submission: Submission | str) -> State:
+        """Return where a submission is.
+
+        Raises:
+            NotFoundError: there is no submission of that id.
+        """
+        if isinstance(submission, str):
+            return find_state(self._store, submission)
         return read_state(self._store, submission)
 
-    def watch(self, submission: Submission, *, timeout_s: float = 3600) -> Iterator[State]:
-        """Yield the state of `submission` again and again until it has ended.
+    def find(self, name: str) -> State:
+        """Return where the submission called `name` is, or the latest one of the task so called.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with suppress(NotFoundError):
+            return find_state(self._store, name)
+        states = [state for state in self.queue().states if state.ticket.task == name]
+        if not states:
+            raise NotFoundError(
+                f"expected the id of a submission or the name of a task in the queue, found "
+                f"{name!r}; `nacre status` lists them",
+                name=name,
+            )
+        # An open one goes before those that have ended.
+        return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
+
+    def cancel(self, name: str) -> State:
+        """Take a submission back, given by its id or its task's name; what is published stays."""
+        return self._wish(name, Cancel)
+
+    def retry(self, name: str) -> State:
+        """Try a submission again that was set aside, or at once where it waits to be."""
+        return self._wish(name, Retry)
+
+    def pause(self, adapter: str) -> bool:
+        """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
+        return self._asked(Pause(adapter=adapter))
+
+    def resume(self, adapter: str) -> bool:
+        """Let an adapter go on; `*` stands for all. Return whether it is done."""
+        return self._asked(Resume(adapter=adapter))
+
+    def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
+        """Yield what has happened to a submission later than `after`, oldest first."""
+        return read_journal(self._store, submission_id, after=after)
+
+    def watch(
+        self, submission: Submission | str, *, timeout_s: float = 3600, poll_s: float = POLL_S
+    ) -> Iterator[State]:
+        """Yield the state of a submission again and again until it has ended.
 
         Raises:
             UnavailableError: it has not ended after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        while True:
             state = self.state(submission)
             yield state
             if state.ticket.stage in ENDED:
                 return
-            time.sleep(POLL_S)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(poll_s)
         raise UnavailableError(
-            f"submission {submission.submission_id} has not ended after {timeout_s:.0f} s; it goes "
-            "on, see `nacre status`",
-            submission=submission.submission_id,
+            f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
+            "goes on, see `nacre status`",
+            submission=state.ticket.submission_id,
         )
 
     def versions(self, adapter: str | None = None) -> list[Version]:
@@ -162,7 +223,7 @@ class Client:
 
     def predict(
         self, images: Sequence[Path | str], *, top_k: int = 5, version: int | None = None
-    ) -> PredictAnswer:
+    ) -> "PredictAnswer":
         """Classify image files.
 
         Args:
@@ -176,40 +237,44 @@ class Client:
         """
         files = [("images", (Path(path).name, _content(Path(path)))) for path in images]
         query = {"top_k": top_k} | ({"version": version} if version is not None else {})
-        response = self._request("POST", "/v1/predict", files=files, params=query)
-        return self._read(PredictAnswer, response)
+        from cluster.answers import PredictAnswer
 
-    def ready(self) -> Ready:
+        return self._api().ask(PredictAnswer, "POST", "/v1/predict", files=files, params=query)
+
+    def ready(self) -> "Ready":
         """Return what the API answers with now; UnavailableError where it does not answer."""
-        return self._read(Ready, self._request("GET", "/v1/health/ready"))
+        from cluster.answers import Ready
 
-    def _read(self, kind: type[Answer], response: httpx.Response) -> Answer:
-        try:
-            return kind.model_validate_json(response.content)
-        except ValueError as error:
-            raise UnavailableError(
-                f"expected an answer of nacre at {self.config.endpoint}, found "
-                f"{response.text[:80]!r}; is another service on that port?",
-                endpoint=self.config.endpoint,
-            ) from error
+        return self._api().ask(Ready, "GET", "/v1/health/ready")
+
+    def _api(self) -> "HttpApi":
+        # Loaded when it is needed: most verbs work on the store alone, and start faster without.
+        from cluster.http_api import HttpApi
+
+        return HttpApi(self.config.endpoint)
+
+    def _wish(self, name: str, kind: type[Cancel | Retry]) -> State:
+        found = self.find(name).ticket.submission_id
+        self._asked(kind(submission_id=found))
+        return self.state(found)
+
+    def _asked(self, event: Event) -> bool:
+        """Ask the coordinator, and wait until it has taken note, if there is one that could."""
+        key = inbox.ask(self._store, event, who=user())
+        deadline = time.monotonic() + NOTE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            lead = read_lead(self._store)
+            if lead is None or lead.expires < time.time():
+                return False
+            try:
+                self._store.get_range(key, 0, 1)
+            except NotFoundError:
+                return True
+            time.sleep(POLL_S)
+        return False
 
     def _adapter(self, name: str | None) -> Adapter:
         return self._registry.adapter(name or self.config.adapter)
-
-    def _request(self, verb: str, path: str, **arguments: object) -> httpx.Response:
-        token = os.environ.get(TOKEN)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        url = self.config.endpoint + path
-        try:
-            response = httpx.request(verb, url, headers=headers, timeout=TIMEOUT_S, **arguments)  # type: ignore[arg-type]
-        except httpx.TransportError as error:
-            raise UnavailableError(
-                f"nothing answers at {self.config.endpoint} ({error}); start it with `nacre up`",
-                endpoint=self.config.endpoint,
-            ) from error
-        if response.is_success:
-            return response
-        raise _refusal(response)
 
 
 def user() -> str:
@@ -224,17 +289,3 @@ def _content(path: Path) -> bytes:
     if not path.is_file():
         raise NotFoundError(f"expected an image at {path}, found none", path=str(path))
     return path.read_bytes()
-
-
-def _refusal(response: httpx.Response) -> NacreError:
-    """Return the error that a problem document names, or the one that its status stands for."""
-    try:
-        title, detail = str(response.json()["title"]), str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        title, detail = "", f"the API answered {response.status_code}: {response.text[:200]}"
-    named = getattr(errors, title, None)
-    if isinstance(named, type) and issubclass(named, NacreError):
-        return named(detail, status=response.status_code)
-    by_status: dict[int, type[NacreError]] = {404: NotFoundError, 409: ConflictError}
-    otherwise = InputError if response.status_code < 500 else UnavailableError
-    return by_status.get(response.status_code, otherwise)(detail, status=response.status_code)

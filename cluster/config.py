@@ -1,11 +1,14 @@
 """Where the system keeps its things and how it listens: one YAML file, and nothing secret in it.
 
     store: file:///var/lib/nacre      # or s3://bucket/prefix; credentials come from the environment
+    ray: local                        # or auto, or HOST:PORT of a running Ray
     encoder: {model: tiny}
     adapter: main
-    method: lada
+    adapters:                         # `*` stands for those that are not named
+      "*": {method: lada, gate: {mode: gate, max_drop: 0.02, min_accuracy: 0.5}}
     serve: {host: 127.0.0.1, port: 8000, replicas: 1}
-    workers: {encoders: 1, threads: 1}
+    workers: {encoders: {min: 1, max: 4}, threads: 1}
+    retention: {days: 7}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
@@ -19,13 +22,20 @@ from typing import Annotated
 from pydantic import Field
 
 from workers.encoder_settings import EncoderSettings
+from workers.gate import Gate
+from workers.queue import EVERY_ADAPTER
+from workers.retention import Retention
 from workers.settings_file import read_settings
 from workers.task import NAME
 
 AtLeastOne = Annotated[int, Field(ge=1)]
+AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 CONFIG_FILE = "nacre.yaml"
+CONFIG = "NACRE_CONFIG"
+STORE = "NACRE_STORE"
+LOCAL = "local"
 TOKEN = "NACRE_TOKEN"
 """The variable that holds the bearer token; the token itself is nowhere else."""
 
@@ -48,21 +58,67 @@ class ServeConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EncodersConfig:
+    """The encoder pool, which grows and shrinks with its backlog.
+
+    Attributes:
+        min: Encoders that are always there; with 0 none is, until there is something to embed.
+        max: Most encoders.
+        gpus: Share of a GPU that each takes; 0.25 where the cluster has GPUs, and none elsewhere,
+            unless it is said here.
+        idle_s: An encoder that has had nothing to do for so long is taken away.
+    """
+
+    min: Annotated[int, Field(ge=0)] = 1
+    max: AtLeastOne = 1
+    gpus: Annotated[float, Field(ge=0)] | None = None
+    idle_s: Annotated[float, Field(ge=1)] = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkersConfig:
     """How much work goes on at once.
 
     Attributes:
-        encoders: Encoder actors.
-        encode_ahead: Submissions embedded at once, the front one included.
-        poll_s: How often the coordinator looks for new submissions.
-        threads: Torch threads of each actor. More than there are idle cores make a step tens of
+        encoders: The encoder pool.
+        decoders: Most processes that decode images for encoders on GPUs, one CPU each. Encoders
+            without a GPU decode in threads of their own.
+        trainers: Submissions learnt at once, at most one per adapter.
+        trainer_gpus: Share of a GPU that each trainer takes; as with `encoders: gpus`.
+        mixtures: Most processes that fit the mixtures of one task side by side.
+        encode_at_once: Submissions embedded at once.
+        encode_at_once_per_adapter: The same for one adapter, so that a long backlog leaves room.
+        attempts: A submission is set aside after so many failures of its own.
+        poll_s: How often the coordinator looks for requests and moved aliases.
+        threads: Torch threads of each process. More than there are idle cores make a step tens of
             times slower: waiting threads spin.
     """
 
-    encoders: AtLeastOne = 1
-    encode_ahead: AtLeastOne = 2
+    encoders: EncodersConfig = field(default_factory=EncodersConfig)
+    decoders: AtLeastOne = 4
+    trainers: AtLeastOne = 1
+    trainer_gpus: Annotated[float, Field(ge=0)] | None = None
+    mixtures: AtLeastOne = 1
+    encode_at_once: AtLeastOne = 4
+    encode_at_once_per_adapter: AtLeastOne = 2
+    attempts: AtLeastOne = 3
     poll_s: Seconds = 0.5
     threads: AtLeastOne = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterConfig:
+    """How the tasks of one adapter are learnt.
+
+    Attributes:
+        method: How tasks are learnt.
+        gate: What a version must reach to be served.
+        max_open: Most submissions that may be open at once.
+    """
+
+    method: str = "lada"
+    gate: Gate = field(default_factory=Gate)
+    max_open: AtLeastOne = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,25 +128,34 @@ class Config:
     Attributes:
         store: URL of the object store.
         cache_bytes: Most bytes of records kept on each machine; for stores on other machines.
+        ray: `local` starts a Ray on this machine; `auto` or HOST:PORT joins a running one.
         adapter: The adapter that replicas serve, and the verbs' default.
-        method: How tasks are learnt.
+        adapters: How the tasks of each adapter are learnt, by its name; `*` stands for those that
+            are not named.
         encoder: What embeds the images.
         serve: How the replicas listen.
         workers: How much work goes on at once.
+        retention: How long images and features are kept.
     """
 
-    cache_bytes: AtLeastOne = 10 * 2**30
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
-    adapter: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")] = "main"
-    method: str = "lada"
+    cache_bytes: AtLeastOne = 10 * 2**30
+    ray: str = LOCAL
+    adapter: AdapterName = "main"
+    adapters: dict[str, AdapterConfig] = field(default_factory=dict)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     serve: ServeConfig = field(default_factory=ServeConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def endpoint(self) -> str:
         """Where the HTTP API answers."""
         return f"http://{self.serve.host}:{self.serve.port}"
+
+    def of_adapter(self, name: str) -> AdapterConfig:
+        """Return how the tasks of the adapter called `name` are learnt."""
+        return self.adapters.get(name) or self.adapters.get(EVERY_ADAPTER) or AdapterConfig()
 
 
 def home() -> Path:
@@ -110,8 +175,8 @@ def load_config(path: Path | None = None) -> Config:
         NotFoundError: the named file does not exist.
         SettingsError: a key is unknown or has the wrong type.
     """
-    named = path or (Path(os.environ["NACRE_CONFIG"]) if "NACRE_CONFIG" in os.environ else None)
+    named = path or (Path(os.environ[CONFIG]) if CONFIG in os.environ else None)
     file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
     config = read_settings(Config, file) if file else Config()
-    store = os.environ.get("NACRE_STORE")
+    store = os.environ.get(STORE)
     return replace(config, store=store) if store else config

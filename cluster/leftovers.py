@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 
 from adapters.errors import CorruptionError, NotFoundError
-from workers import features, work
+from workers import work
+from workers.blocks import BLOBS, FEATURES
+from workers.progress import known_ticket
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, blob_key
 from workers.submission import SHARDS, Shard, Submission, read_submission, submission_ids
-
-FEATURES = "features/"
+from workers.ticket import CLEARED
 
 
 def every_submission(store: ObjectStore) -> list[Submission]:
@@ -36,15 +37,24 @@ def needed_features(store: ObjectStore) -> set[str]:
     return set(_named_features(store).values())
 
 
-def needed_handovers(store: ObjectStore) -> set[str]:
-    """Return the keys of the blobs that any handover names."""
-    return set(_named_handovers(store).values())
+def needed_work(store: ObjectStore) -> set[str]:
+    """Return the keys of what was handed over for submissions that may still be learnt."""
+    handed_over: dict[str, set[str]] = {}
+    for listed in store.list(work.PREFIX):
+        name = listed.key.removeprefix(work.PREFIX).split("/")[0]
+        handed_over.setdefault(name, set()).add(listed.key)
+    return {
+        key
+        for name in handed_over.keys() & set(submission_ids(store))
+        if (ticket := known_ticket(store, name)) is None or ticket.stage not in CLEARED
+        for key in handed_over[name]
+    }
 
 
 NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
     SHARDS: needed_shards,
-    features.BLOBS: needed_features,
-    work.BLOBS: needed_handovers,
+    BLOBS: needed_features,
+    work.PREFIX: needed_work,
 }
 """By prefix, what tells which blobs below it are needed."""
 
@@ -65,14 +75,12 @@ def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection
     shards = _own_shards(store, forgotten, purged=purged)
     digests = {shard.digest for shard in shards}
     folders = [f"{work.PREFIX}{submission_id}/" for submission_id in forgotten]
-    handovers = _named_handovers(store)
     own_work = [listed.key for folder in folders for listed in store.list(folder)]
     blocks = _named_features(store)
     own_blocks = [pointer for pointer in blocks if PurePosixPath(pointer).stem in digests]
     return [
         *_own_blobs(blocks, own_blocks),
         *own_blocks,
-        *_own_blobs(handovers, own_work),
         *own_work,
         *sorted({_shard_key(shard) for shard in shards}),
     ]
@@ -105,19 +113,8 @@ def _own_blobs(named: Mapping[str, str], pointers: Collection[str]) -> list[str]
 
 def _named_features(store: ObjectStore) -> dict[str, str]:
     """Return the key of each feature blob by what names it."""
-    pointers = _pointers(store, FEATURES, but=features.BLOBS)
-    return {
-        key: _blob(key, value, prefix=features.BLOBS) for key, value in _documents(store, pointers)
-    }
-
-
-def _named_handovers(store: ObjectStore) -> dict[str, str]:
-    """Return the key of each handed over blob by what names it."""
-    pointers = _pointers(store, work.PREFIX, but=work.BLOBS)
-    return {
-        key: _blob(key, value.get("blob"), prefix=work.BLOBS)
-        for key, value in _documents(store, pointers)
-    }
+    pointers = _pointers(store, FEATURES, but=BLOBS)
+    return {key: _blob(key, value, prefix=BLOBS) for key, value in _documents(store, pointers)}
 
 
 def _pointers(store: ObjectStore, prefix: str, *, but: str) -> Iterator[str]:

@@ -19,9 +19,20 @@ from ray import serve
 from torch import Tensor
 
 from adapters.errors import NacreError
-from cluster.answers import ImageAnswer, PredictAnswer, Prediction, Problem, Ready
+from cluster.answers import (
+    ImageAnswer,
+    PredictAnswer,
+    Prediction,
+    Problem,
+    Ready,
+    TaskAccepted,
+    TaskEvent,
+    TaskList,
+    TaskState,
+)
 from cluster.config import Config
 from cluster.problems import add_problems, add_tokens
+from cluster.task_desk import TaskDesk, received_task
 from cluster.uploads import uploaded_images
 from cluster.versions import open_versions
 from workers.encoder import Encoder
@@ -55,6 +66,7 @@ class Replica:
         self._encoder = Encoder(config.encoder, device=device)
         versions = open_versions(config)
         self._predictor = Predictor(self._encoder, versions, adapter=config.adapter)
+        self._desk = TaskDesk(config)
         self._poll_s = config.serve.poll_s
         self._refusal: str | None = None
         await self._move()
@@ -82,6 +94,40 @@ class Replica:
                 for best in ranked
             ],
         )
+
+    @api.post("/v1/tasks", status_code=202, responses=PROBLEMS)
+    async def submit_task(self, request: Request) -> TaskAccepted:
+        """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
+
+        It is durable when this answers. Paths in the task file lead into the archive.
+        """
+        async with received_task(request) as (content, archive):
+            return await asyncio.to_thread(self._desk.submit, content, archive)
+
+    @api.get("/v1/tasks", responses=PROBLEMS)
+    async def tasks(self) -> TaskList:
+        """Say where every submission is that is open or has ended within a day."""
+        return await asyncio.to_thread(self._desk.tasks)
+
+    @api.get("/v1/tasks/{name}", responses=PROBLEMS)
+    async def task(self, name: str) -> TaskState:
+        """Say where a submission is, given by its id or its task's name."""
+        return await asyncio.to_thread(self._desk.task, name)
+
+    @api.get("/v1/tasks/{name}/events", responses=PROBLEMS)
+    async def task_events(self, name: str) -> list[TaskEvent]:
+        """Say what has happened to a submission, oldest first."""
+        return await asyncio.to_thread(self._desk.events, name)
+
+    @api.post("/v1/tasks/{name}/cancel", responses=PROBLEMS)
+    async def cancel_task(self, name: str) -> TaskState:
+        """Take a submission back; what is published stays."""
+        return await asyncio.to_thread(self._desk.cancel, name)
+
+    @api.post("/v1/tasks/{name}/retry", responses=PROBLEMS)
+    async def retry_task(self, name: str) -> TaskState:
+        """Try a submission again that was set aside, or at once where it waits to be."""
+        return await asyncio.to_thread(self._desk.retry, name)
 
     @api.get("/v1/health/live")
     async def live(self) -> dict[str, str]:

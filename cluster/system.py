@@ -1,8 +1,11 @@
-"""The whole system on one Ray: actors, coordinator and replicas, started and stopped together."""
+"""The whole system on one Ray: roles, coordinator and replicas, started and stopped together."""
 
+import contextlib
 import logging
 import os
 import socket
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -10,29 +13,42 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.serve.config import AutoscalingConfig
 
 from adapters.errors import SettingsError, UnavailableError
 from adapters.methods import method_named
 from cluster.actors import (
+    COORDINATOR,
     NAMESPACE,
+    STOP_TIMEOUT_S,
     CoordinatorActor,
-    EncoderActor,
-    MixtureActor,
-    RegistryActor,
-    TrainerActor,
+    application,
+    running_coordinator,
 )
-from cluster.config import TOKEN, Config
+from cluster.config import LOCAL, TOKEN, Config
+from cluster.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, TrainerRole
 from cluster.serving import Replica
 from cluster.stores import open_store
 from cluster.versions import open_versions
+from workers.coordinator import STARTING
+from workers.encoder import Encoder
 
-APPLICATION = "nacre"
 START_TIMEOUT_S = 300
+POLL_S = 0.2
+SHUTDOWN_S = 30
+# Small shares let everything fit on two cores; the operating system shares them out.
+CPU_SHARE = 0.1
+GPU_SHARE = 0.25
+API = "api"
 
 
 @contextmanager
-def running_system(config: Config) -> Iterator[None]:
+def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Iterator[None]:
     """Start Ray on this machine with everything on it; stop it all at the end.
+
+    Args:
+        config: How.
+        encoder: See `start`.
 
     Raises:
         UnavailableError: the port is taken, or the store cannot be reached.
@@ -40,60 +56,100 @@ def running_system(config: Config) -> Iterator[None]:
         EncoderMismatchError: the adapter was learnt with another encoder.
     """
     check_can_listen(config)
-    method_named(config.method)
-    open_store(config.store, probed=True)
+    check(config)
     try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            configure_logging=True,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-        start_actors(config)
-        start_replicas(config)
+        connect(LOCAL)
+        start(config, encoder=encoder)
         yield
     finally:
         if ray.is_initialized():
-            serve.shutdown()
+            stop()
         ray.shutdown()
 
 
-def start_actors(config: Config) -> None:
-    """Start the roles and the coordinator, and wait until they answer."""
-    gpus = 0.25 if ray.cluster_resources().get("GPU") else 0
-    names = [f"encoder-{index}" for index in range(config.workers.encoders)]
-    encoders = [_start(EncoderActor, name, config, num_gpus=gpus) for name in names]
-    _start(TrainerActor, "trainer", config, num_gpus=gpus)
-    _start(RegistryActor, "registry", config)
-    fingerprint: str = ray.get(encoders[0].fingerprint.remote(), timeout=START_TIMEOUT_S)
-    check_encoder(config, fingerprint)
-    _start(MixtureActor, "mixture", config, fingerprint)
-    crew = ("trainer", "mixture", "registry", *names)
-    coordinator = _start(CoordinatorActor, "coordinator", config, crew)
-    ray.get(coordinator.alive.remote(), timeout=START_TIMEOUT_S)
+def check(config: Config) -> None:
+    """Raise an error unless `config` can be started: methods, address and store are as needed."""
+    for adapter in (config.adapter, *config.adapters):
+        method_named(config.of_adapter(adapter).method)
+    check_token(config)
+    open_store(config.store, probed=True)
 
 
-def _start(kind: Any, name: str, *arguments: object, **options: float) -> Any:
-    # Detached: an actor lives as long as the cluster, not as long as somebody holds its handle.
-    return kind.options(
-        name=name, namespace=NAMESPACE, lifetime="detached", get_if_exists=True, **options
-    ).remote(*arguments)
+def connect(address: str) -> None:
+    """Start a Ray on this machine, or join the one at `address`.
+
+    Raises:
+        UnavailableError: there is none.
+    """
+    local: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **local,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise UnavailableError(
+            f"expected a running Ray at {address!r}, found none ({error}); start one with `ray "
+            "start --head`, or leave out `ray:` to start one on this machine",
+            address=address,
+        ) from error
 
 
-def start_replicas(config: Config) -> None:
-    """Start the HTTP API and wait until it answers."""
+def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
+    """Start everything on the Ray that this process has joined, and wait until it answers.
+
+    Started again with another configuration it is changed in place.
+
+    Args:
+        config: How.
+        encoder: What embeds; another class than the usual one only to measure the rest.
+    """
     serve.start(
         http_options={"host": config.serve.host, "port": config.serve.port},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    replica: Any = Replica  # a deployment, not the class that it was
-    deployment = replica.options(
-        num_replicas=config.serve.replicas,
-        max_ongoing_requests=64,
-        ray_actor_options={"num_cpus": 0.1},
+    targets = {**_workers(config, encoder), API: _replicas(config)}
+    handles = dict(
+        zip(
+            targets,
+            serve.run_many(
+                [
+                    serve.RunTarget(
+                        target,
+                        name=application(role),
+                        route_prefix="/" if role == API else None,
+                    )
+                    for role, target in targets.items()
+                ]
+            ),
+            strict=True,
+        )
     )
-    serve.run(deployment.bind(config), name=APPLICATION, route_prefix="/")
+    fingerprint = handles["registry"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
+    check_encoder(config, fingerprint)
+    _start_coordinator(config)
+
+
+def stop() -> None:
+    """Stop everything on the Ray that this process has joined; it can be started again."""
+    _stop_coordinator()
+    serve.shutdown()
+
+
+def waits_for() -> str | None:
+    """Return why the system on this Ray does not coordinate; None where it does."""
+    running = running_coordinator()
+    if running is None:
+        return "nothing runs on this Ray"
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while True:
+        reason: str | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
+        if reason != STARTING or time.monotonic() > deadline:
+            return reason
+        time.sleep(POLL_S)
 
 
 def check_encoder(config: Config, fingerprint: str) -> None:
@@ -104,15 +160,20 @@ def check_encoder(config: Config, fingerprint: str) -> None:
         versions.check_encoder(config.adapter, head, fingerprint)
 
 
-def check_can_listen(config: Config) -> None:
-    """Raise InputError unless the port is free and the address is safe to bind."""
-    host, port = config.serve.host, config.serve.port
-    if not is_loopback(host) and not os.environ.get(TOKEN):
+def check_token(config: Config) -> None:
+    """Raise SettingsError where others could reach the API and no token is set."""
+    if not is_loopback(config.serve.host) and not os.environ.get(TOKEN):
         raise SettingsError(
-            f"expected a token in {TOKEN} to serve on {host}, found none; set one, or bind to "
-            "127.0.0.1",
-            host=host,
+            f"expected a token in {TOKEN} to serve on {config.serve.host}, found none; set one, or "
+            "bind to 127.0.0.1",
+            host=config.serve.host,
         )
+
+
+def check_can_listen(config: Config) -> None:
+    """Raise an error unless the port is free and the address is safe to bind."""
+    check_token(config)
+    host, port = config.serve.host, config.serve.port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -133,3 +194,94 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
+    """Return the roles as Serve is to run them, by name."""
+    workers, gpus = config.workers, _gpu_share()
+    encoder_gpus = gpus if workers.encoders.gpus is None else workers.encoders.gpus
+    trainer_gpus = gpus if workers.trainer_gpus is None else workers.trainer_gpus
+    decoders = _role(DecoderRole, least=1, most=workers.decoders, cpus=1, at_once=2)
+    encoders = _role(
+        EncoderRole,
+        least=workers.encoders.min,
+        most=workers.encoders.max,
+        gpus=encoder_gpus,
+        at_once=2,
+        idle_s=workers.encoders.idle_s,
+    )
+    trainers = _role(TrainerRole, least=workers.trainers, most=workers.trainers, gpus=trainer_gpus)
+    mixtures = _role(MixtureRole, most=workers.mixtures, at_once=2)
+    registry = _role(RegistryRole, most=1, at_once=8)
+    return {
+        # Encoders on GPUs have others decode for them; those without decode beside their forward.
+        "encoder": encoders.bind(config, encoder, *([decoders.bind()] if encoder_gpus else [])),
+        "trainer": trainers.bind(config, encoder),
+        "mixture": mixtures.bind(config),
+        "registry": registry.bind(config, encoder),
+    }
+
+
+def _replicas(config: Config) -> Any:
+    replica: Any = Replica  # a deployment, not the class that it was
+    return replica.options(
+        num_replicas=config.serve.replicas,
+        max_ongoing_requests=64,
+        ray_actor_options={"num_cpus": CPU_SHARE},
+    ).bind(config)
+
+
+def _role(
+    deployment: Any,
+    *,
+    least: int = 1,
+    most: int,
+    cpus: float = CPU_SHARE,
+    gpus: float = 0,
+    at_once: int = 1,
+    idle_s: float = 60.0,
+) -> Any:
+    """Return a role's deployment, of a fixed size or of one that follows its backlog."""
+    scaling: dict[str, Any] = {"num_replicas": most}
+    if least < most:
+        scaling = {
+            "autoscaling_config": AutoscalingConfig(
+                min_replicas=least,
+                max_replicas=most,
+                # As many calls per process as it works on at once: more than that is a backlog.
+                target_ongoing_requests=at_once,
+                upscale_delay_s=2,
+                downscale_delay_s=idle_s,
+                metrics_interval_s=1,
+                look_back_period_s=3,
+            )
+        }
+    return deployment.options(
+        **scaling,
+        max_ongoing_requests=at_once,
+        ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
+        health_check_period_s=2,
+        graceful_shutdown_timeout_s=SHUTDOWN_S,
+    )
+
+
+def _gpu_share() -> float:
+    return GPU_SHARE if ray.cluster_resources().get("GPU") else 0
+
+
+def _stop_coordinator() -> None:
+    running = running_coordinator()
+    if running is not None:
+        # One that does not answer is killed all the same: its lead runs out by itself.
+        with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
+            ray.get(running.stop.remote(), timeout=STOP_TIMEOUT_S)
+        ray.kill(running)
+
+
+def _start_coordinator(config: Config) -> None:
+    """Start the coordinator, in the place of one that was started with other settings."""
+    _stop_coordinator()
+    started = CoordinatorActor.options(  # type: ignore[attr-defined]
+        name=COORDINATOR, namespace=NAMESPACE, lifetime="detached"
+    ).remote(config, uuid.uuid4().hex)
+    ray.get(started.alive.remote(), timeout=START_TIMEOUT_S)

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
         SettingsError,
         UnavailableError,
         UnknownOutcomeError,
+        WorkerLostError,
     )
     from cluster.client import Client
     from cluster.config import Config, load_config
     from cluster.loading import load_adapter
-    from workers.task import Task, load_task
+    from cluster.tasks import load_task
+    from workers.task import Task
 
 _HOMES = {
     "Client": "cluster.client",
@@ -38,7 +40,7 @@ _HOMES = {
     "Task": "workers.task",
     "load_adapter": "cluster.loading",
     "load_config": "cluster.config",
-    "load_task": "workers.task",
+    "load_task": "cluster.tasks",
 }
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "Task",
     "UnavailableError",
     "UnknownOutcomeError",
+    "WorkerLostError",
     "load_adapter",
     "load_config",
     "load_task",

@@ -1,36 +1,50 @@
 """The encoder role: turns image shards into feature blocks.
 
 Images of one shard are embedded in batches that the shard alone decides, with a fixed number of
-threads, so that on one kind of machine a block is reproducible to the bit.
+threads, so that on one kind of machine a block is reproducible to the bit. While one batch is being
+embedded the next ones are decoded, on other CPU cores or other machines.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from workers.blocks import block_key, has_block
 from workers.encoder import Encoder
-from workers.features import block_key, has_block, write_block
-from workers.images import decode_image
+from workers.features import write_block
+from workers.pixels import Decode, Decoder
 from workers.shards import unpack_shard
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob
 from workers.submission import SHARDS, Shard
-from workers.views import Views, augmented_views
+from workers.views import Views
 
 BATCH = 32
+DECODED_AHEAD = 3
 DECODING_THREADS = 2
 
 
 class Embedder:
-    """Embeds shards with one encoder, and keeps the result in the store."""
+    """Embeds shards with one encoder, and keeps the result in the store.
 
-    # Owns: nothing that changes; the encoder is frozen and the store is shared.
+    Args:
+        encoder: Embeds.
+        store: Has the shards and keeps the features.
+        decode: Decodes; threads of this process where None.
+    """
 
-    def __init__(self, encoder: Encoder, store: ObjectStore) -> None:
+    # Owns: the threads that decode. The encoder is frozen and the store is shared.
+
+    def __init__(
+        self, encoder: Encoder, store: ObjectStore, *, decode: Decode | None = None
+    ) -> None:
         self._encoder = encoder
         self._store = store
+        self._decode = decode or _in_threads(Decoder(encoder.transform))
 
     def embed(self, shard: Shard, views: Views) -> Iterator[int]:
         """Make sure that the features of `shard` are stored; yield images done as they are.
@@ -42,8 +56,9 @@ class Embedder:
             yield len(shard.labels)
             return
         files = unpack_shard(self._shard(shard))
+        yield 0
         blocks = []
-        for pixels in self._batches(files, shard, views):
+        for pixels in self._batches(files, shard.image_digests, views):
             blocks.append(self._encoder.image_features(pixels))
             yield sum(len(block) for block in blocks) // views.count
         features = torch.cat(blocks).reshape(len(files), views.count, -1)
@@ -53,18 +68,25 @@ class Embedder:
         ref = BlobRef(sha256=shard.digest, size=shard.size)
         return get_blob(self._store, ref, prefix=SHARDS)
 
-    def _batches(self, files: Sequence[bytes], shard: Shard, views: Views) -> Iterator[Tensor]:
-        """Yield pixels (BATCH, 3, H, W), an image's views one after another."""
-        with ThreadPoolExecutor(DECODING_THREADS) as threads:
-            named = list(zip(files, shard.image_digests, strict=True))
-            images = max(1, BATCH // views.count)
-            for start in range(0, len(named), images):
-                group = named[start : start + images]
-                pixels = threads.map(lambda file: self._pixels(file[0], file[1], views), group)
-                yield torch.cat(list(pixels))
+    def _batches(
+        self, files: Sequence[bytes], digests: Sequence[str], views: Views
+    ) -> Iterator[Tensor]:
+        """Yield pixels, (BATCH, 3, S, S) uint8 at most; a few batches are decoded ahead."""
+        images = max(1, BATCH // views.count)
+        pending: deque[Any] = deque()
+        for start in range(0, len(files), images):
+            part = slice(start, start + images)
+            pending.append(self._decode(files[part], digests[part], views))
+            if len(pending) > DECODED_AHEAD:
+                yield torch.as_tensor(pending.popleft().result())
+        while pending:
+            yield torch.as_tensor(pending.popleft().result())
 
-    def _pixels(self, content: bytes, digest: str, views: Views) -> Tensor:
-        picture = decode_image(content, origin=f"image {digest[:12]}")
-        first = self._encoder.transform(picture)
-        others = augmented_views(picture, views, digest=digest, size=first.shape[-1])
-        return torch.stack([first, *map(self._encoder.transform, others)])
+
+def _in_threads(decoder: Decoder) -> Decode:
+    threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decoding")
+
+    def decode(files: Sequence[bytes], digests: Sequence[str], views: Views) -> Future[Tensor]:
+        return threads.submit(decoder.decode, files, digests, views)
+
+    return decode

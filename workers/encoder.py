@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from adapters.errors import SettingsError, UnavailableError
 from workers.encoder_settings import TINY, Activation, EncoderSettings, Precision
+from workers.pixels import PixelTransform
 from workers.torchvision_ops import ensure_torchvision_imports
 
 TINY_FOLDER = Path(__file__).parent / "tiny_clip"
@@ -31,6 +31,7 @@ class Encoder:
             fingerprints must never meet.
         width: D, the feature width.
         logit_scale: The factor that turns cosine similarities into logits, about 100.
+        transform: Pictures to pixels, the encoder's test view.
         model: The open_clip model itself, for the trainer's text tower.
         tokenizer: Texts to token ids (N, 77).
     """
@@ -44,28 +45,24 @@ class Encoder:
         model, config = _load(settings)
         self.model: Any = model.to(self.device).eval().requires_grad_(False)
         self.tokenizer = _tokenizer(settings)
-        self._transform = _test_transform(model)
+        self.transform = PixelTransform(model.visual.preprocess_cfg)
         self.width = int(config["embed_dim"])
         self.logit_scale = float(self.model.logit_scale.exp())
         self.fingerprint = _fingerprint(self.model, config, settings.precision)
         self._dtype = next(self.model.visual.parameters()).dtype
-
-    def transform(self, picture: Image.Image) -> Tensor:
-        """Return the test view of `picture`: (3, H, W) float32, as the model expects it."""
-        pixels: Tensor = self._transform(picture)
-        return pixels
 
     @torch.no_grad()
     def image_features(self, pixels: Tensor) -> Tensor:
         """Return the unit features of `pixels`.
 
         Args:
-            pixels: (N, 3, H, W) float32, transformed pictures.
+            pixels: (N, 3, S, S) uint8, pictures as `transform` gives them.
 
         Returns:
             (N, D) float32 on the CPU, rows of length 1.
         """
-        features = self.model.encode_image(pixels.to(self.device, self._dtype)).float()
+        ready = self.transform.normalised(pixels.to(self.device)).to(self._dtype)
+        features = self.model.encode_image(ready).float()
         return nn.functional.normalize(features, dim=-1).cpu()
 
     @torch.no_grad()
@@ -117,15 +114,6 @@ def _tokenizer(settings: EncoderSettings) -> Tokenizer:
 
     tokenizer: Tokenizer = open_clip.get_tokenizer(_open_clip_name(settings))
     return tokenizer
-
-
-def _test_transform(model: Any) -> Callable[[Image.Image], Tensor]:
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
-    transform: Callable[[Image.Image], Tensor] = image_transform_v2(
-        PreprocessCfg(**model.visual.preprocess_cfg), is_train=False
-    )
-    return transform
 
 
 def _configuration(settings: EncoderSettings) -> tuple[dict[str, Any], bool]:

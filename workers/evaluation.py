@@ -57,15 +57,24 @@ def accuracies(
     """Return the accuracy on every task, the candidates being the classes of all of them.
 
     Classes that `adapter` has not learnt take part zero-shot, so that a task may be measured before
-    it is learnt. Tasks without held-out images are left out.
+    it is learnt; those that count as a learnt one are that one. Of classes that count as one,
+    either is right. Tasks without held-out images are left out.
 
     Args:
         adapter: What has been learnt; None for nothing.
         tasks: The tasks to measure.
         encoder: Embeds the prompts of what has not been learnt.
     """
-    learnt = {record.task for record in adapter.records} if adapter else set()
-    unseen = [entry for task in tasks if task.task not in learnt for entry in task.classes]
+    records = adapter.records if adapter else ()
+    learnt = {record.task for record in records}
+    known = {entry.counts_as for record in records for entry in record.classes}
+    unseen = [
+        entry
+        for task in tasks
+        if task.task not in learnt
+        for entry in task.classes
+        if entry.counts_as not in known
+    ]
     text = encoder.text_features([entry.prompt for entry in unseen])
     further = UnseenClasses(classes=tuple(unseen), text_features=text) if unseen else None
     return {
@@ -89,6 +98,6 @@ def _predicted(
 
 
 def _accuracy(predicted: Sequence[ClassEntry], task: HeldOut) -> float:
-    truth = [task.classes[label].class_id for label in task.labels.tolist()]
-    right = [found.class_id == true for found, true in zip(predicted, truth, strict=True)]
+    truth = [task.classes[label].counts_as for label in task.labels.tolist()]
+    right = [found.counts_as == true for found, true in zip(predicted, truth, strict=True)]
     return float(torch.tensor(right, dtype=torch.float64).mean())

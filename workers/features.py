@@ -1,7 +1,5 @@
 """Feature blocks: what the encoder made of one shard, kept so that nothing is embedded twice.
 
-    features/<fingerprint>/<views>/<shard digest>.json    names the blob that holds the block
-
 Shapes: N images · V views per image · D feature width.
 """
 
@@ -12,39 +10,17 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from adapters.errors import NotFoundError
+from workers.blocks import BLOBS, block_key
 from workers.canonical import canonical_json
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob, put_blob
-from workers.submission import Shard, Split, Submission
-
-BLOBS = "features/blobs/"
-
-
-def block_key(fingerprint: str, views: str, shard: Shard) -> str:
-    """Return where the block of `shard` is named.
-
-    Args:
-        fingerprint: Of the encoder.
-        views: Names the views; see `workers.views`.
-        shard: The embedded shard.
-    """
-    return f"features/{fingerprint}/{views}/{shard.digest}.json"
+from workers.submission import Split, Submission
 
 
 def write_block(store: ObjectStore, key: str, features: Tensor) -> None:
     """Store `features` (N, V, D) float32 as the block named by `key`."""
     ref = put_blob(store, save({"features": features.contiguous()}), prefix=BLOBS)
     store.put(key, canonical_json(asdict(ref)))
-
-
-def has_block(store: ObjectStore, key: str) -> bool:
-    """Return whether the block named by `key` is stored."""
-    try:
-        store.get(key)
-    except NotFoundError:
-        return False
-    return True
 
 
 def read_block(store: ObjectStore, key: str) -> Tensor:

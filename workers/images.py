@@ -17,6 +17,17 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 
 
+_BEGINNINGS = (
+    (b"\xff\xd8", ".jpg"),
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"II", ".tif"),
+    (b"MM", ".tif"),
+    (b"P", ".ppm"),
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageLimits:
     """The largest image that is read.
@@ -78,6 +89,16 @@ def decode_image(
             f"the image in {origin} cannot be decoded ({error}); replace it by an intact copy",
             origin=origin,
         ) from error
+
+
+def extension_of(content: bytes) -> str:
+    """Return the extension that an image file should have, by how its bytes begin."""
+    if content[8:12] == b"WEBP":
+        return ".webp"
+    for beginning, extension in _BEGINNINGS:
+        if content.startswith(beginning):
+            return extension
+    return ".img"
 
 
 def _decode(content: bytes, origin: str, limits: ImageLimits) -> Image.Image:

@@ -1,41 +1,34 @@
-"""Taking a task in: check everything that can be checked, pack the images, write the submission.
+"""Taking a task in: check everything that can be checked, store the images, write the submission.
 
-Nothing is acknowledged before it is durable: the shards go up first, the submission last, and only
-if nobody has written it already. What an interrupted intake leaves behind is never referenced.
+    first pass     every image is read once, decoded and compared with the others
+    checks         all that is wrong is one report, and nothing has been stored
+    second pass    shard by shard, images are read again and stored
+    submission     written last, and only if nobody has written it already
+
+Nothing is acknowledged before it is durable. What an interrupted intake leaves behind is never
+referenced.
 """
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from adapters.errors import ConflictError, ImageError
-from workers.canonical import digest_of
-from workers.images import decode_image
-from workers.shards import Sample, pack_shard, split_into_shards
+from adapters.records import ClassEntry
+from workers.checks import Checked, check_images
+from workers.identity import Reusable, check_fits, find_standing, identify, write
+from workers.naming import Naming, SharedName, naming_of
+from workers.packing import Planned, plan_shards, store_shards
+from workers.reading import count_images, read_images
+from workers.report import raise_all
+from workers.set_aside import with_held_out
 from workers.store.base import ObjectStore
-from workers.store.blobs import put_blob
-from workers.submission import (
-    SHARDS,
-    Shard,
-    Split,
-    Submission,
-    SubmittedClass,
-    identify,
-    read_submission,
-)
-from workers.task import Task
+from workers.submission import Shard, Split, Submission
+from workers.task import SharedNames, Task
+from workers.watching import Progress, unwatched
 
-HELD_OUT_SHARE = 0.1
-FEWEST_TO_SET_ASIDE = 5
-SHOWN_PROBLEMS = 20
+__all__ = ["Intake", "Progress", "always", "take_in", "unwatched"]
 
-Progress = Callable[[int, int], None]
-
-
-def unwatched(done: int, total: int) -> None:
-    """Report progress to nobody."""
-    del done, total
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +38,52 @@ class Intake:
     Attributes:
         submission: What is stored.
         is_new: Whether this call stored it; otherwise the same had been submitted before.
+        skipped: Sentences on images that were left out because they cannot be read.
+        duplicates: Sentences on further copies of an image, which were left out.
+        shared: Class names that other tasks have too.
+        choice: What the task does about those.
     """
 
     submission: Submission
     is_new: bool
+    skipped: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    shared: tuple[SharedName, ...] = ()
+    choice: SharedNames | None = None
+
+    @property
+    def images(self) -> Mapping[Split, int]:
+        """Images of each split."""
+        return {split: self.submission.images(split) for split in ("train", "held_out")}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what whoever submitted should know, one sentence each."""
+        counted = (
+            (self.submission.set_aside, self._set_aside()),
+            (self.skipped, f"{len(self.skipped)} images that cannot be read were skipped"),
+            (self.duplicates, f"{len(self.duplicates)} copies of an image were left out"),
+            (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
+        )
+        return tuple(note for condition, note in counted if condition)
+
+    def _set_aside(self) -> str:
+        return (
+            f"{self.images['held_out']} of the training images, a tenth of each class, were set "
+            "aside to measure on"
+        )
+
+
+_DONE: Mapping[SharedNames | None, str] = {
+    "keep": "names that other tasks have too were kept",
+    "merge": "classes count as those of other tasks",
+    "qualify": "names that other tasks have too were qualified",
+}
+
+
+def always(submission_id: str) -> bool:
+    """Say of every submission that it does what is asked for."""
+    del submission_id
+    return True
 
 
 def take_in(
@@ -57,161 +92,108 @@ def take_in(
     *,
     now: float,
     author: str,
+    existing: Sequence[ClassEntry] = (),
+    reusable: Reusable = always,
+    admit: Callable[[], None] = lambda: None,
     on_progress: Progress = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
+
+    Where the same content was submitted before and `reusable` says that this submission still does
+    what is asked for, it is returned and nothing is stored. Otherwise its next generation is
+    opened.
 
     Args:
         task: What to learn.
         store: The object store that the cluster works on.
         now: Seconds since the epoch.
         author: Who submits.
-        on_progress: Called with images done and images in all.
+        existing: The classes of the adapter's other tasks, learnt or on their way.
+        reusable: Says of a submission's id that it is open, or that its task is in `head`.
+        admit: Called before a new submission is stored; raises what keeps it from being accepted.
+        on_progress: Called with steps done and steps in all; every image is two, one when it has
+            been checked and one when it is stored.
 
     Raises:
-        ImageError: images cannot be read; all of them are reported at once, and nothing is stored.
+        InputError: The task cannot be learnt as it is; all that is wrong is reported at once, and
+            nothing is stored. ImageError or ClassNameError where only one thing is wrong.
+        UnavailableError: The store cannot be reached.
     """
-    images, set_aside = _with_held_out(task)
-    samples = _read(task, images, on_progress)
-    _check_splits_differ(task, samples)
-    classes = tuple(SubmittedClass(key=key, name=name) for key, name in task.classes.items())
-    packed = [
-        _packed(group, split)
-        for split, of_split in samples.items()
-        for group in split_into_shards(of_split)
-    ]
-    shards = tuple(shard for shard, _ in packed)
-    submission_id = identify(
+    total = count_images(task)
+    checked = check_images(task, _counted(read_images(task), total, on_progress))
+    naming = naming_of(task, existing)
+    if checked.findings:
+        raise_all([*checked.findings, *naming.findings])
+    samples = checked.samples if task.held_out else with_held_out(checked.samples, seed=task.seed)
+    first = identify(task, ((each.split, each.digest, each.label) for each in samples))
+    before = find_standing(store, first, reusable=reusable).stored
+    if before is not None:
+        on_progress(2 * total, 2 * total)
+        return _result(before, checked, is_new=False)
+    admit()
+    raise_all(naming.findings)
+    planned = plan_shards(samples)
+    shards = tuple(shard for shard, _ in planned)
+    draft = _draft(task, checked, naming, shards, author=author, now=now)
+    check_fits(draft)
+    complete = replace(draft, shards=_stored(store, planned, total, on_progress))
+    submission, is_new = write(store, complete, first, reusable=reusable)
+    on_progress(2 * total, 2 * total)
+    result = _result(submission, checked, is_new=is_new)
+    return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
+
+
+def _draft(
+    task: Task,
+    checked: Checked,
+    naming: Naming,
+    shards: tuple[Shard, ...],
+    *,
+    author: str,
+    now: float,
+) -> Submission:
+    """Return the submission of `task`, complete but for its id and generation."""
+    return Submission(
+        submission_id="",
         task=task.name,
         adapter=task.adapter,
-        classes=classes,
+        classes=naming.classes,
         prompt=task.prompt,
         settings=task.settings,
         seed=task.seed,
         augmentation=task.augmentation,
         shards=shards,
-    )
-    submission = Submission(
-        submission_id=submission_id,
-        task=task.name,
-        adapter=task.adapter,
-        classes=classes,
-        prompt=task.prompt,
-        settings=task.settings,
-        seed=task.seed,
-        augmentation=task.augmentation,
-        shards=shards,
-        set_aside=set_aside,
+        set_aside=not task.held_out and any(shard.split == "held_out" for shard in shards),
         accepted_at=now,
         author=author,
-    )
-    return _write(store, submission, (content for _, content in packed))
-
-
-def _write(store: ObjectStore, submission: Submission, contents: Iterable[bytes]) -> Intake:
-    for content in contents:
-        put_blob(store, content, prefix=SHARDS)
-    try:
-        store.create(submission.key, submission.to_bytes())
-    except ConflictError:
-        stored = read_submission(store, submission.submission_id)
-        return Intake(submission=stored, is_new=False)
-    return Intake(submission=submission, is_new=True)
-
-
-def _packed(group: tuple[Sample, ...], split: Split) -> tuple[Shard, bytes]:
-    content = pack_shard(group)
-    shard = Shard(
-        digest=digest_of(content),
-        size=len(content),
-        split=split,
-        labels=tuple(sample.label for sample in group),
-        image_digests=tuple(digest_of(sample.content) for sample in group),
-    )
-    return shard, content
-
-
-def _with_held_out(task: Task) -> tuple[dict[Split, Mapping[str, tuple[Path, ...]]], bool]:
-    """Return the images of both splits; without held-out images a tenth is set aside."""
-    if task.held_out:
-        return {"train": task.images, "held_out": task.held_out}, False
-    train: dict[str, tuple[Path, ...]] = {}
-    held_out: dict[str, tuple[Path, ...]] = {}
-    for key, paths in task.images.items():
-        # Seeded by class, so that one class's images do not move another's.
-        drawn = _drawn(paths, random.Random(f"{task.seed}/{key}"))
-        held_out[key] = tuple(path for path in paths if path in drawn)
-        train[key] = tuple(path for path in paths if path not in drawn)
-    return {"train": train, "held_out": held_out}, True
-
-
-def _drawn(paths: Sequence[Path], draw: random.Random) -> set[Path]:
-    """Return a tenth of `paths`; copies of one image are on one side, so it may be a few more."""
-    copies: dict[str, list[Path]] = {}
-    for path in paths:
-        copies.setdefault(digest_of(_content(path)), []).append(path)
-    distinct = sorted(copies.values())
-    count = _held_out_count(len(distinct))
-    return {path for group in draw.sample(distinct, count) for path in group}
-
-
-def _held_out_count(images: int) -> int:
-    return max(1, round(images * HELD_OUT_SHARE)) if images >= FEWEST_TO_SET_ASIDE else 0
-
-
-def _read(
-    task: Task, images: Mapping[Split, Mapping[str, tuple[Path, ...]]], on_progress: Progress
-) -> dict[Split, list[Sample]]:
-    total = sum(len(paths) for split in images.values() for paths in split.values())
-    samples: dict[Split, list[Sample]] = {split: [] for split in images}
-    problems: list[str] = []
-    done = 0
-    for split, by_class in images.items():
-        for label, key in enumerate(task.classes):
-            for path in by_class.get(key, ()):
-                try:
-                    samples[split].append(_sample(path, label))
-                except ImageError as error:
-                    problems.append(error.message)
-                done += 1
-                on_progress(done, total)
-    if problems:
-        raise ImageError(_report(task, problems, total), task=task.name, bad_images=len(problems))
-    return samples
-
-
-def _sample(path: Path, label: int) -> Sample:
-    content = _content(path)
-    decode_image(content, origin=str(path))
-    return Sample(content=content, extension=path.suffix.lower(), label=label)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"the image {path} cannot be read: {error.strerror}", path=str(path)
-        ) from error
-
-
-def _report(task: Task, problems: list[str], total: int) -> str:
-    shown = "\n  ".join(problems[:SHOWN_PROBLEMS])
-    hidden = len(problems) - SHOWN_PROBLEMS
-    more = f"\n  and {hidden} more" if hidden > 0 else ""
-    return (
-        f"{len(problems)} of the {total} images of task {task.name!r} cannot be used; repair or "
-        f"remove them and submit again:\n  {shown}{more}"
+        priority=task.priority,
+        replaces=task.replaces,
+        merges=naming.merges,
+        skipped=len(checked.skipped),
     )
 
 
-def _check_splits_differ(task: Task, samples: Mapping[Split, list[Sample]]) -> None:
-    learnt = {digest_of(sample.content) for sample in samples["train"]}
-    shared = sum(digest_of(sample.content) in learnt for sample in samples["held_out"])
-    if shared:
-        raise ImageError(
-            f"{shared} held-out images of task {task.name!r} are also training images; remove them "
-            "from one of the two, or the measured accuracy means nothing",
-            task=task.name,
-            shared_images=shared,
-        )
+def _stored(
+    store: ObjectStore, planned: Sequence[Planned], total: int, on_progress: Progress
+) -> tuple[Shard, ...]:
+    shards, done = [], total
+    for shard in store_shards(store, planned):
+        shards.append(shard)
+        done += len(shard.labels)
+        on_progress(done, 2 * total)
+    return tuple(shards)
+
+
+def _result(submission: Submission, checked: Checked, *, is_new: bool) -> Intake:
+    return Intake(
+        submission=submission,
+        is_new=is_new,
+        skipped=checked.skipped,
+        duplicates=checked.duplicates,
+    )
+
+
+def _counted(items: Iterable[Item], total: int, on_progress: Progress) -> Iterator[Item]:
+    for done, item in enumerate(items, start=1):
+        on_progress(done, 2 * total)
+        yield item

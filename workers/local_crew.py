@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 
 from workers.compressor import Compressor
-from workers.coordinator import Progress
+from workers.crew import Assignment, Begun, Progress, Published
 from workers.embedding import Embedder
 from workers.encoder import Encoder
 from workers.publisher import Publisher
 from workers.store.base import ObjectStore
 from workers.submission import Submission
-from workers.task_features import training_views
+from workers.task_features import shards_and_views
+from workers.threads import streamed
 from workers.trainer import Trainer
 from workers.versions import Versions
-from workers.views import Views
 
 
 class LocalCrew:
@@ -30,42 +30,42 @@ class LocalCrew:
         encoder: Encoder,
         store: ObjectStore,
         *,
-        method: str = "lada",
         clock: Callable[[], float] = time.time,
     ) -> None:
         versions = Versions(store)
-        self._method = method
         self._clock = clock
         self._embedder = Embedder(encoder, store)
         self._trainer = Trainer(encoder, store, versions)
-        self._compressor = Compressor(store, fingerprint=encoder.fingerprint)
+        self._compressor = Compressor(store)
         self._publisher = Publisher(encoder, store, versions)
-
-    async def published_as(self, submission: Submission) -> int | None:
-        """See `Crew`."""
-        return await asyncio.to_thread(self._publisher.published_as, submission)
 
     async def embed(self, submission: Submission, progress: Progress) -> None:
         """See `Crew`."""
-        await asyncio.to_thread(self._embed, submission)
         total = submission.images("train") + submission.images("held_out")
-        progress(total, total)
+        finished = 0
+        for shard, views in shards_and_views(submission):
+            async for done in streamed(self._embedder.embed(shard, views)):
+                progress(finished + done, total)
+            finished += len(shard.labels)
 
-    async def train(self, submission: Submission, progress: Progress) -> None:
+    async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew`."""
-        steps = await asyncio.to_thread(lambda: list(self._trainer.train(submission, self._method)))
-        progress(*steps[-1])
+        return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
 
-    async def compress(self, submission: Submission) -> None:
+    async def train(self, assignment: Assignment, progress: Progress) -> None:
         """See `Crew`."""
-        await asyncio.to_thread(self._compressor.compress, submission, self._method)
+        async for done, total in streamed(self._trainer.train(assignment)):
+            progress(done, total)
 
-    async def publish(self, submission: Submission) -> int:
+    async def compress(self, assignment: Assignment) -> None:
         """See `Crew`."""
-        return await asyncio.to_thread(self._publisher.publish, submission, now=self._clock())
+        mixtures = [
+            mixture
+            for part in self._compressor.parts(assignment, most=1)
+            for mixture in await asyncio.to_thread(self._compressor.fit, assignment, part)
+        ]
+        await asyncio.to_thread(self._compressor.finish, assignment, mixtures)
 
-    def _embed(self, submission: Submission) -> None:
-        for shard in submission.shards:
-            views = training_views(submission) if shard.split == "train" else Views()
-            for _ in self._embedder.embed(shard, views):
-                pass
+    async def publish(self, assignment: Assignment) -> Published:
+        """See `Crew`."""
+        return await asyncio.to_thread(self._publisher.publish, assignment, now=self._clock())

@@ -1,95 +1,181 @@
-"""Where submissions are, for whoever looks.
+"""Where submissions are, for whoever looks; it needs nothing but the store.
 
-submissions/<id>/state.json    rewritten by the coordinator as the submission moves
+queue/progress.json    how far the active ones are; rewritten by the coordinator every moment
 """
 
-import json
-import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from adapters.errors import CorruptionError, NotFoundError
-from workers.canonical import canonical_json
-from workers.queue import Stage, Ticket
+from workers import inbox
+from workers.documents import decode, encode
+from workers.lead import Lead, read_lead
+from workers.ledger import bucket_of, read_outcome, read_page, read_pages
+from workers.queue_events import Accepted
 from workers.store.base import ObjectStore
-from workers.submission import PREFIX, Submission, read_submission, submission_ids
+from workers.submission import Submission, read_submission
+from workers.ticket import ACTIVE, Ticket
 
-logger = logging.getLogger("nacre.coordinator")
+KEY = "queue/progress.json"
+SHOWN_IN_INBOX = 100
+_FIELDS = tuple(entry.name for entry in fields(Ticket))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far the present stage of a submission is.
+
+    Attributes:
+        done: Units that are finished: images or steps.
+        total: Units in all; 0 where they are not counted.
+        begun_at: When the first of them was reported, in seconds since the epoch.
+        begun_with: How many were finished then; a resumed training does not begin at 0.
+        at: When this was reported.
+    """
+
+    done: int
+    total: int
+    begun_at: float
+    begun_with: int
+    at: float
+
+    @property
+    def rate(self) -> float | None:
+        """Units per second; None before there is anything to tell it from."""
+        seconds = self.at - self.begun_at
+        return (self.done - self.begun_with) / seconds if seconds > 0 else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left, if it goes on at this rate; None where nobody can say."""
+        rate = self.rate
+        return (self.total - self.done) / rate if rate and self.total else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """What `state.json` says of a submission.
+    """Where a submission is.
 
     Attributes:
         ticket: Its place in the queue.
-        done: Units of the present stage that are finished: images or steps.
-        total: Units of the present stage in all; 0 where they are not counted.
-        updated_at: Seconds since the epoch.
+        progress: How far the present stage is; None where nobody works on it.
     """
 
     ticket: Ticket
-    done: int = 0
-    total: int = 0
-    updated_at: float
+    progress: Progress | None = None
 
-    def to_bytes(self) -> bytes:
-        """Return the state as canonical JSON."""
-        return canonical_json({"schema": 1, **asdict(self)})
+    @property
+    def done(self) -> int:
+        """Units of the present stage that are finished."""
+        return self.progress.done if self.progress else 0
+
+    @property
+    def total(self) -> int:
+        """Units of the present stage in all; 0 where they are not counted."""
+        return self.progress.total if self.progress else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        progress = self.progress
+        ticket = {name: getattr(self.ticket, name) for name in _FIELDS}
+        return {
+            **ticket,
+            "failures": [asdict(failure) for failure in self.ticket.failures],
+            "error": self.ticket.error,
+            "done": self.done,
+            "total": self.total,
+            "rate": progress.rate if progress else None,
+            "left_s": progress.left_s if progress else None,
+        }
 
 
-def state_key(submission_id: str) -> str:
-    """Return where the state of a submission is kept."""
-    return f"{PREFIX}{submission_id}/state.json"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueState:
+    """The whole queue as it is stored.
+
+    Attributes:
+        lead: Who coordinates or did last; None where nobody ever has.
+        states: Open submissions and those that ended lately, in the order of acceptance.
+        unread: How many requests nobody has taken note of yet.
+    """
+
+    lead: Lead | None
+    states: tuple[State, ...] = field(default=())
+    unread: int = 0
+
+
+def read_queue(store: ObjectStore) -> QueueState:
+    """Return the whole queue.
+
+    Of submissions that no coordinator has seen yet only the first ones are looked into.
+    """
+    # The inbox first: what is taken note of meanwhile is on its page by then.
+    listed = inbox.waiting(store)
+    requests = list(inbox.read(store, listed[:SHOWN_IN_INBOX]))
+    tickets = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    for request in requests:
+        if isinstance(request, inbox.Request) and isinstance(request.event, Accepted):
+            ticket = request.event.ticket
+            tickets.setdefault(ticket.submission_id, ticket)
+    progress = read_progress(store)
+    ordered = sorted(tickets.values(), key=lambda ticket: (ticket.accepted_at, ticket.order))
+    states = tuple(_state(ticket, progress) for ticket in ordered)
+    return QueueState(lead=read_lead(store), states=states, unread=len(listed))
 
 
 def read_state(store: ObjectStore, submission: Submission) -> State:
-    """Return the stored state of `submission`.
+    """Return where `submission` is; accepted where no coordinator has seen it yet."""
+    ticket = known_ticket(store, submission.submission_id) or ticket_of(submission)
+    return _state(ticket, read_progress(store))
 
-    A submission that nobody has seen yet is accepted; so is one whose state is damaged, because a
-    state can be made anew.
+
+def find_state(store: ObjectStore, submission_id: str) -> State:
+    """Return where the submission called `submission_id` is.
+
+    Raises:
+        NotFoundError: there is none.
     """
-    try:
-        return _parsed(store.get(state_key(submission.submission_id)).data)
-    except NotFoundError:
-        pass
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        logger.warning("state of %s is damaged: %r", submission.submission_id, error)
-    return State(ticket=_ticket(submission), updated_at=submission.accepted_at)
+    ticket = known_ticket(store, submission_id)
+    if ticket is None:
+        return read_state(store, read_submission(store, submission_id))
+    return _state(ticket, read_progress(store))
 
 
-def read_submissions(store: ObjectStore) -> list[Submission]:
-    """Return all submissions in `store` that can be read, oldest first."""
-    found = [readable_submission(store, submission_id) for submission_id in submission_ids(store)]
-    known = [submission for submission in found if submission is not None]
-    return sorted(known, key=lambda entry: (entry.accepted_at, entry.submission_id))
+def known_ticket(store: ObjectStore, submission_id: str) -> Ticket | None:
+    """Return the ticket of a submission; None where no coordinator has seen it yet."""
+    on_page = read_page(store, bucket_of(submission_id)).tickets.get(submission_id)
+    return on_page or read_outcome(store, submission_id)
 
 
-def readable_submission(store: ObjectStore, submission_id: str) -> Submission | None:
-    """Return a submission; None, and a warning, where it is damaged: the others must go on."""
-    try:
-        return read_submission(store, submission_id)
-    except CorruptionError as error:
-        logger.warning("submission %s is set aside: %s", submission_id, error.message)
-        return None
+def _state(ticket: Ticket, progress: Mapping[str, Progress]) -> State:
+    # What was reported last may be of a stage that is over.
+    active = ticket.stage in ACTIVE
+    return State(ticket=ticket, progress=progress.get(ticket.submission_id) if active else None)
 
 
-def _parsed(content: bytes) -> State:
-    value: dict[str, Any] = json.loads(content)
-    fields = value["ticket"]
-    return State(
-        ticket=Ticket(**{**fields, "stage": Stage(fields["stage"])}),
-        done=value["done"],
-        total=value["total"],
-        updated_at=value["updated_at"],
-    )
-
-
-def _ticket(submission: Submission) -> Ticket:
+def ticket_of(submission: Submission) -> Ticket:
+    """Return the ticket of a submission that has just been accepted."""
     return Ticket(
         submission_id=submission.submission_id,
         task=submission.task,
         adapter=submission.adapter,
         accepted_at=submission.accepted_at,
+        since=submission.accepted_at,
         priority=submission.priority,
+        images=submission.images("train") + submission.images("held_out"),
     )
+
+
+def write_progress(store: ObjectStore, progress: Mapping[str, Progress]) -> None:
+    """Say how far the active submissions are, by their ids."""
+    store.put(KEY, encode({"active": {name: asdict(entry) for name, entry in progress.items()}}))
+
+
+def read_progress(store: ObjectStore) -> Mapping[str, Progress]:
+    """Return how far the active submissions are, by their ids; nothing where that is damaged."""
+    try:
+        value = decode(store.get(KEY).data, KEY)
+        return {name: Progress(**entry) for name, entry in value["active"].items()}
+    except (NotFoundError, CorruptionError, KeyError, TypeError, AttributeError):
+        return {}

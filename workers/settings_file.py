@@ -3,7 +3,7 @@
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -55,9 +55,16 @@ def _check_keys(kind: type[Any], content: Any, where: str) -> None:
                 key=str(key),
                 nearest=near,
             )
-        section: Any = known[key].type
-        if isinstance(section, type) and is_dataclass(section):
-            _check_keys(section, value, f"{key} of {where}")
+        _check_sections(known[key].type, value, f"{key} of {where}")
     for name, entry in known.items():
         if name not in content and entry.default is MISSING and entry.default_factory is MISSING:
             raise SettingsError(f"expected the key {name!r} in {where}, found none", key=name)
+
+
+def _check_sections(kind: Any, content: Any, where: str) -> None:
+    """Check what is itself keys and values: a section, or sections by name."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        _check_keys(kind, content, where)
+    elif get_origin(kind) is dict and isinstance(content, dict):
+        for name, value in content.items():
+            _check_sections(get_args(kind)[1], value, f"{name} of {where}")

@@ -1,7 +1,9 @@
 """A submission: a task whose images are packed, checked and durable.
 
 The record is immutable and names its images by digest. Its id is made of the task's name and a
-digest of content, settings and adapter, so that submitting the same again finds the same one.
+digest of everything that the task file and its images say of what is learnt, so that submitting the
+same again finds the same one (`workers.identity`). Where that one has ended without effect, a
+further generation of it may be opened.
 """
 
 import json
@@ -10,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from adapters.errors import CorruptionError
-from workers.canonical import canonical_json, digest_of
+from workers.canonical import canonical_json
 from workers.store.base import ObjectStore
 from workers.views import Augmentation
 
@@ -66,6 +68,10 @@ class Submission:
         accepted_at: Seconds since the epoch.
         author: Who submitted it.
         priority: Higher goes first.
+        replaces: The task of the adapter that this one takes the place of.
+        merges: Ids of classes of other tasks, by the key of the class that counts as each.
+        generation: How often this content has been submitted anew, counted from 1.
+        skipped: Images that were left out because they could not be read.
     """
 
     submission_id: str
@@ -81,6 +87,10 @@ class Submission:
     accepted_at: float
     author: str
     priority: int = 0
+    replaces: str | None = None
+    merges: Mapping[str, str] = field(default_factory=dict)
+    generation: int = 1
+    skipped: int = 0
 
     @property
     def key(self) -> str:
@@ -143,30 +153,6 @@ def submission_ids(store: ObjectStore) -> list[str]:
     suffix = "/submission.json"
     keys = [entry.key for entry in store.list(PREFIX)]
     return [key.removeprefix(PREFIX).removesuffix(suffix) for key in keys if key.endswith(suffix)]
-
-
-def identify(
-    *,
-    task: str,
-    adapter: str,
-    classes: tuple[SubmittedClass, ...],
-    prompt: str,
-    settings: Mapping[str, Any],
-    seed: int,
-    augmentation: Augmentation,
-    shards: tuple[Shard, ...],
-) -> str:
-    """Return the id that belongs to this content: the task's name and twelve hexadecimal digits."""
-    content = {
-        "adapter": adapter,
-        "classes": [asdict(entry) for entry in classes],
-        "prompt": prompt,
-        "settings": dict(settings),
-        "seed": seed,
-        "augmentation": augmentation,
-        "shards": [[shard.split, shard.digest, shard.labels] for shard in shards],
-    }
-    return f"{task}-{digest_of(canonical_json(content))[:12]}"
 
 
 def _shard(entry: dict[str, Any]) -> Shard:

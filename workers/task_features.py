@@ -5,14 +5,29 @@ from adapters.settings import LadaSettings
 from adapters.task_features import TaskFeatures
 from workers.features import read_split
 from workers.store.base import ObjectStore
-from workers.submission import Submission
+from workers.submission import Shard, Submission
 from workers.views import Views
+
+
+def class_id(task: str, key: str) -> str:
+    """Return the id of a task's class; keys may hold slashes, names of tasks may not."""
+    return f"{task}/{key}"
+
+
+def task_of(entry: ClassEntry) -> str:
+    """Return the name of the task that brought a class."""
+    return entry.class_id.partition("/")[0]
 
 
 def class_entries(submission: Submission) -> tuple[ClassEntry, ...]:
     """Return the classes of `submission`; an id is the task's name and the class's key."""
     return tuple(
-        ClassEntry(class_id=f"{submission.task}/{entry.key}", name=entry.name, prompt=prompt)
+        ClassEntry(
+            class_id=class_id(submission.task, entry.key),
+            name=entry.name,
+            prompt=prompt,
+            merged_into=submission.merges.get(entry.key),
+        )
         for entry, prompt in zip(submission.classes, submission.prompts(), strict=True)
     )
 
@@ -21,6 +36,14 @@ def training_views(submission: Submission) -> Views:
     """Return the views of the training images of `submission`."""
     count = LadaSettings.from_mapping(submission.settings).views
     return Views(count=count, augmentation=submission.augmentation)
+
+
+def shards_and_views(submission: Submission) -> list[tuple[Shard, Views]]:
+    """Return every shard of `submission` with the views that are wanted of its images."""
+    of_training = training_views(submission)
+    return [
+        (shard, of_training if shard.split == "train" else Views()) for shard in submission.shards
+    ]
 
 
 def training_features(

@@ -1,4 +1,4 @@
-"""The trainer role: learns one task on top of `head`, resuming what an earlier attempt began."""
+"""The trainer role: learns one task on top of a version, resuming what an earlier attempt began."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,19 +11,20 @@ from adapters.records import Record
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
 from adapters.text_tower import TextTower
+from workers.crew import Assignment
 from workers.encoder import Encoder
 from workers.store.base import ObjectStore
 from workers.submission import Submission
 from workers.task_features import class_entries, training_features
 from workers.versions import Versions
-from workers.work import checkpoint_key, hand_over, handover_key
+from workers.work import checkpoint_key, hand_over, handover_key, is_handed_over, take_over
 
 CHECKPOINT_EVERY = 200
 REPORT_EVERY = 10
 
 
 class Trainer:
-    """Learns tasks with one method, on one device."""
+    """Learns tasks with one method each, on one device."""
 
     # Owns: the cache of decoded records inside `versions`; everything else is frozen.
 
@@ -33,39 +34,44 @@ class Trainer:
         self._versions = versions
         self._tower = TextTower(encoder.model)
 
-    def train(self, submission: Submission, method: str) -> Iterator[tuple[int, int]]:
-        """Learn `submission` and hand over what was learnt; yield steps done and steps in all.
+    def train(self, assignment: Assignment) -> Iterator[tuple[int, int]]:
+        """Learn a task and hand over what was learnt; yield steps done and steps in all.
+
+        It may be left between any two of them, and goes on from its last checkpoint another time.
 
         Raises:
             EncoderMismatchError: the adapter was learnt with another encoder.
             ClassNameError: the adapter has a task of this name already.
         """
-        parent, past = self._versions.head(submission.adapter)
-        task = training_features(self._store, submission, fingerprint=self._encoder.fingerprint)
-        learner = self._learner(submission, method, task, past)
+        submission = assignment.submission
+        learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
+        if is_handed_over(self._store, learnt):
+            yield 1, 1
+            return
+        learner = self._learner(assignment)
         yield learner.steps_done, learner.total_steps
         while learner.steps_done < learner.total_steps:
             learner.step()
             done = learner.steps_done
             if done % CHECKPOINT_EVERY == 0:
-                self._store.put(checkpoint_key(submission.submission_id), learner.checkpoint())
+                key = checkpoint_key(submission.submission_id)
+                hand_over(self._store, key, learner.checkpoint())
             if done % REPORT_EVERY == 0 or done == learner.total_steps:
                 yield done, learner.total_steps
         tensors = {name: tensor.contiguous() for name, tensor in learner.learnt().tensors.items()}
-        key = handover_key(submission.submission_id, "learnt")
-        hand_over(self._store, key, parent=parent, content=save(tensors))
+        hand_over(self._store, learnt, save(tensors))
 
-    def _learner(
-        self, submission: Submission, method: str, task: TaskFeatures, past: Sequence[Record]
-    ) -> Learner:
-        chosen, text = method_named(method), self._text_side(submission)
-        device = self._encoder.device
+    def _learner(self, assignment: Assignment) -> Learner:
+        submission, method = assignment.submission, method_named(assignment.method)
+        past = self._past(submission, assignment.parent)
+        task = self._features(submission)
+        text, device = self._text_side(submission), self._encoder.device
         try:
-            checkpoint = self._store.get(checkpoint_key(submission.submission_id)).data
-            return chosen.resume(checkpoint, task, past, text=text, device=device)
+            checkpoint = take_over(self._store, checkpoint_key(submission.submission_id))
+            return method.resume(checkpoint, task, past, text=text, device=device)
         except (NotFoundError, InputError, CorruptionError):
-            # None, or of another head: begin anew.
-            return chosen.start(
+            # None, or of another parent: begin anew.
+            return method.start(
                 task,
                 past,
                 text=text,
@@ -73,6 +79,14 @@ class Trainer:
                 seed=submission.seed,
                 device=device,
             )
+
+    def _past(self, submission: Submission, parent: int) -> Sequence[Record]:
+        records = self._versions.records(submission.adapter, parent) if parent else ()
+        return [record for record in records if record.task != submission.replaces]
+
+    def _features(self, submission: Submission) -> TaskFeatures:
+        fingerprint = self._encoder.fingerprint
+        return training_features(self._store, submission, fingerprint=fingerprint)
 
     def _text_side(self, submission: Submission) -> TextSide:
         prompts = [entry.prompt for entry in class_entries(submission)]

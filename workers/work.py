@@ -1,24 +1,25 @@
 """What roles hand to each other between stages, kept in the store so that a restart finds it.
 
-work/<submission>/learnt.json    the parent version and the blob of what was learnt
-work/<submission>/record.json    the same parent and the blob of the finished record
-work/<submission>/checkpoint     the training in progress; never published
+work/<submission>/<parent>/learnt    what was learnt on that parent version (0: on none)
+work/<submission>/<parent>/record    the finished record
+work/<submission>/checkpoint         the training in progress; never published
+
+Each is one sealed object: the SHA-256 of the content, then the content. Learning is deterministic,
+so two workers that write the same key write the same bytes.
 """
 
-import json
-from dataclasses import asdict
+import hashlib
 
-from workers.canonical import canonical_json
+from adapters.errors import CorruptionError, NotFoundError
 from workers.store.base import ObjectStore
-from workers.store.blobs import BlobRef, get_blob, put_blob
 
 PREFIX = "work/"
-BLOBS = "work/blobs/"
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def handover_key(submission_id: str, stage: str) -> str:
+def handover_key(submission_id: str, parent: int, stage: str) -> str:
     """Return where the handover of `stage` ("learnt" or "record") is kept."""
-    return f"{PREFIX}{submission_id}/{stage}.json"
+    return f"{PREFIX}{submission_id}/{parent}/{stage}"
 
 
 def checkpoint_key(submission_id: str) -> str:
@@ -26,18 +27,35 @@ def checkpoint_key(submission_id: str) -> str:
     return f"{PREFIX}{submission_id}/checkpoint"
 
 
-def hand_over(store: ObjectStore, key: str, *, parent: int | None, content: bytes) -> None:
-    """Store `content` and the handover that names it."""
-    ref = put_blob(store, content, prefix=BLOBS)
-    store.put(key, canonical_json({"parent": parent, "blob": asdict(ref)}))
+def hand_over(store: ObjectStore, key: str, content: bytes) -> None:
+    """Store `content` under `key`; durable when this returns."""
+    store.put(key, hashlib.sha256(content).digest() + content)
 
 
-def take_over(store: ObjectStore, key: str) -> tuple[int | None, bytes]:
-    """Return the parent version and the verified content of a handover.
+def take_over(store: ObjectStore, key: str) -> bytes:
+    """Return the verified content of a handover.
 
     Raises:
         NotFoundError: the stage has not finished.
         CorruptionError: the content is damaged.
     """
-    value = json.loads(store.get(key).data)
-    return value["parent"], get_blob(store, BlobRef(**value["blob"]), prefix=BLOBS)
+    data = store.get(key).data
+    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise CorruptionError(f"{key!r} in {store.url} is damaged; it is made again", key=key)
+    return content
+
+
+def is_handed_over(store: ObjectStore, key: str) -> bool:
+    """Return whether a handover is there and intact."""
+    try:
+        take_over(store, key)
+    except (NotFoundError, CorruptionError):
+        return False
+    return True
+
+
+def remove_work(store: ObjectStore, submission_id: str) -> None:
+    """Remove everything that was handed over for a submission."""
+    for listed in list(store.list(f"{PREFIX}{submission_id}/")):
+        store.delete(listed.key)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import yaml
@@ -13,13 +14,15 @@ from rich.progress import Progress, TaskID
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.metrics import continual_metrics
-from cluster.answers import PredictAnswer
 from cluster.cli.matrix import MatrixTable, draw_matrix
 from cluster.cli.output import bars, stdout
 from cluster.cli.serving import start_detached, stop_running
 from cluster.client import Client
 from cluster.config import load_config, set_home
 from workers.submission import Submission
+
+if TYPE_CHECKING:
+    from cluster.answers import PredictAnswer
 
 TASKS = ("clip-art", "fashion", "digits", "sketched-nature", "sketched-things")
 ROLL_BACK_TO = 3
@@ -206,7 +209,7 @@ def _wait_for(client: Client, version: int) -> None:
         time.sleep(0.1)
 
 
-def _print_answers(when: str, images: Sequence[Path], answer: PredictAnswer) -> None:
+def _print_answers(when: str, images: Sequence[Path], answer: "PredictAnswer") -> None:
     for image, result in zip(images, answer.results, strict=True):
         best = result.predictions[0]
         stdout().print(
@@ -214,3 +217,6 @@ def _print_answers(when: str, images: Sequence[Path], answer: PredictAnswer) -> 
             f"by {answer.version})",
             markup=False,
         )
+
+
+VERBS = (demo,)

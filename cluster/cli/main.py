@@ -2,20 +2,47 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from adapters.errors import NacreError
-from cluster.cli import demo, registry, serving, tasks, versions
 from cluster.cli.output import stderr
 
 EXIT_INTERRUPTED = 130
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+MODULES = {
+    "serving": ("up", "down", "predict"),
+    "tasks": ("submit", "status", "watch", "logs", "cancel", "retry", "pause", "resume"),
+    "versions": ("versions", "rollback"),
+    "registry": (
+        *("history", "show", "diff", "promote", "alias", "drop", "purge"),
+        *("export", "import", "verify", "gc"),
+    ),
+    "doctor": ("doctor",),
+    "demo": ("demo",),
+}
 
 
-@click.group(context_settings=CONTEXT)
+class Verbs(click.Group):
+    """The verbs of all modules; only the one that is used is imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of all verbs."""
+        return sorted(verb for verbs in MODULES.values() for verb in verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the verb of a name; None where there is none."""
+        for module, verbs in MODULES.items():
+            if cmd_name in verbs:
+                known: tuple[click.Command, ...] = import_module(f"cluster.cli.{module}").VERBS
+                return next(verb for verb in known if verb.name == cmd_name)
+        return None
+
+
+@click.group(cls=Verbs, context_settings=CONTEXT)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -58,7 +85,3 @@ def main() -> None:
             raise
         stderr().print(f"error: {error.message}", markup=False)
         sys.exit(error.exit_code)
-
-
-for verb in (*serving.VERBS, *tasks.VERBS, *versions.VERBS, *registry.VERBS, demo.demo):
-    cli.add_command(verb)

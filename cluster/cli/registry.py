@@ -23,7 +23,7 @@ from cluster.cli.facts import (
 )
 from cluster.cli.output import output_option, print_json, progress_bar
 from cluster.cli.versions import adapter_option
-from cluster.config import load_config
+from cluster.joined import configured
 
 HOUR_S = 3600.0
 
@@ -343,4 +343,4 @@ VERBS = (history, show, diff, promote, alias, drop, purge, export, import_, veri
 
 
 def _open(path: Path | None, adapter: str | None) -> Administration:
-    return Administration(load_config(path), adapter=adapter)
+    return Administration(configured(path), adapter=adapter)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -33,35 +33,50 @@ from cluster.cli.output import (
     stdout,
 )
 from cluster.client import Client
-from cluster.config import Config, home, load_config
+from cluster.config import LOCAL, Config, home
+from cluster.joined import configured
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
 RUNNING = "running.json"
 
 
+address_option = click.option(
+    "--address",
+    help="`auto` or HOST:PORT of a running Ray.  [default: `ray:` of the configuration]",
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """What `nacre up` leaves in its home folder while it runs."""
+    """What `nacre up` leaves in its home folder while it runs with a Ray of its own."""
 
     pid: int
     started: float
     endpoint: str
     store: str
+    waits_for: str | None = None
 
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Return when everything answers; stop with `down`.")
+@address_option
 @click.pass_obj
-def up(path: Path | None, *, detach: bool) -> None:
-    """Start Ray, the workers and the HTTP API on this machine.
+def up(path: Path | None, address: str | None, *, detach: bool) -> None:
+    """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
+
+    On a running Ray the system stays when this returns; another `up` there changes its settings.
 
     \b
     Examples:
       nacre up                       until Ctrl-C
       nacre up --detach              in the background; `nacre down` stops it
+      nacre up --address auto        on the Ray that `ray start --head` has started here
     """
-    config = load_config(path)
+    config = with_address(configured(path), address)
+    if config.ray != LOCAL:
+        _start_on_running(config)
+        return
     _check_not_running()
     if detach:
         start_detached(path, config)
@@ -70,16 +85,24 @@ def up(path: Path | None, *, detach: bool) -> None:
 
 
 @click.command()
-def down() -> None:
+@address_option
+@click.pass_obj
+def down(path: Path | None, address: str | None) -> None:
     """Stop what `nacre up` started; everything that was acknowledged stays in the store.
 
     \b
     Examples:
       nacre down
+      nacre down --address auto      on a Ray that somebody else started
       NACRE_HOME=.nacre-demo nacre down
     """
-    if not stop_running():
+    if address is None and stop_running():
+        stdout().print("stopped")
+        return
+    config = with_address(configured(path), address)
+    if config.ray == LOCAL:
         raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
+    _stop_on_running(config)
     stdout().print("stopped")
 
 
@@ -99,7 +122,7 @@ def predict(
       nacre predict photo.jpg
       nacre predict *.png --top-k 1 --version 3 --output json
     """
-    answer = Client(load_config(path)).predict(images, top_k=top_k, version=version)
+    answer = Client(configured(path)).predict(images, top_k=top_k, version=version)
     if output == "json":
         print_json(answer.model_dump())
         return
@@ -136,6 +159,8 @@ def start_detached(path: Path | None, config: Config) -> None:
         process.wait(STOP_TIMEOUT_S)
         raise
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down`; log in {log_path()}")
+    running = find_running()
+    _print_waiting(running.waits_for if running else None)
 
 
 def stop_running() -> bool:
@@ -174,6 +199,38 @@ def log_path() -> Path:
     return home() / "up.log"
 
 
+def with_address(config: Config, address: str | None) -> Config:
+    """Return `config` with another Ray, where one is given."""
+    return replace(config, ray=address) if address else config
+
+
+def _start_on_running(config: Config) -> None:
+    from cluster import system
+
+    system.check(config)
+    with progress_bar(f"starting on the Ray at {config.ray}"):
+        system.connect(config.ray)
+        system.start(config)
+    stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
+    _print_waiting(system.waits_for())
+
+
+def _print_waiting(reason: str | None) -> None:
+    """Say why the queue is coordinated by another system, where it is."""
+    if reason:
+        stdout().print(reason, markup=False)
+
+
+def _stop_on_running(config: Config) -> None:
+    from cluster import system
+    from cluster.actors import running_coordinator
+
+    system.connect(config.ray)
+    if running_coordinator() is None:
+        raise NotFoundError(f"nothing to stop: no `nacre up` has run on the Ray at {config.ray}")
+    system.stop()
+
+
 def _check_not_running() -> None:
     running = find_running()
     if running is not None:
@@ -185,7 +242,7 @@ def _check_not_running() -> None:
 
 
 def _run(config: Config) -> None:
-    from cluster.system import running_system
+    from cluster.system import running_system, waits_for
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -198,10 +255,12 @@ def _run(config: Config) -> None:
             started=psutil.Process().create_time(),
             endpoint=config.endpoint,
             store=config.store,
+            waits_for=waits_for(),
         )
         marker.write_text(json.dumps(asdict(running)))
         try:
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
+            _print_waiting(running.waits_for)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
         finally:

@@ -1,17 +1,28 @@
-"""Verbs about tasks on their way: submit, status."""
+"""Verbs about tasks on their way: submit, status, watch, logs, and what is done about them."""
 
+import time
+from collections import Counter
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from adapters.errors import NacreError
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
 from cluster.client import Client
-from cluster.config import load_config
-from workers.progress import State
-from workers.queue import Stage
-from workers.submission import Submission
+from cluster.joined import configured
+from workers.lead import Lead
+from workers.progress import QueueState, State
+from workers.queue import EVERY_ADAPTER
+from workers.ticket import ENDED, Stage, Ticket
+
+if TYPE_CHECKING:
+    from workers.intake import Intake
+
+POLL_S = 0.5
+MOST_SHOWN = 60
 
 
 @click.command()
@@ -31,18 +42,19 @@ def submit(
     Examples:
       nacre submit task.yaml
       nacre submit fashion/task.yaml digits/task.yaml --wait
+      ray job submit --working-dir . -- nacre submit task.yaml
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     submissions = []
     for file in files:
         with progress_bar(f"reading {file}") as report:
             intake = client.submit(file, adapter=adapter, on_progress=report)
         submissions.append(intake.submission)
         if output == "text":
-            _print_intake(intake.submission, is_new=intake.is_new)
-    states = [_followed(client, entry) for entry in submissions] if wait else []
+            _print_intake(intake)
+    states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
     if output == "json":
-        print_json([_as_json(client.state(entry)) for entry in submissions])
+        print_json([client.state(entry).to_json() for entry in submissions])
     else:
         _print_published(states)
     broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]
@@ -50,56 +62,275 @@ def submit(
         first = broken[0]
         raise NacreError(
             f"{len(broken)} of {len(states)} tasks were not published; {first.submission_id} is "
-            f"{first.stage.value}: {first.error}",
+            f"{first.stage.value}: {_why(first)}",
             submission=first.submission_id,
         )
 
 
 @click.command()
+@click.option("--adapter", help="Only the submissions of this adapter.")
+@click.option("--all", "everything", is_flag=True, help="However many there are.")
 @output_option
 @click.pass_obj
-def status(path: Path | None, output: str) -> None:
-    """Show where every submission is.
+def status(path: Path | None, adapter: str | None, output: str, *, everything: bool) -> None:
+    """Show where every submission is that is open or ended within a day, and who coordinates.
+
+    Where there are very many, the first ones that are open are shown, and how many there are.
 
     \b
     Examples:
       nacre status
-      nacre status --output json
+      nacre status --adapter main --output json
     """
-    states = [state for _, state in Client(load_config(path)).states()]
+    queue = Client(configured(path)).queue()
+    states = [state for state in queue.states if adapter in (None, state.ticket.adapter)]
     if output == "json":
-        print_json([_as_json(state) for state in states])
-        return
-    rows = [
-        (
-            state.ticket.submission_id,
-            state.ticket.adapter,
-            state.ticket.stage.value,
-            f"{state.done}/{state.total}" if state.total else "",
-            state.ticket.version,
-            state.ticket.attempts or "",
-            state.ticket.error or "",
+        print_json(
+            {
+                "coordinator": _lead_as_json(queue.lead),
+                "paused": list(queue.lead.paused) if queue.lead else [],
+                "unread_requests": queue.unread,
+                "submissions": [state.to_json() for state in states],
+            }
         )
-        for state in states
-    ]
-    columns = ("submission", "adapter", "stage", "progress", "version", "failures", "last error")
-    print_table(columns, rows, empty="no submissions yet; add one with `nacre submit task.yaml`")
+        return
+    columns = (
+        *("submission", "adapter", "stage", "progress", "rate", "left"),
+        *("version", "attempts", "last error"),
+    )
+    shown = states if everything else _most_telling(states)
+    rows = [_row(state) for state in shown]
+    print_table(columns, rows, empty="no submissions; add one with `nacre submit task.yaml`")
+    if len(shown) < len(states):
+        counts = Counter(state.ticket.stage.value for state in states)
+        told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
+        stdout().print(f"{len(states) - len(shown):,} more (in all: {told}); --all shows them")
+    stdout().print(_coordination(queue))
 
 
-VERBS = (submit, status)
+@click.command()
+@click.argument("names", nargs=-1)
+@click.pass_obj
+def watch(path: Path | None, names: tuple[str, ...]) -> None:
+    """Follow submissions until they have ended; NAMES are ids or names of tasks, or none for all.
+
+    \b
+    Examples:
+      nacre watch
+      nacre watch fashion digits
+    """
+    client = Client(configured(path))
+    if names:
+        chosen = [client.find(name).ticket.submission_id for name in names]
+    else:
+        states = client.queue().states
+        chosen = [s.ticket.submission_id for s in states if s.ticket.stage not in ENDED]
+    if not chosen:
+        stdout().print("nothing is open")
+        return
+    for state in _watched(client, chosen):
+        ticket = state.ticket
+        number = f" as {ticket.adapter}@{ticket.version}" if ticket.version else ""
+        why = f": {_why(ticket)}" if ticket.stage is not Stage.PUBLISHED else ""
+        stdout().print(f"{ticket.submission_id}: {ticket.stage.value}{number}{why}", markup=False)
 
 
-def _followed(client: Client, submission: Submission) -> State:
-    """Show bars until `submission` has ended, and return its last state."""
-    state = client.state(submission)
+@click.command()
+@click.argument("name")
+@click.option("--follow", is_flag=True, help="Go on until the submission has ended.")
+@output_option
+@click.pass_obj
+def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
+    """Show what has happened to the submission NAME: its id, or the name of its task.
+
+    \b
+    Examples:
+      nacre logs fashion
+      nacre logs fashion-0123456789ab --follow
+    """
+    client = Client(configured(path))
+    ticket = client.find(name).ticket
+    if output == "text":
+        stdout().print(f"{_clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
+    seen = 0.0
+    entries = []
+    while True:
+        ended = client.state(ticket.submission_id).ticket.stage in ENDED
+        for entry in client.journal(ticket.submission_id, after=seen):
+            seen = entry.at
+            entries.append(entry)
+            if output == "text":
+                took = "" if entry.took_s is None else f"  ({entry.took_s:.1f} s)"
+                line = f"{_clock(entry.at)}  {entry.stage:<11} {entry.message}{took}"
+                stdout().print(line, markup=False)
+        if ended or not follow:
+            break
+        time.sleep(POLL_S)
+    if output == "json":
+        print_json([asdict(entry) for entry in entries])
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@click.pass_obj
+def cancel(path: Path | None, names: tuple[str, ...]) -> None:
+    """Take submissions back; NAMES are ids or names of tasks. What is published stays.
+
+    \b
+    Examples:
+      nacre cancel fashion
+    """
+    client = Client(configured(path))
+    for name in names:
+        _print_wish(client.cancel(name), "cancelled", reached=(Stage.CANCELLED,))
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@click.pass_obj
+def retry(path: Path | None, names: tuple[str, ...]) -> None:
+    """Try submissions again that were set aside, refused or cancelled; or now where they wait.
+
+    \b
+    Examples:
+      nacre retry fashion
+    """
+    client = Client(configured(path))
+    for name in names:
+        open_stages = tuple(stage for stage in Stage if stage not in ENDED)
+        _print_wish(client.retry(name), "tried again", reached=open_stages)
+
+
+@click.command()
+@click.argument("adapter", default=EVERY_ADAPTER)
+@click.pass_obj
+def pause(path: Path | None, adapter: str) -> None:
+    """Begin nothing new of ADAPTER, or of any; what is under way goes on.
+
+    \b
+    Examples:
+      nacre pause
+      nacre pause medical
+    """
+    done = Client(configured(path)).pause(adapter)
+    stdout().print(_noted("paused", adapter, done=done))
+
+
+@click.command()
+@click.argument("adapter", default=EVERY_ADAPTER)
+@click.pass_obj
+def resume(path: Path | None, adapter: str) -> None:
+    """Go on with ADAPTER, or with all.
+
+    \b
+    Examples:
+      nacre resume
+      nacre resume medical
+    """
+    done = Client(configured(path)).resume(adapter)
+    stdout().print(_noted("resumed", adapter, done=done))
+
+
+VERBS = (submit, status, watch, logs, cancel, retry, pause, resume)
+
+
+def _followed(client: Client, submission_id: str) -> State:
+    """Show a bar until a submission has ended, and return its last state."""
+    return next(iter(_watched(client, [submission_id])))
+
+
+def _watched(client: Client, names: list[str]) -> list[State]:
+    """Show a bar for each submission until all have ended, and return their last states."""
+    ended: dict[str, State] = {}
     with bars() as progress:
-        bar = progress.add_task(submission.task, total=None)
-        for state in client.watch(submission):
-            description = f"{submission.task}: {state.ticket.stage.value}"
-            progress.update(
-                bar, description=description, completed=state.done, total=state.total or None
-            )
-    return state
+        tasks = {name: progress.add_task(name, total=None) for name in names}
+        while len(ended) < len(names):
+            for name, bar in tasks.items():
+                if name in ended:
+                    continue
+                state = client.state(name)
+                progress.update(
+                    bar,
+                    description=f"{state.ticket.task}: {state.ticket.stage.value}",
+                    completed=state.done,
+                    total=state.total or None,
+                )
+                if state.ticket.stage in ENDED:
+                    ended[name] = state
+            if len(ended) < len(names):
+                time.sleep(POLL_S)
+    return [ended[name] for name in names]
+
+
+def _most_telling(states: list[State]) -> list[State]:
+    """Return all states, or where there are too many the first open ones, in their order."""
+    if len(states) <= MOST_SHOWN:
+        return states
+    open_ones = [state for state in states if state.ticket.stage not in ENDED]
+    chosen = (open_ones or states[::-1])[:MOST_SHOWN]
+    return sorted(chosen, key=lambda state: state.ticket.accepted_at)
+
+
+def _row(state: State) -> tuple[object, ...]:
+    ticket, progress = state.ticket, state.progress
+    left = progress.left_s if progress else None
+    rate = progress.rate if progress else None
+    return (
+        ticket.submission_id,
+        ticket.adapter,
+        ticket.stage.value,
+        f"{state.done}/{state.total}" if state.total else "",
+        f"{rate:.1f}/s" if rate else "",
+        f"{left:.0f} s" if left is not None else "",
+        ticket.version,
+        ticket.attempts or "",
+        _why(ticket),
+    )
+
+
+def _why(ticket: Ticket) -> str:
+    return ticket.note or ("" if ticket.stage is Stage.PUBLISHED else ticket.error or "")
+
+
+def _coordination(queue: QueueState) -> str:
+    lead = queue.lead
+    if lead is None or lead.expires < time.time():
+        waiting = f", {queue.unread} requests wait" if queue.unread else ""
+        return f"nobody coordinates{waiting}: start the system with `nacre up`"
+    paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in lead.paused)
+    said = f"coordinated from {lead.host} since {_clock(lead.since)}"
+    return f"{said}; paused: {paused}" if paused else said
+
+
+def _lead_as_json(lead: Lead | None) -> dict[str, object] | None:
+    if lead is None:
+        return None
+    return {
+        "host": lead.host,
+        "epoch": lead.epoch,
+        "since": lead.since,
+        "alive": lead.expires > time.time(),
+    }
+
+
+def _print_wish(state: State, word: str, *, reached: tuple[Stage, ...]) -> None:
+    ticket = state.ticket
+    if ticket.stage in reached:
+        stdout().print(f"{word}: {ticket.submission_id}")
+    else:
+        note = f" ({ticket.note})" if ticket.note else ""
+        stdout().print(
+            f"asked for: {ticket.submission_id} is {ticket.stage.value}{note}; see `nacre status`"
+        )
+
+
+def _noted(word: str, adapter: str, *, done: bool) -> str:
+    what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
+    return f"{word}: {what}" if done else f"asked for: {what}; nobody coordinates right now"
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="seconds")[:19]
 
 
 def _print_published(states: list[State]) -> None:
@@ -108,19 +339,12 @@ def _print_published(states: list[State]) -> None:
             stdout().print(f"{ticket.task}: published as {ticket.adapter}@{ticket.version}")
 
 
-def _print_intake(submission: Submission, *, is_new: bool) -> None:
-    word = "accepted" if is_new else "submitted before"
-    note = ", a tenth of its images set aside to measure on" if submission.set_aside else ""
+def _print_intake(intake: "Intake") -> None:
+    submission, images = intake.submission, intake.images
+    word = "accepted" if intake.is_new else "submitted before"
     stdout().print(
         f"{word}: {submission.submission_id} ({len(submission.classes)} classes, "
-        f"{submission.images('train')} images, {submission.images('held_out')} held out{note})"
+        f"{images['train']} images, {images['held_out']} held out)"
     )
-
-
-def _as_json(state: State) -> dict[str, object]:
-    return {
-        **asdict(state.ticket),
-        "done": state.done,
-        "total": state.total,
-        "updated_at": state.updated_at,
-    }
+    for note in intake.notes():
+        stdout().print(f"  {note}", markup=False)

@@ -8,7 +8,7 @@ import click
 
 from cluster.cli.output import output_option, print_json, print_table, stdout
 from cluster.client import Client, Version
-from cluster.config import load_config
+from cluster.joined import configured
 
 adapter_option = click.option("--adapter", help="Which adapter.  [default: the configured one]")
 
@@ -25,7 +25,7 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
       nacre versions
       nacre versions --adapter main --output json
     """
-    found = Client(load_config(path)).versions(adapter)
+    found = Client(configured(path)).versions(adapter)
     if output == "json":
         print_json([version_json(version) for version in found])
         return
@@ -71,7 +71,7 @@ def rollback(
       nacre rollback 3 --why "digits were mislabelled"
       nacre rollback 3 --serving-only
     """
-    client = Client(load_config(path))
+    client = Client(configured(path))
     number = client.rollback(version, adapter=adapter, serving_only=serving_only, why=why)
     moved = "production" if serving_only else "production and head"
     stdout().print(f"{moved} now at version {number}")

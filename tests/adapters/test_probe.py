@@ -1,5 +1,7 @@
 """The probes show what continual learning is about."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -81,3 +83,23 @@ def test_weights_are_those_of_all_classes_so_far() -> None:
         records.append(learn(method, task, records, text=text, settings={"steps": 1}, seed=1))
     assert [len(record.tensors["weights"]) for record in records] == [2, 5]
     assert torch.isfinite(records[1].tensors["weights"]).all()
+
+
+@pytest.mark.parametrize("name", ["probe_replay", "joint"])
+def test_merged_classes_are_no_negatives_of_each_other(name: str) -> None:
+    first, twin = clusters("first", classes=3), clusters("twin", classes=3)
+    entries = tuple(
+        replace(mine, merged_into=theirs.class_id)
+        for mine, theirs in zip(twin.classes, first.classes, strict=True)
+    )
+    text = TextSide(features=unit_rows(3, 24, seed=1), logit_scale=SCALE)
+    settings, losses = {"steps": 150, "learning_rate": 0.05}, []
+    for second in (twin, replace(twin, classes=entries)):
+        method, past = measured_method(name), list[Record]()
+        past.append(learn(method, first, [], text=text, settings=settings, seed=1))
+        learner = method.start(second, past, text=text, settings=settings, seed=1)
+        losses.append([learner.step() for _ in range(learner.total_steps)][-1])
+    apart, together = losses
+    # The same images under two names share the probability, unless the names are one.
+    assert apart > 0.3
+    assert together < 0.1

@@ -15,8 +15,10 @@ from adapters.learning import learn
 from adapters.methods import measured_method
 from adapters.metrics import continual_metrics
 from adapters.primal_rail import PrimalRailScorer
+from adapters.rail import RailScorer
 from adapters.random_features import random_features, uniform_projection
 from adapters.records import Record
+from adapters.shares import log_shares
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, entries, unit_rows
@@ -155,13 +157,13 @@ def test_where_an_unseen_class_wins_the_answer_is_that_of_zero_shot() -> None:
 def test_the_fusion_is_two_tenths_of_the_softmax_and_eight_of_the_regression() -> None:
     task, images = clusters(), unit_rows(9, 24, seed=6)
     method, text = measured_method("dual_rail"), class_means(task)
-    values = {}
-    for fusion in ("alone", "text"):
-        record = learn(method, task, [], text=text, settings={"fusion": fusion}, seed=1)
-        scores = Adapter([record]).score(images, encoder=ENCODER, logit_scale=SCALE)
-        values[fusion] = scores.values
+    record = learn(method, task, [], text=text, settings={}, seed=1)
+    scorer = method.scorer([record])
+    assert isinstance(scorer, RailScorer)
     softmax = (SCALE * images @ normalize(text.features, dim=-1).t()).softmax(dim=1)
-    torch.testing.assert_close(values["text"], 0.2 * softmax + 0.8 * values["alone"])
+    fused = 0.2 * softmax + 0.8 * scorer.regressed(images)
+    values = Adapter([record]).score(images, encoder=ENCODER, logit_scale=SCALE).values
+    torch.testing.assert_close(values, log_shares(fused, task.classes))
 
 
 def test_a_records_columns_do_not_depend_on_which_tasks_are_candidates() -> None:

@@ -5,14 +5,17 @@ import os
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
+from tests.suites.learning import small_task
 from tests.suites.s3_server import S3Server
 
 TIMEOUT_S = 240
@@ -104,6 +107,34 @@ def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examp
         (2, []),
         (1, ["head", "production"]),
     ]
+
+
+def test_a_task_is_submitted_over_http_and_published(
+    running: Nacre, workspace: Path, examples: Path, tmp_path: Path
+) -> None:
+    task = small_task(examples, tmp_path, "clip-art")
+    with tarfile.open(tmp_path / "task.tar", "w") as tar:
+        for path in task.parent.iterdir():
+            tar.add(path, arcname=path.name)
+    port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_S) as api:
+        with (tmp_path / "task.tar").open("rb") as archive:
+            sent = {
+                "task": ("task.yaml", task.read_bytes()),
+                "archive": ("task.tar", archive.read()),
+            }
+            accepted = api.post("/v1/tasks", files=sent)
+        assert accepted.status_code == 202, accepted.text
+        name = accepted.json()["submission"]["submission_id"]
+        watched = running("watch", name)
+        assert f"{name}: published as main@" in watched.stdout, watched.stderr
+        assert api.get(f"/v1/tasks/{name}").json()["stage"] == "published"
+        assert api.get("/v1/tasks").json()["coordinated"] is True
+        messages = [entry["message"] for entry in api.get(f"/v1/tasks/{name}/events").json()]
+        assert any(message.startswith("published as version") for message in messages)
+        refused = api.post("/v1/tasks", content=b"name: x\nimages: /etc\n")
+        assert (refused.status_code, refused.json()["title"]) == (422, "InputError")
+        assert api.get("/v1/tasks/nobody").status_code == 404
 
 
 def test_submitting_the_same_task_again_does_nothing_twice(running: Nacre, examples: Path) -> None:

@@ -4,23 +4,27 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 
 from adapters.errors import NotFoundError
-from cluster.cli.main import cli, main
+from cluster.cli.main import MODULES, cli, main
 from cluster.cli.serving import RUNNING, Running
 from cluster.client import Client
 from cluster.config import load_config
-from tests.suites.registry_scenes import learn
-from workers.progress import State, state_key
-from workers.queue import Stage
+from tests.suites.registry_scenes import learn, publish
+from tests.suites.tickets import set_ticket, write_tickets
 from workers.registry import Registry
 from workers.store import FileStore
+from workers.ticket import Cause, Failure, Stage
 
 WriteTask = Callable[..., Path]
 
@@ -67,12 +71,17 @@ def nacre(
     return run
 
 
-VERBS = sorted(cli.commands)
+VERBS = cli.list_commands(click.Context(cli))
 
 
 def test_the_verbs_of_every_day_are_there() -> None:
     every_day = {"up", "submit", "status", "predict", "versions", "rollback", "down", "demo"}
     assert every_day <= set(VERBS)
+
+
+def test_every_verb_of_a_module_is_listed() -> None:
+    modules = [import_module(f"cluster.cli.{name}") for name in MODULES]
+    assert sorted(verb.name for module in modules for verb in module.VERBS) == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -95,25 +104,33 @@ def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: Wr
     first, again = nacre("submit", write_task()), nacre("submit", write_task())
     assert (first.code, again.code) == (0, 0)
     assert first.out.startswith("accepted: colors-")
-    assert "2 classes, 10 images, 2 held out, a tenth of its images set aside" in first.out
+    assert "(2 classes, 10 images, 2 held out)" in first.out
+    assert "2 of the training images, a tenth of each class, were set aside" in first.out
     assert again.out.startswith("submitted before: colors-")
 
 
 def test_submissions_are_read_by_machines(nacre: Command, write_task: WriteTask) -> None:
     submitted = json.loads(nacre("submit", write_task(), "--output", "json").out)
     status = json.loads(nacre("status", "--output", "json").out)
-    assert submitted == status
-    (entry,) = status
+    (entry,) = status["submissions"]
+    assert [each["submission_id"] for each in submitted] == [entry["submission_id"]]
+    assert status["coordinator"] is None
     assert (entry["task"], entry["adapter"], entry["stage"]) == ("colors", "main", "accepted")
 
 
 def ended_as(store: FileStore, stage: Stage, error: str | None = None) -> None:
     """Write down that the one submission has ended, as a coordinator would."""
-    ((submission, before),) = Client(load_config()).states()
-    version = 1 if stage is Stage.PUBLISHED else None
-    ticket = replace(before.ticket, stage=stage, version=version, error=error)
-    state = State(ticket=ticket, updated_at=2.0)
-    store.put(state_key(submission.submission_id), state.to_bytes())
+    state = next(iter(Client(load_config()).queue().states))
+    if stage is Stage.PUBLISHED:
+        publish(store, state.ticket.task, submission=state.ticket.submission_id)
+    failure = Failure(stage=Stage.TRAINING, cause=Cause.FAULT, error=str(error), at=2.0)
+    set_ticket(
+        store,
+        state.ticket.submission_id,
+        stage=stage,
+        version=1 if stage is Stage.PUBLISHED else None,
+        failures=(failure,) if error else (),
+    )
 
 
 def test_waiting_for_what_is_published(
@@ -138,17 +155,89 @@ def test_waiting_prints_nothing_but_json_for_machines(
 def test_waiting_for_what_fails_says_why_and_fails(
     nacre: Command, write_task: WriteTask, store: FileStore
 ) -> None:
-    nacre("submit", write_task())
-    ended_as(store, Stage.FAILED, "a feature is not finite")
+    def fail_once_it_is_there() -> None:
+        while not Client(load_config()).queue().states:
+            time.sleep(0.01)
+        ended_as(store, Stage.FAILED, "a feature is not finite")
+
+    failing = threading.Thread(target=fail_once_it_is_there)
+    failing.start()
     ended = nacre("submit", write_task(), "--wait")
+    failing.join()
     assert ended.code != 0
     assert "1 of 1 tasks were not published" in ended.err
     assert "is failed: a feature is not finite" in ended.err
     assert "a feature is not finite" in nacre("status").out
 
 
+def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
+    nacre: Command, write_task: WriteTask
+) -> None:
+    (entry,) = json.loads(nacre("submit", write_task(), "--output", "json").out)
+    for name in ("colors", entry["submission_id"]):
+        assert f"{entry['submission_id']} accepted" in nacre("logs", name).out
+        assert json.loads(nacre("logs", name, "--output", "json").out) == []
+    ended = nacre("logs", "shapes")
+    assert ended.code == 2
+    assert "name of a task in the queue, found 'shapes'" in ended.err
+
+
+WISHES = [
+    (["cancel", "colors"], "asked for: colors-"),
+    (["retry", "colors"], "tried again: colors-"),
+    (["pause"], "asked for: everything; nobody coordinates right now"),
+    (["resume", "main"], "asked for: adapter main; nobody coordinates right now"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WISHES)
+def test_a_wish_is_kept_until_somebody_coordinates(
+    nacre: Command, write_task: WriteTask, store: FileStore, arguments: list[str], sentence: str
+) -> None:
+    nacre("submit", write_task())
+    before = {listed.key for listed in store.list("queue/inbox/")}
+    ended = nacre(*arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(sentence)
+    assert len({listed.key for listed in store.list("queue/inbox/")} - before) == 1
+
+
+def test_a_cancelled_submission_is_told_to_be(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    nacre("submit", write_task())
+    ended_as(store, Stage.CANCELLED)
+    assert nacre("cancel", "colors").out.startswith("cancelled: colors-")
+    assert "colors-" in nacre("watch", "colors").out
+    assert nacre("watch").out == "nothing is open\n"
+
+
+def test_of_very_many_submissions_the_first_open_ones_are_shown(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    nacre("submit", write_task())
+    (state,) = Client(load_config()).queue().states
+    tickets = [
+        replace(state.ticket, submission_id=f"colors-{number:03}", accepted_at=float(number))
+        for number in range(100)
+    ]
+    write_tickets(store, tickets)
+    shown = nacre("status").out
+    assert "colors-059" in shown
+    assert "colors-060" not in shown
+    assert "41 more (in all: 101 accepted); --all shows them" in shown
+    assert "colors-099" in nacre("status", "--all").out
+
+
+def test_the_command_line_starts_without_torch_or_ray() -> None:
+    code = "import sys, cluster.cli.main; print({'torch', 'ray', 'httpx'} & sys.modules.keys())"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "set()\n"
+
+
 EMPTY = [
-    (["status"], "no submissions yet"),
+    (["status"], "no submissions"),
     (["versions"], "no versions yet"),
     # an adapter that nobody has created
     (["versions", "--adapter", "canary"], "no versions yet"),
@@ -163,7 +252,8 @@ def test_where_nothing_is_yet_the_next_step_is_named(
     assert (ended.code, ended.err) == (0, "")
     assert sentence in ended.out
     assert "nacre submit" in ended.out
-    assert json.loads(nacre(*arguments, "--output", "json").out) == []
+    found = json.loads(nacre(*arguments, "--output", "json").out)
+    assert (found["submissions"] if arguments == ["status"] else found) == []
 
 
 @pytest.fixture

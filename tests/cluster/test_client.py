@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ from cluster.config import TOKEN, Config, ServeConfig
 from cluster.problems import add_problems, add_tokens
 from cluster.uploads import uploaded_images
 from tests.suites.registry_scenes import learn
-from workers.progress import State, state_key
-from workers.queue import Stage
+from tests.suites.tickets import set_ticket
 from workers.registry import Registry
 from workers.store import FileStore
+from workers.ticket import Stage
 
 WriteTask = Callable[..., Path]
 START_TIMEOUT_S = 20
@@ -217,19 +217,27 @@ def test_submitting_needs_no_server(tmp_path: Path, write_task: WriteTask) -> No
     again = client.submit(str(write_task()), adapter="canary")
     assert (first.is_new, again.is_new) == (True, False)
     assert first.submission.adapter == "canary"
-    ((submission, state),) = client.states()
-    assert submission == first.submission
+    (state,) = client.queue().states
+    assert state.ticket.submission_id == first.submission.submission_id
     assert state.ticket.stage is Stage.ACCEPTED
 
 
 def test_watching_ends_with_the_submission(tmp_path: Path, write_task: WriteTask) -> None:
     client = client_of(tmp_path)
     submission = client.submit(write_task()).submission
-    ticket = replace(client.state(submission).ticket, stage=Stage.PUBLISHED, version=1)
-    state = State(ticket=ticket, updated_at=2.0)
-    store = FileStore(tmp_path / "store")
-    store.put(state_key(submission.submission_id), state.to_bytes())
-    assert list(client.watch(submission)) == [state]
+    name = submission.submission_id
+    ticket = set_ticket(FileStore(tmp_path / "store"), name, stage=Stage.PUBLISHED, version=1)
+    assert [state.ticket for state in client.watch(submission)] == [ticket]
+    assert [state.ticket for state in client.watch(name)] == [ticket]
+
+
+def test_a_submission_is_found_by_its_id_or_its_task(tmp_path: Path, write_task: WriteTask) -> None:
+    client = client_of(tmp_path)
+    submission = client.submit(write_task()).submission
+    for name in (submission.submission_id, "colors"):
+        assert client.find(name).ticket.submission_id == submission.submission_id
+    with pytest.raises(NotFoundError, match="'shapes'"):
+        client.find("shapes")
 
 
 def test_watching_ends_when_the_time_is_over(tmp_path: Path, write_task: WriteTask) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 import cluster.config
 from adapters.errors import NacreError, NotFoundError, SettingsError
-from cluster.config import Config, home, load_config, set_home
+from cluster.config import AdapterConfig, Config, home, load_config, set_home
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,8 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     config = load_config()
     assert config == Config()
     assert config.store == f"file://{tmp_path}/home/store"
-    assert (config.adapter, config.method, config.encoder.model) == ("main", "lada", "tiny")
+    assert (config.adapter, config.ray, config.encoder.model) == ("main", "local", "tiny")
+    assert config.of_adapter("main") == AdapterConfig()
     assert config.endpoint == "http://127.0.0.1:8000"
 
 
@@ -63,10 +64,10 @@ def test_the_store_of_the_environment_goes_before_the_files(
 
 def test_sections_fill_in_what_they_leave_out(tmp_path: Path) -> None:
     config = load_config(
-        written(tmp_path / "c.yaml", "serve: {port: 9001}\nworkers: {encoders: 3}")
+        written(tmp_path / "c.yaml", "serve: {port: 9001}\nworkers: {encoders: {max: 3}}")
     )
     assert (config.serve.port, config.serve.host) == (9001, "127.0.0.1")
-    assert (config.workers.encoders, config.workers.threads) == (3, 1)
+    assert (config.workers.encoders.max, config.workers.threads) == (3, 1)
     assert config.endpoint == "http://127.0.0.1:9001"
 
 
@@ -100,7 +101,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("serve: {port: 70000}", "serve.port"),
     ("serve: {replicas: 0}", "serve.replicas"),
     ("serve: {poll_s: 0}", "serve.poll_s"),
-    ("workers: {encoders: 0}", "workers.encoders"),
+    ("workers: {encoders: {max: 0}}", "workers.encoders.max"),
+    ("adapters: {main: {gate: {mode: perhaps}}}", "adapters.main.gate.mode"),
+    ("adapters: {main: {gate: {max_drop: 2}}}", "adapters.main.gate.max_drop"),
+    ("adapters: {main: {gates: {}}}", "did you mean 'gate'"),
     ("workers: {threads: 0}", "workers.threads"),
     ("adapter: a/b", "adapter"),
 ]

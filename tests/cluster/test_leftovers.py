@@ -12,16 +12,17 @@ from torch import full
 from adapters.errors import ConflictError, CorruptionError
 from cluster.administration import Administration
 from cluster.config import Config
-from cluster.leftovers import needed_features, needed_handovers, needed_shards
+from cluster.leftovers import needed_features, needed_shards, needed_work
 from tests.suites.registry_scenes import ANNA, BOTH, record_of
-from workers.features import block_key, write_block
+from tests.suites.tickets import set_ticket
+from workers.blocks import block_key
+from workers.features import write_block
 from workers.intake import take_in
-from workers.progress import State, read_state, state_key
-from workers.queue import Stage
 from workers.registry import AddRecord, Commit, Inline, Registry
 from workers.store import FileStore
 from workers.submission import Submission
 from workers.task import load_task
+from workers.ticket import Stage
 from workers.work import checkpoint_key, hand_over, handover_key
 
 OLD_S = 3 * 24 * 3600
@@ -43,8 +44,8 @@ class Plant:
         for shard in submission.shards:
             block = full((len(shard.labels), 1, 4), float(shard.size))
             write_block(self.store, block_key("tiny", "1", shard), block)
-        handover = handover_key(submission.submission_id, "record")
-        hand_over(self.store, handover, parent=None, content=record_of(name))
+        handover = handover_key(submission.submission_id, 0, "record")
+        hand_over(self.store, handover, record_of(name))
         self.store.put(checkpoint_key(submission.submission_id), b"half way")
         self.set_stage(submission, Stage.PUBLISHED)
         record = AddRecord(
@@ -59,9 +60,7 @@ class Plant:
 
     def set_stage(self, submission: Submission, stage: Stage) -> None:
         """Write down that `submission` is at `stage`."""
-        before = read_state(self.store, submission)
-        state = State(ticket=replace(before.ticket, stage=stage), updated_at=1.0)
-        self.store.put(state_key(submission.submission_id), state.to_bytes())
+        set_ticket(self.store, submission.submission_id, stage=stage)
 
     def outside(self) -> set[str]:
         """Return the keys of shards, features and work."""
@@ -106,8 +105,7 @@ def test_a_purge_keeps_the_images_that_another_submission_has_too(plant: Plant) 
     twin = plant.publish("twins", images=6)
     assert plant.outside() - kept == {
         f"work/{twin.submission_id}/checkpoint",
-        f"work/{twin.submission_id}/record.json",
-        *(needed_handovers(plant.store) - kept),
+        f"work/{twin.submission_id}/0/record",
     }
     plant.administration.drop("twins", promoted=True)
     plant.administration.purge("twins")
@@ -148,8 +146,8 @@ def test_a_purge_waits_for_a_training(plant: Plant) -> None:
 
 
 def test_gc_keeps_all_that_anything_names(plant: Plant) -> None:
-    plant.publish("reds", images=6)
-    plant.publish("blues", images=7)
+    for name, images in (("reds", 6), ("blues", 7)):
+        plant.set_stage(plant.publish(name, images=images), Stage.FAILED)  # it may be tried again
     plant.age()
     before = plant.outside()
     found = plant.administration.collect_blobs(dry_run=False)
@@ -158,7 +156,7 @@ def test_gc_keeps_all_that_anything_names(plant: Plant) -> None:
 
 
 def test_gc_removes_old_blobs_that_nothing_names(plant: Plant) -> None:
-    plant.publish("reds", images=6)
+    plant.set_stage(plant.publish("reds", images=6), Stage.TRAINING)
     kept = plant.outside()
     orphans = {
         f"{prefix}ab/{'ab' * 32}" for prefix in ("shards/", "features/blobs/", "work/blobs/")
@@ -175,6 +173,16 @@ def test_gc_removes_old_blobs_that_nothing_names(plant: Plant) -> None:
     assert plant.outside() == kept
 
 
+def test_gc_removes_what_was_handed_over_for_a_task_that_is_published(plant: Plant) -> None:
+    published = plant.publish("reds", images=6)
+    own = {key for key in plant.outside() if key.startswith(f"work/{published.submission_id}/")}
+    kept = plant.outside() - own
+    plant.age()
+    plant.administration.collect_blobs(dry_run=False)
+    assert own
+    assert plant.outside() == kept
+
+
 def test_nothing_is_collected_while_a_submission_cannot_be_read(plant: Plant) -> None:
     submission = plant.publish("reds", images=6)
     plant.age()
@@ -187,15 +195,12 @@ def test_nothing_is_collected_while_a_submission_cannot_be_read(plant: Plant) ->
 
 @pytest.mark.parametrize("damage", [b"rust", b"[]", b'{"sha256": 7}', b'{"blob": {}}'])
 def test_a_damaged_pointer_is_named(plant: Plant, damage: bytes) -> None:
-    for key, needed in (
-        ("features/tiny/1/ab.json", needed_features),
-        ("work/reds-1/record.json", needed_handovers),
-    ):
-        plant.store.put(key, damage)
-        with pytest.raises(CorruptionError, match=key):
-            needed(plant.store)
+    key = "features/tiny/1/ab.json"
+    plant.store.put(key, damage)
+    with pytest.raises(CorruptionError, match=key):
+        needed_features(plant.store)
 
 
 def test_an_empty_store_needs_nothing(plant: Plant) -> None:
-    for needed in (needed_shards, needed_features, needed_handovers):
+    for needed in (needed_shards, needed_features, needed_work):
         assert needed(plant.store) == set()

@@ -2,26 +2,40 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
-from workers.coordinator import Coordinator
+from tests.suites.faulty import MortalStore
+from tests.suites.running import Clock, Running, play
+from workers.acceptance import accept
+from workers.crew import Assignment, Published
 from workers.encoder import Encoder
-from workers.intake import take_in
+from workers.gate import Gate
 from workers.local_crew import LocalCrew
 from workers.progress import State, read_state
-from workers.queue import ENDED
 from workers.store import ObjectStore
 from workers.submission import Submission
 from workers.task import load_task
+from workers.terms import Pace, Setup, Terms
+from workers.ticket import ENDED, Stage, Ticket
+from workers.work import PREFIX as WORK
 
-TIMEOUT_S = 120
+TIMEOUT_S = 120.0
+PACE = Pace(poll_s=0.02, report_s=0.0, lead_s=1e6, step_back_s=0.02)
 SETTINGS = {"steps": 12, "memory_per_class": 4, "mixture_components": 2, "batch_size": 16}
 
 
 def small_task(
-    examples: Path, folder: Path, name: str, *, classes: int = 3, images: int = 6
+    examples: Path,
+    folder: Path,
+    name: str,
+    *,
+    classes: int = 3,
+    images: int = 6,
+    settings: Mapping[str, object] = MappingProxyType({}),
 ) -> Path:
     """Copy the first classes and images of an example into `folder`; return its task file."""
     content = yaml.safe_load((examples / name / "task.yaml").read_text())
@@ -34,7 +48,7 @@ def small_task(
                 shutil.copy(path, target)
     if content.get("classes"):
         content["classes"] = {key: content["classes"][key] for key in keys}
-    content["settings"] = SETTINGS
+    content["settings"] = {**SETTINGS, **settings}
     path = folder / name / "task.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -42,20 +56,84 @@ def small_task(
 
 def submitted(store: ObjectStore, task_file: Path, *, now: float = 1.0) -> Submission:
     """Take the task in and return its submission."""
-    return take_in(load_task(task_file), store, now=now, author="anna").submission
+    return accept(load_task(task_file), store, now=now, author="anna").submission
 
 
-def carried_out(store: ObjectStore, encoder: Encoder, *submissions: Submission) -> list[State]:
-    """Run a coordinator with all roles in this process until all have ended."""
+def carried_out(
+    store: ObjectStore,
+    encoder: Encoder,
+    *submissions: Submission,
+    gate: Gate | None = None,
+    link: MortalStore | None = None,
+) -> list[State]:
+    """Run a coordinator with all roles in this process until all have ended, or it has died.
 
-    async def run() -> list[State]:
-        coordinator = Coordinator(store, LocalCrew(encoder, store), poll_s=0.05)
-        running = asyncio.create_task(coordinator.run())
-        while any(read_state(store, entry).ticket.stage not in ENDED for entry in submissions):
-            assert not running.done(), running.exception()
-            await asyncio.sleep(0.05)
-        coordinator.stop()
-        await running
-        return [read_state(store, entry) for entry in submissions]
+    Args:
+        store: Where everything is.
+        encoder: Embeds.
+        *submissions: What is to end.
+        gate: Decides what is served; everything where None.
+        link: The coordinator's way to the store, which may fail.
+    """
+    terms = Terms(gate=gate or Gate())
 
-    return asyncio.run(asyncio.wait_for(run(), TIMEOUT_S))
+    def setup(seen: ObjectStore) -> Setup:
+        crew = LocalCrew(encoder, seen)
+        return Setup(store=seen, crew=crew, clock=Clock(), pace=PACE, terms=lambda _adapter: terms)
+
+    async def scene() -> None:
+        async with Running(store, setup, link=link, owner="tests") as running:
+            await running.until(
+                lambda: (
+                    running.link.dead
+                    or all(running.ticket(entry).stage in ENDED for entry in submissions)
+                )
+            )
+            await running.until_looks(0 if running.link.dead else 2)
+
+    play(scene, timeout_s=TIMEOUT_S)
+    return [read_state(store, entry) for entry in submissions]
+
+
+def _has_ended(store: ObjectStore, ticket: Ticket) -> bool:
+    """Return whether a submission has ended, and nothing that it has no use for is left."""
+    left = (
+        [] if ticket.stage is Stage.FAILED else list(store.list(f"{WORK}{ticket.submission_id}/"))
+    )
+    return ticket.stage in ENDED and not left
+
+
+def published_by_hand(
+    store: ObjectStore, encoder: Encoder, submission: Submission, *, gate: Gate | None = None
+) -> Published:
+    """Call the roles one after another, without a coordinator."""
+    crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
+    assignment = learnt_by_hand(crew, submission, gate=gate)
+    return asyncio.run(crew.publish(assignment))
+
+
+def learnt_by_hand(
+    crew: LocalCrew, submission: Submission, *, gate: Gate | None = None
+) -> Assignment:
+    """Call all roles but the last, and return what is to be published."""
+
+    async def run() -> Assignment:
+        await crew.embed(submission, _unwatched)
+        begun = await crew.begin(submission, owner="tests", since=None)
+        assignment = Assignment(
+            submission=submission,
+            method="lada",
+            encoder=begun.encoder,
+            gate=gate or Gate(),
+            parent=begun.parent,
+            epoch=begun.epoch,
+        )
+        await crew.train(assignment, _unwatched)
+        await crew.compress(assignment)
+        return assignment
+
+    return asyncio.run(run())
+
+
+def _unwatched(done: int, total: int) -> None:
+    del done, total

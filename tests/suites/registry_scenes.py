@@ -1,6 +1,7 @@
 """Small adapters for the tests of the registry."""
 
 import random
+from dataclasses import replace
 
 from workers.registry import (
     Adapter,
@@ -65,6 +66,15 @@ def learn(target: Adapter, *tasks: str, by: Author = ANNA) -> Manifest:
             addition(task, parent=head.number if head else None, aliases=BOTH), by=by
         )
     return manifest
+
+
+def publish(store: ObjectStore, task: str, *, submission: str) -> Manifest:
+    """Publish a task of `main` as if it had been learnt from `submission`."""
+    target = adapter(store)
+    head = target.refs().find("head")
+    commit = addition(task, parent=head.number if head else None, aliases=BOTH)
+    record = AddRecord(task=task, submission=submission, record=Inline(record_of(task)), classes=10)
+    return target.commit(replace(commit, updates=(record,), requirements=()), by=ANNA)
 
 
 def state(target: Adapter) -> dict[str, tuple[str, ...]]:

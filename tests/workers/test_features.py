@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from adapters.errors import CorruptionError, NotFoundError
-from workers.features import BLOBS, block_key, has_block, read_block, read_split, write_block
+from workers.blocks import BLOBS, block_key, has_block
+from workers.features import read_block, read_split, write_block
 from workers.store import MemoryStore
 from workers.submission import Shard, Split, Submission, SubmittedClass
 
@@ -54,6 +55,22 @@ def test_what_has_not_been_embedded_is_not_there() -> None:
     assert not has_block(store, "features/x.json")
     with pytest.raises(NotFoundError):
         read_block(store, "features/x.json")
+
+
+def test_a_block_whose_bytes_are_gone_is_not_there() -> None:
+    store = MemoryStore()
+    write_block(store, "features/x.json", block(images=2))
+    assert has_block(store, "features/x.json")
+    (blob,) = store.list(BLOBS)
+    store.delete(blob.key)
+    assert not has_block(store, "features/x.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"5", b"{}", b'{"sha256": "ab", "size": 1}'])
+def test_a_damaged_name_of_a_block_names_nothing(content: bytes) -> None:
+    store = MemoryStore()
+    store.put("features/x.json", content)
+    assert not has_block(store, "features/x.json")
 
 
 def test_a_damaged_block_is_noticed() -> None:

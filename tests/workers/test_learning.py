@@ -8,16 +8,18 @@ import pytest
 import torch
 
 from adapters.inference import Adapter
-from tests.suites.learning import carried_out, small_task, submitted
+from tests.suites.learning import carried_out, published_by_hand, small_task, submitted
+from tests.suites.tickets import set_ticket
 from workers.encoder import Encoder
 from workers.evaluation import HeldOut, accuracies, held_out
 from workers.local_crew import LocalCrew
 from workers.publisher import Publisher
-from workers.queue import Stage
 from workers.registry import Manifest, Registry
 from workers.store import FileStore, MemoryStore
 from workers.submission import Submission
+from workers.ticket import Stage
 from workers.versions import Versions
+from workers.work import PREFIX as WORK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,10 @@ def test_two_tasks_become_versions_one_and_two(learnt: Learnt) -> None:
     assert learnt.versions == (1, 2)
     adapter = Registry(learnt.store).adapter("main")
     assert adapter.resolve("head") == adapter.resolve("production") == 2
+
+
+def test_nothing_that_was_handed_over_is_left(learnt: Learnt) -> None:
+    assert list(learnt.store.list(WORK)) == []
 
 
 def test_the_second_version_holds_the_first_ones_record_untouched(learnt: Learnt) -> None:
@@ -135,9 +141,18 @@ def test_a_new_coordinator_finds_everything_done(learnt: Learnt, encoder: Encode
     assert Registry(learnt.store).adapter("main").refs().next_version == 3
 
 
+def test_images_are_counted_through_all_shards(learnt: Learnt, encoder: Encoder) -> None:
+    told: list[tuple[int, int]] = []
+    crew = LocalCrew(encoder, learnt.store)
+    asyncio.run(crew.embed(learnt.submissions[0], lambda *counts: told.append(counts)))
+    assert told == [(18, 27), (27, 27)]  # 18 images are learnt from, and 9 held out
+
+
 def test_what_head_holds_is_known_by_its_submission(learnt: Learnt, encoder: Encoder) -> None:
     publisher = Publisher(encoder, learnt.store, Versions(learnt.store))
-    assert [publisher.published_as(entry) for entry in learnt.submissions] == [1, 2]
+    begun = [publisher.begin(entry, owner="tests", since=None) for entry in learnt.submissions]
+    assert [entry.published and entry.published.version for entry in begun] == [1, 2]
+    assert begun[0].epoch < begun[1].epoch
 
 
 def test_an_earlier_attempt_at_the_same_task_does_not_stop_the_next(
@@ -147,27 +162,15 @@ def test_an_earlier_attempt_at_the_same_task_does_not_stop_the_next(
     store = MemoryStore()
     path = small_task(examples, tmp_path, "fashion", classes=2, images=4)
     abandoned = submitted(store, path)
+    set_ticket(store, abandoned.submission_id, stage=Stage.FAILED)
     # What was wrong with it has been repaired: its images are others now.
     for image in path.parent.glob("test/*/01.*"):
         image.unlink()
     wanted = submitted(store, path, now=2.0)
     assert abandoned.task == wanted.task
-    assert published_by_hand(store, encoder, wanted) == 1
+    assert published_by_hand(store, encoder, wanted).version == 1
     accuracy = Registry(store).adapter("main").accuracies(1)
     assert [(entry.task, entry.images) for entry in accuracy] == [("fashion", 2)]
-
-
-def published_by_hand(store: MemoryStore, encoder: Encoder, submission: Submission) -> int:
-    """Call the roles one after another, without a coordinator."""
-
-    async def run() -> int:
-        crew = LocalCrew(encoder, store, clock=lambda: 3.0)
-        await crew.embed(submission, lambda _done, _total: None)
-        await crew.train(submission, lambda _done, _total: None)
-        await crew.compress(submission)
-        return await crew.publish(submission)
-
-    return asyncio.run(run())
 
 
 def test_the_same_task_learnt_anew_elsewhere_is_the_same_to_the_byte(
@@ -175,7 +178,7 @@ def test_the_same_task_learnt_anew_elsewhere_is_the_same_to_the_byte(
 ) -> None:
     store = MemoryStore()
     submission = submitted(store, small_task(examples, tmp_path, "fashion"), now=99.0)
-    assert published_by_hand(store, encoder, submission) == 1
+    assert published_by_hand(store, encoder, submission).version == 1
     (found,) = Registry(store).adapter("main").manifest(1).tasks
     (expected,) = learnt.manifest(1).tasks
     assert found.record.sha256 == expected.record.sha256

@@ -1,6 +1,5 @@
 """The predictor: each answer from one version, bit for bit the same for ever."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
 )
-from tests.suites.learning import small_task, submitted
+from tests.suites.learning import published_by_hand, small_task, submitted
 from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
-from workers.local_crew import LocalCrew
 from workers.predictor import Candidate, Predictor
 from workers.registry import Author, Registry
 from workers.store import MemoryStore
@@ -41,23 +39,12 @@ class Scene:
         return Predictor(self.encoder, Versions(self.store), adapter="main")
 
     def publish_version_2(self) -> None:
-        learn(self.store, self.encoder, self.later)
+        published_by_hand(self.store, self.encoder, self.later)
 
     def features(self) -> torch.Tensor:
         generator = torch.Generator().manual_seed(3)
         rows = torch.randn(7, self.encoder.width, generator=generator)
         return torch.nn.functional.normalize(rows, dim=1)
-
-
-def learn(store: MemoryStore, encoder: Encoder, submission: Submission) -> None:
-    async def run() -> None:
-        crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
-        await crew.embed(submission, lambda _done, _total: None)
-        await crew.train(submission, lambda _done, _total: None)
-        await crew.compress(submission)
-        await crew.publish(submission)
-
-    asyncio.run(run())
 
 
 @dataclass(frozen=True)
@@ -82,7 +69,7 @@ def first_version(
     store = MemoryStore()
     tasks = [small_task(examples, folder, name, classes=2) for name in ("fashion", "digits")]
     first, later = (submitted(store, path, now=float(n)) for n, path in enumerate(tasks))
-    learn(store, encoder, first)
+    published_by_hand(store, encoder, first)
     return Stored({entry.key: store.get(entry.key).data for entry in store.list("")}), later
 
 
@@ -210,7 +197,7 @@ def test_a_task_is_not_learnt_on_top_of_another_encoders(
     scene: Scene, other_encoder: Encoder
 ) -> None:
     with pytest.raises(EncoderMismatchError):
-        learn(scene.store, other_encoder, scene.later)
+        published_by_hand(scene.store, other_encoder, scene.later)
 
 
 def test_a_version_that_does_not_exist_is_named(scene: Scene) -> None:

@@ -1,8 +1,7 @@
-"""A submission: one text per content, and an id that knows what matters."""
+"""A submission: one text per content, readable for ever."""
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.errors import CorruptionError
 from workers.canonical import canonical_json
-from workers.submission import SCHEMA, Shard, Submission, SubmittedClass, identify
+from workers.submission import SCHEMA, Shard, Submission, SubmittedClass
 
 CLASSES = (SubmittedClass(key="a", name="an apple"), SubmittedClass(key="p", name="a pear"))
 TRAIN = Shard(
@@ -33,17 +32,6 @@ SUBMISSION = Submission(
     priority=2,
 )
 
-CONTENT: dict[str, Any] = {
-    "task": "fruit",
-    "adapter": "main",
-    "classes": CLASSES,
-    "prompt": "a photo of {}.",
-    "settings": {"steps": 20, "text": "none"},
-    "seed": 7,
-    "augmentation": "crop",
-    "shards": (TRAIN, HELD_OUT),
-}
-
 
 def test_a_submission_comes_back_equal_from_its_bytes() -> None:
     assert Submission.from_bytes(SUBMISSION.to_bytes()) == SUBMISSION
@@ -61,42 +49,18 @@ def test_equal_submissions_have_equal_bytes_whatever_the_order_of_their_settings
     assert turned.to_bytes() == SUBMISSION.to_bytes()
 
 
-MATTERS: list[tuple[str, object]] = [
-    ("adapter", "canary"),
-    ("classes", CLASSES[:1]),
-    # only a readable name differs
-    ("classes", (CLASSES[0], SubmittedClass(key="p", name="a quince"))),
-    ("prompt", "a drawing of {}."),
-    ("settings", {"steps": 21, "text": "none"}),
-    ("settings", {}),
-    ("seed", 8),
-    ("augmentation", "crop-mirror"),
-    ("shards", (TRAIN,)),
-    # the same bytes under other labels
-    ("shards", (replace(TRAIN, labels=(0, 1, 1)), HELD_OUT)),
-    # the same bytes, learnt from instead of measured on
-    ("shards", (TRAIN, replace(HELD_OUT, split="train"))),
-    ("task", "vegetables"),
-]
+def test_what_an_older_release_stored_is_read_with_the_defaults_of_what_is_new() -> None:
+    new = ("replaces", "merges", "generation", "skipped")
+    stored = document(**dict.fromkeys(new, None))
+    assert all(f'"{key}"' not in stored.decode() for key in new)
+    assert Submission.from_bytes(stored) == SUBMISSION
 
 
-@pytest.mark.parametrize(("key", "value"), MATTERS)
-def test_the_id_changes_with_everything_that_changes_what_is_learnt(
-    key: str, value: object
-) -> None:
-    assert identify(**{**CONTENT, key: value}) != identify(**CONTENT)
-
-
-def test_the_id_is_the_tasks_name_and_twelve_digits() -> None:
-    name, _, digits = identify(**CONTENT).rpartition("-")
-    assert name == "fruit"
-    assert len(digits) == 12
-    assert set(digits) <= set("0123456789abcdef")
-
-
-def test_the_id_does_not_know_the_order_in_which_settings_were_written() -> None:
-    turned = {**CONTENT, "settings": {"text": "none", "steps": 20}}
-    assert identify(**turned) == identify(**CONTENT)
+def test_what_is_new_comes_back_too() -> None:
+    sent = replace(
+        SUBMISSION, replaces="fruit", merges={"a": "food/apple"}, generation=3, skipped=2
+    )
+    assert Submission.from_bytes(sent.to_bytes()) == sent
 
 
 def document(**changes: object) -> bytes:

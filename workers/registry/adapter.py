@@ -11,7 +11,7 @@ from workers.registry.manifest import Manifest, VersionRef
 from workers.registry.objects import AdapterObjects
 from workers.registry.publish import Publishing
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Lease, Refs, acquired, released, renewed
+from workers.registry.refs import Lease, Refs, acquired, fenced, released, renewed
 from workers.registry.requirements import check_alias_is
 from workers.registry.swap import Change, Move, RefsWriter, Result, Settled
 
@@ -129,6 +129,22 @@ class Adapter(AdapterReader):
 
         def decide(refs: Refs) -> Change[Lease]:
             after = acquired(refs, owner=owner, expires=now + ttl_s, now=now)
+            return Change(refs=after, move=None, result=after.lease)
+
+        return self.writer.change(decide)
+
+    def fence(self, owner: str) -> Lease:
+        """Raise the epoch, so that commits which require an earlier one are refused from now on.
+
+        For whoever has the right to train by other means, such as the lead of the queue: no clock
+        is asked, and whoever had the lease loses it.
+
+        Args:
+            owner: Names the trainer, for people.
+        """
+
+        def decide(refs: Refs) -> Change[Lease]:
+            after = fenced(refs, owner=owner)
             return Change(refs=after, move=None, result=after.lease)
 
         return self.writer.change(decide)

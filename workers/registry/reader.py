@@ -138,6 +138,18 @@ class AdapterReader:
             manifest = self._objects.manifest(manifest.parent.manifest)
         return found
 
+    def publication(self, submission: str, *, after: int) -> Entry | None:
+        """Return the move that published `submission` as a version later than `after`, or None.
+
+        Every move since then is read, wherever the aliases point today.
+        """
+        for entry in self.history():
+            if entry.next_version <= after + 1:
+                return None
+            if entry.published is not None and entry.detail.get("submission") == submission:
+                return entry
+        return None
+
     def history(self) -> Iterator[Entry]:
         """Yield every move of the adapter's aliases, the latest first."""
         yield from walk(self.refs().history, self._objects.entry)

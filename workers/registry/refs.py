@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.errors import ConflictError, CorruptionError, NotFoundError
-from workers.registry.documents import seal, unseal
+from workers.documents import seal, unseal
 from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 
@@ -137,6 +137,11 @@ def acquired(refs: Refs, *, owner: str, expires: float, now: float) -> Refs:
         )
     epoch = lease.epoch if lease.owner == owner else lease.epoch + 1
     return replace(refs, lease=Lease(owner=owner, epoch=epoch, expires=expires))
+
+
+def fenced(refs: Refs, *, owner: str) -> Refs:
+    """Return refs in which `owner` has a lease under a new epoch that anybody may take over."""
+    return replace(refs, lease=Lease(owner=owner, epoch=refs.lease.epoch + 1, expires=0.0))
 
 
 def renewed(refs: Refs, lease: Lease, *, expires: float) -> Refs:

@@ -49,6 +49,7 @@ COMMANDS: dict[str, Command] = {
     "drop": lambda main: drop(main, "a", by=ANNA),
     "purge": lambda main: purge(main, "b", by=ANNA),
     "lease": lambda main: main.acquire_lease("anna", ttl_s=10, now=0.0),
+    "fence": lambda main: main.fence("anna"),
     "collect": lambda main: collect(main, now=1e6, grace_s=0, dry_run=False),
     "import": lambda main: import_version(main, Path(ARCHIVE), by=ANNA, aliases=("imported",)),
 }

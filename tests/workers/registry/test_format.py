@@ -8,8 +8,8 @@ import pytest
 
 from adapters.errors import CorruptionError
 from tests.suites.registry_scenes import ANNA, BEN, adapter, learn, record_of
+from workers.documents import seal, unseal
 from workers.registry import drop, purge
-from workers.registry.documents import seal, unseal
 from workers.store import MemoryStore, ObjectStore
 
 

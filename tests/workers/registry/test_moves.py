@@ -143,6 +143,59 @@ def test_a_lease_that_was_given_back_cannot_be_renewed() -> None:
         main.renew_lease(lease, ttl_s=10, now=101)
 
 
+def test_a_fence_raises_the_epoch_whoever_had_the_lease_and_however_long() -> None:
+    main = adapter(MemoryStore())
+    held = main.acquire_lease("anna", ttl_s=1_000, now=0)
+    first, second = main.fence("ben"), main.fence("ben")
+    assert (held.epoch, first.epoch, second.epoch) == (1, 2, 3)
+    assert main.refs().lease == second
+    with pytest.raises(ConflictError, match="taken over by 'ben': expected epoch 1, found 3"):
+        main.renew_lease(held, ttl_s=10, now=1)
+    # It holds nobody off who has the right to train by other means.
+    assert main.acquire_lease("anna", ttl_s=10, now=1).epoch == 4
+    assert not list(main.history())
+
+
+PUBLICATIONS = [
+    # submission, published later than; the version that is found
+    ("c", 0, 3),
+    ("c", 2, 3),
+    # not later than that one itself
+    ("c", 3, None),
+    ("d", 3, 4),
+    # an earlier one, whatever came behind it
+    ("a", 0, 1),
+    ("a", 1, None),
+    ("x", 0, None),
+]
+
+
+@pytest.mark.parametrize(("task", "after", "version"), PUBLICATIONS)
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_a_publication_is_found_wherever_the_aliases_point(
+    task: str, after: int, version: int | None, rolled_back: bool
+) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b", "c")
+    main.commit(addition("d", parent=3, aliases=()), by=ANNA)  # as the gate does that refuses it
+    if rolled_back:
+        main.rollback(1, by=BEN)
+        main.alias("canary", 2, by=BEN)
+    found = main.publication(f"{task}-0123456789ab", after=after)
+    assert (found and found.published and found.published.number) == version
+    if found is not None:
+        assert ("head" in found.moves) == (task != "d")
+
+
+def test_looking_for_a_publication_reads_only_what_came_later() -> None:
+    store = RecordingStore(MemoryStore())
+    main = adapter(store)
+    learn(main, *(f"t{number}" for number in range(50)))
+    store.reset()
+    assert main.publication("nothing-000000000000", after=48) is None
+    assert sum("/history/" in key for _, key in store.keys) <= 3
+
+
 def test_a_difference_names_tasks_classes_bytes_and_accuracies() -> None:
     main = adapter(MemoryStore())
     learn(main, "a", "b", "c")

@@ -1,0 +1,66 @@
+"""Accepting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cluster.config import Config
+from cluster.joined import configured
+from cluster.stores import open_store
+from workers import task as tasks
+from workers.acceptance import accept
+from workers.intake import Intake
+from workers.store import ObjectStore
+from workers.task import Task
+from workers.watching import Progress, unwatched
+
+
+def accept_task(
+    task: Task | Path | str,
+    config: Config,
+    store: ObjectStore,
+    *,
+    author: str,
+    adapter: str | None = None,
+    on_progress: Progress = unwatched,
+) -> Intake:
+    """Check a task, make it durable, and return its submission.
+
+    Args:
+        task: A task, or the path of a task file.
+        config: Says how the tasks of each adapter are learnt.
+        store: The object store of `config`.
+        author: Who submits.
+        adapter: The adapter to grow, instead of the task file's.
+        on_progress: Called with steps done and steps in all.
+
+    Raises:
+        InputError: the task cannot be learnt as it is; nothing is stored.
+        UnavailableError: too many submissions are open, or a store cannot be reached.
+    """
+    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
+    if adapter is not None:
+        loaded = replace(loaded, adapter=adapter)
+    max_open = config.of_adapter(loaded.adapter).max_open
+    return accept(loaded, store, author=author, max_open=max_open, on_progress=on_progress)
+
+
+def load_task(
+    path: Path | str, config: Config | None = None, *, adapter: str | None = None
+) -> Task:
+    """Return the task that the file at `path` describes; its images are named, not read.
+
+    Args:
+        path: The task file.
+        config: Says by which method the tasks of its adapter are learnt; looked for where None.
+        adapter: The adapter to grow, instead of the task file's.
+
+    Raises:
+        InputError: the file, or a source of images that it names, is missing or wrong.
+        UnavailableError: an object store cannot be reached.
+    """
+    chosen = config or configured()
+
+    def method_of(named: str) -> str:
+        return chosen.of_adapter(adapter or named).method
+
+    return tasks.load_task(Path(path), opener=open_store, method_of=method_of)

@@ -1,0 +1,128 @@
+"""Tasks over HTTP: what is taken in, and what must not be reached through them."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from adapters.errors import InputError, SettingsError
+from cluster.config import Config
+from cluster.task_desk import TaskDesk
+from cluster.task_uploads import uploaded_task
+from tests.suites.tickets import set_ticket
+from workers.store import FileStore
+from workers.ticket import Stage
+
+WriteTask = Callable[..., Path]
+
+
+def archive_of(folder: Path, *, mode: str = "w:gz") -> BinaryIO:
+    """Return a tar of what lies in `folder`."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
+        for path in sorted(folder.iterdir()):
+            tar.add(path, arcname=path.name)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> TaskDesk:
+    return TaskDesk(Config(store=f"file://{tmp_path}/store"))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_a_task_with_its_images_in_an_archive_is_accepted(
+    desk: TaskDesk, write_task: WriteTask, mode: str
+) -> None:
+    task = write_task()
+    accepted = desk.submit(task.read_bytes(), archive_of(task.parent / "images" / "..", mode=mode))
+    assert (accepted.is_new, accepted.submission.stage) == (True, "accepted")
+    assert "set aside" in accepted.notes[0]
+    again = desk.submit(task.read_bytes(), archive_of(task.parent, mode=mode))
+    assert (again.is_new, again.submission) == (False, accepted.submission)
+    assert desk.tasks().submissions[0].submission_id == accepted.submission.submission_id
+
+
+def test_a_task_is_found_followed_and_taken_back(
+    desk: TaskDesk, write_task: WriteTask, tmp_path: Path
+) -> None:
+    task = write_task()
+    name = desk.submit(task.read_bytes(), archive_of(task.parent)).submission.submission_id
+    assert desk.task("colors").submission_id == desk.task(name).submission_id == name
+    assert desk.events("colors") == []
+    assert desk.cancel(name).stage == "accepted"  # nobody coordinates; it is asked for
+    set_ticket(FileStore(tmp_path / "store"), name, stage=Stage.CANCELLED)
+    assert desk.task(name).stage == "cancelled"
+    assert desk.retry(name).submission_id == name
+    assert not desk.tasks().coordinated
+
+
+ELSEWHERE = [
+    "images: /etc",
+    "images: ../outside",
+    "{images: images, held_out: /etc}",
+    # another host, asked with the service's own credentials
+    "images: s3://bucket/train?endpoint=https://evil.example.org",
+    "images: file:///etc",
+]
+
+
+@pytest.mark.parametrize("source", ELSEWHERE)
+def test_sources_lead_nowhere_but_into_the_archive(write_task: WriteTask, source: str) -> None:
+    task = write_task()
+    keys = source.strip("{}").replace(", ", "\n")
+    content = f"name: colors\n{keys}\n".encode()
+    config = Config(store="s3://own/prefix?endpoint=https://own.example.org")
+    keys_of_store = {"NACRE_S3_ACCESS_KEY": "key", "NACRE_S3_SECRET_KEY": "secret"}
+    with (
+        pytest.raises(InputError),
+        uploaded_task(content, archive_of(task.parent), config, environment=keys_of_store),
+    ):
+        pass
+
+
+def test_a_list_in_the_archive_names_no_files_of_the_machine(
+    desk: TaskDesk, write_task: WriteTask, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.png"
+    task = write_task()
+    secret.write_bytes((task.parent / "images/red/0.png").read_bytes())
+    (task.parent / "list.csv").write_text(f"path,label\n{secret},red\nimages/blue/0.png,blue\n")
+    with pytest.raises(InputError, match=r"inside the archive, found|outside"):
+        desk.submit(b"name: colors\nimages: list.csv\n", archive_of(task.parent))
+
+
+def test_an_archive_writes_nothing_outside_its_folder(desk: TaskDesk, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("../../escaped")
+        member.size = 1
+        tar.addfile(member, io.BytesIO(b"x"))
+    buffer.seek(0)
+    with pytest.raises(InputError, match="archive cannot be unpacked"):
+        desk.submit(b"name: colors\nimages: images\n", buffer)
+    assert not list(tmp_path.rglob("escaped"))
+
+
+DAMAGES = [
+    (b"", "expected the keys of a task file"),
+    (b"[1, 2]", "expected the keys of a task file"),
+    (b"name: [", "not valid YAML"),
+    (b"name: \x80", "not valid YAML"),
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), DAMAGES)
+def test_a_task_file_that_is_none_is_refused(desk: TaskDesk, content: bytes, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        desk.submit(content, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar at all", b"\x1f\x8b broken"])
+def test_an_archive_that_is_none_is_refused(desk: TaskDesk, content: bytes) -> None:
+    with pytest.raises(InputError, match="archive cannot be unpacked"):
+        desk.submit(b"name: colors\nimages: images\n", io.BytesIO(content))

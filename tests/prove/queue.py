@@ -1,0 +1,101 @@
+"""The proof of the queue: `make prove-queue`.
+
+Twenty queues of twelve real tasks over two adapters, on a real Ray and a real S3 server. In each,
+somebody is killed in every stage, the submitter and the head included; in every fifth the store is
+away for a minute. Every task must end
+published exactly once, in order, with the very bytes of an undisturbed run.
+"""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from benchmarks.table import Row, report
+from tests.suites.killing import STAGES
+from tests.suites.queue_tasks import expected_digests, write_tasks
+from tests.suites.queue_trial import Outcome, running_site, trial
+from tests.suites.s3_server import seaweedfs
+from workers.encoder import Encoder
+from workers.encoder_settings import EncoderSettings
+
+TRIALS = 20
+OUTAGE_S = 60.0
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+
+
+def main(trials: int = TRIALS) -> int:
+    """Run all trials, print what was found, and return 0 when all of them hold."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tasks = write_tasks(EXAMPLES, folder / "tasks")
+        expected = expected_digests(Encoder(EncoderSettings()), tasks)
+        server = seaweedfs(folder / "s3")
+        if server is None:
+            row = Row(figure="S3", value="no `weed`", bar="an S3 server", holds=False)
+            return report("prove-queue", [row])
+        server.start()
+        try:
+            outcomes = []
+            for seed in range(trials):
+                with running_site(server, folder / f"site-{seed}", f"trial-{seed}") as (
+                    site,
+                    proxy,
+                ):
+                    outcomes.append(
+                        trial(
+                            site,
+                            proxy,
+                            seed=seed,
+                            tasks=tasks,
+                            expected=expected,
+                            outage_s=OUTAGE_S if seed % 5 == 0 else 0.0,
+                        )
+                    )
+                _say(seed, outcomes[-1])
+        finally:
+            server.stop()
+    return report("prove-queue", _rows(outcomes, trials))
+
+
+def _say(seed: int, outcome: Outcome) -> None:
+    now = time.strftime("%H:%M:%S")
+    print(f"{now} seed {seed}: {outcome.seconds:.0f} s, {dict(outcome.kills)}", flush=True)
+    for problem in outcome.problems:
+        print(f"  {problem}", flush=True)
+
+
+def _rows(outcomes: list[Outcome], trials: int) -> list[Row]:
+    kills = sum((outcome.kills for outcome in outcomes), Counter[str]())
+    victims = sum((outcome.victims for outcome in outcomes), Counter[str]())
+    problems = [problem for outcome in outcomes for problem in outcome.problems]
+    return [
+        *(
+            Row(
+                figure=f"kills while {stage}",
+                value=kills[stage],
+                bar=f"at least {trials}",
+                holds=kills[stage] >= trials,
+            )
+            for stage in STAGES
+        ),
+        *(Row(figure=f"killed: {victim}", value=count) for victim, count in victims.items()),
+        Row(figure="heads that died", value=kills["head"]),
+        Row(figure="submitters that died", value=kills["submitter"]),
+        Row(figure=f"outages of the store, {OUTAGE_S:.0f} s", value=kills["outage"]),
+        Row(figure="tasks", value=12 * len(outcomes)),
+        Row(
+            figure="lost, doubled, out of order or different",
+            value=len(problems),
+            bar="none",
+            holds=not problems,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else TRIALS))

@@ -1,0 +1,143 @@
+"""A proxy in front of an S3 server that can hold a request, lose it, lose its answer, or go away.
+
+It speaks just enough HTTP for that: one request per connection, bodies of a known length. Which
+request goes wrong is decided by a function that sees every one before it is passed on, and may take
+its time: the request is held as long.
+"""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+CHUNK = 2**16
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class S3Request:
+    """One request: its verb, and the key in its bucket."""
+
+    verb: str
+    key: str
+
+
+class Fate(Enum):
+    """What becomes of a request."""
+
+    PASS = "pass"  # it is passed on, and its answer back
+    LOSE = "lose"  # it never reaches the server
+    LOSE_ANSWER = "lose answer"  # it reaches the server, and the answer is lost
+
+
+Hook = Callable[[S3Request], Fate]
+
+
+class S3Proxy:
+    """Listens on loopback and passes requests on to a server.
+
+    Args:
+        upstream: Port of the server on loopback.
+        hook: Decides about each request, in a thread of its own.
+    """
+
+    # Owns: the listening socket; `away` and `hook` may be set at any moment by anybody.
+
+    def __init__(self, upstream: int, hook: Hook | None = None) -> None:
+        self.upstream = upstream
+        self.hook = hook or (lambda _request: Fate.PASS)
+        self.away = False
+        proxy = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                proxy.serve(self.request)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+            request_queue_size = 128
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def serve(self, client: socket.socket) -> None:
+        """Carry one request over one connection."""
+        client.settimeout(TIMEOUT_S)
+        try:
+            head, rest = _head(client)
+            if not head or self.away:
+                return
+            fate = self.hook(_request(head))
+            if fate is Fate.LOSE or self.away:
+                return
+            with socket.create_connection(("127.0.0.1", self.upstream), TIMEOUT_S) as server:
+                server.sendall(_closing(head))
+                _copy_body(client, server, head, rest)
+                if fate is Fate.PASS:
+                    _copy_all(server, client)
+                else:
+                    server.recv(CHUNK)  # it has been carried out when it answers
+        except OSError:
+            return  # either side is gone: the other one is told by the end of its connection
+
+
+def _head(client: socket.socket) -> tuple[bytes, bytes]:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        part = client.recv(CHUNK)
+        if not part:
+            return b"", b""
+        received += part
+    head, _, rest = received.partition(b"\r\n\r\n")
+    return head, rest
+
+
+def _request(head: bytes) -> S3Request:
+    verb, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
+    path = unquote(urlsplit(target).path).lstrip("/")
+    return S3Request(verb=verb, key=path.partition("/")[2])
+
+
+def _closing(head: bytes) -> bytes:
+    """Return the head of a request after which the server closes the connection."""
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
+    return b"\r\n".join([*lines, b"Connection: close", b"", b""])
+
+
+def _copy_body(client: socket.socket, server: socket.socket, head: bytes, rest: bytes) -> None:
+    lengths = [
+        int(line.split(b":", 1)[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    ]
+    left = lengths[0] if lengths else 0
+    while rest or left > 0:
+        part = rest or client.recv(min(CHUNK, left))
+        if not part:
+            return
+        server.sendall(part)
+        left -= len(part)
+        rest = b""
+
+
+def _copy_all(source: socket.socket, target: socket.socket) -> None:
+    while part := source.recv(CHUNK):
+        target.sendall(part)
