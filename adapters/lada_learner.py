@@ -30,7 +30,8 @@ from adapters.settings import LadaSettings
 from adapters.task_features import TaskFeatures, check_features, check_past
 from adapters.text_side import TextSide
 
-_KIND = {"checkpoint": 1, "method": "lada"}
+_METHOD = "lada"
+_KIND = {"checkpoint": 1, "method": _METHOD}
 
 
 class LadaLearner:
@@ -192,7 +193,7 @@ class LadaLearner:
 def _check(
     task: TaskFeatures, past: Sequence[Record], text: TextSide, settings: LadaSettings
 ) -> None:
-    check_past(task, past)
+    check_past(task, past, method=_METHOD)
     width = past[0].tensors["text_features"].shape[1] if past else task.width
     check_features(task.features, dims=3, width=width)
     text.check(classes=len(task.classes), width=width)

@@ -105,7 +105,7 @@ class Method(ABC):
         """Return a learner of `task` that has taken no step yet.
 
         Raises:
-            SettingsError: a setting is unknown or impossible.
+            SettingsError: a setting is unknown or impossible, or a record is another method's.
             FeatureError: features of another width than the records', or bad text features.
             EncoderMismatchError: another encoder than the records'.
             ClassNameError: a class id that a record has already.

@@ -37,12 +37,17 @@ def method_named(name: str) -> Method:
     """
     if name in HARNESS_METHODS:
         raise SettingsError(
-            f"method {name!r}: it exists for measuring only and leaves no record per task; "
-            f"expected one of {sorted(METHODS)}",
+            f"method: expected one of {sorted(METHODS)}, found {name!r}, which exists for "
+            "measuring only; name one of those in the adapter's settings, or measure this one with "
+            f"`python -m benchmarks.methods --methods {name}`",
             method=name,
         )
     if name not in METHODS:
-        raise SettingsError(f"method: expected one of {sorted(METHODS)}, found {name!r}")
+        raise SettingsError(
+            f"method: expected one of {sorted(METHODS)}, found {name!r}; name one of those in the "
+            "adapter's settings",
+            method=name,
+        )
     return METHODS[name]
 
 

@@ -97,7 +97,7 @@ class RecordPerTask(Method):
         settings: Mapping[str, Any],
     ) -> None:
         """Raise unless `task` can be learnt after `past` under `settings`; as in `start`."""
-        check_past(task, past)
+        check_past(task, past, method=self.name)
         width = past[0].tensors["text_features"].shape[1] if past else task.width
         check_features(task.features, dims=3, width=width)
         text.check(classes=len(task.classes), width=width)
