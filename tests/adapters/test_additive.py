@@ -13,7 +13,7 @@ from adapters.errors import ClassNameError, CorruptionError, SettingsError
 from adapters.inference import Adapter
 from adapters.learning import learn
 from adapters.methods import METHODS, measured_method
-from adapters.records import Record
+from adapters.records import Record, encode_record
 from adapters.statistic import Statistic
 from adapters.symmetric import packed, packed_size, unpacked
 from adapters.task_features import TaskFeatures
@@ -82,6 +82,20 @@ def test_the_order_of_records_does_not_matter(name: str) -> None:
     for order in permutations(records):
         for class_id, scores in scored(order, images).items():
             torch.testing.assert_close(scores, expected[class_id], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*ADDITIVE, "tip_adapter", "zero_shot"])
+def test_a_record_does_not_depend_on_what_was_learnt_before(name: str) -> None:
+    tasks, method, settings = three_tasks(), measured_method(name), ADDITIVE.get(name, {})
+    past: list[Record] = []
+    for task in tasks:
+        text = class_means(task)
+        first, later = (
+            learn(method, task, before, text=text, settings=settings, seed=1)
+            for before in ([], past)
+        )
+        assert encode_record(first) == encode_record(later)
+        past.append(later)
 
 
 @pytest.mark.parametrize("name", ["gda", "ran_pac", "dual_rail", "primal_rail"])

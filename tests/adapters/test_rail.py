@@ -34,12 +34,18 @@ def recursive_ridge(tasks: Sequence[TaskFeatures], projection: Tensor) -> Tensor
     weights = torch.zeros(width, 0, dtype=torch.float64)
     for task in tasks:
         mapped = random_features(task.features[:, 0].double(), projection.double())
-        inner = torch.eye(len(mapped), dtype=torch.float64) + mapped @ inverse @ mapped.t()
-        inverse = inverse - inverse @ mapped.t() @ torch.linalg.solve(inner, mapped @ inverse)
+        inverse = with_images(inverse, mapped)
         targets = one_hot(task.labels, len(task.classes)).double()
         kept = weights - inverse @ mapped.t() @ (mapped @ weights)
         weights = torch.cat([kept, inverse @ mapped.t() @ targets], dim=1)
     return weights
+
+
+def with_images(inverse: Tensor, mapped: Tensor) -> Tensor:
+    """Return the inverse with the images of one more task in it."""
+    inner = torch.eye(len(mapped), dtype=torch.float64) + mapped @ inverse @ mapped.t()
+    updated: Tensor = inverse - inverse @ mapped.t() @ torch.linalg.solve(inner, mapped @ inverse)
+    return updated
 
 
 def test_the_recursion_equals_joint_ridge_and_what_primal_rail_solves() -> None:
@@ -58,6 +64,18 @@ def test_the_recursion_equals_joint_ridge_and_what_primal_rail_solves() -> None:
     assert isinstance(scorer, PrimalRailScorer)
     # Its products are float32.
     torch.testing.assert_close(scorer.weights.double(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_recursions_inverse_equals_the_direct_one() -> None:
+    """Woodbury: (R + H^T H)^-1 = R^-1 - R^-1 H^T (I + H R^-1 H^T)^-1 H R^-1, task by task."""
+    tasks, projection = three_tasks(), uniform_projection(24, 80, 0)
+    direct = RIDGE * torch.eye(80, dtype=torch.float64)
+    inverse = torch.linalg.inv(direct)
+    for task in tasks:
+        mapped = random_features(task.features[:, 0].double(), projection.double())
+        inverse = with_images(inverse, mapped)
+        direct += mapped.t() @ mapped
+        torch.testing.assert_close(inverse, torch.linalg.inv(direct))
 
 
 def test_the_linear_dual_equals_the_primal() -> None:
