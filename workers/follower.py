@@ -93,9 +93,16 @@ class Follower:
         """The version that answers now.
 
         Raises:
-            UnavailableError: nothing has been published yet.
+            UnavailableError: nothing has been published yet, or nothing that can be loaded.
         """
-        current = self._standing.current
+        standing = self._standing
+        current, refusal = standing.current, standing.refusal
+        if current is None and refusal is not None:
+            raise UnavailableError(
+                f"adapter {self.adapter!r} has nothing to answer with: {refusal.label} is in "
+                f"production and cannot be loaded ({refusal.reason})",
+                adapter=self.adapter,
+            )
         if current is None:
             raise UnavailableError(
                 f"adapter {self.adapter!r} has no version in production yet; submit a task and "

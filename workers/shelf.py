@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from adapters.inference import Adapter
 from adapters.records import Record
@@ -13,7 +14,7 @@ from workers.versions import Versions
 MOST = 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class LoadedVersion:
     """One version, ready to answer.
 
@@ -51,13 +52,16 @@ class Shelf:
         most: How many are kept.
     """
 
-    # Owns: `_loaded`, guarded by `_lock`; what is in use elsewhere lives on when it leaves.
+    # Owns: `_loaded`, `_alive` and `_turns`, guarded by `_lock`. What is in use elsewhere lives on
+    # when it leaves `_loaded`, and is found again: a version that is followed is never there twice.
 
     def __init__(self, versions: Versions, *, fingerprint: str, most: int = MOST) -> None:
         self._versions = versions
         self._fingerprint = fingerprint
         self._most = most
         self._loaded: OrderedDict[str, LoadedVersion] = OrderedDict()
+        self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def load(self, adapter: str, ref: VersionRef) -> LoadedVersion:
@@ -68,12 +72,8 @@ class Shelf:
             NotFoundError: a task of it was purged.
             EncoderMismatchError: it was learnt with another encoder.
         """
-        known = self._known(ref)
-        if known is not None:
-            return known
-        records = self._versions.records_of(adapter, ref, encoder=self._fingerprint)
-        loaded = LoadedVersion(adapter_name=adapter, ref=ref, adapter=self._built(records))
-        return self._kept(loaded)
+        with self._turn(ref):  # whoever asks for it meanwhile waits, and finds it loaded
+            return self._known(ref) or self._kept(self._read(adapter, ref))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -81,10 +81,19 @@ class Shelf:
         with self._lock:
             return tuple(loaded.label for loaded in self._loaded.values())
 
+    def _turn(self, ref: VersionRef) -> threading.Lock:
+        """Return what is held while a version is loaded; gone when nobody holds or awaits it."""
+        with self._lock:
+            return self._turns.setdefault(ref.manifest.sha256, threading.Lock())
+
+    def _read(self, adapter: str, ref: VersionRef) -> LoadedVersion:
+        records = self._versions.records_of(adapter, ref, encoder=self._fingerprint)
+        return LoadedVersion(adapter_name=adapter, ref=ref, adapter=self._built(records))
+
     def _built(self, records: Sequence[Record]) -> Adapter:
         """Return the adapter of `records`, grown out of the loaded one that shares most of them."""
         with self._lock:
-            loaded = [entry.adapter for entry in self._loaded.values()]
+            loaded = [entry.adapter for entry in self._alive.values()]
         beginnings = [entry for entry in loaded if _begins(entry.records, records)]
         if not beginnings:
             return Adapter(records)
@@ -95,19 +104,18 @@ class Shelf:
 
     def _known(self, ref: VersionRef) -> LoadedVersion | None:
         with self._lock:
-            found = self._loaded.get(ref.manifest.sha256)
-            if found is not None:
-                self._loaded.move_to_end(ref.manifest.sha256)
-            return found
+            found = self._alive.get(ref.manifest.sha256)
+        return found and self._kept(found)
 
     def _kept(self, loaded: LoadedVersion) -> LoadedVersion:
-        """Keep `loaded`, and return the one that another thread has loaded meanwhile."""
+        """Keep `loaded` as the latest used one, and return it."""
         with self._lock:
-            kept = self._loaded.setdefault(loaded.digest, loaded)
+            self._alive[loaded.digest] = loaded
+            self._loaded[loaded.digest] = loaded
             self._loaded.move_to_end(loaded.digest)
             while len(self._loaded) > self._most:
                 self._loaded.popitem(last=False)
-            return kept
+        return loaded
 
 
 def _begins(beginning: Sequence[Record], records: Sequence[Record]) -> bool:
