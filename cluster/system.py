@@ -19,7 +19,7 @@ from ray.serve.config import AutoscalingConfig
 from adapters.errors import SettingsError, UnavailableError
 from adapters.methods import method_named
 from cluster.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
-from cluster.config import LOCAL, TOKEN, Config
+from cluster.config import LOCAL, PREDICT_TOKEN, TOKEN, Config
 from cluster.ingress import prepare_ingress
 from cluster.names import API, COORDINATOR, NAMESPACE, application
 from cluster.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, TrainerRole
@@ -162,7 +162,12 @@ def check_encoder(config: Config, fingerprint: str) -> None:
 
 
 def check_token(config: Config) -> None:
-    """Raise SettingsError where others could reach the API and no token is set."""
+    """Raise SettingsError where a token is missing that others need, or whom it would not stop."""
+    if os.environ.get(PREDICT_TOKEN) and not os.environ.get(TOKEN):
+        raise SettingsError(
+            f"expected a token in {TOKEN} beside the one in {PREDICT_TOKEN}, found none: without it "
+            "all may do everything"
+        )
     if not is_loopback(config.serve.host) and not os.environ.get(TOKEN):
         raise SettingsError(
             f"expected a token in {TOKEN} to serve on {config.serve.host}, found none; set one, or "

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import EncoderMismatchError, SettingsError, UnavailableError
-from cluster.config import TOKEN, Config, ServeConfig
+from cluster.config import PREDICT_TOKEN, TOKEN, Config, ServeConfig
 from tests.suites.registry_scenes import learn
 from workers.registry import Registry
 from workers.store import FileStore
@@ -43,6 +43,13 @@ def test_an_address_that_others_reach_needs_a_token(monkeypatch: pytest.MonkeyPa
         check_can_listen(config)
     monkeypatch.setenv(TOKEN, "a-long-secret")
     check_can_listen(config)
+
+
+def test_a_token_to_ask_alone_would_stop_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.setenv(PREDICT_TOKEN, "who-may-ask")
+    with pytest.raises(SettingsError, match="NACRE_TOKEN beside the one in NACRE_PREDICT_TOKEN"):
+        check_can_listen(Config(serve=ServeConfig(port=0)))
 
 
 HOSTS = [
