@@ -64,6 +64,7 @@ def main() -> int:
         rows = [*_bare_rows(bare), *_shares(encoder, bare)]
         rows += _nacre(config, jpeg, bare)
         rows += _others(store.url, jpeg, bare)
+        rows += _flood(config, jpeg)
         rows += _scaling(config, jpeg)
     return report("serve", rows)
 
@@ -170,13 +171,37 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
         body, content_type = multipart([jpeg], {})
         request = request_bytes(url, body=body, content_type=content_type)
         with ThreadPoolExecutor(1) as threads:
-            threads.submit(run_load, url, request, clients=12, seconds=90)
+            busy = threads.submit(run_load, url, request, clients=12, seconds=60)
             cold = waited(2)
-        gone = waited(1)
+            busy.result()
+            # What is under way on the one that is taken away is answered first.
+            drained = threads.submit(run_load, url, request, clients=1, seconds=60)
+            gone = waited(1)
+            lost = _others_of(drained.result())
     figure = f"cold start: a second replica answers (requests are watched for {UPSCALE_S} s first)"
     yield Row(figure=figure, value=cold, unit="s", holds=isfinite(cold), bar="it does")
     figure = f"it is gone after the load (idle_s = {IDLE_S:.0f})"
     yield Row(figure=figure, value=gone, unit="s", holds=isfinite(gone), bar="it is")
+    figure = "other answers while it is taken away"
+    yield Row(figure=figure, value=lost, bar="none", holds=lost == "none")
+
+
+def _flood(config: Config, jpeg: bytes) -> Iterator[Row]:
+    """Yield what becomes of more requests than are taken."""
+    body, content_type = multipart([jpeg], {})
+    for name, haproxy in (("proxy", False), ("HAProxy", True)):
+        little = replace(config.serve, haproxy=haproxy, max_ongoing=4, max_queued=4)
+        with _serving(replace(config, serve=little)) as endpoint:
+            url = f"{endpoint}/v1/predict"
+            request = request_bytes(url, body=body, content_type=content_type)
+            load = run_load(url, request, clients=64, seconds=SECONDS / 2)
+        figure = f"flood of 64 clients on 4 + 4 requests, {name}"
+        yield Row(figure=f"{figure}: answered", value=load.per_second, unit="images/s")
+        yield Row(figure=f"{figure}: p95 of these", value=1e3 * load.quantile(0.95), unit="ms")
+        refused = load.statuses[429]
+        yield Row(figure=f"{figure}: 429", value=refused, bar="some", holds=refused > 0)
+        others = {s: n for s, n in load.statuses.items() if s not in (200, 429)}
+        yield Row(figure=f"{figure}: anything else", value=str(others or "none"))
 
 
 def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:

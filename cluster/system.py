@@ -165,8 +165,8 @@ def check_token(config: Config) -> None:
     """Raise SettingsError where a token is missing that others need, or whom it would not stop."""
     if os.environ.get(PREDICT_TOKEN) and not os.environ.get(TOKEN):
         raise SettingsError(
-            f"expected a token in {TOKEN} beside the one in {PREDICT_TOKEN}, found none: without it "
-            "all may do everything"
+            f"expected a token in {TOKEN} beside the one in {PREDICT_TOKEN}, found none: without "
+            "it all may do everything"
         )
     if not is_loopback(config.serve.host) and not os.environ.get(TOKEN):
         raise SettingsError(

@@ -2,7 +2,8 @@
 
 Sixteen clients ask for ten minutes while thirty versions are published, promoted and rolled back,
 replicas and Serve's controller are killed, and the store is away for half a minute. Every answer
-must come from one version, and from the right one.
+must come from one version, and from the right one. `python -m tests.prove.serve 600 haproxy` does
+the same behind HAProxy.
 """
 
 import statistics
@@ -21,7 +22,7 @@ ALLOWED = Allowance()
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 
 
-def main(seconds: float = 600.0) -> int:
+def main(seconds: float = 600.0, ingress: str = "proxy") -> int:
     """Run the trial, print what was found, and return 0 when all of it holds."""
     plan = Plan(seconds=seconds)
     with tempfile.TemporaryDirectory() as name:
@@ -33,7 +34,10 @@ def main(seconds: float = 600.0) -> int:
         try:
             with (
                 S3Proxy(server.port) as proxy,
-                serving(server, proxy, prefix="serve") as (config, straight),
+                serving(server, proxy, prefix="serve", haproxy=ingress == "haproxy") as (
+                    config,
+                    straight,
+                ),
             ):
                 pictures = example_pictures(EXAMPLES)
                 found = trial(config, straight, proxy, plan=plan, pictures=pictures)
@@ -82,4 +86,5 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 600.0))
+    asked = dict(zip(("seconds", "ingress"), sys.argv[1:], strict=False))
+    sys.exit(main(float(asked.get("seconds", "600")), asked.get("ingress", "proxy")))

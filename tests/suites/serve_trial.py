@@ -188,7 +188,9 @@ class Expected:
 
 
 @contextmanager
-def serving(server: S3Server, proxy: S3Proxy, *, prefix: str) -> Iterator[tuple[Config, str]]:
+def serving(
+    server: S3Server, proxy: S3Proxy, *, prefix: str, haproxy: bool = False
+) -> Iterator[tuple[Config, str]]:
     """Run replicas on a Ray of this process, on a store behind `proxy`.
 
     Yields:
@@ -201,7 +203,10 @@ def serving(server: S3Server, proxy: S3Proxy, *, prefix: str) -> Iterator[tuple[
     config = Config(
         store=replace(straight, endpoint=f"http://127.0.0.1:{proxy.port}").url,
         serve=ServeConfig(
-            port=free_port(), replicas=ReplicasConfig(min=REPLICAS, max=REPLICAS), max_queued=1000
+            port=free_port(),
+            haproxy=haproxy,
+            replicas=ReplicasConfig(min=REPLICAS, max=REPLICAS),
+            max_queued=1000,
         ),
     )
     before = {name: os.environ.get(name) for name in server.environment}
