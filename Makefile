@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := encoder features scoring ablation registry queue
+BENCHMARKS := encoder features scoring ablation methods registry queue
 INSTALLED := $(VENV)/.installed
 export PYTHONUNBUFFERED := 1
 # A token file in the home folder would otherwise turn authentication on for local clusters.

@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from adapters.errors import FeatureError, NotFoundError, SettingsError
 from adapters.merging import fold
+from adapters.method import Method
 from adapters.methods import method_named
 from adapters.records import ClassEntry, Record
 from adapters.rule import AnchorRows, Anchors, combined
@@ -93,16 +94,19 @@ class Adapter:
 
     Args:
         records: Oldest first; at least one.
+        method: The method that learnt them; None finds it by the name in the records.
 
     Raises:
-        SettingsError: no records, or records of different methods.
+        SettingsError: no records, records of different methods, or of one that exists for measuring
+            only.
+        ClassNameError: two records of one class, where a method would count its images twice.
         EncoderMismatchError: records of different encoders.
         CorruptionError: a record whose tensors do not fit its classes.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], *, method: Method | None = None) -> None:
         self._records = _checked(records)
-        self._scorer = method_named(records[0].method).scorer(records)
+        self._scorer = (method or method_named(records[0].method)).scorer(records)
         self._anchors = tuple(
             AnchorRows.of(self._scorer.anchors(position)) for position in range(len(records))
         )

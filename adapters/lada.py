@@ -49,6 +49,9 @@ class Lada(Method):
     ) -> Learner:
         return LadaLearner.resumed(checkpoint, task, past, text=text, device=device)
 
+    def views(self, settings: Mapping[str, Any]) -> int:
+        return LadaSettings.from_mapping(settings).views
+
     def mixture_components(self, settings: Mapping[str, Any]) -> int:
         return LadaSettings.from_mapping(settings).mixture_components
 

@@ -7,15 +7,15 @@ bit for bit on the same machine.
 Shapes: D feature width · C classes of the task · M memory vectors per class
 """
 
-import hashlib
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import torch
 from torch.nn.functional import normalize
 
 from adapters.errors import CorruptionError, InputError, SettingsError
+from adapters.inputs_digest import inputs_digest
 from adapters.lada_parameters import PRODUCT_DTYPES, text_parameters
 from adapters.lada_past import old_classes, replay_of
 from adapters.lada_rows import RowSource
@@ -23,13 +23,15 @@ from adapters.memory import TrainableMemory, initial_memory
 from adapters.merging import Partners
 from adapters.method import Learnt
 from adapters.objective import NewClasses, loss_and_gradients
-from adapters.records import Record, encode_record, pack, unpack
+from adapters.records import Record, pack, unpack
+from adapters.schedule import one_cycle
 from adapters.scheduled_adamw import ScheduledAdamW
 from adapters.settings import LadaSettings
 from adapters.task_features import TaskFeatures, check_features, check_past
 from adapters.text_side import TextSide
 
-_KIND = {"checkpoint": 1, "method": "lada"}
+_METHOD = "lada"
+_KIND = {"checkpoint": 1, "method": _METHOD}
 
 
 class LadaLearner:
@@ -87,8 +89,7 @@ class LadaLearner:
         )
         self._optimiser = ScheduledAdamW(
             parameters or {"nothing": torch.nn.Parameter(torch.zeros(1))},
-            total_steps=self._total_steps,
-            learning_rate=settings.learning_rate,
+            rate=partial(one_cycle, total_steps=self._total_steps, peak=settings.learning_rate),
             weight_decay=settings.weight_decay,
         )
         self._steps_done = 0
@@ -186,18 +187,13 @@ class LadaLearner:
     @cached_property
     def _inputs_digest(self) -> str:
         task, past, text = self._inputs
-        digest = hashlib.sha256(task.digest().encode())
-        for record in past:
-            digest.update(hashlib.sha256(encode_record(record)).digest())
-        digest.update(text.features.detach().cpu().contiguous().numpy().tobytes())
-        digest.update(repr(text.logit_scale).encode())
-        return digest.hexdigest()
+        return inputs_digest(task, past, text)
 
 
 def _check(
     task: TaskFeatures, past: Sequence[Record], text: TextSide, settings: LadaSettings
 ) -> None:
-    check_past(task, past)
+    check_past(task, past, method=_METHOD)
     width = past[0].tensors["text_features"].shape[1] if past else task.width
     check_features(task.features, dims=3, width=width)
     text.check(classes=len(task.classes), width=width)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from adapters.batches import epoch_batch
 from adapters.objective import Rows
 from adapters.randomness import generator
 from adapters.replay import Prototypes, ReplaySource
@@ -74,10 +75,10 @@ class RowSource:
         return StepRows(rows, normaliser)
 
     def _batch(self, step: int) -> Tensor:
-        size, images = self._settings.batch_size, len(self._labels)
-        epoch, position = divmod(step, -(-images // size))
-        order = torch.randperm(images, generator=generator(self._seed, "epoch", epoch))
-        return order[position * size : (position + 1) * size].to(self._labels.device)
+        size = self._settings.batch_size
+        return epoch_batch(step, images=len(self._labels), size=size, seed=self._seed).to(
+            self._labels.device
+        )
 
     def _views(self, chosen: Tensor, step: int) -> Tensor:
         views = self._features.shape[1]

@@ -105,7 +105,7 @@ class Method(ABC):
         """Return a learner of `task` that has taken no step yet.
 
         Raises:
-            SettingsError: a setting is unknown or impossible.
+            SettingsError: a setting is unknown or impossible, or a record is another method's.
             FeatureError: features of another width than the records', or bad text features.
             EncoderMismatchError: another encoder than the records'.
             ClassNameError: a class id that a record has already.
@@ -127,6 +127,11 @@ class Method(ABC):
             CorruptionError: not a checkpoint of this method.
             InputError: a checkpoint of another task or other records.
         """
+
+    def views(self, settings: Mapping[str, Any]) -> int:
+        """Return how many cached views per image the method learns from, view 0 included."""
+        self.check_settings(settings)
+        return 1
 
     @abstractmethod
     def mixture_components(self, settings: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""The one-cycle schedule as a pure function of the step."""
+"""Schedules of the learning rate as pure functions of the step."""
 
 import math
 from typing import NamedTuple
@@ -7,6 +7,7 @@ _FIRST_DIVISOR = 25.0
 _LAST_DIVISOR = 25.0e4
 _WARM_UP_SHARE = 0.3
 _LEAST_MOMENTUM, _MOST_MOMENTUM = 0.85, 0.95
+_USUAL_MOMENTUM = 0.9
 
 
 class Rate(NamedTuple):
@@ -36,6 +37,11 @@ def one_cycle(step: int, *, total_steps: int, peak: float) -> Rate:
         _cosine(peak, peak / _LAST_DIVISOR, share),
         _cosine(_LEAST_MOMENTUM, _MOST_MOMENTUM, share),
     )
+
+
+def cosine(step: int, *, total_steps: int, peak: float) -> Rate:
+    """Return the rate of step `step`: from `peak` along half a cosine to zero."""
+    return Rate(_cosine(peak, 0.0, step / total_steps), _USUAL_MOMENTUM)
 
 
 def _cosine(start: float, end: float, share: float) -> float:

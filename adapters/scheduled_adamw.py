@@ -1,11 +1,11 @@
-"""AdamW along the one-cycle schedule, with its state as named tensors."""
+"""AdamW along a schedule, with its state as named tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from adapters.schedule import one_cycle
+from adapters.schedule import Rate
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _SECOND_BETA = 0.999
@@ -16,27 +16,27 @@ class ScheduledAdamW:
 
     Args:
         parameters: At least one, by name.
-        total_steps: Length of the schedule.
-        learning_rate: Its peak.
+        rate: Learning rate and first beta of every step, counted from 0.
         weight_decay: Decoupled decay.
+        epsilon: What keeps the second moment's root from zero.
     """
 
     def __init__(
         self,
         parameters: Mapping[str, torch.nn.Parameter],
         *,
-        total_steps: int,
-        learning_rate: float,
+        rate: Callable[[int], Rate],
         weight_decay: float,
+        epsilon: float = 1e-8,
     ) -> None:
-        self._parameters, self._total_steps, self._peak = parameters, total_steps, learning_rate
+        self._parameters, self._rate = parameters, rate
         self._adamw = torch.optim.AdamW(
-            parameters.values(), lr=learning_rate, weight_decay=weight_decay, fused=True
+            parameters.values(), weight_decay=weight_decay, eps=epsilon, fused=True
         )
 
     def step(self, number: int) -> None:
         """Move the parameters along their gradients as step `number`, and clear the gradients."""
-        rate = one_cycle(number, total_steps=self._total_steps, peak=self._peak)
+        rate = self._rate(number)
         for group in self._adamw.param_groups:
             group["lr"], group["betas"] = rate.learning_rate, (rate.momentum, _SECOND_BETA)
         self._adamw.step()

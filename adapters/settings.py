@@ -1,11 +1,15 @@
 """The hyper-parameters of LADA, with the published values as defaults."""
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from adapters.errors import SettingsError
+from adapters.method_settings import (
+    MethodSettings,
+    require_choice,
+    require_number,
+    require_whole,
+)
 
 TextMode = Literal[
     "adaptformer",  # a fresh tuner in every block of the text tower
@@ -42,7 +46,7 @@ _NOT_NEGATIVE = ("replay_weight", "alpha", "beta", "learning_rate", "weight_deca
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LadaSettings:
+class LadaSettings(MethodSettings):
     """Hyper-parameters of LADA; section numbers are those of the paper's equations.
 
     Attributes:
@@ -85,31 +89,14 @@ class LadaSettings:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            _require(getattr(self, name) in allowed, name, getattr(self, name), " | ".join(allowed))
+            require_choice(name, getattr(self, name), allowed)
         for name, least in _AT_LEAST.items():
-            value = getattr(self, name)
             optional = name in ("steps", "epochs", "replay_classes")
-            valid = (optional and value is None) or (type(value) is int and value >= least)
-            _require(valid, name, value, f"a whole number, at least {least}")
+            require_whole(name, getattr(self, name), least=least, optional=optional)
         for name in _NOT_NEGATIVE:
-            value = getattr(self, name)
-            _require(_is_finite_number(value) and value >= 0, name, value, "a number, at least 0")
+            require_number(name, getattr(self, name))
         if self.steps is not None and self.epochs is not None:
             raise SettingsError("expected one of 'steps' and 'epochs', found both; leave one out")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Return the settings that `values` describe, defaults for the rest.
-
-        Raises:
-            SettingsError: an unknown key (the message names the nearest known one) or value.
-        """
-        check_keys(values, [field.name for field in fields(cls)])
-        return cls(**values)
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Return the settings as JSON; `from_mapping` reads them back."""
-        return asdict(self)
 
     def total_steps(self, *, classes: int, images: int) -> int:
         """Return how many steps a task of that size is trained for.
@@ -133,25 +120,3 @@ def training_budget(*, classes: int, batches: int) -> int:
     """
     steps = min(max(6 * classes, 250), 1200)
     return min(max(steps, 2 * batches), 100 * batches)
-
-
-def check_keys(values: Mapping[str, Any], known: list[str]) -> None:
-    """Raise SettingsError, naming the nearest known key, if `values` has a key not in `known`."""
-    for key in values:
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise SettingsError(f"unknown setting {key!r}{hint}", key=str(key))
-
-
-def _require(valid: bool, name: str, value: object, expected: str) -> None:
-    if not valid:
-        raise SettingsError(f"setting {name!r}: expected {expected}, found {value!r}", setting=name)
-
-
-def _is_finite_number(value: object) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and abs(value) < float("inf")
-    )

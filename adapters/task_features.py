@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError
+from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError, SettingsError
 from adapters.records import ClassEntry, Record, check_classes
 
 # Features that were stored as float16 are off the unit sphere by up to 1e-3.
@@ -95,15 +95,24 @@ def check_features(features: Tensor, *, dims: int, width: int | None = None) -> 
         )
 
 
-def check_past(task: TaskFeatures, past: Sequence[Record]) -> None:
-    """Raise unless `task` can be learnt after the records `past`.
+def check_past(task: TaskFeatures, past: Sequence[Record], *, method: str) -> None:
+    """Raise unless `task` can be learnt by `method` after the records `past`.
 
     Raises:
+        SettingsError: records of another method.
         EncoderMismatchError: another encoder's features.
         ClassNameError: a class id that exists already.
     """
     for record in past:
         check_encoder(task.encoder, expected=record.encoder)
+        if record.method != method:
+            raise SettingsError(
+                f"task {task.task!r}: expected method {record.method!r}, by which the adapter has "
+                f"learnt {record.task!r}, found {method!r}; name {record.method!r} in the "
+                "adapter's settings, or learn the task for an adapter of its own",
+                expected=record.method,
+                found=method,
+            )
     known = {entry.class_id: record.task for record in past for entry in record.classes}
     for entry in task.classes:
         if entry.class_id in known:

@@ -1,86 +1,70 @@
-"""Two methods without training: zero-shot, and nearest class mean. They are baselines.
+"""The base of methods that compute a record from the task alone, without a step of training.
 
-Tensors of a record: `text_features` (C, D) as given, and `means` (C, D), the class means, for the
-nearest class mean.
+Such records do not depend on the order in which tasks are learnt. Every one holds `text_features`
+(C, D), the task's text features as they were given.
 
-Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
+Shapes: D feature width · C classes of a record
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from adapters.errors import CorruptionError, SettingsError
-from adapters.method import Learner, Learnt, Method, Scorer
+from adapters.method import Learner, Learnt, Method
+from adapters.method_settings import MethodSettings
 from adapters.mixture import Mixture
 from adapters.records import Record, pack, unpack
-from adapters.settings import check_keys
+from adapters.shared_settings import check_shared
 from adapters.task_features import TaskFeatures, check_features, check_past
 from adapters.text_side import TextSide
 
 
 class Finished:
-    """A learner with nothing to train."""
+    """A learner with nothing to train.
+
+    Args:
+        tensors: What it has learnt.
+        described: What `checkpoint` writes down.
+    """
 
     total_steps = 0
     steps_done = 0
 
-    def __init__(self, method: str, tensors: Mapping[str, Tensor]) -> None:
-        self._method, self._tensors = method, tensors
+    def __init__(self, tensors: Mapping[str, Tensor], *, described: Mapping[str, Any]) -> None:
+        self._tensors, self._described = tensors, described
 
     def step(self) -> float:
         """Raise SettingsError: there is no step to take."""
-        raise SettingsError(f"method {self._method!r}: expected no step, asked for one")
+        raise SettingsError(
+            f"method {self._described['method']!r}: expected no step, asked for one"
+        )
 
     def checkpoint(self) -> bytes:
-        """Return the method's name; there is nothing else to remember."""
-        return pack({}, {"checkpoint": 1, "method": self._method})
+        """Return method, settings and seed; the rest is computed again."""
+        return pack({}, self._described)
 
     def learnt(self) -> Learnt:
         """Return the tensors."""
         return Learnt(tensors=self._tensors)
 
 
-class TrainingFree(Method):
-    """A method whose record is computed from the task alone. It has no settings."""
+class RecordPerTask(Method):
+    """A method without mixtures, whose settings are one dataclass.
+
+    Attributes:
+        settings_type: Its settings.
+        shared: Names of settings that all records of an adapter have to share.
+    """
+
+    settings_type: ClassVar[type[MethodSettings]] = MethodSettings
+    shared: ClassVar[tuple[str, ...]] = ()
 
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        check_keys(settings, [])
-        return {}
-
-    def start(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,  # noqa: ARG002 - nothing is drawn
-        device: torch.device | str = "cpu",  # noqa: ARG002 - nothing is trained
-    ) -> Learner:
-        self.check_settings(settings)
-        check_past(task, past)
-        width = past[0].tensors["text_features"].shape[1] if past else task.width
-        check_features(task.features, dims=3, width=width)
-        text.check(classes=len(task.classes), width=width)
-        return Finished(self.name, self._tensors(task, text))
-
-    def resume(
-        self,
-        checkpoint: bytes,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        device: torch.device | str = "cpu",
-    ) -> Learner:
-        _, described = unpack(checkpoint)
-        if described.get("method") != self.name:
-            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
-        return self.start(task, past, text=text, settings={}, seed=0, device=device)
+        return self.settings_type.from_mapping(settings).as_mapping()
 
     def mixture_components(self, settings: Mapping[str, Any]) -> int:
         self.check_settings(settings)
@@ -105,59 +89,60 @@ class TrainingFree(Method):
             tensors=learnt.tensors,
         )
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CosineScorer(tuple(records))
-
-    def _tensors(self, task: TaskFeatures, text: TextSide) -> Mapping[str, Tensor]:  # noqa: ARG002
-        return {"text_features": text.features.detach().cpu().float().contiguous()}
-
-
-class ZeroShot(TrainingFree):
-    """CLIP's own text features, unchanged."""
-
-    name: ClassVar[str] = "zero_shot"
-
-
-class NearestMean(TrainingFree):
-    """The class whose mean feature has the highest cosine with the image's."""
-
-    name: ClassVar[str] = "nearest_mean"
-
-    def _tensors(self, task: TaskFeatures, text: TextSide) -> Mapping[str, Tensor]:
-        means = [task.of_class(index).mean(dim=0) for index in range(len(task.classes))]
-        return {**super()._tensors(task, text), "means": torch.stack(means).cpu().float()}
-
-
-class CosineScorer(Scorer):
-    """Cosines with the records' means where they have some, their text logits elsewhere."""
-
-    def __init__(self, records: tuple[Record, ...]) -> None:
-        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
-        self._means = [
-            normalize(record.tensors["means"], dim=-1) if "means" in record.tensors else None
-            for record in records
-        ]
-        self._records = records
-
-    def extended(self, record: Record) -> "CosineScorer":
-        return CosineScorer((*self._records, record))
-
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position]
-
-    def scores(
+    def check(
         self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
+        task: TaskFeatures,
+        past: Sequence[Record],
+        text: TextSide,
+        settings: Mapping[str, Any],
+    ) -> None:
+        """Raise unless `task` can be learnt after `past` under `settings`; as in `start`."""
+        check_past(task, past, method=self.name)
+        width = past[0].tensors["text_features"].shape[1] if past else task.width
+        check_features(task.features, dims=3, width=width)
+        text.check(classes=len(task.classes), width=width)
+        check_shared([record.settings for record in past] + [settings], names=self.shared)
+
+
+class TrainingFree(RecordPerTask):
+    """A method whose record is computed from the task alone."""
+
+    def start(
+        self,
+        task: TaskFeatures,
+        past: Sequence[Record],
         *,
-        logit_scale: float,
-    ) -> Tensor:
-        scores, start = text_logits.clone(), 0
-        for position in positions:
-            means = self._means[position]
-            end = start + len(self._anchors[position])
-            if means is not None:
-                scores[:, start:end] = logit_scale * (features @ means.t())
-            start = end
-        return scores
+        text: TextSide,
+        settings: Mapping[str, Any],
+        seed: int,
+        device: torch.device | str = "cpu",  # noqa: ARG002 - nothing is trained
+    ) -> Learner:
+        complete = self.check_settings(settings)
+        self.check(task, past, text, complete)
+        described = {"checkpoint": 1, "method": self.name, "settings": complete, "seed": seed}
+        tensors = {
+            "text_features": text.features.detach().cpu().float().contiguous(),
+            **self.tensors(task, text, settings=complete, seed=seed),
+        }
+        return Finished(tensors, described=described)
+
+    def resume(
+        self,
+        checkpoint: bytes,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        device: torch.device | str = "cpu",
+    ) -> Learner:
+        _, described = unpack(checkpoint)
+        if described.get("method") != self.name:
+            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
+        settings, seed = described.get("settings", {}), described.get("seed", 0)
+        return self.start(task, past, text=text, settings=settings, seed=seed, device=device)
+
+    @abstractmethod
+    def tensors(
+        self, task: TaskFeatures, text: TextSide, *, settings: Mapping[str, Any], seed: int
+    ) -> Mapping[str, Tensor]:
+        """Return what the record holds beside `text_features`."""

@@ -8,7 +8,6 @@ Shapes: N images · D feature width · C classes
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +18,11 @@ from torch.nn.functional import normalize
 from adapters.records import ClassEntry
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
+from benchmarks.measured_set import MeasuredSet
 
 SEQUENCE = ("caltech101", "oxford_flowers", "oxford_pets", "stanford_cars")
 LOGIT_SCALE = 100.0
 _FOLDER = Path(os.environ.get("NACRE_FEATURES", "../shared/features/openai-vit-b-32"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class FeatureSet:
-    """One image set.
-
-    Attributes:
-        task: Its training features.
-        text: Class means as anchors.
-        held_out: (N, D) float32, unit rows of the test split, or of the validation split.
-        held_out_labels: (N,) int64.
-    """
-
-    task: TaskFeatures
-    text: TextSide
-    held_out: Tensor
-    held_out_labels: Tensor
 
 
 def default_folder() -> Path:
@@ -47,7 +30,7 @@ def default_folder() -> Path:
     return _FOLDER
 
 
-def feature_set(name: str, *, folder: Path) -> FeatureSet:
+def feature_set(name: str, *, folder: Path) -> MeasuredSet:
     """Return the set called `name`."""
     with np.load(folder / f"{name}.npz") as arrays:
         split = "test" if "test_f" in arrays else "val"
@@ -63,7 +46,7 @@ def feature_set(name: str, *, folder: Path) -> FeatureSet:
         task=name, classes=classes, features=features[:, None], labels=labels, encoder=folder.name
     )
     means = torch.stack([task.of_class(index).mean(dim=0) for index in range(len(classes))])
-    return FeatureSet(
+    return MeasuredSet(
         task=task,
         text=TextSide(features=means, logit_scale=LOGIT_SCALE),
         held_out=held_out,

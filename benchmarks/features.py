@@ -21,7 +21,8 @@ from adapters.learning import class_mixtures, learn
 from adapters.methods import method_named
 from adapters.records import Record
 from adapters.settings import LadaSettings
-from benchmarks.feature_sets import SEQUENCE, FeatureSet, default_folder, feature_set
+from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
+from benchmarks.measured_set import MeasuredSet
 from benchmarks.plain_lada import PlainLoop
 from benchmarks.table import Row, report
 
@@ -68,7 +69,7 @@ def main(folder: Path, seeds: int, threads: int, inexact: bool) -> None:
 
 def accuracy_rows(
     name: str,
-    sets: Sequence[FeatureSet],
+    sets: Sequence[MeasuredSet],
     settings: Mapping[str, Any],
     *,
     seeds: int,
@@ -94,7 +95,7 @@ def accuracy_rows(
 
 
 def learnt_in_sequence(
-    sets: Sequence[FeatureSet], settings: Mapping[str, Any], *, seed: int
+    sets: Sequence[MeasuredSet], settings: Mapping[str, Any], *, seed: int
 ) -> list[Record]:
     """Return the records of `sets`, learnt one after the other."""
     records: list[Record] = []
@@ -112,7 +113,7 @@ def learnt_in_sequence(
     return records
 
 
-def accuracies(sets: Sequence[FeatureSet], records: Sequence[Record]) -> list[float]:
+def accuracies(sets: Sequence[MeasuredSet], records: Sequence[Record]) -> list[float]:
     """Return the accuracy on every set in percent; candidates are the classes of all records."""
     adapter = Adapter(records)
     found, offset = [], 0
@@ -126,7 +127,7 @@ def accuracies(sets: Sequence[FeatureSet], records: Sequence[Record]) -> list[fl
     return found
 
 
-def speed_rows(sets: Sequence[FeatureSet]) -> list[Row]:
+def speed_rows(sets: Sequence[MeasuredSet]) -> list[Row]:
     """Return seconds per step on the last set, both loops, and the operations in their products."""
     *before, last = sets
     past = untrained_records(before)
@@ -157,7 +158,7 @@ def speed_rows(sets: Sequence[FeatureSet]) -> list[Row]:
     ]
 
 
-def step_row(figure: str, sets: Sequence[FeatureSet], settings: Mapping[str, Any]) -> Row:
+def step_row(figure: str, sets: Sequence[MeasuredSet], settings: Mapping[str, Any]) -> Row:
     """Return the median seconds of a step of the learner on the last set."""
     *before, last = sets
     chosen = LadaSettings.from_mapping(settings)
@@ -168,7 +169,7 @@ def step_row(figure: str, sets: Sequence[FeatureSet], settings: Mapping[str, Any
     return Row(figure=figure, value=round(seconds, 4), unit="s")
 
 
-def untrained_records(sets: Sequence[FeatureSet]) -> list[Record]:
+def untrained_records(sets: Sequence[MeasuredSet]) -> list[Record]:
     """Return records as large as trained ones: the speed of a step does not depend on values."""
     method, settings = method_named("lada"), {"text": "none", "steps": 0}
     records: list[Record] = []

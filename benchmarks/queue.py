@@ -51,6 +51,7 @@ from workers.versions import Versions
 
 EXAMPLES = Path(__file__).parents[1] / "deploy" / "examples"
 TASKS = ("digits", "fashion", "sketched-nature", "sketched-things", "clip-art")
+METHOD = "lada"
 TIMEOUT_S = 600.0
 MEASURED = 3
 PIPELINED = 10
@@ -122,7 +123,7 @@ def _bare_parts(config: Config, task_file: Path, submission: Submission) -> dict
             path.read_bytes()
     decoding, forward = _Timer(), _Timer()
     decoder = Decoder(encoder.transform)
-    for shard, views in shards_and_views(submission):
+    for shard, views in shards_and_views(submission, method=METHOD):
         ref = BlobRef(sha256=shard.digest, size=shard.size)
         files = unpack_shard(get_blob(store, ref, prefix=SHARDS))
         with decoding:
@@ -140,9 +141,9 @@ def _bare_parts(config: Config, task_file: Path, submission: Submission) -> dict
         tower=TextTower(encoder.model),
         tokens=encoder.tokenizer(prompts),
     )
-    features = training_features(store, submission, fingerprint=encoder.fingerprint)
+    features = training_features(store, submission, method=METHOD, fingerprint=encoder.fingerprint)
     with _Timer() as training:
-        learner = method_named("lada").start(
+        learner = method_named(METHOD).start(
             features, past, text=text, settings=submission.settings, seed=submission.seed
         )
         while learner.steps_done < learner.total_steps:

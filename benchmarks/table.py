@@ -36,15 +36,32 @@ def report(name: str, rows: Sequence[Row]) -> int:
     Returns:
         0 when every bar holds, 1 otherwise.
     """
-    table = Table(title=name)
-    for heading in ("figure", "value", "unit", "bar", "holds"):
-        table.add_column(heading, justify="right" if heading == "value" else "left")
+    lines = []
     for row in rows:
         value = row.value if isinstance(row.value, str) else f"{row.value:,.6g}"
         holds = {True: "yes", False: "NO", None: ""}[row.holds]
-        table.add_row(row.figure, value, row.unit, row.bar or "", holds)
+        lines.append([row.figure, value, row.unit, row.bar or "", holds])
+    grid(name, ["figure", "value", "unit", "bar", "holds"], lines)
+    return judged(name, rows)
+
+
+def grid(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print `lines` under `headings`; the first column is words, the others are figures."""
+    table = Table(title=name)
+    for heading in headings:
+        words = heading in (headings[0], "unit", "bar", "holds")
+        table.add_column(heading, justify="left" if words else "right")
+    for line in lines:
+        table.add_row(*line)
     Console(width=140).print(table)
+
+
+def judged(name: str, rows: Sequence[Row]) -> int:
+    """Write `rows` to benchmarks/out/NAME.json; say which bars do not hold, and return the code."""
     _OUT.mkdir(exist_ok=True)
     written = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
     (_OUT / f"{name}.json").write_text(written)
-    return 1 if any(row.holds is False for row in rows) else 0
+    failed = [row for row in rows if row.holds is False]
+    for row in failed:
+        print(f"{row.figure}: {row.value} {row.unit} ({row.bar}): does not hold")
+    return 1 if failed else 0

@@ -64,9 +64,9 @@ class RayCrew:
         """Allow as many shards at once as was said."""
         self._under_way = asyncio.Semaphore(self.handles.shards_at_once)
 
-    async def embed(self, submission: Submission, progress: Progress) -> None:
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
         """See `Crew`; shards go to whichever encoder is free."""
-        shards = shards_and_views(submission)
+        shards = shards_and_views(submission, method=method)
         total = submission.images("train") + submission.images("held_out")
         done = [0] * len(shards)
 

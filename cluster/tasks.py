@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from adapters.methods import method_named
 from cluster.config import Config
 from cluster.joined import configured
 from cluster.stores import open_store
@@ -40,8 +41,10 @@ def accept_task(
     loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
     if adapter is not None:
         loaded = replace(loaded, adapter=adapter)
-    max_open = config.of_adapter(loaded.adapter).max_open
-    return accept(loaded, store, author=author, max_open=max_open, on_progress=on_progress)
+    chosen = config.of_adapter(loaded.adapter)
+    # A task that was not read from a file, or under another configuration, was not checked by it.
+    method_named(chosen.method).check_settings(loaded.settings)
+    return accept(loaded, store, author=author, max_open=chosen.max_open, on_progress=on_progress)
 
 
 def load_task(

@@ -23,7 +23,7 @@ class Compressor:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._latest: tuple[tuple[str, str], TaskFeatures] | None = None
+        self._latest: tuple[tuple[str, str, str], TaskFeatures] | None = None
 
     def parts(self, assignment: Assignment, *, most: int) -> list[range]:
         """Return the classes of an assignment in at most `most` parts, to be fitted side by side.
@@ -61,11 +61,14 @@ class Compressor:
         hand_over(self._store, key, encode_record(record))
 
     def _features(self, assignment: Assignment) -> TaskFeatures:
-        wanted = (assignment.submission.submission_id, assignment.encoder)
+        wanted = (assignment.submission.submission_id, assignment.method, assignment.encoder)
         latest = self._latest
         if latest is None or latest[0] != wanted:
             features = training_features(
-                self._store, assignment.submission, fingerprint=assignment.encoder
+                self._store,
+                assignment.submission,
+                method=assignment.method,
+                fingerprint=assignment.encoder,
             )
             self._latest = latest = (wanted, features)
         return latest[1]

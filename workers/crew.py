@@ -72,8 +72,8 @@ class Crew(Protocol):
     or the store cannot be reached.
     """
 
-    async def embed(self, submission: Submission, progress: Progress) -> None:
-        """Embed all images of `submission`."""
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+        """Embed all images of `submission`, in as many views as `method` learns from."""
 
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """Return what to learn `submission` on, and fence off everybody who began it before.

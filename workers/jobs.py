@@ -37,9 +37,9 @@ class Job:
     durable: Callable[[], Awaitable[None]]
     progress: Progress
 
-    async def embed(self) -> Event:
-        """Embed all images, and return the event that it ends with."""
-        await self.crew.embed(self.submission, self.progress)
+    async def embed(self, terms: Terms) -> Event:
+        """Embed all images as `terms` say, and return the event that it ends with."""
+        await self.crew.embed(self.submission, self.progress, method=terms.method)
         return self._moved(Stage.WAITING)
 
     async def learn(self, terms: Terms, *, owner: str, since: int | None) -> Event:

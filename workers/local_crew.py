@@ -39,11 +39,11 @@ class LocalCrew:
         self._compressor = Compressor(store)
         self._publisher = Publisher(encoder, store, versions)
 
-    async def embed(self, submission: Submission, progress: Progress) -> None:
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
         """See `Crew`."""
         total = submission.images("train") + submission.images("held_out")
         finished = 0
-        for shard, views in shards_and_views(submission):
+        for shard, views in shards_and_views(submission, method=method):
             async for done in streamed(self._embedder.embed(shard, views)):
                 progress(finished + done, total)
             finished += len(shard.labels)

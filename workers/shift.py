@@ -227,10 +227,11 @@ class Shift:
             durable=partial(self._books.durable, name),
             progress=partial(self._books.note_progress, name),
         )
+        terms = self._setup.terms(submission.adapter)
         if not isinstance(decision, Learn):
-            return await job.embed()
+            return await job.embed(terms)
         owner = f"{self._lead.host} epoch {self._lead.epoch}"
-        return await job.learn(self._setup.terms(submission.adapter), owner=owner, since=since)
+        return await job.learn(terms, owner=owner, since=since)
 
     async def _clear(self, name: str) -> None:
         """Remove what was handed over once nobody can need it."""

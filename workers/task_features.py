@@ -1,7 +1,7 @@
 """From a submission and its feature blocks to what the numeric core learns from."""
 
+from adapters.methods import method_named
 from adapters.records import ClassEntry
-from adapters.settings import LadaSettings
 from adapters.task_features import TaskFeatures
 from workers.features import read_split
 from workers.store.base import ObjectStore
@@ -32,26 +32,35 @@ def class_entries(submission: Submission) -> tuple[ClassEntry, ...]:
     )
 
 
-def training_views(submission: Submission) -> Views:
-    """Return the views of the training images of `submission`."""
-    count = LadaSettings.from_mapping(submission.settings).views
+def training_views(submission: Submission, *, method: str) -> Views:
+    """Return the views of the training images of `submission` that `method` learns from.
+
+    Raises:
+        SettingsError: there is no such method, or these are no settings of it.
+    """
+    count = method_named(method).views(submission.settings)
     return Views(count=count, augmentation=submission.augmentation)
 
 
-def shards_and_views(submission: Submission) -> list[tuple[Shard, Views]]:
-    """Return every shard of `submission` with the views that are wanted of its images."""
-    of_training = training_views(submission)
+def shards_and_views(submission: Submission, *, method: str) -> list[tuple[Shard, Views]]:
+    """Return every shard of `submission` with the views that are wanted of its images.
+
+    Raises:
+        SettingsError: as in `training_views`.
+    """
+    of_training = training_views(submission, method=method)
     return [
         (shard, of_training if shard.split == "train" else Views()) for shard in submission.shards
     ]
 
 
 def training_features(
-    store: ObjectStore, submission: Submission, *, fingerprint: str
+    store: ObjectStore, submission: Submission, *, method: str, fingerprint: str
 ) -> TaskFeatures:
-    """Return the training features of `submission` from its stored blocks.
+    """Return what `method` learns `submission` from, out of its stored blocks.
 
     Raises:
+        SettingsError: as in `training_views`.
         NotFoundError: a shard has not been embedded yet.
         CorruptionError: a block is damaged.
         FeatureError: a feature is zero or not finite.
@@ -61,7 +70,7 @@ def training_features(
         submission,
         "train",
         fingerprint=fingerprint,
-        views=training_views(submission).name,
+        views=training_views(submission, method=method).name,
     )
     return TaskFeatures(
         task=submission.task,

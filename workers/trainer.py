@@ -42,6 +42,7 @@ class Trainer:
         Raises:
             EncoderMismatchError: the adapter was learnt with another encoder.
             ClassNameError: the adapter has a task of this name already.
+            SettingsError: the adapter was learnt by another method.
         """
         submission = assignment.submission
         learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
@@ -64,7 +65,7 @@ class Trainer:
     def _learner(self, assignment: Assignment) -> Learner:
         submission, method = assignment.submission, method_named(assignment.method)
         past = self._past(submission, assignment.parent)
-        task = self._features(submission)
+        task = self._features(assignment)
         text, device = self._text_side(submission), self._encoder.device
         try:
             checkpoint = take_over(self._store, checkpoint_key(submission.submission_id))
@@ -84,9 +85,13 @@ class Trainer:
         records = self._versions.records(submission.adapter, parent) if parent else ()
         return [record for record in records if record.task != submission.replaces]
 
-    def _features(self, submission: Submission) -> TaskFeatures:
-        fingerprint = self._encoder.fingerprint
-        return training_features(self._store, submission, fingerprint=fingerprint)
+    def _features(self, assignment: Assignment) -> TaskFeatures:
+        return training_features(
+            self._store,
+            assignment.submission,
+            method=assignment.method,
+            fingerprint=self._encoder.fingerprint,
+        )
 
     def _text_side(self, submission: Submission) -> TextSide:
         prompts = [entry.prompt for entry in class_entries(submission)]

@@ -104,8 +104,9 @@ class ScriptedCrew:
         """Return the calls that were made for `task`."""
         return [call for call, whose in self.calls if whose == task]
 
-    async def embed(self, submission: Submission, progress: Progress) -> None:
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
         """See `Crew`."""
+        del method
         progress(1, 4)
         await self._called("embed", submission)
         progress(4, 4)

@@ -54,9 +54,12 @@ def small_task(
     return path
 
 
-def submitted(store: ObjectStore, task_file: Path, *, now: float = 1.0) -> Submission:
+def submitted(
+    store: ObjectStore, task_file: Path, *, now: float = 1.0, method: str = "lada"
+) -> Submission:
     """Take the task in and return its submission."""
-    return accept(load_task(task_file), store, now=now, author="anna").submission
+    task = load_task(task_file, method_of=lambda _adapter: method)
+    return accept(task, store, now=now, author="anna").submission
 
 
 def carried_out(
@@ -64,6 +67,7 @@ def carried_out(
     encoder: Encoder,
     *submissions: Submission,
     gate: Gate | None = None,
+    method: str = "lada",
     link: MortalStore | None = None,
 ) -> list[State]:
     """Run a coordinator with all roles in this process until all have ended, or it has died.
@@ -73,9 +77,10 @@ def carried_out(
         encoder: Embeds.
         *submissions: What is to end.
         gate: Decides what is served; everything where None.
+        method: By which all are learnt.
         link: The coordinator's way to the store, which may fail.
     """
-    terms = Terms(gate=gate or Gate())
+    terms = Terms(method=method, gate=gate or Gate())
 
     def setup(seen: ObjectStore) -> Setup:
         crew = LocalCrew(encoder, seen)
@@ -118,7 +123,7 @@ def learnt_by_hand(
     """Call all roles but the last, and return what is to be published."""
 
     async def run() -> Assignment:
-        await crew.embed(submission, _unwatched)
+        await crew.embed(submission, _unwatched, method="lada")
         begun = await crew.begin(submission, owner="tests", since=None)
         assignment = Assignment(
             submission=submission,

@@ -31,7 +31,7 @@ class MethodSuite:
         return clusters("first", seed=1), clusters("second", classes=3, images=7, seed=2)
 
     def scores(self, records: Sequence[Record], task: TaskFeatures) -> torch.Tensor:
-        adapter = Adapter(records)
+        adapter = Adapter(records, method=self.method)
         return adapter.score(task.features[:, 0], encoder=ENCODER, logit_scale=SCALE).values
 
     def finished(self, learner: Learner, task: TaskFeatures, *, seed: int = 5) -> Record:
@@ -112,7 +112,7 @@ class MethodSuite:
         past = [self.learn(first)]
         record = self.learn(second, past)
         images = second.features[:, 0]
-        grown = Adapter(past).extended(record)
+        grown = Adapter(past, method=self.method).extended(record)
         values = grown.score(images, encoder=ENCODER, logit_scale=SCALE).values
         assert torch.equal(values, self.scores([*past, record], second))
 

@@ -90,9 +90,9 @@ def scene() -> Scene:
 
 
 def test_before_the_first_version_it_has_looked_and_has_nothing(scene: Scene) -> None:
-    assert not scene.follower.has_looked
-    assert not scene.follower.follow()
-    assert scene.follower.has_looked
+    follower = scene.follower
+    seen = [follower.has_looked, follower.follow(), follower.has_looked]
+    assert seen == [False, False, True]
     with pytest.raises(UnavailableError, match="submit a task"):
         _ = scene.follower.current
 
@@ -252,35 +252,3 @@ def test_an_older_look_never_undoes_a_newer_one(scene: Scene) -> None:
     go.set()
     late.join()
     assert scene.label == "main@2"
-
-
-def test_versions_share_the_records_that_they_have_in_common(scene: Scene) -> None:
-    scene.publish("birds")
-    scene.publish("boats")
-    one, two = (scene.shelf.load("main", scene.adapter.version(number)) for number in (1, 2))
-    assert one.adapter.records[0] is two.adapter.records[0]
-    assert scene.records_read() == 2
-
-
-def test_the_same_version_is_loaded_once_however_many_ask(scene: Scene) -> None:
-    scene.publish("birds")
-    ref = scene.adapter.version(1)
-    found: list[object] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(scene.shelf.load("main", ref)))
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
-    assert all(one is scene.shelf.load("main", ref) for one in found)
-
-
-def test_the_version_used_least_recently_leaves_the_shelf(scene: Scene) -> None:
-    for task in ("ants", "birds", "boats", "cars"):
-        scene.publish(task)
-    for number in (1, 2, 3, 1, 4):
-        scene.shelf.load("main", scene.adapter.version(number))
-    assert scene.shelf.labels == ("main@3", "main@1", "main@4")

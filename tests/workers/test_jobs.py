@@ -85,9 +85,9 @@ class Diary:
     async def _durable(self) -> None:
         self.entries.append("durable")
 
-    async def embed(self, submission: Submission, progress: Progress) -> None:
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
         del submission, progress
-        self.entries.append("embed")
+        self.entries.append(f"embed for {method}")
 
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         del submission
@@ -167,6 +167,6 @@ def test_what_the_gate_says_is_told(published: Published, stage: Stage) -> None:
 
 def test_what_is_embedded_waits_for_its_turn() -> None:
     diary = Diary(Begun(parent=0, epoch=1, encoder="tiny"), Published(version=1))
-    event = asyncio.run(diary.job().embed())
+    event = asyncio.run(diary.job().embed(TERMS))
     assert event == Moved(submission_id=BIRDS.submission_id, stage=Stage.WAITING)
-    assert diary.entries == ["embed"]
+    assert diary.entries == ["embed for other"]

@@ -86,7 +86,7 @@ def test_images_of_either_task_are_answered_with_the_classes_that_were_there_fir
     predictor, version = scene.predictor()
     fingerprint = scene.encoder.fingerprint
     for submission in (scene.digits, scene.more.submission):
-        task = training_features(scene.store, submission, fingerprint=fingerprint)
+        task = training_features(scene.store, submission, method="lada", fingerprint=fingerprint)
         ranked = predictor.predict(task.features[:, 0], version, Question(top_k=10))
         right = 0
         for candidates, label in zip(ranked, task.labels.tolist(), strict=True):

@@ -85,7 +85,7 @@ def scene(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     path = small_task(examples, folder, "digits", classes=2, settings={"steps": STEPS})
     task = submitted(store, path, now=2.0)
     crew = LocalCrew(encoder, store)
-    asyncio.run(crew.embed(task, lambda _done, _total: None))
+    asyncio.run(crew.embed(task, lambda _done, _total: None, method="lada"))
     contents = {entry.key: store.get(entry.key).data for entry in store.list("")}
     return Scene(contents=contents, encoder=encoder, submission=task)
 

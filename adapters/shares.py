@@ -1,0 +1,44 @@
+"""Scores of methods whose answers are shares by themselves, such as regression on one-hot targets.
+
+Shapes: N images · S classes
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from adapters.merging import column_groups
+from adapters.records import ClassEntry
+
+# Answers below it are noise around zero, or negative.
+_FLOOR = 1e-3
+
+
+def log_shares(answers: Tensor, classes: Sequence[ClassEntry]) -> Tensor:
+    """Return scores whose softmax are `answers` over their sum, in the same order.
+
+    Ridge regression is linear in its targets: had merged classes been one, its answer would be the
+    sum of theirs. So it is here: `adapters.merging.fold` makes the score of that sum out of the
+    scores of its parts, which split it by their own shares.
+
+    Args:
+        answers: (N, S), any finite numbers, shares in the main.
+        classes: All S classes; those that are merged stand side by side or not.
+
+    Returns:
+        (N, S).
+    """
+    scores = _logarithm(answers)
+    for group in column_groups(classes):
+        columns = list(group)
+        whole = _logarithm(answers[:, columns].sum(dim=1, keepdim=True))
+        scores[:, columns] = whole + scores[:, columns].log_softmax(dim=1)
+    return scores
+
+
+def _logarithm(answers: Tensor) -> Tensor:
+    """Return the logarithm, which goes on along its tangent where it would end: order is kept."""
+    tangent = math.log(_FLOOR) - 1 + answers / _FLOOR
+    return torch.where(answers > _FLOOR, answers.clamp(min=_FLOOR).log(), tangent)

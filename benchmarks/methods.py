@@ -1,0 +1,234 @@
+"""All methods side by side: `make bench-methods`.
+
+    python -m benchmarks.methods [--only sequence,suite] [--methods gda,lada] [--seeds 3]
+
+`sequence` is Caltech101, Oxford Flowers, Oxford Pets and Stanford Cars on cached CLIP ViT-B/32
+features. There are no text features: anchors are class means, and candidates are the classes learnt
+so far. Methods that fuse scores of their own with text logits run alone there. `suite` is the ten
+image sets under the tiny CLIP, 16 images per class drawn anew for each seed, and all classes are
+candidates from the beginning. Zero-shot is measured first. Prints a table for each, and writes
+benchmarks/out/methods-NAME.json.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import click
+import torch
+
+from adapters.methods import measured_method
+from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
+from benchmarks.measured_set import MeasuredSet
+from benchmarks.sequence_run import Candidates, SequenceRun, run_sequence
+from benchmarks.table import Row, grid, judged
+from benchmarks.ten_sets import few_shot, labelled_sets
+
+SHOTS = 16
+_TOLERANCE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One line of a table.
+
+    Attributes:
+        label: What it is called there.
+        method: The method's name.
+        settings: Its settings.
+        drawn: Whether anything is drawn by seed on fixed training images.
+        known: Mean accuracy after the last task by an independent implementation, if there is one.
+        bytes_for: What the method keeps, where it is not its records: fixed bytes and per class.
+    """
+
+    label: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = True
+    known: float | None = None
+    bytes_for: tuple[int, int] | None = None
+
+
+_ALONE = {"fusion": "alone"}
+_EPOCHS = {"epochs": 30}
+# Held-out images would choose them badly: the anchors, class means, know these images.
+_USUAL = {"alpha": 1.0, "beta": 1.0}
+# 15,000 x 15,000 float32 in all, and a row of weights per class.
+_PRIMAL_BYTES = (4 * 15_000**2, 4 * 15_000)
+ON_SEQUENCE = (
+    Entry(label="nearest class mean", method="nearest_mean", drawn=False, known=80.4),
+    Entry(label="Tip-Adapter", method="tip_adapter", settings=_USUAL, drawn=False),
+    Entry(label="Tip-Adapter-F", method="tip_adapter_f", settings=_USUAL),
+    Entry(label="GDA", method="gda", settings=_ALONE, drawn=False, known=87.0),
+    Entry(label="RanPAC", method="ran_pac"),
+    Entry(label="Dual-RAIL", method="dual_rail", settings=_ALONE, drawn=False, known=87.5),
+    Entry(
+        label="LADA, memory alone",
+        method="lada",
+        settings={"text": "none", **_EPOCHS},
+        known=84.9,
+    ),
+    Entry(
+        label="LADA, residual anchors",
+        method="lada",
+        settings={"text": "residual", **_EPOCHS},
+        known=86.3,
+    ),
+    Entry(
+        label="Primal-RAIL (harness)",
+        method="primal_rail",
+        settings=_ALONE,
+        drawn=False,
+        bytes_for=_PRIMAL_BYTES,
+    ),
+    Entry(label="probe, no replay (harness)", method="probe", settings=_EPOCHS),
+    Entry(label="probe, replay (harness)", method="probe_replay", settings=_EPOCHS),
+    Entry(label="joint (harness)", method="joint", settings=_EPOCHS),
+)
+ON_SUITE = (
+    Entry(label="zero-shot", method="zero_shot"),
+    Entry(label="nearest class mean", method="nearest_mean"),
+    Entry(label="Tip-Adapter", method="tip_adapter"),
+    Entry(label="Tip-Adapter-F", method="tip_adapter_f"),
+    Entry(label="GDA", method="gda"),
+    Entry(label="RanPAC", method="ran_pac"),
+    Entry(label="Dual-RAIL", method="dual_rail"),
+    Entry(label="LADA, text tuned", method="lada"),
+    Entry(label="LADA, residual anchors", method="lada", settings={"text": "residual"}),
+    Entry(label="Primal-RAIL (harness)", method="primal_rail", bytes_for=_PRIMAL_BYTES),
+    Entry(label="probe, no replay (harness)", method="probe"),
+    Entry(label="probe, replay (harness)", method="probe_replay"),
+    Entry(label="joint (harness)", method="joint"),
+)
+
+
+@click.command()
+@click.option("--features", type=click.Path(path_type=Path), default=default_folder())
+@click.option("--datasets", type=click.Path(path_type=Path), default=Path("../shared/datasets"))
+@click.option("--cache", type=click.Path(path_type=Path), default=Path("benchmarks/out/features"))
+@click.option("--only", default="sequence,suite", help="Which tables, with commas between.")
+@click.option("--methods", default="", help="Only these methods, with commas between.")
+@click.option("--seeds", default=3, help="Runs of whatever is drawn.")
+@click.option("--threads", default=1, help="Threads of the products.")
+def main(
+    features: Path, datasets: Path, cache: Path, only: str, methods: str, seeds: int, threads: int
+) -> None:
+    """Measure all methods on both sequences."""
+    torch.set_num_threads(threads)
+    wanted = [name for name in methods.split(",") if name]
+    status = 0
+    if "sequence" in only.split(","):
+        if not features.is_dir():
+            click.echo(f"no features in {features}; set NACRE_FEATURES to a folder that has them")
+            sys.exit(1)
+        sets = [feature_set(name, folder=features) for name in SEQUENCE]
+        status |= table("methods-sequence", chosen(ON_SEQUENCE, wanted), [sets] * seeds, "seen")
+    if "suite" in only.split(","):
+        whole = labelled_sets(datasets, cache=cache)
+        drawn = [[few_shot(one, shots=SHOTS, seed=n) for one in whole] for n in range(seeds)]
+        status |= table("methods-suite", chosen(ON_SUITE, wanted), drawn, "all")
+    sys.exit(status)
+
+
+def chosen(entries: Sequence[Entry], wanted: Sequence[str]) -> list[Entry]:
+    """Return the entries of the methods `wanted`, all of them where none are named."""
+    return [entry for entry in entries if not wanted or entry.method in wanted]
+
+
+def table(
+    name: str,
+    entries: Sequence[Entry],
+    drawn: Sequence[Sequence[MeasuredSet]],
+    candidates: Candidates,
+) -> int:
+    """Measure `entries`, print a line for each, and return the exit code.
+
+    Args:
+        name: Of the table and its JSON file.
+        entries: What to measure.
+        drawn: The sets to learn, for each seed.
+        candidates: Which classes an image may be taken for.
+    """
+    lines, rows = [], list[Row]()
+    for entry in entries:
+        seeds = range(len(drawn) if entry.drawn or candidates == "all" else 1)
+        runs = [
+            run_sequence(
+                measured_method(entry.method),
+                drawn[seed],
+                settings=entry.settings,
+                seed=seed,
+                candidates=candidates,
+            )
+            for seed in seeds
+        ]
+        figures = summary(entry, runs)
+        click.echo(f"{entry.label}: {figures}", err=True)
+        lines.append([entry.label, *(shown(value) for value in figures.values())])
+        rows += judged_rows(entry, figures)
+    grid(name, ["method", *HEADINGS], lines)
+    return judged(name, rows)
+
+
+HEADINGS = (
+    "Transfer",
+    "Average",
+    "Last",
+    "spread",
+    "worst drop",
+    "learning s",
+    "building s",
+    "scoring ms",
+    "kB a class",
+)
+
+
+def summary(entry: Entry, runs: Sequence[SequenceRun]) -> dict[str, float | None]:
+    """Return the figures of a line: means over seeds, and the range of Last over them."""
+    transfers = [run.transfer for run in runs if run.transfer is not None]
+    lasts = [run.last for run in runs]
+    kept = fmean(run.kept_bytes / run.classes for run in runs)
+    if entry.bytes_for is not None:
+        kept = entry.bytes_for[0] / runs[0].classes + entry.bytes_for[1]
+    values = (
+        fmean(transfers) if transfers else None,
+        fmean(run.average for run in runs),
+        fmean(lasts),
+        max(lasts) - min(lasts) if len(runs) > 1 else None,
+        max(run.worst_drop for run in runs),
+        fmean(run.learning_s for run in runs),
+        fmean(run.building_s for run in runs),
+        fmean(run.scoring_ms for run in runs),
+        kept / 1e3,
+    )
+    return dict(zip(HEADINGS, values, strict=True))
+
+
+def shown(value: float | None) -> str:
+    """Return a figure as the table has it."""
+    return "–" if value is None else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def judged_rows(entry: Entry, figures: Mapping[str, float | None]) -> list[Row]:
+    """Return the figures for the JSON file; Last has a bar where somebody else measured it."""
+    rows = []
+    for heading, value in figures.items():
+        if value is None:
+            continue
+        known = entry.known if heading == "Last" else None
+        rows.append(
+            Row(
+                figure=f"{entry.label}: {heading}",
+                value=round(value, 3),
+                bar=None if known is None else f"{known} +- {_TOLERANCE}",
+                holds=None if known is None else abs(value - known) <= _TOLERANCE,
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Naming an adapter's method in the configuration: what follows from it, and what is refused."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import SettingsError
+from adapters.harness_methods import HARNESS_METHODS
+from cluster.client import Client
+from cluster.config import AdapterConfig, Config, load_config
+from cluster.tasks import load_task
+
+with warnings.catch_warnings():
+    # Ray's own imports warn of what they use; nothing is started by them.
+    warnings.simplefilter("ignore")
+    from cluster.system import check
+
+
+def config_of(folder: Path, method: str) -> Config:
+    return Config(store=f"file://{folder}/store", adapters={"birds": AdapterConfig(method=method)})
+
+
+def test_an_adapter_names_its_method(tmp_path: Path) -> None:
+    path = tmp_path / "nacre.yaml"
+    path.write_text("adapters: {birds: {method: gda}, '*': {method: nearest_mean}}")
+    config = load_config(path)
+    assert config.of_adapter("birds").method == "gda"
+    assert config.of_adapter("main").method == "nearest_mean"
+    check(replace(config, store=f"file://{tmp_path}/store"))
+
+
+def test_a_task_has_the_settings_of_its_adapters_method(
+    write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    client = Client(config_of(tmp_path, "gda"))
+    path = write_task(keys="adapter: birds\nsettings: {fusion: alone}")
+    assert client.submit(path).submission.settings == {"fusion": "alone"}
+    with pytest.raises(SettingsError, match="unknown setting 'fusion'"):
+        client.submit(path, adapter="main")  # which is LADA's
+
+
+def test_a_task_made_in_python_is_checked_like_one_that_was_read(
+    write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = config_of(tmp_path, "gda")
+    task = load_task(write_task(keys="settings: {steps: 3}"), config)  # for LADA's adapter
+    with pytest.raises(SettingsError, match="unknown setting 'steps'"):
+        Client(config).submit(replace(task, adapter="birds"))
+
+
+@pytest.mark.parametrize("name", [*sorted(HARNESS_METHODS), "gad"])
+def test_a_method_that_no_queue_learns_is_refused_before_anything_is_stored(
+    name: str, write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    config, path = config_of(tmp_path, name), write_task(keys="adapter: birds")
+    client, expected = Client(config), rf"expected one of \[.*'gda'.*found '{name}'.*name one of"
+    with pytest.raises(SettingsError, match=expected):
+        check(config)
+    with pytest.raises(SettingsError, match=expected):
+        client.submit(path)
+    with pytest.raises(SettingsError, match=expected):
+        client.submit(replace(load_task(path, Config()), adapter="birds"))
+    assert not client.queue().states
