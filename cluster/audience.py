@@ -82,5 +82,5 @@ class DistantReplicas:
             httpx.post(
                 self._config.endpoint + path, json=content, headers=headers(), timeout=timeout_s
             )
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             self._answers = False  # nothing runs there; what does elsewhere looks for itself

@@ -106,7 +106,6 @@ class Replica:
 
     Args:
         store: Where everything is.
-        link: Goes wrong on the way there.
 
     Attributes:
         away: Whether the store cannot be reached.
@@ -114,16 +113,12 @@ class Replica:
         store: Counts what it asks.
     """
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        *,
-        link: Callable[[ObjectStore], ObjectStore] = lambda store: store,
-    ) -> None:
+    def __init__(self, store: ObjectStore) -> None:
+
         self.away = False
         self.told = True
         self.clock = Clock()
-        cut = FaultyStore(link(store), lambda *_: Fault.FAIL if self.away else None)
+        cut = FaultyStore(store, lambda *_: Fault.FAIL if self.away else None)
         self.store = RecordingStore(cut)
         self.versions = Versions(self.store)
         self.shelf = Shelf(self.versions, fingerprint=FINGERPRINT, most=3)

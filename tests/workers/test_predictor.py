@@ -1,14 +1,17 @@
 """The predictor: each answer from one version, bit for bit the same for ever."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from adapters.errors import EncoderMismatchError, NotFoundError, UnavailableError
+from adapters.records import ClassEntry
 from tests.suites.learning import published_by_hand, small_task, submitted
+from tests.suites.random_records import random_record
+from tests.suites.serving_scenes import publish
 from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
 from workers.predictor import Candidate, Predictor, Question
@@ -150,8 +153,20 @@ def test_an_adapter_that_is_not_followed_is_named_with_those_that_are(scene: Sce
 
 
 def test_a_version_that_does_not_exist_is_named(scene: Scene) -> None:
-    with pytest.raises(NotFoundError, match="no version 7"):
+    with pytest.raises(NotFoundError, match="no version 7; the next one will be 2"):
         scene.predictor().version("main", 7)
+    with pytest.raises(NotFoundError, match="no alias 'canary'; it has: head, production"):
+        scene.predictor().version("main", "canary")
+
+
+def test_a_pin_is_answered_by_it_while_production_is_elsewhere(scene: Scene) -> None:
+    predictor = scene.predictor()
+    scene.publish_version_2()
+    predictor.follower("main").follow()
+    Registry(scene.store).adapter("main").alias("canary", 1, by=ANNA)
+    assert predictor.version("main", "canary").label == "main@1"
+    assert predictor.version("main", "canary") is predictor.version("main", 1)
+    assert predictor.version("main").label == "main@2"
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +204,9 @@ def test_tasks_narrow_the_candidates_to_theirs(scene: Scene) -> None:
     alone = answers(scene, predictor, 2, Question(top_k=100, tasks=("fashion",)))
     # The same as if nothing else had been learnt.
     assert alone == answers(scene, predictor, 1)
-    with pytest.raises(NotFoundError, match="letters"):
+    both = Question(top_k=100, tasks=("digits", "fashion"))
+    assert answers(scene, predictor, 2, both) == answers(scene, predictor, 2)
+    with pytest.raises(NotFoundError, match=r"'letters': not in .* has \['digits', 'fashion'\]"):
         answers(scene, predictor, 2, Question(tasks=("letters",)))
 
 
@@ -228,6 +245,113 @@ def test_a_prompt_is_embedded_once(scene: Scene) -> None:
         predictor.predict(scene.features(), version, Question(labels=labels))
     expected = [f"a photo of a {label}." for label in ("zebra", "okapi", "gnu")]
     assert encoder.embedded == expected
+
+
+class MovingEncoder(CountingEncoder):
+    """Lets something happen while it embeds prompts: right in the middle of a request.
+
+    Attributes:
+        happens: What.
+    """
+
+    happens: Callable[[], object]
+
+    def text_features(self, prompts: Sequence[str]) -> torch.Tensor:
+        self.happens()
+        return super().text_features(prompts)
+
+
+def test_a_request_reads_its_version_once_whatever_happens_meanwhile(scene: Scene) -> None:
+    encoder = MovingEncoder(EncoderSettings())
+    predictor = Predictor(encoder, Versions(scene.store), adapters=("main",), most=1)
+    predictor.follower("main").follow()
+    moved: list[str] = []
+
+    def move() -> None:
+        scene.publish_version_2()
+        predictor.follower("main").follow()
+        moved.append(predictor.version("main").label)
+
+    encoder.happens = move
+    question = Question(top_k=100, labels=("zebra",))
+    found = predictor.predict(scene.features(), predictor.version("main"), question)
+    assert moved == ["main@2"]
+    assert found == answers(scene, scene.predictor(), 1, question)
+
+
+def test_labels_alone_are_answered_by_the_text_tower_alone(scene: Scene) -> None:
+    """Without any task it is zero-shot classification: a softmax over scaled cosines."""
+    labels = ("zebra", "okapi", "gnu")
+    question = Question(top_k=3, tasks=(), labels=labels, prompt="a sketch of a {}.")
+    ranked = answers(scene, scene.predictor(), 1, question)
+    prompts = scene.encoder.text_features([f"a sketch of a {label}." for label in labels])
+    logits = scene.encoder.logit_scale * scene.features() @ prompts.t()
+    for candidates, row in zip(ranked, logits.softmax(dim=1), strict=True):
+        shares = dict(zip(labels, row.tolist(), strict=True))
+        assert [entry.label for entry in candidates] == sorted(
+            labels, key=lambda name: -shares[name]
+        )
+        # The scale multiplies a float32 cosine by up to 100, whose roundings differ by 1e-5.
+        assert {entry.label: entry.score for entry in candidates} == pytest.approx(shares, abs=1e-4)
+
+
+def test_without_tasks_and_labels_there_are_no_candidates(scene: Scene) -> None:
+    assert answers(scene, scene.predictor(), 1, Question(tasks=())) == [[]] * 7
+
+
+def test_labels_change_nothing_where_a_seen_class_is_nearest(scene: Scene) -> None:
+    predictor = scene.predictor()
+    plain = answers(scene, predictor, 1)
+    asked = answers(scene, predictor, 1, Question(top_k=100, labels=("zebra", "gnu")))
+    nearest = [best[0].task is not None for best in asked]
+    assert any(nearest)
+    for before, after, seen in zip(plain, asked, nearest, strict=True):
+        if seen:
+            assert after[: len(before)] == before
+            assert [entry.score for entry in after[len(before) :]] == [0, 0]
+
+
+@pytest.mark.parametrize("classes", [40, 300])
+@pytest.mark.parametrize("top_k", [1, 7, 299])
+def test_of_many_classes_the_best_are_found_and_ties_keep_their_order(
+    scene: Scene, classes: int, top_k: int
+) -> None:
+    """All classes are pairs of twins here; beyond 256 columns they are not sorted whole."""
+    encoder = scene.encoder
+    half = random_record(
+        "twins",
+        encoder=encoder.fingerprint,
+        width=encoder.width,
+        classes=classes // 2,
+        vectors=1,
+        seed=5,
+        noun="twin",
+    )
+    doubled = {
+        name: torch.cat([tensor, tensor])
+        for name, tensor in half.tensors.items()
+        if not name.endswith("offsets")
+    }
+    offsets = {name: torch.arange(classes + 1) for name in half.tensors if name.endswith("offsets")}
+    entries = tuple(
+        ClassEntry(class_id=f"twins/{index:03}", name=f"{index}", prompt=f"{index}")
+        for index in range(classes)
+    )
+    store = MemoryStore()
+    publish(
+        Registry(store).create("main"),
+        replace(half, classes=entries, tensors=doubled | offsets, settings=half.settings),
+    )
+    predictor = Predictor(encoder, Versions(store), adapters=("main",))
+    version = predictor.version("main", 1)
+    values = version.adapter.score(
+        scene.features(), encoder=encoder.fingerprint, logit_scale=encoder.logit_scale
+    ).values.tolist()
+    ranked = predictor.predict(scene.features(), version, Question(top_k=top_k))
+    for candidates, row in zip(ranked, values, strict=True):
+        order = sorted(range(classes), key=lambda column: (-row[column], column))
+        expected = [entries[column].class_id for column in order[:top_k]]
+        assert [entry.class_id for entry in candidates] == expected
 
 
 def test_a_record_that_both_versions_hold_is_decoded_once(scene: Scene) -> None:

@@ -2,9 +2,12 @@
 
 import pytest
 
-from adapters.errors import ConflictError
+from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
+from tests.suites.faulty import OvertakenStore
 from tests.suites.registry_scenes import ANNA, BOTH, addition, learn, registry
-from workers.registry import HeadIs, Registry, VersionRef
+from workers.registry import HeadIs, Manifest, Registry, VersionRef, drop
+from workers.registry.audience import moved_production
+from workers.registry.layout import refs_key
 from workers.store import MemoryStore
 from workers.store.wrappers import Fault, FaultyStore
 
@@ -127,3 +130,112 @@ def test_a_refusal_stands_in_the_history_once_and_moves_nothing(scene: Scene) ->
     scene.adapter.rollback(1, by=ANNA)
     scene.adapter.note_refusal(scene.adapter.version(1), by=ANNA)
     assert [entry.action.value for entry in scene.adapter.history()][:2] == ["refuse", "rollback"]
+
+
+def test_serving_only_is_announced_and_so_is_a_version_without_a_task(scene: Scene) -> None:
+    scene.adapter.rollback(1, by=ANNA, serving_only=True)
+    drop(scene.adapter, "digits", by=ANNA, promoted=True)
+    assert scene.heard == [
+        ("prepare", 1, 2),
+        ("follow", None, 1),
+        ("prepare", 3, 1),
+        ("follow", None, 3),
+    ]
+
+
+def test_the_first_version_of_all_is_announced() -> None:
+    store = MemoryStore()
+    audience = Listening(store)
+    learn(Registry(store, audience=audience).create("main"), "fashion")
+    assert audience.heard == [("prepare", 1, None), ("follow", None, 1)]
+
+
+def test_an_alias_that_is_removed_is_no_version_to_prepare(scene: Scene) -> None:
+    before = scene.adapter.refs()
+    scene.adapter.remove_alias("production", by=ANNA)
+    assert scene.adapter.refs().find("production") is None
+    assert moved_production(before, scene.adapter.refs()) is None
+    assert scene.heard == []
+
+
+class Reading(Listening):
+    """Reads the version that it is to prepare, as a replica does, while it is not published."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.manifests: list[Manifest] = []
+
+    def prepare(self, adapter: str, version: VersionRef) -> None:
+        handle = self._registry.adapter(adapter)
+        manifest = handle.objects.manifest(version.manifest)
+        assert len(list(handle.records(manifest))) == len(manifest.tasks)
+        self.manifests.append(manifest)
+
+
+def test_all_of_a_version_is_in_the_store_when_it_is_to_be_prepared() -> None:
+    store = MemoryStore()
+    audience = Reading(store)
+    manifest = learn(Registry(store, audience=audience).create("main"), "fashion", "digits")
+    assert audience.manifests[-1] == manifest
+    assert [len(entry.tasks) for entry in audience.manifests] == [1, 2]
+
+
+class BrokenError(Exception):
+    """A fault of an audience, which promises to have none."""
+
+
+class Broken:
+    """An audience that breaks its promise never to raise."""
+
+    def prepare(self, adapter: str, version: VersionRef) -> None:
+        raise BrokenError(adapter, version)
+
+    def follow(self, adapter: str) -> None:
+        raise AssertionError(adapter)
+
+
+def test_an_audience_that_breaks_before_the_swap_leaves_everything_as_it_was(scene: Scene) -> None:
+    before = scene.adapter.refs()
+    adapter = Registry(scene.store, audience=Broken()).adapter("main")
+    with pytest.raises(BrokenError):
+        adapter.promote(1, by=ANNA)
+    assert scene.adapter.refs() == before
+
+
+def test_nobody_is_told_to_follow_a_move_that_somebody_else_made_impossible(scene: Scene) -> None:
+    """The move was prepared, the race lost, and decided again it is refused."""
+    winner = Registry(scene.store).adapter("main")
+    overtaken = OvertakenStore(
+        scene.store, refs_key("main"), lambda: winner.rollback(1, by=ANNA, serving_only=True)
+    )
+    adapter = Registry(overtaken, audience=scene.audience).adapter("main")
+    learn(registry(scene.store).adapter("main"), "letters")
+    with pytest.raises(ConflictError, match="expected version 3, found 1"):
+        adapter.promote(2, by=ANNA, expected=3)
+    assert scene.heard == [("prepare", 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.FAIL, UnavailableError),  # nothing was written
+        (Fault.LOSE_ANSWER, UnknownOutcomeError),  # it was, and the store is away from then on
+    ],
+)
+def test_nobody_is_told_to_follow_what_may_not_have_happened(
+    scene: Scene, fault: Fault, error: type[Exception]
+) -> None:
+    gone: list[str] = []
+
+    def script(_number: int, operation: str, key: str) -> Fault | None:
+        if gone:
+            return Fault.FAIL
+        if operation == "replace":
+            gone.append(key)
+            return fault
+        return None
+
+    store = FaultyStore(scene.store, script)
+    with pytest.raises(error):
+        Registry(store, audience=scene.audience).adapter("main").rollback(1, by=ANNA)
+    assert scene.heard == [("prepare", 1, 2)]
