@@ -29,8 +29,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## learn five domains one after another, serve them, roll back (KEEP=1 keeps serving)
 	@$(BIN)/nacre demo $(if $(KEEP),--keep)
 
-test: $(INSTALLED) lint ## lint, then run all tests
-	@$(BIN)/python -m pytest
+test: $(INSTALLED) lint ## lint, then run all tests: those that start a Ray one by one, the others beside each other
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n logical --dist loadfile
+	@$(BIN)/python -m pytest -m ray
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .
