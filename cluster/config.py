@@ -194,7 +194,8 @@ class Config:
     @property
     def endpoint(self) -> str:
         """Where the HTTP API answers."""
-        return f"http://{self.serve.host}:{self.serve.port}"
+        host = f"[{self.serve.host}]" if ":" in self.serve.host else self.serve.host
+        return f"http://{host}:{self.serve.port}"
 
     @property
     def served(self) -> tuple[str, ...]:

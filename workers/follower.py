@@ -8,7 +8,7 @@ prepared is refused: what answers stays as it is, and the refusal can be seen.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from workers.registry import VersionRef
@@ -134,8 +134,11 @@ class Follower:
             return self._standing.current is not before.current
 
     def _after(self, before: Standing, ref: VersionRef | None, asked_at: float) -> Standing:
-        if ref is None or asked_at < before.seen_at:
-            return before  # nothing yet, or somebody has looked since
+        if asked_at < before.seen_at:
+            return before  # somebody has looked since
+        if ref is None:
+            # Nothing yet, or the alias was taken away: what answers goes on.
+            return replace(before, seen_at=asked_at) if before.current else before
         if before.current is not None and before.current.ref == ref:
             return Standing(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)

@@ -22,18 +22,25 @@ def routes(service: Service) -> APIRouter:
     async def ready() -> Response:
         """Say which versions answer; 503 before the first one, and where that may be outdated."""
         found = service.ready()
-        lacking = [name for name, state in found.adapters.items() if state.version is None]
-        if len(lacking) == len(found.adapters):
+        states = found.adapters
+        refused = [
+            f"{state.refused} ({state.reason})"
+            for state in states.values()
+            if state.refused and (state.stale or state.version is None)
+        ]
+        stale = [name for name, s in states.items() if s.stale and not s.refused]
+        if refused:
+            detail = f"what is in production cannot be loaded: {', '.join(refused)}"
+        elif stale:
+            detail = f"whether `production` has moved is not known of: {', '.join(stale)}"
+        elif all(state.version is None for state in states.values()):
             detail = (
-                f"no version is in production yet of: {', '.join(lacking)}; submit a task and wait "
+                f"no version is in production yet of: {', '.join(states)}; submit a task and wait "
                 "until it is published"
             )
-            return problem(503, "UnavailableError", detail)
-        stale = [name for name, state in found.adapters.items() if state.stale]
-        if stale:
-            detail = f"whether `production` has moved is not known of: {', '.join(stale)}"
-            return problem(503, "UnavailableError", detail)
-        return JSONResponse(found.model_dump())
+        else:
+            return JSONResponse(found.model_dump())
+        return problem(503, "UnavailableError", detail)
 
     @router.get("/v1/status", responses=problems())
     async def status() -> Ready:

@@ -252,3 +252,13 @@ def test_an_older_look_never_undoes_a_newer_one(scene: Scene) -> None:
     go.set()
     late.join()
     assert scene.label == "main@2"
+
+
+def test_without_the_alias_what_answers_goes_on(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.follower.follow()
+    scene.adapter.remove_alias("production", by=ANNA)
+    scene.clock.now += 9.0
+    assert not scene.follower.follow()
+    assert scene.label == "main@1"
+    assert scene.follower.standing.seen_at == scene.clock.now

@@ -108,3 +108,13 @@ def test_a_replica_that_has_nothing_to_answer_with_is_not_stale(encoder: str) ->
     scene.look()
     assert not scene.state.stale
     assert scene.ready()[0] == 503
+
+
+@pytest.mark.parametrize("stale_s", [AT_ONCE, NEVER])
+def test_a_first_version_that_cannot_be_loaded_is_named(stale_s: float) -> None:
+    scene = Scene("another" * 8, stale_s=stale_s)
+    scene.publish("ants")
+    scene.look()
+    status, detail = scene.ready()
+    assert status == 503
+    assert detail.startswith("what is in production cannot be loaded: main@1 (")
