@@ -16,10 +16,11 @@ from workers.follower import TRIED_AGAIN_S, Follower
 from workers.registry import Adapter, AddRecord, Commit, Inline, Registry
 from workers.shelf import Shelf
 from workers.store import MemoryStore
-from workers.store.wrappers import Fault, FaultyStore, RecordingStore
+from workers.store.wrappers import Fault, FaultyStore, RecordingStore, WrappedStore
 from workers.versions import Versions
 
 FINGERPRINT = "ab" * 32
+TIMEOUT_S = 30.0
 
 
 class Clock:
@@ -51,6 +52,27 @@ def publish(adapter: Adapter, task: str, *, encoder: str = FINGERPRINT) -> None:
     adapter.commit(commit, by=ANNA)
 
 
+class HeldStore(WrappedStore):
+    """Lets an answer of the refs wait, while it is told to.
+
+    Attributes:
+        held: Whether the next answer waits.
+        reached: Set when one does.
+        go: Lets it go.
+    """
+
+    def __init__(self, inner: MemoryStore) -> None:
+        super().__init__(inner)
+        self.held = False
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def after(self, operation: str, key: str, sent: int, received: int) -> None:
+        del operation, sent, received
+        if self.held and "refs" in key:
+            self.reached.set()
+            self.go.wait(TIMEOUT_S)
+
+
 class Scene:
     """A store, what is published into it, and a follower whose way to it can be cut."""
 
@@ -58,8 +80,9 @@ class Scene:
         self.inner = MemoryStore()
         self.adapter = Registry(self.inner).create("main")
         self.away = False
+        self.held = HeldStore(self.inner)
         self.store = RecordingStore(
-            FaultyStore(self.inner, lambda *_: Fault.FAIL if self.away else None)
+            FaultyStore(self.held, lambda *_: Fault.FAIL if self.away else None)
         )
         self.clock = Clock()
         self.versions = Versions(self.store)
@@ -232,25 +255,16 @@ def test_an_older_look_never_undoes_a_newer_one(scene: Scene) -> None:
     """Two threads look at once; the one that asked first may come to its end last."""
     scene.publish("birds")
     scene.follower.follow()
-    entered, go = threading.Event(), threading.Event()
-    asking = scene.follower._production
-
-    def slow() -> object:
-        found = asking()
-        entered.set()
-        go.wait()
-        return found
-
-    scene.follower._production = slow  # type: ignore[method-assign, assignment]
+    scene.held.held = True
     late = threading.Thread(target=scene.follower.follow)
     late.start()
-    entered.wait()
-    scene.follower._production = asking  # type: ignore[method-assign]
+    assert scene.held.reached.wait(TIMEOUT_S)
+    scene.held.held = False
     scene.publish("boats")
     scene.clock.now += 1.0
     assert scene.follower.follow()
-    go.set()
-    late.join()
+    scene.held.go.set()
+    late.join(TIMEOUT_S)
     assert scene.label == "main@2"
 
 
