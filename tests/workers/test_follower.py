@@ -9,47 +9,21 @@ from collections.abc import Callable
 import pytest
 
 from adapters.errors import CorruptionError, EncoderMismatchError, UnavailableError
-from adapters.records import encode_record
-from tests.suites.random_records import random_record
 from tests.suites.registry_scenes import ANNA
+from tests.suites.serving_scenes import (
+    FINGERPRINT,
+    TIMEOUT_S,
+    Clock,
+    publish,
+    records_read,
+    small_record,
+)
 from workers.follower import TRIED_AGAIN_S, Follower
-from workers.registry import Adapter, AddRecord, Commit, Inline, Registry
+from workers.registry import Registry
 from workers.shelf import Shelf
 from workers.store import MemoryStore
 from workers.store.wrappers import Fault, FaultyStore, RecordingStore, WrappedStore
 from workers.versions import Versions
-
-FINGERPRINT = "ab" * 32
-TIMEOUT_S = 30.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def publish(adapter: Adapter, task: str, *, encoder: str = FINGERPRINT) -> None:
-    """Publish a version with another task, and serve it."""
-    record = random_record(
-        task, encoder=encoder, width=8, classes=3, vectors=2, seed=len(task), noun=task
-    )
-    added = AddRecord(
-        task=task,
-        submission=f"{task}-0123456789ab",
-        record=Inline(encode_record(record)),
-        classes=3,
-    )
-    commit = Commit(
-        updates=(added,),
-        encoder=encoder,
-        method="lada",
-        settings={},
-        aliases=("head", "production"),
-    )
-    adapter.commit(commit, by=ANNA)
 
 
 class HeldStore(WrappedStore):
@@ -97,7 +71,7 @@ class Scene:
         return {entry.key for entry in self.inner.list("adapters/") if "/records/" in entry.key}
 
     def records_read(self) -> int:
-        return sum("/records/" in key for _, key in self.store.keys)
+        return records_read(self.store)
 
     def publish(self, task: str) -> str:
         """Publish a version, and return the key of its new record."""
@@ -221,7 +195,7 @@ def test_a_refusal_is_forgotten_when_production_moves_away(scene: Scene) -> None
 
 
 def test_a_version_of_another_encoder_is_refused_before_any_record_is_read(scene: Scene) -> None:
-    publish(scene.adapter, "birds", encoder="cd" * 32)
+    publish(scene.adapter, small_record("birds", encoder="cd" * 32))
     with pytest.raises(EncoderMismatchError, match="cdcd"):
         scene.follower.prepare(scene.adapter.version(1))
     scene.follower.follow()
