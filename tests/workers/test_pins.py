@@ -4,18 +4,11 @@ import pytest
 
 from adapters.errors import InputError, NotFoundError, UnavailableError
 from tests.suites.registry_scenes import ANNA, adapter, learn
+from tests.suites.serving_scenes import Clock
 from workers.pins import KEPT_S, Pins
 from workers.registry import Registry, drop, purge
 from workers.store import MemoryStore
 from workers.store.wrappers import Fault, FaultyStore
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Scene:
