@@ -68,6 +68,8 @@ class RayNode:
                     *where,
                     f"--num-cpus={self.cpus}",
                     f"--num-gpus={self.gpus}",
+                    # Two Rays on one machine must not share the port: jobs need the agent on it.
+                    f"--dashboard-agent-listen-port={free_port()}",
                     "--disable-usage-stats",
                     "--block",
                 ],
