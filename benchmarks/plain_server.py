@@ -69,27 +69,9 @@ def litserve_server(store: str, port: int) -> None:
     """Serve with LitServe and its own batching."""
     import litserve
 
-    class Api(litserve.LitAPI):  # type: ignore[misc]
-        def setup(self, device: str) -> None:
-            del device
-            self.model = Model(store)
+    from benchmarks.lit_api import LitApi
 
-        def decode_request(self, request: Any) -> Tensor:
-            return self.model.pixels(request["images"].file.read())
-
-        def batch(self, inputs: list[Tensor]) -> Tensor:
-            return torch.stack(inputs)
-
-        def predict(self, pixels: Tensor) -> list[dict[str, Any]]:
-            return self.model.answers(pixels)
-
-        def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            return output
-
-        def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-            return output
-
-    api = Api(max_batch_size=16, batch_timeout=0.005)
+    api = LitApi(store, max_batch_size=16, batch_timeout=0.005)
     litserve.LitServer(api, accelerator="cpu").run(
         port=port, host="127.0.0.1", generate_client_file=False
     )

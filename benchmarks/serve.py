@@ -18,9 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from math import isfinite
 from pathlib import Path
 
+import psutil
 import torch
 from PIL import Image, ImageFilter
 from torch.nn.functional import normalize
@@ -40,7 +42,7 @@ from workers.store import FileStore, MemoryStore, ObjectStore
 from workers.versions import Versions
 
 THREADS = 2
-SECONDS = 20.0
+SECONDS = 12.0
 CLIENTS = 32
 BATCHES = (1, 2, 4, 8, 16, 32)
 CLASSES_PER_RECORD, VECTORS, WIDTH = 100, 16, 512
@@ -61,11 +63,17 @@ def main() -> int:
             store=store.url,
             serve=ServeConfig(port=free_port(), threads=THREADS, max_ongoing=256),
         )
-        rows = [*_bare_rows(bare), *_shares(encoder, bare)]
-        rows += _nacre(config, jpeg, bare)
-        rows += _others(store.url, jpeg, bare)
-        rows += _flood(config, jpeg)
-        rows += _scaling(config, jpeg)
+        rows: list[Row] = []
+        for row in chain(
+            _bare_rows(bare),
+            _shares(encoder, bare),
+            _nacre(config, jpeg, bare),
+            _others(store.url, jpeg, bare),
+            _flood(config, jpeg),
+            _scaling(config, jpeg),
+        ):
+            print(f"{row.figure}: {row.value} {row.unit}", flush=True)
+            rows.append(row)
     return report("serve", rows)
 
 
@@ -220,17 +228,25 @@ def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:
     for name, path in (("fastapi", "/predict"), ("litserve", "/predict")):
         port = free_port()
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.plain_server", name, store]
-        process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             url = f"http://127.0.0.1:{port}{path}"
             _wait_until_answered(url, jpeg)
             yield from _alone(f"plain {name}", url, jpeg, bare, judged=False)
             yield from _full(f"plain {name}", url, jpeg, bare, judged=False)
         finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            process.kill()
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a server and the processes that it has spawned."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+    process.kill()
+    process.wait()
 
 
 def _alone(name: str, url: str, jpeg: bytes, bare: Bare, *, judged: bool) -> Iterator[Row]:
