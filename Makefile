@@ -30,7 +30,7 @@ demo: $(INSTALLED) ## learn five domains one after another, serve them, roll bac
 	@$(BIN)/nacre demo $(if $(KEEP),--keep)
 
 test: $(INSTALLED) lint ## lint, then run all tests: those that start a Ray one by one, the others beside each other
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n logical --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n logical --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -m pytest -m ray
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts

@@ -64,6 +64,12 @@ def test_pins_mixtures_and_failures_are_told_apart() -> None:
     assert found.kills == {"replica": 1}
 
 
+def test_a_pin_that_nobody_has_met_may_fail_while_the_store_is_away() -> None:
+    failures = [answer(5, 1, pin=1, status=503), answer(5, 2, status=503)]
+    found = judged(failures, MOVES, {}, away=[(4.0, 6.0)])
+    assert (found.failed_pins_away, found.failed_unexplained) == (1, 1)
+
+
 def test_the_last_old_answer_is_measured_by_move() -> None:
     found = judged([answer(10.3, 2), answer(10.2, 2), answer(21.1, 3)], MOVES, {})
     assert [round(lag, 3) for lag in found.lags] == [0.2]

@@ -56,6 +56,8 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
     yield Row(figure="outage of the store", value=plan.outage_s, unit="s")
     yield Row(figure="requests sent", value=found.sent)
     yield Row(figure="requests failed, by status (0: connection broken)", value=failed or "none")
+    figure = "of these, pins that a replica had not met before the store went away"
+    yield Row(figure=figure, value=found.failed_pins_away)
     for figure, value in (
         ("requests failed without a kill around", found.failed_unexplained),
         ("answers that mix versions", found.mixed),

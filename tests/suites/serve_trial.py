@@ -55,6 +55,8 @@ CLASSES, VECTORS = 50, 8
 TASK = "changing"
 PINNED_SHARE = 0.2
 START_TIMEOUT_S = 120.0
+SETTLED_S = 5.0
+"""So long after an outage a request may still fail of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,18 +266,22 @@ def trial(
     ]
     for client in clients:
         client.start()
-    kills = _carry_out(plan, mover, proxy, say)
+    kills, away = _carry_out(plan, mover, proxy, say)
     stop.set()
     for client in clients:
         client.join()
     answers = list(itertools.chain(*asked))
-    return judged(answers, mover.moves, kills, allowance=allowance)
+    return judged(answers, mover.moves, kills, away=away, allowance=allowance)
 
 
 def _carry_out(
     plan: Plan, mover: Mover, proxy: S3Proxy, say: Callable[[str], None]
-) -> dict[str, list[float]]:
-    """Do everything that the plan says, at moments drawn from its seed; return who was killed."""
+) -> tuple[dict[str, list[float]], list[tuple[float, float]]]:
+    """Do everything that the plan says, at moments drawn from its seed.
+
+    Returns:
+        When somebody was killed, by who it was; and from when until when the store was away.
+    """
     draw = random.Random(plan.seed)
     kills: dict[str, list[float]] = {"replica": [], "controller": []}
     outage_at = draw.uniform(0.3, 0.5) * plan.seconds
@@ -316,7 +322,8 @@ def _carry_out(
         if what != "move":
             say(f"{time.monotonic() - started:6.1f} s: {what}, version {mover.moves[-1].number}")
     time.sleep(max(0.0, started + plan.seconds - time.monotonic()))
-    return kills
+    away = [(started + outage_at, started + outage_at + plan.outage_s + SETTLED_S)]
+    return kills, away if plan.outage_s else []
 
 
 def _ask(

@@ -71,7 +71,9 @@ class Verdict:
     Attributes:
         sent: Requests.
         failed: Those without a good answer, by status.
-        failed_unexplained: Those of them that were under way while nobody had been killed.
+        failed_pins_away: Those of them that asked for a pinned version while the store was away: a
+            replica that has not met that version before cannot know it.
+        failed_unexplained: The rest of those that were under way while nobody had been killed.
         mixed: Answers whose results are not all of the version that they name.
         wrong_pins: Pinned answers of another version.
         wrong: Followed answers of a version that was not in production.
@@ -85,6 +87,7 @@ class Verdict:
 
     sent: int = 0
     failed: Counter[int] = field(default_factory=Counter)
+    failed_pins_away: int = 0
     failed_unexplained: int = 0
     mixed: int = 0
     wrong_pins: int = 0
@@ -101,6 +104,7 @@ def judged(
     moves: Sequence[Move],
     kills: Mapping[str, Sequence[float]],
     *,
+    away: Sequence[tuple[float, float]] = (),
     allowance: Allowance | None = None,
 ) -> Verdict:
     """Return what is to be said of all requests.
@@ -109,6 +113,7 @@ def judged(
         asked: All requests.
         moves: All moves of `production`, in order.
         kills: When somebody was killed, by who it was.
+        away: From when until when the store was away.
         allowance: How much time passes before something is wrong.
     """
     allowed = allowance or Allowance()
@@ -119,8 +124,10 @@ def judged(
     for entry in asked:
         if entry.status != 200:
             found.failed[entry.status] += 1
-            found.failed_unexplained += not any(
-                entry.sent - allowed.kill_s <= at <= entry.received for at in killed
+            found.failed_pins_away += _is_pin_away(entry, away)
+            found.failed_unexplained += not (
+                _is_pin_away(entry, away)
+                or any(entry.sent - allowed.kill_s <= at <= entry.received for at in killed)
             )
             continue
         found.mixed += not entry.right
@@ -134,6 +141,13 @@ def judged(
         (found.lags if move.told else found.missed_lags).append(lag)
     found.returned = _returned(followed, moves)
     return found
+
+
+def _is_pin_away(entry: Asked, away: Sequence[tuple[float, float]]) -> bool:
+    """Return whether a pinned version may not have been found because the store was away."""
+    return entry.pin is not None and any(
+        since <= entry.received and entry.sent <= until for since, until in away
+    )
 
 
 def _was_in_production(entry: Asked, moves: Sequence[Move], allowed: Allowance) -> bool:
