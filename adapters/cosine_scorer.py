@@ -8,26 +8,22 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.method import Scorer
+from adapters.anchored_scorer import AnchoredScorer
 from adapters.records import Record
 
 
-class CosineScorer(Scorer):
+class CosineScorer(AnchoredScorer):
     """Cosines with the records' means where they have some, their text logits elsewhere."""
 
     def __init__(self, records: tuple[Record, ...]) -> None:
-        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
+        super().__init__(records)
         self._means = [
             normalize(record.tensors["means"], dim=-1) if "means" in record.tensors else None
             for record in records
         ]
-        self._records = records
 
     def extended(self, record: Record) -> "CosineScorer":
         return CosineScorer((*self._records, record))
-
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position]
 
     def scores(
         self,

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters.anchored_scorer import AnchoredScorer
 from adapters.holding_out import errors, held_out_parts, least_cost
 from adapters.method import Scorer
 from adapters.method_settings import MethodSettings, require_choice, require_number
@@ -90,7 +91,7 @@ class Gda(TrainingFree):
         return GdaScorer(tuple(records))
 
 
-class GdaScorer(Scorer):
+class GdaScorer(AnchoredScorer):
     """The discriminant of all records together.
 
     Args:
@@ -100,9 +101,8 @@ class GdaScorer(Scorer):
 
     def __init__(self, records: tuple[Record, ...], *, before: Statistic | None = None) -> None:
         settings = shared_settings(records, GdaSettings, names=_SHARED)
-        self._records = records
+        super().__init__(records)
         self._statistic = statistic = total(records, "scatter", before=before)
-        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
         self._fusion = settings.fusion
         found = least_cost(statistic.costs, ALPHAS, default=_USUAL_ALPHA)
         self._alpha = found if settings.alpha is None else settings.alpha
@@ -112,9 +112,6 @@ class GdaScorer(Scorer):
 
     def extended(self, record: Record) -> "GdaScorer":
         return GdaScorer((*self._records, record), before=self._statistic)
-
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position]
 
     def scores(
         self,

@@ -21,8 +21,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
+from adapters.anchored_scorer import AnchoredScorer
 from adapters.batches import epoch_batch
 from adapters.errors import SettingsError
 from adapters.merging import Partners
@@ -174,20 +175,16 @@ class ProbeTraining:
         return {**self._fixed, "weights": self._weights.detach().clone()}
 
 
-class LastWeightsScorer(Scorer):
+class LastWeightsScorer(AnchoredScorer):
     """The weights of the last record, which has those of all classes."""
 
     def __init__(self, records: tuple[Record, ...]) -> None:
-        self._records = records
-        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
+        super().__init__(records)
         sizes = [len(record.classes) for record in records]
         self._weights = torch.split(records[-1].tensors["weights"], sizes)
 
     def extended(self, record: Record) -> "LastWeightsScorer":
         return LastWeightsScorer((*self._records, record))
-
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position]
 
     def scores(
         self,

@@ -20,16 +20,15 @@ from typing import Any, get_args
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from adapters import rule
+from adapters.anchored_scorer import AnchoredScorer
 from adapters.errors import ClassNameError, CorruptionError, InputError
 from adapters.kernel_ridge import KernelRidge
-from adapters.method import Scorer
 from adapters.method_settings import require_choice, require_number
-from adapters.readout import Fusion, columns_at
+from adapters.readout import Fusion
 from adapters.records import Record
-from adapters.shares import log_shares
+from adapters.rule import AnchorRows, Anchors
+from adapters.shares import shares_at
 from adapters.statistic import image_counts
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
@@ -60,7 +59,7 @@ class Rail(TrainingFree):
         }
 
 
-class RailScorer(Scorer):
+class RailScorer(AnchoredScorer):
     """The ridge solution of all records together, beside the text side's softmax.
 
     Args:
@@ -69,18 +68,11 @@ class RailScorer(Scorer):
     """
 
     def __init__(self, records: tuple[Record, ...], regression: KernelRidge) -> None:
-        self._records = records
+        super().__init__(records)
         self._regression = regression
-        self._anchors = tuple(
-            rule.AnchorRows.of(normalize(record.tensors["text_features"], dim=-1))
-            for record in records
-        )
-        self._together = rule.Anchors(self._anchors)
+        self._together = Anchors([AnchorRows.of(rows) for rows in self._anchors])
         self._fusion: Fusion = records[0].settings["fusion"]
         self._share: float = records[0].settings["share"]
-
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position].rows
 
     def scores(
         self,
@@ -94,8 +86,7 @@ class RailScorer(Scorer):
         if self._fusion == "text":
             softmax = self._together.logits(features, scale=logit_scale).softmax(dim=1)
             answers = (1 - self._share) * softmax + self._share * answers
-        classes = [entry for record in self._records for entry in record.classes]
-        return log_shares(answers, classes)[:, columns_at(positions, self._records)]
+        return shares_at(answers, self._records, positions)
 
     @abstractmethod
     def regressed(self, features: Tensor) -> Tensor:

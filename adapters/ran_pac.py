@@ -20,17 +20,18 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import one_hot
 
+from adapters.anchored_scorer import AnchoredScorer
 from adapters.errors import SettingsError
 from adapters.holding_out import held_out_parts, least_cost
 from adapters.method import Scorer
 from adapters.method_settings import MethodSettings, require_number, require_whole
 from adapters.random_features import gaussian_projection, random_features
-from adapters.readout import Readout, class_counts, columns_at
+from adapters.readout import Readout, class_counts
 from adapters.records import Record
 from adapters.shared_settings import shared_settings
-from adapters.shares import log_shares
+from adapters.shares import shares_at
 from adapters.statistic import Statistic, image_counts, total
 from adapters.symmetric import packed, packed_size
 from adapters.task_features import TaskFeatures
@@ -104,7 +105,7 @@ class RanPac(TrainingFree):
         return RanPacScorer(tuple(records))
 
 
-class RanPacScorer(Scorer):
+class RanPacScorer(AnchoredScorer):
     """The ridge solution of all records together.
 
     Args:
@@ -114,9 +115,8 @@ class RanPacScorer(Scorer):
 
     def __init__(self, records: tuple[Record, ...], *, before: Statistic | None = None) -> None:
         settings = shared_settings(records, RanPacSettings, names=_SHARED)
-        self._records = records
+        super().__init__(records)
         self._statistic = statistic = total(records, "gram", before=before)
-        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
         self._projection = gaussian_projection(
             self._anchors[0].shape[1], settings.width, settings.projection_seed
         )
@@ -130,9 +130,6 @@ class RanPacScorer(Scorer):
     def extended(self, record: Record) -> "RanPacScorer":
         return RanPacScorer((*self._records, record), before=self._statistic)
 
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position]
-
     def scores(
         self,
         features: Tensor,
@@ -143,8 +140,7 @@ class RanPacScorer(Scorer):
     ) -> Tensor:
         mapped = random_features(features, self._projection)
         answers = self._readout.scores(mapped, range(len(self._records)))
-        classes = [entry for record in self._records for entry in record.classes]
-        return log_shares(answers, classes)[:, columns_at(positions, self._records)]
+        return shares_at(answers, self._records, positions)
 
 
 def sums(task: TaskFeatures, projection: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from adapters.merging import column_groups
-from adapters.records import ClassEntry
+from adapters.readout import columns_at
+from adapters.records import ClassEntry, Record
 
 # Answers below it are noise around zero, or negative.
 _FLOOR = 1e-3
@@ -36,6 +37,18 @@ def log_shares(answers: Tensor, classes: Sequence[ClassEntry]) -> Tensor:
         whole = _logarithm(answers[:, columns].sum(dim=1, keepdim=True))
         scores[:, columns] = whole + scores[:, columns].log_softmax(dim=1)
     return scores
+
+
+def shares_at(answers: Tensor, records: Sequence[Record], positions: Sequence[int]) -> Tensor:
+    """Return the scores of the records at `positions`, out of answers over all `records`.
+
+    Args:
+        answers: (N, S), over the classes of all records.
+        records: All of them, oldest first.
+        positions: Which ones, in ascending order.
+    """
+    classes = [entry for record in records for entry in record.classes]
+    return log_shares(answers, classes)[:, columns_at(positions, records)]
 
 
 def _logarithm(answers: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters.anchored_scorer import AnchoredScorer
 from adapters.holding_out import errors, held_out_parts, least_cost
 from adapters.memory import MemoryBlock, initial_memory
 from adapters.method import Scorer
@@ -93,7 +94,7 @@ class TipAdapter(TrainingFree):
         return CacheScorer(tuple(records))
 
 
-class CacheScorer(Scorer):
+class CacheScorer(AnchoredScorer):
     """Text logits plus alpha times the cache; one alpha and beta for all records.
 
     Args:
@@ -102,8 +103,8 @@ class CacheScorer(Scorer):
     """
 
     def __init__(self, records: tuple[Record, ...], *, before: "CacheScorer | None" = None) -> None:
-        self._records, self._weights = records, joint_weights(records)
-        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
+        super().__init__(records)
+        self._weights = joint_weights(records)
         self._fusion: Fusion = records[0].settings["fusion"]
         same = before is not None and before._weights.beta == self._weights.beta
         self._caches: list[MemoryBlock] = list(before._caches) if before and same else []
@@ -113,9 +114,6 @@ class CacheScorer(Scorer):
 
     def extended(self, record: Record) -> "CacheScorer":
         return CacheScorer((*self._records, record), before=self)
-
-    def anchors(self, position: int) -> Tensor:
-        return self._anchors[position]
 
     def scores(
         self,

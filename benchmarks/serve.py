@@ -188,8 +188,7 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
     config = replace(config, serve=replace(config.serve, replicas=sized, threads=1))
     with _serving(config) as endpoint:
         url = f"{endpoint}/v1/predict"
-        body, content_type = multipart([jpeg], {})
-        request = request_bytes(url, body=body, content_type=content_type)
+        request = _asking(url, jpeg)
         with ThreadPoolExecutor(1) as threads:
             busy = threads.submit(run_load, url, request, clients=12, seconds=60)
             cold = waited(2)
@@ -208,12 +207,11 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
 
 def _flood(config: Config, jpeg: bytes) -> Iterator[Row]:
     """Yield what becomes of more requests than are taken."""
-    body, content_type = multipart([jpeg], {})
     for name, haproxy in (("proxy", False), ("HAProxy", True)):
         little = replace(config.serve, haproxy=haproxy, max_ongoing=4, max_queued=4)
         with _serving(replace(config, serve=little)) as endpoint:
             url = f"{endpoint}/v1/predict"
-            request = request_bytes(url, body=body, content_type=content_type)
+            request = _asking(url, jpeg)
             load = run_load(url, request, clients=64, seconds=SECONDS / 2)
         figure = f"flood of 64 clients on 4 + 4 requests, {name}"
         yield Row(figure=f"{figure}: answered", value=load.per_second, unit="images/s")
@@ -249,10 +247,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
+def _asking(url: str, jpeg: bytes) -> bytes:
+    """Return the request that asks what one image shows."""
+    body, content_type = multipart([jpeg], {})
+    return request_bytes(url, body=body, content_type=content_type)
+
+
 def _alone(name: str, url: str, jpeg: bytes, bare: Bare, *, judged: bool) -> Iterator[Row]:
     """Yield the latency at low load."""
-    body, content_type = multipart([jpeg], {})
-    request = request_bytes(url, body=body, content_type=content_type)
+    request = _asking(url, jpeg)
     run_load(url, request, clients=1, seconds=2)  # warms everything up
     load = run_load(url, request, clients=1, seconds=SECONDS / 2)
     added = load.quantile(0.5) - bare.alone
@@ -268,8 +271,7 @@ def _alone(name: str, url: str, jpeg: bytes, bare: Bare, *, judged: bool) -> Ite
 
 def _full(name: str, url: str, jpeg: bytes, bare: Bare, *, judged: bool) -> Iterator[Row]:
     """Yield the throughput at saturation."""
-    body, content_type = multipart([jpeg], {})
-    request = request_bytes(url, body=body, content_type=content_type)
+    request = _asking(url, jpeg)
     run_load(url, request, clients=CLIENTS, seconds=3)
     load = run_load(url, request, clients=CLIENTS, seconds=SECONDS)
     share = load.per_second / bare.per_second
@@ -306,8 +308,7 @@ def _serving(config: Config) -> Iterator[str]:
 
 
 def _wait_until_answered(url: str, jpeg: bytes) -> None:
-    body, content_type = multipart([jpeg], {})
-    request = request_bytes(url, body=body, content_type=content_type)
+    request = _asking(url, jpeg)
     deadline = time.monotonic() + 120
     while not run_load(url, request, clients=1, seconds=0.2).statuses[200]:
         if time.monotonic() > deadline:

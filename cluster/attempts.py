@@ -50,7 +50,7 @@ class Call(Generic[Answer]):
     patient: bool = True
 
 
-class Attempts:
+class Attempts(Generic[Answer]):
     """The attempts of one call until its deadline.
 
     Args:
@@ -119,7 +119,7 @@ class Attempts:
             raise error_of(response)
         return wait_s
 
-    def answer(self, response: httpx.Response) -> BaseModel:
+    def answer(self, response: httpx.Response) -> Answer:
         """Return what was answered.
 
         Raises:

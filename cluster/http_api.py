@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import httpx
 
@@ -41,7 +41,7 @@ class HttpApi:
                 wait_s = attempts.after_error(error)
             else:
                 if response.is_success:
-                    return cast(Answer, attempts.answer(response))
+                    return attempts.answer(response)
                 wait_s = attempts.after_refusal(response)
             time.sleep(wait_s)
 
@@ -88,12 +88,12 @@ class AsyncHttpApi:
                 wait_s = attempts.after_error(error)
             else:
                 if response.is_success:
-                    return cast(Answer, attempts.answer(response))
+                    return attempts.answer(response)
                 wait_s = attempts.after_refusal(response)
             await asyncio.sleep(wait_s)
 
 
-def arguments(call: Call[Answer], attempts: Attempts) -> dict[str, object]:
+def arguments(call: Call[Answer], attempts: Attempts[Answer]) -> dict[str, object]:
     """Return what httpx is to send with the next attempt."""
     return {
         **call.arguments,

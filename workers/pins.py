@@ -57,7 +57,7 @@ class Pins:
         key, now = (adapter, str(pinned)), self._clock()
         with self._lock:
             known = self._found.get(key)
-        if known and str(pinned).isdecimal() and now - known.found_at < KEPT_S:
+        if known and key[1].isdecimal() and now - known.found_at < KEPT_S:
             return known.ref
         try:
             ref = self._looked_up(adapter, pinned)

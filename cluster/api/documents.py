@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 MAX_IMAGES = 64
@@ -13,9 +12,6 @@ PIXEL = (
 """A PNG of one grey pixel, in base64, for examples."""
 IMAGES: list[JsonValue] = [{"data": PIXEL}]
 
-AdapterPath = Annotated[
-    str, Path(examples=["main"], description="Name of an adapter.", max_length=200)
-]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 

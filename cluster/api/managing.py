@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from cluster.administration import Administration
 from cluster.api.documents import (
     AccuracyMatrix,
-    AdapterPath,
     Aliases,
     PromoteRequest,
     PublishedTask,
@@ -16,6 +15,7 @@ from cluster.api.documents import (
     RollbackRequest,
     VersionName,
 )
+from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
 from cluster.client import Client, Version
 from cluster.config import Config
@@ -46,8 +46,7 @@ class VersionDesk:
 
     def versions(self, adapter: str) -> list[PublishedVersion]:
         """Return the versions of an adapter, newest first."""
-        self._administration(adapter).refs()
-        return [_document(version) for version in self._client.versions(adapter)]
+        return [_document(version) for version in self.versions_of(adapter)]
 
     def aliases(self, adapter: str) -> Aliases:
         """Return the aliases of an adapter."""

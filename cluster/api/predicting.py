@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from cluster.api.documents import (
-    AdapterPath,
     EmbedAnswer,
     EmbedRequest,
     PredictAnswer,
     PredictRequest,
 )
+from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
 from cluster.api.uploads import received_images, received_question
 from cluster.service import Service

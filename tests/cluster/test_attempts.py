@@ -19,7 +19,7 @@ class Clock:
         return self.now
 
 
-def attempts(clock: Clock, *, patient: bool = True, timeout_s: float = 60.0) -> Attempts:
+def attempts(clock: Clock, *, patient: bool = True, timeout_s: float = 60.0) -> Attempts[Live]:
     call = Call(kind=Live, verb="GET", path="/", arguments={}, patient=patient)
     return Attempts(call, "http://here", timeout_s=timeout_s, clock=clock, rng=random.Random(0))
 

@@ -20,8 +20,7 @@ from workers.store import ObjectStore
 from workers.submission import Submission
 from workers.task import load_task
 from workers.terms import Pace, Setup, Terms
-from workers.ticket import ENDED, Stage, Ticket
-from workers.work import PREFIX as WORK
+from workers.ticket import ENDED
 
 TIMEOUT_S = 120.0
 PACE = Pace(poll_s=0.02, report_s=0.0, lead_s=1e6, step_back_s=0.02)
@@ -98,14 +97,6 @@ def carried_out(
 
     play(scene, timeout_s=TIMEOUT_S)
     return [read_state(store, entry) for entry in submissions]
-
-
-def _has_ended(store: ObjectStore, ticket: Ticket) -> bool:
-    """Return whether a submission has ended, and nothing that it has no use for is left."""
-    left = (
-        [] if ticket.stage is Stage.FAILED else list(store.list(f"{WORK}{ticket.submission_id}/"))
-    )
-    return ticket.stage in ENDED and not left
 
 
 def published_by_hand(

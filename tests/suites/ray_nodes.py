@@ -79,7 +79,7 @@ class RayNode:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._named("raylet"):
+        while not self.pids("raylet"):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "node.log").read_text()[-2000:])
             time.sleep(0.1)
@@ -87,22 +87,18 @@ class RayNode:
 
     def pids(self, title: str) -> list[int]:
         """Return the processes of this node whose title begins with `title`, oldest first."""
-        return [process.pid for process in self._named(title)]
+        return [process.pid for process in named(self._process.pid, title)] if self._process else []
 
     def kill(self, title: str) -> int | None:
         """Kill the youngest process of that title without warning, and return its id."""
-        for pid in reversed(self.pids(title)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                return pid
-        return None
+        return kill_youngest(self._process.pid, title) if self._process else None
 
     def die(self) -> None:
         """Kill everything that runs on this node at once, as when a machine loses its power."""
         process, self._process = self._process, None
         if process is None:
             return
-        for child in self._tree(process.pid):
+        for child in tree(process.pid):
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         process.wait()
@@ -112,22 +108,33 @@ class RayNode:
             return ["--include-dashboard=false"]
         return ["--include-dashboard=true", f"--dashboard-port={self.dashboard}"]
 
-    def _named(self, title: str) -> list[psutil.Process]:
-        if self._process is None:
-            return []
-        found = []
-        for process in self._tree(self._process.pid):
-            with suppress(psutil.NoSuchProcess):
-                command = process.cmdline() or [""]
-                if command[0].startswith(title) or Path(command[0]).name == title:
-                    found.append(process)
-        return sorted(found, key=lambda process: process.create_time())
 
-    def _tree(self, pid: int) -> list[psutil.Process]:
+def kill_youngest(root: int, title: str) -> int | None:
+    """Kill the youngest process below `root` of that title without warning, and return its id."""
+    for process in reversed(named(root, title)):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+            return process.pid
+    return None
+
+
+def named(root: int, title: str) -> list[psutil.Process]:
+    """Return `root` and the processes below it whose title begins with `title`, oldest first."""
+    found = []
+    for process in tree(root):
         with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(pid)
-            return [*root.children(recursive=True), root]
-        return []
+            command = process.cmdline() or [""]
+            if command[0].startswith(title) or Path(command[0]).name == title:
+                found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def tree(root: int) -> list[psutil.Process]:
+    """Return the processes below `root`, and itself; none where it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(root)
+        return [*process.children(recursive=True), process]
+    return []
 
 
 def new_head(

@@ -8,7 +8,6 @@ around the one write that takes effect.
 import itertools
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
-import psutil
 import torch
 
 from adapters.records import encode_record
@@ -30,6 +28,7 @@ from cluster.stores import open_store
 from tests.suites.killing import API as REPLICA
 from tests.suites.killing import CONTROLLER
 from tests.suites.random_records import random_record
+from tests.suites.ray_nodes import kill_youngest
 from tests.suites.s3_proxy import S3Proxy
 from tests.suites.s3_server import S3Server, free_port
 from tests.suites.serve_verdict import Allowance, Asked, Move, Verdict, judged
@@ -287,7 +286,7 @@ def _carry_out(
     outage_at = draw.uniform(0.3, 0.5) * plan.seconds
 
     def kill(who: str, title: str) -> None:
-        if _killed(title):
+        if kill_youngest(os.getpid(), title) is not None:
             kills[who].append(time.monotonic())
 
     def publish() -> None:
@@ -377,16 +376,6 @@ def _until_served(config: Config, mover: Mover) -> None:
                 return
         time.sleep(0.2)
     raise RuntimeError(f"{wanted} is not served")
-
-
-def _killed(title: str) -> bool:
-    """Kill the youngest process of this process's Ray whose title begins so."""
-    for process in reversed(psutil.Process().children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):
-            if " ".join(process.cmdline()).startswith(title):
-                os.kill(process.pid, signal.SIGKILL)
-                return True
-    return False
 
 
 def _author() -> Author:

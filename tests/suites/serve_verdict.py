@@ -152,8 +152,7 @@ def _is_pin_away(entry: Asked, away: Sequence[tuple[float, float]]) -> bool:
 
 def _was_in_production(entry: Asked, moves: Sequence[Move], allowed: Allowance) -> bool:
     """Return whether the version was in production just before the request or until its answer."""
-    starts = [move.begun for move in moves]
-    last = bisect_right(starts, entry.received) - 1
+    last = bisect_right(moves, entry.received, key=lambda move: move.begun) - 1
     grace_s = allowed.grace_s
     for index in range(last, -1, -1):
         until = moves[index + 1].done if index < len(moves) - 1 else float("inf")

@@ -82,21 +82,25 @@ class HeldStore(WrappedStore):
     Args:
         inner: The store that does the work.
         part: Of the keys of the objects that this is about.
+        operation: That is held up.
 
     Attributes:
+        holds: Whether it does so now.
         reached: Set when the first one has come.
         go: Set by the test.
     """
 
-    def __init__(self, inner: ObjectStore, part: str) -> None:
+    def __init__(self, inner: ObjectStore, part: str, *, operation: str = "get_range") -> None:
         super().__init__(inner)
         self._part = part
+        self._operation = operation
+        self.holds = True
         self.reached = threading.Event()
         self.go = threading.Event()
 
     def after(self, operation: str, key: str, sent: int, received: int) -> None:
         del sent, received
-        if operation == "get_range" and self._part in key:
+        if self.holds and operation == self._operation and self._part in key:
             self.reached.set()
             assert self.go.wait(TIMEOUT_S)
 
@@ -114,7 +118,6 @@ class Replica:
     """
 
     def __init__(self, store: ObjectStore) -> None:
-
         self.away = False
         self.told = True
         self.clock = Clock()

@@ -11,61 +11,27 @@ import pytest
 from adapters.errors import CorruptionError, EncoderMismatchError, UnavailableError
 from tests.suites.registry_scenes import ANNA
 from tests.suites.serving_scenes import (
-    FINGERPRINT,
     TIMEOUT_S,
-    Clock,
+    HeldStore,
+    Replica,
     publish,
     records_read,
     small_record,
 )
-from workers.follower import TRIED_AGAIN_S, Follower
+from workers.follower import TRIED_AGAIN_S
 from workers.registry import Registry
-from workers.shelf import Shelf
 from workers.store import MemoryStore
-from workers.store.wrappers import Fault, FaultyStore, RecordingStore, WrappedStore
-from workers.versions import Versions
 
 
-class HeldStore(WrappedStore):
-    """Lets an answer of the refs wait, while it is told to.
-
-    Attributes:
-        held: Whether the next answer waits.
-        reached: Set when one does.
-        go: Lets it go.
-    """
-
-    def __init__(self, inner: MemoryStore) -> None:
-        super().__init__(inner)
-        self.held = False
-        self.reached, self.go = threading.Event(), threading.Event()
-
-    def after(self, operation: str, key: str, sent: int, received: int) -> None:
-        del operation, sent, received
-        if self.held and "refs" in key:
-            self.reached.set()
-            self.go.wait(TIMEOUT_S)
-
-
-class Scene:
-    """A store, what is published into it, and a follower whose way to it can be cut."""
+class Scene(Replica):
+    """A replica, and what is published into its store."""
 
     def __init__(self) -> None:
         self.inner = MemoryStore()
         self.adapter = Registry(self.inner).create("main")
-        self.away = False
-        self.held = HeldStore(self.inner)
-        self.store = RecordingStore(
-            FaultyStore(self.held, lambda *_: Fault.FAIL if self.away else None)
-        )
-        self.clock = Clock()
-        self.versions = Versions(self.store)
-        self.shelf = Shelf(self.versions, fingerprint=FINGERPRINT, most=3)
-        self.follower = Follower(self.shelf, self.versions, adapter="main", clock=self.clock)
-
-    @property
-    def label(self) -> str:
-        return self.follower.current.label
+        self.held = HeldStore(self.inner, "refs", operation="get")
+        self.held.holds = False
+        super().__init__(self.held)
 
     def records(self) -> set[str]:
         return {entry.key for entry in self.inner.list("adapters/") if "/records/" in entry.key}
@@ -229,11 +195,11 @@ def test_an_older_look_never_undoes_a_newer_one(scene: Scene) -> None:
     """Two threads look at once; the one that asked first may come to its end last."""
     scene.publish("birds")
     scene.follower.follow()
-    scene.held.held = True
+    scene.held.holds = True
     late = threading.Thread(target=scene.follower.follow)
     late.start()
     assert scene.held.reached.wait(TIMEOUT_S)
-    scene.held.held = False
+    scene.held.holds = False
     scene.publish("boats")
     scene.clock.now += 1.0
     assert scene.follower.follow()

@@ -128,7 +128,7 @@ def test_whatever_is_sent_the_answer_is_one_of_the_document(
 
         check()
     assert codes.total() >= EXAMPLES or group == "health"
-    assert any(code < 500 for code in codes)
+    assert codes[200] > 0
 
 
 def test_the_examples_of_the_document_are_answered(
