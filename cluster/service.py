@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import torch
-from ray import serve
 from torch import Tensor
 
 from adapters.errors import NacreError, UnavailableError
@@ -26,6 +25,7 @@ from cluster.api.documents import (
     Prediction,
     Ready,
 )
+from cluster.batching import Batcher
 from cluster.config import Config
 from cluster.metrics import Metrics
 from workers.encoder import Encoder
@@ -71,9 +71,7 @@ class Service:
         self._scoring = ThreadPoolExecutor(1, "scoring")
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
-        self._embed_batch = serve.batch(
-            self._embed, max_batch_size=config.serve.batch, batch_wait_timeout_s=0.0
-        )
+        self._embed_batch = Batcher(self._embed, most=config.serve.batch)
 
     async def start(self) -> None:
         """Load what `production` of every adapter points to, and follow it from now on.

@@ -10,10 +10,6 @@ from typing import Any, Self
 
 import httpx
 import uvicorn
-from ray.serve import context as serve_context
-from ray.serve._private.common import DeploymentID, ReplicaID
-from ray.serve._private.config import DeploymentConfig
-from ray.serve.schema import ReplicaRank
 
 from adapters.errors import NacreError
 from cluster.api.access import Access
@@ -90,22 +86,6 @@ class ApiServer:
             asyncio.run_coroutine_threadsafe(call, self._loop).result(START_TIMEOUT_S)
 
     async def _run(self) -> None:
-        # Serve's batching wants to know in which replica it is.
-        serve_context._set_internal_replica_context(
-            replica_id=ReplicaID("tests", DeploymentID("replica", "api")),
-            servable_object=self,
-            _deployment_config=DeploymentConfig(
-                max_ongoing_requests=self._config.serve.max_ongoing
-            ),
-            rank=ReplicaRank(rank=0, node_rank=0, local_rank=0),
-            world_size=1,
-        )
-        try:
-            await self._serve()
-        finally:
-            serve_context._INTERNAL_REPLICA_CONTEXT = None
-
-    async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         versions = open_versions(self._config)
         self.service = Service(self._config, versions, encoder=self._encoder)

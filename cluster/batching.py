@@ -1,0 +1,67 @@
+"""Batches that never wait: what comes while one is worked on is the next.
+
+Serve's own batching closes a batch before the one ahead of it is done. With a short window, batches
+of one then queue up behind a long forward; with a long one, a lonely request waits for nobody.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """Hands items that are given one by one to `work` together, one batch after the other.
+
+    Belongs to one event loop.
+
+    Args:
+        work: Takes items in the order in which they came, and returns as many results.
+        most: Most items in a batch.
+    """
+
+    # Owns: the items that wait and the task that works, which ends when nothing waits.
+
+    def __init__(self, work: Callable[[list[Item]], Awaitable[list[Result]]], *, most: int) -> None:
+        self._work = work
+        self._most = most
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: Item) -> Result:
+        """Return the result of `item`; whatever `work` raises is raised for all of a batch."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._working is None:
+            self._working = asyncio.create_task(self._work_on())
+        return await future
+
+    async def _work_on(self) -> None:
+        try:
+            while batch := self._next():
+                await self._answer(batch)
+        finally:
+            self._working = None
+
+    def _next(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and len(batch) < self._most:
+            item, future = self._waiting.popleft()
+            if not future.done():  # whoever asked may have gone
+                batch.append((item, future))
+        return batch
+
+    async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
