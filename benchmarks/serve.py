@@ -43,7 +43,7 @@ from workers.versions import Versions
 
 THREADS = 2
 SECONDS = 12.0
-CLIENTS = 32
+CLIENTS = 64
 BATCHES = (1, 2, 4, 8, 16, 32)
 CLASSES_PER_RECORD, VECTORS, WIDTH = 100, 16, 512
 IDLE_S, UPSCALE_S = 5.0, 2
@@ -130,6 +130,12 @@ def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
         predictor = Predictor(encoder, Versions(store), adapters=("main",))
         predictor.follower("main").follow()
         version = predictor.version("main")
+        memory = torch.ones(classes * VECTORS, WIDTH)
+        yield Row(
+            figure=f"reading the vectors of {classes:,} classes once, {memory.nbytes / 1e6:.0f} MB",
+            value=1e3 * _seconds(memory.sum),
+            unit="ms",
+        )
         for size in sorted({1, bare.best}):
             features = normalize(torch.randn(size, WIDTH), dim=-1)
             seconds = _seconds(partial(predictor.predict, features, version, Question())) / size

@@ -2,7 +2,8 @@
 
 Everything here belongs to one event loop; what takes long runs in threads beside it. At any moment
 one batch is being embedded. Images that come meanwhile are gathered, and embedded together next: a
-replica without much to do answers at once, and a busy one in large batches.
+replica without much to do answers at once, and a busy one in large batches. Their scores follow in
+the same way.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from cluster.metrics import Metrics
 from workers.encoder import Encoder
 from workers.follower import Refusal
 from workers.images import decode_image
-from workers.predictor import Predictor, Question
+from workers.predictor import Asked, Candidate, Predictor, Question
 from workers.registry import Author, VersionRef
 from workers.versions import Versions
 
@@ -72,6 +73,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
         self._embed_batch = Batcher(self._embed, most=config.serve.batch)
+        self._answer_batch = Batcher(self._answer, most=config.serve.batch)
 
     async def start(self) -> None:
         """Load what `production` of every adapter points to, and follow it from now on.
@@ -105,9 +107,11 @@ class Service:
             version = await loop.run_in_executor(
                 self._scoring, self._predictor.version, adapter, pinned
             )
-        ranked = await loop.run_in_executor(
-            self._scoring, self._predictor.predict, features, version, question
+        ranked = await self._answer_batch(
+            Asked(features=features, version=version, question=question)
         )
+        if isinstance(ranked, NacreError):
+            raise ranked
         return PredictAnswer(
             version=version.label,
             digest=version.digest,
@@ -195,6 +199,11 @@ class Service:
         )
         self.metrics.batch(len(pixels), time.perf_counter() - started)
         return list(features)
+
+    async def _answer(self, requests: list[Asked]) -> list[list[list[Candidate]] | NacreError]:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._scoring, self._predictor.predict_together, requests
+        )
 
     async def _keep_following(self, adapter: str) -> None:
         while True:

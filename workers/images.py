@@ -111,8 +111,8 @@ def _decode(content: bytes, origin: str, limits: ImageLimits) -> Image.Image:
                 origin=origin,
             )
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        return _as_rgb(upright)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _as_rgb(picture)
 
 
 def _as_rgb(picture: Image.Image) -> Image.Image:
@@ -125,4 +125,4 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

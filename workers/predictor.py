@@ -10,11 +10,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from adapters.errors import NotFoundError
+from adapters.errors import NacreError, NotFoundError
 from adapters.inference import UnseenClasses
 from adapters.records import ClassEntry
 from workers.encoder import Encoder
@@ -59,6 +60,21 @@ class Question:
     tasks: tuple[str, ...] | None = None
     labels: tuple[str, ...] = ()
     prompt: str = PROMPT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Asked:
+    """The images of one request, and what is asked of them.
+
+    Attributes:
+        features: (N, D) float32, unit rows.
+        version: What to answer with.
+        question: What is asked.
+    """
+
+    features: Tensor
+    version: LoadedVersion
+    question: Question
 
 
 class Predictor:
@@ -172,6 +188,29 @@ class Predictor:
             ]
             for columns, row in zip(best.tolist(), shares.gather(1, best).tolist(), strict=True)
         ]
+
+    def predict_together(
+        self, requests: Sequence[Asked]
+    ) -> list[list[list[Candidate]] | NacreError]:
+        """Return what `predict` answers to each request, or the error that it raises.
+
+        Those that ask one version the same are scored together: its memory is read once.
+        """
+        alike: dict[tuple[int, Question], list[int]] = {}
+        for position, asked in enumerate(requests):
+            alike.setdefault((id(asked.version), asked.question), []).append(position)
+        answers: dict[int, list[list[Candidate]] | NacreError] = {}
+        for positions in alike.values():
+            parts = [requests[position].features for position in positions]
+            first = requests[positions[0]]
+            try:
+                ranked = iter(self.predict(torch.cat(parts), first.version, first.question))
+            except NacreError as error:
+                answers |= dict.fromkeys(positions, error)
+            else:
+                for position, part in zip(positions, parts, strict=True):
+                    answers[position] = list(islice(ranked, len(part)))
+        return [answers[position] for position in range(len(requests))]
 
     def _unseen(self, question: Question) -> UnseenClasses | None:
         if not question.labels:

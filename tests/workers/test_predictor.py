@@ -14,7 +14,7 @@ from tests.suites.random_records import random_record
 from tests.suites.serving_scenes import publish
 from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
-from workers.predictor import Candidate, Predictor, Question
+from workers.predictor import Asked, Candidate, Predictor, Question
 from workers.registry import Author, Registry
 from workers.store import MemoryStore
 from workers.submission import Submission
@@ -360,3 +360,37 @@ def test_a_record_that_both_versions_hold_is_decoded_once(scene: Scene) -> None:
     assert versions.records("main", 1)[0] is versions.records("main", 2)[0]
     assert versions.head("main") == (2, versions.records("main", 2))
     assert versions.head("another") == (None, ())
+
+
+def test_requests_that_come_together_are_answered_as_each_alone(scene: Scene) -> None:
+    scene.publish_version_2()
+    predictor = scene.predictor()
+    older, newer = (predictor.version("main", number) for number in (1, 2))
+    wrong = Question(tasks=("nobody",))
+    rows = scene.features()
+    requests = [
+        Asked(features=features, version=version, question=question)
+        for features, version, question in (
+            (rows[:1], newer, EVERYTHING),
+            (rows[:3], older, EVERYTHING),
+            (rows[1:2], newer, wrong),
+            (rows[2:], newer, EVERYTHING),
+            (rows[4:5], newer, Question(top_k=1)),
+            (rows[5:], older, EVERYTHING),
+        )
+    ]
+    found = predictor.predict_together(requests)
+    for asked, answer in zip(requests, found, strict=True):
+        if asked.question is wrong:
+            assert isinstance(answer, NotFoundError)
+            continue
+        alone = predictor.predict(asked.features, asked.version, asked.question)
+        assert isinstance(answer, list)
+        assert _labels(answer) == _labels(alone)
+        together = [entry.score for best in answer for entry in best]
+        expected = [entry.score for best in alone for entry in best]
+        assert together == pytest.approx(expected, abs=1e-5)
+
+
+def _labels(answers: Answers) -> list[list[str | None]]:
+    return [[entry.class_id for entry in best] for best in answers]
