@@ -1,9 +1,8 @@
 """What one replica does for a request: decode, embed together with others, answer by one version.
 
 Everything here belongs to one event loop; what takes long runs in threads beside it. At any moment
-one batch is being embedded. Images that come meanwhile are gathered, and embedded together next: a
-replica without much to do answers at once, and a busy one in large batches. Their scores follow in
-the same way.
+one batch is being embedded and scored. Images that come meanwhile are gathered, and are the next
+batch: a replica without much to do answers at once, and a busy one in large batches.
 """
 
 import asyncio
@@ -32,11 +31,12 @@ from cluster.metrics import Metrics
 from workers.encoder import Encoder
 from workers.follower import Refusal
 from workers.images import decode_image
-from workers.predictor import Asked, Candidate, Predictor, Question
+from workers.predictor import Candidate, Predictor, Question, Request
 from workers.registry import Author, VersionRef
 from workers.versions import Versions
 
 Files = Sequence[tuple[str, bytes]]
+Answer = list[Candidate] | NacreError
 logger = logging.getLogger("nacre.serving")
 
 
@@ -60,7 +60,7 @@ class Service:
         device: str = "cpu",
         encoder: type[Encoder] = Encoder,
     ) -> None:
-        torch.set_num_threads(config.serve.threads)
+        torch.set_num_threads(1)
         self._config = config.serve
         self._versions = versions
         self._encoder = encoder(config.encoder, device=device)
@@ -69,11 +69,16 @@ class Service:
         )
         self._decoding = ThreadPoolExecutor(config.serve.decoders, "decoding")
         self._embedding = ThreadPoolExecutor(1, "embedding")
-        self._scoring = ThreadPoolExecutor(1, "scoring")
+        # Only one thread has helpers: those of several would take turns instead of waiting awake,
+        # which makes a forward a third slower. What is set there holds for others until it is set
+        # here again.
+        self._embedding.submit(torch.set_num_threads, config.serve.threads).result()
+        torch.set_num_threads(1)
+        self._loading = ThreadPoolExecutor(1, "loading")
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
-        self._embed_batch = Batcher(self._embed, most=config.serve.batch)
-        self._answer_batch = Batcher(self._answer, most=config.serve.batch)
+        self._answered = Batcher(self._answer, most=config.serve.batch)
+        self._embedded = Batcher(self._embed, most=config.serve.batch)
 
     async def start(self) -> None:
         """Load what `production` of every adapter points to, and follow it from now on.
@@ -96,37 +101,33 @@ class Service:
             NacreError: an image is refused, or there is no such version or task.
         """
         self._predictor.follower(adapter)
-        features = await self._features(files)
+        request = Request(adapter=adapter, question=question)
+        pixels = await self._decoded(files)
         loop = asyncio.get_running_loop()
         if question.labels:
             await loop.run_in_executor(self._embedding, self._predictor.learn_labels, question)
-        # Read once, and last: everything in this answer comes from this version.
-        if pinned is None:
-            version = self._predictor.version(adapter)
-        else:
-            version = await loop.run_in_executor(
-                self._scoring, self._predictor.version, adapter, pinned
+        if pinned is not None:
+            request.version = await loop.run_in_executor(
+                self._loading, self._predictor.version, adapter, pinned
             )
-        ranked = await self._answer_batch(
-            Asked(features=features, version=version, question=question)
-        )
-        if isinstance(ranked, NacreError):
-            raise ranked
+        results = []
+        for answer in await asyncio.gather(*(self._answered((one, request)) for one in pixels)):
+            if isinstance(answer, NacreError):
+                raise answer
+            results.append(
+                ImageAnswer(predictions=[Prediction(**asdict(entry)) for entry in answer])
+            )
+        assert request.version is not None
         return PredictAnswer(
-            version=version.label,
-            digest=version.digest,
-            results=[
-                ImageAnswer(predictions=[Prediction(**asdict(entry)) for entry in best])
-                for best in ranked
-            ],
+            version=request.version.label, digest=request.version.digest, results=results
         )
 
     async def embed(self, files: Files) -> EmbedAnswer:
         """Return the features of the images in `files`."""
-        features = await self._features(files)
+        features = await asyncio.gather(*map(self._embedded, await self._decoded(files)))
         return EmbedAnswer(
             encoder=self._encoder.fingerprint,
-            features=[[float(value) for value in row] for row in features.tolist()],
+            features=features,
         )
 
     async def prepare(self, adapter: str, ref: VersionRef) -> None:
@@ -178,32 +179,37 @@ class Service:
         except NacreError as error:
             logger.warning("not in the history", extra={"error": error.message})
 
-    async def _features(self, files: Files) -> Tensor:
-        """Return the features of the images in `files`, (len, D)."""
+    async def _decoded(self, files: Files) -> list[Tensor]:
         loop = asyncio.get_running_loop()
-        pixels = await asyncio.gather(
+        return await asyncio.gather(
             *(loop.run_in_executor(self._decoding, self._pixels, file) for file in files)
         )
-        return torch.stack(await asyncio.gather(*map(self._embed_batch, pixels)))
 
     def _pixels(self, file: tuple[str, bytes]) -> Tensor:
         name, content = file
         return self._encoder.transform(decode_image(content, origin=name))
 
-    async def _embed(self, pixels: list[Tensor]) -> list[Tensor]:
-        loop = asyncio.get_running_loop()
-        started = time.perf_counter()
-        stacked = torch.stack(pixels)
-        features = await loop.run_in_executor(
-            self._embedding, self._encoder.image_features, stacked
-        )
-        self.metrics.batch(len(pixels), time.perf_counter() - started)
-        return list(features)
+    async def _answer(self, images: list[tuple[Tensor, Request]]) -> list[Answer]:
+        pixels = [one for one, _ in images]
+        requests = [request for _, request in images]
 
-    async def _answer(self, requests: list[Asked]) -> list[list[list[Candidate]] | NacreError]:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._scoring, self._predictor.predict_together, requests
-        )
+        def answers() -> list[Answer]:
+            return self._predictor.predict_together(self._features(pixels), requests)
+
+        return await asyncio.get_running_loop().run_in_executor(self._embedding, answers)
+
+    async def _embed(self, pixels: list[Tensor]) -> list[list[float]]:
+        def rows() -> list[list[float]]:
+            features: list[list[float]] = self._features(pixels).tolist()
+            return features
+
+        return await asyncio.get_running_loop().run_in_executor(self._embedding, rows)
+
+    def _features(self, pixels: list[Tensor]) -> Tensor:
+        started = time.perf_counter()
+        features = self._encoder.image_features(torch.stack(pixels))
+        self.metrics.batch(len(pixels), time.perf_counter() - started)
+        return features
 
     async def _keep_following(self, adapter: str) -> None:
         while True:

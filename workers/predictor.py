@@ -10,7 +10,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -62,19 +61,19 @@ class Question:
     prompt: str = PROMPT
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Asked:
-    """The images of one request, and what is asked of them.
+@dataclass(kw_only=True, slots=True, eq=False)
+class Request:
+    """One request, whose images may be answered in several batches.
 
     Attributes:
-        features: (N, D) float32, unit rows.
-        version: What to answer with.
-        question: What is asked.
+        adapter: Its name.
+        question: What is asked of every image.
+        version: What to answer with; None until `production` is read for the first image.
     """
 
-    features: Tensor
-    version: LoadedVersion
+    adapter: str
     question: Question
+    version: LoadedVersion | None = None
 
 
 class Predictor:
@@ -190,27 +189,40 @@ class Predictor:
         ]
 
     def predict_together(
-        self, requests: Sequence[Asked]
-    ) -> list[list[list[Candidate]] | NacreError]:
-        """Return what `predict` answers to each request, or the error that it raises.
+        self, features: Tensor, requests: Sequence[Request]
+    ) -> list[list[Candidate] | NacreError]:
+        """Return the best candidates of each image, or the error that its request gets.
 
-        Those that ask one version the same are scored together: its memory is read once.
+        Images about which the same is asked of one version are scored together: its memory is read
+        once.
+
+        Args:
+            features: (N, D) float32, unit rows.
+            requests: Of each image, N.
         """
-        alike: dict[tuple[int, Question], list[int]] = {}
-        for position, asked in enumerate(requests):
-            alike.setdefault((id(asked.version), asked.question), []).append(position)
-        answers: dict[int, list[list[Candidate]] | NacreError] = {}
-        for positions in alike.values():
-            parts = [requests[position].features for position in positions]
-            first = requests[positions[0]]
+        answers: dict[int, list[Candidate] | NacreError] = {}
+        alike: dict[tuple[LoadedVersion, Question], list[int]] = {}
+        for row, request in enumerate(requests):
             try:
-                ranked = iter(self.predict(torch.cat(parts), first.version, first.question))
+                version = self._version_of(request)
             except NacreError as error:
-                answers |= dict.fromkeys(positions, error)
+                answers[row] = error
             else:
-                for position, part in zip(positions, parts, strict=True):
-                    answers[position] = list(islice(ranked, len(part)))
-        return [answers[position] for position in range(len(requests))]
+                alike.setdefault((version, request.question), []).append(row)
+        for (version, question), rows in alike.items():
+            try:
+                best = self.predict(features[rows], version, question)
+            except NacreError as error:
+                answers |= dict.fromkeys(rows, error)
+            else:
+                answers |= zip(rows, best, strict=True)
+        return [answers[row] for row in range(len(requests))]
+
+    def _version_of(self, request: Request) -> LoadedVersion:
+        # Read once, for the first image: everything in an answer comes from one version.
+        if request.version is None:
+            request.version = self.version(request.adapter)
+        return request.version
 
     def _unseen(self, question: Question) -> UnseenClasses | None:
         if not question.labels:

@@ -14,7 +14,7 @@ from tests.suites.random_records import random_record
 from tests.suites.serving_scenes import publish
 from workers.encoder import Encoder
 from workers.encoder_settings import EncoderSettings
-from workers.predictor import Asked, Candidate, Predictor, Question
+from workers.predictor import Candidate, Predictor, Question, Request
 from workers.registry import Author, Registry
 from workers.store import MemoryStore
 from workers.submission import Submission
@@ -362,34 +362,49 @@ def test_a_record_that_both_versions_hold_is_decoded_once(scene: Scene) -> None:
     assert versions.head("another") == (None, ())
 
 
-def test_requests_that_come_together_are_answered_as_each_alone(scene: Scene) -> None:
+def test_images_that_come_together_are_answered_as_each_alone(scene: Scene) -> None:
     scene.publish_version_2()
     predictor = scene.predictor()
     older, newer = (predictor.version("main", number) for number in (1, 2))
     wrong = Question(tasks=("nobody",))
+    pinned = Request(adapter="main", question=EVERYTHING, version=older)
+    followed = Request(adapter="main", question=EVERYTHING)
+    short = Request(adapter="main", question=Question(top_k=1))
+    mistaken = Request(adapter="main", question=wrong, version=newer)
     rows = scene.features()
-    requests = [
-        Asked(features=features, version=version, question=question)
-        for features, version, question in (
-            (rows[:1], newer, EVERYTHING),
-            (rows[:3], older, EVERYTHING),
-            (rows[1:2], newer, wrong),
-            (rows[2:], newer, EVERYTHING),
-            (rows[4:5], newer, Question(top_k=1)),
-            (rows[5:], older, EVERYTHING),
-        )
-    ]
-    found = predictor.predict_together(requests)
-    for asked, answer in zip(requests, found, strict=True):
-        if asked.question is wrong:
+    requests = [pinned, followed, mistaken, followed, short, pinned, followed]
+    predictor.follower("main").follow()
+    found = predictor.predict_together(rows, requests)
+    assert followed.version is newer
+    for row, request, answer in zip(rows, requests, found, strict=True):
+        if request is mistaken:
             assert isinstance(answer, NotFoundError)
             continue
-        alone = predictor.predict(asked.features, asked.version, asked.question)
+        assert request.version is not None
+        alone = predictor.predict(row[None], request.version, request.question)
         assert isinstance(answer, list)
-        assert _labels(answer) == _labels(alone)
-        together = [entry.score for best in answer for entry in best]
-        expected = [entry.score for best in alone for entry in best]
-        assert together == pytest.approx(expected, abs=1e-5)
+        assert _labels([answer]) == _labels(alone)
+        scores = [entry.score for entry in answer]
+        assert scores == pytest.approx([entry.score for entry in alone[0]], abs=1e-5)
+
+
+def test_a_request_in_two_batches_is_answered_by_one_version(scene: Scene) -> None:
+    predictor = scene.predictor()
+    predictor.follower("main").follow()
+    request = Request(adapter="main", question=EVERYTHING)
+    predictor.predict_together(scene.features()[:1], [request])
+    first = request.version
+    scene.publish_version_2()
+    predictor.follower("main").follow()
+    predictor.predict_together(scene.features()[1:2], [request])
+    assert request.version is first
+
+
+def test_where_nothing_is_in_production_only_those_who_follow_are_told(encoder: Encoder) -> None:
+    predictor = Predictor(encoder, Versions(MemoryStore()), adapters=("main",))
+    request = Request(adapter="main", question=EVERYTHING)
+    (answer,) = predictor.predict_together(torch.eye(1, encoder.width), [request])
+    assert isinstance(answer, UnavailableError)
 
 
 def _labels(answers: Answers) -> list[list[str | None]]:
