@@ -8,10 +8,12 @@ batch: a replica without much to do answers at once, and a busy one in large bat
 import asyncio
 import logging
 import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,6 +39,9 @@ from workers.versions import Versions
 
 Files = Sequence[tuple[str, bytes]]
 Answer = list[Candidate] | NacreError
+Result = TypeVar("Result")
+LOADERS = 2
+"""Versions prepared, followed or looked up at once."""
 logger = logging.getLogger("nacre.serving")
 
 
@@ -60,21 +65,20 @@ class Service:
         device: str = "cpu",
         encoder: type[Encoder] = Encoder,
     ) -> None:
-        torch.set_num_threads(1)
+        _without_helpers()
         self._config = config.serve
         self._versions = versions
         self._encoder = encoder(config.encoder, device=device)
         self._predictor = Predictor(
             self._encoder, versions, adapters=config.served, most=config.serve.versions
         )
-        self._decoding = ThreadPoolExecutor(config.serve.decoders, "decoding")
+        self._decoding = _threads(config.serve.decoders, "decoding")
+        self._loading = _threads(LOADERS, "loading")
+        # Last, because it counts for the matrix library of the whole process. Only this thread has
+        # helpers: with those of several, all take turns instead of waiting awake, and a forward
+        # takes a third longer.
         self._embedding = ThreadPoolExecutor(1, "embedding")
-        # Only one thread has helpers: those of several would take turns instead of waiting awake,
-        # which makes a forward a third slower. What is set there holds for others until it is set
-        # here again.
         self._embedding.submit(torch.set_num_threads, config.serve.threads).result()
-        torch.set_num_threads(1)
-        self._loading = ThreadPoolExecutor(1, "loading")
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
         self._answered = Batcher(self._answer, most=config.serve.batch)
@@ -107,9 +111,7 @@ class Service:
         if question.labels:
             await loop.run_in_executor(self._embedding, self._predictor.learn_labels, question)
         if pinned is not None:
-            request.version = await loop.run_in_executor(
-                self._loading, self._predictor.version, adapter, pinned
-            )
+            request.version = await self._loaded(self._predictor.version, adapter, pinned)
         results = []
         for answer in await asyncio.gather(*(self._answered((one, request)) for one in pixels)):
             if isinstance(answer, NacreError):
@@ -133,7 +135,7 @@ class Service:
     async def prepare(self, adapter: str, ref: VersionRef) -> None:
         """Load a version that `production` may soon point to."""
         if adapter in self._predictor.followers:
-            await asyncio.to_thread(self._predictor.follower(adapter).prepare, ref)
+            await self._loaded(self._predictor.follower(adapter).prepare, ref)
 
     async def follow(self, adapter: str) -> None:
         """Move to what `production` of `adapter` points to; what cannot be loaded is refused."""
@@ -142,14 +144,14 @@ class Service:
         follower = self._predictor.follower(adapter)
         before = follower.standing.refusal
         try:
-            await asyncio.to_thread(follower.follow)
+            await self._loaded(follower.follow)
         except UnavailableError as error:
             logger.warning("the store cannot be reached", extra={"error": error.message})
         except NacreError as error:  # damaged refs: what answers goes on
             logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
         refusal = follower.standing.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
-            await asyncio.to_thread(self._note_refusal, adapter, refusal)
+            await self._loaded(self._note_refusal, adapter, refusal)
 
     def ready(self) -> Ready:
         """Return what this replica answers with."""
@@ -178,6 +180,9 @@ class Service:
             self._versions.registry.adapter(adapter).note_refusal(refusal.ref, by=by)
         except NacreError as error:
             logger.warning("not in the history", extra={"error": error.message})
+
+    async def _loaded(self, load: Callable[..., Result], *args: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._loading, load, *args)
 
     async def _decoded(self, files: Files) -> list[Tensor]:
         loop = asyncio.get_running_loop()
@@ -215,3 +220,17 @@ class Service:
         while True:
             await asyncio.sleep(self._config.poll_s)
             await self.follow(adapter)
+
+
+def _threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Return running threads whose products have no helpers."""
+    pool = ThreadPoolExecutor(count, name, initializer=_without_helpers)
+    all_run = threading.Barrier(count)
+    list(pool.map(lambda _: all_run.wait(), range(count)))
+    return pool
+
+
+def _without_helpers() -> None:
+    torch.set_num_threads(1)
+    # A thread's first product would set what counts for the process then; asking is enough.
+    torch.get_num_threads()
