@@ -4,6 +4,7 @@ from typing import Any
 
 import litserve
 import torch
+from fastapi import Request
 from torch import Tensor
 
 from benchmarks.plain_server import Model
@@ -26,9 +27,10 @@ class LitApi(litserve.LitAPI):  # type: ignore[misc]
         del device
         self._model = Model(self._store)
 
-    def decode_request(self, request: Any) -> Tensor:
-        """Return the pixels of a request's image."""
-        return self._model.pixels(request["images"].file.read())
+    def decode_request(self, request: Request) -> Tensor:
+        """Return the pixels of a request's image; what comes is its form."""
+        form: Any = request
+        return self._model.pixels(form["images"].file.read())
 
     def batch(self, inputs: list[Tensor]) -> Tensor:
         """Put images together."""

@@ -2,6 +2,8 @@
 
 python -m benchmarks.plain_server fastapi STORE PORT
 python -m benchmarks.plain_server litserve STORE PORT
+
+Both use two threads for the model, as one process on two cores would.
 """
 
 import asyncio

@@ -80,9 +80,10 @@ def main() -> int:
 class Bare:
     """What the parts take by themselves, in seconds per image."""
 
-    def __init__(self, decoding: float, forward: dict[int, float]) -> None:
+    def __init__(self, decoding: float, forward: dict[int, float], one_thread: float) -> None:
         self.decoding = decoding
         self.forward = forward
+        self.one_thread = one_thread
 
     @property
     def best(self) -> int:
@@ -96,8 +97,8 @@ class Bare:
 
     @property
     def alone(self) -> float:
-        """Seconds of one image alone: decoding, transform and forward."""
-        return self.decoding + self.forward[1]
+        """Seconds of one image alone on one thread: decoding, transform and forward."""
+        return self.decoding + self.one_thread
 
 
 def _bare(encoder: RandomEncoder, jpeg: bytes) -> Bare:
@@ -109,7 +110,10 @@ def _bare(encoder: RandomEncoder, jpeg: bytes) -> Bare:
         size: _seconds(partial(encoder.image_features, torch.stack([pixels] * size))) / size
         for size in BATCHES
     }
-    return Bare(_seconds(decoded), forward)
+    torch.set_num_threads(1)
+    one_thread = _seconds(partial(encoder.image_features, pixels[None]))
+    torch.set_num_threads(THREADS)
+    return Bare(_seconds(decoded), forward, one_thread)
 
 
 def _bare_rows(bare: Bare) -> list[Row]:
@@ -119,6 +123,7 @@ def _bare_rows(bare: Bare) -> list[Row]:
             Row(figure=f"bare forward, batch {size}", value=1e3 * seconds, unit="ms/image")
             for size, seconds in bare.forward.items()
         ),
+        Row(figure="bare forward, batch 1, one thread", value=1e3 * bare.one_thread, unit="ms"),
     ]
 
 
@@ -150,24 +155,24 @@ def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
 
 
 def _nacre(config: Config, jpeg: bytes, bare: Bare) -> Iterator[Row]:
-    """Yield what one replica does alone, and what a replica per core does together."""
-    alone = replace(config.serve, threads=THREADS)
+    """Yield what one replica answers at low load, and what a replica per core does together."""
     each = ReplicasConfig(min=THREADS, max=THREADS)
-    together = replace(config.serve, threads=1, replicas=each)
     for name, haproxy in (("proxy", False), ("HAProxy", True)):
-        figure = f"nacre, {name}"
-        with _serving(replace(config, serve=replace(alone, haproxy=haproxy))) as endpoint:
-            yield from _alone(figure, f"{endpoint}/v1/predict", jpeg, bare, judged=haproxy)
-            yield from _full(figure, f"{endpoint}/v1/predict", jpeg, bare, judged=False)
+        alone = replace(config.serve, threads=1, haproxy=haproxy)
+        with _serving(replace(config, serve=alone)) as endpoint:
+            yield from _alone(
+                f"nacre, {name}", f"{endpoint}/v1/predict", jpeg, bare, judged=haproxy
+            )
             health = f"{endpoint}/v1/health/live"
             load = run_load(health, request_bytes(health), clients=16, seconds=SECONDS / 4)
             yield Row(
-                figure=f"{figure}: an endpoint without model",
+                figure=f"nacre, {name}: an endpoint without model",
                 value=load.per_second,
                 unit="requests/s",
             )
-        figure += f", {THREADS} replicas of one thread"
-        with _serving(replace(config, serve=replace(together, haproxy=haproxy))) as endpoint:
+        together = replace(alone, replicas=each)
+        with _serving(replace(config, serve=together)) as endpoint:
+            figure = f"nacre, {name}, {THREADS} replicas of one thread"
             yield from _full(figure, f"{endpoint}/v1/predict", jpeg, bare, judged=haproxy)
 
 
@@ -238,7 +243,7 @@ def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:
         try:
             url = f"http://127.0.0.1:{port}{path}"
             _wait_until_answered(url, jpeg)
-            yield from _alone(f"plain {name}", url, jpeg, bare, judged=False)
+            yield from _alone(f"plain {name}", url, jpeg, None, judged=False)
             yield from _full(f"plain {name}", url, jpeg, bare, judged=False)
         finally:
             _end(process)
@@ -259,15 +264,17 @@ def _asking(url: str, jpeg: bytes) -> bytes:
     return request_bytes(url, body=body, content_type=content_type)
 
 
-def _alone(name: str, url: str, jpeg: bytes, bare: Bare, *, judged: bool) -> Iterator[Row]:
-    """Yield the latency at low load."""
+def _alone(name: str, url: str, jpeg: bytes, bare: Bare | None, *, judged: bool) -> Iterator[Row]:
+    """Yield the latency at low load, and how much of it is not the work of one thread."""
     request = _asking(url, jpeg)
     run_load(url, request, clients=1, seconds=2)  # warms everything up
     load = run_load(url, request, clients=1, seconds=SECONDS / 2)
-    added = load.quantile(0.5) - bare.alone
     yield Row(figure=f"{name}: at low load, p50", value=1e3 * load.quantile(0.5), unit="ms")
+    if bare is None:
+        return
+    added = load.quantile(0.5) - bare.alone
     yield Row(
-        figure=f"{name}: at low load, p50 above decoding, transform and forward",
+        figure=f"{name}: at low load, p50 above decoding, transform and forward of one thread",
         value=1e3 * added,
         unit="ms",
         bar="at most 5" if judged else None,
