@@ -21,6 +21,7 @@ MODULES = {
         *("history", "show", "diff", "promote", "alias", "drop", "purge"),
         *("export", "import", "verify", "gc"),
     ),
+    "bench": ("bench",),
     "doctor": ("doctor",),
     "demo": ("demo",),
 }

@@ -1,0 +1,209 @@
+"""The verb that measures methods by the protocol of the papers: bench."""
+
+import os
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import Progress, TaskID
+
+from cluster.benching import Place, measured_side_by_side, opened
+from cluster.cli.output import bars, output_option, print_json, print_table, stderr, stdout
+from cluster.config import home
+from harness.published import PUBLISHED
+from harness.results import orders_and_runs, run_names
+from harness.table import COLUMNS, figures
+
+if TYPE_CHECKING:
+    from harness.page import Findings
+    from harness.xtail import Xtail
+
+LIBRARIES = ("nacre", "torch", "open_clip_torch", "scikit-learn", "numpy", "pillow")
+
+
+@click.group()
+def bench() -> None:
+    """Measure methods by the protocol of the papers.
+
+    \b
+    Examples:
+      nacre bench xtail deploy/suites/ten-sets.yaml
+    """
+
+
+@bench.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    help="Folder of results and report.  [default: SUITE without .yaml, in the working folder]",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="Folder of the image sets.  [default: what the suite says]",
+)
+@click.option("--parallel", type=click.IntRange(min=1), default=1, help="Runs at once.")
+@click.option("--address", help="`auto` or HOST:PORT of a running Ray, for runs at once.")
+@click.option("--method", "only", multiple=True, help="Only lines of this method or title.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Only the first so many seeds.")
+@output_option
+def xtail(
+    suite: Path,
+    results: Path | None,
+    root: Path | None,
+    parallel: int,
+    address: str | None,
+    only: tuple[str, ...],
+    seeds: int | None,
+    output: str,
+) -> None:
+    """Learn all sets of SUITE with all of its methods, in all of its orders, for all of its seeds.
+
+    Every class of every set is a candidate from the beginning. Embedded images are kept in nacre's
+    home, and what was measured in the folder of results, task by task: stopped or killed, the same
+    command goes on from there. Ends with a table and a report.
+
+    \b
+    Examples:
+      nacre bench xtail deploy/suites/ten-sets.yaml --method lada --seeds 1
+      nacre bench xtail deploy/suites/xtail-16-shot.yaml --root ~/data --parallel 4
+      nacre bench xtail deploy/suites/ten-sets.yaml --output json
+    """
+    place = Place(
+        suite=suite.absolute(),
+        results=(results or Path(suite.stem)).absolute(),
+        cache=home() / "features",
+        root=root.absolute() if root else None,
+    )
+    measuring = opened(place)
+    everything = measuring.suite
+    measuring.suite = shown = replace(
+        everything,
+        seeds=everything.seeds[:seeds],
+        methods=tuple(
+            line
+            for line in everything.methods
+            if not only or line.method in only or line.title in only
+        ),
+    )
+    if not shown.methods:
+        titles = ", ".join(line.title for line in everything.methods)
+        raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
+    _measure(measuring, place, parallel=parallel, address=address)
+    findings = _findings(measuring)
+    from harness.page import write_report
+
+    page = write_report(findings, place.results)
+    if output == "json":
+        print_json(_as_json(findings, page))
+        return
+    _print(findings)
+    stdout().print(f"report: {page}", markup=False)
+
+
+def _measure(measuring: "Xtail", place: Place, *, parallel: int, address: str | None) -> None:
+    with bars() as progress:
+        bar = _Bar(progress)
+        measuring.embed(bar)
+        known = measuring.finished()
+        names = [name for name in run_names(measuring.suite) if name not in known]
+        total, done = len(known) + len(names), len(known)
+        runs = progress.add_task("runs", completed=done, total=total)
+        if parallel == 1 and address is None:
+            for name in names:
+                started = time.monotonic()
+                run = measuring.run(name, bar)
+                progress.advance(runs)
+                stderr().print(
+                    f"{name}: last {run.last:.1f} ({time.monotonic() - started:.0f} s)",
+                    markup=False,
+                )
+            return
+        for name in measured_side_by_side(place, names, parallel=parallel, address=address):
+            progress.advance(runs)
+            stderr().print(str(name), markup=False)
+
+
+class _Bar:
+    """One bar for whatever is being done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: TaskID | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = self._progress.add_task(what)
+        self._progress.update(self._bar, description=what, completed=done, total=total)
+
+
+def _findings(measuring: "Xtail") -> "Findings":
+    from adapters.names import name_collisions
+    from harness.image_sets import listing_digest
+    from harness.page import Facts, Findings
+
+    images = measuring.images
+    return Findings(
+        suite=measuring.suite,
+        runs=measuring.finished(),
+        zero_shot={order: measuring.zero_shot(order) for order in measuring.suite.orders},
+        images=images,
+        facts=Facts(
+            versions={name: version(name) for name in LIBRARIES},
+            fingerprint=measuring.fingerprint,
+            digests={
+                name: f"{listing_digest(one.train)} {listing_digest(one.test)}"
+                for name, one in images.items()
+            },
+            collisions={
+                found.name: found.class_ids for found in name_collisions(measuring.classes(), ())
+            },
+        ),
+    )
+
+
+def _print(findings: "Findings") -> None:
+    for order, lines in orders_and_runs(findings.suite, findings.runs).items():
+        stdout().print(f"{findings.suite.name}, order {order}", markup=False)
+        rows: list[list[object]] = [
+            ["encoder alone", None, None, f"{findings.zero_shot[order].mean:.1f}"]
+        ]
+        for title, runs in lines.items():
+            if runs:
+                cells = ["–" if figure is None else figure for figure in figures(runs).values()]
+                rows.append([title, *cells])
+        published = PUBLISHED.get(findings.suite.published or "", {}).get(order, ())
+        rows += [[f"{line.method}, published", *line[1:]] for line in published]
+        width = 1 + len(COLUMNS)
+        padded = [[*row, *[None] * (width - len(row))] for row in rows]
+        print_table(("method", *COLUMNS), padded, empty="nothing measured")
+
+
+def _as_json(findings: "Findings", page: Path) -> dict[str, object]:
+    return {
+        "suite": findings.suite.name,
+        "report": os.fspath(page),
+        "encoder": findings.facts.fingerprint,
+        "orders": {
+            order: {
+                "zero_shot": dict(findings.zero_shot[order].accuracies),
+                "methods": {
+                    title: {
+                        heading: None if figure is None else [figure.mean, figure.half]
+                        for heading, figure in figures(runs).items()
+                    }
+                    for title, runs in lines.items()
+                    if runs
+                },
+            }
+            for order, lines in orders_and_runs(findings.suite, findings.runs).items()
+        },
+        "collisions": dict(findings.facts.collisions),
+    }
+
+
+VERBS = (bench,)

@@ -1,0 +1,229 @@
+"""An image set under an encoder: what is learnt from it and what it is measured on.
+
+Image features are embedded once and kept in a cache folder.
+
+Shapes: N images · V views per image · D feature width
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from adapters.inference import Adapter, UnseenClasses
+from adapters.names import comparable_name
+from adapters.randomness import generator
+from adapters.records import ClassEntry
+from adapters.task_features import TaskFeatures
+from adapters.text_side import TextSide
+from adapters.text_tower import TextTower
+from harness.image_sets import ImageSet, Labelled, listing_digest
+from harness.suite import PROMPT
+from workers.encoder import Encoder
+from workers.pixels import Decoder
+from workers.views import Views
+
+EMBEDDED_AT_ONCE = 64
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MeasuredSet:
+    """One image set.
+
+    Attributes:
+        task: Its training features.
+        text: Its text side.
+        held_out: (N, D) float32, unit rows of the images it is measured on.
+        held_out_labels: (N,) int64.
+    """
+
+    task: TaskFeatures
+    text: TextSide
+    held_out: Tensor
+    held_out_labels: Tensor
+
+
+def accuracy(adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None) -> float:
+    """Return the share of held-out images whose class is predicted, between 0 and 1."""
+    return shares_right(predicted_by(adapter, measured, unseen), measured)[0]
+
+
+def predicted_by(
+    adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None
+) -> tuple[ClassEntry, ...]:
+    """Return the predicted class of every held-out image."""
+    return adapter.predict(
+        measured.held_out,
+        encoder=adapter.encoder,
+        logit_scale=measured.text.logit_scale,
+        unseen=unseen,
+    )
+
+
+def shares_right(predicted: Sequence[ClassEntry], measured: MeasuredSet) -> tuple[float, float]:
+    """Return the share of images whose class is predicted, and the same among equal names.
+
+    In the second an image is right, too, where a class of another task is predicted whose name is
+    the same: nobody can tell `pizza` from `pizza`.
+    """
+    expected = [measured.task.classes[label] for label in measured.held_out_labels.tolist()]
+    pairs = list(zip(predicted, expected, strict=True))
+    same = sum(found.class_id == true.class_id for found, true in pairs)
+    alike = sum(comparable_name(found.name) == comparable_name(true.name) for found, true in pairs)
+    return same / len(pairs), alike / len(pairs)
+
+
+def predicted_zero_shot(measured: MeasuredSet, classes: UnseenClasses) -> tuple[ClassEntry, ...]:
+    """Return the class of `classes` that every held-out image is nearest to by text."""
+    columns = (measured.held_out @ classes.anchors.rows.t()).argmax(dim=1)
+    return tuple(classes.classes[column] for column in columns.tolist())
+
+
+def unseen_of(sets: Sequence[MeasuredSet]) -> UnseenClasses | None:
+    """Return the classes of `sets` as unseen ones."""
+    if not sets:
+        return None
+    return UnseenClasses(
+        classes=tuple(entry for each in sets for entry in each.task.classes),
+        text_features=torch.cat([each.text.features for each in sets]),
+    )
+
+
+def few_shot(
+    images: Sequence[Labelled], class_ids: Sequence[str], *, shots: int, seed: int
+) -> tuple[Labelled, ...]:
+    """Return at most `shots` images per class, drawn by seed and class."""
+    by_class: dict[int, list[Labelled]] = {label: [] for label in range(len(class_ids))}
+    for image in images:
+        by_class[image.label].append(image)
+    chosen: list[Labelled] = []
+    for label, class_id in enumerate(class_ids):
+        own = by_class[label]
+        order = torch.randperm(len(own), generator=generator(seed, "shots", class_id))
+        chosen += [own[position] for position in order[:shots].tolist()]
+    return tuple(chosen)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawing:
+    """Which training images a run learns from, and in how many views.
+
+    Attributes:
+        shots: Most images per class; None for all.
+        seed: Of the drawing.
+        views: How they are embedded.
+    """
+
+    shots: int | None = None
+    seed: int = 0
+    views: Views = field(default_factory=Views)
+
+
+class Embedding:
+    """Image sets under one encoder.
+
+    Args:
+        encoder: Embeds images and prompts.
+        cache: Folder of what was embedded before.
+        threads: Images decoded at once.
+    """
+
+    # Owns: nothing that changes but the files of the cache, each of which is written whole.
+
+    def __init__(self, encoder: Encoder, *, cache: Path, threads: int = 2) -> None:
+        self._encoder = encoder
+        self._tower = TextTower(encoder.model)
+        self._decoder = Decoder(encoder.transform)
+        self._cache = cache / encoder.fingerprint
+        self._threads = threads
+
+    @property
+    def encoder(self) -> Encoder:
+        """What embeds."""
+        return self._encoder
+
+    def measured(
+        self,
+        images: ImageSet,
+        drawing: Drawing,
+        *,
+        progress: Progress = lambda _done, _total: None,
+    ) -> MeasuredSet:
+        """Return `images` as they are learnt and measured.
+
+        Args:
+            images: The set.
+            drawing: What is learnt of it.
+            progress: Told how many images have been embedded, and of how many.
+
+        Raises:
+            ImageError: a file is no image.
+        """
+        classes = tuple(
+            ClassEntry(class_id=f"{images.name}/{name}", name=name, prompt=PROMPT.format(name))
+            for name in images.classes
+        )
+        chosen: Sequence[Labelled] = images.train
+        if drawing.shots is not None:
+            ids = [entry.class_id for entry in classes]
+            chosen = few_shot(chosen, ids, shots=drawing.shots, seed=drawing.seed)
+        prompts = [entry.prompt for entry in classes]
+        return MeasuredSet(
+            task=TaskFeatures(
+                task=images.name,
+                classes=classes,
+                features=self._features(images.name, chosen, drawing.views, progress),
+                labels=torch.tensor([image.label for image in chosen]),
+                encoder=self._encoder.fingerprint,
+            ),
+            text=TextSide(
+                features=self._encoder.text_features(prompts),
+                logit_scale=self._encoder.logit_scale,
+                tower=self._tower,
+                tokens=self._encoder.tokenizer(prompts),
+            ),
+            held_out=self._features(images.name, images.test, Views(), progress)[:, 0],
+            held_out_labels=torch.tensor([image.label for image in images.test]),
+        )
+
+    def _features(
+        self, name: str, images: Sequence[Labelled], views: Views, progress: Progress
+    ) -> Tensor:
+        """Return the unit features of `images`, (N, V, D) float32."""
+        path = self._cache / f"{name}-{views.name}-{listing_digest(images)}.safetensors"
+        if path.is_file():
+            return load_file(path)["features"]
+        blocks = []
+        with ThreadPoolExecutor(self._threads) as threads:
+            for start in range(0, len(images), EMBEDDED_AT_ONCE):
+                part = images[start : start + EMBEDDED_AT_ONCE]
+                pixels = list(threads.map(lambda image: self._pixels(image, views), part))
+                blocks.append(self._encoder.image_features(torch.cat(pixels)))
+                progress(start + len(part), len(images))
+        features = torch.cat(blocks).view(len(images), views.count, -1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        save_file({"features": features}, unfinished)
+        unfinished.replace(path)
+        return features
+
+    def _pixels(self, image: Labelled, views: Views) -> Tensor:
+        content = image.read()
+        return self._decoder.decode([content], [hashlib.sha256(content).hexdigest()], views)
+
+
+def with_views(measured: MeasuredSet, views: int) -> MeasuredSet:
+    """Return `measured` with the first `views` views of each training image."""
+    task = measured.task
+    if task.features.shape[1] == views:
+        return measured
+    return replace(measured, task=replace(task, features=task.features[:, :views].contiguous()))

@@ -1,0 +1,166 @@
+"""What runs have given, in a folder: each task as soon as it is measured, so that a run goes on.
+
+    runs/LABEL-ORDER-SEED-KEY/000.record      the first task's record, as it would be published
+    runs/LABEL-ORDER-SEED-KEY/000.json        what was measured after it
+    runs/LABEL-ORDER-SEED-KEY/run.json        everything, once the last task was measured
+
+The key names everything that the run depends on. A run of another key is another run: changing the
+suite never mixes figures of two suites.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from adapters.errors import CorruptionError
+from adapters.records import Record, decode_record, encode_record
+from harness.image_sets import ImageSet, listing_digest
+from harness.sequence import SequenceRun, Step
+from harness.suite import MethodConfig, Suite, settings_for
+
+RUN, STEP = TypeAdapter(SequenceRun), TypeAdapter(Step)
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunName:
+    """One run of a suite.
+
+    Attributes:
+        title: Of the method's line.
+        order: Name of the order of the sets.
+        seed: Of the method and of the drawing of images.
+    """
+
+    title: str
+    order: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.title}, order {self.order}, seed {self.seed}"
+
+
+def run_names(suite: Suite) -> list[RunName]:
+    """Return all runs of `suite`, in the order in which they are measured."""
+    return [
+        RunName(title=line.title, order=order, seed=seed)
+        for order in suite.orders
+        for line in suite.methods
+        for seed in suite.seeds
+    ]
+
+
+def line_titled(suite: Suite, title: str) -> MethodConfig:
+    """Return the line of the table with this title."""
+    return next(line for line in suite.methods if line.title == title)
+
+
+def run_key(
+    suite: Suite, name: RunName, images: Mapping[str, ImageSet], *, fingerprint: str
+) -> str:
+    """Return 12 hexadecimal digits that name everything a run depends on."""
+    line = line_titled(suite, name.title)
+    sets = [suite.set_named(one) for one in suite.orders[name.order]]
+    facts = {
+        "format": FORMAT,
+        "encoder": fingerprint,
+        "method": line.method,
+        "settings": [dict(settings_for(line, one)) for one in sets],
+        "seed": name.seed,
+        "shots": suite.shots,
+        "views": [[one.views or suite.views, one.augmentation] for one in sets],
+        "sets": [
+            [
+                one.name,
+                images[one.name].classes,
+                listing_digest(images[one.name].train),
+                listing_digest(images[one.name].test),
+            ]
+            for one in sets
+        ],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        results: The folder of the suite's results.
+        name: Of the run.
+        key: Of `run_key`.
+    """
+
+    # Owns: the files of one folder. Each is written whole and then renamed.
+
+    def __init__(self, results: Path, name: RunName, key: str) -> None:
+        label = re.sub(r"[^a-z0-9]+", "-", f"{name.title}-{name.order}-{name.seed}".lower())
+        self._folder = results / "runs" / f"{label}-{key}"
+
+    def finished(self) -> SequenceRun | None:
+        """Return what the run gave; None while it has not been finished.
+
+        Raises:
+            CorruptionError: the file is not what was written.
+        """
+        path = self._folder / "run.json"
+        return _read(RUN, path) if path.is_file() else None
+
+    def begun(self) -> list[tuple[Record, Step]]:
+        """Return records and measurements of the tasks that are done."""
+        done: list[tuple[Record, Step]] = []
+        while (path := self._folder / f"{len(done):03}.json").is_file():
+            record = decode_record(path.with_suffix(".record").read_bytes())
+            done.append((record, _read(STEP, path)))
+        return done
+
+    def keep(self, place: int, record: Record, step: Step) -> None:
+        """Keep the record of task `place`, and then what was measured after it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _write(self._folder / f"{place:03}.record", encode_record(record))
+        _write(self._folder / f"{place:03}.json", json.dumps(asdict(step)).encode())
+
+    def finish(self, run: SequenceRun) -> None:
+        """Keep the whole run; records of its tasks are not needed any more."""
+        _write(self._folder / "run.json", json.dumps(asdict(run)).encode())
+        for path in self._folder.glob("[0-9]*"):
+            path.unlink()
+
+
+def _read(kind: TypeAdapter[Any], path: Path) -> Any:
+    try:
+        return kind.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise CorruptionError(
+            f"{path} is not what was written there; remove it, and its run is measured again",
+            path=str(path),
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def orders_and_runs(
+    suite: Suite, runs: Mapping[RunName, SequenceRun]
+) -> Mapping[str, Mapping[str, Sequence[SequenceRun]]]:
+    """Return finished runs by order and title, seeds in their order."""
+    return {
+        order: {
+            line.title: [
+                runs[name]
+                for seed in suite.seeds
+                if (name := RunName(title=line.title, order=order, seed=seed)) in runs
+            ]
+            for line in suite.methods
+        }
+        for order in suite.orders
+    }

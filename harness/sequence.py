@@ -1,0 +1,262 @@
+"""One method on one sequence of image sets: learnt task by task, measured after each.
+
+Two protocols: `all`, where the classes of all sets are candidates from the beginning, the ones not
+learnt yet by their text features; and `seen`, where only learnt classes are candidates, for sets
+without text features.
+"""
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from adapters.inference import Adapter
+from adapters.learning import learn
+from adapters.method import Method
+from adapters.metrics import ContinualMetrics, continual_metrics
+from adapters.records import ClassEntry, Record, encode_record
+from harness.measured_set import MeasuredSet, predicted_by, shares_right, unseen_of
+from workers.task_features import task_of
+
+Candidates = Literal["all", "seen"]
+SCORED = 256
+SHOWN_PER_SET = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What was measured after one task; accuracies in percent, one per set.
+
+    Attributes:
+        accuracies: Of the classes that are predicted.
+        alike: The same where a class of the same name counts as right, whatever its task.
+        learning_s: Seconds that the task took to learn.
+        kept_bytes: What it leaves behind.
+    """
+
+    accuracies: tuple[float, ...]
+    alike: tuple[float, ...]
+    learning_s: float
+    kept_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What was answered about one held-out image.
+
+    Attributes:
+        set_name: Its set.
+        image: Its place among the set's held-out images.
+        expected: The name of its class.
+        predicted: The name of the class that was predicted.
+        task: The task of that class.
+    """
+
+    set_name: str
+    image: int
+    expected: str
+    predicted: str
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finish:
+    """What the last version is like.
+
+    Attributes:
+        building_s: Seconds to put it together from its records.
+        scoring_ms: Milliseconds per image, in batches of 256.
+        peak_bytes: Most memory that the process has used so far.
+        confusion: Row j, column k: percent of the images of set j that are taken for a class of
+            task k.
+        answered: The first held-out images of every set and their answers.
+    """
+
+    building_s: float
+    scoring_ms: float
+    peak_bytes: int
+    confusion: tuple[tuple[float, ...], ...]
+    answered: tuple[Answered, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SequenceRun:
+    """What one run gave; accuracies in percent.
+
+    Attributes:
+        steps: One per task. Under `seen` step j has only j + 1 accuracies.
+        finish: What the last version is like.
+        classes: Of all tasks.
+    """
+
+    steps: tuple[Step, ...]
+    finish: Finish
+    classes: int
+
+    @property
+    def matrix(self) -> Sequence[Sequence[float]]:
+        """Row j is measured after task j, column k on task k."""
+        return [step.accuracies for step in self.steps]
+
+    @property
+    def square(self) -> bool:
+        """Whether all sets were measured from the beginning."""
+        return len(self.steps[0].accuracies) == len(self.steps)
+
+    @property
+    def metrics(self) -> ContinualMetrics | None:
+        """Transfer, average, last and so on; None under `seen`."""
+        return continual_metrics(self.matrix) if self.square else None
+
+    @property
+    def transfer(self) -> float | None:
+        """Mean over tasks of the accuracy before they were learnt; None under `seen`."""
+        return self.metrics.transfer if self.metrics else None
+
+    @property
+    def average(self) -> float:
+        """Mean over rows of their mean."""
+        return fmean(fmean(row) for row in self.matrix)
+
+    @property
+    def last(self) -> float:
+        """Mean of the last row."""
+        return fmean(self.matrix[-1])
+
+    @property
+    def last_alike(self) -> float:
+        """The same where a class of the same name counts as right."""
+        return fmean(self.steps[-1].alike)
+
+    @property
+    def learning_s(self) -> float:
+        """Seconds to learn all tasks."""
+        return sum(step.learning_s for step in self.steps)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What all tasks leave behind."""
+        return sum(step.kept_bytes for step in self.steps)
+
+    @property
+    def worst_drop(self) -> float:
+        """The most that any learnt task lost at any step."""
+        drops = [
+            before[task] - after[task]
+            for step, (before, after) in enumerate(
+                zip(self.matrix[:-1], self.matrix[1:], strict=True)
+            )
+            for task in range(step + 1)
+        ]
+        return max(drops, default=0.0)
+
+
+Keep = Callable[[Record, Step], None]
+
+
+def run_sequence(
+    method: Method,
+    sets: Sequence[MeasuredSet],
+    *,
+    settings: Sequence[Mapping[str, Any]],
+    seed: int,
+    candidates: Candidates = "all",
+    done: Sequence[tuple[Record, Step]] = (),
+    keep: Keep = lambda _record, _step: None,
+) -> SequenceRun:
+    """Learn `sets` one after the other and measure after each.
+
+    Args:
+        method: What learns.
+        sets: In the order of the tasks.
+        settings: For each of them.
+        seed: Of the method.
+        candidates: Which classes an image may be taken for.
+        done: Records and measurements of the first tasks, from a run that was stopped.
+        keep: Given each record and what was measured, as soon as it is there.
+    """
+    records = [record for record, _ in done]
+    steps = [step for _, step in done]
+    adapter = None
+    for place in range(len(done), len(sets)):
+        each = sets[place]
+        started = time.perf_counter()
+        record = learn(
+            method, each.task, records, text=each.text, settings=settings[place], seed=seed
+        )
+        learning_s = time.perf_counter() - started
+        records.append(record)
+        adapter = adapter.extended(record) if adapter else Adapter(records, method=method)
+        unseen = unseen_of(sets[place + 1 :]) if candidates == "all" else None
+        measured = sets if candidates == "all" else sets[: place + 1]
+        right = [shares_right(predicted_by(adapter, one, unseen), one) for one in measured]
+        step = Step(
+            accuracies=tuple(100 * same for same, _ in right),
+            alike=tuple(100 * alike for _, alike in right),
+            learning_s=learning_s,
+            kept_bytes=len(encode_record(record)),
+        )
+        steps.append(step)
+        keep(record, step)
+    return SequenceRun(
+        steps=tuple(steps),
+        finish=_finish(method, records, sets),
+        classes=sum(len(record.classes) for record in records),
+    )
+
+
+def _finish(method: Method, records: Sequence[Record], sets: Sequence[MeasuredSet]) -> Finish:
+    building_s, scoring_ms = scoring_times(method, records, sets[-1])
+    adapter = Adapter(records, method=method)
+    predicted = [predicted_by(adapter, one, None) for one in sets]
+    tasks = [one.task.task for one in sets]
+    return Finish(
+        building_s=building_s,
+        scoring_ms=scoring_ms,
+        # Linux counts in KiB.
+        peak_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        confusion=tuple(_taken_for(found, tasks) for found in predicted),
+        answered=tuple(
+            answer
+            for found, one in zip(predicted, sets, strict=True)
+            for answer in _answered(found, one)
+        ),
+    )
+
+
+def _taken_for(predicted: Sequence[ClassEntry], tasks: Sequence[str]) -> tuple[float, ...]:
+    counts = Counter(task_of(entry) for entry in predicted)
+    return tuple(100 * counts[task] / len(predicted) for task in tasks)
+
+
+def _answered(predicted: Sequence[ClassEntry], one: MeasuredSet) -> list[Answered]:
+    """Return answers about images of different classes, spread over the set."""
+    count = len(predicted)
+    places = [count * place // SHOWN_PER_SET for place in range(min(SHOWN_PER_SET, count))]
+    return [
+        Answered(
+            set_name=one.task.task,
+            image=place,
+            expected=one.task.classes[int(one.held_out_labels[place])].name,
+            predicted=predicted[place].name,
+            task=task_of(predicted[place]),
+        )
+        for place in places
+    ]
+
+
+def scoring_times(
+    method: Method, records: Sequence[Record], measured: MeasuredSet
+) -> tuple[float, float]:
+    """Return seconds until a version from `records` has scored one image, and ms per image then."""
+    images = measured.held_out[:SCORED]
+    scale = measured.text.logit_scale
+    started = time.perf_counter()
+    adapter = Adapter(records, method=method)
+    adapter.score(images[:1], encoder=adapter.encoder, logit_scale=scale)
+    built = time.perf_counter()
+    adapter.score(images, encoder=adapter.encoder, logit_scale=scale)
+    return built - started, 1e3 * (time.perf_counter() - built) / len(images)

@@ -1,0 +1,159 @@
+"""A suite: image sets, their orders, the methods and the seeds, as a YAML file says it.
+
+{name: ten-sets, root: ../data, shots: 16, seeds: [0, 1, 2],
+ sets: [{name: caltech101, epochs: 20}, {name: mnist, views: 1}],
+ orders: {I: [caltech101, mnist], II: [mnist, caltech101]},
+ methods: [{method: zero_shot},
+           {label: "LADA, residual anchors", method: lada, settings: {text: residual}}]}
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from adapters.errors import SettingsError
+from adapters.methods import measured_method
+from workers.encoder_settings import EncoderSettings
+from workers.settings_file import read_settings
+from workers.task import NAME
+from workers.views import Augmentation
+
+Layout = Literal["folders", "coop", "aircraft", "mnist"]
+Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+AtLeastOne = Annotated[int, Field(ge=1)]
+PROMPT = "a photo of a {}."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetConfig:
+    """One image set.
+
+    Attributes:
+        name: Of its task.
+        folder: Where its images are, relative to the suite's root; its name unless it is said.
+        layout: How they lie there; see `harness.image_sets`.
+        split: The file that says which images are for what, for `coop`.
+        suffix: Words after every class name, such as ` satellite location`.
+        epochs: What methods with `epochs_of_set` learn it for; their own default unless it is said.
+        views: Views of each training image; the suite's unless it is said.
+        augmentation: How further views are drawn.
+    """
+
+    name: Name
+    folder: str | None = None
+    layout: Layout = "folders"
+    split: str | None = None
+    suffix: str = ""
+    epochs: AtLeastOne | None = None
+    views: AtLeastOne | None = None
+    augmentation: Augmentation = "crop-mirror"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodConfig:
+    """One line of the table.
+
+    Attributes:
+        method: Its name.
+        label: What it is called in the table; its name unless it is said.
+        settings: Its settings.
+        epochs_of_set: Whether it learns each set for the set's own number of epochs.
+    """
+
+    method: str
+    label: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    epochs_of_set: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is called in the table."""
+        return self.label or self.method
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """What is measured.
+
+    Attributes:
+        name: Of the suite.
+        sets: The image sets.
+        methods: What learns them.
+        root: The folder that holds the sets.
+        orders: Names of sets, by the name of the order; all in the order of `sets` unless it is
+            said.
+        shots: Most training images per class, drawn by seed; None for all.
+        views: Views of each training image, the plain one included.
+        seeds: One run of every method for each.
+        encoder: What embeds the images.
+        published: Name of the published table to print beside the measured one.
+    """
+
+    name: str
+    sets: tuple[SetConfig, ...]
+    methods: tuple[MethodConfig, ...]
+    root: str = "."
+    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    shots: AtLeastOne | None = None
+    views: AtLeastOne = 1
+    seeds: tuple[int, ...] = (0,)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    published: str | None = None
+
+    def set_named(self, name: str) -> SetConfig:
+        """Return the set called `name`."""
+        return next(one for one in self.sets if one.name == name)
+
+    def folder_of(self, one: SetConfig) -> Path:
+        """Return where the images of a set are."""
+        return Path(self.root) / (one.folder or one.name)
+
+
+def read_suite(path: Path) -> Suite:
+    """Return the suite in the YAML file at `path`.
+
+    Raises:
+        NotFoundError: there is no such file.
+        SettingsError: a wrong key, value or type; an order with a set that is not there; two lines
+            of one title; a method that does not exist, or settings that it does not have.
+    """
+    read = read_settings(Suite, path)
+    root = path.resolve().parent / Path(read.root).expanduser()
+    everything = tuple(one.name for one in read.sets)
+    suite = replace(read, root=str(root), orders=read.orders or {"I": everything})
+    _check_twice(everything, "sets")
+    _check_twice([one.title for one in suite.methods], "methods")
+    if not suite.sets or not suite.methods or not suite.seeds:
+        raise SettingsError(f"expected sets, methods and seeds in {path}, found some empty")
+    for order, names in suite.orders.items():
+        _check_order(order, names, everything)
+    for line in suite.methods:
+        for one in suite.sets:
+            measured_method(line.method).check_settings(settings_for(line, one))
+    return suite
+
+
+def settings_for(line: MethodConfig, one: SetConfig) -> Mapping[str, Any]:
+    """Return the settings with which a method learns a set."""
+    if line.epochs_of_set and one.epochs is not None:
+        return {**line.settings, "epochs": one.epochs}
+    return line.settings
+
+
+def _check_order(order: str, names: Sequence[str], known: Sequence[str]) -> None:
+    _check_twice(names, f"orders.{order}")
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise SettingsError(
+            f"orders.{order}: expected names of sets, found {unknown or 'none'}; the suite has "
+            f"{', '.join(known)}"
+        )
+
+
+def _check_twice(names: Sequence[str], where: str) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise SettingsError(f"{where}: expected each once, found twice: {', '.join(twice)}")

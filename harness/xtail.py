@@ -1,0 +1,173 @@
+"""X-TAIL, cross-domain task-agnostic incremental learning: all runs of a suite, and its tables.
+
+Every run is independent of every other, so that several machines may take some each; all that they
+share is a folder of features and one of results.
+
+Protocol: Xu et al., NeurIPS 2024 (RAIL), as Luo et al., ICML 2025 (LADA) use it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from adapters.methods import measured_method
+from adapters.records import ClassEntry, Record
+from harness.image_sets import ImageSet, read_image_sets
+from harness.measured_set import (
+    Drawing,
+    Embedding,
+    MeasuredSet,
+    predicted_zero_shot,
+    shares_right,
+    unseen_of,
+    with_views,
+)
+from harness.results import RunFolder, RunName, line_titled, run_key, run_names
+from harness.sequence import SequenceRun, Step, run_sequence
+from harness.suite import Suite, settings_for
+from workers.encoder import Encoder
+from workers.views import Views
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ZeroShot:
+    """What the encoder alone gives, with the classes of all sets as candidates.
+
+    Attributes:
+        accuracies: Percent, by set.
+        alike: The same where a class of the same name counts as right.
+    """
+
+    accuracies: Mapping[str, float]
+    alike: Mapping[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the sets."""
+        return fmean(self.accuracies.values())
+
+
+class Xtail:
+    """A suite under its encoder, on this machine.
+
+    Args:
+        suite: What is measured.
+        results: The folder of results.
+        cache: The folder of features; several suites may share one.
+        device: Where images are embedded.
+
+    Raises:
+        NotFoundError: image sets are missing.
+    """
+
+    # Owns: the encoder, the listing of images, and the sets of one seed and order at a time.
+
+    def __init__(
+        self, suite: Suite, *, results: Path, cache: Path, device: str = "cpu", threads: int = 2
+    ) -> None:
+        self.suite = suite
+        self.images: Mapping[str, ImageSet] = read_image_sets(suite)
+        self._results = results
+        encoder = Encoder(suite.encoder, device=device)
+        self._embedding = Embedding(encoder, cache=cache, threads=threads)
+        self._sets: dict[tuple[int, str], MeasuredSet] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the encoder."""
+        return self._embedding.encoder.fingerprint
+
+    def classes(self) -> list[ClassEntry]:
+        """Return the classes of all sets."""
+        seed = self.suite.seeds[0]
+        return [
+            entry
+            for one in self.suite.sets
+            for entry in self._measured(one.name, seed, _silent).task.classes
+        ]
+
+    def embed(self, report: Report) -> None:
+        """Embed all images that any run needs."""
+        for seed in self.suite.seeds:
+            for one in self.suite.sets:
+                self._measured(one.name, seed, report)
+
+    def zero_shot(self, order: str) -> ZeroShot:
+        """Return what the encoder alone gives; where names tie, the first in `order` wins."""
+        seed = self.suite.seeds[0]
+        sets = [self._measured(name, seed, _silent) for name in self.suite.orders[order]]
+        classes = unseen_of(sets)
+        assert classes is not None
+        shares = {
+            one.task.task: shares_right(predicted_zero_shot(one, classes), one) for one in sets
+        }
+        return ZeroShot(
+            accuracies={name: 100 * same for name, (same, _) in shares.items()},
+            alike={name: 100 * alike for name, (_, alike) in shares.items()},
+        )
+
+    def folder(self, name: RunName) -> RunFolder:
+        """Return where a run's results are."""
+        key = run_key(self.suite, name, self.images, fingerprint=self.fingerprint)
+        return RunFolder(self._results, name, key)
+
+    def finished(self) -> dict[RunName, SequenceRun]:
+        """Return the runs that have been finished."""
+        return {
+            name: run
+            for name in run_names(self.suite)
+            if (run := self.folder(name).finished()) is not None
+        }
+
+    def run(self, name: RunName, report: Report = lambda *_: None) -> SequenceRun:
+        """Measure one run, from where it was stopped; nothing is done twice."""
+        folder = self.folder(name)
+        known = folder.finished()
+        if known is not None:
+            return known
+        line = line_titled(self.suite, name.title)
+        method, order = measured_method(line.method), self.suite.orders[name.order]
+        settings = [settings_for(line, self.suite.set_named(one)) for one in order]
+        sets = [
+            with_views(self._measured(one, name.seed, report), self._views(one, line.method, each))
+            for one, each in zip(order, settings, strict=True)
+        ]
+        done = folder.begun()
+        places = iter(range(len(done), len(order)))
+        report(str(name), len(done), len(order))
+
+        def keep(record: Record, step: Step) -> None:
+            place = next(places)
+            folder.keep(place, record, step)
+            report(str(name), place + 1, len(order))
+
+        run = run_sequence(method, sets, settings=settings, seed=name.seed, done=done, keep=keep)
+        folder.finish(run)
+        return run
+
+    def _measured(self, name: str, seed: int, report: Report) -> MeasuredSet:
+        # Without drawing, all seeds learn from the same images.
+        of_seed = seed if self.suite.shots is not None else 0
+        if (of_seed, name) not in self._sets:
+            one = self.suite.set_named(name)
+            views = Views(count=one.views or self.suite.views, augmentation=one.augmentation)
+            drawing = Drawing(shots=self.suite.shots, seed=of_seed, views=views)
+            self._sets[of_seed, name] = self._embedding.measured(
+                self.images[name],
+                drawing,
+                progress=lambda done, total: report(f"embedding {name}", done, total),
+            )
+        return self._sets[of_seed, name]
+
+    def _views(self, name: str, method: str, settings: Mapping[str, object]) -> int:
+        """Return how many views of a set's images a method learns from: no more than there are."""
+        one = self.suite.set_named(name)
+        return min(one.views or self.suite.views, measured_method(method).views(settings))
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    pass

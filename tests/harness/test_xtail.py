@@ -1,0 +1,170 @@
+"""A suite from its file to its report: every run once, whatever stops it, and the same figures."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from adapters.errors import CorruptionError
+from cluster.benching import opened
+from cluster.cli.main import cli
+from harness.results import RunName, run_names
+from harness.sequence import SequenceRun
+from harness.suite import read_suite
+from harness.xtail import Xtail
+
+LADA = RunName(title="LADA", order="I", seed=0)
+
+
+def measuring(path: Path) -> Xtail:
+    folder = path.parent
+    return Xtail(read_suite(path), results=folder / "results", cache=folder / "cache")
+
+
+def accuracies(run: SequenceRun) -> list[Any]:
+    return [(step.accuracies, step.alike, step.kept_bytes) for step in run.steps] + [
+        run.finish.confusion,
+        run.finish.answered,
+    ]
+
+
+class StopError(Exception):
+    """Whoever ran it was stopped."""
+
+
+def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
+    write_suite: Callable[..., Path],
+) -> None:
+    path = write_suite()
+    expected = accuracies(measuring(path).run(LADA))
+    for file in (path.parent / "results").rglob("*.json"):
+        file.unlink()
+    done: list[int] = []
+
+    def stop(what: str, tasks: int, total: int) -> None:
+        del total
+        if what == str(LADA):
+            done.append(tasks)
+            if tasks == 1:
+                raise StopError
+
+    with pytest.raises(StopError):
+        measuring(path).run(LADA, stop)
+    assert measuring(path).folder(LADA).finished() is None
+    going_on: list[int] = []
+    run = measuring(path).run(LADA, lambda _what, tasks, _total: going_on.append(tasks))
+    assert done == [0, 1]
+    assert going_on == [1, 2]
+    assert accuracies(run) == expected
+
+
+def test_a_finished_run_is_read_and_not_measured_again(write_suite: Callable[..., Path]) -> None:
+    path = write_suite()
+    first = measuring(path).run(LADA)
+    again = measuring(path)
+    assert asdict(again.run(LADA)) == asdict(first)
+    assert list(again.finished()) == [LADA]
+
+
+def test_another_setting_is_another_run(write_suite: Callable[..., Path]) -> None:
+    measuring(write_suite()).run(LADA)
+    changed = [{"label": "LADA", "method": "lada", "settings": {"text": "none", "steps": 6}}]
+    assert measuring(write_suite(methods=changed)).finished() == {}
+
+
+def test_a_damaged_result_is_named(write_suite: Callable[..., Path]) -> None:
+    path = write_suite()
+    measuring(path).run(LADA)
+    (file,) = (path.parent / "results").rglob("run.json")
+    file.write_text('{"steps": 1}')
+    with pytest.raises(CorruptionError, match=r"run\.json"):
+        measuring(path).finished()
+
+
+def test_before_its_task_a_set_is_answered_as_by_the_encoder_alone(
+    write_suite: Callable[..., Path],
+) -> None:
+    found = measuring(write_suite())
+    alone = found.zero_shot("I").accuracies
+    run = found.run(RunName(title="zero_shot", order="I", seed=0))
+    for row in run.matrix:
+        assert list(row) == pytest.approx([alone["colors"], alone["shades"]])
+
+
+def test_a_name_of_two_tasks_is_right_as_either_in_the_second_figure(
+    write_suite: Callable[..., Path],
+) -> None:
+    found = measuring(write_suite())
+    run = found.run(RunName(title="means", order="I", seed=0))
+    assert all(alike >= same for step in run.steps for alike, same in zip(
+        step.alike, step.accuracies, strict=True
+    ))  # fmt: skip
+    assert run.last_alike >= run.last
+
+
+def test_seeds_draw_other_images_and_the_same_seed_the_same(
+    write_suite: Callable[..., Path],
+) -> None:
+    found = measuring(write_suite())
+    first, second = (found._measured("colors", seed, lambda *_: None) for seed in (0, 1))
+    assert len(first.task.labels) == 9
+    assert not first.task.features.equal(second.task.features)
+    again = measuring(write_suite())._measured("colors", 0, lambda *_: None)
+    assert again.task.features.equal(first.task.features)
+
+
+@pytest.fixture
+def measured(write_suite: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a suite that the command has measured."""
+    path = write_suite()
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("NACRE_HOME", str(path.parent / "home"))
+    opened.cache_clear()
+    result = CliRunner().invoke(cli, ["bench", "xtail", str(path), "--output", "json"])
+    assert result.exit_code == 0, result.output
+    (path.parent / "found.json").write_text(result.stdout)
+    return path.parent
+
+
+def test_the_command_measures_everything_and_writes_a_page_that_needs_nothing_else(
+    measured: Path,
+) -> None:
+    found = json.loads((measured / "found.json").read_text())
+    assert set(found["orders"]) == {"I", "II"}
+    assert set(found["orders"]["I"]["methods"]) == {"zero_shot", "means", "LADA"}
+    mean, half = found["orders"]["I"]["methods"]["means"]["Last"]
+    assert 0 <= mean <= 100
+    assert half is not None
+    assert found["collisions"] == {"blue": ["colors/blue", "shades/blue"]}
+    page = Path(found["report"]).read_text()
+    assert page.startswith("<!doctype html>")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert 'src="data:image/jpeg;base64,' in page
+    assert "not finished yet" not in page
+    assert "<td>LADA</td>" in page.replace("\n", "")
+    lines = (measured / "suite" / "accuracies.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 3 * 2 * 4  # orders, methods, seeds, cells
+    assert (measured / "suite" / "matrix-i-lada.png").is_file()
+    assert (measured / "suite" / "curves-i.png").is_file()
+
+
+def test_the_second_time_nothing_is_measured_and_the_page_is_the_same(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (measured / "suite" / "report.html").read_bytes()
+    opened.cache_clear()
+    monkeypatch.setattr("harness.xtail.run_sequence", None)
+    result = CliRunner().invoke(cli, ["bench", "xtail", str(measured / "suite.yaml")])
+    assert result.exit_code == 0, result.output
+    assert "encoder alone" in result.stdout
+    assert (measured / "suite" / "report.html").read_bytes() == before
+
+
+def test_all_runs_are_named_once(write_suite: Callable[..., Path]) -> None:
+    names = run_names(read_suite(write_suite()))
+    assert len(names) == len(set(names)) == 2 * 3 * 2
