@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := encoder features scoring ablation methods registry queue
+BENCHMARKS := encoder features scoring methods registry queue serve
 INSTALLED := $(VENV)/.installed
 export PYTHONUNBUFFERED := 1
 # A token file in the home folder would otherwise turn authentication on for local clusters.
@@ -31,7 +31,7 @@ demo: $(INSTALLED) ## learn five domains one after another, serve them, roll bac
 
 test: $(INSTALLED) lint ## lint, then run all tests: those that start a Ray one by one, the others beside each other
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n logical --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m pytest -m ray
+	@$(BIN)/python -m pytest -m ray --durations=10
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .

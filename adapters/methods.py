@@ -39,7 +39,7 @@ def method_named(name: str) -> Method:
         raise SettingsError(
             f"method: expected one of {sorted(METHODS)}, found {name!r}, which exists for "
             "measuring only; name one of those in the adapter's settings, or measure this one with "
-            f"`python -m benchmarks.methods --methods {name}`",
+            "`nacre bench xtail`",
             method=name,
         )
     if name not in METHODS:

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from adapters.records import ClassEntry
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
-from benchmarks.measured_set import MeasuredSet
+from harness.measured_set import MeasuredSet
 
 SEQUENCE = ("caltech101", "oxford_flowers", "oxford_pets", "stanford_cars")
 LOGIT_SCALE = 100.0

@@ -22,9 +22,9 @@ from adapters.methods import method_named
 from adapters.records import Record
 from adapters.settings import LadaSettings
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
-from benchmarks.measured_set import MeasuredSet
 from benchmarks.plain_lada import PlainLoop
 from benchmarks.table import Row, report
+from harness.measured_set import MeasuredSet
 
 _TOLERANCE = 0.3
 _SPEED_BAR = 2.0

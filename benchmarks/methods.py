@@ -1,13 +1,11 @@
-"""All methods side by side: `make bench-methods`.
+"""All methods side by side on real CLIP features: `make bench-methods`.
 
-    python -m benchmarks.methods [--only sequence,suite] [--methods gda,lada] [--seeds 3]
+    python -m benchmarks.methods [--methods gda,lada] [--seeds 3]
 
-`sequence` is Caltech101, Oxford Flowers, Oxford Pets and Stanford Cars on cached CLIP ViT-B/32
-features. There are no text features: anchors are class means, and candidates are the classes learnt
-so far. Methods that fuse scores of their own with text logits run alone there. `suite` is the ten
-image sets under the tiny CLIP, 16 images per class drawn anew for each seed, and all classes are
-candidates from the beginning. Zero-shot is measured first. Prints a table for each, and writes
-benchmarks/out/methods-NAME.json.
+Caltech101, Oxford Flowers, Oxford Pets and Stanford Cars on cached features of CLIP ViT-B/32. There
+are no text features: anchors are class means, and candidates are the classes learnt so far. Methods
+that fuse scores of their own with text logits run alone there. Prints a table and writes
+benchmarks/out/methods-sequence.json. On images: `nacre bench xtail deploy/suites/ten-sets.yaml`.
 """
 
 import sys
@@ -22,12 +20,10 @@ import torch
 
 from adapters.methods import measured_method
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
-from benchmarks.measured_set import MeasuredSet
-from benchmarks.sequence_run import Candidates, SequenceRun, run_sequence
 from benchmarks.table import Row, grid, judged
-from benchmarks.ten_sets import few_shot, labelled_sets
+from harness.measured_set import MeasuredSet
+from harness.sequence import SequenceRun, run_sequence
 
-SHOTS = 16
 _TOLERANCE = 0.5
 
 
@@ -88,49 +84,22 @@ ON_SEQUENCE = (
     Entry(label="probe, replay (harness)", method="probe_replay", settings=_EPOCHS),
     Entry(label="joint (harness)", method="joint", settings=_EPOCHS),
 )
-ON_SUITE = (
-    Entry(label="zero-shot", method="zero_shot"),
-    Entry(label="nearest class mean", method="nearest_mean"),
-    Entry(label="Tip-Adapter", method="tip_adapter"),
-    Entry(label="Tip-Adapter-F", method="tip_adapter_f"),
-    Entry(label="GDA", method="gda"),
-    Entry(label="RanPAC", method="ran_pac"),
-    Entry(label="Dual-RAIL", method="dual_rail"),
-    Entry(label="LADA, text tuned", method="lada"),
-    Entry(label="LADA, residual anchors", method="lada", settings={"text": "residual"}),
-    Entry(label="Primal-RAIL (harness)", method="primal_rail", bytes_for=_PRIMAL_BYTES),
-    Entry(label="probe, no replay (harness)", method="probe"),
-    Entry(label="probe, replay (harness)", method="probe_replay"),
-    Entry(label="joint (harness)", method="joint"),
-)
 
 
 @click.command()
 @click.option("--features", type=click.Path(path_type=Path), default=default_folder())
-@click.option("--datasets", type=click.Path(path_type=Path), default=Path("../shared/datasets"))
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("benchmarks/out/features"))
-@click.option("--only", default="sequence,suite", help="Which tables, with commas between.")
 @click.option("--methods", default="", help="Only these methods, with commas between.")
 @click.option("--seeds", default=3, help="Runs of whatever is drawn.")
 @click.option("--threads", default=1, help="Threads of the products.")
-def main(
-    features: Path, datasets: Path, cache: Path, only: str, methods: str, seeds: int, threads: int
-) -> None:
-    """Measure all methods on both sequences."""
+def main(features: Path, methods: str, seeds: int, threads: int) -> None:
+    """Measure all methods on the sequence."""
     torch.set_num_threads(threads)
+    if not features.is_dir():
+        click.echo(f"no features in {features}; set NACRE_FEATURES to a folder that has them")
+        sys.exit(1)
     wanted = [name for name in methods.split(",") if name]
-    status = 0
-    if "sequence" in only.split(","):
-        if not features.is_dir():
-            click.echo(f"no features in {features}; set NACRE_FEATURES to a folder that has them")
-            sys.exit(1)
-        sets = [feature_set(name, folder=features) for name in SEQUENCE]
-        status |= table("methods-sequence", chosen(ON_SEQUENCE, wanted), [sets] * seeds, "seen")
-    if "suite" in only.split(","):
-        whole = labelled_sets(datasets, cache=cache)
-        drawn = [[few_shot(one, shots=SHOTS, seed=n) for one in whole] for n in range(seeds)]
-        status |= table("methods-suite", chosen(ON_SUITE, wanted), drawn, "all")
-    sys.exit(status)
+    sets = [feature_set(name, folder=features) for name in SEQUENCE]
+    sys.exit(table("methods-sequence", chosen(ON_SEQUENCE, wanted), sets, seeds))
 
 
 def chosen(entries: Sequence[Entry], wanted: Sequence[str]) -> list[Entry]:
@@ -138,32 +107,19 @@ def chosen(entries: Sequence[Entry], wanted: Sequence[str]) -> list[Entry]:
     return [entry for entry in entries if not wanted or entry.method in wanted]
 
 
-def table(
-    name: str,
-    entries: Sequence[Entry],
-    drawn: Sequence[Sequence[MeasuredSet]],
-    candidates: Candidates,
-) -> int:
-    """Measure `entries`, print a line for each, and return the exit code.
-
-    Args:
-        name: Of the table and its JSON file.
-        entries: What to measure.
-        drawn: The sets to learn, for each seed.
-        candidates: Which classes an image may be taken for.
-    """
+def table(name: str, entries: Sequence[Entry], sets: Sequence[MeasuredSet], seeds: int) -> int:
+    """Measure `entries` on `sets`, print a line for each, and return the exit code."""
     lines, rows = [], list[Row]()
     for entry in entries:
-        seeds = range(len(drawn) if entry.drawn or candidates == "all" else 1)
         runs = [
             run_sequence(
                 measured_method(entry.method),
-                drawn[seed],
-                settings=entry.settings,
+                sets,
+                settings=[entry.settings] * len(sets),
                 seed=seed,
-                candidates=candidates,
+                candidates="seen",
             )
-            for seed in seeds
+            for seed in range(seeds if entry.drawn else 1)
         ]
         figures = summary(entry, runs)
         click.echo(f"{entry.label}: {figures}", err=True)
@@ -174,7 +130,6 @@ def table(
 
 
 HEADINGS = (
-    "Transfer",
     "Average",
     "Last",
     "spread",
@@ -188,20 +143,18 @@ HEADINGS = (
 
 def summary(entry: Entry, runs: Sequence[SequenceRun]) -> dict[str, float | None]:
     """Return the figures of a line: means over seeds, and the range of Last over them."""
-    transfers = [run.transfer for run in runs if run.transfer is not None]
     lasts = [run.last for run in runs]
     kept = fmean(run.kept_bytes / run.classes for run in runs)
     if entry.bytes_for is not None:
         kept = entry.bytes_for[0] / runs[0].classes + entry.bytes_for[1]
     values = (
-        fmean(transfers) if transfers else None,
         fmean(run.average for run in runs),
         fmean(lasts),
         max(lasts) - min(lasts) if len(runs) > 1 else None,
         max(run.worst_drop for run in runs),
         fmean(run.learning_s for run in runs),
-        fmean(run.building_s for run in runs),
-        fmean(run.scoring_ms for run in runs),
+        fmean(run.finish.building_s for run in runs),
+        fmean(run.finish.scoring_ms for run in runs),
         kept / 1e3,
     )
     return dict(zip(HEADINGS, values, strict=True))

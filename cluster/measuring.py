@@ -11,7 +11,7 @@ from cluster.config import Config
 from cluster.stores import open_store
 from cluster.versions import open_versions
 from workers.encoder import Encoder
-from workers.evaluation import HeldOut, accuracies, held_out
+from workers.evaluation import HeldOut, Share, held_out, shares
 from workers.submission import Submission
 
 POLL_S = 0.3
@@ -51,12 +51,26 @@ class Measuring:
                     ) from None
                 time.sleep(POLL_S)
 
+    @property
+    def tasks(self) -> tuple[HeldOut, ...]:
+        """The held-out images that have been read."""
+        return tuple(self._tasks)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the encoder."""
+        return self._encoder.fingerprint
+
     def row(self, version: int | None) -> tuple[float, ...]:
-        """Return the accuracy of `version` on every task, in the order of the submissions.
+        """Return the accuracy of `version` on every task; see `shares`."""
+        return tuple(share.accuracy for share in self.shares(version))
+
+    def shares(self, version: int | None) -> tuple[Share, ...]:
+        """Return what `version` answers right of every task, in the order of the submissions.
 
         The candidates are the classes of all of them. None measures the encoder alone.
         """
         records = self._versions.records(self._adapter, version) if version else ()
         adapter = Adapter(records) if records else None
-        found = accuracies(adapter, self._tasks, self._encoder)
-        return tuple(found[task.task] for task in self._tasks)
+        found = shares(adapter, self._tasks, self._encoder)
+        return tuple(found[task.task] for task in self._tasks if len(task.labels))

@@ -5,12 +5,13 @@ Shapes: N held-out images · D feature width · T tasks
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.inference import Adapter, UnseenClasses
+from adapters.names import comparable_name
 from adapters.records import ClassEntry
 from workers.encoder import Encoder
 from workers.features import read_split
@@ -51,10 +52,33 @@ def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) ->
     )
 
 
+class Share(NamedTuple):
+    """How many images of a task were answered right.
+
+    Attributes:
+        accuracy: Where the class itself is predicted, or one that counts as it, 0 to 1.
+        alike: The same where a class of the same name counts as right, whatever its task: nobody
+            can tell `pizza` from `pizza`.
+        images: How many there are.
+    """
+
+    accuracy: float
+    alike: float
+    images: int
+
+
 def accuracies(
     adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
 ) -> Mapping[str, float]:
-    """Return the accuracy on every task, the candidates being the classes of all of them.
+    """Return the accuracy on every task; see `shares`."""
+    found = shares(adapter, tasks, encoder)
+    return {task: share.accuracy for task, share in found.items()}
+
+
+def shares(
+    adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
+) -> Mapping[str, Share]:
+    """Return what is right of every task, the candidates being the classes of all of them.
 
     Classes that `adapter` has not learnt take part zero-shot, so that a task may be measured before
     it is learnt; those that count as a learnt one are that one. Of classes that count as one,
@@ -78,7 +102,7 @@ def accuracies(
     text = encoder.text_features([entry.prompt for entry in unseen])
     further = UnseenClasses(classes=tuple(unseen), text_features=text) if unseen else None
     return {
-        task.task: _accuracy(_predicted(adapter, task.features, further, encoder), task)
+        task.task: _share(_predicted(adapter, task.features, further, encoder), task)
         for task in tasks
         if len(task.labels)
     }
@@ -97,7 +121,13 @@ def _predicted(
     return tuple(unseen.classes[column] for column in columns.tolist())
 
 
-def _accuracy(predicted: Sequence[ClassEntry], task: HeldOut) -> float:
-    truth = [task.classes[label].counts_as for label in task.labels.tolist()]
-    right = [found.counts_as == true for found, true in zip(predicted, truth, strict=True)]
-    return float(torch.tensor(right, dtype=torch.float64).mean())
+def _share(predicted: Sequence[ClassEntry], task: HeldOut) -> Share:
+    truth = [task.classes[label] for label in task.labels.tolist()]
+    pairs = list(zip(predicted, truth, strict=True))
+    same = sum(found.counts_as == true.counts_as for found, true in pairs)
+    alike = sum(
+        found.counts_as == true.counts_as
+        or comparable_name(found.name) == comparable_name(true.name)
+        for found, true in pairs
+    )
+    return Share(same / len(pairs), alike / len(pairs), len(pairs))

@@ -94,7 +94,7 @@ def xtail(
         titles = ", ".join(line.title for line in everything.methods)
         raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
     _measure(measuring, place, parallel=parallel, address=address)
-    findings = _findings(measuring)
+    findings = findings_of(measuring)
     from harness.page import write_report
 
     page = write_report(findings, place.results)
@@ -141,7 +141,8 @@ class _Bar:
         self._progress.update(self._bar, description=what, completed=done, total=total)
 
 
-def _findings(measuring: "Xtail") -> "Findings":
+def findings_of(measuring: "Xtail") -> "Findings":
+    """Return everything that a report about `measuring` shows."""
     from adapters.names import name_collisions
     from harness.image_sets import listing_digest
     from harness.page import Facts, Findings

@@ -22,6 +22,7 @@ MODULES = {
         *("export", "import", "verify", "gc"),
     ),
     "bench": ("bench",),
+    "evaluate": ("evaluate",),
     "doctor": ("doctor",),
     "demo": ("demo",),
 }

@@ -16,11 +16,13 @@ class MatrixTable:
         tasks: The columns.
         zero_shot: Accuracy of the encoder alone, per task.
         rows: Accuracy after each task, per task.
+        labels: Of the rows; after which task each was measured unless it is said.
     """
 
     tasks: tuple[str, ...]
     zero_shot: tuple[float, ...]
     rows: tuple[tuple[float, ...], ...] = ()
+    labels: tuple[str, ...] = ()
 
     def header(self) -> str:
         """Return the line above the rows."""
@@ -42,7 +44,8 @@ def draw_matrix(matrix: MatrixTable, path: Path) -> Path | None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    labels = ["zero-shot", *(f"after {task}" for task in matrix.tasks)]
+    after = matrix.labels or tuple(f"after {task}" for task in matrix.tasks)
+    labels = ["zero-shot", *after[: len(matrix.rows)]]
     values = [[100 * value for value in row] for row in (matrix.zero_shot, *matrix.rows)]
     figure, axes = pyplot.subplots(figsize=(1.3 * len(matrix.tasks) + 3, 0.55 * len(values) + 2))
     image = axes.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")

@@ -18,7 +18,7 @@ from adapters.methods import measured_method
 from adapters.records import Record, decode_record, encode_record
 from adapters.text_side import TextSide
 from benchmarks.feature_sets import LOGIT_SCALE, default_folder, feature_set
-from benchmarks.measured_set import MeasuredSet, accuracy, unseen_of
+from harness.measured_set import MeasuredSet, accuracy, unseen_of
 from tests.adapters.test_additive import all_at_once
 
 SHOTS = 4

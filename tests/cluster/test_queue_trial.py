@@ -22,7 +22,7 @@ def test_whoever_is_killed_every_task_is_published_once_in_order_and_as_without_
     s3_server: S3Server, examples: Path, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    tasks = write_tasks(examples, tmp_path / "tasks")
+    tasks = write_tasks(examples, tmp_path / "tasks", per_adapter=4)
     expected = expected_digests(Encoder(EncoderSettings()), tasks)
     with running_site(s3_server, tmp_path / "site", "trial") as (site, proxy):
         outcome = trial(site, proxy, seed=SEED, tasks=tasks, expected=expected, outage_s=OUTAGE_S)
