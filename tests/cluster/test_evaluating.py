@@ -115,7 +115,8 @@ def test_the_report_holds_every_cell(tmp_path: Path) -> None:
     assert "zero-shot" in result.stdout
     assert "main@2" in result.stdout
     assert "transfer" in result.stdout
-    lines = list(csv.DictReader((tmp_path / "matrix" / "accuracies.csv").open()))
+    written = (tmp_path / "matrix" / "accuracies.csv").read_text()
+    lines = list(csv.DictReader(written.splitlines()))
     assert len(lines) == 3 * 2
     assert {line["version"] for line in lines} == {"zero-shot", "1", "2"}
     assert (tmp_path / "matrix" / "matrix.png").stat().st_size > 1000
