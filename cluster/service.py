@@ -40,8 +40,8 @@ from workers.versions import Versions
 Files = Sequence[tuple[str, bytes]]
 Answer = list[Candidate] | NacreError
 Result = TypeVar("Result")
-LOADERS = 2
-"""Versions prepared, followed or looked up at once."""
+LOADERS = 4
+"""Versions prepared or looked up at once."""
 logger = logging.getLogger("nacre.serving")
 
 
@@ -74,6 +74,8 @@ class Service:
         )
         self._decoding = _threads(config.serve.decoders, "decoding")
         self._loading = _threads(LOADERS, "loading")
+        # Of their own: while the store is away, they wait for it all the time.
+        self._following = _threads(len(config.served), "following")
         # Last, because it counts for the matrix library of the whole process. Only this thread has
         # helpers: with those of several, all take turns instead of waiting awake, and a forward
         # takes a third longer.
@@ -144,14 +146,14 @@ class Service:
         follower = self._predictor.follower(adapter)
         before = follower.standing.refusal
         try:
-            await self._loaded(follower.follow)
+            await self._followed(follower.follow)
         except UnavailableError as error:
             logger.warning("the store cannot be reached", extra={"error": error.message})
         except NacreError as error:  # damaged refs: what answers goes on
             logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
         refusal = follower.standing.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
-            await self._loaded(self._note_refusal, adapter, refusal)
+            await self._followed(self._note_refusal, adapter, refusal)
 
     def ready(self) -> Ready:
         """Return what this replica answers with."""
@@ -183,6 +185,9 @@ class Service:
 
     async def _loaded(self, load: Callable[..., Result], *args: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._loading, load, *args)
+
+    async def _followed(self, follow: Callable[..., object], *args: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._following, follow, *args)
 
     async def _decoded(self, files: Files) -> list[Tensor]:
         loop = asyncio.get_running_loop()
