@@ -9,7 +9,9 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -24,6 +26,8 @@ from workers.task_features import task_of
 Candidates = Literal["all", "seen"]
 SCORED = 256
 SHOWN_PER_SET = 4
+STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+"""Where Linux tells of a process's memory, and where `5` makes its peak begin anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +73,7 @@ class Finish:
     Attributes:
         building_s: Seconds to put it together from its records.
         scoring_ms: Milliseconds per image, in batches of 256.
-        peak_bytes: Most memory that the process has used so far.
+        peak_bytes: Most memory that the process has held since the run began or went on.
         confusion: Row j, column k: percent of the images of set j that are taken for a class of
             task k.
         answered: The first held-out images of every set and their answers.
@@ -178,6 +182,8 @@ def run_sequence(
         done: Records and measurements of the first tasks, from a run that was stopped.
         keep: Given each record and what was measured, as soon as it is there.
     """
+    with suppress(OSError):
+        PEAK_RESET.write_text("5")
     records = [record for record, _ in done]
     steps = [step for _, step in done]
     adapter = None
@@ -216,8 +222,7 @@ def _finish(method: Method, records: Sequence[Record], sets: Sequence[MeasuredSe
     return Finish(
         building_s=building_s,
         scoring_ms=scoring_ms,
-        # Linux counts in KiB.
-        peak_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        peak_bytes=_peak_bytes(),
         confusion=tuple(_taken_for(found, tasks) for found in predicted),
         answered=tuple(
             answer
@@ -225,6 +230,16 @@ def _finish(method: Method, records: Sequence[Record], sets: Sequence[MeasuredSe
             for answer in _answered(found, one)
         ),
     )
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that the process has held since `PEAK_RESET` was written."""
+    with suppress(OSError):
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    # Since the process began, in KiB.
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _taken_for(predicted: Sequence[ClassEntry], tasks: Sequence[str]) -> tuple[float, ...]:
