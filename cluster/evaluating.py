@@ -11,8 +11,7 @@ from cluster.client import Client, Version
 from cluster.measuring import Measuring
 from workers.evaluation import Share
 from workers.submission import Submission, read_submission
-
-Progress = Callable[[int, int], None]
+from workers.watching import Progress, unwatched
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +27,7 @@ class Evaluation:
         versions: Number and digest of each row.
         rows: Of each version.
         collisions: For each name that several of the tasks share, their classes.
+        is_sequence: Whether row j is a version of the first j tasks, one row for each task.
     """
 
     adapter: str
@@ -39,7 +39,6 @@ class Evaluation:
     rows: tuple[tuple[Share, ...], ...]
     collisions: Mapping[str, Sequence[str]]
     is_sequence: bool
-    """Whether row j is the first version with task j, of as many tasks as there are rows."""
 
     @property
     def metrics(self) -> ContinualMetrics | None:
@@ -64,7 +63,7 @@ def evaluate(
     versions: str = "",
     tasks: Sequence[str] = (),
     threads: int = 2,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = unwatched,
 ) -> Evaluation:
     """Return how versions answer the held-out images of tasks.
 

@@ -109,11 +109,10 @@ class Service:
         self._predictor.follower(adapter)
         request = Request(adapter=adapter, question=question)
         pixels = await self._decoded(files)
-        loop = asyncio.get_running_loop()
         if question.labels:
-            await loop.run_in_executor(self._embedding, self._predictor.learn_labels, question)
+            await _in(self._embedding, self._predictor.learn_labels, question)
         if pinned is not None:
-            request.version = await self._loaded(self._predictor.version, adapter, pinned)
+            request.version = await _in(self._loading, self._predictor.version, adapter, pinned)
         results = []
         for answer in await asyncio.gather(*(self._answered((one, request)) for one in pixels)):
             if isinstance(answer, NacreError):
@@ -137,7 +136,7 @@ class Service:
     async def prepare(self, adapter: str, ref: VersionRef) -> None:
         """Load a version that `production` may soon point to."""
         if adapter in self._predictor.followers:
-            await self._loaded(self._predictor.follower(adapter).prepare, ref)
+            await _in(self._loading, self._predictor.follower(adapter).prepare, ref)
 
     async def follow(self, adapter: str) -> None:
         """Move to what `production` of `adapter` points to; what cannot be loaded is refused."""
@@ -146,14 +145,14 @@ class Service:
         follower = self._predictor.follower(adapter)
         before = follower.standing.refusal
         try:
-            await self._followed(follower.follow)
+            await _in(self._following, follower.follow)
         except UnavailableError as error:
             logger.warning("the store cannot be reached", extra={"error": error.message})
         except NacreError as error:  # damaged refs: what answers goes on
             logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
         refusal = follower.standing.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
-            await self._followed(self._note_refusal, adapter, refusal)
+            await _in(self._following, self._note_refusal, adapter, refusal)
 
     def ready(self) -> Ready:
         """Return what this replica answers with."""
@@ -183,17 +182,8 @@ class Service:
         except NacreError as error:
             logger.warning("not in the history", extra={"error": error.message})
 
-    async def _loaded(self, load: Callable[..., Result], *args: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._loading, load, *args)
-
-    async def _followed(self, follow: Callable[..., object], *args: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._following, follow, *args)
-
     async def _decoded(self, files: Files) -> list[Tensor]:
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(loop.run_in_executor(self._decoding, self._pixels, file) for file in files)
-        )
+        return await asyncio.gather(*(_in(self._decoding, self._pixels, file) for file in files))
 
     def _pixels(self, file: tuple[str, bytes]) -> Tensor:
         name, content = file
@@ -206,14 +196,14 @@ class Service:
         def answers() -> list[Answer]:
             return self._predictor.predict_together(self._features(pixels), requests)
 
-        return await asyncio.get_running_loop().run_in_executor(self._embedding, answers)
+        return await _in(self._embedding, answers)
 
     async def _embed(self, pixels: list[Tensor]) -> list[list[float]]:
         def rows() -> list[list[float]]:
             features: list[list[float]] = self._features(pixels).tolist()
             return features
 
-        return await asyncio.get_running_loop().run_in_executor(self._embedding, rows)
+        return await _in(self._embedding, rows)
 
     def _features(self, pixels: list[Tensor]) -> Tensor:
         started = time.perf_counter()
@@ -225,6 +215,10 @@ class Service:
         while True:
             await asyncio.sleep(self._config.poll_s)
             await self.follow(adapter)
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[..., Result], *args: Any) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
 
 
 def _threads(count: int, name: str) -> ThreadPoolExecutor:

@@ -8,7 +8,7 @@ Shapes: N images · V views per image · D feature width
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from adapters.inference import Adapter, UnseenClasses
-from adapters.names import comparable_name
 from adapters.randomness import generator
 from adapters.records import ClassEntry
 from adapters.task_features import TaskFeatures
@@ -27,12 +26,12 @@ from adapters.text_tower import TextTower
 from harness.image_sets import ImageSet, Labelled, listing_digest
 from harness.suite import PROMPT
 from workers.encoder import Encoder
+from workers.evaluation import share_of
 from workers.pixels import Decoder
 from workers.views import Views
+from workers.watching import Progress, unwatched
 
 EMBEDDED_AT_ONCE = 64
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,16 +75,8 @@ def shares_right(predicted: Sequence[ClassEntry], measured: MeasuredSet) -> tupl
     the same: nobody can tell `pizza` from `pizza`.
     """
     expected = [measured.task.classes[label] for label in measured.held_out_labels.tolist()]
-    pairs = list(zip(predicted, expected, strict=True))
-    same = sum(found.class_id == true.class_id for found, true in pairs)
-    alike = sum(comparable_name(found.name) == comparable_name(true.name) for found, true in pairs)
-    return same / len(pairs), alike / len(pairs)
-
-
-def predicted_zero_shot(measured: MeasuredSet, classes: UnseenClasses) -> tuple[ClassEntry, ...]:
-    """Return the class of `classes` that every held-out image is nearest to by text."""
-    columns = (measured.held_out @ classes.anchors.rows.t()).argmax(dim=1)
-    return tuple(classes.classes[column] for column in columns.tolist())
+    share = share_of(predicted, expected)
+    return share.accuracy, share.alike
 
 
 def unseen_of(sets: Sequence[MeasuredSet]) -> UnseenClasses | None:
@@ -156,7 +147,7 @@ class Embedding:
         images: ImageSet,
         drawing: Drawing,
         *,
-        progress: Progress = lambda _done, _total: None,
+        progress: Progress = unwatched,
     ) -> MeasuredSet:
         """Return `images` as they are learnt and measured.
 

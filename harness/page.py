@@ -7,9 +7,7 @@ curves.png, matrix-ORDER-METHOD.png   where matplotlib is installed
 """
 
 import base64
-import csv
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from PIL import Image
 
 from harness.image_sets import ImageSet
 from harness.published import PUBLISHED
-from harness.results import RunName, orders_and_runs
+from harness.results import RunName, file_name, orders_and_runs, run_names
 from harness.sequence import Answered, SequenceRun
 from harness.suite import Suite, settings_for
 from harness.table import COLUMNS, Figure, as_csv, by_set, figures
@@ -86,7 +84,7 @@ def write_report(findings: Findings, folder: Path) -> Path:
         orders=[_order(findings, order, lines) for order, lines in by_order.items()],
         headings=list(COLUMNS),
         settings=_settings(findings.suite),
-        unfinished=sum(1 for _ in _missing(findings)),
+        unfinished=sum(name not in findings.runs for name in run_names(findings.suite)),
     )
     path = folder / "report.html"
     _write(path, page)
@@ -203,15 +201,6 @@ def _settings(suite: Suite) -> list[tuple[str, str, str]]:
     ]
 
 
-def _missing(findings: Findings) -> Iterator[RunName]:
-    for order in findings.suite.orders:
-        for line in findings.suite.methods:
-            for seed in findings.suite.seeds:
-                name = RunName(title=line.title, order=order, seed=seed)
-                if name not in findings.runs:
-                    yield name
-
-
 def _methods_csv(by_order: Mapping[str, Mapping[str, Sequence[SequenceRun]]]) -> str:
     headings = ["order", "method", "runs"]
     headings += [name for column in COLUMNS for name in (column, f"{column} +-")]
@@ -228,15 +217,16 @@ def _methods_csv(by_order: Mapping[str, Mapping[str, Sequence[SequenceRun]]]) ->
 
 
 def _accuracies_csv(findings: Findings) -> str:
-    written = io.StringIO()
-    out = csv.writer(written, lineterminator="\n")
-    out.writerow(["order", "method", "seed", "after", "on", "accuracy", "among equal names"])
-    for name, run in findings.runs.items():
-        tasks = findings.suite.orders[name.order]
-        for after, step in zip(tasks, run.steps, strict=True):
-            for on, same, alike in zip(tasks, step.accuracies, step.alike, strict=True):
-                out.writerow([name.order, name.title, name.seed, after, on, same, alike])
-    return written.getvalue()
+    lines = [
+        [name.order, name.title, name.seed, after, on, same, alike]
+        for name, run in findings.runs.items()
+        for after, step in zip(findings.suite.orders[name.order], run.steps, strict=True)
+        for on, same, alike in zip(
+            findings.suite.orders[name.order], step.accuracies, step.alike, strict=True
+        )
+    ]
+    headings = ["order", "method", "seed", "after", "on", "accuracy", "among equal names"]
+    return as_csv(headings, lines)
 
 
 def _draw(
@@ -267,13 +257,14 @@ def _draw(
                     color = "white" if value > 55 else "black"
                     heat.text(k, j, f"{value:.0f}", ha="center", va="center", color=color)
             heat.set_title(f"{title}, order {order}: accuracy (%)")
-            name = re.sub(r"[^a-z0-9]+", "-", f"{order}-{title}".lower())
-            figure.savefig(folder / f"matrix-{name}.png", dpi=110, bbox_inches="tight")
+            figure.savefig(
+                folder / f"matrix-{file_name(order, title)}.png", dpi=110, bbox_inches="tight"
+            )
             pyplot.close(figure)
         axes.set_xlabel("tasks learnt")
         axes.set_ylabel("mean accuracy on all sets (%)")
         axes.legend(fontsize="small", ncols=2)
-        curves.savefig(folder / f"curves-{order.lower()}.png", dpi=110, bbox_inches="tight")
+        curves.savefig(folder / f"curves-{file_name(order)}.png", dpi=110, bbox_inches="tight")
         pyplot.close(curves)
 
 

@@ -61,6 +61,11 @@ def line_titled(suite: Suite, title: str) -> MethodConfig:
     return next(line for line in suite.methods if line.title == title)
 
 
+def file_name(*parts: str) -> str:
+    """Return `parts` as a name that every file system takes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower())
+
+
 def run_key(
     suite: Suite, name: RunName, images: Mapping[str, ImageSet], *, fingerprint: str
 ) -> str:
@@ -100,7 +105,7 @@ class RunFolder:
     # Owns: the files of one folder. Each is written whole and then renamed.
 
     def __init__(self, results: Path, name: RunName, key: str) -> None:
-        label = re.sub(r"[^a-z0-9]+", "-", f"{name.title}-{name.order}-{name.seed}".lower())
+        label = file_name(name.title, name.order, str(name.seed))
         self._folder = results / "runs" / f"{label}-{key}"
 
     def finished(self) -> SequenceRun | None:

@@ -18,7 +18,6 @@ from harness.measured_set import (
     Drawing,
     Embedding,
     MeasuredSet,
-    predicted_zero_shot,
     shares_right,
     unseen_of,
     with_views,
@@ -27,6 +26,7 @@ from harness.results import RunFolder, RunName, line_titled, run_key, run_names
 from harness.sequence import SequenceRun, Step, run_sequence
 from harness.suite import Suite, settings_for
 from workers.encoder import Encoder
+from workers.evaluation import nearest_by_text
 from workers.views import Views
 
 Report = Callable[[str, int, int], None]
@@ -103,7 +103,7 @@ class Xtail:
         classes = unseen_of(sets)
         assert classes is not None
         shares = {
-            one.task.task: shares_right(predicted_zero_shot(one, classes), one) for one in sets
+            one.task.task: shares_right(nearest_by_text(one.held_out, classes), one) for one in sets
         }
         return ZeroShot(
             accuracies={name: 100 * same for name, (same, _) in shares.items()},

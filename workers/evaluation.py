@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from adapters.inference import Adapter, UnseenClasses
 from adapters.names import comparable_name
@@ -117,12 +116,21 @@ def _predicted(
         )
     if unseen is None:
         return ()
-    columns = (features @ normalize(unseen.text_features, dim=-1).t()).argmax(dim=1)
-    return tuple(unseen.classes[column] for column in columns.tolist())
+    return nearest_by_text(features, unseen)
+
+
+def nearest_by_text(features: Tensor, classes: UnseenClasses) -> tuple[ClassEntry, ...]:
+    """Return the class of `classes` that each of (N, D) unit features is nearest to by text."""
+    columns = (features @ classes.anchors.rows.t()).argmax(dim=1)
+    return tuple(classes.classes[column] for column in columns.tolist())
 
 
 def _share(predicted: Sequence[ClassEntry], task: HeldOut) -> Share:
-    truth = [task.classes[label] for label in task.labels.tolist()]
+    return share_of(predicted, [task.classes[label] for label in task.labels.tolist()])
+
+
+def share_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> Share:
+    """Return how many images were answered right; at least one."""
     pairs = list(zip(predicted, truth, strict=True))
     same = sum(found.counts_as == true.counts_as for found, true in pairs)
     alike = sum(
