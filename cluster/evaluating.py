@@ -1,59 +1,36 @@
-"""Measuring published versions: the accuracy matrix of a range of them, from stored features."""
+"""Measuring published versions: the accuracy matrix of a range of them, from cached features."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
 
 from adapters.errors import InputError, NotFoundError
-from adapters.metrics import ContinualMetrics, continual_metrics
 from adapters.names import name_collisions
+from adapters.records import ClassEntry
 from cluster.client import Client, Version
+from cluster.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
 from cluster.measuring import Measuring
-from workers.evaluation import Share
+from harness.answers import Answered, some_answered, taken_for
+from harness.evaluation import EvaluatedVersion, Evaluation
+from workers.evaluation import Share, share_of
 from workers.submission import Submission, read_submission
-from workers.watching import Progress, unwatched
+from workers.task_features import class_entries, task_of
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """How versions answer held-out images; accuracies from 0 to 1.
+class _Row:
+    """What one version, or the encoder alone, answers about every column."""
 
-    Attributes:
-        adapter: Whose versions they are.
-        fingerprint: Of the encoder.
-        tasks: The columns.
-        images: Held-out images of each.
-        zero_shot: The row of the encoder alone.
-        versions: Number and digest of each row.
-        rows: Of each version.
-        collisions: For each name that several of the tasks share, their classes.
-        is_sequence: Whether row j is a version of the first j tasks, one row for each task.
-    """
-
-    adapter: str
-    fingerprint: str
-    tasks: tuple[str, ...]
-    images: tuple[int, ...]
-    zero_shot: tuple[Share, ...]
-    versions: tuple[tuple[int, str], ...]
-    rows: tuple[tuple[Share, ...], ...]
-    collisions: Mapping[str, Sequence[str]]
-    is_sequence: bool
-
-    @property
-    def metrics(self) -> ContinualMetrics | None:
-        """Transfer, average, last and so on; None where the rows are no sequence of the tasks."""
-        return self._of(lambda share: share.accuracy)
-
-    @property
-    def metrics_alike(self) -> ContinualMetrics | None:
-        """The same where a class of the same name counts as right."""
-        return self._of(lambda share: share.alike)
-
-    def _of(self, value: Callable[[Share], float]) -> ContinualMetrics | None:
-        if not self.is_sequence:
-            return None
-        return continual_metrics([[value(share) for share in row] for row in self.rows])
+    answers: tuple[tuple[ClassEntry, ...], ...]
+    shares: tuple[Share, ...]
+    seconds: float
 
 
 def evaluate(
@@ -62,10 +39,11 @@ def evaluate(
     adapter: str | None = None,
     versions: str = "",
     tasks: Sequence[str] = (),
+    sets: Mapping[str, str] | None = None,
     threads: int = 2,
-    progress: Progress = unwatched,
+    report: Report = lambda *_: None,
 ) -> Evaluation:
-    """Return how versions answer the held-out images of tasks.
+    """Return how versions answer held-out images.
 
     Args:
         client: Of the system.
@@ -73,41 +51,132 @@ def evaluate(
         versions: `1..5`, numbers and aliases with commas between, or nothing for all.
         tasks: Names of tasks or ids of submissions that are measured besides those of the newest
             of the versions, learnt or not.
+        sets: Further images by the name of their set; see `evaluated_sets.of_source`.
         threads: Versions measured at once.
-        progress: Told how many versions have been measured, and of how many.
+        report: Told what is done.
 
     Raises:
         InputError: a range that cannot be read.
-        NotFoundError: no such version, or nothing held out.
+        NotFoundError: no such version or set, or nothing held out.
+        UnavailableError: held-out images have not been embedded by the configured encoder.
+        ImageError: a file of a set is no image.
     """
     name = adapter or client.config.adapter
     known = {version.manifest.number: version for version in client.versions(name)}
     chosen = _chosen(versions, known, adapter=name)
     submissions = _submissions(client, chosen, tasks)
-    measuring = Measuring(replace(client.config, adapter=name), submissions)
-    measuring.wait_until_embedded()
-    held_out = [task for task in measuring.tasks if len(task.labels)]
-    if not held_out:
+    device = "cuda" if sets and torch.cuda.is_available() else "cpu"
+    measuring = Measuring(replace(client.config, adapter=name), submissions, device=device)
+    measuring.read()
+    columns = _of_submissions(client, submissions, measuring)
+    learnt = {entry.class_id: entry for one in submissions for entry in class_entries(one)}
+    remarks: list[str] = []
+    for called, source in (sets or {}).items():
+        further = of_source(
+            called,
+            source,
+            title=_apart(called, source, columns),
+            known=learnt,
+            encoder=measuring.encoder,
+            progress=partial(report, f"embedding {called}"),
+        )
+        remarks += remarks_on(further.held_out, learnt)
+        measuring.add(further.held_out)
+        columns.append(further)
+    if not columns:
         raise NotFoundError("none of the tasks has held-out images; there is nothing to measure on")
-    numbers = [None, *(version.manifest.number for version in chosen)]
-    rows = []
+    rows = _rows(measuring, chosen, threads=threads, report=report)
+    return _evaluation(
+        name, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
+    )
+
+
+def _of_submissions(
+    client: Client, submissions: Sequence[Submission], measuring: Measuring
+) -> list[EvaluatedSet]:
+    columns: list[EvaluatedSet] = []
+    with_images = [one for one in submissions if one.images("held_out")]
+    for one, features in zip(with_images, measuring.tasks, strict=True):
+        title = _apart(one.task, one.submission_id, columns)
+        columns.append(of_submission(client.store, one, features, title=title))
+    return columns
+
+
+def _apart(name: str, source: str, columns: Sequence[EvaluatedSet]) -> str:
+    """Return a title that no column has yet."""
+    taken = {each.column.name for each in columns}
+    return f"{name} ({source})" if name in taken else name
+
+
+def _rows(
+    measuring: Measuring, versions: Sequence[Version], *, threads: int, report: Report
+) -> list[_Row]:
+    """Return the row of the encoder alone, and then those of `versions`."""
+
+    def row(number: int | None) -> _Row:
+        started = time.perf_counter()
+        found = measuring.answers(number)
+        return _Row(
+            answers=found,
+            shares=tuple(
+                share_of(predicted, task.truth)
+                for task, predicted in zip(measuring.tasks, found, strict=True)
+            ),
+            seconds=time.perf_counter() - started,
+        )
+
+    numbers = [None, *(version.manifest.number for version in versions)]
+    rows: list[_Row] = []
     with ThreadPoolExecutor(threads) as pool:
-        for row in pool.map(measuring.shares, numbers):
-            rows.append(row)
-            progress(len(rows), len(numbers))
-    classes = [entry for task in held_out for entry in task.classes]
-    columns = tuple(task.task for task in held_out)
+        for found in pool.map(row, numbers):
+            rows.append(found)
+            report("measuring versions", len(rows), len(numbers))
+    return rows
+
+
+def _evaluation(
+    adapter: str,
+    fingerprint: str,
+    columns: Sequence[EvaluatedSet],
+    versions: Sequence[Version],
+    rows: Sequence[_Row],
+    *,
+    remarks: tuple[str, ...],
+) -> Evaluation:
+    last = rows[-1].answers
+    classes = {entry.class_id: entry for each in columns for entry in each.held_out.classes}
+    tasks = tuple(dict.fromkeys(task_of(entry) for entry in classes.values()))
+    answered: list[tuple[Answered, bytes | None]] = [
+        (answer, each.image(answer.image))
+        for each, predicted in zip(columns, last, strict=True)
+        for answer in some_answered(each.column.name, predicted, each.held_out.truth)
+    ]
     return Evaluation(
-        adapter=name,
-        fingerprint=measuring.fingerprint,
-        tasks=columns,
-        images=tuple(share.images for share in rows[0]),
-        zero_shot=rows[0],
-        versions=tuple((version.manifest.number, version.digest) for version in chosen),
-        rows=tuple(rows[1:]),
-        collisions={found.name: found.class_ids for found in name_collisions(classes, ())},
-        is_sequence=[tuple(task.task for task in v.manifest.tasks) for v in chosen]
-        == [columns[: place + 1] for place in range(len(columns))],
+        adapter=adapter,
+        fingerprint=fingerprint,
+        columns=tuple(each.column for each in columns),
+        zero_shot=rows[0].shares,
+        versions=tuple(
+            _evaluated(version, row) for version, row in zip(versions, rows[1:], strict=True)
+        ),
+        collisions={each.name: each.class_ids for each in name_collisions(classes.values(), ())},
+        remarks=remarks,
+        tasks=tasks,
+        confusion=tuple(taken_for(predicted, tasks) for predicted in last),
+        answered=tuple(answered),
+    )
+
+
+def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
+    manifest = version.manifest
+    return EvaluatedVersion(
+        number=manifest.number,
+        digest=version.digest,
+        method=manifest.method,
+        submissions=tuple(task.submission for task in manifest.tasks),
+        size_bytes=manifest.size_bytes,
+        seconds=row.seconds,
+        shares=row.shares,
     )
 
 

@@ -50,6 +50,11 @@ class MeasuredSet:
     held_out: Tensor
     held_out_labels: Tensor
 
+    @property
+    def truth(self) -> list[ClassEntry]:
+        """The class of each held-out image."""
+        return [self.task.classes[label] for label in self.held_out_labels.tolist()]
+
 
 def accuracy(adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None) -> float:
     """Return the share of held-out images whose class is predicted, between 0 and 1."""
@@ -74,8 +79,7 @@ def shares_right(predicted: Sequence[ClassEntry], measured: MeasuredSet) -> tupl
     In the second an image is right, too, where a class of another task is predicted whose name is
     the same: nobody can tell `pizza` from `pizza`.
     """
-    expected = [measured.task.classes[label] for label in measured.held_out_labels.tolist()]
-    share = share_of(predicted, expected)
+    share = share_of(predicted, measured.truth)
     return share.accuracy, share.alike
 
 
@@ -172,7 +176,7 @@ class Embedding:
             task=TaskFeatures(
                 task=images.name,
                 classes=classes,
-                features=self._features(images.name, chosen, drawing.views, progress),
+                features=self.features(images.name, chosen, drawing.views, progress),
                 labels=torch.tensor([image.label for image in chosen]),
                 encoder=self._encoder.fingerprint,
             ),
@@ -182,14 +186,24 @@ class Embedding:
                 tower=self._tower,
                 tokens=self._encoder.tokenizer(prompts),
             ),
-            held_out=self._features(images.name, images.test, Views(), progress)[:, 0],
+            held_out=self.features(images.name, images.test, Views(), progress)[:, 0],
             held_out_labels=torch.tensor([image.label for image in images.test]),
         )
 
-    def _features(
+    def features(
         self, name: str, images: Sequence[Labelled], views: Views, progress: Progress
     ) -> Tensor:
-        """Return the unit features of `images`, (N, V, D) float32."""
+        """Return the unit features of `images`, (N, V, D) float32.
+
+        Args:
+            name: Of their set, for the file in the cache.
+            images: Their names stand for what is in them: the same list is not embedded again.
+            views: How they are embedded.
+            progress: Told how many images have been embedded, and of how many.
+
+        Raises:
+            ImageError: a file is no image.
+        """
         path = self._cache / f"{name}-{views.name}-{listing_digest(images)}.safetensors"
         if path.is_file():
             return load_file(path)["features"]

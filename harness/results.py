@@ -25,7 +25,7 @@ from harness.sequence import SequenceRun, Step
 from harness.suite import MethodConfig, Suite, settings_for
 
 RUN, STEP = TypeAdapter(SequenceRun), TypeAdapter(Step)
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

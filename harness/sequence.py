@@ -5,13 +5,9 @@ learnt yet by their text features; and `seen`, where only learnt classes are can
 without text features.
 """
 
-import resource
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -19,15 +15,13 @@ from adapters.inference import Adapter
 from adapters.learning import learn
 from adapters.method import Method
 from adapters.metrics import ContinualMetrics, continual_metrics
-from adapters.records import ClassEntry, Record, encode_record
+from adapters.records import Record, encode_record
+from harness.answers import Answered, some_answered, taken_for
 from harness.measured_set import MeasuredSet, predicted_by, shares_right, unseen_of
-from workers.task_features import task_of
+from harness.process import peak_bytes, reset_peak
 
 Candidates = Literal["all", "seen"]
 SCORED = 256
-SHOWN_PER_SET = 4
-STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Where Linux tells of a process's memory, and where `5` makes its peak begin anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,25 +39,6 @@ class Step:
     alike: tuple[float, ...]
     learning_s: float
     kept_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
-    """What was answered about one held-out image.
-
-    Attributes:
-        set_name: Its set.
-        image: Its place among the set's held-out images.
-        expected: The name of its class.
-        predicted: The name of the class that was predicted.
-        task: The task of that class.
-    """
-
-    set_name: str
-    image: int
-    expected: str
-    predicted: str
-    task: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,8 +157,7 @@ def run_sequence(
         done: Records and measurements of the first tasks, from a run that was stopped.
         keep: Given each record and what was measured, as soon as it is there.
     """
-    with suppress(OSError):
-        PEAK_RESET.write_text("5")
+    reset_peak()
     records = [record for record, _ in done]
     steps = [step for _, step in done]
     adapter = None
@@ -222,45 +196,14 @@ def _finish(method: Method, records: Sequence[Record], sets: Sequence[MeasuredSe
     return Finish(
         building_s=building_s,
         scoring_ms=scoring_ms,
-        peak_bytes=_peak_bytes(),
-        confusion=tuple(_taken_for(found, tasks) for found in predicted),
+        peak_bytes=peak_bytes(),
+        confusion=tuple(taken_for(found, tasks) for found in predicted),
         answered=tuple(
             answer
             for found, one in zip(predicted, sets, strict=True)
-            for answer in _answered(found, one)
+            for answer in some_answered(one.task.task, found, one.truth)
         ),
     )
-
-
-def _peak_bytes() -> int:
-    """Return the most memory that the process has held since `PEAK_RESET` was written."""
-    with suppress(OSError):
-        for line in STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    # Since the process began, in KiB.
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def _taken_for(predicted: Sequence[ClassEntry], tasks: Sequence[str]) -> tuple[float, ...]:
-    counts = Counter(task_of(entry) for entry in predicted)
-    return tuple(100 * counts[task] / len(predicted) for task in tasks)
-
-
-def _answered(predicted: Sequence[ClassEntry], one: MeasuredSet) -> list[Answered]:
-    """Return answers about images of different classes, spread over the set."""
-    count = len(predicted)
-    places = [count * place // SHOWN_PER_SET for place in range(min(SHOWN_PER_SET, count))]
-    return [
-        Answered(
-            set_name=one.task.task,
-            image=place,
-            expected=one.task.classes[int(one.held_out_labels[place])].name,
-            predicted=predicted[place].name,
-            task=task_of(predicted[place]),
-        )
-        for place in places
-    ]
 
 
 def scoring_times(

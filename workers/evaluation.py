@@ -14,26 +14,33 @@ from adapters.names import comparable_name
 from adapters.records import ClassEntry
 from workers.encoder import Encoder
 from workers.features import read_split
+from workers.shards import unpack_shard
 from workers.store.base import ObjectStore
-from workers.submission import Submission
+from workers.store.blobs import BlobRef, get_blob
+from workers.submission import SHARDS, Submission
 from workers.task_features import class_entries
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class HeldOut:
-    """The held-out images of one task.
+    """The held-out images of one task, or of any set of images.
 
     Attributes:
-        task: Its name.
+        name: Of the task or the set.
         classes: Its classes.
         features: (N, D) float32, unit rows.
         labels: (N,) int64, index into `classes`.
     """
 
-    task: str
+    name: str
     classes: tuple[ClassEntry, ...]
     features: Tensor
     labels: Tensor
+
+    @property
+    def truth(self) -> list[ClassEntry]:
+        """The class of each image."""
+        return [self.classes[label] for label in self.labels.tolist()]
 
 
 def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) -> HeldOut:
@@ -44,11 +51,25 @@ def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) ->
     """
     features, labels = read_split(store, submission, "held_out", fingerprint=fingerprint, views="1")
     return HeldOut(
-        task=submission.task,
+        name=submission.task,
         classes=class_entries(submission),
         features=features[:, 0],
         labels=labels,
     )
+
+
+def held_out_image(store: ObjectStore, submission: Submission, place: int) -> bytes:
+    """Return the file of the held-out image of `submission` at `place`.
+
+    Raises:
+        NotFoundError: it has been removed; features outlive images.
+    """
+    for shard in submission.of_split("held_out"):
+        if place < len(shard.labels):
+            ref = BlobRef(sha256=shard.digest, size=shard.size)
+            return unpack_shard(get_blob(store, ref, prefix=SHARDS))[place]
+        place -= len(shard.labels)
+    raise IndexError(f"{submission.submission_id} has no held-out image at {place}")
 
 
 class Share(NamedTuple):
@@ -69,42 +90,42 @@ class Share(NamedTuple):
 def accuracies(
     adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
 ) -> Mapping[str, float]:
-    """Return the accuracy on every task; see `shares`."""
-    found = shares(adapter, tasks, encoder)
-    return {task: share.accuracy for task, share in found.items()}
+    """Return the accuracy on every task that has images; see `answers`."""
+    return {
+        task.name: share_of(predicted, task.truth).accuracy
+        for task, predicted in zip(tasks, answers(adapter, tasks, encoder), strict=True)
+        if len(task.labels)
+    }
 
 
-def shares(
+def answers(
     adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
-) -> Mapping[str, Share]:
-    """Return what is right of every task, the candidates being the classes of all of them.
+) -> tuple[tuple[ClassEntry, ...], ...]:
+    """Return the predicted class of every image of every task.
 
-    Classes that `adapter` has not learnt take part zero-shot, so that a task may be measured before
-    it is learnt; those that count as a learnt one are that one. Of classes that count as one,
-    either is right. Tasks without held-out images are left out.
+    The candidates are the classes of all tasks. What `adapter` has not learnt takes part zero-shot,
+    so that a task may be measured before it is learnt; classes that count as a learnt one are that
+    one, and one that several tasks have is one.
 
     Args:
         adapter: What has been learnt; None for nothing.
         tasks: The tasks to measure.
         encoder: Embeds the prompts of what has not been learnt.
     """
-    records = adapter.records if adapter else ()
-    learnt = {record.task for record in records}
-    known = {entry.counts_as for record in records for entry in record.classes}
-    unseen = [
-        entry
+    learnt = [entry for record in adapter.records for entry in record.classes] if adapter else []
+    known = {entry.class_id for entry in learnt} | {entry.counts_as for entry in learnt}
+    unseen: dict[str, ClassEntry] = {}
+    for entry in (entry for task in tasks for entry in task.classes):
+        if entry.class_id not in known and entry.counts_as not in known:
+            unseen.setdefault(entry.class_id, entry)
+    further = None
+    if unseen:
+        text = encoder.text_features([entry.prompt for entry in unseen.values()])
+        further = UnseenClasses(classes=tuple(unseen.values()), text_features=text)
+    return tuple(
+        _predicted(adapter, task.features, further, encoder) if len(task.labels) else ()
         for task in tasks
-        if task.task not in learnt
-        for entry in task.classes
-        if entry.counts_as not in known
-    ]
-    text = encoder.text_features([entry.prompt for entry in unseen])
-    further = UnseenClasses(classes=tuple(unseen), text_features=text) if unseen else None
-    return {
-        task.task: _share(_predicted(adapter, task.features, further, encoder), task)
-        for task in tasks
-        if len(task.labels)
-    }
+    )
 
 
 def _predicted(
@@ -123,10 +144,6 @@ def nearest_by_text(features: Tensor, classes: UnseenClasses) -> tuple[ClassEntr
     """Return the class of `classes` that each of (N, D) unit features is nearest to by text."""
     columns = (features @ classes.anchors.rows.t()).argmax(dim=1)
     return tuple(classes.classes[column] for column in columns.tolist())
-
-
-def _share(predicted: Sequence[ClassEntry], task: HeldOut) -> Share:
-    return share_of(predicted, [task.classes[label] for label in task.labels.tolist()])
 
 
 def share_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> Share:

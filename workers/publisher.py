@@ -144,7 +144,7 @@ class Publisher:
             held_out(self._store, submission, fingerprint=self._encoder.fingerprint),
         ]
         found = accuracies(Adapter((*past, record)), measured, self._encoder)
-        images = {task.task: len(task.labels) for task in measured}
+        images = {task.name: len(task.labels) for task in measured}
         return tuple(
             TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
             for task, accuracy in found.items()

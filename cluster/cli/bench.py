@@ -3,25 +3,21 @@
 import os
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import Progress, TaskID
 
 from cluster.benching import Place, measured_side_by_side, opened
-from cluster.cli.output import bars, output_option, print_json, print_table, stderr, stdout
+from cluster.cli.output import Bar, bars, output_option, print_json, print_table, stderr, stdout
 from cluster.config import home
 from harness.published import PUBLISHED
 from harness.results import orders_and_runs, run_names
 from harness.table import COLUMNS, figures
 
 if TYPE_CHECKING:
-    from harness.page import Findings
+    from harness.suite_page import Findings
     from harness.xtail import Xtail
-
-LIBRARIES = ("nacre", "torch", "open_clip_torch", "scikit-learn", "numpy", "pillow")
 
 
 @click.group()
@@ -95,7 +91,7 @@ def xtail(
         raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
     _measure(measuring, place, parallel=parallel, address=address)
     findings = findings_of(measuring)
-    from harness.page import write_report
+    from harness.suite_page import write_report
 
     page = write_report(findings, place.results)
     if output == "json":
@@ -107,7 +103,7 @@ def xtail(
 
 def _measure(measuring: "Xtail", place: Place, *, parallel: int, address: str | None) -> None:
     with bars() as progress:
-        bar = _Bar(progress)
+        bar = Bar(progress)
         measuring.embed(bar)
         known = measuring.finished()
         names = [name for name in run_names(measuring.suite) if name not in known]
@@ -128,24 +124,12 @@ def _measure(measuring: "Xtail", place: Place, *, parallel: int, address: str | 
             stderr().print(str(name), markup=False)
 
 
-class _Bar:
-    """One bar for whatever is being done."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bar: TaskID | None = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if self._bar is None:
-            self._bar = self._progress.add_task(what)
-        self._progress.update(self._bar, description=what, completed=done, total=total)
-
-
 def findings_of(measuring: "Xtail") -> "Findings":
     """Return everything that a report about `measuring` shows."""
     from adapters.names import name_collisions
+    from harness.drawing import Facts, library_versions
     from harness.image_sets import listing_digest
-    from harness.page import Facts, Findings
+    from harness.suite_page import Findings
 
     images = measuring.images
     return Findings(
@@ -154,16 +138,16 @@ def findings_of(measuring: "Xtail") -> "Findings":
         zero_shot={order: measuring.zero_shot(order) for order in measuring.suite.orders},
         images=images,
         facts=Facts(
-            versions={name: version(name) for name in LIBRARIES},
+            versions=library_versions(),
             fingerprint=measuring.fingerprint,
-            digests={
-                name: f"{listing_digest(one.train)} {listing_digest(one.test)}"
-                for name, one in images.items()
-            },
             collisions={
                 found.name: found.class_ids for found in name_collisions(measuring.classes(), ())
             },
         ),
+        digests={
+            name: f"{listing_digest(one.train)} {listing_digest(one.test)}"
+            for name, one in images.items()
+        },
     )
 
 

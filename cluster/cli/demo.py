@@ -14,7 +14,7 @@ from rich.progress import Progress, TaskID
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.metrics import continual_metrics
-from cluster.cli.matrix import MatrixTable, draw_matrix
+from cluster.cli.matrix import MatrixTable
 from cluster.cli.output import bars, stdout
 from cluster.cli.serving import start_detached, stop_running
 from cluster.client import Client
@@ -82,9 +82,16 @@ def _show(client: Client, examples: Path, folder: Path) -> None:
     submissions = _submit(client, examples)
     matrix = _watch(client, submissions)
     _print_figures(matrix)
-    picture = draw_matrix(matrix, folder / "matrix.png")
-    stdout().print(f"matrix drawn in {picture}" if picture else "no matplotlib: matrix not drawn")
+    stdout().print(f"report: {_report(client, folder)}", markup=False)
     _ask_and_roll_back(client, examples)
+
+
+def _report(client: Client, folder: Path) -> Path:
+    """Measure all versions again, from the same cached features, and write a page about them."""
+    from cluster.evaluating import evaluate
+    from harness.versions_page import write_evaluation
+
+    return write_evaluation(evaluate(client), folder / "report")
 
 
 def _prepare(folder: Path) -> Path:

@@ -1,24 +1,45 @@
 """The verb that measures published versions: evaluate."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from adapters.metrics import ContinualMetrics
-from cluster.cli.output import output_option, print_json, progress_bar, stdout
+from cluster.cli.output import Bar, bars, output_option, print_json, stdout
 from cluster.client import Client
 from cluster.joined import configured
 
 if TYPE_CHECKING:
-    from cluster.evaluating import Evaluation
+    from adapters.metrics import ContinualMetrics
+    from harness.evaluation import Evaluation
 
-SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
+
+def _named_sources(
+    _context: click.Context, _parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, str]:
+    """Return the sources of `NAME=SOURCE` by name."""
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, source = value.partition("=")
+        if not (name and equals and source) or "/" in name:
+            raise click.BadParameter(f"expected NAME=SOURCE, as in birds=~/birds, found {value!r}")
+        if name in found:
+            raise click.BadParameter(f"two sets are called {name!r}")
+        local = "://" not in source
+        found[name] = str(Path(source).expanduser()) if local else source
+    return found
 
 
 @click.command()
-@click.option("--adapter", help="Which adapter.  [default: the configured one]")
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    help="Which adapter; several of one sequence, such as in other seeds, give means and "
+    "confidence intervals.  [default: the configured one]",
+)
 @click.option("--versions", default="", help="1..5, or numbers and aliases.  [default: all]")
 @click.option(
     "--task",
@@ -26,65 +47,100 @@ SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
     multiple=True,
     help="Measure on this task or submission, too, learnt or not; may be given several times.",
 )
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    callback=_named_sources,
+    metavar="NAME=SOURCE",
+    help="Measure on these images, too: a folder per class, a list or tars, also in an object "
+    "store; may be given several times. NAME of a learnt task: more images of its classes.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=2, help="Versions at once.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help="Folder for matrix.png and accuracies.csv.",
+    help="Folder for report.html, matrix.png and accuracies.csv.",
 )
 @output_option
 @click.pass_obj
 def evaluate(
     path: Path | None,
-    adapter: str | None,
+    adapters: tuple[str, ...],
     versions: str,
     tasks: tuple[str, ...],
+    sets: dict[str, str],
     threads: int,
     report: Path | None,
     output: str,
 ) -> None:
-    """Measure versions on the held-out images of their tasks: the accuracy matrix.
+    """Measure versions on held-out images: the accuracy matrix.
 
-    The candidates are the classes of all tasks that are measured; what a version has not learnt
-    takes part zero-shot. The held-out images were embedded when their tasks were learnt; none is
-    embedded again.
+    The columns are the held-out images of the tasks of the newest version, which were embedded when
+    they were learnt, and whatever --task and --set name. Sets are embedded once and kept in nacre's
+    home. The candidates are the classes of all columns; what a version has not learnt takes part
+    zero-shot.
 
     \b
     Examples:
       nacre evaluate
       nacre evaluate --versions 1..5 --report matrix
       nacre evaluate --versions 3,production --task birds --output json
+      nacre evaluate --set birds=photos/birds --set digits=new-digits/test
+      nacre evaluate --adapter main --adapter main-seed-1 --adapter main-seed-2
     """
     from cluster.evaluating import evaluate as evaluated
+    from harness.versions_page import write_evaluation
 
-    with progress_bar("measuring versions") as bar:
-        found = evaluated(
-            Client(configured(path)),
-            adapter=adapter,
-            versions=versions,
-            tasks=tasks,
-            threads=threads,
-            progress=bar,
-        )
+    client = Client(configured(path))
+    with bars() as progress:
+        bar = Bar(progress)
+        found = [
+            evaluated(
+                client,
+                adapter=adapter,
+                versions=versions,
+                tasks=tasks,
+                sets=sets,
+                threads=threads,
+                report=bar,
+            )
+            for adapter in dict.fromkeys(adapters or (client.config.adapter,))
+        ]
+    pages = []
     if report is not None:
-        _write(found, report)
+        for each in found:
+            folder = report / each.adapter if len(found) > 1 else report
+            pages.append(write_evaluation(each, folder))
     if output == "json":
         print_json(_as_json(found))
         return
     _print(found)
-    if report is not None:
-        stdout().print(f"report: {report}", markup=False)
+    for page in pages:
+        stdout().print(f"report: {page}", markup=False)
 
 
-def _print(found: "Evaluation") -> None:
+def _print(found: "Sequence[Evaluation]") -> None:
+    from harness.evaluation import over_adapters
+
+    for each in found:
+        _print_matrix(each)
+    overall = over_adapters(found)
+    if overall:
+        figures = ", ".join(f"{_words(name)} {figure}" for name, figure in overall.items())
+        stdout().print(f"over {len(found)} adapters: {figures}", markup=False)
+
+
+def _print_matrix(found: "Evaluation") -> None:
     from cluster.cli.matrix import MatrixTable
 
     zero_shot = tuple(share.accuracy for share in found.zero_shot)
-    table = MatrixTable(tasks=found.tasks, zero_shot=zero_shot)
+    names = tuple(column.name for column in found.columns)
+    table = MatrixTable(tasks=names, zero_shot=zero_shot)
     lines = [table.header(), table.line("zero-shot", zero_shot)]
-    for (number, _), row in zip(found.versions, found.rows, strict=True):
-        label = f"{found.adapter}@{number}"
-        lines.append(table.line(label, tuple(share.accuracy for share in row)))
+    for version in found.versions:
+        label = f"{found.adapter}@{version.number}"
+        lines.append(table.line(label, tuple(share.accuracy for share in version.shares)))
     for line in lines:
         stdout().print(line, markup=False)
     for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
@@ -97,54 +153,56 @@ def _print(found: "Evaluation") -> None:
         )
     for name, ids in found.collisions.items():
         stdout().print(f"one name, several classes: {name}: {', '.join(ids)}", markup=False)
+    for remark in found.remarks:
+        stdout().print(remark, markup=False)
 
 
-def _scalars(metrics: ContinualMetrics, label: str) -> str:
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _scalars(metrics: "ContinualMetrics", label: str) -> str:
+    from harness.evaluation import SCALARS
+
     values = {name: getattr(metrics, name) for name in SCALARS}
     return ", ".join(
-        f"{name.replace('_', ' ')}{label} {100 * value:.1f}"
+        f"{_words(name)}{label} {100 * value:.1f}"
         for name, value in values.items()
         if value is not None
     )
 
 
-def _as_json(found: "Evaluation") -> dict[str, object]:
+def _as_json(found: "Sequence[Evaluation]") -> dict[str, object]:
+    from harness.evaluation import over_adapters
+
+    return {
+        "adapters": [_adapter_as_json(each) for each in found],
+        "over_adapters": {
+            name: {"mean": figure.mean, "half": figure.half}
+            for name, figure in over_adapters(found).items()
+        },
+    }
+
+
+def _adapter_as_json(found: "Evaluation") -> dict[str, object]:
     return {
         "adapter": found.adapter,
         "encoder": found.fingerprint,
-        "tasks": found.tasks,
-        "images": found.images,
+        "sets": [asdict(column) for column in found.columns],
         "zero_shot": [share._asdict() for share in found.zero_shot],
         "versions": [
-            {"number": number, "digest": digest, "accuracies": [share._asdict() for share in row]}
-            for (number, digest), row in zip(found.versions, found.rows, strict=True)
+            {
+                "number": version.number,
+                "digest": version.digest,
+                "accuracies": [share._asdict() for share in version.shares],
+            }
+            for version in found.versions
         ],
         "metrics": asdict(found.metrics) if found.metrics else None,
         "metrics_alike": asdict(found.metrics_alike) if found.metrics_alike else None,
         "collisions": dict(found.collisions),
+        "remarks": found.remarks,
     }
-
-
-def _write(found: "Evaluation", folder: Path) -> None:
-    from cluster.cli.matrix import MatrixTable, draw_matrix
-    from harness.table import as_csv
-
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [(("zero-shot", ""), found.zero_shot), *zip(found.versions, found.rows, strict=True)]
-    lines = [
-        [*version, task, *share]
-        for version, row in rows
-        for task, share in zip(found.tasks, row, strict=True)
-    ]
-    headings = ["version", "digest", "task", "accuracy", "among equal names", "images"]
-    (folder / "accuracies.csv").write_text(as_csv(headings, lines))
-    table = MatrixTable(
-        tasks=found.tasks,
-        zero_shot=tuple(share.accuracy for share in found.zero_shot),
-        rows=tuple(tuple(share.accuracy for share in row) for row in found.rows),
-        labels=tuple(f"{found.adapter}@{number}" for number, _ in found.versions),
-    )
-    draw_matrix(table, folder / "matrix.png")
 
 
 VERBS = (evaluate,)

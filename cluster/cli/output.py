@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -66,6 +67,26 @@ def bars() -> Progress:
         console=stderr(),
         transient=True,
     )
+
+
+class Bar:
+    """One bar for whatever is being done.
+
+    Args:
+        progress: Of `bars`.
+    """
+
+    # Owns: nothing but the number of its bar.
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: TaskID | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of `what` are done."""
+        if self._bar is None:
+            self._bar = self._progress.add_task(what)
+        self._progress.update(self._bar, description=what, completed=done, total=total)
 
 
 @contextmanager

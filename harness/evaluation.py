@@ -1,0 +1,127 @@
+"""What measuring versions has found: the accuracy matrix, and what is said beside it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.metrics import ContinualMetrics, continual_metrics
+from harness.answers import Answered
+from harness.table import Figure
+from workers.evaluation import Share
+
+SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A set of held-out images.
+
+    Attributes:
+        name: Of the task or the set; unique.
+        source: Id of the submission, or where the set's images are.
+        images: How many there are.
+        classes: How many it has.
+        settings: Of the method, as the submission says them.
+        seed: The same; None where nothing is learnt from the set.
+    """
+
+    name: str
+    source: str
+    images: int
+    classes: int
+    settings: Mapping[str, Any]
+    seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluatedVersion:
+    """One version and what it answers right.
+
+    Attributes:
+        number: Of the version.
+        digest: Of its manifest.
+        method: That it was learnt with.
+        submissions: Its tasks.
+        size_bytes: Of its records.
+        seconds: How long it took to answer all images.
+        shares: Of each column.
+    """
+
+    number: int
+    digest: str
+    method: str
+    submissions: tuple[str, ...]
+    size_bytes: int
+    seconds: float
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """How versions answer held-out images; accuracies from 0 to 1, confusion in percent.
+
+    Attributes:
+        adapter: Whose versions they are.
+        fingerprint: Of the encoder.
+        columns: What they are measured on.
+        zero_shot: The row of the encoder alone.
+        versions: The rows.
+        collisions: For each name that several of the columns share, their classes.
+        remarks: What people should know before they trust a figure.
+        confusion: Row j, column k: of the images of column j, those that the last row takes for a
+            class of the task k of `tasks`.
+        answered: What the last row answers about some images, and their files; None where a file
+            has been removed.
+    """
+
+    adapter: str
+    fingerprint: str
+    columns: tuple[Column, ...]
+    zero_shot: tuple[Share, ...]
+    versions: tuple[EvaluatedVersion, ...]
+    collisions: Mapping[str, Sequence[str]]
+    remarks: tuple[str, ...]
+    tasks: tuple[str, ...]
+    confusion: tuple[tuple[float, ...], ...]
+    answered: tuple[tuple[Answered, bytes | None], ...]
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether row j has learnt the first j columns, and no column after the last row's is."""
+        sources = tuple(column.source for column in self.columns)
+        return [version.submissions for version in self.versions] == [
+            sources[: place + 1] for place in range(len(self.versions))
+        ]
+
+    @property
+    def metrics(self) -> ContinualMetrics | None:
+        """Transfer and so on over what was learnt; None where the rows are no sequence of it."""
+        return self._of(lambda share: share.accuracy)
+
+    @property
+    def metrics_alike(self) -> ContinualMetrics | None:
+        """The same where a class of the same name counts as right."""
+        return self._of(lambda share: share.alike)
+
+    def _of(self, value: Callable[[Share], float]) -> ContinualMetrics | None:
+        if not self.is_sequence:
+            return None
+        learnt = len(self.versions)
+        return continual_metrics(
+            [[value(share) for share in version.shares[:learnt]] for version in self.versions]
+        )
+
+
+def over_adapters(found: Sequence[Evaluation]) -> dict[str, Figure]:
+    """Return each figure of several adapters in percent, such as of one sequence in several seeds.
+
+    The mean and half of its 95 % confidence interval; nothing where an adapter lacks figures.
+    """
+    metrics = [each.metrics for each in found]
+    if len(found) < 2 or None in metrics:
+        return {}
+    values = {
+        name: [100 * value for each in metrics if (value := getattr(each, name)) is not None]
+        for name in SCALARS
+    }
+    return {name: Figure.of(all_of) for name, all_of in values.items() if len(all_of) == len(found)}

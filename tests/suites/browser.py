@@ -1,0 +1,64 @@
+"""A page as a real browser shows it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WIDTH, HEIGHT = 1200, 2400
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+
+def colors_shown(page: Path, folder: Path) -> set[tuple[int, int, int]]:
+    """Return the colours of a screenshot of `page`; without a browser, fail in CI, skip elsewhere.
+
+    Args:
+        page: An HTML file.
+        folder: Where the browser and the screenshot may write.
+    """
+    shot = folder / "page.png"
+    subprocess.run(
+        [
+            _browser(),
+            *FLAGS,
+            f"--user-data-dir={folder / 'profile'}",
+            f"--window-size={WIDTH},{HEIGHT}",
+            f"--screenshot={shot}",
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    with Image.open(shot) as picture:
+        assert picture.size == (WIDTH, HEIGHT)
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    return {(int(red), int(green), int(blue)) for red, green, blue in np.unique(pixels, axis=0)}
+
+
+def shades_of_the_heat_map(colors: set[tuple[int, int, int]]) -> set[tuple[int, int, int]]:
+    """Return the colours between white and deep blue."""
+    return {color for color in colors if color[2] > color[1] > color[0] and color[2] > 128}
+
+
+def _browser() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if (path := shutil.which(name)) is not None:
+            return path
+    if os.environ.get("CI"):
+        pytest.fail("no Chromium; CI installs the package `chromium`")
+    pytest.skip("no Chromium on the PATH")
