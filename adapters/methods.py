@@ -9,6 +9,7 @@ from adapters.harness_methods import HARNESS_METHODS
 from adapters.lada import Lada
 from adapters.method import Method
 from adapters.nearest_mean import NearestMean
+from adapters.own_metric import OwnMetric
 from adapters.ran_pac import RanPac
 from adapters.tip_adapter import TipAdapter
 from adapters.tip_adapter_f import TipAdapterF
@@ -21,6 +22,7 @@ METHODS: Mapping[str, Method] = {
         Gda(),
         Lada(),
         NearestMean(),
+        OwnMetric(),
         RanPac(),
         TipAdapter(),
         TipAdapterF(),

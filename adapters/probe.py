@@ -35,7 +35,7 @@ from adapters.scheduled_adamw import ScheduledAdamW
 from adapters.settings import training_budget
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
-from adapters.trained import Trained, Training
+from adapters.trained import Descent, Trained, Training
 
 _EXEMPLARS = 4
 
@@ -127,7 +127,7 @@ class Joint(Probe):
     starts_afresh: ClassVar[bool] = True
 
 
-class ProbeTraining:
+class ProbeTraining(Descent):
     """The weights of all classes so far, being trained."""
 
     def __init__(

@@ -33,7 +33,7 @@ from adapters.tip_adapter import (
     cache_tensors,
     chosen_weights,
 )
-from adapters.trained import Trained, Training
+from adapters.trained import Descent, Trained, Training
 
 _EPSILON = 1e-4
 
@@ -86,7 +86,7 @@ class TipAdapterF(Trained):
         return CacheScorer(tuple(records))
 
 
-class CacheTraining:
+class CacheTraining(Descent):
     """The keys of one task, being trained.
 
     Args:

@@ -1,9 +1,9 @@
-"""The base of methods that train a few parameters by automatic differentiation, one step at a time.
+"""The base of methods that train a few parameters, one step at a time.
 
 LADA has a learner of its own, because it writes its gradients out.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -27,15 +27,42 @@ class Training(Protocol):
     def total_steps(self) -> int:
         """Steps of the whole training."""
 
-    @property
-    def optimiser(self) -> ScheduledAdamW:
-        """Moves the parameters."""
+    def advance(self, step: int) -> float:
+        """Take step `step`, counted from 0, and return its loss."""
 
-    def loss(self, step: int) -> Tensor:
-        """Return the loss of step `step`, counted from 0, with its graph."""
+    def state(self) -> Mapping[str, Tensor]:
+        """Return everything that a step changes."""
+
+    def restore(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
+        """Take over what `state` returned after `steps_done` steps; KeyError, RuntimeError."""
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return what the record holds at the present parameters, on the CPU."""
+
+
+class Descent(ABC):
+    """A training by AdamW, one batch in a step."""
+
+    optimiser: ScheduledAdamW
+
+    @abstractmethod
+    def loss(self, step: int) -> Tensor:
+        """Return the loss of step `step`, counted from 0, with its graph."""
+
+    def advance(self, step: int) -> float:
+        """Take step `step`, counted from 0, and return its loss."""
+        loss = self.loss(step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step(step)
+        return float(loss.detach())
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return parameters and moments."""
+        return self.optimiser.tensors()
+
+    def restore(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
+        """Take over parameters and moments."""
+        self.optimiser.load(tensors, steps_done=steps_done)
 
 
 class TrainedLearner:
@@ -59,16 +86,14 @@ class TrainedLearner:
         """Take the next step and return its loss; SettingsError once all steps are done."""
         if self._steps_done >= self.total_steps:
             raise SettingsError(f"expected at most {self.total_steps} steps, asked for one more")
-        loss = self._training.loss(self._steps_done)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._training.optimiser.step(self._steps_done)
+        loss = self._training.advance(self._steps_done)
         self._steps_done += 1
-        return float(loss.detach())
+        return loss
 
     def checkpoint(self) -> bytes:
-        """Return parameters, moments, step count, seed and settings."""
+        """Return the training's state, step count, seed and settings."""
         described = {**self._described, "steps_done": self._steps_done}
-        return pack(self._training.optimiser.tensors(), described)
+        return pack(self._training.state(), described)
 
     def learnt(self) -> Learnt:
         """Return what has been learnt up to now."""
@@ -76,8 +101,8 @@ class TrainedLearner:
             return Learnt(tensors=self._training.tensors())
 
     def go_on(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
-        """Take over the parameters and moments of a checkpoint."""
-        self._training.optimiser.load(tensors, steps_done=steps_done)
+        """Take over the state of a checkpoint."""
+        self._training.restore(tensors, steps_done=steps_done)
         self._steps_done = steps_done
 
 

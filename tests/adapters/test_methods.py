@@ -81,6 +81,16 @@ class TestGdaAlone(MethodSuite):
     settings: ClassVar[Mapping[str, Any]] = {"fusion": "alone", "alpha": 1.0}
 
 
+class TestOwnMetric(MethodSuite):
+    method: ClassVar[Method] = METHODS["own_metric"]
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+
+class TestOwnMetricAlone(MethodSuite):
+    method: ClassVar[Method] = METHODS["own_metric"]
+    settings: ClassVar[Mapping[str, Any]] = {"fusion": "alone", "steps": 5}
+
+
 class TestRanPac(MethodSuite):
     method: ClassVar[Method] = METHODS["ran_pac"]
     settings: ClassVar[Mapping[str, Any]] = {"width": 300}

@@ -1,0 +1,322 @@
+"""Heads in their own metrics: nacre's own method.
+
+    p_t(c | x) = softmax over the classes of task t of (a_c . y_t(x) + w_t z_c(x))
+    score_c(x) = log p_t(c | x) - sharpness / 2 min over c' of t of |F_t^-1 (x - m_c')|^2
+
+The first term tells the classes of one task apart. It is a head that was tuned for that task alone
+(`adapters.own_metric_head`) in the metric that the task had when it was learnt, that of the records
+up to it, so that it does not move when tasks follow. z are the text logits, and w_t is chosen on a
+quarter of the task's training images, held out.
+
+The second term tells tasks apart: the distance to the nearest class mean in the task's own metric,
+which grows with the records of the version (`adapters.whitening`). The determinants of a Gaussian
+density are left out: they favour tasks whose images are alike.
+
+Both follow from the records in their order and from nothing else. Vectors are stored unwhitened.
+
+Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `scatter`
+(D (D + 1) / 2,), the upper triangle of the within-class scatter, `image_counts` (C,) int64, `costs`
+(G,), what each w costs.
+
+Shapes: N images · D feature width · C classes of a record · G values of w
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self, get_args
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adapters.anchored_scorer import AnchoredScorer
+from adapters.errors import CorruptionError
+from adapters.holding_out import errors, held_out_parts, least_cost
+from adapters.method import Scorer
+from adapters.method_settings import (
+    MethodSettings,
+    require,
+    require_choice,
+    require_number,
+    require_whole,
+)
+from adapters.own_metric_head import Head, HeadTerms
+from adapters.readout import Fusion
+from adapters.records import Record
+from adapters.shared_settings import shared_settings
+from adapters.statistic import Statistic, total
+from adapters.task_features import TaskFeatures
+from adapters.text_side import TextSide
+from adapters.trained import Trained, Training
+from adapters.whitening import Whitening
+
+TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+_SHARED = ("fusion", "shrinkage", "sharpness")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnMetricSettings(MethodSettings):
+    """Settings of heads in their own metrics.
+
+    Attributes:
+        fusion: Whether the text logits take part within a task.
+        shrinkage: Share of the mean variance that every metric adds in all directions.
+        sharpness: How much a squared distance to a task's nearest class mean counts.
+        scale: Length of the anchors at the beginning.
+        stretch: How far images are moved away from their class's mean for the training.
+        pull: How strongly anchors are held where they began.
+        steps: Runs of L-BFGS of 15 iterations each.
+    """
+
+    fusion: Fusion = "text"
+    shrinkage: float = 0.3
+    sharpness: float = 0.05
+    scale: float = 20.0
+    stretch: float = 1.5
+    pull: float = 0.03
+    steps: int = 2
+
+    def __post_init__(self) -> None:
+        require_choice("fusion", self.fusion, get_args(Fusion))
+        require_number("shrinkage", self.shrinkage)
+        require(self.shrinkage > 0, "shrinkage", self.shrinkage, "a number above 0")
+        for name in ("sharpness", "scale", "stretch", "pull"):
+            require_number(name, getattr(self, name))
+        require_whole("steps", self.steps, least=0)
+
+    @property
+    def terms(self) -> HeadTerms:
+        """What a head is trained by."""
+        return HeadTerms(
+            shrinkage=self.shrinkage, scale=self.scale, stretch=self.stretch, pull=self.pull
+        )
+
+
+class OwnMetric(Trained):
+    """A head per task in the task's own metric, and the nearest metric between tasks."""
+
+    name: ClassVar[str] = "own_metric"
+    settings_type: ClassVar[type[MethodSettings]] = OwnMetricSettings
+    shared: ClassVar[tuple[str, ...]] = _SHARED
+
+    def training(
+        self,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        settings: Mapping[str, Any],
+        seed: int,
+    ) -> Training:
+        chosen = OwnMetricSettings.from_mapping(settings)
+        before = total(past, "scatter") if past else None
+        return OwnMetricTraining(task, text, before=before, settings=chosen, seed=seed)
+
+    def scorer(self, records: Sequence[Record]) -> Scorer:
+        return OwnMetricScorer(tuple(records))
+
+
+class OwnMetricTraining:
+    """The head of one task, and one of three quarters of its images on which w is tried.
+
+    Args:
+        task: The task.
+        text: Its text side.
+        before: The scatters of the tasks learnt before, added up; None for no tasks.
+        settings: Settings.
+        seed: Names the quarter that is held out.
+    """
+
+    # Owns: the heads, whose anchors every step replaces.
+
+    def __init__(
+        self,
+        task: TaskFeatures,
+        text: TextSide,
+        *,
+        before: Statistic | None,
+        settings: OwnMetricSettings,
+        seed: int,
+    ) -> None:
+        self.total_steps = settings.steps
+        self._text = text
+        tried = len(TEXT_WEIGHTS)
+        self._heads = {"anchors": Head(task, before, settings.terms, tried=tried)}
+        if settings.fusion == "text":
+            kept, self._features, self._labels = held_out_parts(task, seed=seed)
+            self._heads["trial"] = Head(kept, before, settings.terms, tried=tried)
+
+    def advance(self, step: int) -> float:  # noqa: ARG002 - every step is alike
+        """Move all heads and return the loss of the one that is kept."""
+        return {name: head.step() for name, head in self._heads.items()}["anchors"]
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the anchors of all heads."""
+        return {name: head.anchors for name, head in self._heads.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:  # noqa: ARG002
+        """Take over the anchors; KeyError, RuntimeError where they do not fit."""
+        for name, head in self._heads.items():
+            if tensors[name].shape != head.anchors.shape:
+                raise RuntimeError(f"{name}: expected shape {tuple(head.anchors.shape)}")
+            head.anchors = tensors[name].clone()
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the record's tensors with the anchors as they are now."""
+        head = self._heads["anchors"]
+        return {
+            "text_features": self._text.features.detach().cpu().float().contiguous(),
+            "means": head.means,
+            "anchors": head.whitening.unwhitened(head.anchors).float().contiguous(),
+            "scatter": head.scatter,
+            "image_counts": head.image_counts,
+            "costs": self._costs().float(),
+        }
+
+    def _costs(self) -> Tensor:
+        trial = self._heads.get("trial")
+        if trial is None:
+            return torch.zeros(len(TEXT_WEIGHTS))
+        features = self._features.cpu().double()
+        own = trial.directions(features) @ trial.anchors.t()
+        anchors = normalize(self._text.features.detach().cpu().double(), dim=-1)
+        text = self._text.logit_scale * features @ anchors.t()
+        labels = self._labels.cpu()
+        return torch.stack([errors(own + weight * text, labels) for weight in TEXT_WEIGHTS])
+
+
+class _OwnHead(NamedTuple):
+    """What tells the classes of one record apart.
+
+    Attributes:
+        centre: (D,) float32.
+        inverse: (D, D) float32, the transpose of F^-1.
+        anchors: (C, D) float32, in whitened coordinates.
+        text_weight: w.
+    """
+
+    centre: Tensor
+    inverse: Tensor
+    anchors: Tensor
+    text_weight: float
+
+    @classmethod
+    def of(cls, record: Record, common: Statistic, settings: OwnMetricSettings) -> Self:
+        """Return the head of `record`, `common` being the scatter of the records up to it."""
+        own = Statistic.of_record(record, "scatter")
+        whitening = _whitening(record, own, common, settings)
+        weight = 0.0
+        if settings.fusion == "text":
+            weight = least_cost(own.costs, TEXT_WEIGHTS, default=0.0)
+        return cls(
+            centre=whitening.centre.float(),
+            inverse=_inverse(whitening),
+            anchors=whitening.vectors(_tensor(record, "anchors")).float(),
+            text_weight=weight,
+        )
+
+    def log_shares(self, features: Tensor, text_logits: Tensor) -> Tensor:
+        """Return log p_t(c | x), (N, C)."""
+        directions = normalize((features - self.centre) @ self.inverse, dim=1)
+        logits = directions @ self.anchors.t() + self.text_weight * text_logits
+        return logits.log_softmax(dim=1)
+
+
+class _OwnDistance(NamedTuple):
+    """What tells one record's task from the others.
+
+    Attributes:
+        centre: (D,) float32.
+        inverse: (D, D) float32, the transpose of F^-1.
+        means: (C, D) float32, in whitened coordinates.
+    """
+
+    centre: Tensor
+    inverse: Tensor
+    means: Tensor
+
+    @classmethod
+    def of(cls, record: Record, common: Statistic, settings: OwnMetricSettings) -> Self:
+        """Return the distances of `record`, `common` being the scatter of all records."""
+        own = Statistic.of_record(record, "scatter")
+        whitening = _whitening(record, own, common, settings)
+        return cls(
+            centre=whitening.centre.float(),
+            inverse=_inverse(whitening),
+            means=whitening.points(_tensor(record, "means")).float(),
+        )
+
+    def nearest(self, features: Tensor) -> Tensor:
+        """Return the squared distance to the nearest class mean, (N, 1)."""
+        points = (features - self.centre) @ self.inverse
+        squares = points.square().sum(dim=1, keepdim=True) + self.means.square().sum(dim=1)
+        return torch.addmm(squares, points, self.means.t(), alpha=-2).amin(dim=1, keepdim=True)
+
+
+class OwnMetricScorer(AnchoredScorer):
+    """The heads of all records, and the distances between tasks.
+
+    Args:
+        records: Oldest first.
+        before: The scorer of all records but the last, where it is known.
+    """
+
+    def __init__(
+        self, records: tuple[Record, ...], *, before: "OwnMetricScorer | None" = None
+    ) -> None:
+        settings = shared_settings(records, OwnMetricSettings, names=_SHARED)
+        super().__init__(records)
+        self._sharpness = settings.sharpness
+        self._heads: tuple[_OwnHead, ...] = before._heads if before else ()
+        common: Statistic | None = before._common if before else None
+        for place in range(len(self._heads), len(records)):
+            common = total(records[: place + 1], "scatter", before=common)
+            self._heads = (*self._heads, _OwnHead.of(records[place], common, settings))
+        assert common is not None
+        self._common: Statistic = common
+        self._distances = [_OwnDistance.of(record, common, settings) for record in records]
+
+    def extended(self, record: Record) -> "OwnMetricScorer":
+        return OwnMetricScorer((*self._records, record), before=self)
+
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,  # noqa: ARG002 - it is in the text logits
+    ) -> Tensor:
+        sizes = [len(self._records[position].classes) for position in positions]
+        columns = [
+            self._heads[position].log_shares(features, own_text)
+            - self._sharpness / 2 * self._distances[position].nearest(features)
+            for position, own_text in zip(
+                positions, torch.split(text_logits, sizes, dim=1), strict=True
+            )
+        ]
+        return torch.cat([text_logits[:, :0], *columns], dim=1)
+
+
+def _whitening(
+    record: Record, own: Statistic, common: Statistic, settings: OwnMetricSettings
+) -> Whitening:
+    centre = _tensor(record, "means").double().mean(dim=0)
+    return Whitening.of(own, common, centre=centre, shrinkage=settings.shrinkage)
+
+
+def _inverse(whitening: Whitening) -> Tensor:
+    identity = torch.eye(len(whitening.factor), dtype=torch.float64)
+    return whitening.vectors(identity).float().contiguous()
+
+
+def _tensor(record: Record, name: str) -> Tensor:
+    """Return a (C, D) tensor of `record`; CorruptionError where it has none."""
+    shape = record.tensors["text_features"].shape
+    found = record.tensors.get(name)
+    if found is None or found.shape != shape:
+        raise CorruptionError(
+            f"record {record.task!r}: expected {name} of shape {tuple(shape)}, found "
+            f"{None if found is None else tuple(found.shape)}"
+        )
+    return found
