@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := encoder features scoring methods registry queue serve
+BENCHMARKS := encoder features scoring methods beyond registry queue serve
 INSTALLED := $(VENV)/.installed
 export PYTHONUNBUFFERED := 1
 # A token file in the home folder would otherwise turn authentication on for local clusters.

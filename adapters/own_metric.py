@@ -69,11 +69,11 @@ class OwnMetricSettings(MethodSettings):
     """
 
     fusion: Fusion = "text"
-    shrinkage: float = 0.3
+    shrinkage: float = 0.5
     sharpness: float = 0.05
     scale: float = 20.0
     stretch: float = 1.5
-    pull: float = 0.03
+    pull: float = 0.1
     steps: int = 2
 
     def __post_init__(self) -> None:
@@ -185,7 +185,7 @@ class OwnMetricTraining:
         return torch.stack([errors(own + weight * text, labels) for weight in TEXT_WEIGHTS])
 
 
-class _OwnHead(NamedTuple):
+class OwnHead(NamedTuple):
     """What tells the classes of one record apart.
 
     Attributes:
@@ -222,7 +222,7 @@ class _OwnHead(NamedTuple):
         return logits.log_softmax(dim=1)
 
 
-class _OwnDistance(NamedTuple):
+class OwnDistance(NamedTuple):
     """What tells one record's task from the others.
 
     Attributes:
@@ -236,9 +236,23 @@ class _OwnDistance(NamedTuple):
     means: Tensor
 
     @classmethod
-    def of(cls, record: Record, common: Statistic, settings: OwnMetricSettings) -> Self:
-        """Return the distances of `record`, `common` being the scatter of all records."""
-        own = Statistic.of_record(record, "scatter")
+    def of(
+        cls,
+        record: Record,
+        common: Statistic,
+        settings: OwnMetricSettings,
+        *,
+        own: Statistic | None = None,
+    ) -> Self:
+        """Return the distances of `record`.
+
+        Args:
+            record: The record.
+            common: The scatter of all records of the version.
+            settings: Those that they share.
+            own: The scatter of the record; None where it is to be read.
+        """
+        own = own or Statistic.of_record(record, "scatter")
         whitening = _whitening(record, own, common, settings)
         return cls(
             centre=whitening.centre.float(),
@@ -266,18 +280,32 @@ class OwnMetricScorer(AnchoredScorer):
     ) -> None:
         settings = shared_settings(records, OwnMetricSettings, names=_SHARED)
         super().__init__(records)
-        self._sharpness = settings.sharpness
-        self._heads: tuple[_OwnHead, ...] = before._heads if before else ()
+        self._settings = settings
+        self._heads: tuple[OwnHead, ...] = before._heads if before else ()
         common: Statistic | None = before._common if before else None
         for place in range(len(self._heads), len(records)):
             common = total(records[: place + 1], "scatter", before=common)
-            self._heads = (*self._heads, _OwnHead.of(records[place], common, settings))
+            self._heads = (*self._heads, OwnHead.of(records[place], common, settings))
         assert common is not None
         self._common: Statistic = common
-        self._distances = [_OwnDistance.of(record, common, settings) for record in records]
+        self._distances = [OwnDistance.of(record, common, settings) for record in records]
 
     def extended(self, record: Record) -> "OwnMetricScorer":
-        return OwnMetricScorer((*self._records, record), before=self)
+        return type(self)((*self._records, record), before=self)
+
+    def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
+        """Return log p_t(c | x) of the record at `position`, (N, C).
+
+        Args:
+            position: Which record.
+            features: (N, D).
+            text_logits: (N, C), those of its classes.
+        """
+        return self._heads[position].log_shares(features, text_logits)
+
+    def between(self, position: int, features: Tensor) -> Tensor:
+        """Return what the task of the record at `position` has over others, (N, 1)."""
+        return -self._settings.sharpness / 2 * self._distances[position].nearest(features)
 
     def scores(
         self,
@@ -289,8 +317,7 @@ class OwnMetricScorer(AnchoredScorer):
     ) -> Tensor:
         sizes = [len(self._records[position].classes) for position in positions]
         columns = [
-            self._heads[position].log_shares(features, own_text)
-            - self._sharpness / 2 * self._distances[position].nearest(features)
+            self.within(position, features, own_text) + self.between(position, features)
             for position, own_text in zip(
                 positions, torch.split(text_logits, sizes, dim=1), strict=True
             )

@@ -112,22 +112,30 @@ def table(name: str, entries: Sequence[Entry], sets: Sequence[MeasuredSet], seed
     """Measure `entries` on `sets`, print a line for each, and return the exit code."""
     lines, rows = [], list[Row]()
     for entry in entries:
-        runs = [
-            run_sequence(
-                measured_method(entry.method),
-                sets,
-                settings=[entry.settings] * len(sets),
-                seed=seed,
-                candidates="seen",
-            )
-            for seed in range(seeds if entry.drawn else 1)
-        ]
-        figures = summary(entry, runs)
-        click.echo(f"{entry.label}: {figures}", err=True)
-        lines.append([entry.label, *(shown(value) for value in figures.values())])
+        line, figures = measured(entry, sets, seeds)
+        lines.append(line)
         rows += judged_rows(entry, figures)
     grid(name, ["method", *HEADINGS], lines)
     return judged(name, rows)
+
+
+def measured(
+    entry: Entry, sets: Sequence[MeasuredSet], seeds: int
+) -> tuple[list[str], dict[str, float | None]]:
+    """Learn `sets` with `entry`; return its line of the table and the figures in it."""
+    runs = [
+        run_sequence(
+            measured_method(entry.method),
+            sets,
+            settings=[entry.settings] * len(sets),
+            seed=seed,
+            candidates="seen",
+        )
+        for seed in range(seeds if entry.drawn else 1)
+    ]
+    figures = summary(entry, runs)
+    click.echo(f"{entry.label}: {figures}", err=True)
+    return [entry.label, *(shown(value) for value in figures.values())], figures
 
 
 HEADINGS = (

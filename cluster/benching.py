@@ -36,7 +36,8 @@ def opened(place: Place) -> Xtail:
 
     torch.set_num_threads(1)  # more take turns where runs go on beside each other
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Xtail(read_suite(place.suite), results=place.results, cache=place.cache, device=device)
+    suite = read_suite(place.suite, root=place.root)
+    return Xtail(suite, results=place.results, cache=place.cache, device=device)
 
 
 def measured_side_by_side(

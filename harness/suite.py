@@ -112,8 +112,12 @@ class Suite:
         return Path(self.root) / (one.folder or one.name)
 
 
-def read_suite(path: Path) -> Suite:
+def read_suite(path: Path, *, root: Path | None = None) -> Suite:
     """Return the suite in the YAML file at `path`.
+
+    Args:
+        path: The file.
+        root: The folder that holds the sets; None for what the file says.
 
     Raises:
         NotFoundError: there is no such file.
@@ -121,9 +125,9 @@ def read_suite(path: Path) -> Suite:
             of one title; a method that does not exist, or settings that it does not have.
     """
     read = read_settings(Suite, path)
-    root = path.resolve().parent / Path(read.root).expanduser()
+    folder = root.resolve() if root else path.resolve().parent / Path(read.root).expanduser()
     everything = tuple(one.name for one in read.sets)
-    suite = replace(read, root=str(root), orders=read.orders or {"I": everything})
+    suite = replace(read, root=str(folder), orders=read.orders or {"I": everything})
     _check_twice(everything, "sets")
     _check_twice([one.title for one in suite.methods], "methods")
     if not suite.sets or not suite.methods or not suite.seeds:

@@ -96,10 +96,13 @@ class Xtail:
             for one in self.suite.sets:
                 self._measured(one.name, seed, report)
 
+    def measured_sets(self, order: str, seed: int) -> list[MeasuredSet]:
+        """Return the sets of an order as the runs of a seed learn them and are measured on them."""
+        return [self._measured(name, seed, _silent) for name in self.suite.orders[order]]
+
     def zero_shot(self, order: str) -> ZeroShot:
         """Return what the encoder alone gives; where names tie, the first in `order` wins."""
-        seed = self.suite.seeds[0]
-        sets = [self._measured(name, seed, _silent) for name in self.suite.orders[order]]
+        sets = self.measured_sets(order, self.suite.seeds[0])
         classes = unseen_of(sets)
         assert classes is not None
         shares = {

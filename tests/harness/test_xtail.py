@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from adapters.errors import CorruptionError
+from adapters.errors import CorruptionError, NotFoundError
 from cluster.benching import opened
 from cluster.cli.main import cli
 from harness.measured_set import shares_right
@@ -167,6 +167,19 @@ def test_the_second_time_nothing_is_measured_and_the_page_is_the_same(
     assert "encoder alone" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
     assert (measured / "suite" / "report.html").read_bytes() == before
+
+
+def test_the_command_reads_the_sets_where_it_is_told_to(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (measured / "data").rename(measured / "elsewhere")
+    arguments = ["bench", "xtail", str(measured / "suite.yaml")]
+    opened.cache_clear()
+    missing = CliRunner().invoke(cli, arguments)
+    assert isinstance(missing.exception, NotFoundError)
+    monkeypatch.chdir(measured)
+    found = CliRunner().invoke(cli, [*arguments, "--root", "elsewhere"])
+    assert found.exit_code == 0, found.output
 
 
 def test_all_runs_are_named_once(write_suite: Callable[..., Path]) -> None:

@@ -1,0 +1,210 @@
+"""What helps heads in their own metrics and what does not: `python -m benchmarks.beyond_trials`.
+
+Settings and variants are compared on training images alone: those of each class are cut into eight
+parts, seven are learnt, and accuracy after the last task is measured on the one that is left, over
+several of the parts. Two collections: cached features of CLIP ViT-B/32 (four sets) and the ten sets
+of deploy/suites/ten-sets.yaml under the encoder that comes with nacre. Candidates are the classes
+learnt; text takes no part.
+
+Takes about ten minutes. Writes benchmarks/out/beyond-trials.json.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from adapters.method import Method, Scorer
+from adapters.own_metric import OwnDistance, OwnHead, OwnMetric, OwnMetricScorer
+from adapters.records import Record
+from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
+from benchmarks.table import Row, grid, judged
+from cluster.config import home
+from harness.measured_set import MeasuredSet
+from harness.sequence import run_sequence
+from harness.suite import read_suite
+from harness.xtail import Xtail
+
+PARTS = 8
+TEN_SETS = Path("deploy/suites/ten-sets.yaml")
+
+
+class _TrialScorer(OwnMetricScorer):
+    """Heads as they are, nothing between tasks."""
+
+    def between(self, position: int, features: Tensor) -> Tensor:  # noqa: ARG002
+        return features.new_zeros(len(features), 1)
+
+
+class _Density(OwnMetricScorer):
+    """The log density of the nearest Gaussian, determinant and all."""
+
+    def between(self, position: int, features: Tensor) -> Tensor:
+        # The inverse factor is triangular.
+        log_volume = self._distances[position].inverse.diagonal().log().sum()
+        return super().between(position, features) + self._settings.sharpness * log_volume
+
+
+class _OfEachClass(_TrialScorer):
+    """The distance to every class's own mean, where the nearest of the task stands otherwise."""
+
+    def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
+        own = self._distances[position]
+        points = (features - own.centre) @ own.inverse
+        distances = torch.cdist(points, own.means).square()
+        shares = super().within(position, features, text_logits)
+        return shares - self._settings.sharpness / 2 * distances
+
+
+class _CommonDistance(OwnMetricScorer):
+    """The distance in one metric for all tasks."""
+
+    def __init__(
+        self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
+    ) -> None:
+        super().__init__(records, before=before)
+        self._distances = [
+            OwnDistance.of(record, self._common, self._settings, own=self._common)
+            for record in records
+        ]
+
+
+class _PresentHeads(OwnMetricScorer):
+    """Heads in the metric of the version, where they have that of their learning otherwise."""
+
+    def __init__(
+        self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
+    ) -> None:
+        super().__init__(records, before=before)
+        self._present = [OwnHead.of(record, self._common, self._settings) for record in records]
+
+    def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
+        return self._present[position].log_shares(features, text_logits)
+
+
+class _Variant(OwnMetric):
+    """The method with another scorer.
+
+    Args:
+        scorer: Its type.
+    """
+
+    def __init__(self, scorer: type[OwnMetricScorer]) -> None:
+        self._type = scorer
+
+    def scorer(self, records: Sequence[Record]) -> Scorer:
+        return self._type(tuple(records))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One line of the table."""
+
+    label: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    method: Method = field(default_factory=OwnMetric)
+
+
+def _varied() -> Iterator[Trial]:
+    values: Mapping[str, Sequence[Any]] = {
+        "shrinkage": (0.1, 0.3, 1.0),
+        "pull": (0.01, 0.03, 0.3),
+        "stretch": (1.0, 2.0),
+        "scale": (10.0, 40.0),
+        "sharpness": (0.02, 0.1),
+    }
+    for name, others in values.items():
+        for value in others:
+            yield Trial(label=f"{name} {value:g}", settings={name: value})
+
+
+TRIALS = (
+    Trial(label="as it comes"),
+    *_varied(),
+    Trial(label="anchors not tuned", settings={"steps": 0}),
+    Trial(label="heads in the version's metric", method=_Variant(_PresentHeads)),
+    Trial(label="distance in one metric for all", method=_Variant(_CommonDistance)),
+    Trial(label="log density: with determinants", method=_Variant(_Density)),
+    Trial(label="every class's own distance", method=_Variant(_OfEachClass)),
+    Trial(label="nothing between tasks", method=_Variant(_TrialScorer)),
+)
+
+
+@click.command()
+@click.option("--features", type=click.Path(path_type=Path), default=default_folder())
+@click.option("--parts", default=4, help=f"How many of the {PARTS} parts are left out in turn.")
+@click.option("--only", default="", help="Only lines whose label has this in it.")
+@click.option("--threads", default=1, help="Threads of the products.")
+def main(features: Path, parts: int, only: str, threads: int) -> None:
+    """Measure all trials on both collections."""
+    torch.set_num_threads(threads)
+    collections = {
+        "CLIP ViT-B/32, 4 sets": _feature_sets(features),
+        "tiny CLIP, 10 sets": _image_sets(),
+    }
+    left_out = {
+        name: [[_part(one, part) for one in sets] for sets in several for part in range(parts)]
+        for name, several in collections.items()
+    }
+    lines, rows = [], list[Row]()
+    for trial in TRIALS:
+        if only not in trial.label:
+            continue
+        means = [fmean(_last(trial, sets) for sets in several) for several in left_out.values()]
+        values = [*means, sum(means)]
+        click.echo(f"{trial.label}: {values}", err=True)
+        lines.append([trial.label, *(f"{value:.2f}" for value in values)])
+        rows += [
+            Row(figure=f"{trial.label}: {name}", value=round(value, 3))
+            for name, value in zip([*collections, "sum"], values, strict=True)
+        ]
+    grid("beyond-trials", ["", *collections, "sum"], lines)
+    sys.exit(judged("beyond-trials", rows))
+
+
+def _feature_sets(folder: Path) -> list[list[MeasuredSet]]:
+    return [[feature_set(name, folder=folder) for name in SEQUENCE]]
+
+
+def _image_sets() -> list[list[MeasuredSet]]:
+    suite = read_suite(TEN_SETS)
+    xtail = Xtail(suite, results=Path("benchmarks/out"), cache=home() / "features")
+    return [xtail.measured_sets(order, seed) for order in suite.orders for seed in suite.seeds[:2]]
+
+
+def _part(measured: MeasuredSet, part: int) -> MeasuredSet:
+    """Return a set whose held-out images are one part of the training images of each class."""
+    task = measured.task
+    rank = torch.zeros_like(task.labels)
+    for index in range(len(task.classes)):
+        own = (task.labels == index).nonzero()[:, 0]
+        order = torch.randperm(len(own), generator=torch.Generator().manual_seed(index))
+        rank[own[order]] = torch.arange(len(own))
+    held_out = rank % PARTS == part
+    return replace(
+        measured,
+        task=replace(task, features=task.features[~held_out], labels=task.labels[~held_out]),
+        held_out=task.features[held_out, 0],
+        held_out_labels=task.labels[held_out],
+    )
+
+
+def _last(trial: Trial, sets: Sequence[MeasuredSet]) -> float:
+    run = run_sequence(
+        trial.method,
+        sets,
+        settings=[{"fusion": "alone", **trial.settings}] * len(sets),
+        seed=0,
+        candidates="seen",
+    )
+    return run.last
+
+
+if __name__ == "__main__":
+    main()
