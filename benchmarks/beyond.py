@@ -25,9 +25,9 @@ from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.methods import HEADINGS, ON_SEQUENCE, Entry, chosen, measured
 from benchmarks.table import Row, grid, report
 from cluster.config import home
-from harness.results import run_names
+from harness.results import line_titled, run_names
 from harness.sequence import SequenceRun
-from harness.suite import line_titled, read_suite
+from harness.suite import read_suite
 from harness.table import COLUMNS, figures
 from harness.xtail import Xtail
 

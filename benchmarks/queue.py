@@ -129,7 +129,7 @@ def _bare_parts(config: Config, task_file: Path, submission: Submission) -> dict
         with decoding:
             pixels = decoder.decode(files, shard.image_digests, views)
         with forward:
-            for part in pixels.split(32):
+            for part in torch.split(pixels, 32):
                 encoder.image_features(part)
     version = client.state(submission).ticket.version or 0
     records = Versions(store).records(submission.adapter, version)
@@ -277,7 +277,7 @@ def _ended(client: Client, submission: Submission) -> int:
 
 
 def _wait_until_served(client: Client, version: int) -> None:
-    while client.ready().version != f"main@{version}":
+    while client.answering("main") != f"main@{version}":
         time.sleep(0.02)
 
 

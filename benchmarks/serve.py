@@ -185,7 +185,7 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
 
     def running() -> int:
         (replicas,) = serve.status().applications[application(API)].deployments.values()
-        return replicas.replica_states.get(ReplicaState.RUNNING, 0)
+        return int(replicas.replica_states.get(ReplicaState.RUNNING, 0))
 
     def waited(count: int) -> float:
         started = time.monotonic()

@@ -35,6 +35,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "gda": {},
     "lada": {"text": "residual", "steps": 60, "mixture_components": 2},
     "nearest_mean": {},
+    "own_metric": {},
     "ran_pac": {"width": 400},
     "tip_adapter": {},
     "tip_adapter_f": {"epochs": 3},
