@@ -1,15 +1,18 @@
 """Heads in their own metrics: nacre's own method.
 
-    p_t(c | x) = softmax over the classes of task t of (a_c . y_t(x) + w_t z_c(x))
-    score_c(x) = log p_t(c | x) - sharpness / 2 min over c' of t of |F_t^-1 (x - m_c')|^2
+    d_t(x, m)^2 = |F_t^-1 (x - m)|^2
+    p_t(c | x)  = softmax over the classes of task t of
+                  (a_c . y_t(x) + w_t z_c(x) - sharpness / 2 d_t(x, m_c)^2)
+    score_c(x)  = log p_t(c | x) - sharpness / 2 min over c' of t of d_t(x, m_c')^2
 
-The first term tells the classes of one task apart. It is a head that was tuned for that task alone
-(`adapters.own_metric_head`) in the metric that the task had when it was learnt, that of the records
-up to it, so that it does not move when tasks follow. z are the text logits, and w_t is chosen on a
-quarter of the task's training images, held out.
+The first term tells the classes of one task apart, by a head that was tuned for that task alone
+(`adapters.own_metric_head`) and by the distances to the class means. Both are in the metric that
+the task had when it was learnt, that of the records up to it, so that nothing moves when tasks
+follow. z are the text logits, and w_t is chosen on a quarter of the task's training images, held
+out.
 
-The second term tells tasks apart: the distance to the nearest class mean in the task's own metric,
-which grows with the records of the version (`adapters.whitening`). The determinants of a Gaussian
+The second term tells tasks apart: the distance to the nearest class mean in the task's metric as it
+is now, grown with the records of the version (`adapters.whitening`). The determinants of a Gaussian
 density are left out: they favour tasks whose images are alike.
 
 Both follow from the records in their order and from nothing else. Vectors are stored unwhitened.
@@ -48,7 +51,7 @@ from adapters.statistic import Statistic, total
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
 from adapters.trained import Trained, Training
-from adapters.whitening import Whitening
+from adapters.whitening import Whitening, squared_distances
 
 TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _SHARED = ("fusion", "shrinkage", "sharpness")
@@ -61,7 +64,7 @@ class OwnMetricSettings(MethodSettings):
     Attributes:
         fusion: Whether the text logits take part within a task.
         shrinkage: Share of the mean variance that every metric adds in all directions.
-        sharpness: How much a squared distance to a task's nearest class mean counts.
+        sharpness: How much a squared distance to a class mean counts.
         scale: Length of the anchors at the beginning.
         stretch: How far images are moved away from their class's mean for the training.
         pull: How strongly anchors are held where they began.
@@ -138,7 +141,7 @@ class OwnMetricTraining:
         settings: OwnMetricSettings,
         seed: int,
     ) -> None:
-        self.total_steps = settings.steps
+        self.total_steps, self._sharpness = settings.steps, settings.sharpness
         self._text = text
         tried = len(TEXT_WEIGHTS)
         self._heads = {"anchors": Head(task, before, settings.terms, tried=tried)}
@@ -179,6 +182,7 @@ class OwnMetricTraining:
             return torch.zeros(len(TEXT_WEIGHTS))
         features = self._features.cpu().double()
         own = trial.directions(features) @ trial.anchors.t()
+        own -= self._sharpness / 2 * trial.distances(features)
         anchors = normalize(self._text.features.detach().cpu().double(), dim=-1)
         text = self._text.logit_scale * features @ anchors.t()
         labels = self._labels.cpu()
@@ -192,13 +196,17 @@ class OwnHead(NamedTuple):
         centre: (D,) float32.
         inverse: (D, D) float32, the transpose of F^-1.
         anchors: (C, D) float32, in whitened coordinates.
+        means: (C, D) float32, the same.
         text_weight: w.
+        sharpness: How much a squared distance counts.
     """
 
     centre: Tensor
     inverse: Tensor
     anchors: Tensor
+    means: Tensor
     text_weight: float
+    sharpness: float
 
     @classmethod
     def of(cls, record: Record, common: Statistic, settings: OwnMetricSettings) -> Self:
@@ -212,13 +220,16 @@ class OwnHead(NamedTuple):
             centre=whitening.centre.float(),
             inverse=_inverse(whitening),
             anchors=whitening.vectors(_tensor(record, "anchors")).float(),
+            means=whitening.points(_tensor(record, "means")).float(),
             text_weight=weight,
+            sharpness=settings.sharpness,
         )
 
     def log_shares(self, features: Tensor, text_logits: Tensor) -> Tensor:
         """Return log p_t(c | x), (N, C)."""
-        directions = normalize((features - self.centre) @ self.inverse, dim=1)
-        logits = directions @ self.anchors.t() + self.text_weight * text_logits
+        points = (features - self.centre) @ self.inverse
+        logits = normalize(points, dim=1) @ self.anchors.t() + self.text_weight * text_logits
+        logits -= self.sharpness / 2 * squared_distances(points, self.means)
         return logits.log_softmax(dim=1)
 
 
@@ -263,8 +274,7 @@ class OwnDistance(NamedTuple):
     def nearest(self, features: Tensor) -> Tensor:
         """Return the squared distance to the nearest class mean, (N, 1)."""
         points = (features - self.centre) @ self.inverse
-        squares = points.square().sum(dim=1, keepdim=True) + self.means.square().sum(dim=1)
-        return torch.addmm(squares, points, self.means.t(), alpha=-2).amin(dim=1, keepdim=True)
+        return squared_distances(points, self.means).amin(dim=1, keepdim=True)
 
 
 class OwnMetricScorer(AnchoredScorer):

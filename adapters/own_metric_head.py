@@ -23,7 +23,7 @@ from adapters.nearest_mean import class_means
 from adapters.statistic import Statistic, image_counts
 from adapters.symmetric import packed, unpacked
 from adapters.task_features import TaskFeatures
-from adapters.whitening import Whitening
+from adapters.whitening import Whitening, squared_distances
 
 ITERATIONS = 15
 """Of L-BFGS in a step."""
@@ -83,6 +83,11 @@ class Head:
     def directions(self, features: Tensor) -> Tensor:
         """Return y of (N, D) features, float64."""
         return normalize(self.whitening.points(features), dim=1)
+
+    def distances(self, features: Tensor) -> Tensor:
+        """Return the squared distances of (N, D) features to the class means, (N, C) float64."""
+        points, means = (self.whitening.points(rows) for rows in (features, self.means))
+        return squared_distances(points, means)
 
     def step(self) -> float:
         """Move the anchors by one run of L-BFGS and return the mean loss before it.

@@ -64,5 +64,11 @@ class Whitening(NamedTuple):
         return vectors.double() @ self.factor.t()
 
 
+def squared_distances(points: Tensor, others: Tensor) -> Tensor:
+    """Return |p - q|^2 for (N, D) and (C, D) rows, (N, C)."""
+    squares = points.square().sum(dim=1, keepdim=True) + others.square().sum(dim=1)
+    return torch.addmm(squares, points, others.t(), alpha=-2)
+
+
 def _freedom(statistic: Statistic) -> int:
     return statistic.images - len(statistic.class_ids)

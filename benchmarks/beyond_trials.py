@@ -23,6 +23,7 @@ from torch import Tensor
 from adapters.method import Method, Scorer
 from adapters.own_metric import OwnDistance, OwnHead, OwnMetric, OwnMetricScorer
 from adapters.records import Record
+from adapters.whitening import squared_distances
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from cluster.config import home
@@ -35,7 +36,7 @@ PARTS = 8
 TEN_SETS = Path("deploy/suites/ten-sets.yaml")
 
 
-class _TrialScorer(OwnMetricScorer):
+class _NothingBetween(OwnMetricScorer):
     """Heads as they are, nothing between tasks."""
 
     def between(self, position: int, features: Tensor) -> Tensor:  # noqa: ARG002
@@ -51,15 +52,24 @@ class _Density(OwnMetricScorer):
         return super().between(position, features) + self._settings.sharpness * log_volume
 
 
-class _OfEachClass(_TrialScorer):
-    """The distance to every class's own mean, where the nearest of the task stands otherwise."""
+class _HeadsAlone(OwnMetricScorer):
+    """No distances within a task."""
+
+    def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
+        return self._heads[position]._replace(sharpness=0.0).log_shares(features, text_logits)
+
+
+class _OfEachClass(_HeadsAlone):
+    """Distances in the version's metric alone, of every class its own and not the nearest."""
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
         own = self._distances[position]
-        points = (features - own.centre) @ own.inverse
-        distances = torch.cdist(points, own.means).square()
+        distances = squared_distances((features - own.centre) @ own.inverse, own.means)
         shares = super().within(position, features, text_logits)
         return shares - self._settings.sharpness / 2 * distances
+
+    def between(self, position: int, features: Tensor) -> Tensor:  # noqa: ARG002
+        return features.new_zeros(len(features), 1)
 
 
 class _CommonDistance(OwnMetricScorer):
@@ -131,8 +141,9 @@ TRIALS = (
     Trial(label="heads in the version's metric", method=_Variant(_PresentHeads)),
     Trial(label="distance in one metric for all", method=_Variant(_CommonDistance)),
     Trial(label="log density: with determinants", method=_Variant(_Density)),
-    Trial(label="every class's own distance", method=_Variant(_OfEachClass)),
-    Trial(label="nothing between tasks", method=_Variant(_TrialScorer)),
+    Trial(label="no distances within a task", method=_Variant(_HeadsAlone)),
+    Trial(label="distances in the version's metric alone", method=_Variant(_OfEachClass)),
+    Trial(label="nothing between tasks", method=_Variant(_NothingBetween)),
 )
 
 

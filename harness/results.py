@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.errors import CorruptionError
+from adapters.methods import measured_method
 from adapters.records import Record, decode_record, encode_record
 from harness.image_sets import ImageSet, listing_digest
 from harness.sequence import SequenceRun, Step
@@ -76,7 +77,10 @@ def run_key(
         "format": FORMAT,
         "encoder": fingerprint,
         "method": line.method,
-        "settings": [dict(settings_for(line, one)) for one in sets],
+        "settings": [
+            dict(measured_method(line.method).check_settings(settings_for(line, one)))
+            for one in sets
+        ],
         "seed": name.seed,
         "shots": suite.shots,
         "views": [[one.views or suite.views, one.augmentation] for one in sets],

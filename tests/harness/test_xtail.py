@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from adapters.errors import CorruptionError, NotFoundError
+from adapters.methods import METHODS
 from cluster.benching import opened
 from cluster.cli.main import cli
 from harness.measured_set import shares_right
@@ -75,6 +76,15 @@ def test_another_setting_is_another_run(write_suite: Callable[..., Path]) -> Non
     measuring(write_suite()).run(LADA)
     changed = [{"label": "LADA", "method": "lada", "settings": {"text": "none", "steps": 6}}]
     assert measuring(write_suite(methods=changed)).finished() == {}
+
+
+def test_a_default_that_is_said_is_no_other_run(write_suite: Callable[..., Path]) -> None:
+    # The run's name is made of complete settings: another default would be another run.
+    measuring(write_suite()).run(LADA)
+    default = METHODS["lada"].check_settings({})["batch_size"]
+    settings = {"text": "none", "steps": 5, "batch_size": default}
+    said = [{"label": "LADA", "method": "lada", "settings": settings}]
+    assert list(measuring(write_suite(methods=said)).finished()) == [LADA]
 
 
 def test_a_damaged_result_is_named(write_suite: Callable[..., Path]) -> None:
