@@ -155,6 +155,7 @@ def test_a_coordinator_stops_although_a_cancellation_cannot_be_written_down(
         async with System(store, encoder, link=MortalStore(store, script)) as system:
             hold = system.crew.hold("train", "birds", stubborn=True)
             await hold.reached.wait()
+            await system.until_stage(BIRDS, Stage.TRAINING)  # the work may be ahead of its ticket
             away.set()
             cancel(store, BIRDS)
             await system.until(lambda: bool(system.crew.interrupted))
