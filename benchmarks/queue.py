@@ -192,12 +192,14 @@ def _pipeline(folder: Path) -> list[Row]:
 
 
 def _stages(client: Client, submission: Submission) -> dict[str, float]:
-    """Return how long a submission was encoded and learnt, from its journal, in seconds."""
+    """Return how long a submission was encoded and learnt, in seconds."""
+    # The journal may be a moment behind the ticket.
+    published = client.state(submission).ticket.since
     entries = list(read_journal(client.store, submission.submission_id))
     at = {entry.stage: entry.at for entry in reversed(entries)}
     return {
         "encoding": at["waiting"] - at["encoding"],
-        "learning": at["published"] - at["training"],
+        "learning": published - at["training"],
     }
 
 
