@@ -31,7 +31,7 @@ from adapters.nearest_mean import class_means
 from adapters.readout import Fusion, Readout, class_counts
 from adapters.records import Record
 from adapters.shared_settings import shared_settings
-from adapters.statistic import Statistic, image_counts, total
+from adapters.statistic import VARIANCE_WITHOUT_SCATTER, Statistic, image_counts, total
 from adapters.symmetric import packed
 from adapters.task_features import TaskFeatures
 from adapters.text_side import TextSide
@@ -40,8 +40,6 @@ from adapters.training_free import TrainingFree
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 _USUAL_ALPHA = 1.0
 _SHARED = ("fusion", "alpha")
-# Stands for the scatter where every class has one image: a variance of 0.001 per coordinate.
-_VARIANCE_WITHOUT_SCATTER = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +139,7 @@ def discriminant(means: Tensor, scatter: Tensor, *, images: int) -> Discriminant
         images: N.
     """
     trace = float(scatter.trace())
-    ridge = trace / max(images - 1, 1) if trace > 0 else _VARIANCE_WITHOUT_SCATTER * images
+    ridge = trace / max(images - 1, 1) if trace > 0 else VARIANCE_WITHOUT_SCATTER * images
     shrunk = scatter + ridge * torch.eye(len(scatter), dtype=scatter.dtype)
     means = means.double()
     weights = images * torch.cholesky_solve(means.t(), torch.linalg.cholesky(shrunk)).t()

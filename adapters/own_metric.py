@@ -25,8 +25,7 @@ Shapes: N images · D feature width · C classes of a record · G values of w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self, get_args
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -36,15 +35,9 @@ from adapters.anchored_scorer import AnchoredScorer
 from adapters.errors import CorruptionError
 from adapters.holding_out import errors, held_out_parts, least_cost
 from adapters.method import Scorer
-from adapters.method_settings import (
-    MethodSettings,
-    require,
-    require_choice,
-    require_number,
-    require_whole,
-)
-from adapters.own_metric_head import Head, HeadTerms
-from adapters.readout import Fusion
+from adapters.method_settings import MethodSettings
+from adapters.own_metric_head import Head
+from adapters.own_metric_settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.records import Record
 from adapters.shared_settings import shared_settings
 from adapters.statistic import Statistic, total
@@ -53,46 +46,7 @@ from adapters.text_side import TextSide
 from adapters.trained import Trained, Training
 from adapters.whitening import Whitening, squared_distances
 
-TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _SHARED = ("fusion", "shrinkage", "sharpness")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OwnMetricSettings(MethodSettings):
-    """Settings of heads in their own metrics.
-
-    Attributes:
-        fusion: Whether the text logits take part within a task.
-        shrinkage: Share of the mean variance that every metric adds in all directions.
-        sharpness: How much a squared distance to a class mean counts.
-        scale: Length of the anchors at the beginning.
-        stretch: How far images are moved away from their class's mean for the training.
-        pull: How strongly anchors are held where they began.
-        steps: Runs of L-BFGS of 15 iterations each.
-    """
-
-    fusion: Fusion = "text"
-    shrinkage: float = 0.5
-    sharpness: float = 0.05
-    scale: float = 20.0
-    stretch: float = 1.5
-    pull: float = 0.1
-    steps: int = 2
-
-    def __post_init__(self) -> None:
-        require_choice("fusion", self.fusion, get_args(Fusion))
-        require_number("shrinkage", self.shrinkage)
-        require(self.shrinkage > 0, "shrinkage", self.shrinkage, "a number above 0")
-        for name in ("sharpness", "scale", "stretch", "pull"):
-            require_number(name, getattr(self, name))
-        require_whole("steps", self.steps, least=0)
-
-    @property
-    def terms(self) -> HeadTerms:
-        """What a head is trained by."""
-        return HeadTerms(
-            shrinkage=self.shrinkage, scale=self.scale, stretch=self.stretch, pull=self.pull
-        )
 
 
 class OwnMetric(Trained):
@@ -143,11 +97,10 @@ class OwnMetricTraining:
     ) -> None:
         self.total_steps, self._sharpness = settings.steps, settings.sharpness
         self._text = text
-        tried = len(TEXT_WEIGHTS)
-        self._heads = {"anchors": Head(task, before, settings.terms, tried=tried)}
+        self._heads = {"anchors": Head(task, before, settings)}
         if settings.fusion == "text":
             kept, self._features, self._labels = held_out_parts(task, seed=seed)
-            self._heads["trial"] = Head(kept, before, settings.terms, tried=tried)
+            self._heads["trial"] = Head(kept, before, settings)
 
     def advance(self, step: int) -> float:  # noqa: ARG002 - every step is alike
         """Move all heads and return the loss of the one that is kept."""
@@ -168,7 +121,7 @@ class OwnMetricTraining:
         """Return the record's tensors with the anchors as they are now."""
         head = self._heads["anchors"]
         return {
-            "text_features": self._text.features.detach().cpu().float().contiguous(),
+            "text_features": self._text.kept(),
             "means": head.means,
             "anchors": head.whitening.unwhitened(head.anchors).float().contiguous(),
             "scatter": head.scatter,
@@ -189,92 +142,66 @@ class OwnMetricTraining:
         return torch.stack([errors(own + weight * text, labels) for weight in TEXT_WEIGHTS])
 
 
+class Metric(NamedTuple):
+    """One record's metric and its class means in it.
+
+    Attributes:
+        centre: (D,) float32.
+        inverse: (D, D) float32, the transpose of F^-1.
+        means: (C, D) float32, whitened.
+    """
+
+    centre: Tensor
+    inverse: Tensor
+    means: Tensor
+
+    @classmethod
+    def of(cls, record: Record, whitening: Whitening) -> Self:
+        """Return the metric of `record` that `whitening` is."""
+        identity = torch.eye(len(whitening.factor), dtype=torch.float64)
+        return cls(
+            centre=whitening.centre.float(),
+            inverse=whitening.vectors(identity).float().contiguous(),
+            means=whitening.points(_tensor(record, "means")).float(),
+        )
+
+    def points(self, features: Tensor) -> Tensor:
+        """Return (N, D) features, whitened."""
+        return (features - self.centre) @ self.inverse
+
+    def nearest(self, features: Tensor) -> Tensor:
+        """Return the squared distance to the nearest class mean, (N, 1)."""
+        return squared_distances(self.points(features), self.means).amin(dim=1, keepdim=True)
+
+
 class OwnHead(NamedTuple):
     """What tells the classes of one record apart.
 
     Attributes:
-        centre: (D,) float32.
-        inverse: (D, D) float32, the transpose of F^-1.
-        anchors: (C, D) float32, in whitened coordinates.
-        means: (C, D) float32, the same.
+        metric: Of the record.
+        anchors: (C, D) float32, whitened.
         text_weight: w.
-        sharpness: How much a squared distance counts.
     """
 
-    centre: Tensor
-    inverse: Tensor
+    metric: Metric
     anchors: Tensor
-    means: Tensor
     text_weight: float
-    sharpness: float
 
     @classmethod
-    def of(cls, record: Record, common: Statistic, settings: OwnMetricSettings) -> Self:
-        """Return the head of `record`, `common` being the scatter of the records up to it."""
-        own = Statistic.of_record(record, "scatter")
-        whitening = _whitening(record, own, common, settings)
-        weight = 0.0
-        if settings.fusion == "text":
-            weight = least_cost(own.costs, TEXT_WEIGHTS, default=0.0)
+    def of(cls, record: Record, whitening: Whitening, *, text_weight: float) -> Self:
+        """Return the head of `record` in the metric that `whitening` is."""
         return cls(
-            centre=whitening.centre.float(),
-            inverse=_inverse(whitening),
+            metric=Metric.of(record, whitening),
             anchors=whitening.vectors(_tensor(record, "anchors")).float(),
-            means=whitening.points(_tensor(record, "means")).float(),
-            text_weight=weight,
-            sharpness=settings.sharpness,
+            text_weight=text_weight,
         )
 
-    def log_shares(self, features: Tensor, text_logits: Tensor) -> Tensor:
+    def log_shares(self, features: Tensor, text_logits: Tensor, *, sharpness: float) -> Tensor:
         """Return log p_t(c | x), (N, C)."""
-        points = (features - self.centre) @ self.inverse
+        points = self.metric.points(features)
         logits = normalize(points, dim=1) @ self.anchors.t() + self.text_weight * text_logits
-        logits -= self.sharpness / 2 * squared_distances(points, self.means)
+        logits -= sharpness / 2 * squared_distances(points, self.metric.means)
         return logits.log_softmax(dim=1)
-
-
-class OwnDistance(NamedTuple):
-    """What tells one record's task from the others.
-
-    Attributes:
-        centre: (D,) float32.
-        inverse: (D, D) float32, the transpose of F^-1.
-        means: (C, D) float32, in whitened coordinates.
-    """
-
-    centre: Tensor
-    inverse: Tensor
-    means: Tensor
-
-    @classmethod
-    def of(
-        cls,
-        record: Record,
-        common: Statistic,
-        settings: OwnMetricSettings,
-        *,
-        own: Statistic | None = None,
-    ) -> Self:
-        """Return the distances of `record`.
-
-        Args:
-            record: The record.
-            common: The scatter of all records of the version.
-            settings: Those that they share.
-            own: The scatter of the record; None where it is to be read.
-        """
-        own = own or Statistic.of_record(record, "scatter")
-        whitening = _whitening(record, own, common, settings)
-        return cls(
-            centre=whitening.centre.float(),
-            inverse=_inverse(whitening),
-            means=whitening.points(_tensor(record, "means")).float(),
-        )
-
-    def nearest(self, features: Tensor) -> Tensor:
-        """Return the squared distance to the nearest class mean, (N, 1)."""
-        points = (features - self.centre) @ self.inverse
-        return squared_distances(points, self.means).amin(dim=1, keepdim=True)
 
 
 class OwnMetricScorer(AnchoredScorer):
@@ -295,10 +222,28 @@ class OwnMetricScorer(AnchoredScorer):
         common: Statistic | None = before._common if before else None
         for place in range(len(self._heads), len(records)):
             common = total(records[: place + 1], "scatter", before=common)
-            self._heads = (*self._heads, OwnHead.of(records[place], common, settings))
+            self._heads = (*self._heads, self.head(records[place], common))
         assert common is not None
         self._common: Statistic = common
-        self._distances = [OwnDistance.of(record, common, settings) for record in records]
+        # The newest head is in the metric of the version already.
+        older = (Metric.of(record, self.whitening(record, common)) for record in records[:-1])
+        self._metrics = (*older, self._heads[-1].metric)
+
+    def whitening(self, record: Record, common: Statistic) -> Whitening:
+        """Return the whitening of `record`, `common` being the scatter that holds it together."""
+        return Whitening.of(
+            Statistic.of_record(record, "scatter"),
+            common,
+            centre=_tensor(record, "means").double().mean(dim=0),
+            shrinkage=self._settings.shrinkage,
+        )
+
+    def head(self, record: Record, common: Statistic) -> OwnHead:
+        """Return the head of `record`; `common` as in `whitening`."""
+        weight = 0.0
+        if self._settings.fusion == "text":
+            weight = least_cost(record.tensors["costs"].double(), TEXT_WEIGHTS, default=0.0)
+        return OwnHead.of(record, self.whitening(record, common), text_weight=weight)
 
     def extended(self, record: Record) -> "OwnMetricScorer":
         return type(self)((*self._records, record), before=self)
@@ -311,11 +256,13 @@ class OwnMetricScorer(AnchoredScorer):
             features: (N, D).
             text_logits: (N, C), those of its classes.
         """
-        return self._heads[position].log_shares(features, text_logits)
+        return self._heads[position].log_shares(
+            features, text_logits, sharpness=self._settings.sharpness
+        )
 
     def between(self, position: int, features: Tensor) -> Tensor:
         """Return what the task of the record at `position` has over others, (N, 1)."""
-        return -self._settings.sharpness / 2 * self._distances[position].nearest(features)
+        return -self._settings.sharpness / 2 * self._metrics[position].nearest(features)
 
     def scores(
         self,
@@ -333,18 +280,6 @@ class OwnMetricScorer(AnchoredScorer):
             )
         ]
         return torch.cat([text_logits[:, :0], *columns], dim=1)
-
-
-def _whitening(
-    record: Record, own: Statistic, common: Statistic, settings: OwnMetricSettings
-) -> Whitening:
-    centre = _tensor(record, "means").double().mean(dim=0)
-    return Whitening.of(own, common, centre=centre, shrinkage=settings.shrinkage)
-
-
-def _inverse(whitening: Whitening) -> Tensor:
-    identity = torch.eye(len(whitening.factor), dtype=torch.float64)
-    return whitening.vectors(identity).float().contiguous()
 
 
 def _tensor(record: Record, name: str) -> Tensor:

@@ -12,14 +12,13 @@ know them, so that they lie nearer to it than an image does that comes later.
 Shapes: N images · D feature width · C classes
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from adapters.gda import within_scatter
 from adapters.nearest_mean import class_means
+from adapters.own_metric_settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.statistic import Statistic, image_counts
 from adapters.symmetric import packed, unpacked
 from adapters.task_features import TaskFeatures
@@ -33,30 +32,19 @@ _AT_ONCE = 16_384
 """Images whose logits are held in memory together."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeadTerms:
-    """What a head is trained by; see the settings of `adapters.own_metric`."""
-
-    shrinkage: float
-    scale: float
-    stretch: float
-    pull: float
-
-
 class Head:
     """The anchors of one task, being trained.
 
     Args:
         task: The task.
         before: The scatters of the tasks learnt before, added up; None for no tasks.
-        terms: How it is trained.
-        tried: G, how many values of a setting are tried on each task.
+        settings: How it is trained.
     """
 
     # Owns: `anchors`, which every step replaces.
 
     def __init__(
-        self, task: TaskFeatures, before: Statistic | None, terms: HeadTerms, *, tried: int
+        self, task: TaskFeatures, before: Statistic | None, settings: OwnMetricSettings
     ) -> None:
         features, labels = task.features[:, 0].cpu().double(), task.labels.cpu()
         self.means = class_means(task)
@@ -65,19 +53,19 @@ class Head:
         own = Statistic(
             matrix=unpacked(self.scatter),  # as the record will give it, in float32
             images=len(labels),
-            costs=torch.zeros(tried, dtype=torch.float64),
+            costs=torch.zeros(len(TEXT_WEIGHTS), dtype=torch.float64),
             class_ids=frozenset(entry.class_id for entry in task.classes),
         )
         common = before.merged(own) if before else own
         self.whitening = Whitening.of(
-            own, common, centre=self.means.double().mean(dim=0), shrinkage=terms.shrinkage
+            own, common, centre=self.means.double().mean(dim=0), shrinkage=settings.shrinkage
         )
         means = self.means.double()[labels]
-        self._directions = self.directions(means + terms.stretch * (features - means))
-        self._labels, self._pull = labels, terms.pull
+        self._directions = self.directions(means + settings.stretch * (features - means))
+        self._labels, self._pull = labels, settings.pull
         sums = torch.zeros_like(self.means, dtype=torch.float64)
         sums.index_add_(0, labels, self.directions(features))
-        self._start = terms.scale * normalize(sums, dim=1)
+        self._start = settings.scale * normalize(sums, dim=1)
         self.anchors = self._start.clone()
 
     def directions(self, features: Tensor) -> Tensor:

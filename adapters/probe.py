@@ -94,7 +94,7 @@ class Probe(Trained):
             start[: len(known)] = known
         kept = _first_of_each_class(task, self.kept_per_class)
         fixed = {
-            "text_features": text.features.detach().cpu().float().contiguous(),
+            "text_features": text.kept(),
             "images": task.features[kept, 0].cpu().float().contiguous(),
             "image_labels": task.labels[kept].cpu(),
         }

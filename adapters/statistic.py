@@ -14,6 +14,9 @@ from adapters.errors import ClassNameError, CorruptionError
 from adapters.records import Record
 from adapters.symmetric import unpacked
 
+VARIANCE_WITHOUT_SCATTER = 1e-3
+"""Of a coordinate: stands for a scatter where every class has one image."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Statistic:

@@ -27,6 +27,10 @@ class TextSide:
     tower: TextTower | None = None
     tokens: Tensor | None = None
 
+    def kept(self) -> Tensor:
+        """Return the features as a record keeps them: contiguous float32 on the CPU."""
+        return self.features.detach().cpu().float().contiguous()
+
     def check(self, *, classes: int, width: int) -> None:
         """Raise FeatureError unless there is one finite feature of `width` per class."""
         if tuple(self.features.shape) != (classes, width):

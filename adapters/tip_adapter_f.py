@@ -107,7 +107,7 @@ class CacheTraining(Descent):
         seed: int,
     ) -> None:
         start = cache_tensors(task, text, settings, seed=seed)
-        self._fixed = {"text_features": text.features.detach().cpu().float().contiguous(), **start}
+        self._fixed = {"text_features": text.kept(), **start}
         self._keys = torch.nn.Parameter(start["keys"].clone())
         self._weights = chosen_weights(
             [*before, start["costs"]], alpha=settings.alpha, beta=settings.beta

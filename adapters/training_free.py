@@ -121,7 +121,7 @@ class TrainingFree(RecordPerTask):
         self.check(task, past, text, complete)
         described = {"checkpoint": 1, "method": self.name, "settings": complete, "seed": seed}
         tensors = {
-            "text_features": text.features.detach().cpu().float().contiguous(),
+            "text_features": text.kept(),
             **self.tensors(task, text, settings=complete, seed=seed),
         }
         return Finished(tensors, described=described)

@@ -16,10 +16,7 @@ import torch
 from torch import Tensor
 from torch.linalg import solve_triangular
 
-from adapters.statistic import Statistic
-
-# Stands for the scatter where every class has one image: a variance of 0.001 per coordinate.
-_VARIANCE_WITHOUT_SCATTER = 1e-3
+from adapters.statistic import VARIANCE_WITHOUT_SCATTER, Statistic
 
 
 class Whitening(NamedTuple):
@@ -45,7 +42,7 @@ class Whitening(NamedTuple):
         """
         width = len(own.matrix)
         shared = common.matrix / max(_freedom(common), 1)
-        variance = float(shared.trace()) / width or _VARIANCE_WITHOUT_SCATTER
+        variance = float(shared.trace()) / width or VARIANCE_WITHOUT_SCATTER
         covariance = (own.matrix + width * shared) / (_freedom(own) + width)
         covariance.diagonal().add_(shrinkage * variance)
         return cls(centre.double(), torch.linalg.cholesky(covariance))

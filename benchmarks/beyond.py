@@ -8,7 +8,7 @@
    method that keeps a record per task, three seeds. Images are read from the suite's folder; runs
    are kept in benchmarks/out/ten-sets and go on there.
 
-Test images are read here and nowhere else. Takes about a quarter of an hour on one core. Prints
+Test images are read here and nowhere else. Takes about half an hour on one core. Prints
 tables and writes benchmarks/out/beyond.json. What was tried: `python -m benchmarks.beyond_trials`.
 """
 

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from adapters.method import Method, Scorer
-from adapters.own_metric import OwnDistance, OwnHead, OwnMetric, OwnMetricScorer
+from adapters.own_metric import Metric, OwnMetric, OwnMetricScorer
 from adapters.records import Record
-from adapters.whitening import squared_distances
+from adapters.whitening import Whitening, squared_distances
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from cluster.config import home
@@ -48,7 +48,7 @@ class _Density(OwnMetricScorer):
 
     def between(self, position: int, features: Tensor) -> Tensor:
         # The inverse factor is triangular.
-        log_volume = self._distances[position].inverse.diagonal().log().sum()
+        log_volume = self._metrics[position].inverse.diagonal().log().sum()
         return super().between(position, features) + self._settings.sharpness * log_volume
 
 
@@ -56,15 +56,15 @@ class _HeadsAlone(OwnMetricScorer):
     """No distances within a task."""
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
-        return self._heads[position]._replace(sharpness=0.0).log_shares(features, text_logits)
+        return self._heads[position].log_shares(features, text_logits, sharpness=0.0)
 
 
 class _OfEachClass(_HeadsAlone):
     """Distances in the version's metric alone, of every class its own and not the nearest."""
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
-        own = self._distances[position]
-        distances = squared_distances((features - own.centre) @ own.inverse, own.means)
+        own = self._metrics[position]
+        distances = squared_distances(own.points(features), own.means)
         shares = super().within(position, features, text_logits)
         return shares - self._settings.sharpness / 2 * distances
 
@@ -79,10 +79,19 @@ class _CommonDistance(OwnMetricScorer):
         self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
     ) -> None:
         super().__init__(records, before=before)
-        self._distances = [
-            OwnDistance.of(record, self._common, self._settings, own=self._common)
+        common, shrinkage = self._common, self._settings.shrinkage
+        self._metrics = tuple(
+            Metric.of(
+                record,
+                Whitening.of(
+                    common,
+                    common,
+                    centre=record.tensors["means"].double().mean(dim=0),
+                    shrinkage=shrinkage,
+                ),
+            )
             for record in records
-        ]
+        )
 
 
 class _PresentHeads(OwnMetricScorer):
@@ -92,10 +101,12 @@ class _PresentHeads(OwnMetricScorer):
         self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
     ) -> None:
         super().__init__(records, before=before)
-        self._present = [OwnHead.of(record, self._common, self._settings) for record in records]
+        self._present = [self.head(record, self._common) for record in records]
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
-        return self._present[position].log_shares(features, text_logits)
+        return self._present[position].log_shares(
+            features, text_logits, sharpness=self._settings.sharpness
+        )
 
 
 class _Variant(OwnMetric):

@@ -12,8 +12,7 @@ from cluster.config import home
 from cluster.stores import open_store
 from harness.evaluation import Column
 from harness.image_sets import Labelled
-from harness.measured_set import Embedding
-from harness.suite import PROMPT
+from harness.measured_set import Embedding, class_of_set
 from workers.encoder import Encoder
 from workers.evaluation import HeldOut, held_out_image
 from workers.sources import ImageRef, images_by_class
@@ -90,7 +89,10 @@ def of_source(
         ImageError: a file is no image.
     """
     by_class = images_by_class(source, opener=open_store, named=f"--set {name}")
-    classes = tuple(known.get(class_id(name, key)) or _own_class(name, key) for key in by_class)
+    classes = tuple(
+        known.get(class_id(name, key)) or class_of_set(name, key, name=key.replace("_", " "))
+        for key in by_class
+    )
     refs = [ref for images in by_class.values() for ref in images]
     labels = [label for label, images in enumerate(by_class.values()) for _ in images]
     if not refs:
@@ -128,11 +130,6 @@ def remarks_on(found: HeldOut, known: Mapping[str, ClassEntry]) -> list[str]:
         f"{len(others)} of the {len(found.classes)} classes of the set {found.name} are not of the "
         f"task {found.name}, such as {others[0]}: they take part as classes of their own"
     ]
-
-
-def _own_class(name: str, key: str) -> ClassEntry:
-    readable = key.replace("_", " ")
-    return ClassEntry(class_id=class_id(name, key), name=readable, prompt=PROMPT.format(readable))
 
 
 def _digest(ref: ImageRef) -> str:

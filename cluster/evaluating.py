@@ -1,7 +1,7 @@
 """Measuring published versions: the accuracy matrix of a range of them, from cached features."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,14 +14,12 @@ from adapters.records import ClassEntry
 from cluster.client import Client, Version
 from cluster.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
 from cluster.measuring import Measuring
-from harness.answers import Answered, some_answered, taken_for
+from harness.answers import some_answered, taken_for
 from harness.evaluation import EvaluatedVersion, Evaluation
 from workers.evaluation import Share, share_of
 from workers.submission import Submission, read_submission
 from workers.task_features import class_entries, task_of
-
-Report = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+from workers.watching import Report, unreported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +39,7 @@ def evaluate(
     tasks: Sequence[str] = (),
     sets: Mapping[str, str] | None = None,
     threads: int = 2,
-    report: Report = lambda *_: None,
+    report: Report = unreported,
 ) -> Evaluation:
     """Return how versions answer held-out images.
 
@@ -146,8 +144,8 @@ def _evaluation(
     last = rows[-1].answers
     classes = {entry.class_id: entry for each in columns for entry in each.held_out.classes}
     tasks = tuple(dict.fromkeys(task_of(entry) for entry in classes.values()))
-    answered: list[tuple[Answered, bytes | None]] = [
-        (answer, each.image(answer.image))
+    answered = [
+        (answer, partial(each.image, answer.image))
         for each, predicted in zip(columns, last, strict=True)
         for answer in some_answered(each.column.name, predicted, each.held_out.truth)
     ]

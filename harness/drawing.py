@@ -1,4 +1,4 @@
-"""What pages and pictures share: shades, curves, heat maps, images inside a page, whole files."""
+"""What pages and pictures share: shades, curves, heat maps, images inside a page."""
 
 import io
 from base64 import b64encode
@@ -128,10 +128,3 @@ def draw_heat_map(
     figure.savefig(path, dpi=110, bbox_inches="tight")
     plot.close(figure)
     return path
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

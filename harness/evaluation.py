@@ -70,8 +70,8 @@ class Evaluation:
         remarks: What people should know before they trust a figure.
         confusion: Row j, column k: of the images of column j, those that the last row takes for a
             class of the task k of `tasks`.
-        answered: What the last row answers about some images, and their files; None where a file
-            has been removed.
+        answered: What the last row answers about some images, and how to read their files: None
+            where a file has been removed.
     """
 
     adapter: str
@@ -83,11 +83,11 @@ class Evaluation:
     remarks: tuple[str, ...]
     tasks: tuple[str, ...]
     confusion: tuple[tuple[float, ...], ...]
-    answered: tuple[tuple[Answered, bytes | None], ...]
+    answered: tuple[tuple[Answered, Callable[[], bytes | None]], ...]
 
     @property
     def is_sequence(self) -> bool:
-        """Whether row j has learnt the first j columns, and no column after the last row's is."""
+        """Whether row j has learnt the first j columns, and nothing else."""
         sources = tuple(column.source for column in self.columns)
         return [version.submissions for version in self.versions] == [
             sources[: place + 1] for place in range(len(self.versions))

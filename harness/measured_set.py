@@ -28,6 +28,7 @@ from harness.suite import PROMPT
 from workers.encoder import Encoder
 from workers.evaluation import share_of
 from workers.pixels import Decoder
+from workers.task_features import class_id
 from workers.views import Views
 from workers.watching import Progress, unwatched
 
@@ -54,6 +55,11 @@ class MeasuredSet:
     def truth(self) -> list[ClassEntry]:
         """The class of each held-out image."""
         return [self.task.classes[label] for label in self.held_out_labels.tolist()]
+
+
+def class_of_set(set_name: str, key: str, *, name: str) -> ClassEntry:
+    """Return the class `key` of a set, whose readable name is `name`."""
+    return ClassEntry(class_id=class_id(set_name, key), name=name, prompt=PROMPT.format(name))
 
 
 def accuracy(adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None) -> float:
@@ -101,9 +107,9 @@ def few_shot(
     for image in images:
         by_class[image.label].append(image)
     chosen: list[Labelled] = []
-    for label, class_id in enumerate(class_ids):
+    for label, of_class in enumerate(class_ids):
         own = by_class[label]
-        order = torch.randperm(len(own), generator=generator(seed, "shots", class_id))
+        order = torch.randperm(len(own), generator=generator(seed, "shots", of_class))
         chosen += [own[position] for position in order[:shots].tolist()]
     return tuple(chosen)
 
@@ -163,10 +169,7 @@ class Embedding:
         Raises:
             ImageError: a file is no image.
         """
-        classes = tuple(
-            ClassEntry(class_id=f"{images.name}/{name}", name=name, prompt=PROMPT.format(name))
-            for name in images.classes
-        )
+        classes = tuple(class_of_set(images.name, name, name=name) for name in images.classes)
         chosen: Sequence[Labelled] = images.train
         if drawing.shots is not None:
             ids = [entry.class_id for entry in classes]

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from adapters.errors import CorruptionError
 from adapters.methods import measured_method
 from adapters.records import Record, decode_record, encode_record
+from harness.files import write_whole
 from harness.image_sets import ImageSet, listing_digest
 from harness.sequence import SequenceRun, Step
 from harness.suite import MethodConfig, Suite, settings_for
@@ -132,12 +133,12 @@ class RunFolder:
     def keep(self, place: int, record: Record, step: Step) -> None:
         """Keep the record of task `place`, and then what was measured after it."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(self._folder / f"{place:03}.record", encode_record(record))
-        _write(self._folder / f"{place:03}.json", json.dumps(asdict(step)).encode())
+        write_whole(self._folder / f"{place:03}.record", encode_record(record))
+        write_whole(self._folder / f"{place:03}.json", json.dumps(asdict(step)))
 
     def finish(self, run: SequenceRun) -> None:
         """Keep the whole run; records of its tasks are not needed any more."""
-        _write(self._folder / "run.json", json.dumps(asdict(run)).encode())
+        write_whole(self._folder / "run.json", json.dumps(asdict(run)))
         for path in self._folder.glob("[0-9]*"):
             path.unlink()
 
@@ -150,12 +151,6 @@ def _read(kind: TypeAdapter[Any], path: Path) -> Any:
             f"{path} is not what was written there; remove it, and its run is measured again",
             path=str(path),
         ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
 
 
 def orders_and_runs(

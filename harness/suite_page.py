@@ -22,8 +22,8 @@ from harness.drawing import (
     points,
     pyplot,
     shaded,
-    write_whole,
 )
+from harness.files import write_whole
 from harness.image_sets import ImageSet
 from harness.published import PUBLISHED
 from harness.results import RunName, file_name, orders_and_runs, run_names
@@ -102,14 +102,11 @@ def _order(
         "details": [
             {
                 "title": title,
-                "matrix": [
-                    {"label": label, "cells": cells}
-                    for label, cells in _matrix(tasks, runs).items()
-                ],
-                "confusion": [
-                    {"label": task, "cells": [shaded(value) for value in row]}
+                "matrix": _matrix(tasks, runs),
+                "confusion": {
+                    task: [shaded(value) for value in row]
                     for task, row in zip(tasks, _confusion(runs), strict=True)
-                ],
+                },
                 "pictures": list(pictures(_shown(runs[0].finish.answered, findings.images))),
             }
             for title, runs in measured.items()

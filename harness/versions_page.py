@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.answers import Answered
 from harness.drawing import (
     COLORS,
     Facts,
@@ -18,9 +19,9 @@ from harness.drawing import (
     pictures,
     points,
     shaded,
-    write_whole,
 )
 from harness.evaluation import SCALARS, Evaluation
+from harness.files import write_whole
 from harness.process import peak_bytes
 from harness.table import as_csv
 
@@ -41,17 +42,17 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
             collisions=found.collisions,
         ),
         names=names,
-        matrix=[{"label": label, "cells": cells} for label, cells in matrix.items()],
+        matrix=matrix,
         metrics={title: asdict(of) for title, of in metrics.items() if of is not None},
         scalars=SCALARS,
         lines=_lines(found),
         steps=[version.number for version in found.versions],
         last=f"{found.adapter}@{found.versions[-1].number}",
-        confusion=[
-            {"label": name, "cells": [shaded(value) for value in row]}
+        confusion={
+            name: [shaded(value) for value in row]
             for name, row in zip(names, found.confusion, strict=True)
-        ],
-        shown=list(pictures([(answer, file) for answer, file in found.answered if file])),
+        },
+        shown=list(pictures(_files(found))),
         peak_bytes=peak_bytes(),
     )
     path = folder / "report.html"
@@ -70,6 +71,11 @@ def matrix_of(found: Evaluation) -> dict[str, list[dict[str, Any]]]:
             for share, column in zip(version.shares, found.columns, strict=True)
         ]
     return rows
+
+
+def _files(found: Evaluation) -> list[tuple[Answered, bytes]]:
+    files = ((answer, read()) for answer, read in found.answered)
+    return [(answer, file) for answer, file in files if file is not None]
 
 
 def _lines(found: Evaluation) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ share is a folder of features and one of results.
 Protocol: Xu et al., NeurIPS 2024 (RAIL), as Luo et al., ICML 2025 (LADA) use it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,9 +28,7 @@ from harness.suite import Suite, settings_for
 from workers.encoder import Encoder
 from workers.evaluation import nearest_by_text
 from workers.views import Views
-
-Report = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+from workers.watching import Report, unreported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +85,7 @@ class Xtail:
         return [
             entry
             for one in self.suite.sets
-            for entry in self._measured(one.name, seed, _silent).task.classes
+            for entry in self._measured(one.name, seed, unreported).task.classes
         ]
 
     def embed(self, report: Report) -> None:
@@ -98,7 +96,7 @@ class Xtail:
 
     def measured_sets(self, order: str, seed: int) -> list[MeasuredSet]:
         """Return the sets of an order as the runs of a seed learn them and are measured on them."""
-        return [self._measured(name, seed, _silent) for name in self.suite.orders[order]]
+        return [self._measured(name, seed, unreported) for name in self.suite.orders[order]]
 
     def zero_shot(self, order: str) -> ZeroShot:
         """Return what the encoder alone gives; where names tie, the first in `order` wins."""
@@ -126,7 +124,7 @@ class Xtail:
             if (run := self.folder(name).finished()) is not None
         }
 
-    def run(self, name: RunName, report: Report = lambda *_: None) -> SequenceRun:
+    def run(self, name: RunName, report: Report = unreported) -> SequenceRun:
         """Measure one run, from where it was stopped; nothing is done twice."""
         folder = self.folder(name)
         known = folder.finished()
@@ -170,7 +168,3 @@ class Xtail:
         """Return how many views of a set's images a method learns from: no more than there are."""
         one = self.suite.set_named(name)
         return min(one.views or self.suite.views, measured_method(method).views(settings))
-
-
-def _silent(_what: str, _done: int, _total: int) -> None:
-    pass

@@ -12,8 +12,8 @@ from adapters.gda import within_scatter
 from adapters.inference import Adapter
 from adapters.learning import learn
 from adapters.methods import METHODS
-from adapters.own_metric import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.own_metric_head import Head
+from adapters.own_metric_settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.records import Record
 from adapters.statistic import Statistic
 from adapters.task_features import TaskFeatures
@@ -107,7 +107,7 @@ def test_between_tasks_the_nearest_mean_in_each_tasks_own_metric_decides() -> No
 
 def test_the_training_ends_where_the_loss_is_flat() -> None:
     task = clusters(classes=4, images=8, spread=0.8)
-    head = Head(task, None, SETTINGS.terms, tried=0)
+    head = Head(task, None, SETTINGS)
     start = head.anchors.clone()
     losses = [head.step() for _ in range(20)]
     assert losses[-1] < losses[0]
@@ -123,7 +123,7 @@ def test_the_training_ends_where_the_loss_is_flat() -> None:
 
 def test_anchors_that_are_not_trained_are_the_directions_of_the_class_means() -> None:
     task = clusters(classes=4, images=8)
-    head = Head(task, None, SETTINGS.terms, tried=0)
+    head = Head(task, None, SETTINGS)
     for index in range(4):
         direction = head.directions(task.of_class(index)).mean(dim=0)
         torch.testing.assert_close(
