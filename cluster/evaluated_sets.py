@@ -99,7 +99,7 @@ def of_source(
         raise NotFoundError(f"expected images of classes at {source} (--set {name}), found none")
     # What is in the images names them, so that features of other images are never taken for theirs.
     listed = [
-        Labelled(name=_digest(ref), label=label, read=ref.read)
+        Labelled(name=_digest(ref), label=label, read=ref.read, origin=ref.origin)
         for ref, label in zip(refs, labels, strict=True)
     ]
     embedding = Embedding(encoder, cache=home() / "features")

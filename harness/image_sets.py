@@ -43,11 +43,13 @@ class Labelled:
         name: What tells it apart within its set, such as a path.
         label: Index of its class.
         read: Returns the bytes of an image file.
+        origin: Where it is, for errors.
     """
 
     name: str
     label: int
     read: Callable[[], bytes] = field(repr=False, compare=False)
+    origin: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,7 +185,12 @@ def _idx(folder: Path, part: str) -> tuple[Labelled, ...]:
         return lambda: header + pictures[start : start + size]
 
     return tuple(
-        Labelled(name=f"{part}/{index}", label=labels[8 + index], read=reader(index))
+        Labelled(
+            name=f"{part}/{index}",
+            label=labels[8 + index],
+            read=reader(index),
+            origin=f"digit {index} of {part} in {folder}",
+        )
         for index in range(count)
     )
 
@@ -199,7 +206,8 @@ def _idx_file(folder: Path, *names: str) -> bytes:
 
 
 def _file(folder: Path, name: str, label: int) -> Labelled:
-    return Labelled(name=name, label=label, read=(folder / name).read_bytes)
+    path = folder / name
+    return Labelled(name=name, label=label, read=path.read_bytes, origin=str(path))
 
 
 def _readable(name: str, one: SetConfig) -> str:

@@ -226,7 +226,8 @@ class Embedding:
 
     def _pixels(self, image: Labelled, views: Views) -> Tensor:
         content = image.read()
-        return self._decoder.decode([content], [hashlib.sha256(content).hexdigest()], views)
+        digest = hashlib.sha256(content).hexdigest()
+        return self._decoder.decode([content], [digest], views, origins=[image.origin])
 
 
 def with_views(measured: MeasuredSet, views: int) -> MeasuredSet:

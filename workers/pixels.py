@@ -63,13 +63,21 @@ class Decoder:
     def __init__(self, transform: PixelTransform) -> None:
         self._transform = transform
 
-    def decode(self, files: Sequence[bytes], digests: Sequence[str], views: Views) -> Tensor:
+    def decode(
+        self,
+        files: Sequence[bytes],
+        digests: Sequence[str],
+        views: Views,
+        *,
+        origins: Sequence[str] | None = None,
+    ) -> Tensor:
         """Return the views of every image, an image's views one after another.
 
         Args:
             files: N image files.
             digests: Their SHA-256, which seed the augmented views.
             views: How many views and how they are drawn.
+            origins: Where they come from, for errors; None names them by digest.
 
         Returns:
             (N * V, 3, S, S) uint8.
@@ -77,15 +85,16 @@ class Decoder:
         Raises:
             ImageError: a file is no image.
         """
+        named = origins or [f"image {digest[:12]}" for digest in digests]
         pixels = [
             view
-            for content, digest in zip(files, digests, strict=True)
-            for view in self._views(content, digest, views)
+            for content, digest, origin in zip(files, digests, named, strict=True)
+            for view in self._views(content, digest, views, origin)
         ]
         return torch.stack(pixels)
 
-    def _views(self, content: bytes, digest: str, views: Views) -> list[Tensor]:
-        picture = decode_image(content, origin=f"image {digest[:12]}")
+    def _views(self, content: bytes, digest: str, views: Views, origin: str) -> list[Tensor]:
+        picture = decode_image(content, origin=origin)
         first = self._transform(picture)
         others = augmented_views(picture, views, digest=digest, size=first.shape[-1])
         return [first, *map(self._transform, others)]

@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from adapters.errors import InputError, NotFoundError, UnavailableError
+from adapters.errors import ImageError, InputError, NotFoundError, UnavailableError
 from cluster.cli.main import cli
 from harness.answers import SHOWN_PER_SET
 from tests.suites.browser import colors_shown, shades_of_the_heat_map
@@ -175,6 +175,16 @@ def test_a_set_is_embedded_once_and_anew_where_an_image_has_changed(tmp_path: Pa
     Image.new("RGB", (32, 32), "green").save(tmp_path / "colors" / "blue" / "0.png")
     parsed("--set", "colors=colors")
     assert len(list(cached.rglob("set-colors-*.safetensors"))) == 2
+
+
+def test_a_damaged_image_of_a_set_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "colors" / "red").mkdir(parents=True)
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "colors" / "red" / "0.png")
+    whole = (tmp_path / "colors" / "red" / "0.png").read_bytes()
+    (tmp_path / "colors" / "red" / "1.png").write_bytes(whole[:60])
+    result = run("--set", "colors=colors")
+    assert isinstance(result.exception, ImageError)
+    assert "colors/red/1.png" in str(result.exception)
 
 
 @pytest.mark.parametrize("written", ["colors", "=colors", "colors=", "a/b=colors"])
