@@ -10,6 +10,7 @@
     │   └── NotFoundError         no such task, version, alias or object
     ├── ConflictError         somebody else was first: look again, then retry     exit 3
     ├── UnavailableError      nothing is wrong with the request: wait and retry   exit 4
+    │   ├── NothingPublishedError an adapter that has no version in production yet
     │   └── WorkerLostError       the worker that did it has died
     ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
     └── CorruptionError       stored bytes are not what was written: call a human exit 6
@@ -96,6 +97,10 @@ class UnavailableError(NacreError):
     """A service that is needed cannot be reached now."""
 
     exit_code = 4
+
+
+class NothingPublishedError(UnavailableError):
+    """An adapter has no version in production yet; somebody must publish one first."""
 
 
 class WorkerLostError(UnavailableError):

@@ -19,14 +19,17 @@ from adapters.errors import (
     InputError,
     NacreError,
     NotFoundError,
+    NothingPublishedError,
     UnavailableError,
 )
 from cluster.wire import TIMEOUT_MS
 
-REFUSED_S = 2.0
-"""So long somebody may be starting who listens there; later nobody is."""
+SOON_S = 2.0
+"""So long somebody may be starting who listens there, or a replica may not know of the first
+version yet; later nobody is, and there is none."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 BUSY = frozenset({429, 502, 503})
+TOO_LATE = 504
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -61,7 +64,7 @@ class Attempts(Generic[Answer]):
         rng: Gives the jitter of the waits.
     """
 
-    # Owns: how often it was tried.
+    # Owns: how often it was tried, and what the service has said to it last.
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Attempts(Generic[Answer]):
         self._begun = clock()
         self._deadline = self._begun + timeout_s
         self._failed = 0
+        self._refusal: NacreError | None = None
 
     @property
     def left_s(self) -> float:
@@ -95,28 +99,36 @@ class Attempts(Generic[Answer]):
 
         Raises:
             UnavailableError: it is not tried again.
+            NacreError: what the service has said before, where only the time for the last attempt
+                was too short.
         """
         refused = isinstance(error, httpx.ConnectError)
-        late = refused and self._clock() - self._begun >= min(REFUSED_S, self._deadline)
-        wait_s = self._wait_s(None)
-        if late or wait_s is None:
-            hint = "; start it with `nacre up`" if refused else ""
-            raise UnavailableError(
-                f"nothing answers at {self._endpoint} ({error or type(error).__name__}){hint}",
-                endpoint=self._endpoint,
-            ) from error
-        return wait_s
+        wait_s = None if refused and self._is_late() else self._wait_s(None)
+        if wait_s is not None:
+            return wait_s
+        if self._refusal is not None and isinstance(error, httpx.TimeoutException):
+            raise self._refusal from error
+        hint = "; start it with `nacre up`" if refused else ""
+        raise UnavailableError(
+            f"nothing answers at {self._endpoint} ({error or type(error).__name__}){hint}",
+            endpoint=self._endpoint,
+        ) from error
 
     def after_refusal(self, response: httpx.Response) -> float:
         """Return the seconds to wait after an answer that is an error.
 
         Raises:
-            NacreError: it is not tried again.
+            NacreError: it is not tried again; what the service has said before, where only the
+                time for the last attempt was too short.
         """
-        busy = response.status_code in BUSY
+        if response.status_code == TOO_LATE and self._refusal is not None:
+            raise self._refusal
+        self._refusal = error_of(response)
+        lasts = isinstance(self._refusal, NothingPublishedError) and self._is_late()
+        busy = response.status_code in BUSY and not lasts
         wait_s = self._wait_s(response.headers.get("retry-after")) if busy else None
         if wait_s is None:
-            raise error_of(response)
+            raise self._refusal
         return wait_s
 
     def answer(self, response: httpx.Response) -> Answer:
@@ -133,6 +145,9 @@ class Attempts(Generic[Answer]):
                 "is another service on that port?",
                 endpoint=self._endpoint,
             ) from error
+
+    def _is_late(self) -> bool:
+        return self._clock() - self._begun >= SOON_S
 
     def _wait_s(self, asked: str | None) -> float | None:
         """Return how long to wait; None where there is no time for another attempt."""

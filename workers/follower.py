@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from adapters.errors import NacreError, NotFoundError, UnavailableError
+from adapters.errors import NacreError, NotFoundError, NothingPublishedError, UnavailableError
 from workers.registry import VersionRef
 from workers.shelf import LoadedVersion, Shelf
 from workers.versions import Versions
@@ -93,7 +93,8 @@ class Follower:
         """The version that answers now.
 
         Raises:
-            UnavailableError: nothing has been published yet, or nothing that can be loaded.
+            NothingPublishedError: nothing has been published yet.
+            UnavailableError: nothing that can be loaded.
         """
         standing = self._standing
         current, refusal = standing.current, standing.refusal
@@ -104,7 +105,7 @@ class Follower:
                 adapter=self.adapter,
             )
         if current is None:
-            raise UnavailableError(
+            raise NothingPublishedError(
                 f"adapter {self.adapter!r} has no version in production yet; submit a task and "
                 "wait until it is published",
                 adapter=self.adapter,

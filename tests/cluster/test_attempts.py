@@ -5,9 +5,14 @@ import random
 import httpx
 import pytest
 
-from adapters.errors import InputError, NotFoundError, UnavailableError
+from adapters.errors import (
+    InputError,
+    NotFoundError,
+    NothingPublishedError,
+    UnavailableError,
+)
 from cluster.api.documents import Live
-from cluster.attempts import LONGEST_WAIT_S, REFUSED_S, Attempts, Call
+from cluster.attempts import LONGEST_WAIT_S, SOON_S, Attempts, Call
 from cluster.wire import TIMEOUT_MS
 
 
@@ -71,7 +76,30 @@ def test_where_nobody_listens_it_is_given_up_soon() -> None:
     with pytest.raises(UnavailableError, match="`nacre up`"):
         for _ in range(1000):
             clock.now += trying.after_error(httpx.ConnectError("refused"))
-    assert REFUSED_S <= clock.now <= REFUSED_S + LONGEST_WAIT_S
+    assert SOON_S <= clock.now <= SOON_S + LONGEST_WAIT_S
+
+
+def test_that_nothing_is_published_is_said_soon() -> None:
+    clock = Clock()
+    trying = attempts(clock)
+    nothing = httpx.Response(503, json={"title": "NothingPublishedError", "detail": "none yet"})
+    with pytest.raises(NothingPublishedError, match="none yet"):
+        for _ in range(1000):
+            clock.now += trying.after_refusal(nothing)
+    assert SOON_S <= clock.now <= SOON_S + LONGEST_WAIT_S
+
+
+def test_what_was_said_before_counts_where_only_the_time_of_the_last_attempt_was_short() -> None:
+    clock = Clock()
+    trying = attempts(clock, timeout_s=1.0)
+    trying.after_refusal(refusal(503))
+    clock.now = 1.0
+    with pytest.raises(UnavailableError, match="later"):
+        trying.after_error(httpx.ReadTimeout("timed out"))
+    with pytest.raises(UnavailableError, match="later"):
+        trying.after_refusal(httpx.Response(504, json={"title": "X", "detail": "too long"}))
+    with pytest.raises(UnavailableError, match="nothing answers"):
+        trying.after_error(httpx.ConnectError("refused"))
 
 
 def test_a_broken_connection_is_tried_again_until_the_deadline() -> None:

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters.errors import EncoderMismatchError, NotFoundError, UnavailableError
+from adapters.errors import (
+    EncoderMismatchError,
+    NotFoundError,
+    NothingPublishedError,
+    UnavailableError,
+)
 from adapters.records import ClassEntry
 from tests.suites.learning import published_by_hand, small_task, submitted
 from tests.suites.random_records import random_record
@@ -89,7 +94,7 @@ def answers(
 def test_before_the_first_version_there_is_no_answer(encoder: Encoder) -> None:
     predictor = Predictor(encoder, Versions(MemoryStore()), adapters=("main",))
     assert not predictor.follower("main").follow()
-    with pytest.raises(UnavailableError, match="'main' has no version in production yet"):
+    with pytest.raises(NothingPublishedError, match="'main' has no version in production yet"):
         predictor.version("main")
 
 
