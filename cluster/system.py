@@ -14,7 +14,9 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import ProxyStatus
 
 from adapters.errors import SettingsError, UnavailableError
 from adapters.methods import method_named
@@ -105,7 +107,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
         config: How.
         encoder: What embeds; another class than the usual one only to measure the rest.
     """
-    _start_serve(config)
+    start_serve(config)
     targets = {**_workers(config, encoder), API: _replicas(config, encoder)}
     handles = dict(
         zip(
@@ -130,7 +132,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
 
 def start_api(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
     """Start the HTTP API alone, without workers, and wait until it answers."""
-    _start_serve(config)
+    start_serve(config)
     serve.run(_replicas(config, encoder), name=application(API), route_prefix="/")
 
 
@@ -202,11 +204,28 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _start_serve(config: Config) -> None:
-    serve.start(
-        http_options={"host": config.serve.host, "port": config.serve.port},
-        logging_config={"enable_access_log": False, "log_level": "WARNING"},
-    )
+def start_serve(config: Config) -> None:
+    """Start Serve with what it listens with, and wait until that answers.
+
+    Raises:
+        UnavailableError: it does not answer.
+    """
+    # Serve kills a proxy that takes longer than 5 s to start, as on a busy machine, and gives the
+    # next one more time; it waits for the first alone.
+    with contextlib.suppress(RayActorError, TimeoutError):
+        serve.start(
+            http_options={"host": config.serve.host, "port": config.serve.port},
+            logging_config={"enable_access_log": False, "log_level": "WARNING"},
+        )
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while ProxyStatus.HEALTHY not in serve.status().proxies.values():
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"no proxy of Ray Serve answers on port {config.serve.port} after "
+                f"{START_TIMEOUT_S} s; Serve's logs in the session's folder of Ray say why",
+                port=config.serve.port,
+            )
+        time.sleep(POLL_S)
 
 
 def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
