@@ -95,7 +95,7 @@ class OwnMetricTraining:
         settings: OwnMetricSettings,
         seed: int,
     ) -> None:
-        self.total_steps, self._sharpness = settings.steps, settings.sharpness
+        self.total_steps = settings.steps
         self._text = text
         self._heads = {"anchors": Head(task, before, settings)}
         if settings.fusion == "text":
@@ -134,8 +134,7 @@ class OwnMetricTraining:
         if trial is None:
             return torch.zeros(len(TEXT_WEIGHTS))
         features = self._features.cpu().double()
-        own = trial.directions(features) @ trial.anchors.t()
-        own -= self._sharpness / 2 * trial.distances(features)
+        own = trial.logits(features)
         anchors = normalize(self._text.features.detach().cpu().double(), dim=-1)
         text = self._text.logit_scale * features @ anchors.t()
         labels = self._labels.cpu()

@@ -62,7 +62,8 @@ class Head:
         )
         means = self.means.double()[labels]
         self._directions = self.directions(means + settings.stretch * (features - means))
-        self._labels, self._pull = labels, settings.pull
+        self._labels = labels
+        self._pull, self._sharpness = settings.pull, settings.sharpness
         sums = torch.zeros_like(self.means, dtype=torch.float64)
         sums.index_add_(0, labels, self.directions(features))
         self._start = settings.scale * normalize(sums, dim=1)
@@ -72,10 +73,11 @@ class Head:
         """Return y of (N, D) features, float64."""
         return normalize(self.whitening.points(features), dim=1)
 
-    def distances(self, features: Tensor) -> Tensor:
-        """Return the squared distances of (N, D) features to the class means, (N, C) float64."""
+    def logits(self, features: Tensor) -> Tensor:
+        """Return what tells the classes of (N, D) features apart beside text, (N, C) float64."""
         points, means = (self.whitening.points(rows) for rows in (features, self.means))
-        return squared_distances(points, means)
+        by_anchors = normalize(points, dim=1) @ self.anchors.t()
+        return by_anchors - self._sharpness / 2 * squared_distances(points, means)
 
     def step(self) -> float:
         """Move the anchors by one run of L-BFGS and return the mean loss before it.
