@@ -20,10 +20,10 @@ import click
 import torch
 from torch import Tensor
 
-from adapters.method import Method, Scorer
-from adapters.own_metric import Metric, OwnMetric, OwnMetricScorer
-from adapters.records import Record
-from adapters.whitening import Whitening, squared_distances
+from adapters.contract.method import Method, Scorer
+from adapters.contract.records import Record
+from adapters.methods.own_metric.method import Metric, OwnMetric, OwnMetricScorer
+from adapters.methods.own_metric.whitening import Whitening, squared_distances
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from cluster.config import home

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from workers.torchvision_ops import ensure_torchvision_imports
+from workers.images.torchvision_ops import ensure_torchvision_imports
 
 ROOT = Path(__file__).resolve().parent.parent
-ENCODER = ROOT / "workers" / "tiny_clip"
+ENCODER = ROOT / "workers" / "encoding" / "tiny_clip"
 OUT = ROOT / "benchmarks" / "out"
 TEMPLATE = "a photo of a {}."
 PROBE_STRENGTH = 0.1

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.records import ClassEntry
-from adapters.task_features import TaskFeatures
-from adapters.text_side import TextSide
+from adapters.contract.records import ClassEntry
+from adapters.contract.task_features import TaskFeatures
+from adapters.towers.text_side import TextSide
 from harness.measured_set import MeasuredSet
 
 SEQUENCE = ("caltech101", "oxford_flowers", "oxford_pets", "stanford_cars")

@@ -15,12 +15,12 @@ from typing import Any
 import click
 import torch
 
-from adapters.inference import Adapter
-from adapters.lada_learner import LadaLearner
-from adapters.learning import class_mixtures, learn
+from adapters.adapter import Adapter
+from adapters.contract.learning import class_mixtures, learn
+from adapters.contract.records import Record
 from adapters.methods import method_named
-from adapters.records import Record
-from adapters.settings import LadaSettings
+from adapters.methods.lada.learner import LadaLearner
+from adapters.methods.lada.settings import LadaSettings
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.plain_lada import PlainLoop
 from benchmarks.table import Row, report

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from adapters.lada_past import old_classes, replay_of
-from adapters.memory import initial_memory
-from adapters.randomness import generator
-from adapters.records import Record
-from adapters.settings import LadaSettings
-from adapters.task_features import TaskFeatures
-from adapters.text_side import TextSide
+from adapters.contract.randomness import generator
+from adapters.contract.records import Record
+from adapters.contract.task_features import TaskFeatures
+from adapters.methods.lada.memory import initial_memory
+from adapters.methods.lada.past import old_classes, replay_of
+from adapters.methods.lada.settings import LadaSettings
+from adapters.towers.text_side import TextSide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.random_encoder import RandomEncoder
-from cluster.stores import open_store
-from workers.encoder_settings import EncoderSettings
-from workers.images import decode_image
-from workers.predictor import Predictor, Question
-from workers.versions import Versions
+from cluster.stores.open import open_store
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.images.decode import decode_image
+from workers.registry.record_cache import Versions
+from workers.serving.predictor import Predictor, Question
 
 THREADS = 2
 QUESTION = Question(top_k=5)

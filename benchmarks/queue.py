@@ -24,30 +24,30 @@ import torch
 import yaml
 
 from adapters.methods import method_named
-from adapters.text_side import TextSide
-from adapters.text_tower import TextTower
+from adapters.towers.text_side import TextSide
+from adapters.towers.text_tower import TextTower
 from benchmarks.table import Row, report
-from cluster.client import Client
+from cluster.client.client import Client
 from cluster.config import Config, EncodersConfig, ServeConfig, WorkersConfig
-from tests.suites.s3_server import free_port
-from tests.suites.waiting_encoder import WaitingEncoder
-from workers.acceptance import accept
-from workers.encoder import Encoder
-from workers.journal import read_journal
-from workers.lead import take_lead
-from workers.ledger import Ledger
-from workers.pixels import Decoder
-from workers.progress import ticket_of
-from workers.queue import Limits, Queue
-from workers.queue_events import Accepted
-from workers.recovery import recovered
-from workers.shards import unpack_shard
+from tests.support.drivers.s3_server import free_port
+from tests.support.fakes.waiting_encoder import WaitingEncoder
+from workers.coordination.recovery import recovered
+from workers.encoding.encoder import Encoder
+from workers.encoding.task_features import class_entries, shards_and_views, training_features
+from workers.images.pixels import Decoder
+from workers.intake.accept import accept
+from workers.queue.events import Accepted
+from workers.queue.journal import read_journal
+from workers.queue.leadership import take_lead
+from workers.queue.ledger import Ledger
+from workers.queue.machine import Limits, Queue
+from workers.queue.progress import ticket_of
+from workers.registry.record_cache import Versions
 from workers.store import FileStore
 from workers.store.blobs import BlobRef, get_blob
-from workers.submission import SHARDS, Submission
-from workers.task import load_task
-from workers.task_features import class_entries, shards_and_views, training_features
-from workers.versions import Versions
+from workers.tasks.shards import unpack_shard
+from workers.tasks.submission import SHARDS, Submission
+from workers.tasks.task import load_task
 
 EXAMPLES = Path(__file__).parents[1] / "deploy" / "examples"
 TASKS = ("digits", "fashion", "sketched-nature", "sketched-things", "clip-art")
@@ -260,7 +260,7 @@ def _config(folder: Path) -> Config:
 
 @contextmanager
 def _running(config: Config, **options: Any) -> Iterator[None]:
-    from cluster.system import running_system
+    from cluster.system.system import running_system
 
     with running_system(config, **options):
         yield

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from workers.encoder import Encoder
-from workers.encoder_settings import EncoderSettings
-from workers.pixels import PixelTransform
-from workers.torchvision_ops import ensure_torchvision_imports
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.images.pixels import PixelTransform
+from workers.images.torchvision_ops import ensure_torchvision_imports
 
 MODEL = "ViT-B-32"
 

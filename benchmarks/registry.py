@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.table import Row, report
-from cluster.stores import open_store
-from tests.suites.s3_server import seaweedfs
+from cluster.stores.open import open_store
+from tests.support.drivers.s3_server import seaweedfs
 from workers.registry import (
     AddRecord,
     Author,
@@ -26,7 +26,7 @@ from workers.registry import (
     SubmissionAbsent,
 )
 from workers.store import BlobCache, ObjectStore
-from workers.store.wrappers import RecordingStore
+from workers.store.testing import RecordingStore
 
 SIZES = (10, 100, 1_000)
 RECORD_BYTES = 1_000

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.inference import Adapter
-from adapters.records import ClassEntry, Record
+from adapters.adapter import Adapter
+from adapters.contract.records import ClassEntry, Record
 from benchmarks.table import Row, report
 
 CLASSES_PER_RECORD = 100

@@ -27,19 +27,19 @@ import torch
 from PIL import Image, ImageFilter
 from torch.nn.functional import normalize
 
-from adapters.records import Record, encode_record
+from adapters.contract.records import Record, encode_record
 from benchmarks.load import Load, multipart, request_bytes, run_load
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.table import Row, report
 from cluster.config import Config, ReplicasConfig, ServeConfig
-from tests.suites.random_records import random_record
-from tests.suites.s3_server import free_port
-from workers.encoder_settings import EncoderSettings
-from workers.images import decode_image
-from workers.predictor import Predictor, Question
+from tests.support.drivers.s3_server import free_port
+from tests.support.fakes.random_records import random_record
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.images.decode import decode_image
 from workers.registry import AddRecord, Author, Commit, Inline, Registry
+from workers.registry.record_cache import Versions
+from workers.serving.predictor import Predictor, Question
 from workers.store import FileStore, MemoryStore, ObjectStore
-from workers.versions import Versions
 
 THREADS = 2
 SECONDS = 12.0
@@ -181,7 +181,7 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
     from ray import serve
     from ray.serve.schema import ReplicaState
 
-    from cluster.names import API, application
+    from cluster.runtime.names import API, application
 
     def running() -> int:
         (replicas,) = serve.status().applications[application(API)].deployments.values()
@@ -309,7 +309,7 @@ def _serving(config: Config) -> Iterator[str]:
     import ray
     from ray import serve
 
-    from cluster import system
+    from cluster.system import system
 
     system.connect(config)
     try:

@@ -21,12 +21,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workers.encoder_settings import EncoderSettings
-from workers.gate import Gate
-from workers.queue import EVERY_ADAPTER
-from workers.retention import Retention
-from workers.settings_file import read_settings
-from workers.task import NAME
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.formats.yaml_settings import read_settings
+from workers.housekeeping.retention import Retention
+from workers.learning.gate import Gate
+from workers.queue.machine import EVERY_ADAPTER
+from workers.tasks.task import NAME
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.records import ClassEntry
-from workers.task_features import task_of
+from adapters.contract.records import ClassEntry
+from workers.encoding.task_features import task_of
 
 SHOWN_PER_SET = 4
 

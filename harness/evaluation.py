@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.metrics import ContinualMetrics, continual_metrics
+from adapters.measures import ContinualMetrics, continual_metrics
 from harness.answers import Answered
 from harness.table import Figure
-from workers.evaluation import Share
+from workers.learning.evaluation import Share
 
 SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
 

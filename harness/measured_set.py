@@ -17,20 +17,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from adapters.inference import Adapter, UnseenClasses
-from adapters.randomness import generator
-from adapters.records import ClassEntry
-from adapters.task_features import TaskFeatures
-from adapters.text_side import TextSide
-from adapters.text_tower import TextTower
+from adapters.adapter import Adapter, UnseenClasses
+from adapters.contract.randomness import generator
+from adapters.contract.records import ClassEntry
+from adapters.contract.task_features import TaskFeatures
+from adapters.towers.text_side import TextSide
+from adapters.towers.text_tower import TextTower
 from harness.image_sets import ImageSet, Labelled, listing_digest
 from harness.suite import PROMPT
-from workers.encoder import Encoder
-from workers.evaluation import share_of
-from workers.pixels import Decoder
-from workers.task_features import class_id
-from workers.views import Views
-from workers.watching import Progress, unwatched
+from workers.encoding.encoder import Encoder
+from workers.encoding.task_features import class_id
+from workers.images.pixels import Decoder
+from workers.images.views import Views
+from workers.learning.evaluation import share_of
+from workers.progress_callbacks import Progress, unwatched
 
 EMBEDDED_AT_ONCE = 64
 

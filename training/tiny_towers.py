@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from workers.torchvision_ops import ensure_torchvision_imports
+from workers.images.torchvision_ops import ensure_torchvision_imports
 
 IMAGE_SIZE = 128
 EMBED_DIM = 512

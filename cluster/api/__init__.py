@@ -1,1 +1,1 @@
-"""The HTTP API: routes, documents and errors; what they do is in `cluster.service`."""
+"""The HTTP API: routes, documents and errors; what they do is in `cluster.serving.service`."""

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.api.problems import problem
 from cluster.config import PREDICT_TOKEN, TOKEN
-from cluster.metrics import Metrics
-from cluster.wire import REQUEST_ID, TIMEOUT_MS
+from cluster.serving.metrics import Metrics
+from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
 
 LONGEST_ID = 128
 OPEN = ("/v1/health/",)

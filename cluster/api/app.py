@@ -7,7 +7,7 @@ from cluster.api.access import Access, add_access
 from cluster.api.managing import VersionDesk
 from cluster.api.problems import add_problems
 from cluster.api.task_desk import TaskDesk
-from cluster.service import Service
+from cluster.serving.service import Service
 
 DESCRIPTION = """
 Predictions of ever-growing adapters, their versions, and the tasks that they learn.

@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from cluster.api.documents import Live, Ready
 from cluster.api.problems import problem, problems
-from cluster.metrics import CONTENT_TYPE
-from cluster.service import Service
+from cluster.serving.metrics import CONTENT_TYPE
+from cluster.serving.service import Service
+from cluster.wire.documents import Live, Ready
 
 
 def routes(service: Service) -> APIRouter:

@@ -5,8 +5,12 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 
-from cluster.administration import Administration
-from cluster.api.documents import (
+from cluster.api.parameters import AdapterPath
+from cluster.api.problems import problems
+from cluster.client.administration import Administration
+from cluster.client.client import Client, Version
+from cluster.config import Config
+from cluster.wire.documents import (
     AccuracyMatrix,
     Aliases,
     PromoteRequest,
@@ -15,10 +19,6 @@ from cluster.api.documents import (
     RollbackRequest,
     VersionName,
 )
-from cluster.api.parameters import AdapterPath
-from cluster.api.problems import problems
-from cluster.client import Client, Version
-from cluster.config import Config
 from workers.registry import Audience, TaskAccuracy, VersionRef
 from workers.registry.layout import Stored
 

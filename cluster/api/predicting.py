@@ -4,17 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from cluster.api.documents import (
-    EmbedAnswer,
-    EmbedRequest,
-    PredictAnswer,
-    PredictRequest,
-)
 from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
 from cluster.api.uploads import received_images, received_question
-from cluster.service import Service
-from workers.predictor import Question
+from cluster.serving.service import Service
+from cluster.wire.documents import EmbedAnswer, EmbedRequest, PredictAnswer, PredictRequest
+from workers.serving.predictor import Question
 
 
 def routes(service: Service) -> APIRouter:

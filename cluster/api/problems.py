@@ -16,7 +16,7 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.documents import Problem
+from cluster.wire.documents import Problem
 
 RETRY_AFTER_S = 1
 

@@ -11,11 +11,11 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from adapters.errors import InputError
-from cluster.api.documents import TaskAccepted, TaskEvent, TaskList, TaskState
 from cluster.api.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
-from cluster.client import Client
+from cluster.client.client import Client
 from cluster.config import Config
-from workers.progress import State
+from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
 

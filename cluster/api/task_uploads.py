@@ -15,10 +15,10 @@ import yaml
 
 from adapters.errors import InputError, SettingsError
 from cluster.config import Config
-from cluster.s3_settings import S3Settings
-from cluster.stores import open_store
+from cluster.stores.open import open_store
+from cluster.stores.s3_settings import S3Settings
 from workers.store import ObjectStore
-from workers.task import Task, load_task
+from workers.tasks.task import Task, load_task
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
 TASK_FILE = "task.yaml"

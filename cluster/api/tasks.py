@@ -4,9 +4,9 @@ import asyncio
 
 from fastapi import APIRouter, Request
 
-from cluster.api.documents import TaskAccepted, TaskEvent, TaskList, TaskState
 from cluster.api.problems import problems
 from cluster.api.task_desk import TaskDesk, received_task
+from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
 
 LOOK = problems(404, 422, 503)
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from adapters.errors import ImageError, InputError
-from cluster.api.documents import MAX_IMAGES, EmbedRequest, PredictRequest
 from cluster.api.problems import TooLargeError, sentence
+from cluster.wire.documents import MAX_IMAGES, EmbedRequest, PredictRequest
 
 MAX_BODY_BYTES = 128 * 2**20
 LISTS = ("tasks", "candidate_labels")

@@ -1,1 +1,1 @@
-"""The command line: thin faces of `cluster.client.Client`."""
+"""The command line: thin faces of `cluster.client.client.Client`."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.benching import Place, measured_side_by_side, opened
 from cluster.cli.output import Bar, bars, output_option, print_json, print_table, stderr, stdout
 from cluster.config import home
+from cluster.evaluation.benching import Place, measured_side_by_side, opened
 from harness.published import PUBLISHED
 from harness.results import orders_and_runs, run_names
 from harness.table import COLUMNS, figures
 
 if TYPE_CHECKING:
-    from harness.suite_page import Findings
+    from harness.pages.suite_page import Findings
     from harness.xtail import Xtail
 
 
@@ -91,7 +91,7 @@ def xtail(
         raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
     _measure(measuring, place, parallel=parallel, address=address)
     findings = findings_of(measuring)
-    from harness.suite_page import write_report
+    from harness.pages.suite_page import write_report
 
     page = write_report(findings, place.results)
     if output == "json":
@@ -126,10 +126,10 @@ def _measure(measuring: "Xtail", place: Place, *, parallel: int, address: str | 
 
 def findings_of(measuring: "Xtail") -> "Findings":
     """Return everything that a report about `measuring` shows."""
-    from adapters.names import name_collisions
-    from harness.drawing import Facts, library_versions
+    from adapters.contract.class_names import name_collisions
     from harness.image_sets import listing_digest
-    from harness.suite_page import Findings
+    from harness.pages.drawing import Facts, library_versions
+    from harness.pages.suite_page import Findings
 
     images = measuring.images
     return Findings(

@@ -13,16 +13,16 @@ import yaml
 from rich.progress import Progress, TaskID
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
-from adapters.metrics import continual_metrics
+from adapters.measures import continual_metrics
 from cluster.cli.matrix import MatrixTable
 from cluster.cli.output import bars, stdout
 from cluster.cli.serving import start_detached, stop_running
-from cluster.client import Client
+from cluster.client.client import Client
 from cluster.config import load_config, set_home
-from workers.submission import Submission
+from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:
-    from cluster.api.documents import PredictAnswer
+    from cluster.wire.documents import PredictAnswer
 
 TASKS = ("clip-art", "fashion", "digits", "sketched-nature", "sketched-things")
 ROLL_BACK_TO = 3
@@ -88,8 +88,8 @@ def _show(client: Client, examples: Path, folder: Path) -> None:
 
 def _report(client: Client, folder: Path) -> Path:
     """Measure all versions again, from the same cached features, and write a page about them."""
-    from cluster.evaluating import evaluate
-    from harness.versions_page import write_evaluation
+    from cluster.evaluation.evaluating import evaluate
+    from harness.pages.versions_page import write_evaluation
 
     return write_evaluation(evaluate(client), folder / "report")
 
@@ -128,7 +128,7 @@ def _submit(client: Client, examples: Path) -> list[Submission]:
 
 def _watch(client: Client, submissions: Sequence[Submission]) -> MatrixTable:
     """Show a bar per task until all are published, and a row of the matrix after each."""
-    from cluster.measuring import Measuring
+    from cluster.evaluation.measuring import Measuring
 
     measuring = Measuring(client.config, submissions)
     matrix = MatrixTable(tasks=TASKS, zero_shot=())

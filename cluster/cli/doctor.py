@@ -7,8 +7,8 @@ import click
 
 from adapters.errors import UnavailableError
 from cluster.cli.output import output_option, print_json, progress_bar, stdout
-from cluster.doctor import examine
-from cluster.joined import configured
+from cluster.client.joined import configured
+from cluster.system.doctor import examine
 
 SIGNS = {"ok": "ok  ", "warning": "warn", "error": "FAIL"}
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cluster.cli.output import Bar, bars, output_option, print_json, stdout
-from cluster.client import Client
-from cluster.joined import configured
+from cluster.client.client import Client
+from cluster.client.joined import configured
 
 if TYPE_CHECKING:
-    from adapters.metrics import ContinualMetrics
+    from adapters.measures import ContinualMetrics
     from harness.evaluation import Evaluation
 
 
@@ -89,8 +89,8 @@ def evaluate(
       nacre evaluate --set birds=photos/birds --set digits=new-digits/test
       nacre evaluate --adapter main --adapter main-seed-1 --adapter main-seed-2
     """
-    from cluster.evaluating import evaluate as evaluated
-    from harness.versions_page import write_evaluation
+    from cluster.evaluation.evaluating import evaluate as evaluated
+    from harness.pages.versions_page import write_evaluation
 
     client = Client(configured(path))
     with bars() as progress:

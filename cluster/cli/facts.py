@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
-from cluster.administration import Shown
 from cluster.cli.output import print_table, stdout
 from cluster.cli.versions import version_json
+from cluster.client.administration import Shown
 from workers.registry import Difference, Entry, Garbage, Report
 
 

@@ -8,7 +8,6 @@ import click
 from rich.filesize import decimal
 
 from adapters.errors import CorruptionError, NacreError
-from cluster.administration import Administration
 from cluster.cli.facts import (
     counted,
     difference_json,
@@ -23,7 +22,8 @@ from cluster.cli.facts import (
 )
 from cluster.cli.output import output_option, print_json, progress_bar
 from cluster.cli.versions import adapter_option
-from cluster.joined import configured
+from cluster.client.administration import Administration
+from cluster.client.joined import configured
 
 HOUR_S = 3600.0
 

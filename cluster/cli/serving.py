@@ -33,9 +33,9 @@ from cluster.cli.output import (
     progress_bar,
     stdout,
 )
-from cluster.client import Client
+from cluster.client.client import Client
+from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, home
-from cluster.joined import configured
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
@@ -217,7 +217,7 @@ def with_address(config: Config, address: str | None) -> Config:
 
 
 def _start_on_running(config: Config) -> None:
-    from cluster import system
+    from cluster.system import system
 
     system.check(config)
     with progress_bar(f"starting on the Ray at {config.ray}"):
@@ -234,8 +234,8 @@ def _print_waiting(reason: str | None) -> None:
 
 
 def _stop_on_running(config: Config) -> None:
-    from cluster import system
-    from cluster.actors import running_coordinator
+    from cluster.runtime.actors import running_coordinator
+    from cluster.system import system
 
     system.connect(config)
     if running_coordinator() is None:
@@ -254,7 +254,7 @@ def _check_not_running() -> None:
 
 
 def _run(config: Config) -> None:
-    from cluster.system import running_system, waits_for
+    from cluster.system.system import running_system, waits_for
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

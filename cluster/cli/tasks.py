@@ -12,15 +12,15 @@ import click
 from adapters.errors import NacreError
 from cluster.cli.facts import entry_json
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
-from cluster.client import Client
-from cluster.joined import configured
-from workers.lead import Lead
-from workers.progress import QueueState, State
-from workers.queue import EVERY_ADAPTER
-from workers.ticket import ENDED, Stage, Ticket
+from cluster.client.client import Client
+from cluster.client.joined import configured
+from workers.queue.leadership import Lead
+from workers.queue.machine import EVERY_ADAPTER
+from workers.queue.progress import QueueState, State
+from workers.queue.ticket import ENDED, Stage, Ticket
 
 if TYPE_CHECKING:
-    from workers.intake import Intake
+    from workers.intake.intake import Intake
 
 POLL_S = 0.5
 MOST_SHOWN = 60

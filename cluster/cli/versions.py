@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cluster.cli.output import output_option, print_json, print_table, stdout
-from cluster.client import Client, Version
-from cluster.joined import configured
+from cluster.client.client import Client, Version
+from cluster.client.joined import configured
 
 adapter_option = click.option("--adapter", help="Which adapter.  [default: the configured one]")
 

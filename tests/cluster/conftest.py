@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suites.s3_server import S3Server, minio, require, seaweedfs
+from tests.support.drivers.s3_server import S3Server, minio, require, seaweedfs
 
 
 @pytest.fixture(scope="session")

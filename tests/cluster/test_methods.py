@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import SettingsError
-from adapters.harness_methods import HARNESS_METHODS
-from cluster.client import Client
+from adapters.methods.harness_only import HARNESS_METHODS
+from cluster.client.client import Client
+from cluster.client.tasks import load_task
 from cluster.config import AdapterConfig, Config, load_config
-from cluster.tasks import load_task
 
 with warnings.catch_warnings():
     # Ray's own imports warn of what they use; nothing is started by them.
     warnings.simplefilter("ignore")
-    from cluster.system import check
+    from cluster.system.system import check
 
 
 def config_of(folder: Path, method: str) -> Config:

@@ -13,7 +13,7 @@ from adapters.errors import InputError, NotFoundError
 from harness.image_sets import listing_digest, read_image_set, read_image_sets
 from harness.suite import SetConfig, read_suite
 from tests.harness.conftest import COLORS, pictures
-from workers.images import decode_image
+from workers.images.decode import decode_image
 
 
 def picture(path: Path) -> None:

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from adapters.errors import CorruptionError, NotFoundError
 from adapters.methods import METHODS
-from cluster.benching import opened
 from cluster.cli.main import cli
+from cluster.evaluation.benching import opened
 from harness.measured_set import shares_right
 from harness.results import RunName, run_names
 from harness.sequence import SequenceRun

@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 
 from benchmarks.table import Row, report
-from cluster.client import Client
+from cluster.client.client import Client
 from cluster.config import Config, EncodersConfig, ServeConfig, WorkersConfig
-from tests.suites.killing import replica
-from tests.suites.queue_tasks import expected_digests, write_tasks
-from tests.suites.queue_trial import problems
-from tests.suites.ray_nodes import RayNode, new_head, new_worker
-from tests.suites.s3_server import free_port
-from tests.suites.waiting_encoder import WaitingEncoder
-from workers.encoder_settings import EncoderSettings
-from workers.ticket import ENDED
+from tests.support.drivers.killing import replica
+from tests.support.drivers.queue_tasks import expected_digests, write_tasks
+from tests.support.drivers.queue_trial import problems
+from tests.support.drivers.ray_nodes import RayNode, new_head, new_worker
+from tests.support.drivers.s3_server import free_port
+from tests.support.fakes.waiting_encoder import WaitingEncoder
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.queue.ticket import ENDED
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 TIMEOUT_S = 900.0
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _proof(folder: Path, head: RayNode, nodes: list[RayNode]) -> list[Row]:
-    from cluster import system
+    from cluster.system import system
 
     tasks = write_tasks(EXAMPLES, folder / "tasks", images=16)
     expected = expected_digests(WaitingEncoder(EncoderSettings()), tasks)

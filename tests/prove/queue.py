@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.table import Row, report
-from tests.suites.killing import STAGES
-from tests.suites.queue_tasks import expected_digests, write_tasks
-from tests.suites.queue_trial import Outcome, running_site, trial
-from tests.suites.s3_server import seaweedfs
-from workers.encoder import Encoder
-from workers.encoder_settings import EncoderSettings
+from tests.support.drivers.killing import STAGES
+from tests.support.drivers.queue_tasks import expected_digests, write_tasks
+from tests.support.drivers.queue_trial import Outcome, running_site, trial
+from tests.support.drivers.s3_server import seaweedfs
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
 
 TRIALS = 20
 OUTAGE_S = 60.0

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from benchmarks.table import Row, report
-from tests.suites.committers import Tally, commit_at_once
-from tests.suites.registry_machine import RegistryMachine
-from tests.suites.s3_server import seaweedfs
+from tests.support.conformance.registry_machine import RegistryMachine
+from tests.support.drivers.committers import Tally, commit_at_once
+from tests.support.drivers.s3_server import seaweedfs
 
 PROCESSES = 8
 SECONDS = 30.0

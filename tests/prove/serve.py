@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.table import Row, report
-from tests.suites.s3_proxy import S3Proxy
-from tests.suites.s3_server import seaweedfs
-from tests.suites.serve_trial import Plan, example_pictures, serving, trial
-from tests.suites.serve_verdict import Allowance, Verdict
+from tests.support.drivers.s3_server import seaweedfs
+from tests.support.drivers.serve_trial import Plan, example_pictures, serving, trial
+from tests.support.drivers.serve_verdict import Allowance, Verdict
+from tests.support.fakes.s3_proxy import S3Proxy
 
 ALLOWED = Allowance()
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from workers.encoder import Encoder
-from workers.encoder_settings import EncoderSettings
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from adapters.records import decode_record, encode_record
+from adapters.contract.records import decode_record, encode_record
 from tests.fixtures.answers import (
     adapter_facts,
     journals,
@@ -22,15 +22,15 @@ from tests.fixtures.answers import (
 from tests.fixtures.checkpoints import half_done, steps_done, text_facts
 from tests.fixtures.packing import unpack
 from tests.fixtures.resuming import carried_on, outcome
-from workers.embedding import Embedder
-from workers.encoder import Encoder
-from workers.features import read_split
+from workers.encoding.embedder import Embedder
+from workers.encoding.encoder import Encoder
+from workers.encoding.features import read_split
+from workers.images.views import Views
+from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry
 from workers.store import MemoryStore, ObjectStore, open_local_store
 from workers.store.blobs import BlobRef, get_blob, put_blob
-from workers.submission import SHARDS, read_submission
-from workers.ticket import ENDED, Stage
-from workers.views import Views
+from workers.tasks.submission import SHARDS, read_submission
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 THEN: dict[str, Any] = json.loads((FIXTURES / "first_store.json").read_text())

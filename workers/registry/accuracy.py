@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from adapters.errors import CorruptionError, InputError
-from workers.documents import seal, unseal
+from workers.formats.documents import seal, unseal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

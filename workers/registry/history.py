@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from adapters.errors import CorruptionError
-from workers.documents import decode, encode
+from workers.formats.documents import decode, encode
 from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from adapters.errors import CorruptionError, InputError, NotFoundError
-from workers.documents import decode, encode
+from workers.formats.documents import decode, encode
 from workers.registry.layout import Stored, stored_from_json
 
 MAX_TASK_BYTES = 64

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapters.errors import CorruptionError
-from workers.documents import decode, encode
+from workers.formats.documents import decode, encode
 from workers.registry.history import Author
 from workers.registry.layout import Stored, stored_from_json
 

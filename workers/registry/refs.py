@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.errors import ConflictError, CorruptionError, NotFoundError
-from workers.documents import seal, unseal
+from workers.formats.documents import seal, unseal
 from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 

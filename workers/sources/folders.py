@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from workers.images import EXTENSIONS
+from workers.images.decode import EXTENSIONS
 from workers.sources.image import ImageRef
 from workers.sources.places import Place, Tree
 

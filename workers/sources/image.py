@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from adapters.errors import ImageError, InputError
-from workers.images import DEFAULT_LIMITS
+from workers.images.decode import DEFAULT_LIMITS
 from workers.sources.places import LocalPlace, Place
 
 # Larger files are noticed, and never read whole.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from adapters.errors import InputError, SettingsError
-from workers.report import shown
+from workers.formats.problems import shown
 from workers.sources.image import ImageRef
 from workers.sources.places import Place
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from adapters.errors import NotFoundError, SettingsError
-from workers.report import shown
+from workers.formats.problems import shown
 from workers.sources.folders import is_image
 from workers.sources.image import ImageRef
 from workers.sources.places import Place

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from cluster.config import Config, ServeConfig
-from cluster.stores import open_store
-from tests.suites.api_server import ApiServer
-from tests.suites.learning import published_by_hand, small_task, submitted
-from workers.encoder import Encoder
-from workers.encoder_settings import EncoderSettings
+from cluster.stores.open import open_store
+from tests.support.drivers.api_server import ApiServer
+from tests.support.drivers.learning import published_by_hand, small_task, submitted
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 

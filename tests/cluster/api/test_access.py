@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cluster.api.access import Access, add_access
-from cluster.api.documents import Problem
 from cluster.api.problems import add_problems
 from cluster.config import PREDICT_TOKEN, TOKEN
-from cluster.metrics import Metrics
+from cluster.serving.metrics import Metrics
+from cluster.wire.documents import Problem
 
 CHANGE, ASK = "who-may-change", "who-may-ask"
 BOTH = Access(change_token=CHANGE, predict_token=ASK)

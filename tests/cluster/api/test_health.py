@@ -6,17 +6,17 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api.documents import AdapterState, Ready
 from cluster.api.health import routes
 from cluster.config import Config, ServeConfig
-from cluster.service import Service
-from tests.suites.serving_scenes import publish, small_record
-from workers.encoder import Encoder
-from workers.encoder_settings import EncoderSettings
+from cluster.serving.service import Service
+from cluster.wire.documents import AdapterState, Ready
+from tests.support.scenes.serving import publish, small_record
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
 from workers.registry import Registry
+from workers.registry.record_cache import Versions
 from workers.store import MemoryStore
-from workers.store.wrappers import Fault, FaultyStore
-from workers.versions import Versions
+from workers.store.testing import Fault, FaultyStore
 
 AT_ONCE, NEVER = 1e-9, 3600.0
 """Ages, in seconds, that everything has reached, and that nothing reaches here."""

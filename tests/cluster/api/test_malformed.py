@@ -10,7 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from cluster.api.documents import PredictAnswer, Problem
+from cluster.wire.documents import PredictAnswer, Problem
 from tests.cluster.api.conftest import Scene
 
 

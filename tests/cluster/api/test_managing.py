@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster.api.documents import AccuracyMatrix, Aliases, PublishedVersion, Ready
-from cluster.client import Client
+from cluster.client.client import Client
 from cluster.config import Config
-from cluster.stores import open_store
+from cluster.stores.open import open_store
+from cluster.wire.documents import AccuracyMatrix, Aliases, PublishedVersion, Ready
 from tests.cluster.api.conftest import Scene
-from tests.suites.api_server import ApiServer
+from tests.support.drivers.api_server import ApiServer
 from workers.registry import Action, Registry
 from workers.store import FileStore
 

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.cluster.api.conftest import Scene
-from tests.suites.api_server import ApiServer
+from tests.support.drivers.api_server import ApiServer
 
 CHECKS = [
     not_a_server_error,

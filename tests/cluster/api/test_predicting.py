@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.api.documents import EmbedAnswer, PredictAnswer, Problem, Ready
+from cluster.wire.documents import EmbedAnswer, PredictAnswer, Problem, Ready
 from tests.cluster.api.conftest import Scene
-from tests.suites.api_server import ApiServer
+from tests.support.drivers.api_server import ApiServer
 
 
 def asked(api: httpx.Client, path: str, *images: bytes, **fields: Any) -> PredictAnswer:

@@ -16,8 +16,8 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.documents import Problem
 from cluster.api.problems import add_problems
+from cluster.wire.documents import Problem
 
 
 def service(error: NacreError | None = None) -> TestClient:

@@ -12,9 +12,9 @@ from adapters.errors import InputError, SettingsError
 from cluster.api.task_desk import TaskDesk
 from cluster.api.task_uploads import uploaded_task
 from cluster.config import Config
-from tests.suites.tickets import set_ticket
+from tests.support.scenes.tickets import set_ticket
+from workers.queue.ticket import Stage
 from workers.store import FileStore
-from workers.ticket import Stage
 
 WriteTask = Callable[..., Path]
 

@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from cluster.api.documents import MAX_IMAGES
 from cluster.api.problems import add_problems
 from cluster.api.uploads import MAX_BODY_BYTES, received_images
+from cluster.wire.documents import MAX_IMAGES
 
 Named = list[tuple[str, int]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import CorruptionError, EncoderMismatchError, InputError
-from tests.suites.registry_scenes import ANNA, BEN, adapter, learn, state
+from tests.support.scenes.registry import ANNA, BEN, adapter, learn, state
 from workers.registry import Commit, Inline, SetShared, export_version, import_version, verify
 from workers.store import MemoryStore
 

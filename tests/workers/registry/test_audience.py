@@ -3,13 +3,13 @@
 import pytest
 
 from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
-from tests.suites.faulty import OvertakenStore
-from tests.suites.registry_scenes import ANNA, BOTH, addition, learn, registry
+from tests.support.fakes.faulty import OvertakenStore
+from tests.support.scenes.registry import ANNA, BOTH, addition, learn, registry
 from workers.registry import HeadIs, Manifest, Registry, VersionRef, drop
 from workers.registry.audience import moved_production
 from workers.registry.layout import refs_key
 from workers.store import MemoryStore
-from workers.store.wrappers import Fault, FaultyStore
+from workers.store.testing import Fault, FaultyStore
 
 
 class Listening:

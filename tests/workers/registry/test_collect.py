@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from adapters.errors import ConflictError, CorruptionError
-from tests.suites.registry_scenes import ANNA, adapter, addition, learn, state
+from tests.support.scenes.registry import ANNA, adapter, addition, learn, state
 from workers.registry import collect, collect_blobs, verify
 from workers.store import MemoryStore, ObjectStore, blob_key, put_blob
-from workers.store.wrappers import CrashError, Fault, FaultyStore, WrappedStore
+from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore
 
 NOW = 10_000.0
 

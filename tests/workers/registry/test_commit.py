@@ -11,7 +11,7 @@ from adapters.errors import (
     InputError,
     NotFoundError,
 )
-from tests.suites.registry_scenes import (
+from tests.support.scenes.registry import (
     ANNA,
     BEN,
     BOTH,
@@ -26,7 +26,7 @@ from workers.registry import Commit, HeadIs, Inline, LeaseIs, Retry, SetShared
 from workers.registry.commit import DropTask
 from workers.registry.manifest import MAX_SUBMISSION_BYTES
 from workers.store import BlobCache, MemoryStore
-from workers.store.wrappers import RecordingStore, WrappedStore
+from workers.store.testing import RecordingStore, WrappedStore
 
 
 def test_a_version_knows_its_parent_its_tasks_and_where_they_came_from() -> None:

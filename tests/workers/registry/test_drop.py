@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import InputError, NotFoundError
-from tests.suites.registry_scenes import (
+from tests.support.scenes.registry import (
     ANNA,
     BEN,
     adapter,

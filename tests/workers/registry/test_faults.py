@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import NacreError, UnavailableError, UnknownOutcomeError
-from tests.suites.registry_scenes import ANNA, BOTH, adapter, addition, learn, registry, state
+from tests.support.scenes.registry import ANNA, BOTH, adapter, addition, learn, registry, state
 from workers.registry import (
     Action,
     Adapter,
@@ -18,7 +18,7 @@ from workers.registry import (
     verify,
 )
 from workers.store import MemoryStore, ObjectStore
-from workers.store.wrappers import CrashError, Fault, FaultyStore, WrappedStore, fault_at
+from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore, fault_at
 
 Command = Callable[[Adapter], object]
 Visible = tuple[dict[str, tuple[str, ...]], int, str]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from adapters.errors import CorruptionError
-from tests.suites.registry_scenes import ANNA, BEN, adapter, learn, record_of
-from workers.documents import seal, unseal
+from tests.support.scenes.registry import ANNA, BEN, adapter, learn, record_of
+from workers.formats.documents import seal, unseal
 from workers.registry import drop, purge
 from workers.store import MemoryStore, ObjectStore
 

@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-from tests.suites.registry_machine import RegistryMachine
+from tests.support.conformance.registry_machine import RegistryMachine
 
 TestRegistryMachine = RegistryMachine.TestCase
 TestRegistryMachine.settings = settings(

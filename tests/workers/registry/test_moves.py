@@ -3,10 +3,10 @@
 import pytest
 
 from adapters.errors import ConflictError, InputError, NotFoundError
-from tests.suites.registry_scenes import ANNA, BEN, adapter, addition, learn, state
+from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, state
 from workers.registry import Action, diff
 from workers.store import MemoryStore
-from workers.store.wrappers import RecordingStore
+from workers.store.testing import RecordingStore
 
 
 def test_rollback_moves_production_and_head_together_and_numbers_go_on_rising() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.suites.committers import commit_at_once
+from tests.support.drivers.committers import commit_at_once
 
 
 def test_processes_that_commit_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.errors import CorruptionError, NotFoundError
-from tests.suites.registry_scenes import ANNA, adapter, learn
+from tests.support.scenes.registry import ANNA, adapter, learn
 from workers.registry import Commit, Inline, SetShared, drop, purge, verify
 from workers.store import MemoryStore
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import SettingsError
-from tests.suites.sources import EXPECTED, RED, Site, SourceSuite, parquet, read
+from tests.support.conformance.sources import EXPECTED, RED, Site, SourceSuite, parquet, read
 from workers.sources import images_by_class
 from workers.store.local import open_local_store
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 import pytest
 
 from adapters.errors import InputError, SettingsError
-from tests.suites.sources import RED, Site, SourceSuite, StoreSite, read, tar
+from tests.support.conformance.sources import RED, Site, SourceSuite, StoreSite, read, tar
 from workers.sources import images_by_class
 from workers.store import Listed, MemoryStore, Object, ObjectStore
-from workers.store.wrappers import RecordingStore, WrappedStore
+from workers.store.testing import RecordingStore, WrappedStore
 
 
 class Below(WrappedStore):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import InputError
-from tests.suites.store import StoreSuite
+from tests.support.conformance.store import StoreSuite
 from workers.store import FileStore, ObjectStore, open_local_store
 
 COUNT_UP = """

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.errors import InputError
-from tests.suites.store import StoreSuite
+from tests.support.conformance.store import StoreSuite
 from workers.store import MemoryStore, ObjectStore, open_local_store
 
 

@@ -1,0 +1,242 @@
+"""An adapter: records in their order, ready to say which class an image shows.
+
+The rule itself is in `adapters.contract.rule`.
+
+Shapes: N images · D feature width · S seen classes · U unseen classes
+"""
+
+import copy
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adapters.contract.merging import fold
+from adapters.contract.method import Method
+from adapters.contract.records import ClassEntry, Record
+from adapters.contract.rule import AnchorRows, Anchors, combined
+from adapters.contract.task_features import check_encoder, check_features
+from adapters.errors import FeatureError, NotFoundError, SettingsError
+from adapters.methods import method_named
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class UnseenClasses:
+    """Classes that no record has learnt, known by their text features alone.
+
+    Attributes:
+        classes: U classes.
+        text_features: (U, D) float32, of any length other than zero.
+        anchors: The same as unit rows; computed here.
+
+    Raises:
+        FeatureError: not one finite feature per class.
+    """
+
+    classes: tuple[ClassEntry, ...]
+    text_features: Tensor
+    anchors: AnchorRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.classes) != len(self.text_features):
+            raise FeatureError(
+                f"unseen classes: expected {len(self.classes)} text features, found "
+                f"{len(self.text_features)}"
+            )
+        rows = normalize(self.text_features, dim=-1)
+        check_features(rows, dims=2)
+        object.__setattr__(self, "anchors", AnchorRows.of(rows))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scores:
+    """Scores of images over candidate classes; merged classes are one candidate.
+
+    Attributes:
+        values: (N, S + U) float32; minus infinity for unseen classes where a seen class has the
+            highest text logit. Their argmax is the prediction, their softmax the shares.
+        classes: The S + U candidates in the order of the columns.
+        seen: S.
+    """
+
+    values: Tensor
+    classes: tuple[ClassEntry, ...]
+    seen: int
+
+    @property
+    def winners(self) -> Tensor:
+        """The predicted columns, (N,) int64; the first one where scores tie."""
+        return self.values.argmax(dim=1)
+
+
+class _Candidates(NamedTuple):
+    """The seen candidates of a question.
+
+    Attributes:
+        positions: Of their records.
+        anchors: Of all of them.
+        classes: In the order of the columns.
+        merged: Whether some of them count as others.
+    """
+
+    positions: tuple[int, ...]
+    anchors: Anchors
+    classes: tuple[ClassEntry, ...]
+    merged: bool
+
+
+class Adapter:
+    """An ordered tuple of records of one method. Immutable; `extended` shares what it can.
+
+    Args:
+        records: Oldest first; at least one.
+        method: The method that learnt them; None finds it by the name in the records.
+
+    Raises:
+        SettingsError: no records, records of different methods, or of one that exists for measuring
+            only.
+        ClassNameError: two records of one class, where a method would count its images twice.
+        EncoderMismatchError: records of different encoders.
+        CorruptionError: a record whose tensors do not fit its classes.
+    """
+
+    def __init__(self, records: Sequence[Record], *, method: Method | None = None) -> None:
+        self._records = _checked(records)
+        self._scorer = (method or method_named(records[0].method)).scorer(records)
+        self._anchors = tuple(
+            AnchorRows.of(self._scorer.anchors(position)) for position in range(len(records))
+        )
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records, oldest first."""
+        return self._records
+
+    @property
+    def encoder(self) -> str:
+        """Fingerprint of the encoder whose features this adapter scores."""
+        return self._records[0].encoder
+
+    @property
+    def width(self) -> int:
+        """D, the width of those features."""
+        return self._anchors[0].rows.shape[1]
+
+    def extended(self, record: Record) -> Self:
+        """Return an adapter with one more record; only the new record is read."""
+        grown = copy.copy(self)
+        grown.__dict__.pop("_all", None)
+        grown._records = _checked((*self._records, record))
+        grown._scorer = self._scorer.extended(record)
+        grown._anchors = (*self._anchors, AnchorRows.of(grown._scorer.anchors(len(self._records))))
+        return grown
+
+    def score(
+        self,
+        features: Tensor,
+        *,
+        encoder: str,
+        logit_scale: float,
+        unseen: UnseenClasses | None = None,
+        tasks: Collection[str] | None = None,
+    ) -> Scores:
+        """Return scores over the candidates: the seen classes, then the unseen ones.
+
+        Args:
+            features: (N, D) float32, unit rows; scored on the CPU.
+            encoder: Fingerprint of the encoder that made them.
+            logit_scale: Factor of cosines, about 100 in CLIP.
+            unseen: Further candidates.
+            tasks: Names of the tasks whose classes are candidates; None for all.
+
+        Raises:
+            EncoderMismatchError: features of another encoder.
+            FeatureError: features of the wrong shape, not finite, or not unit.
+            NotFoundError: a task that no record has learnt.
+        """
+        check_encoder(encoder, expected=self.encoder)
+        check_features(features, dims=2, width=self.width)
+        features = features.detach().to("cpu", torch.float32)
+        candidates = self._all if tasks is None else self._candidates(self._positions(tasks))
+        anchors, classes, seen = candidates.anchors, candidates.classes, len(candidates.classes)
+        merged = candidates.merged
+        if unseen is not None:
+            anchors = anchors.with_group(unseen.anchors)
+            classes = (*classes, *unseen.classes)
+            merged = merged or _are_merged(unseen.classes)
+        text = anchors.logits(features, scale=logit_scale)
+        scores = self._scorer.scores(
+            features, text[:, :seen], candidates.positions, logit_scale=logit_scale
+        )
+        values = combined(text, scores)
+        if not merged:
+            return Scores(values=values, classes=classes, seen=seen)
+        return _one_per_answer(values, classes, seen=seen)
+
+    def predict(
+        self,
+        features: Tensor,
+        *,
+        encoder: str,
+        logit_scale: float,
+        unseen: UnseenClasses | None = None,
+        tasks: Collection[str] | None = None,
+    ) -> tuple[ClassEntry, ...]:
+        """Return the predicted class of each image; arguments and errors as in `score`."""
+        scores = self.score(
+            features, encoder=encoder, logit_scale=logit_scale, unseen=unseen, tasks=tasks
+        )
+        return tuple(scores.classes[column] for column in scores.winners.tolist())
+
+    @cached_property
+    def _all(self) -> _Candidates:
+        # Found once: with ten thousand classes it would take longer than their scores.
+        return self._candidates(range(len(self._records)))
+
+    def _candidates(self, positions: Sequence[int]) -> _Candidates:
+        classes = tuple(
+            entry for position in positions for entry in self._records[position].classes
+        )
+        return _Candidates(
+            positions=tuple(positions),
+            anchors=Anchors([self._anchors[position] for position in positions]),
+            classes=classes,
+            merged=_are_merged(classes),
+        )
+
+    def _positions(self, tasks: Collection[str]) -> list[int]:
+        known = {record.task for record in self._records}
+        for task in tasks:
+            if task not in known:
+                raise NotFoundError(f"task {task!r}: not in this adapter; it has {sorted(known)}")
+        return [index for index, record in enumerate(self._records) if record.task in tasks]
+
+
+def _are_merged(classes: Sequence[ClassEntry]) -> bool:
+    return any(entry.merged_into for entry in classes)
+
+
+def _one_per_answer(values: Tensor, classes: tuple[ClassEntry, ...], *, seen: int) -> Scores:
+    folded = fold(values, classes)
+    return Scores(
+        values=folded.values,
+        classes=tuple(classes[column] for column in folded.columns),
+        seen=sum(column < seen for column in folded.columns),
+    )
+
+
+def _checked(records: Sequence[Record]) -> tuple[Record, ...]:
+    if not records:
+        raise SettingsError("adapter: expected at least one record, found none")
+    for record in records[1:]:
+        check_encoder(record.encoder, expected=records[0].encoder)
+        if record.method != records[0].method:
+            raise SettingsError(
+                f"adapter: expected records of method {records[0].method!r}, found "
+                f"{record.method!r} in {record.task!r}"
+            )
+    return tuple(records)

@@ -1,0 +1,1 @@
+"""What a continual-learning method is, and what passes in and out of one."""

@@ -1,0 +1,154 @@
+"""What a continual-learning method is: how it learns one task, and how its records score images.
+
+A method is stateless. What it learns is in records; what is half learnt is in a learner, which can
+be stopped between any two steps and written down. `adapters.methods` lists all methods.
+
+Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from adapters.contract.mixture import Mixture
+from adapters.contract.records import Record
+from adapters.contract.task_features import TaskFeatures
+from adapters.towers.text_side import TextSide
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Learnt:
+    """What a learner ends with: tensors for the record, on the CPU."""
+
+    tensors: Mapping[str, Tensor]
+
+
+class Learner(Protocol):
+    """A task being learnt, one step at a time. It owns its parameters; nothing else changes."""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that the whole training takes; 0 where there is nothing to train."""
+
+    @property
+    def steps_done(self) -> int:
+        """Steps taken so far."""
+
+    def step(self) -> float:
+        """Take the next step and return its loss; an error once all steps are done."""
+
+    def checkpoint(self) -> bytes:
+        """Return everything that `Method.resume` needs to go on as if nothing had happened."""
+
+    def learnt(self) -> Learnt:
+        """Return what has been learnt up to now."""
+
+
+class Scorer(ABC):
+    """An ordered tuple of records, ready to score images. Immutable."""
+
+    @abstractmethod
+    def extended(self, record: Record) -> "Scorer":
+        """Return a scorer of one more record, sharing everything with this one."""
+
+    @abstractmethod
+    def anchors(self, position: int) -> Tensor:
+        """Return the text side of record `position`: (C, D) unit rows."""
+
+    @abstractmethod
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,
+    ) -> Tensor:
+        """Return the final scores over the classes of the records at `positions`.
+
+        Args:
+            features: (N, D), unit rows.
+            text_logits: (N, S), scale times cosine with the anchors.
+            positions: Which records, in ascending order.
+            logit_scale: That scale; other cosines that are scores are multiplied by it too.
+
+        Returns:
+            (N, S), logits: their softmax are shares. A record's columns may not depend on
+            `positions`.
+        """
+
+
+class Method(ABC):
+    """A continual-learning method."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return `settings` complete with defaults; raise SettingsError where they are wrong."""
+
+    @abstractmethod
+    def start(
+        self,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        settings: Mapping[str, Any],
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> Learner:
+        """Return a learner of `task` that has taken no step yet.
+
+        Raises:
+            SettingsError: a setting is unknown or impossible, or a record is another method's.
+            FeatureError: features of another width than the records', or bad text features.
+            EncoderMismatchError: another encoder than the records'.
+            ClassNameError: a class id that a record has already.
+        """
+
+    @abstractmethod
+    def resume(
+        self,
+        checkpoint: bytes,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        device: torch.device | str = "cpu",
+    ) -> Learner:
+        """Return the learner that wrote `checkpoint`, ready for its next step.
+
+        Raises:
+            CorruptionError: not a checkpoint of this method.
+            InputError: a checkpoint of another task or other records.
+        """
+
+    def views(self, settings: Mapping[str, Any]) -> int:
+        """Return how many cached views per image the method learns from, view 0 included."""
+        self.check_settings(settings)
+        return 1
+
+    @abstractmethod
+    def mixture_components(self, settings: Mapping[str, Any]) -> int:
+        """Return how many mixture components `record` wants per class; 0 for no mixtures."""
+
+    @abstractmethod
+    def record(
+        self,
+        task: TaskFeatures,
+        learnt: Learnt,
+        mixtures: Sequence[Mixture],
+        *,
+        settings: Mapping[str, Any],
+        seed: int,
+    ) -> Record:
+        """Return the record of `task`, given one mixture per class where they are wanted."""
+
+    @abstractmethod
+    def scorer(self, records: Sequence[Record]) -> Scorer:
+        """Return a scorer of `records`, in their order."""

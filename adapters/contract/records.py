@@ -1,0 +1,196 @@
+"""What one task leaves behind for ever, and its one exact form in bytes.
+
+A record is a safetensors blob whose header carries one metadata entry, the canonical JSON of
+everything that is not a tensor. The same record gives the same bytes on every machine, so that its
+digest is its name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from adapters.errors import ClassNameError, CorruptionError, FeatureError
+
+SCHEMA = 1
+"""Of records without merged classes: they keep the bytes that every release gave them."""
+
+SCHEMA_MERGED = 2
+"""Of records with merged classes, which a release that does not know them must refuse."""
+
+_METADATA_KEY = "nacre"
+_HEADER_SIZE_BYTES = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassEntry:
+    """One class of a task.
+
+    Attributes:
+        class_id: Unique within an adapter, such as "fashion/ankle_boot".
+        name: What a person reads, such as "ankle boot". Two classes may share it.
+        prompt: The sentence that the text tower was given.
+        merged_into: Id of the class of another task that this one counts as; None for itself.
+    """
+
+    class_id: str
+    name: str
+    prompt: str
+    # Left out of the repr, from which digests of older checkpoints were made.
+    merged_into: str | None = field(default=None, repr=False)
+
+    @property
+    def counts_as(self) -> str:
+        """Id of the class that an answer names: classes with the same one are one class."""
+        return self.merged_into or self.class_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
+class Record:
+    """What one task leaves behind: immutable, and enough to score images and to be replayed.
+
+    Attributes:
+        task: The task's name.
+        classes: Its C classes, in the order of the tensors' rows.
+        method: The method that learnt it, a key of `adapters.methods.METHODS`.
+        settings: The method's settings, as JSON.
+        seed: The seed it was learnt with.
+        encoder: The fingerprint of the encoder whose features it was learnt from.
+        tensors: Contiguous CPU tensors by name. LADA's are listed in
+            `adapters.methods.lada.method`.
+    """
+
+    task: str
+    classes: tuple[ClassEntry, ...]
+    method: str
+    settings: Mapping[str, Any]
+    seed: int
+    encoder: str
+    tensors: Mapping[str, Tensor]
+
+
+def check_classes(classes: tuple[ClassEntry, ...], *, task: str) -> None:
+    """Raise ClassNameError unless `classes` are at least one, named, and unique by id.
+
+    A class counts as one of another task or as itself, and no two of a task count as the same.
+    """
+    if not classes:
+        raise ClassNameError(f"task {task!r}: expected at least one class, found none", task=task)
+    seen: set[str] = set()
+    for entry in classes:
+        if not (entry.class_id.strip() and entry.name.strip()):
+            raise ClassNameError(
+                f"task {task!r}: expected an id and a name for every class, found {entry}",
+                task=task,
+            )
+        if entry.class_id in seen:
+            raise ClassNameError(
+                f"task {task!r}: class id {entry.class_id!r} appears twice; rename one",
+                task=task,
+                class_id=entry.class_id,
+            )
+        seen.add(entry.class_id)
+    answers = {entry.counts_as for entry in classes}
+    if len(answers) < len(classes) or any(entry.merged_into in seen for entry in classes):
+        raise ClassNameError(
+            f"task {task!r}: two of its classes count as one ({sorted(answers)}); make them one "
+            "class, or merge each into a class of another task",
+            task=task,
+        )
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the bytes of `record`: the same for the same record, on every machine.
+
+    Raises:
+        ClassNameError: no classes, or two with one id.
+        FeatureError: a tensor is not finite.
+    """
+    check_classes(record.classes, task=record.task)
+    for name, tensor in record.tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise FeatureError(f"record {record.task!r}: tensor {name!r} is not finite", name=name)
+    merged = {entry.class_id: entry.merged_into for entry in record.classes if entry.merged_into}
+    described = {
+        "schema": SCHEMA,
+        "task": record.task,
+        "classes": [[entry.class_id, entry.name, entry.prompt] for entry in record.classes],
+        "method": record.method,
+        "settings": dict(record.settings),
+        "seed": record.seed,
+        "encoder": record.encoder,
+    }
+    if merged:
+        described |= {"schema": SCHEMA_MERGED, "merged": merged}
+    return pack(record.tensors, described)
+
+
+def decode_record(blob: bytes) -> Record:
+    """Return the record whose bytes are `blob`.
+
+    Raises:
+        CorruptionError: the bytes are not those of a record of this schema.
+    """
+    tensors, described = unpack(blob)
+    if described.get("schema") not in (SCHEMA, SCHEMA_MERGED):
+        raise CorruptionError(
+            f"record: expected schema {SCHEMA} or {SCHEMA_MERGED}, found "
+            f"{described.get('schema')!r}; read it with the release that wrote it"
+        )
+    try:
+        record = Record(
+            task=str(described["task"]),
+            classes=_classes(described),
+            method=str(described["method"]),
+            settings=dict(described["settings"]),
+            seed=int(described["seed"]),
+            encoder=str(described["encoder"]),
+            tensors=tensors,
+        )
+        check_classes(record.classes, task=record.task)
+    except (KeyError, TypeError, ValueError, AttributeError, ClassNameError) as error:
+        raise CorruptionError(f"record: its description is malformed: {error}") from error
+    return record
+
+
+def _classes(described: Mapping[str, Any]) -> tuple[ClassEntry, ...]:
+    classes = tuple(
+        ClassEntry(class_id=class_id, name=name, prompt=prompt)
+        for class_id, name, prompt in described["classes"]
+    )
+    if described["schema"] == SCHEMA:
+        return classes
+    merged = described["merged"]
+    return tuple(replace(entry, merged_into=merged.get(entry.class_id)) for entry in classes)
+
+
+def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
+    """Return safetensors bytes of `tensors` with `described` as canonical JSON in the header."""
+    canonical = json.dumps(described, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(plain, metadata={_METADATA_KEY: canonical})
+
+
+def unpack(blob: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the description that `pack` wrote.
+
+    Raises:
+        CorruptionError: the bytes are not such a blob.
+    """
+    try:
+        tensors = safetensors.torch.load(blob)
+        size = int.from_bytes(blob[:_HEADER_SIZE_BYTES], "little")
+        header = json.loads(blob[_HEADER_SIZE_BYTES : _HEADER_SIZE_BYTES + size])
+        described = json.loads(header["__metadata__"][_METADATA_KEY])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CorruptionError(
+            f"expected a safetensors blob written by nacre, found {len(blob)} other bytes: {error}"
+        ) from error
+    if not isinstance(described, dict):
+        raise CorruptionError(f"expected a description, found {type(described).__name__}")
+    return tensors, described

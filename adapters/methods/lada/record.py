@@ -1,0 +1,90 @@
+"""What a LADA record holds: tuned text features, label-specific memory and mixtures.
+
+Tensors of a record, all float32 or int64, contiguous, on the CPU:
+
+    memory               (sum of vectors, D)     rows grouped by class            Eq. 5
+    memory_offsets       (C + 1,) int64          where each class's rows begin
+    text_features        (C, D)                  tuned, of any length             Eq. 1
+    mixture_weights      (sum of components,)    summing to 1 per class           Eq. 9
+    mixture_means        (sum of components, D)
+    mixture_variances    (sum of components,)    Tr(Sigma) / D
+    mixture_offsets      (C + 1,) int64
+
+Shapes: D feature width · C classes
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from adapters.contract.mixture import Mixture
+from adapters.contract.records import Record
+from adapters.errors import CorruptionError
+from adapters.methods.lada.memory import grouped_offsets
+
+_GROUPED = (
+    ("memory", "memory_offsets"),
+    ("mixture_weights", "mixture_offsets"),
+    ("mixture_means", "mixture_offsets"),
+    ("mixture_variances", "mixture_offsets"),
+)
+
+
+def mixture_tensors(mixtures: Sequence[Mixture]) -> dict[str, Tensor]:
+    """Return the record's tensors of one mixture per class."""
+    return {
+        "mixture_weights": torch.cat([mixture.weights for mixture in mixtures]),
+        "mixture_means": torch.cat([mixture.means for mixture in mixtures]),
+        "mixture_variances": torch.cat([mixture.variances for mixture in mixtures]),
+        "mixture_offsets": grouped_offsets([len(mixture.weights) for mixture in mixtures]),
+    }
+
+
+def record_mixtures(record: Record) -> list[Mixture]:
+    """Return the mixtures of a LADA record, one per class.
+
+    Raises:
+        CorruptionError: the record's tensors do not fit its classes.
+    """
+    tensors = checked_tensors(record)
+    sizes = tensors["mixture_offsets"].diff().tolist()
+    split = (
+        torch.split(tensors[f"mixture_{part}"], sizes) for part in ("weights", "means", "variances")
+    )
+    return [
+        Mixture(weights=weights, means=means, variances=variances)
+        for weights, means, variances in zip(*split, strict=True)
+    ]
+
+
+def checked_tensors(record: Record) -> Mapping[str, Tensor]:
+    """Return the record's tensors once they fit each other and its classes.
+
+    Raises:
+        CorruptionError: one is missing, or does not fit.
+    """
+    tensors, classes = record.tensors, len(record.classes)
+    try:
+        width = tensors["text_features"].shape[1]
+        fits = tensors["text_features"].shape == (classes, width) and all(
+            _grouped(tensors[rows], tensors[offsets], classes) for rows, offsets in _GROUPED
+        )
+        fits = fits and tensors["memory"].shape[1] == tensors["mixture_means"].shape[1] == width
+    except (KeyError, IndexError) as error:
+        raise CorruptionError(f"record {record.task!r}: tensor missing or flat: {error}") from error
+    if not fits:
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        raise CorruptionError(
+            f"record {record.task!r}: tensors do not fit {classes} classes: {shapes}"
+        )
+    return tensors
+
+
+def _grouped(rows: Tensor, offsets: Tensor, classes: int) -> bool:
+    return (
+        offsets.shape == (classes + 1,)
+        and int(offsets[0]) == 0
+        and int(offsets[-1]) == len(rows)
+        and bool((offsets.diff() >= 0).all())
+    )

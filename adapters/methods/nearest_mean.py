@@ -1,0 +1,44 @@
+"""Nearest class mean: the class whose mean feature has the highest cosine with the image's.
+
+A record holds `means` (C, D), the class means, of the length that they have.
+
+Shapes: D feature width · C classes of a record
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from adapters.contract.method import Scorer
+from adapters.contract.records import Record
+from adapters.contract.task_features import TaskFeatures
+from adapters.parts.cosine_scorer import CosineScorer
+from adapters.parts.training_free import TrainingFree
+from adapters.towers.text_side import TextSide
+
+
+class NearestMean(TrainingFree):
+    """The nearest class mean by cosine; the text side only tells unseen classes apart."""
+
+    name: ClassVar[str] = "nearest_mean"
+
+    def tensors(
+        self,
+        task: TaskFeatures,
+        text: TextSide,  # noqa: ARG002 - the base keeps it
+        *,
+        settings: Mapping[str, Any],  # noqa: ARG002 - there are none
+        seed: int,  # noqa: ARG002 - nothing is drawn
+    ) -> Mapping[str, Tensor]:
+        return {"means": class_means(task)}
+
+    def scorer(self, records: Sequence[Record]) -> Scorer:
+        return CosineScorer(tuple(records))
+
+
+def class_means(task: TaskFeatures) -> Tensor:
+    """Return the mean feature of every class under the test transform, (C, D) float32."""
+    means = [task.of_class(index).mean(dim=0) for index in range(len(task.classes))]
+    return torch.stack(means).cpu().float()

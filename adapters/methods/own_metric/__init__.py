@@ -1,0 +1,1 @@
+"""One classifier per task in the task's own metric: nacre's own method."""

@@ -1,0 +1,108 @@
+"""The head of one task in its own metric: anchors that start at the class means and are tuned.
+
+    y(x)    = F^-1 (x - mu) / |F^-1 (x - mu)|
+    logit_c = a_c . y(x)
+    loss    = sum over images of cross-entropy + pull * sum over classes |a_c - a_c^0|^2
+
+a_c^0 is `scale` times the direction of the mean of the class's y. The loss is convex, so that its
+minimum depends neither on a seed nor on the order of images; it is approached by L-BFGS over all
+images. Images are moved away from their class's mean by `stretch` first: the mean and the metric
+know them, so that they lie nearer to it than an image does that comes later.
+
+Shapes: N images · D feature width · C classes
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from adapters.contract.task_features import TaskFeatures
+from adapters.methods.gda import within_scatter
+from adapters.methods.nearest_mean import class_means
+from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
+from adapters.methods.own_metric.whitening import Whitening, squared_distances
+from adapters.parts.statistics import Statistic, image_counts
+from adapters.parts.symmetric import packed, unpacked
+
+ITERATIONS = 15
+"""Of L-BFGS in a step."""
+
+_HISTORY = 10
+_AT_ONCE = 16_384
+"""Images whose logits are held in memory together."""
+
+
+class Head:
+    """The anchors of one task, being trained.
+
+    Args:
+        task: The task.
+        before: The scatters of the tasks learnt before, added up; None for no tasks.
+        settings: How it is trained.
+    """
+
+    # Owns: `anchors`, which every step replaces.
+
+    def __init__(
+        self, task: TaskFeatures, before: Statistic | None, settings: OwnMetricSettings
+    ) -> None:
+        features, labels = task.features[:, 0].cpu().double(), task.labels.cpu()
+        self.means = class_means(task)
+        self.scatter = packed(within_scatter(task))
+        self.image_counts = image_counts(labels, len(task.classes))
+        own = Statistic(
+            matrix=unpacked(self.scatter),  # as the record will give it, in float32
+            images=len(labels),
+            costs=torch.zeros(len(TEXT_WEIGHTS), dtype=torch.float64),
+            class_ids=frozenset(entry.class_id for entry in task.classes),
+        )
+        common = before.merged(own) if before else own
+        self.whitening = Whitening.of(
+            own, common, centre=self.means.double().mean(dim=0), shrinkage=settings.shrinkage
+        )
+        means = self.means.double()[labels]
+        self._directions = self.directions(means + settings.stretch * (features - means))
+        self._labels = labels
+        self._pull, self._sharpness = settings.pull, settings.sharpness
+        sums = torch.zeros_like(self.means, dtype=torch.float64)
+        sums.index_add_(0, labels, self.directions(features))
+        self._start = settings.scale * normalize(sums, dim=1)
+        self.anchors = self._start.clone()
+
+    def directions(self, features: Tensor) -> Tensor:
+        """Return y of (N, D) features, float64."""
+        return normalize(self.whitening.points(features), dim=1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return what tells the classes of (N, D) features apart beside text, (N, C) float64."""
+        points, means = (self.whitening.points(rows) for rows in (features, self.means))
+        by_anchors = normalize(points, dim=1) @ self.anchors.t()
+        return by_anchors - self._sharpness / 2 * squared_distances(points, means)
+
+    def step(self) -> float:
+        """Move the anchors by one run of L-BFGS and return the mean loss before it.
+
+        Every run begins without memory of the last one, so that the anchors are all its state.
+        """
+        anchors = torch.nn.Parameter(self.anchors.clone())
+        optimiser = torch.optim.LBFGS(
+            [anchors], max_iter=ITERATIONS, history_size=_HISTORY, line_search_fn="strong_wolfe"
+        )
+
+        def loss() -> float:
+            optimiser.zero_grad()
+            total = self._pull * (anchors - self._start).square().sum() / len(self._labels)
+            total.backward()  # type: ignore[no-untyped-call]
+            value = float(total.detach())
+            for start in range(0, len(self._labels), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                logits = self._directions[part] @ anchors.t()
+                some = cross_entropy(logits, self._labels[part], reduction="sum")
+                some = some / len(self._labels)
+                some.backward()  # type: ignore[no-untyped-call]
+                value += float(some.detach())
+            return value
+
+        before: float = optimiser.step(loss)  # type: ignore[no-untyped-call]
+        self.anchors = anchors.detach()
+        return before

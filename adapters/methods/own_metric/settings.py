@@ -1,0 +1,46 @@
+"""The settings of heads in their own metrics, and the text weights that every task tries."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from adapters.contract.settings import (
+    MethodSettings,
+    require,
+    require_choice,
+    require_number,
+    require_whole,
+)
+from adapters.parts.readout import Fusion
+
+TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnMetricSettings(MethodSettings):
+    """Settings of heads in their own metrics.
+
+    Attributes:
+        fusion: Whether the text logits take part within a task.
+        shrinkage: Share of the mean variance that every metric adds in all directions.
+        sharpness: How much a squared distance to a class mean counts.
+        scale: Length of the anchors at the beginning.
+        stretch: How far images are moved away from their class's mean for the training.
+        pull: How strongly anchors are held where they began.
+        steps: Runs of L-BFGS of 15 iterations each.
+    """
+
+    fusion: Fusion = "text"
+    shrinkage: float = 0.5
+    sharpness: float = 0.05
+    scale: float = 20.0
+    stretch: float = 1.5
+    pull: float = 0.1
+    steps: int = 2
+
+    def __post_init__(self) -> None:
+        require_choice("fusion", self.fusion, get_args(Fusion))
+        require_number("shrinkage", self.shrinkage)
+        require(self.shrinkage > 0, "shrinkage", self.shrinkage, "a number above 0")
+        for name in ("sharpness", "scale", "stretch", "pull"):
+            require_number(name, getattr(self, name))
+        require_whole("steps", self.steps, least=0)

@@ -1,0 +1,1 @@
+"""Primal-RAIL and Dual-RAIL (arXiv 2406.18868)."""

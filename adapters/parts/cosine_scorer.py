@@ -1,0 +1,43 @@
+"""Scores by cosine: with the records' means where they have some, their text logits elsewhere.
+
+Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adapters.contract.records import Record
+from adapters.parts.anchored_scorer import AnchoredScorer
+
+
+class CosineScorer(AnchoredScorer):
+    """Cosines with the records' means where they have some, their text logits elsewhere."""
+
+    def __init__(self, records: tuple[Record, ...]) -> None:
+        super().__init__(records)
+        self._means = [
+            normalize(record.tensors["means"], dim=-1) if "means" in record.tensors else None
+            for record in records
+        ]
+
+    def extended(self, record: Record) -> "CosineScorer":
+        return CosineScorer((*self._records, record))
+
+    def scores(
+        self,
+        features: Tensor,
+        text_logits: Tensor,
+        positions: Sequence[int],
+        *,
+        logit_scale: float,
+    ) -> Tensor:
+        scores, start = text_logits.clone(), 0
+        for position in positions:
+            means = self._means[position]
+            end = start + len(self._anchors[position])
+            if means is not None:
+                scores[:, start:end] = logit_scale * (features @ means.t())
+            start = end
+        return scores

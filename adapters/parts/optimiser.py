@@ -1,0 +1,71 @@
+"""AdamW along a schedule, with its state as named tensors."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from adapters.parts.schedule import Rate
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+_SECOND_BETA = 0.999
+
+
+class ScheduledAdamW:
+    """Owns the moments of `parameters`; the parameters stay the caller's.
+
+    Args:
+        parameters: At least one, by name.
+        rate: Learning rate and first beta of every step, counted from 0.
+        weight_decay: Decoupled decay.
+        epsilon: What keeps the second moment's root from zero.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, torch.nn.Parameter],
+        *,
+        rate: Callable[[int], Rate],
+        weight_decay: float,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self._parameters, self._rate = parameters, rate
+        self._adamw = torch.optim.AdamW(
+            parameters.values(), weight_decay=weight_decay, eps=epsilon, fused=True
+        )
+
+    def step(self, number: int) -> None:
+        """Move the parameters along their gradients as step `number`, and clear the gradients."""
+        rate = self._rate(number)
+        for group in self._adamw.param_groups:
+            group["lr"], group["betas"] = rate.learning_rate, (rate.momentum, _SECOND_BETA)
+        self._adamw.step()
+        self._adamw.zero_grad()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return parameters and moments by name; no moments before the first step."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self._parameters.items():
+            tensors[f"parameter/{name}"] = parameter
+            state = self._adamw.state[parameter]
+            tensors |= {f"{kind}/{name}": state[kind] for kind in _MOMENTS if kind in state}
+        return tensors
+
+    def load(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
+        """Take over what `tensors` returned after `steps_done` steps.
+
+        Raises:
+            KeyError: a tensor is missing.
+            RuntimeError: a tensor has another shape.
+        """
+        for name, parameter in self._parameters.items():
+            with torch.no_grad():
+                parameter.copy_(tensors[f"parameter/{name}"])
+            if steps_done == 0:
+                continue
+            # A fused optimiser keeps its count beside its parameter.
+            count = torch.tensor(float(steps_done), device=parameter.device)
+            moments = {kind: tensors[f"{kind}/{name}"].to(parameter.device) for kind in _MOMENTS}
+            if any(moment.shape != parameter.shape for moment in moments.values()):
+                raise RuntimeError(f"moments of {name!r}: expected shape {tuple(parameter.shape)}")
+            self._adamw.state[parameter] = {"step": count, **moments}

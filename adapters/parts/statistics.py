@@ -1,0 +1,110 @@
+"""Sums over the images of a task that add up over tasks, in any order, and count no image twice.
+
+Shapes: L width of what is summed · G values of a setting that were tried
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from adapters.contract.records import Record
+from adapters.errors import ClassNameError, CorruptionError
+from adapters.parts.symmetric import unpacked
+
+VARIANCE_WITHOUT_SCATTER = 1e-3
+"""Of a coordinate: stands for a scatter where every class has one image."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Statistic:
+    """What some classes add to a classifier that is solved for all classes at once.
+
+    Attributes:
+        matrix: (L, L) float64, symmetric: a scatter or a Gram matrix.
+        images: How many images were summed.
+        costs: (G,) float64, what each value of a setting costs on images held out of each task.
+        class_ids: Whose images they are.
+    """
+
+    matrix: Tensor
+    images: int
+    costs: Tensor
+    class_ids: frozenset[str]
+
+    @classmethod
+    def of_record(cls, record: Record, matrix: str) -> Self:
+        """Return the statistic of a record that holds `matrix`, `image_counts` and `costs`.
+
+        Raises:
+            CorruptionError: one is missing, or does not fit.
+        """
+        try:
+            triangle, counts = record.tensors[matrix], record.tensors["image_counts"]
+            costs = record.tensors["costs"].double()
+        except KeyError as error:
+            raise CorruptionError(f"record {record.task!r}: tensor missing: {error}") from error
+        if counts.shape != (len(record.classes),):
+            raise CorruptionError(
+                f"record {record.task!r}: expected {len(record.classes)} image counts, found "
+                f"{tuple(counts.shape)}"
+            )
+        return cls(
+            matrix=unpacked(triangle),
+            images=int(counts.sum()),
+            costs=costs,
+            class_ids=frozenset(entry.class_id for entry in record.classes),
+        )
+
+    def merged(self, other: Self) -> Self:
+        """Return the statistic of both.
+
+        Raises:
+            ClassNameError: a class is in both; its images would count twice.
+            CorruptionError: they are of different sizes.
+        """
+        twice = sorted(self.class_ids & other.class_ids)
+        if twice:
+            raise ClassNameError(
+                f"class {twice[0]!r}: its images are counted already; leave one of the two records "
+                "out",
+                class_id=twice[0],
+            )
+        if self.matrix.shape != other.matrix.shape or self.costs.shape != other.costs.shape:
+            raise CorruptionError(
+                f"statistics: expected {tuple(self.matrix.shape)} and {tuple(self.costs.shape)}, "
+                f"found {tuple(other.matrix.shape)} and {tuple(other.costs.shape)}"
+            )
+        return type(self)(
+            matrix=self.matrix + other.matrix,
+            images=self.images + other.images,
+            costs=self.costs + other.costs,
+            class_ids=self.class_ids | other.class_ids,
+        )
+
+
+def total(records: Sequence[Record], matrix: str, *, before: Statistic | None = None) -> Statistic:
+    """Return the sum of the records' statistics, added in their order.
+
+    Args:
+        records: At least one.
+        matrix: The tensor that holds theirs.
+        before: The sum of all but the last, where it is known.
+
+    Raises:
+        ClassNameError: a class is in two of them.
+        CorruptionError: a record holds no such statistic.
+    """
+    if before is not None:
+        return before.merged(Statistic.of_record(records[-1], matrix))
+    found = Statistic.of_record(records[0], matrix)
+    for record in records[1:]:
+        found = found.merged(Statistic.of_record(record, matrix))
+    return found
+
+
+def image_counts(labels: Tensor, classes: int) -> Tensor:
+    """Return how many images every class has, (C,) int64."""
+    return torch.bincount(labels, minlength=classes).cpu()

@@ -1,0 +1,178 @@
+"""The base of methods that train a few parameters, one step at a time.
+
+LADA has a learner of its own, because it writes its gradients out.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from adapters.contract.checkpoints import inputs_digest
+from adapters.contract.method import Learner, Learnt
+from adapters.contract.records import Record, pack, unpack
+from adapters.contract.task_features import TaskFeatures
+from adapters.errors import CorruptionError, InputError, SettingsError
+from adapters.parts.optimiser import ScheduledAdamW
+from adapters.parts.training_free import RecordPerTask
+from adapters.towers.text_side import TextSide
+
+
+class Training(Protocol):
+    """What is trained, and how."""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+
+    def advance(self, step: int) -> float:
+        """Take step `step`, counted from 0, and return its loss."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return everything that a step changes."""
+
+    def restore(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
+        """Take over what `state` returned after `steps_done` steps; KeyError, RuntimeError."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return what the record holds at the present parameters, on the CPU."""
+
+
+class Descent(ABC):
+    """A training by AdamW, one batch in a step."""
+
+    optimiser: ScheduledAdamW
+
+    @abstractmethod
+    def loss(self, step: int) -> Tensor:
+        """Return the loss of step `step`, counted from 0, with its graph."""
+
+    def advance(self, step: int) -> float:
+        """Take step `step`, counted from 0, and return its loss."""
+        loss = self.loss(step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step(step)
+        return float(loss.detach())
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return parameters and moments."""
+        return self.optimiser.tensors()
+
+    def restore(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
+        """Take over parameters and moments."""
+        self.optimiser.load(tensors, steps_done=steps_done)
+
+
+class TrainedLearner:
+    """A training that can stop between any two steps."""
+
+    def __init__(self, training: Training, *, described: Mapping[str, Any]) -> None:
+        self._training, self._described = training, described
+        self._steps_done = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self._training.total_steps
+
+    @property
+    def steps_done(self) -> int:
+        """Steps taken so far."""
+        return self._steps_done
+
+    def step(self) -> float:
+        """Take the next step and return its loss; SettingsError once all steps are done."""
+        if self._steps_done >= self.total_steps:
+            raise SettingsError(f"expected at most {self.total_steps} steps, asked for one more")
+        loss = self._training.advance(self._steps_done)
+        self._steps_done += 1
+        return loss
+
+    def checkpoint(self) -> bytes:
+        """Return the training's state, step count, seed and settings."""
+        described = {**self._described, "steps_done": self._steps_done}
+        return pack(self._training.state(), described)
+
+    def learnt(self) -> Learnt:
+        """Return what has been learnt up to now."""
+        with torch.no_grad():
+            return Learnt(tensors=self._training.tensors())
+
+    def go_on(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
+        """Take over the state of a checkpoint."""
+        self._training.restore(tensors, steps_done=steps_done)
+        self._steps_done = steps_done
+
+
+class Trained(RecordPerTask):
+    """A method that trains a few parameters per task."""
+
+    @abstractmethod
+    def training(
+        self,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        settings: Mapping[str, Any],
+        seed: int,
+    ) -> Training:
+        """Return the training of `task` at its beginning."""
+
+    def start(
+        self,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        settings: Mapping[str, Any],
+        seed: int,
+        device: torch.device | str = "cpu",  # noqa: ARG002 - these trainings are small
+    ) -> Learner:
+        return self._learner(task, past, text, settings, seed)
+
+    def resume(
+        self,
+        checkpoint: bytes,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        *,
+        text: TextSide,
+        device: torch.device | str = "cpu",  # noqa: ARG002
+    ) -> Learner:
+        tensors, described = unpack(checkpoint)
+        if described.get("method") != self.name:
+            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
+        try:
+            learner = self._learner(task, past, text, described["settings"], described["seed"])
+            if described["inputs"] != inputs_digest(task, past, text):
+                raise InputError(
+                    f"checkpoint of task {task.task!r}: it was made from other features, records "
+                    "or text features; start the training afresh"
+                )
+            learner.go_on(tensors, steps_done=int(described["steps_done"]))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CorruptionError(f"checkpoint: malformed: {error}") from error
+        return learner
+
+    def _learner(
+        self,
+        task: TaskFeatures,
+        past: Sequence[Record],
+        text: TextSide,
+        settings: Mapping[str, Any],
+        seed: int,
+    ) -> TrainedLearner:
+        complete = self.check_settings(settings)
+        self.check(task, past, text, complete)
+        described = {
+            "checkpoint": 1,
+            "method": self.name,
+            "settings": complete,
+            "seed": seed,
+            "inputs": inputs_digest(task, past, text),
+        }
+        training = self.training(task, past, text=text, settings=complete, seed=seed)
+        return TrainedLearner(training, described=described)

@@ -1,0 +1,1 @@
+"""The towers of a CLIP as methods see them."""

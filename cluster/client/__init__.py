@@ -1,0 +1,1 @@
+"""The client: what the command line, Python and HTTP call."""

@@ -1,0 +1,42 @@
+"""The configuration for this process: its own, or that of the system around it.
+
+Inside `ray job submit -- nacre submit task.yaml` there is no configuration file: the job's folder
+holds the task, and the system that runs on the cluster knows the rest.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from cluster.config import CONFIG, CONFIG_FILE, STORE, Config, load_config
+
+IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets this variable in the entrypoint of a job."""
+
+
+def configured(path: Path | None = None) -> Config:
+    """Return the configuration as `load_config` finds it; in a job without one, the cluster's.
+
+    Raises:
+        NotFoundError: the named file does not exist.
+        SettingsError: a key is unknown or has the wrong type.
+    """
+    own = path is not None or Path(CONFIG_FILE).is_file() or {CONFIG, STORE} & os.environ.keys()
+    if own or IN_RAY_JOB not in os.environ:
+        return load_config(path)
+    return _of_running_system() or load_config()
+
+
+def _of_running_system() -> Config | None:
+    """Return the configuration of the system on the Ray around this process, if there is one."""
+    import ray
+
+    from cluster.runtime.actors import running_coordinator
+
+    ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        coordinator = running_coordinator()
+        config: Config | None = coordinator and ray.get(coordinator.config.remote())
+    finally:
+        ray.shutdown()
+    return config

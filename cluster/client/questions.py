@@ -1,0 +1,61 @@
+"""What is asked of the HTTP API, as calls; the same for both kinds of client."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.errors import NotFoundError
+from cluster.client.attempts import Call
+from cluster.wire.documents import EmbedAnswer, PredictAnswer, Ready
+
+Images = Sequence[Path | str | bytes]
+
+
+def predicting(
+    images: Images,
+    *,
+    adapter: str,
+    version: int | str | None,
+    top_k: int,
+    tasks: Sequence[str],
+    candidate_labels: Sequence[str],
+) -> Call[PredictAnswer]:
+    """Return the call that asks what images show; see `Client.predict`.
+
+    Raises:
+        NotFoundError: there is no such file.
+    """
+    fields: dict[str, object] = {"top_k": str(top_k)}
+    fields |= {"version": str(version)} if version is not None else {}
+    fields |= {"tasks": list(tasks)} if tasks else {}
+    fields |= {"candidate_labels": list(candidate_labels)} if candidate_labels else {}
+    return Call(
+        kind=PredictAnswer,
+        verb="POST",
+        path=f"/v1/adapters/{adapter}/predict",
+        arguments={"files": _files(images), "data": fields},
+    )
+
+
+def embedding(images: Images) -> Call[EmbedAnswer]:
+    """Return the call that asks for the features of images."""
+    return Call(
+        kind=EmbedAnswer, verb="POST", path="/v1/embed", arguments={"files": _files(images)}
+    )
+
+
+def readiness() -> Call[Ready]:
+    """Return the call that asks what is answered with; it is sent once."""
+    return Call(kind=Ready, verb="GET", path="/v1/health/ready", arguments={}, patient=False)
+
+
+def _files(images: Images) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("images", _file(index, image)) for index, image in enumerate(images)]
+
+
+def _file(index: int, image: Path | str | bytes) -> tuple[str, bytes]:
+    if isinstance(image, bytes):
+        return f"images[{index}]", image
+    path = Path(image)
+    if not path.is_file():
+        raise NotFoundError(f"expected an image at {path}, found none", path=str(path))
+    return path.name, path.read_bytes()

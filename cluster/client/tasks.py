@@ -1,0 +1,69 @@
+"""Accepting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from adapters.methods import method_named
+from cluster.client.joined import configured
+from cluster.config import Config
+from cluster.stores.open import open_store
+from workers.intake.accept import accept
+from workers.intake.intake import Intake
+from workers.progress_callbacks import Progress, unwatched
+from workers.store import ObjectStore
+from workers.tasks import task as tasks
+from workers.tasks.task import Task
+
+
+def accept_task(
+    task: Task | Path | str,
+    config: Config,
+    store: ObjectStore,
+    *,
+    author: str,
+    adapter: str | None = None,
+    on_progress: Progress = unwatched,
+) -> Intake:
+    """Check a task, make it durable, and return its submission.
+
+    Args:
+        task: A task, or the path of a task file.
+        config: Says how the tasks of each adapter are learnt.
+        store: The object store of `config`.
+        author: Who submits.
+        adapter: The adapter to grow, instead of the task file's.
+        on_progress: Called with steps done and steps in all.
+
+    Raises:
+        InputError: the task cannot be learnt as it is; nothing is stored.
+        UnavailableError: too many submissions are open, or a store cannot be reached.
+    """
+    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
+    if adapter is not None:
+        loaded = replace(loaded, adapter=adapter)
+    chosen = config.of_adapter(loaded.adapter)
+    # A task that was not read from a file, or under another configuration, was not checked by it.
+    method_named(chosen.method).check_settings(loaded.settings)
+    return accept(loaded, store, author=author, max_open=chosen.max_open, on_progress=on_progress)
+
+
+def load_task(
+    path: Path | str, config: Config | None = None, *, adapter: str | None = None
+) -> Task:
+    """Return the task that the file at `path` describes; its images are named, not read.
+
+    Args:
+        path: The task file.
+        config: Says by which method the tasks of its adapter are learnt; looked for where None.
+        adapter: The adapter to grow, instead of the task file's.
+
+    Raises:
+        InputError: the file, or a source of images that it names, is missing or wrong.
+        UnavailableError: an object store cannot be reached.
+    """
+    chosen = config or configured()
+
+    def method_of(named: str) -> str:
+        return chosen.of_adapter(adapter or named).method
+
+    return tasks.load_task(Path(path), opener=open_store, method_of=method_of)

@@ -1,0 +1,1 @@
+"""Measuring versions and methods over the configured store."""

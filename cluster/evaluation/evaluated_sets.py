@@ -1,0 +1,136 @@
+"""What versions are measured on: held-out images of submissions, and sets of images of any kind."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from adapters.contract.records import ClassEntry
+from adapters.errors import NotFoundError
+from cluster.config import home
+from cluster.stores.open import open_store
+from harness.evaluation import Column
+from harness.image_sets import Labelled
+from harness.measured_set import Embedding, class_of_set
+from workers.encoding.encoder import Encoder
+from workers.encoding.task_features import class_id, task_of
+from workers.images.views import Views
+from workers.learning.evaluation import HeldOut, held_out_image
+from workers.progress_callbacks import Progress
+from workers.sources import ImageRef, images_by_class
+from workers.store.base import ObjectStore
+from workers.tasks.submission import Submission
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluatedSet:
+    """One column of the matrix.
+
+    Attributes:
+        column: What is said of it.
+        held_out: Its features.
+        image: Returns the file of the image at a place; None where it has been removed.
+    """
+
+    column: Column
+    held_out: HeldOut
+    image: Callable[[int], bytes | None]
+
+
+def of_submission(
+    store: ObjectStore, submission: Submission, features: HeldOut, *, title: str
+) -> EvaluatedSet:
+    """Return the held-out images of `submission` as a column called `title`."""
+
+    def image(place: int) -> bytes | None:
+        try:
+            return held_out_image(store, submission, place)
+        except NotFoundError:
+            return None
+
+    return EvaluatedSet(
+        column=Column(
+            name=title,
+            source=submission.submission_id,
+            images=len(features.labels),
+            classes=len(features.classes),
+            settings=submission.settings,
+            seed=submission.seed,
+        ),
+        held_out=features,
+        image=image,
+    )
+
+
+def of_source(
+    name: str,
+    source: str,
+    *,
+    title: str,
+    known: Mapping[str, ClassEntry],
+    encoder: Encoder,
+    progress: Progress,
+) -> EvaluatedSet:
+    """Return the images at `source` as a column called `title`; they are embedded once.
+
+    Args:
+        name: Of the set.
+        source: A folder of classes, a list or tars, here or in an object store.
+        title: Of the column.
+        known: Classes by id. Where `name` and a class's key make one of these ids, it is that
+            class; else it is one of the set's own.
+        encoder: Embeds them.
+        progress: Told how many images have been embedded, and of how many.
+
+    Raises:
+        NotFoundError: nothing is there.
+        SettingsError: what is there cannot be read.
+        ImageError: a file is no image.
+    """
+    by_class = images_by_class(source, opener=open_store, named=f"--set {name}")
+    classes = tuple(
+        known.get(class_id(name, key)) or class_of_set(name, key, name=key.replace("_", " "))
+        for key in by_class
+    )
+    refs = [ref for images in by_class.values() for ref in images]
+    labels = [label for label, images in enumerate(by_class.values()) for _ in images]
+    if not refs:
+        raise NotFoundError(f"expected images of classes at {source} (--set {name}), found none")
+    # What is in the images names them, so that features of other images are never taken for theirs.
+    listed = [
+        Labelled(name=_digest(ref), label=label, read=ref.read, origin=ref.origin)
+        for ref, label in zip(refs, labels, strict=True)
+    ]
+    embedding = Embedding(encoder, cache=home() / "features")
+    features = embedding.features(f"set-{name}", listed, Views(), progress)[:, 0]
+    return EvaluatedSet(
+        column=Column(
+            name=title,
+            source=source,
+            images=len(refs),
+            classes=len(classes),
+            settings={},
+            seed=None,
+        ),
+        held_out=HeldOut(
+            name=name, classes=classes, features=features, labels=torch.tensor(labels)
+        ),
+        image=lambda place: refs[place].read(),
+    )
+
+
+def remarks_on(found: HeldOut, known: Mapping[str, ClassEntry]) -> list[str]:
+    """Return what people should know where a set is called as a task but has other classes."""
+    tasks = {task_of(entry) for entry in known.values()}
+    others = [entry.class_id for entry in found.classes if entry.class_id not in known]
+    if found.name not in tasks or not others:
+        return []
+    return [
+        f"{len(others)} of the {len(found.classes)} classes of the set {found.name} are not of the "
+        f"task {found.name}, such as {others[0]}: they take part as classes of their own"
+    ]
+
+
+def _digest(ref: ImageRef) -> str:
+    return hashlib.sha256(ref.read()).hexdigest()

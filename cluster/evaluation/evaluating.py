@@ -1,0 +1,217 @@
+"""Measuring published versions: the accuracy matrix of a range of them, from cached features."""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from adapters.contract.class_names import name_collisions
+from adapters.contract.records import ClassEntry
+from adapters.errors import InputError, NotFoundError
+from cluster.client.client import Client, Version
+from cluster.evaluation.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
+from cluster.evaluation.measuring import Measuring
+from harness.answers import some_answered, taken_for
+from harness.evaluation import EvaluatedVersion, Evaluation
+from workers.encoding.task_features import class_entries, task_of
+from workers.learning.evaluation import Share, share_of
+from workers.progress_callbacks import Report, unreported
+from workers.tasks.submission import Submission, read_submission
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    """What one version, or the encoder alone, answers about every column."""
+
+    answers: tuple[tuple[ClassEntry, ...], ...]
+    shares: tuple[Share, ...]
+    seconds: float
+
+
+def evaluate(
+    client: Client,
+    *,
+    adapter: str | None = None,
+    versions: str = "",
+    tasks: Sequence[str] = (),
+    sets: Mapping[str, str] | None = None,
+    threads: int = 2,
+    report: Report = unreported,
+) -> Evaluation:
+    """Return how versions answer held-out images.
+
+    Args:
+        client: Of the system.
+        adapter: Whose versions; the configured one unless it is said.
+        versions: `1..5`, numbers and aliases with commas between, or nothing for all.
+        tasks: Names of tasks or ids of submissions that are measured besides those of the newest
+            of the versions, learnt or not.
+        sets: Further images by the name of their set; see `evaluated_sets.of_source`.
+        threads: Versions measured at once.
+        report: Told what is done.
+
+    Raises:
+        InputError: a range that cannot be read.
+        NotFoundError: no such version or set, or nothing held out.
+        UnavailableError: held-out images have not been embedded by the configured encoder.
+        ImageError: a file of a set is no image.
+    """
+    name = adapter or client.config.adapter
+    known = {version.manifest.number: version for version in client.versions(name)}
+    chosen = _chosen(versions, known, adapter=name)
+    submissions = _submissions(client, chosen, tasks)
+    device = "cuda" if sets and torch.cuda.is_available() else "cpu"
+    measuring = Measuring(replace(client.config, adapter=name), submissions, device=device)
+    measuring.read()
+    columns = _of_submissions(client, submissions, measuring)
+    learnt = {entry.class_id: entry for one in submissions for entry in class_entries(one)}
+    remarks: list[str] = []
+    for called, source in (sets or {}).items():
+        further = of_source(
+            called,
+            source,
+            title=_apart(called, source, columns),
+            known=learnt,
+            encoder=measuring.encoder,
+            progress=partial(report, f"embedding {called}"),
+        )
+        remarks += remarks_on(further.held_out, learnt)
+        measuring.add(further.held_out)
+        columns.append(further)
+    if not columns:
+        raise NotFoundError("none of the tasks has held-out images; there is nothing to measure on")
+    rows = _rows(measuring, chosen, threads=threads, report=report)
+    return _evaluation(
+        name, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
+    )
+
+
+def _of_submissions(
+    client: Client, submissions: Sequence[Submission], measuring: Measuring
+) -> list[EvaluatedSet]:
+    columns: list[EvaluatedSet] = []
+    with_images = [one for one in submissions if one.images("held_out")]
+    for one, features in zip(with_images, measuring.tasks, strict=True):
+        title = _apart(one.task, one.submission_id, columns)
+        columns.append(of_submission(client.store, one, features, title=title))
+    return columns
+
+
+def _apart(name: str, source: str, columns: Sequence[EvaluatedSet]) -> str:
+    """Return a title that no column has yet."""
+    taken = {each.column.name for each in columns}
+    return f"{name} ({source})" if name in taken else name
+
+
+def _rows(
+    measuring: Measuring, versions: Sequence[Version], *, threads: int, report: Report
+) -> list[_Row]:
+    """Return the row of the encoder alone, and then those of `versions`."""
+
+    def row(number: int | None) -> _Row:
+        started = time.perf_counter()
+        found = measuring.answers(number)
+        return _Row(
+            answers=found,
+            shares=tuple(
+                share_of(predicted, task.truth)
+                for task, predicted in zip(measuring.tasks, found, strict=True)
+            ),
+            seconds=time.perf_counter() - started,
+        )
+
+    numbers = [None, *(version.manifest.number for version in versions)]
+    rows: list[_Row] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(row, numbers):
+            rows.append(found)
+            report("measuring versions", len(rows), len(numbers))
+    return rows
+
+
+def _evaluation(
+    adapter: str,
+    fingerprint: str,
+    columns: Sequence[EvaluatedSet],
+    versions: Sequence[Version],
+    rows: Sequence[_Row],
+    *,
+    remarks: tuple[str, ...],
+) -> Evaluation:
+    last = rows[-1].answers
+    classes = {entry.class_id: entry for each in columns for entry in each.held_out.classes}
+    tasks = tuple(dict.fromkeys(task_of(entry) for entry in classes.values()))
+    answered = [
+        (answer, partial(each.image, answer.image))
+        for each, predicted in zip(columns, last, strict=True)
+        for answer in some_answered(each.column.name, predicted, each.held_out.truth)
+    ]
+    return Evaluation(
+        adapter=adapter,
+        fingerprint=fingerprint,
+        columns=tuple(each.column for each in columns),
+        zero_shot=rows[0].shares,
+        versions=tuple(
+            _evaluated(version, row) for version, row in zip(versions, rows[1:], strict=True)
+        ),
+        collisions={each.name: each.class_ids for each in name_collisions(classes.values(), ())},
+        remarks=remarks,
+        tasks=tasks,
+        confusion=tuple(taken_for(predicted, tasks) for predicted in last),
+        answered=tuple(answered),
+    )
+
+
+def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
+    manifest = version.manifest
+    return EvaluatedVersion(
+        number=manifest.number,
+        digest=version.digest,
+        method=manifest.method,
+        submissions=tuple(task.submission for task in manifest.tasks),
+        size_bytes=manifest.size_bytes,
+        seconds=row.seconds,
+        shares=row.shares,
+    )
+
+
+def _chosen(written: str, known: Mapping[int, Version], *, adapter: str) -> list[Version]:
+    if not known:
+        raise NotFoundError(f"adapter {adapter!r} has no versions yet", adapter=adapter)
+    if not written:
+        return [known[number] for number in sorted(known)]
+    aliases = {alias: number for number, version in known.items() for alias in version.aliases}
+    numbers: list[int] = []
+    for part in written.split(","):
+        first, dots, last = part.strip().partition("..")
+        bounds = [_number(bound, aliases) for bound in ((first, last) if dots else (first,))]
+        within = [number for number in sorted(known) if bounds[0] <= number <= bounds[-1]]
+        if not within:
+            raise NotFoundError(
+                f"adapter {adapter!r} has no version {part.strip()!r}; `nacre versions` lists them"
+            )
+        numbers += within
+    return [known[number] for number in dict.fromkeys(numbers)]
+
+
+def _number(written: str, aliases: Mapping[str, int]) -> int:
+    if written in aliases:
+        return aliases[written]
+    if not written.isdecimal():
+        raise InputError(
+            f"versions: expected a number, an alias or a range such as 1..5, found {written!r}; "
+            f"the aliases are {', '.join(sorted(aliases))}"
+        )
+    return int(written)
+
+
+def _submissions(
+    client: Client, versions: Sequence[Version], names: Sequence[str]
+) -> list[Submission]:
+    newest = max(versions, key=lambda version: version.manifest.number).manifest
+    ids = [task.submission for task in newest.tasks]
+    ids += [client.find(name).ticket.submission_id for name in names]
+    return [read_submission(client.store, one) for one in dict.fromkeys(ids)]

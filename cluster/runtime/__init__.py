@@ -1,0 +1,1 @@
+"""The roles on Ray: deployments, the coordinator actor, names, logs."""

@@ -1,0 +1,113 @@
+"""The coordinator as a detached Ray actor, which Ray starts again when it dies."""
+
+import asyncio
+import logging
+import socket
+import threading
+from typing import Any
+
+import ray
+from ray import serve
+
+from cluster.config import Config
+from cluster.runtime.crew import Handles, RayCrew
+from cluster.runtime.logs import log_as_json
+from cluster.runtime.names import COORDINATOR, NAMESPACE, application
+from cluster.stores.open import open_store
+from workers.coordination.coordinator import STARTING, Coordinator
+from workers.coordination.settings import Pace, Setup, Terms
+from workers.queue.machine import Limits
+from workers.queue.retry_policy import Patience
+
+STOP_TIMEOUT_S = 20
+
+
+@ray.remote(num_cpus=0, max_restarts=-1)
+class CoordinatorActor:
+    """Runs the coordinator's loop in a thread of its own, so that it goes on after a restart."""
+
+    # Owns: the thread, its event loop, and through it the coordinator.
+
+    def __init__(self, config: Config, owner: str) -> None:
+        log_as_json()
+        self._config = config
+        self._owner = owner
+        self._loop = asyncio.new_event_loop()
+        self._coordinator: Coordinator | None = None
+        self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """Return whether the loop runs."""
+        return self._thread.is_alive()
+
+    def config(self) -> Config:
+        """Return the configuration of the running system."""
+        return self._config
+
+    def waits_for(self) -> str | None:
+        """Return why this system does not coordinate; None where it does."""
+        return self._coordinator.waits_for if self._coordinator else STARTING
+
+    def stop(self) -> None:
+        """Stop, and let another system coordinate at once."""
+        if self._coordinator is not None:
+            self._loop.call_soon_threadsafe(self._coordinator.stop)
+        self._thread.join(STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._coordinate())
+        except BaseException:
+            logging.getLogger("nacre.coordinator").exception("the coordinator has ended")
+            raise
+
+    async def _coordinate(self) -> None:
+        # Made here, because what it holds belongs to this loop.
+        self._coordinator = Coordinator(
+            setup_of(self._config), owner=self._owner, host=socket.gethostname()
+        )
+        await self._coordinator.run()
+
+
+def running_coordinator() -> Any:
+    """Return the coordinator of the Ray that this process has joined; None where there is none."""
+    try:
+        return ray.get_actor(COORDINATOR, namespace=NAMESPACE)
+    except ValueError:
+        return None
+
+
+def setup_of(config: Config) -> Setup:
+    """Return what the coordinator works with, the roles being those of this Ray."""
+    import time
+
+    def terms(adapter: str) -> Terms:
+        chosen = config.of_adapter(adapter)
+        return Terms(method=chosen.method, gate=chosen.gate)
+
+    workers = config.workers
+    return Setup(
+        store=open_store(config.store),
+        crew=RayCrew(
+            handles=Handles(
+                **{
+                    role: serve.get_app_handle(application(role))
+                    for role in ("encoder", "trainer", "mixture", "registry")
+                },
+                shards_at_once=2 * workers.encoders.max + 2,
+                mixture_parts=workers.mixtures,
+            )
+        ),
+        clock=time.time,
+        terms=terms,
+        limits=Limits(
+            encoding=workers.encode_at_once,
+            encoding_per_adapter=workers.encode_at_once_per_adapter,
+            learning=workers.trainers,
+            patience=Patience(attempts=workers.attempts),
+        ),
+        pace=Pace(poll_s=workers.poll_s),
+        retention=config.retention,
+    )

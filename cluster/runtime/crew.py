@@ -1,0 +1,147 @@
+"""The crew on Ray: the coordinator's calls, passed to the roles' deployments."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+from ray.serve.exceptions import RayServeException
+
+from adapters.errors import NacreError, UnavailableError, WorkerLostError
+from workers.encoding.task_features import shards_and_views
+from workers.images.views import Views
+from workers.learning.crew import Assignment, Begun, Progress, Published
+from workers.tasks.submission import Shard, Submission
+
+STALLED_S = 3600.0
+"""A worker that says nothing for so long is given up."""
+
+LOST = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handles:
+    """The deployments as Serve hands them out, and how much to ask of them at once.
+
+    Attributes:
+        encoder: The encoder pool.
+        trainer: The trainers.
+        mixture: The mixture role.
+        registry: The registry role.
+        shards_at_once: Most shards under way in the encoder pool: enough to keep its largest size
+            busy and to show Serve a backlog, and no more.
+        mixture_parts: Into how many parts the classes of a task are divided.
+    """
+
+    encoder: Any
+    trainer: Any
+    mixture: Any
+    registry: Any
+    shards_at_once: int = 4
+    mixture_parts: int = 1
+
+
+@dataclass(kw_only=True)
+class RayCrew:
+    """Passes the coordinator's calls on, and gives their errors the names that it knows."""
+
+    # Owns: the count of shards under way.
+
+    handles: Handles
+    _under_way: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Allow as many shards at once as was said."""
+        self._under_way = asyncio.Semaphore(self.handles.shards_at_once)
+
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+        """See `Crew`; shards go to whichever encoder is free."""
+        shards = shards_and_views(submission, method=method)
+        total = submission.images("train") + submission.images("held_out")
+        done = [0] * len(shards)
+
+        async def embed_one(index: int, shard: Shard, views: Views) -> None:
+            async with self._under_way:
+                stream = self.handles.encoder.options(stream=True).embed.remote(shard, views)
+                async for images in _items(stream):
+                    done[index] = images
+                    progress(sum(done), total)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index, (shard, views) in enumerate(shards):
+                    group.create_task(embed_one(index, shard, views))
+        except ExceptionGroup as errors:
+            # The others were cancelled; what they had finished is found another time.
+            raise errors.exceptions[0] from errors
+
+    async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
+        """See `Crew`."""
+        begun: Begun = await _result(self.handles.registry.begin.remote(submission, owner, since))
+        return begun
+
+    async def train(self, assignment: Assignment, progress: Progress) -> None:
+        """See `Crew`."""
+        stream = self.handles.trainer.options(stream=True).train.remote(assignment)
+        async for done, total in _items(stream):
+            progress(done, total)
+
+    async def compress(self, assignment: Assignment) -> None:
+        """See `Crew`; parts of the classes are fitted side by side."""
+        mixture = self.handles.mixture
+        parts = await _result(mixture.parts.remote(assignment, self.handles.mixture_parts))
+        fitted = await asyncio.gather(
+            *(_result(mixture.fit.remote(assignment, part)) for part in parts)
+        )
+        mixtures = [entry for part in fitted for entry in part]
+        await _result(mixture.finish.remote(assignment, mixtures))
+
+    async def publish(self, assignment: Assignment) -> Published:
+        """See `Crew`."""
+        published: Published = await _result(
+            self.handles.registry.publish.remote(assignment, time.time())
+        )
+        return published
+
+
+async def _items(stream: Any) -> AsyncIterator[Any]:
+    """Yield what a streaming call yields; whoever leaves early cancels the call."""
+    finished = False
+    try:
+        while True:
+            try:
+                item = await _result(anext(stream))
+            except StopAsyncIteration:
+                finished = True
+                return
+            yield item
+    finally:
+        if not finished:
+            stream.cancel()
+
+
+async def _result(answer: Awaitable[Any]) -> Any:
+    try:
+        return await asyncio.wait_for(answer, STALLED_S)
+    except TimeoutError as error:
+        raise WorkerLostError(f"a worker has said nothing for {STALLED_S:.0f} s") from error
+    except RayTaskError as error:
+        if isinstance(error.cause, NacreError):
+            raise error.cause from error
+        raise
+    except LOST as error:
+        raise WorkerLostError(
+            f"a worker was lost and is being started again ({type(error).__name__})"
+        ) from error
+    except (RayError, RayServeException) as error:
+        raise UnavailableError(f"the workers cannot be reached: {error}") from error

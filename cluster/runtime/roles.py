@@ -1,0 +1,157 @@
+"""The roles as Ray Serve deployments: each builds its role and passes calls through.
+
+Serve starts their processes, restarts them, spreads calls over them, adds and takes away encoders
+and decoders with their backlog, and asks Ray for the CPUs and GPUs that they need. What a role has
+finished is in the store, so that nothing is lost with a process.
+
+Work that takes long is streamed, so that its caller sees progress; a call that is cancelled stops
+between two items.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from ray import get_gpu_ids, serve
+
+from adapters.contract.mixture import Mixture
+from cluster.config import Config
+from cluster.runtime.names import API, application
+from cluster.runtime.replicas import Replicas
+from cluster.stores.open import open_store
+from cluster.stores.versions import open_versions
+from workers.concurrency.streams import streamed
+from workers.encoding.embedder import Embedder
+from workers.encoding.encoder import Encoder
+from workers.images.pixels import Decoder, PixelTransform
+from workers.images.views import Views
+from workers.learning.compressor import Compressor
+from workers.learning.crew import Assignment, Begun, Published
+from workers.learning.publisher import Publisher
+from workers.learning.trainer import Trainer
+from workers.tasks.submission import Shard, Submission
+
+
+def device() -> str:
+    """Return where tensors go: the GPU that Ray gave this process, if any."""
+    return "cuda" if get_gpu_ids() and torch.cuda.is_available() else "cpu"
+
+
+@serve.deployment(name="encoder")
+class EncoderRole:
+    """Embeds shards."""
+
+    # Owns: the embedder, which is frozen.
+
+    def __init__(self, config: Config, encoder: type[Encoder], decoders: Any = None) -> None:
+        torch.set_num_threads(config.workers.threads)
+        loaded = encoder(config.encoder, device=device())
+        decode = None if decoders is None else DecodedElsewhere(decoders, loaded.transform)
+        self._embedder = Embedder(loaded, open_store(config.store), decode=decode)
+
+    async def embed(self, shard: Shard, views: Views) -> AsyncIterator[int]:
+        """See `Embedder.embed`."""
+        async for done in streamed(self._embedder.embed(shard, views)):
+            yield done
+
+
+class DecodedElsewhere:
+    """Has images decoded by the decoders, on CPUs that need not be near the GPU."""
+
+    def __init__(self, decoders: Any, transform: PixelTransform) -> None:
+        self._decoders = decoders
+        self._config = transform.config
+
+    def __call__(self, files: Sequence[bytes], digests: Sequence[str], views: Views) -> Any:
+        return self._decoders.decode.remote(list(files), list(digests), views, self._config)
+
+
+@serve.deployment(name="decoder")
+class DecoderRole:
+    """Decodes images for encoders, one CPU each."""
+
+    # Owns: the decoder that was used last.
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        self._latest: tuple[Mapping[str, Any], Decoder] | None = None
+
+    async def decode(
+        self,
+        files: Sequence[bytes],
+        digests: Sequence[str],
+        views: Views,
+        transform: Mapping[str, Any],
+    ) -> Any:
+        """See `Decoder.decode`; the pixels as an array, which Ray passes on without copying."""
+        if self._latest is None or self._latest[0] != transform:
+            self._latest = (transform, Decoder(PixelTransform(transform)))
+        pixels = await asyncio.to_thread(self._latest[1].decode, files, digests, views)
+        return pixels.numpy()
+
+
+@serve.deployment(name="trainer")
+class TrainerRole:
+    """Learns tasks, one at a time; holds the frozen text tower."""
+
+    # Owns: the trainer.
+
+    def __init__(self, config: Config, encoder: type[Encoder]) -> None:
+        torch.set_num_threads(config.workers.threads)
+        loaded = encoder(config.encoder, device=device())
+        self._trainer = Trainer(loaded, open_store(config.store), open_versions(config))
+
+    async def train(self, assignment: Assignment) -> AsyncIterator[tuple[int, int]]:
+        """See `Trainer.train`."""
+        async for progress in streamed(self._trainer.train(assignment)):
+            yield progress
+
+
+@serve.deployment(name="mixture")
+class MixtureRole:
+    """Compresses class distributions."""
+
+    # Owns: the compressor.
+
+    def __init__(self, config: Config) -> None:
+        torch.set_num_threads(config.workers.threads)
+        self._compressor = Compressor(open_store(config.store))
+
+    async def parts(self, assignment: Assignment, most: int) -> list[range]:
+        """See `Compressor.parts`."""
+        return await asyncio.to_thread(self._compressor.parts, assignment, most=most)
+
+    async def fit(self, assignment: Assignment, classes: range) -> list[Mixture]:
+        """See `Compressor.fit`."""
+        return await asyncio.to_thread(self._compressor.fit, assignment, classes)
+
+    async def finish(self, assignment: Assignment, mixtures: Sequence[Mixture]) -> None:
+        """See `Compressor.finish`."""
+        await asyncio.to_thread(self._compressor.finish, assignment, mixtures)
+
+
+@serve.deployment(name="registry")
+class RegistryRole:
+    """Measures and publishes versions."""
+
+    # Owns: the publisher.
+
+    def __init__(self, config: Config, encoder: type[Encoder]) -> None:
+        torch.set_num_threads(config.workers.threads)
+        loaded = encoder(config.encoder)
+        self._fingerprint = loaded.fingerprint
+        versions = open_versions(config, Replicas(application(API)))
+        self._publisher = Publisher(loaded, open_store(config.store), versions)
+
+    async def fingerprint(self) -> str:
+        """Return the encoder's fingerprint."""
+        return self._fingerprint
+
+    async def begin(self, submission: Submission, owner: str, since: int | None) -> Begun:
+        """See `Publisher.begin`."""
+        return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
+
+    async def publish(self, assignment: Assignment, now: float) -> Published:
+        """See `Publisher.publish`."""
+        return await asyncio.to_thread(self._publisher.publish, assignment, now=now)

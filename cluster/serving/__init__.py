@@ -1,0 +1,1 @@
+"""What one replica does for a request, and what it counts."""

@@ -1,0 +1,235 @@
+"""What one replica does for a request: decode, embed together with others, answer by one version.
+
+Everything here belongs to one event loop; what takes long runs in threads beside it. At any moment
+one batch is being embedded and scored. Images that come meanwhile are gathered, and are the next
+batch: a replica without much to do answers at once, and a busy one in large batches.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from adapters.errors import NacreError, UnavailableError
+from cluster.config import Config
+from cluster.serving.metrics import Metrics
+from cluster.wire.documents import (
+    AdapterState,
+    EmbedAnswer,
+    ImageAnswer,
+    PredictAnswer,
+    Prediction,
+    Ready,
+)
+from workers.encoding.encoder import Encoder
+from workers.images.decode import decode_image
+from workers.registry import Author, VersionRef
+from workers.registry.record_cache import Versions
+from workers.serving.batching import Batcher
+from workers.serving.follower import Refusal
+from workers.serving.predictor import Candidate, Predictor, Question, Request
+
+Files = Sequence[tuple[str, bytes]]
+Answer = list[Candidate] | NacreError
+Result = TypeVar("Result")
+LOADERS = 4
+"""Versions prepared or looked up at once."""
+logger = logging.getLogger("nacre.serving")
+
+
+class Service:
+    """The encoder and the versions of one replica.
+
+    Args:
+        config: Of the system.
+        versions: Reads versions.
+        device: Where images are embedded.
+        encoder: What embeds; another class than the usual one only to measure the rest.
+    """
+
+    # Owns: the threads, and one task per followed adapter.
+
+    def __init__(
+        self,
+        config: Config,
+        versions: Versions,
+        *,
+        device: str = "cpu",
+        encoder: type[Encoder] = Encoder,
+    ) -> None:
+        _without_helpers()
+        self._config = config.serve
+        self._versions = versions
+        self._encoder = encoder(config.encoder, device=device)
+        self._predictor = Predictor(
+            self._encoder, versions, adapters=config.served, most=config.serve.versions
+        )
+        self._decoding = _threads(config.serve.decoders, "decoding")
+        self._loading = _threads(LOADERS, "loading")
+        # Of their own: while the store is away, they wait for it all the time.
+        self._following = _threads(len(config.served), "following")
+        # Last, because it counts for the matrix library of the whole process. Only this thread has
+        # helpers: with those of several, all take turns instead of waiting awake, and a forward
+        # takes a third longer.
+        self._embedding = ThreadPoolExecutor(1, "embedding")
+        self._embedding.submit(torch.set_num_threads, config.serve.threads).result()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.metrics = Metrics()
+        self._answered = Batcher(self._answer, most=config.serve.batch)
+        self._embedded = Batcher(self._embed, most=config.serve.batch)
+
+    async def start(self) -> None:
+        """Load what `production` of every adapter points to, and follow it from now on.
+
+        Waits for the store: a replica that does not know what to answer with is of no use.
+        """
+        for name, follower in self._predictor.followers.items():
+            while not follower.has_looked:
+                await self.follow(name)
+                if not follower.has_looked:
+                    await asyncio.sleep(self._config.poll_s)
+            self._tasks.append(asyncio.create_task(self._keep_following(name)))
+
+    async def predict(
+        self, files: Files, question: Question, *, adapter: str, pinned: int | str | None
+    ) -> PredictAnswer:
+        """Answer what the images in `files` show.
+
+        Raises:
+            NacreError: an image is refused, or there is no such version or task.
+        """
+        self._predictor.follower(adapter)
+        request = Request(adapter=adapter, question=question)
+        pixels = await self._decoded(files)
+        if question.labels:
+            await _in(self._embedding, self._predictor.learn_labels, question)
+        if pinned is not None:
+            request.version = await _in(self._loading, self._predictor.version, adapter, pinned)
+        results = []
+        for answer in await asyncio.gather(*(self._answered((one, request)) for one in pixels)):
+            if isinstance(answer, NacreError):
+                raise answer
+            results.append(
+                ImageAnswer(predictions=[Prediction(**asdict(entry)) for entry in answer])
+            )
+        assert request.version is not None
+        return PredictAnswer(
+            version=request.version.label, digest=request.version.digest, results=results
+        )
+
+    async def embed(self, files: Files) -> EmbedAnswer:
+        """Return the features of the images in `files`."""
+        features = await asyncio.gather(*map(self._embedded, await self._decoded(files)))
+        return EmbedAnswer(
+            encoder=self._encoder.fingerprint,
+            features=features,
+        )
+
+    async def prepare(self, adapter: str, ref: VersionRef) -> None:
+        """Load a version that `production` may soon point to."""
+        if adapter in self._predictor.followers:
+            await _in(self._loading, self._predictor.follower(adapter).prepare, ref)
+
+    async def follow(self, adapter: str) -> None:
+        """Move to what `production` of `adapter` points to; what cannot be loaded is refused."""
+        if adapter not in self._predictor.followers:
+            return
+        follower = self._predictor.follower(adapter)
+        before = follower.standing.refusal
+        try:
+            await _in(self._following, follower.follow)
+        except UnavailableError as error:
+            logger.warning("the store cannot be reached", extra={"error": error.message})
+        except NacreError as error:  # damaged refs: what answers goes on
+            logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
+        refusal = follower.standing.refusal
+        if refusal is not None and (before is None or refusal.ref != before.ref):
+            await _in(self._following, self._note_refusal, adapter, refusal)
+
+    def ready(self) -> Ready:
+        """Return what this replica answers with."""
+        return Ready(
+            encoder=self._encoder.fingerprint,
+            loaded=list(self._predictor.loaded),
+            adapters={name: self._state(name) for name in self._predictor.followers},
+        )
+
+    def _state(self, name: str) -> AdapterState:
+        standing = self._predictor.followers[name].standing
+        age_s = time.monotonic() - standing.seen_at
+        return AdapterState(
+            version=standing.current.label if standing.current else None,
+            refused=standing.refusal.label if standing.refusal else None,
+            reason=standing.refusal.reason if standing.refusal else None,
+            seen_s=None if age_s == float("inf") else age_s,
+            stale=standing.current is not None and age_s > self._config.stale_s,
+        )
+
+    def _note_refusal(self, adapter: str, refusal: Refusal) -> None:
+        """Say that a version could not be loaded: in the log, and in the adapter's history."""
+        logger.error("refused", extra={"version": refusal.label, "error": refusal.reason})
+        by = Author(who=f"replica on {socket.gethostname()}", why=refusal.reason, now=time.time())
+        try:
+            self._versions.registry.adapter(adapter).note_refusal(refusal.ref, by=by)
+        except NacreError as error:
+            logger.warning("not in the history", extra={"error": error.message})
+
+    async def _decoded(self, files: Files) -> list[Tensor]:
+        return await asyncio.gather(*(_in(self._decoding, self._pixels, file) for file in files))
+
+    def _pixels(self, file: tuple[str, bytes]) -> Tensor:
+        name, content = file
+        return self._encoder.transform(decode_image(content, origin=name))
+
+    async def _answer(self, images: list[tuple[Tensor, Request]]) -> list[Answer]:
+        pixels = [one for one, _ in images]
+        requests = [request for _, request in images]
+
+        def answers() -> list[Answer]:
+            return self._predictor.predict_together(self._features(pixels), requests)
+
+        return await _in(self._embedding, answers)
+
+    async def _embed(self, pixels: list[Tensor]) -> list[list[float]]:
+        def rows() -> list[list[float]]:
+            features: list[list[float]] = self._features(pixels).tolist()
+            return features
+
+        return await _in(self._embedding, rows)
+
+    def _features(self, pixels: list[Tensor]) -> Tensor:
+        started = time.perf_counter()
+        features = self._encoder.image_features(torch.stack(pixels))
+        self.metrics.batch(len(pixels), time.perf_counter() - started)
+        return features
+
+    async def _keep_following(self, adapter: str) -> None:
+        while True:
+            await asyncio.sleep(self._config.poll_s)
+            await self.follow(adapter)
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[..., Result], *args: Any) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
+
+
+def _threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Return running threads whose products have no helpers."""
+    pool = ThreadPoolExecutor(count, name, initializer=_without_helpers)
+    all_run = threading.Barrier(count)
+    list(pool.map(lambda _: all_run.wait(), range(count)))
+    return pool
+
+
+def _without_helpers() -> None:
+    torch.set_num_threads(1)
+    # A thread's first product would set what counts for the process then; asking is enough.
+    torch.get_num_threads()

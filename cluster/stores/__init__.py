@@ -1,0 +1,1 @@
+"""Object stores by URL, and the one on an S3 server."""

@@ -1,0 +1,209 @@
+"""A store on an S3 server, through the minio client.
+
+A conditional write carries a random write id. When the answer says that somebody was first, or
+when there is no answer, the object is read back: its write id says whether this writer was it.
+The client never repeats a request by itself, because a repeated conditional write can meet its
+own first attempt and would take it for somebody else's.
+"""
+
+import io
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import urllib3
+from minio.error import MinioException
+
+from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
+from cluster.stores.s3_client import WRITE_ID, Condition, Found, Headers, new_client, put_if
+from cluster.stores.s3_errors import Failure, classify, explain
+from cluster.stores.s3_settings import S3Settings
+from workers.store.base import (
+    Listed,
+    Object,
+    ObjectStore,
+    check_conditional,
+    check_key,
+    check_prefix,
+)
+
+ATTEMPTS = 5
+FIRST_WAIT_S = 0.1
+_FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError)
+
+Answer = TypeVar("Answer")
+
+
+class S3Store(ObjectStore):
+    """Objects in a bucket. Safe between threads; may be sent to other processes.
+
+    Args:
+        settings: Where the bucket is; the credentials travel with a pickled store.
+        sleep: Waits for some seconds between attempts.
+
+    Raises:
+        SettingsError: The bucket does not exist, or the server refuses the credentials.
+        UnavailableError: The server cannot be reached.
+    """
+
+    def __init__(
+        self, settings: S3Settings, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._settings = settings
+        self._sleep = sleep
+        self._jitter = random.SystemRandom()
+        self._client = new_client(settings)
+        # Listing tells apart a missing bucket, wrong credentials and a wrong clock.
+        self._repeated(lambda: next(self._listing("probe/"), None))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return S3Store, (self._settings,)
+
+    @property
+    def url(self) -> str:
+        return self._settings.url
+
+    def get(self, key: str) -> Object:
+        return self._read(key, {})
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        if length <= 0:
+            return b""
+        try:
+            return self._read(key, {"Range": f"bytes={start}-{start + length - 1}"}).data
+        except _OutOfRangeError:
+            return b""
+
+    def put(self, key: str, data: bytes) -> None:
+        bucket, name = self._settings.bucket, self._name(key)
+        self._repeated(lambda: self._client.put_object(bucket, name, io.BytesIO(data), len(data)))
+
+    def create(self, key: str, data: bytes) -> str:
+        return self._write_if(key, data, Condition(etag=None))
+
+    def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+        return self._write_if(key, data, Condition(etag=expected_etag))
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        try:
+            yield from self._listing(check_prefix(prefix))
+        except _FAILURES as error:
+            raise explain(error, self._settings) from error
+
+    def delete(self, key: str) -> None:
+        bucket, name = self._settings.bucket, self._name(key)
+        self._repeated(lambda: self._client.remove_object(bucket, name))
+
+    def _name(self, key: str) -> str:
+        return self._settings.prefix + check_key(key)
+
+    def _read(self, key: str, headers: Headers) -> Object:
+        name = self._name(key)
+
+        def read() -> Object:
+            response = self._client.get_object(self._settings.bucket, name, request_headers=headers)
+            try:
+                return Object(data=response.read(), etag=response.headers["etag"].strip('"'))
+            finally:
+                response.close()
+                response.release_conn()
+
+        return self._repeated(read, key)
+
+    def _listing(self, prefix: str) -> Iterator[Listed]:
+        top = self._settings.prefix
+        for found in self._client.list_objects(
+            self._settings.bucket, prefix=top + prefix, recursive=True
+        ):
+            yield Listed(
+                key=found.object_name.removeprefix(top),
+                size_bytes=found.size,
+                modified=found.last_modified.timestamp(),
+            )
+
+    def _write_if(self, key: str, data: bytes, condition: Condition) -> str:
+        """Write `data` while `condition` holds, and find out who won."""
+        check_conditional(key, data)
+        bucket, name, write_id = self._settings.bucket, self._name(key), uuid.uuid4().hex
+        in_doubt = False
+        for attempt in range(ATTEMPTS):
+            try:
+                return put_if(self._client, bucket, name, data, condition, write_id)
+            except _FAILURES as error:
+                failure, last = classify(error), error
+            if failure is Failure.REFUSED and not in_doubt:
+                break
+            in_doubt = in_doubt or failure is Failure.IN_DOUBT
+            if failure is not Failure.NOT_SENT:
+                found = self._read_back(key, in_doubt=in_doubt)
+                if found is not None and found.write_id == write_id:
+                    return found.etag
+                if not in_doubt:
+                    raise _lost(key, self.url, condition, found) from last
+                if not condition.holds(found):
+                    # This write may have been made and overwritten since: its traces may tell.
+                    raise _unknown(key, self.url) from last
+            self._wait(attempt)
+        raise (_unknown(key, self.url) if in_doubt else explain(last, self._settings)) from last
+
+    def _read_back(self, key: str, *, in_doubt: bool) -> Found | None:
+        try:
+            return self._stat(key)
+        except NacreError as error:
+            if in_doubt:
+                raise _unknown(key, self.url) from error
+            raise
+
+    def _stat(self, key: str) -> Found | None:
+        name = self._name(key)
+        try:
+            found = self._repeated(
+                lambda: self._client.stat_object(self._settings.bucket, name), key
+            )
+        except NotFoundError:
+            return None
+        return Found(etag=found.etag or "", write_id=(found.metadata or {}).get(WRITE_ID, ""))
+
+    def _repeated(self, request: Callable[[], Answer], key: str = "") -> Answer:
+        """Return the answer to a request that may be sent any number of times."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return request()
+            except _FAILURES as error:
+                failure = classify(error)
+                if failure is Failure.ABSENT:
+                    raise NotFoundError(f"no object {key!r} in {self.url}", key=key) from error
+                if failure is Failure.OUT_OF_RANGE:
+                    raise _OutOfRangeError(f"{key!r} ends before the range asked for") from error
+                if failure is Failure.REFUSED or attempt == ATTEMPTS - 1:
+                    raise explain(error, self._settings) from error
+            self._wait(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait(self, attempt: int) -> None:
+        self._sleep(self._jitter.uniform(0.0, FIRST_WAIT_S * 2.0**attempt))
+
+
+class _OutOfRangeError(NacreError):
+    """A range begins behind the end of its object."""
+
+
+def _lost(key: str, url: str, condition: Condition, found: Found | None) -> ConflictError:
+    there = f"etag {found.etag} of write {found.write_id or 'unknown'}" if found else "nothing"
+    return ConflictError(
+        f"{key!r} in {url} changed: expected {condition.etag or 'nothing'}, found {there}; this "
+        "write was not made, read it again",
+        key=key,
+        expected=condition.etag,
+        found=found.etag if found else None,
+    )
+
+
+def _unknown(key: str, url: str) -> UnknownOutcomeError:
+    return UnknownOutcomeError(
+        f"{key!r} in {url} was sent and its answer was lost: it may have been written; read it "
+        "again before anything else",
+        key=key,
+    )

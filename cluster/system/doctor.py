@@ -1,0 +1,200 @@
+"""Checks of everything that the system needs, each with what to do where it fails."""
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adapters.errors import NacreError
+from cluster.config import LOCAL, TOKEN, Config, home
+from cluster.stores.open import open_store
+from workers.queue.leadership import read_lead
+from workers.store.probe import probe
+
+SLOW_STORE_S = 0.2
+FULL_BYTES = 5 * 2**30
+PACKAGES = ("ray", "torch", "torchvision", "open_clip_torch", "minio", "safetensors")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What one check has found.
+
+    Attributes:
+        check: What was looked at.
+        level: `ok`, `warning` or `error`.
+        found: What was found.
+        remedy: What to do; empty where all is well.
+    """
+
+    check: str
+    level: str
+    found: str
+    remedy: str = ""
+
+
+Check = Callable[[Config], Iterator[Finding]]
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Yield what every check finds, one after another; none of them changes anything that lasts."""
+    for check in CHECKS:
+        try:
+            yield from check(config)
+        except NacreError as error:
+            name = check.__name__.strip("_").replace("_", " ")
+            yield Finding(check=name, level="error", found=error.message)
+
+
+def _environment(config: Config) -> Iterator[Finding]:
+    del config
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(check="python", level="ok", found=version)
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    shown = ", ".join(f"{name} {found}" for name, found in versions.items())
+    yield Finding(check="packages", level="ok", found=shown)
+    cores = len(os.sched_getaffinity(0))
+    yield Finding(check="cores", level="ok", found=str(cores))
+    if "RAY_AUTH_MODE" not in os.environ:
+        yield Finding(
+            check="ray authentication",
+            level="warning",
+            found="RAY_AUTH_MODE is not set",
+            remedy="set it to `token` in deployments, or to `disabled` on a machine of your own; "
+            "otherwise a file in the home folder decides",
+        )
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    folders = {"home": home()}
+    if config.store.startswith("file:"):
+        folders["store"] = Path(urlsplit(config.store).path)
+    for name, folder in folders.items():
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(existing, os.W_OK):
+            remedy = "choose another folder, or let this user write there"
+            found = f"{folder} cannot be written"
+            yield Finding(check=f"{name} folder", level="error", found=found, remedy=remedy)
+            continue
+        free = shutil.disk_usage(existing).free
+        low = free < FULL_BYTES
+        yield Finding(
+            check=f"{name} folder",
+            level="warning" if low else "ok",
+            found=f"{folder}: {free / 2**30:.1f} GiB free",
+            remedy="make room: `nacre gc` says what could be removed" if low else "",
+        )
+
+
+def _store(config: Config) -> Iterator[Finding]:
+    store = open_store(config.store)
+    probe(store)
+    started = time.perf_counter()
+    for _ in range(3):
+        read_lead(store)
+    seconds = (time.perf_counter() - started) / 3
+    slow = seconds > SLOW_STORE_S
+    yield Finding(
+        check="store",
+        level="warning" if slow else "ok",
+        found=f"{store.url} honours conditional writes; a read takes {1000 * seconds:.1f} ms",
+        remedy="put the workers nearer to the store" if slow else "",
+    )
+
+
+def _coordinator(config: Config) -> Iterator[Finding]:
+    lead = read_lead(open_store(config.store))
+    if lead is None or lead.expires < time.time():
+        yield Finding(
+            check="coordinator",
+            level="warning",
+            found="nobody coordinates the queue in this store",
+            remedy="start the system with `nacre up`",
+        )
+        return
+    yield Finding(check="coordinator", level="ok", found=f"on {lead.host}, epoch {lead.epoch}")
+
+
+def _encoder(config: Config) -> Iterator[Finding]:
+    import torch
+
+    from workers.encoding.encoder import Encoder
+
+    torch.set_num_threads(config.workers.threads)
+    started = time.perf_counter()
+    encoder = Encoder(config.encoder)
+    loaded_s = time.perf_counter() - started
+    side = encoder.transform.config["size"]
+    side = side if isinstance(side, int) else side[0]
+    started = time.perf_counter()
+    encoder.image_features(torch.zeros(1, 3, side, side, dtype=torch.uint8))
+    forward_s = time.perf_counter() - started
+    yield Finding(
+        check="encoder",
+        level="ok",
+        found=f"{config.encoder.model}: {encoder.fingerprint}, loaded in {loaded_s:.1f} s, one "
+        f"image in {1000 * forward_s:.0f} ms on the CPU",
+    )
+
+
+def _gpu(config: Config) -> Iterator[Finding]:
+    del config
+    import torch
+
+    if torch.cuda.is_available():
+        yield Finding(check="gpu", level="ok", found=torch.cuda.get_device_name(0))
+    else:
+        yield Finding(check="gpu", level="ok", found="none here; everything runs on the CPU")
+
+
+def _ray(config: Config) -> Iterator[Finding]:
+    if config.ray == LOCAL:
+        yield Finding(check="ray", level="ok", found="`nacre up` starts its own on this machine")
+        return
+    import ray
+
+    from cluster.runtime.actors import running_coordinator
+    from cluster.system.system import connect
+
+    connect(config)
+    try:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        resources = ray.cluster_resources()
+        found = (
+            f"{len(nodes)} nodes, {resources.get('CPU', 0):g} CPUs, "
+            f"{resources.get('GPU', 0):g} GPUs"
+        )
+        yield Finding(check="ray", level="ok", found=f"{config.ray}: {found}")
+        runs = running_coordinator() is not None
+        yield Finding(
+            check="system",
+            level="ok" if runs else "warning",
+            found="runs on this Ray" if runs else "does not run on this Ray",
+            remedy="" if runs else f"start it with `nacre up --address {config.ray}`",
+        )
+    finally:
+        ray.shutdown()
+
+
+def _api(config: Config) -> Iterator[Finding]:
+    from cluster.client.client import Client
+
+    token = os.environ.get(TOKEN)
+    client = Client(config)
+    try:
+        ready = client.ready()
+    except NacreError as error:
+        remedy = "start the system with `nacre up`, or wait for the first version"
+        yield Finding(check="api", level="warning", found=error.message, remedy=remedy)
+        return
+    answering = ", ".join(str(state.version) for state in ready.adapters.values())
+    found = f"{config.endpoint} answers with {answering}"
+    yield Finding(check="api", level="ok", found=found + (", with a token" if token else ""))
+
+
+CHECKS: tuple[Check, ...] = (_environment, _disk, _store, _coordinator, _encoder, _gpu, _ray, _api)

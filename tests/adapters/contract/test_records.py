@@ -1,0 +1,129 @@
+"""Records and their bytes."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.contract.records import ClassEntry, Record, decode_record, encode_record, pack
+from adapters.errors import ClassNameError, CorruptionError, FeatureError
+from adapters.methods.lada.record import record_mixtures
+from adapters.methods.lada.scorer import scored_classes
+from tests.adapters.synthetic import clusters, entries, learnt
+
+NAMES = st.text(min_size=1, max_size=12).filter(lambda name: bool(name.strip()))
+
+
+def small_record(**changes: object) -> Record:
+    record = Record(
+        task="first",
+        classes=entries("first", 2),
+        method="lada",
+        settings={"alpha": 1.0, "text": "none"},
+        seed=3,
+        encoder="synthetic",
+        tensors={"b": torch.arange(3.0), "a": torch.zeros(2, 2), "count": torch.tensor([0, 2])},
+    )
+    return replace(record, **changes)  # type: ignore[arg-type]
+
+
+def test_the_same_record_has_the_same_bytes_whatever_the_order_of_its_parts() -> None:
+    record = small_record()
+    reordered = replace(
+        record,
+        settings=dict(reversed(list(record.settings.items()))),
+        tensors=dict(reversed(list(record.tensors.items()))),
+    )
+    digest = hashlib.sha256(encode_record(record)).hexdigest()
+    assert hashlib.sha256(encode_record(reordered)).hexdigest() == digest
+    # Written down once: another machine or release must find the same.
+    assert digest == "e345bc5fc52e4067897e02b8f6399e5f0e4d0ebda6eb6660a05941b7cc7a1e51"
+
+
+@given(task=NAMES, name=NAMES, prompt=st.text(max_size=20), seed=st.integers(0, 2**63 - 1))
+def test_decoding_gives_back_what_was_encoded(task: str, name: str, prompt: str, seed: int) -> None:
+    entry = ClassEntry(class_id=name, name=name, prompt=prompt)
+    record = small_record(task=task, classes=(entry,), seed=seed)
+    decoded = decode_record(encode_record(record))
+    assert replace(decoded, tensors={}) != decoded  # records are compared by their bytes
+    assert (decoded.task, decoded.classes, decoded.seed) == (task, (entry,), seed)
+    assert decoded.settings == record.settings
+    assert all(torch.equal(decoded.tensors[key], value) for key, value in record.tensors.items())
+    assert encode_record(decoded) == encode_record(record)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"",
+        b"nonsense",
+        b"\xff" * 64,  # a header longer than the file
+        encode_record(small_record())[:-1],  # cut off
+        pack({}, {"schema": 2}),  # of a later release
+        pack({}, {"schema": 1}),  # nothing described
+        pack(
+            {},
+            {
+                "schema": 1,
+                "task": "t",
+                "classes": [],
+                "method": "lada",
+                "settings": {},
+                "seed": 1,
+                "encoder": "e",
+            },
+        ),
+        pack(
+            {},
+            {
+                "schema": 1,
+                "task": "t",
+                "classes": [[1, 2, 3]],
+                "method": "lada",
+                "settings": {},
+                "seed": 1,
+                "encoder": "e",
+            },
+        ),
+    ],
+)
+def test_other_bytes_are_corruption(blob: bytes) -> None:
+    with pytest.raises(CorruptionError):
+        decode_record(blob)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ((), "at least one class"),
+        ((*entries("a", 1), *entries("a", 1)), "twice"),
+        ((ClassEntry(class_id=" ", name="x", prompt=""),), "an id and a name"),
+        ((ClassEntry(class_id="x", name="", prompt=""),), "an id and a name"),
+    ],
+)
+def test_bad_classes_are_refused(classes: tuple[ClassEntry, ...], message: str) -> None:
+    with pytest.raises(ClassNameError, match=message):
+        encode_record(small_record(classes=classes))
+
+
+def test_tensors_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(FeatureError, match="not finite"):
+        encode_record(small_record(tensors={"a": torch.tensor([1.0, torch.nan])}))
+
+
+@pytest.mark.parametrize("name", ["memory", "memory_offsets", "text_features", "mixture_means"])
+def test_a_lada_record_without_one_of_its_tensors_is_corrupt(name: str) -> None:
+    record = learnt(clusters(), steps=1)
+    tensors = {key: value for key, value in record.tensors.items() if key != name}
+    with pytest.raises(CorruptionError, match="missing"):
+        scored_classes(replace(record, tensors=tensors))
+
+
+def test_a_lada_record_whose_tensors_do_not_fit_is_corrupt() -> None:
+    record = learnt(clusters(), steps=1)
+    short = {**record.tensors, "mixture_weights": record.tensors["mixture_weights"][1:]}
+    with pytest.raises(CorruptionError, match="do not fit"):
+        record_mixtures(replace(record, tensors=short))

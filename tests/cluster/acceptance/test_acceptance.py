@@ -1,0 +1,178 @@
+"""The whole way as a person goes it: real Ray, real HTTP, real images, command by command."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.drivers.learning import small_task
+from tests.support.drivers.s3_server import S3Server
+
+TIMEOUT_S = 240
+
+Nacre = Callable[..., "subprocess.CompletedProcess[str]"]
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("acceptance")
+
+
+@pytest.fixture(scope="module", params=["file", "s3"])
+def store(request: pytest.FixtureRequest, workspace: Path) -> tuple[str, Mapping[str, str]]:
+    """Return the URL of a store, and what the environment must hold to open it."""
+    if request.param == "file":
+        return f"file://{workspace / 'store'}", {}
+    server: S3Server = request.getfixturevalue("s3_server")
+    return replace(server.settings, prefix="acceptance/").url, server.environment
+
+
+@pytest.fixture(scope="module")
+def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
+    """Return a function that runs one `nacre` command with a home and a store of its own."""
+    url, credentials = store
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = {"store": url, "serve": {"port": port}}
+    (workspace / "nacre.yaml").write_text(yaml.safe_dump(config))
+    environment = {**os.environ, **credentials, "NACRE_HOME": str(workspace / "home")}
+
+    def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "cluster.cli", *map(str, arguments)],
+            cwd=workspace,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def running(nacre: Nacre) -> Iterator[Nacre]:
+    """Start the system, and stop it at the end."""
+    started = nacre("up", "--detach")
+    assert started.returncode == 0, started.stderr
+    yield nacre
+    stopped = nacre("down")
+    assert stopped.returncode == 0, stopped.stderr
+
+
+def parsed(result: "subprocess.CompletedProcess[str]") -> Any:
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def best(nacre: Nacre, image: Path, *options: str) -> tuple[str, str]:
+    """Return the version that answers and the class that it sees in `image`."""
+    answer = parsed(nacre("predict", image, "--top-k", "1", "--output", "json", *options))
+    return answer["version"], answer["results"][0]["predictions"][0]["class_id"]
+
+
+def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examples: Path) -> None:
+    tasks = [examples / name / "task.yaml" for name in ("digits", "fashion")]
+    before = running("predict", examples / "digits/test/0/00.png")
+    assert before.returncode == 4
+    assert "no version in production yet" in before.stderr
+
+    submitted = parsed(running("submit", *tasks, "--wait", "--output", "json"))
+    assert [entry["version"] for entry in submitted] == [1, 2]
+
+    trouser = examples / "fashion/test/trouser/00.png"
+    assert best(running, trouser) == ("main@2", "fashion/trouser")
+    pinned = best(running, trouser, "--version", "1")
+    assert pinned[0] == "main@1"
+    assert pinned[1].startswith("digits/")
+
+    assert running("rollback", "1", "--why", "a test").returncode == 0
+    assert best(running, trouser) == pinned
+    listed = parsed(running("versions", "--output", "json"))
+    assert [(entry["number"], entry["aliases"]) for entry in listed] == [
+        (2, []),
+        (1, ["head", "production"]),
+    ]
+
+
+def test_a_task_is_submitted_over_http_and_published(
+    running: Nacre, workspace: Path, examples: Path, tmp_path: Path
+) -> None:
+    task = small_task(examples, tmp_path, "clip-art")
+    with tarfile.open(tmp_path / "task.tar", "w") as tar:
+        for path in task.parent.iterdir():
+            tar.add(path, arcname=path.name)
+    port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_S) as api:
+        with (tmp_path / "task.tar").open("rb") as archive:
+            sent = {
+                "task": ("task.yaml", task.read_bytes()),
+                "archive": ("task.tar", archive.read()),
+            }
+            accepted = api.post("/v1/tasks", files=sent)
+        assert accepted.status_code == 202, accepted.text
+        name = accepted.json()["submission"]["submission_id"]
+        watched = running("watch", name)
+        assert f"{name}: published as main@" in watched.stdout, watched.stderr
+        assert api.get(f"/v1/tasks/{name}").json()["stage"] == "published"
+        assert api.get("/v1/tasks").json()["coordinated"] is True
+        messages = [entry["message"] for entry in api.get(f"/v1/tasks/{name}/events").json()]
+        assert any(message.startswith("published as version") for message in messages)
+        refused = api.post("/v1/tasks", content=b"name: x\nimages: /etc\n")
+        assert (refused.status_code, refused.json()["title"]) == (422, "InputError")
+        assert api.get("/v1/tasks/nobody").status_code == 404
+
+
+def test_submitting_the_same_task_again_does_nothing_twice(running: Nacre, examples: Path) -> None:
+    again = running("submit", examples / "digits/task.yaml")
+    assert again.returncode == 0
+    assert "submitted before" in again.stdout
+
+
+def test_a_second_system_in_the_same_home_is_refused(running: Nacre) -> None:
+    second = running("up", "--detach")
+    assert second.returncode == 3
+    assert "running already" in second.stderr
+
+
+@pytest.mark.usefixtures("running")
+def test_a_port_that_is_taken_is_named(workspace: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "NACRE_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-m", "cluster.cli", "--config", str(workspace / "nacre.yaml"), "up"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert result.returncode == 4
+    assert "to be free" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_down_without_a_system_says_so(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "cluster.cli", "down"],
+        env={**os.environ, "NACRE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "nothing to stop" in result.stderr

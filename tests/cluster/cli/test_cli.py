@@ -1,0 +1,383 @@
+"""The command line: each verb explains itself, and each error is one sentence and one code."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from pathlib import Path
+
+import click
+import psutil
+import pytest
+
+from adapters.errors import NotFoundError
+from cluster.cli.main import MODULES, cli, main
+from cluster.cli.serving import RUNNING, Running
+from cluster.client.client import Client
+from cluster.config import load_config
+from tests.support.scenes.registry import learn, publish
+from tests.support.scenes.tickets import set_ticket, write_tickets
+from workers.queue.ticket import Cause, Failure, Stage
+from workers.registry import Registry
+from workers.store import FileStore
+
+WriteTask = Callable[..., Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "store")
+
+
+@pytest.fixture
+def nacre(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Return a function that runs `nacre` with a store and a home of its own."""
+    monkeypatch.setenv("NACRE_STORE", f"file://{tmp_path}/store")
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("NACRE_CONFIG", "NACRE_DEBUG", "NACRE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["nacre", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        printed = capsys.readouterr()
+        return Ended(code=code, out=printed.out, err=printed.err)
+
+    return run
+
+
+VERBS = cli.list_commands(click.Context(cli))
+
+
+def test_the_verbs_of_every_day_are_there() -> None:
+    every_day = {"up", "submit", "status", "predict", "versions", "rollback", "down", "demo"}
+    assert every_day <= set(VERBS)
+
+
+def test_every_verb_of_a_module_is_listed() -> None:
+    modules = [import_module(f"cluster.cli.{name}") for name in MODULES]
+    assert sorted(verb.name for module in modules for verb in module.VERBS) == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_how_to_call_a_verb(nacre: Command, verb: str) -> None:
+    ended = nacre(verb, "--help")
+    assert ended.code == 0
+    examples = ended.out.partition("Examples:")[2]
+    assert f"nacre {verb}" in examples
+
+
+def test_the_command_and_the_module_are_the_same() -> None:
+    command = [sys.executable, "-m", "cluster.cli", "-h"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stderr == ""
+    assert "Exit codes: 0 done" in found.stdout
+    assert all(verb in found.stdout for verb in VERBS)
+
+
+def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: WriteTask) -> None:
+    first, again = nacre("submit", write_task()), nacre("submit", write_task())
+    assert (first.code, again.code) == (0, 0)
+    assert first.out.startswith("accepted: colors-")
+    assert "(2 classes, 10 images, 2 held out)" in first.out
+    assert "2 of the training images, a tenth of each class, were set aside" in first.out
+    assert again.out.startswith("submitted before: colors-")
+
+
+def test_submissions_are_read_by_machines(nacre: Command, write_task: WriteTask) -> None:
+    submitted = json.loads(nacre("submit", write_task(), "--output", "json").out)
+    status = json.loads(nacre("status", "--output", "json").out)
+    (entry,) = status["submissions"]
+    assert [each["submission_id"] for each in submitted] == [entry["submission_id"]]
+    assert status["coordinator"] is None
+    assert (entry["task"], entry["adapter"], entry["stage"]) == ("colors", "main", "accepted")
+
+
+def ended_as(store: FileStore, stage: Stage, error: str | None = None) -> None:
+    """Write down that the one submission has ended, as a coordinator would."""
+    state = next(iter(Client(load_config()).queue().states))
+    if stage is Stage.PUBLISHED:
+        publish(store, state.ticket.task, submission=state.ticket.submission_id)
+    failure = Failure(stage=Stage.TRAINING, cause=Cause.FAULT, error=str(error), at=2.0)
+    set_ticket(
+        store,
+        state.ticket.submission_id,
+        stage=stage,
+        version=1 if stage is Stage.PUBLISHED else None,
+        failures=(failure,) if error else (),
+    )
+
+
+def test_waiting_for_what_is_published(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    nacre("submit", write_task())
+    ended_as(store, Stage.PUBLISHED)
+    ended = nacre("submit", write_task(), "--wait")
+    assert ended.code == 0
+    assert "colors: published as main@1" in ended.out
+
+
+def test_waiting_prints_nothing_but_json_for_machines(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    nacre("submit", write_task())
+    ended_as(store, Stage.PUBLISHED)
+    (entry,) = json.loads(nacre("submit", write_task(), "--wait", "--output", "json").out)
+    assert (entry["stage"], entry["version"]) == ("published", 1)
+
+
+def test_waiting_for_what_fails_says_why_and_fails(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    def fail_once_it_is_there() -> None:
+        while not Client(load_config()).queue().states:
+            time.sleep(0.01)
+        ended_as(store, Stage.FAILED, "a feature is not finite")
+
+    failing = threading.Thread(target=fail_once_it_is_there)
+    failing.start()
+    ended = nacre("submit", write_task(), "--wait")
+    failing.join()
+    assert ended.code != 0
+    assert "1 of 1 tasks were not published" in ended.err
+    assert "is failed: a feature is not finite" in ended.err
+    assert "a feature is not finite" in nacre("status").out
+
+
+def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
+    nacre: Command, write_task: WriteTask
+) -> None:
+    (entry,) = json.loads(nacre("submit", write_task(), "--output", "json").out)
+    for name in ("colors", entry["submission_id"]):
+        assert f"{entry['submission_id']} accepted" in nacre("logs", name).out
+        assert json.loads(nacre("logs", name, "--output", "json").out) == []
+    ended = nacre("logs", "shapes")
+    assert ended.code == 2
+    assert "name of a task in the queue, found 'shapes'" in ended.err
+
+
+WISHES = [
+    (["cancel", "colors"], "asked for: colors-"),
+    (["retry", "colors"], "tried again: colors-"),
+    (["pause"], "asked for: everything; nobody coordinates right now"),
+    (["resume", "main"], "asked for: adapter main; nobody coordinates right now"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WISHES)
+def test_a_wish_is_kept_until_somebody_coordinates(
+    nacre: Command, write_task: WriteTask, store: FileStore, arguments: list[str], sentence: str
+) -> None:
+    nacre("submit", write_task())
+    before = {listed.key for listed in store.list("queue/inbox/")}
+    ended = nacre(*arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(sentence)
+    assert len({listed.key for listed in store.list("queue/inbox/")} - before) == 1
+
+
+def test_a_cancelled_submission_is_told_to_be(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    nacre("submit", write_task())
+    ended_as(store, Stage.CANCELLED)
+    assert nacre("cancel", "colors").out.startswith("cancelled: colors-")
+    assert "colors-" in nacre("watch", "colors").out
+    assert nacre("watch").out == "nothing is open\n"
+
+
+def test_of_very_many_submissions_the_first_open_ones_are_shown(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    nacre("submit", write_task())
+    (state,) = Client(load_config()).queue().states
+    tickets = [
+        replace(state.ticket, submission_id=f"colors-{number:03}", accepted_at=float(number))
+        for number in range(100)
+    ]
+    write_tickets(store, tickets)
+    shown = nacre("status").out
+    assert "colors-059" in shown
+    assert "colors-060" not in shown
+    assert "41 more (in all: 101 accepted); --all shows them" in shown
+    assert "colors-099" in nacre("status", "--all").out
+
+
+def test_the_command_line_starts_without_torch_or_ray() -> None:
+    code = "import sys, cluster.cli.main; print({'torch', 'ray', 'httpx'} & sys.modules.keys())"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "set()\n"
+
+
+EMPTY = [
+    (["status"], "no submissions"),
+    (["versions"], "no versions yet"),
+    # an adapter that nobody has created
+    (["versions", "--adapter", "canary"], "no versions yet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), EMPTY)
+def test_where_nothing_is_yet_the_next_step_is_named(
+    nacre: Command, arguments: list[str], sentence: str
+) -> None:
+    ended = nacre(*arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert sentence in ended.out
+    assert "nacre submit" in ended.out
+    found = json.loads(nacre(*arguments, "--output", "json").out)
+    assert (found["submissions"] if arguments == ["status"] else found) == []
+
+
+@pytest.fixture
+def three_versions(store: FileStore) -> None:
+    learn(Registry(store).create("main"), "fashion", "digits", "letters")
+
+
+@pytest.mark.usefixtures("three_versions")
+def test_versions_are_listed_for_people_and_for_machines(nacre: Command) -> None:
+    text = nacre("versions").out
+    assert "head, production" in text
+    assert "1970-01-01 00:16:40 UTC" in text
+    listed = json.loads(nacre("versions", "--output", "json").out)
+    assert [entry["number"] for entry in listed] == [3, 2, 1]
+    assert listed[0]["aliases"] == ["head", "production"]
+    assert (listed[0]["parent"], listed[2]["parent"]) == (2, None)
+    assert [task["task"] for task in listed[1]["tasks"]] == ["fashion", "digits"]
+    assert listed[2]["accuracies"] == {"fashion": 0.9}
+
+
+def aliases(nacre: Command) -> dict[str, int]:
+    listed = json.loads(nacre("versions", "--output", "json").out)
+    return {alias: entry["number"] for entry in listed for alias in entry["aliases"]}
+
+
+@pytest.mark.usefixtures("three_versions")
+def test_a_rollback_says_what_it_moved(nacre: Command) -> None:
+    ended = nacre("rollback", "2", "--serving-only", "--why", "slow")
+    assert ended.out == "production now at version 2\n"
+    assert aliases(nacre) == {"head": 3, "production": 2}
+    assert nacre("rollback", "1").out == "production and head now at version 1\n"
+    assert aliases(nacre) == {"head": 1, "production": 1}
+
+
+ERRORS: list[tuple[Sequence[str], int, str]] = [
+    # arguments, exit code, what the sentence says
+    (["submit", "gone.yaml"], 2, "gone.yaml"),
+    (["rollback", "7"], 2, "no version 7|adapter 'main'"),
+    (["rollback", "7", "--adapter", "a/b"], 2, "cannot name an adapter"),
+    (["predict", "gone.png"], 2, "gone.png"),
+    (["down"], 2, "nothing to stop"),
+    (["demo", "--examples", "nowhere"], 2, "expected the example tasks in nowhere"),
+    (["--config", "gone.yaml", "status"], 2, "gone.yaml"),
+    # usage, as click says it
+    (["predict"], 2, "Missing argument"),
+    (["status", "--output", "xml"], 2, "'xml' is not one of"),
+    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "sentence"), ERRORS)
+def test_an_error_is_one_sentence_and_a_code(
+    nacre: Command, arguments: Sequence[str], code: int, sentence: str
+) -> None:
+    ended = nacre(*arguments)
+    assert (ended.code, ended.out) == (code, "")
+    assert any(part in ended.err for part in sentence.split("|"))
+    assert "Traceback" not in ended.err
+
+
+def test_when_nothing_answers_trying_later_may_help(nacre: Command, tmp_path: Path) -> None:
+    (tmp_path / "nacre.yaml").write_text("serve: {port: 1}")  # nobody ever listens there
+    (tmp_path / "bag.png").write_bytes(b"a bag")
+    ended = nacre("predict", "bag.png")
+    assert ended.code == 4
+    assert ended.err.startswith("error: nothing answers at http://127.0.0.1:1")
+
+
+STORES = [
+    # of no known kind, and in a folder that is a file
+    ("ftp://somewhere", 2),
+    ("file:///dev/null/store", None),
+]
+
+
+@pytest.mark.parametrize(("url", "code"), STORES)
+def test_a_store_that_cannot_be_is_one_sentence_too(
+    nacre: Command, monkeypatch: pytest.MonkeyPatch, url: str, code: int | None
+) -> None:
+    monkeypatch.setenv("NACRE_STORE", url)
+    ended = nacre("status")
+    assert ended.code == code or (code is None and ended.code > 1)
+    assert ended.err.startswith("error: ")
+
+
+def test_a_damaged_version_calls_for_a_person(nacre: Command, store: FileStore) -> None:
+    learn(Registry(store).create("main"), "fashion")
+    for entry in list(store.list("adapters/")):
+        store.put(entry.key, b"burnt")
+    ended = nacre("versions")
+    assert ended.code == 6
+    assert "is damaged" in ended.err
+
+
+def test_with_debug_the_traceback_is_shown(nacre: Command) -> None:
+    with pytest.raises(NotFoundError, match=r"gone\.yaml"):
+        nacre("--debug", "submit", "gone.yaml")
+
+
+def mark_as_running(home: Path, *, started: float) -> None:
+    home.mkdir(exist_ok=True)
+    running = Running(
+        pid=os.getpid(), started=started, endpoint="http://127.0.0.1:1", store="memory://x"
+    )
+    (home / RUNNING).write_text(json.dumps(asdict(running)))
+
+
+def test_a_second_start_is_refused(nacre: Command, tmp_path: Path) -> None:
+    mark_as_running(tmp_path / "home", started=psutil.Process().create_time())
+    ended = nacre("up", "--detach")
+    assert ended.code == 3
+    assert f"running already (process {os.getpid()}" in ended.err
+
+
+def test_a_stale_marker_never_stops_a_stranger(nacre: Command, tmp_path: Path) -> None:
+    # This process has the number of one that ended long ago; it must survive.
+    mark_as_running(tmp_path / "home", started=1.0)
+    assert nacre("down").code == 2
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", '{"pid": 1}', '{"pid": "x"}'])
+def test_a_damaged_marker_is_no_running_system(
+    nacre: Command, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / RUNNING).write_text(content)
+    assert nacre("down").code == 2

@@ -1,0 +1,311 @@
+"""The verbs of the registry, each on a small store in a folder."""
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from adapters.errors import NacreError
+from cluster.cli.main import cli, main
+from cluster.cli.registry import VERBS
+from tests.support.scenes.registry import learn, record_of
+from workers.registry import Adapter, Registry
+from workers.store import FileStore
+
+OLD_S = 3 * 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shop:
+    """A store with three versions of the adapter `main`, and the command line on it."""
+
+    store: FileStore
+    adapter: Adapter
+    folder: Path
+
+    def run(self, *arguments: str | Path, answer: str | None = None) -> Result:
+        """Run a command that may fail."""
+        return CliRunner().invoke(cli, [str(each) for each in arguments], input=answer)
+
+    def done(self, *arguments: str | Path, answer: str | None = None) -> str:
+        """Run a command that succeeds, and return what it printed."""
+        result = self.run(*arguments, answer=answer)
+        assert result.exit_code == 0, result.output + repr(result.exception)
+        return result.stdout
+
+    def parsed(self, *arguments: str | Path) -> Any:
+        """Run a command that succeeds, and return the JSON it printed."""
+        return json.loads(self.done(*arguments, "--output", "json"))
+
+    def refused(self, *arguments: str | Path, answer: str | None = None) -> NacreError:
+        """Run a command that fails on purpose, and return why."""
+        result = self.run(*arguments, answer=answer)
+        assert isinstance(result.exception, NacreError), result.output
+        return result.exception
+
+    def pointing(self) -> dict[str, int]:
+        """Return the versions by alias."""
+        return {name: ref.number for name, ref in self.adapter.refs().aliases.items()}
+
+    def stored(self) -> set[str]:
+        """Return all keys of the store."""
+        return {listed.key for listed in self.store.list("")}
+
+    def age(self) -> None:
+        """Make everything in the store three days old."""
+        then = time.time() - OLD_S
+        for key in self.stored():
+            os.utime(self.folder / "store" / key, (then, then))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("NACRE_STORE", f"file://{tmp_path / 'store'}")
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NACRE_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    store = FileStore(tmp_path / "store")
+    adapter = Registry(store).create("main")
+    learn(adapter, "digits", "fashion", "flowers")
+    return Shop(store=store, adapter=adapter, folder=tmp_path)
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_itself_with_examples(verb: str) -> None:
+    result = CliRunner().invoke(cli, [verb, "--help"])
+    assert result.exit_code == 0
+    assert f"nacre {verb}" in result.stdout.split("Examples:")[1]
+
+
+def test_the_history_names_who_moved_what_and_why(shop: Shop) -> None:
+    shop.done("promote", "1", "--why", "flowers [/wilt]")
+    entries = shop.parsed("history")
+    assert [entry["action"] for entry in entries] == ["promote", "commit", "commit", "commit"]
+    assert entries[0]["moves"] == {"production": {"from": 3, "to": 1}}
+    assert entries[-1]["published"] == 1
+    text = shop.done("history")
+    assert "production 3 → 1" in text
+    assert "flowers [/wilt]" in text
+
+
+def test_the_history_can_be_cut(shop: Shop) -> None:
+    assert [entry["published"] for entry in shop.parsed("history", "--limit", "2")] == [3, 2]
+    assert len(shop.parsed("history", "--limit", "0")) == 3
+
+
+def test_a_version_is_shown_with_its_tasks_and_origin(shop: Shop) -> None:
+    shown = shop.parsed("show", "2")
+    assert [task["task"] for task in shown["tasks"]] == ["digits", "fashion"]
+    assert (shown["number"], shown["parent"], shown["aliases"]) == (2, 1, [])
+    assert (shown["classes"], shown["provenance"]["seed"], shown["purged"]) == (20, 7, [])
+    text = shop.done("show", "production")
+    assert "main@3" in text
+    assert "head, production" in text
+    assert "flowers-0123456789ab" in text
+
+
+def test_two_versions_are_compared(shop: Shop) -> None:
+    found = shop.parsed("diff", "1", "production")
+    assert [task["task"] for task in found["added"]] == ["fashion", "flowers"]
+    assert (found["before"], found["after"], found["classes"]) == (1, 3, 20)
+    text = shop.done("diff", "3", "1")
+    assert "main@3 → main@1: -20 classes" in text
+    assert "removed" in text
+    assert "the same tasks in both" in shop.done("diff", "2", "2")
+
+
+def test_promoting_moves_production_alone(shop: Shop) -> None:
+    assert "production now at version 2" in shop.done("promote", "2")
+    assert shop.pointing() == {"head": 3, "production": 2}
+    shop.done("promote", "head", "--alias", "canary")
+    assert shop.pointing()["canary"] == 3
+
+
+def test_an_alias_is_set_and_removed(shop: Shop) -> None:
+    assert "2026-q3 now at version 2" in shop.done("alias", "2026-q3", "2")
+    assert shop.pointing()["2026-q3"] == 2
+    assert "it was at version 2" in shop.done("alias", "2026-q3", "--remove", "--why", "over")
+    assert "2026-q3" not in shop.pointing()
+
+
+@pytest.mark.parametrize("arguments", [("alias", "canary"), ("alias", "canary", "2", "--remove")])
+def test_an_alias_is_either_set_or_removed(shop: Shop, arguments: tuple[str, ...]) -> None:
+    result = shop.run(*arguments)
+    assert result.exit_code == 2
+    assert "--remove" in result.stderr
+
+
+def test_a_dropped_task_stays_in_older_versions(shop: Shop) -> None:
+    assert "head now at version 4" in shop.done("drop", "digits", "--why", "no longer sold")
+    assert shop.pointing() == {"head": 4, "production": 3}
+    assert "production and head now at version 5" in shop.done("drop", "fashion", "--promote")
+    assert [task.task for task in shop.adapter.manifest("production").tasks] == ["flowers"]
+    assert shop.done("verify")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("show", "9"), 2),  # no such version
+        (("diff", "1", "nightly"), 2),  # no such alias
+        (("promote", "9"), 2),  # no such version
+        (("promote", "1", "--alias", "head"), 2),  # head is moved by rollback only
+        (("alias", "7", "1"), 2),  # a number cannot be an alias
+        (("alias", "nightly", "--remove"), 2),  # no such alias
+        (("drop", "birds"), 2),  # head has no such task
+        (("purge", "birds", "--yes"), 2),  # nobody ever held it
+        (("purge", "digits", "--yes"), 2),  # aliases still hold it
+        (("export", "9", "out.tar"), 2),  # no such version
+        (("import", "absent.tar", "--alias", "canary"), 2),  # no such file
+        (("history", "--adapter", "other"), 2),  # no such adapter
+        (("verify", "--adapter", "other"), 2),  # no such adapter
+        (("gc", "--adapter", "../main"), 2),  # no adapter can be called so
+    ],
+)
+def test_an_impossible_request_is_refused_and_changes_nothing(
+    shop: Shop, arguments: tuple[str, ...], exit_code: int
+) -> None:
+    before = shop.stored()
+    assert shop.refused(*arguments).exit_code == exit_code
+    assert shop.stored() == before
+    assert shop.pointing() == {"head": 3, "production": 3}
+
+
+@pytest.mark.usefixtures("shop")
+def test_the_process_ends_with_the_code_and_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["nacre", "show", "9"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "error: adapter 'main' has no version 9" in capsys.readouterr().err
+
+
+def test_an_exported_version_is_imported_into_another_adapter(shop: Shop) -> None:
+    assert "main@2 written to two.tar" in shop.done("export", "2", "two.tar")
+    said = shop.done(
+        "import", "two.tar", "--adapter", "copy", "--alias", "head", "--alias", "production"
+    )
+    assert "copy@1: head and production" in said
+    shown = shop.parsed("show", "production", "--adapter", "copy")
+    assert [task["task"] for task in shown["tasks"]] == ["digits", "fashion"]
+
+
+def test_an_export_never_overwrites_a_file(shop: Shop) -> None:
+    (shop.folder / "two.tar").write_text("mine")
+    assert shop.refused("export", "2", "two.tar").exit_code == 2
+    assert (shop.folder / "two.tar").read_text() == "mine"
+
+
+def test_an_import_beside_versions_needs_another_alias(shop: Shop) -> None:
+    shop.done("export", "1", "one.tar")
+    assert "import under another alias" in shop.refused("import", "one.tar").message
+    shop.done("import", "one.tar", "--alias", "berlin")
+    assert shop.pointing() == {"head": 3, "production": 3, "berlin": 4}
+
+
+def test_a_damaged_file_is_not_imported(shop: Shop) -> None:
+    shop.done("export", "1", "one.tar")
+    file = shop.folder / "one.tar"
+    file.write_bytes(file.read_bytes().replace(record_of("digits"), b"RECORD of digits"))
+    assert shop.refused("import", "one.tar", "--alias", "berlin").exit_code == 6
+    assert "berlin" not in shop.pointing()
+
+
+def test_a_sound_store_verifies(shop: Shop) -> None:
+    found = shop.parsed("verify")
+    assert (found["clean"], found["problems"]) == (True, [])
+    assert "all is well" in shop.done("verify")
+
+
+def test_damage_is_named_and_ends_with_exit_code_6(shop: Shop) -> None:
+    record = shop.adapter.manifest(1).tasks[0].record
+    key = f"adapters/main/{record.area:06d}/records/{record.sha256}"
+    shop.store.put(key, b"rust")
+    result = shop.run("verify", "--output", "json")
+    assert isinstance(result.exception, NacreError)
+    assert result.exception.exit_code == 6
+    assert [problem["key"] for problem in json.loads(result.stdout)["problems"]] == [key]
+    assert key in shop.run("verify").stdout
+
+
+def orphan(shop: Shop) -> str:
+    """Leave a record behind that no version leads to, and return its key."""
+    key = f"adapters/main/000000/records/{'ab' * 32}"
+    shop.store.put(key, b"lost a race")
+    return key
+
+
+def test_gc_removes_nothing_unless_told_to(shop: Shop) -> None:
+    key = orphan(shop)
+    shop.age()
+    before = shop.stored()
+    found = shop.parsed("gc")
+    assert found["found"]["adapters/main/"]["keys"] == [key]
+    assert "dry run" in shop.done("gc")
+    assert (found["deleted"], shop.stored()) == (False, before)
+
+
+def test_gc_deletes_what_nothing_leads_to_and_only_that(shop: Shop) -> None:
+    key = orphan(shop)
+    shop.age()
+    before = shop.stored()
+    assert "1 object, 11 bytes removed" in shop.done("gc", "--delete")
+    assert shop.stored() == before - {key}
+    assert shop.parsed("verify")["clean"]
+
+
+def test_gc_spares_what_is_younger_than_the_grace_period(shop: Shop) -> None:
+    key = orphan(shop)
+    shop.done("gc", "--delete")
+    assert key in shop.stored()
+    shop.done("gc", "--delete", "--grace", "0")
+    assert key not in shop.stored()
+
+
+def test_gc_looks_at_shards_and_features_only_when_asked(shop: Shop) -> None:
+    key = f"shards/ab/{'ab' * 32}"
+    shop.store.put(key, b"an interrupted intake")
+    shop.age()
+    shop.done("gc", "--delete")
+    assert key in shop.stored()
+    assert shop.parsed("gc", "--blobs")["found"]["shards/"]["keys"] == [key]
+    shop.done("gc", "--blobs", "--delete")
+    assert key not in shop.stored()
+
+
+@pytest.fixture
+def dropped(shop: Shop) -> Shop:
+    """Return a shop in which no alias leads to the task `digits` any more."""
+    shop.done("drop", "digits", "--promote")
+    return shop
+
+
+def test_purge_asks_and_takes_no_for_an_answer(dropped: Shop) -> None:
+    before = dropped.stored()
+    refusal = dropped.refused("purge", "digits", answer="n\n")
+    assert (refusal.exit_code, dropped.stored()) == (1, before)
+    asked = dropped.run("purge", "digits", answer="n\n").stderr
+    assert "can never be served again: version 1, 2, 3." in asked
+
+
+def test_purge_removes_the_record_from_all_versions(dropped: Shop) -> None:
+    assert "1 object removed" in dropped.done("purge", "digits", "--why", "licence", answer="y\n")
+    assert dropped.parsed("show", "2")["purged"] == ["digits"]
+    assert "purged" in dropped.done("show", "2")
+    assert "choose a version without it" in dropped.refused("promote", "2").message
+    assert dropped.parsed("verify")["clean"]
+    assert dropped.parsed("history")[0]["why"] == "licence"
+
+
+def test_a_purge_may_be_repeated(dropped: Shop) -> None:
+    first = dropped.parsed("purge", "digits", "--yes")
+    assert (first["versions"], len(first["keys"])) == ([1, 2, 3], 1)
+    assert dropped.parsed("purge", "digits", "--yes")["versions"] == [1, 2, 3]

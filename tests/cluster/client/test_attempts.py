@@ -1,0 +1,136 @@
+"""How often a request is sent again: decided by pure rules, with a clock of the test's own."""
+
+import random
+
+import httpx
+import pytest
+
+from adapters.errors import (
+    InputError,
+    NotFoundError,
+    NothingPublishedError,
+    UnavailableError,
+)
+from cluster.client.attempts import LONGEST_WAIT_S, SOON_S, Attempts, Call
+from cluster.wire.documents import Live
+from cluster.wire.headers import TIMEOUT_MS
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def attempts(clock: Clock, *, patient: bool = True, timeout_s: float = 60.0) -> Attempts[Live]:
+    call = Call(kind=Live, verb="GET", path="/", arguments={}, patient=patient)
+    return Attempts(call, "http://here", timeout_s=timeout_s, clock=clock, rng=random.Random(0))
+
+
+def refusal(status: int, **headers: str) -> httpx.Response:
+    return httpx.Response(status, json={"title": "X", "detail": "later"}, headers=headers)
+
+
+def test_waits_grow_up_to_a_limit() -> None:
+    clock = Clock()
+    trying = attempts(clock, timeout_s=1e6)
+    waits = [trying.after_refusal(refusal(503)) for _ in range(12)]
+    assert waits[0] <= 0.05
+    assert all(wait <= LONGEST_WAIT_S for wait in waits)
+    assert min(waits[-3:]) >= LONGEST_WAIT_S / 2
+
+
+def test_what_the_service_asks_for_is_waited_in_addition() -> None:
+    assert 3 <= attempts(Clock()).after_refusal(refusal(429, **{"Retry-After": "3"})) <= 3.05
+
+
+def test_whatever_retry_after_says_nobody_waits_past_the_deadline() -> None:
+    for asked in ("3600", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"):
+        clock = Clock()
+        trying = attempts(clock, timeout_s=1.0)
+        with pytest.raises(UnavailableError, match="later"):
+            for _ in range(100):
+                clock.now += trying.after_refusal(refusal(503, **{"Retry-After": asked}))
+        assert clock.now < 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, InputError), (404, NotFoundError), (422, InputError)]
+)
+def test_what_is_the_caller_s_fault_is_not_tried_again(status: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        attempts(Clock()).after_refusal(refusal(status))
+
+
+@pytest.mark.parametrize("status", [500, 504])
+def test_what_would_fail_again_or_is_too_late_is_not_tried_again(status: int) -> None:
+    with pytest.raises(UnavailableError):
+        attempts(Clock()).after_refusal(refusal(status))
+
+
+def test_where_nobody_listens_it_is_given_up_soon() -> None:
+    clock = Clock()
+    trying = attempts(clock)
+    with pytest.raises(UnavailableError, match="`nacre up`"):
+        for _ in range(1000):
+            clock.now += trying.after_error(httpx.ConnectError("refused"))
+    assert SOON_S <= clock.now <= SOON_S + LONGEST_WAIT_S
+
+
+def test_that_nothing_is_published_is_said_soon() -> None:
+    clock = Clock()
+    trying = attempts(clock)
+    nothing = httpx.Response(503, json={"title": "NothingPublishedError", "detail": "none yet"})
+    with pytest.raises(NothingPublishedError, match="none yet"):
+        for _ in range(1000):
+            clock.now += trying.after_refusal(nothing)
+    assert SOON_S <= clock.now <= SOON_S + LONGEST_WAIT_S
+
+
+def test_what_was_said_before_counts_where_only_the_time_of_the_last_attempt_was_short() -> None:
+    clock = Clock()
+    trying = attempts(clock, timeout_s=1.0)
+    trying.after_refusal(refusal(503))
+    clock.now = 1.0
+    with pytest.raises(UnavailableError, match="later"):
+        trying.after_error(httpx.ReadTimeout("timed out"))
+    with pytest.raises(UnavailableError, match="later"):
+        trying.after_refusal(httpx.Response(504, json={"title": "X", "detail": "too long"}))
+    with pytest.raises(UnavailableError, match="nothing answers"):
+        trying.after_error(httpx.ConnectError("refused"))
+
+
+def test_a_broken_connection_is_tried_again_until_the_deadline() -> None:
+    clock = Clock()
+    trying = attempts(clock, timeout_s=10.0)
+    with pytest.raises(UnavailableError, match="nothing answers"):
+        for _ in range(1000):
+            clock.now += trying.after_error(httpx.ReadError("reset"))
+    assert 10 - LONGEST_WAIT_S <= clock.now < 10
+
+
+def test_a_probe_is_never_repeated() -> None:
+    with pytest.raises(UnavailableError):
+        attempts(Clock(), patient=False).after_error(httpx.ReadError("reset"))
+    with pytest.raises(UnavailableError):
+        attempts(Clock(), patient=False).after_refusal(refusal(503))
+
+
+def test_the_service_is_told_what_is_left() -> None:
+    clock = Clock()
+    trying = attempts(clock, timeout_s=5.0)
+    assert trying.headers == {TIMEOUT_MS: "5000"}
+    clock.now = 4.0
+    assert trying.headers == {TIMEOUT_MS: "1000"}
+    clock.now = 9.0
+    assert trying.headers == {TIMEOUT_MS: "1"}
+    assert trying.left_s > 0
+
+
+def test_an_answer_of_somebody_else_is_recognised() -> None:
+    trying = attempts(Clock())
+    assert trying.answer(httpx.Response(200, json={"status": "live"})) == Live()
+    with pytest.raises(UnavailableError, match="another service"):
+        trying.answer(httpx.Response(200, text="welcome"))

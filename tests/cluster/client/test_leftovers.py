@@ -1,0 +1,206 @@
+"""Shards, features and handovers: which of them a purge and a `gc` remove."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from torch import full
+
+from adapters.errors import ConflictError, CorruptionError
+from cluster.client.administration import Administration
+from cluster.config import Config
+from tests.support.scenes.registry import ANNA, BOTH, record_of
+from tests.support.scenes.tickets import set_ticket
+from workers.encoding.blocks import block_key
+from workers.encoding.features import write_block
+from workers.housekeeping.leftovers import needed_features, needed_shards, needed_work
+from workers.intake.intake import take_in
+from workers.learning.handover import checkpoint_key, hand_over, handover_key
+from workers.queue.ticket import Stage
+from workers.registry import AddRecord, Commit, Inline, Registry
+from workers.store import FileStore
+from workers.tasks.submission import Submission
+from workers.tasks.task import load_task
+
+OLD_S = 3 * 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plant:
+    """A store with submissions that were embedded, learnt and published."""
+
+    store: FileStore
+    folder: Path
+    administration: Administration
+    write_task: Callable[..., Path]
+
+    def publish(self, name: str, *, images: int) -> Submission:
+        """Submit `images` pictures of each class, and leave behind what roles leave behind."""
+        task = replace(load_task(self.write_task(images=images)), name=name)
+        submission = take_in(task, self.store, now=1.0, author="anna").submission
+        for shard in submission.shards:
+            block = full((len(shard.labels), 1, 4), float(shard.size))
+            write_block(self.store, block_key("tiny", "1", shard), block)
+        handover = handover_key(submission.submission_id, 0, "record")
+        hand_over(self.store, handover, record_of(name))
+        self.store.put(checkpoint_key(submission.submission_id), b"half way")
+        self.set_stage(submission, Stage.PUBLISHED)
+        record = AddRecord(
+            task=name,
+            submission=submission.submission_id,
+            record=Inline(record_of(name)),
+            classes=2,
+        )
+        commit = Commit(updates=(record,), encoder="tiny", method="lada", settings={}, aliases=BOTH)
+        Registry(self.store).create("main").commit(commit, by=ANNA)
+        return submission
+
+    def set_stage(self, submission: Submission, stage: Stage) -> None:
+        """Write down that `submission` is at `stage`."""
+        set_ticket(self.store, submission.submission_id, stage=stage)
+
+    def outside(self) -> set[str]:
+        """Return the keys of shards, features and work."""
+        return {
+            listed.key
+            for prefix in ("shards/", "features/", "work/")
+            for listed in self.store.list(prefix)
+        }
+
+    def age(self) -> None:
+        """Make everything in the store three days old."""
+        then = time.time() - OLD_S
+        for listed in self.store.list(""):
+            os.utime(self.folder / listed.key, (then, then))
+
+
+@pytest.fixture
+def plant(tmp_path: Path, write_task: Callable[..., Path]) -> Plant:
+    folder = tmp_path / "store"
+    return Plant(
+        store=FileStore(folder),
+        folder=folder,
+        administration=Administration(Config(store=f"file://{folder}")),
+        write_task=write_task,
+    )
+
+
+def test_a_purge_removes_the_images_features_and_handovers_of_its_task(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    kept = plant.outside()
+    plant.publish("blues", images=7)
+    own = plant.outside() - kept
+    plant.administration.drop("blues", promoted=True)
+    purged = plant.administration.purge("blues")
+    assert plant.outside() == kept
+    assert own <= set(purged.keys)
+
+
+def test_a_purge_keeps_the_images_that_another_submission_has_too(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    kept = plant.outside()
+    twin = plant.publish("twins", images=6)
+    assert plant.outside() - kept == {
+        f"work/{twin.submission_id}/checkpoint",
+        f"work/{twin.submission_id}/0/record",
+    }
+    plant.administration.drop("twins", promoted=True)
+    plant.administration.purge("twins")
+    assert plant.outside() == kept
+
+
+def test_images_go_with_the_last_of_the_purged_tasks_that_share_them(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    plant.publish("twins", images=6)
+    for task in ("reds", "twins"):
+        plant.administration.drop(task, promoted=True)
+        plant.administration.purge(task)
+    assert plant.outside() == set()
+
+
+def test_a_purge_that_was_interrupted_is_finished_by_calling_it_again(plant: Plant) -> None:
+    submission = plant.publish("reds", images=6)
+    left = plant.outside()
+    plant.administration.drop("reds", promoted=True)
+    plant.administration.purge("reds")
+    plant.store.put(checkpoint_key(submission.submission_id), b"half way")
+    shard = min(key for key in left if key.startswith("shards/"))
+    plant.store.put(shard, b"still here")
+    plant.administration.purge("reds")
+    assert plant.outside() == set()
+
+
+def test_a_purge_waits_for_a_training(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    other = plant.publish("blues", images=7)
+    plant.administration.drop("reds", promoted=True)
+    plant.set_stage(other, Stage.TRAINING)
+    before = plant.outside()
+    with pytest.raises(ConflictError, match=f"{other.submission_id} is training"):
+        plant.administration.purge("reds")
+    assert plant.outside() == before
+    assert not plant.administration.show(1).purged
+
+
+def test_gc_keeps_all_that_anything_names(plant: Plant) -> None:
+    for name, images in (("reds", 6), ("blues", 7)):
+        plant.set_stage(plant.publish(name, images=images), Stage.FAILED)  # it may be tried again
+    plant.age()
+    before = plant.outside()
+    found = plant.administration.collect_blobs(dry_run=False)
+    assert {key for garbage in found.values() for key in garbage.keys} == set()
+    assert plant.outside() == before
+
+
+def test_gc_removes_old_blobs_that_nothing_names(plant: Plant) -> None:
+    plant.set_stage(plant.publish("reds", images=6), Stage.TRAINING)
+    kept = plant.outside()
+    orphans = {
+        f"{prefix}ab/{'ab' * 32}" for prefix in ("shards/", "features/blobs/", "work/blobs/")
+    }
+    for key in orphans:
+        plant.store.put(key, b"an interrupted intake")
+    # Even without any grace period: what is younger than a day may belong to an intake under way.
+    plant.administration.collect_blobs(grace_s=0, dry_run=False)
+    assert plant.outside() == kept | orphans
+    plant.age()
+    plant.administration.collect_blobs(dry_run=True)
+    assert plant.outside() == kept | orphans
+    plant.administration.collect_blobs(dry_run=False)
+    assert plant.outside() == kept
+
+
+def test_gc_removes_what_was_handed_over_for_a_task_that_is_published(plant: Plant) -> None:
+    published = plant.publish("reds", images=6)
+    own = {key for key in plant.outside() if key.startswith(f"work/{published.submission_id}/")}
+    kept = plant.outside() - own
+    plant.age()
+    plant.administration.collect_blobs(dry_run=False)
+    assert own
+    assert plant.outside() == kept
+
+
+def test_nothing_is_collected_while_a_submission_cannot_be_read(plant: Plant) -> None:
+    submission = plant.publish("reds", images=6)
+    plant.age()
+    plant.store.put(submission.key, b"rust")
+    before = plant.outside()
+    with pytest.raises(CorruptionError):
+        plant.administration.collect_blobs(dry_run=False)
+    assert plant.outside() == before
+
+
+@pytest.mark.parametrize("damage", [b"rust", b"[]", b'{"sha256": 7}', b'{"blob": {}}'])
+def test_a_damaged_pointer_is_named(plant: Plant, damage: bytes) -> None:
+    key = "features/tiny/1/ab.json"
+    plant.store.put(key, damage)
+    with pytest.raises(CorruptionError, match=key):
+        needed_features(plant.store)
+
+
+def test_an_empty_store_needs_nothing(plant: Plant) -> None:
+    for needed in (needed_shards, needed_features, needed_work):
+        assert needed(plant.store) == set()

@@ -1,0 +1,249 @@
+"""`nacre evaluate` on two real versions: what it measures is what was measured at publication."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from adapters.errors import ImageError, InputError, NotFoundError, UnavailableError
+from cluster.cli.main import cli
+from harness.answers import SHOWN_PER_SET
+from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
+from tests.support.drivers.learning import carried_out, small_task, submitted
+from workers.encoding.embedder import Embedder
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.images.views import Views
+from workers.registry import Registry
+from workers.store import FileStore
+
+EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FileStore:
+    """Return a store with versions 1 (digits) and 2 (digits, fashion)."""
+    folder = tmp_path_factory.mktemp("evaluating")
+    store = FileStore(folder / "store")
+    tasks = [small_task(EXAMPLES, folder, name, classes=2) for name in ("digits", "fashion")]
+    submissions = [submitted(store, path, now=float(n)) for n, path in enumerate(tasks, 1)]
+    carried_out(store, Encoder(EncoderSettings()), *submissions)
+    return store
+
+
+@pytest.fixture(autouse=True)
+def configured(store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NACRE_STORE", store.url)
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NACRE_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["evaluate", *arguments])
+
+
+def parsed(*arguments: str) -> Any:
+    """Return the document about the only adapter."""
+    result = run(*arguments, "--output", "json")
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    (found,) = json.loads(result.stdout)["adapters"]
+    return found
+
+
+def names(found: Any) -> list[str]:
+    return [column["name"] for column in found["sets"]]
+
+
+def test_the_matrix_is_what_was_measured_when_the_versions_were_published(
+    store: FileStore,
+) -> None:
+    found = parsed()
+    assert names(found) == ["digits", "fashion"]
+    assert [version["number"] for version in found["versions"]] == [1, 2]
+    adapter = Registry(store).adapter("main")
+    measured = {entry.task: entry.accuracy for entry in adapter.accuracies(2)}
+    last = found["versions"][1]["accuracies"]
+    assert [share["accuracy"] for share in last] == pytest.approx(
+        [measured["digits"], measured["fashion"]]
+    )
+    assert found["versions"][1]["digest"] == adapter.version(2).manifest.sha256
+    assert [column["images"] for column in found["sets"]] == [6, 6]
+
+
+def test_transfer_is_the_accuracy_before_a_task_was_learnt() -> None:
+    found = parsed()
+    before = found["versions"][0]["accuracies"][1]["accuracy"]
+    last = [share["accuracy"] for share in found["versions"][1]["accuracies"]]
+    assert found["metrics"]["transfer"] == pytest.approx(before)
+    assert found["metrics"]["last"] == pytest.approx(sum(last) / 2)
+    assert found["metrics_alike"]["last"] >= found["metrics"]["last"]
+
+
+@pytest.mark.parametrize(
+    ("versions", "numbers"),
+    [("1..2", [1, 2]), ("2", [2]), ("production", [2]), ("2,1", [2, 1]), ("1..production", [1, 2])],
+)
+def test_versions_are_numbers_aliases_and_ranges(versions: str, numbers: list[int]) -> None:
+    found = parsed("--versions", versions)
+    assert [version["number"] for version in found["versions"]] == numbers
+
+
+def test_rows_that_are_no_sequence_have_no_transfer() -> None:
+    assert parsed("--versions", "2")["metrics"] is None
+    assert "where each version adds the next" in run("--versions", "2").stdout
+
+
+def test_a_task_that_a_version_has_not_learnt_is_measured_if_it_is_named() -> None:
+    found = parsed("--versions", "1", "--task", "fashion")
+    assert names(found) == ["digits", "fashion"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "sentence"),
+    [
+        (("--versions", "9"), NotFoundError, "no version '9'"),
+        (("--versions", "newest"), InputError, "the aliases are head, production"),
+        (("--adapter", "birds"), NotFoundError, "has no versions yet"),
+        (("--task", "birds"), NotFoundError, "birds"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    arguments: tuple[str, ...], kind: type[Exception], sentence: str
+) -> None:
+    result = run(*arguments)
+    assert isinstance(result.exception, kind)
+    assert sentence in str(result.exception)
+
+
+def test_a_task_that_no_version_has_learnt_takes_part_zero_shot(
+    store: FileStore, tmp_path: Path
+) -> None:
+    waiting = submitted(store, small_task(EXAMPLES, tmp_path, "clip-art", classes=2))
+    result = run("--task", waiting.submission_id)
+    assert isinstance(result.exception, UnavailableError)
+    assert waiting.submission_id in str(result.exception)
+    for shard in waiting.of_split("held_out"):
+        for _ in Embedder(Encoder(EncoderSettings()), store).embed(shard, Views()):
+            pass
+    found = parsed("--task", waiting.submission_id)
+    assert names(found) == ["digits", "fashion", "clip-art"]
+    # Two versions are a sequence of the tasks that they have learnt, whatever else is measured.
+    assert found["metrics"]["last"] == pytest.approx(
+        sum(share["accuracy"] for share in found["versions"][1]["accuracies"][:2]) / 2
+    )
+
+
+def test_a_set_called_as_a_task_measures_its_classes_on_other_images() -> None:
+    # The images that were held out, from their folder: the same figures, in a column of its own.
+    folder = str(EXAMPLES / "digits" / "test")
+    found = parsed("--set", f"digits={folder}")
+    assert names(found) == ["digits", "fashion", f"digits ({folder})"]
+    assert found["sets"][2]["classes"] == 10
+    (remark,) = found["remarks"]
+    assert remark.startswith("8 of the 10 classes of the set digits are not of the task digits")
+
+
+def test_a_set_of_learnt_classes_alone_adds_no_candidate(tmp_path: Path) -> None:
+    for key in [path.name for path in sorted((EXAMPLES / "digits" / "train").iterdir())][:2]:
+        target = tmp_path / "again" / key
+        target.mkdir(parents=True)
+        for path in sorted((EXAMPLES / "digits" / "test" / key).iterdir())[:3]:
+            shutil.copy(path, target)
+    found = parsed("--set", "digits=again")
+    for version in found["versions"]:
+        assert version["accuracies"][2] == version["accuracies"][0]
+    assert found["remarks"] == []
+    assert not found["collisions"]
+
+
+def test_a_set_is_embedded_once_and_anew_where_an_image_has_changed(tmp_path: Path) -> None:
+    for name, color in (("red", "red"), ("blue", "blue")):
+        (tmp_path / "colors" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), color).save(tmp_path / "colors" / name / "0.png")
+    cached = tmp_path / "home" / "features"
+    found = parsed("--set", "colors=colors")
+    assert names(found) == ["digits", "fashion", "colors"]
+    assert parsed("--set", "colors=colors") == found
+    assert len(list(cached.rglob("set-colors-*.safetensors"))) == 1
+    Image.new("RGB", (32, 32), "green").save(tmp_path / "colors" / "blue" / "0.png")
+    parsed("--set", "colors=colors")
+    assert len(list(cached.rglob("set-colors-*.safetensors"))) == 2
+
+
+def test_a_damaged_image_of_a_set_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "colors" / "red").mkdir(parents=True)
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "colors" / "red" / "0.png")
+    whole = (tmp_path / "colors" / "red" / "0.png").read_bytes()
+    (tmp_path / "colors" / "red" / "1.png").write_bytes(whole[:60])
+    result = run("--set", "colors=colors")
+    assert isinstance(result.exception, ImageError)
+    assert "colors/red/1.png" in str(result.exception)
+
+
+@pytest.mark.parametrize("written", ["colors", "=colors", "colors=", "a/b=colors"])
+def test_a_set_needs_a_name_and_a_source(written: str) -> None:
+    result = run("--set", written)
+    assert result.exit_code == 2
+    assert "NAME=SOURCE" in result.stderr
+
+
+def test_a_source_that_is_not_there_is_named() -> None:
+    result = run("--set", "colors=nowhere")
+    assert isinstance(result.exception, NotFoundError)
+    assert "--set colors" in str(result.exception)
+
+
+def test_several_adapters_give_means_and_intervals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(tmp_path / "store")
+    monkeypatch.setenv("NACRE_STORE", store.url)
+    for seed in (0, 1):
+        adapter = f"seed-{seed}"
+        for number, name in enumerate(("digits", "fashion")):
+            path = small_task(EXAMPLES, tmp_path / adapter, name, classes=2)
+            content = {**yaml.safe_load(path.read_text()), "adapter": adapter, "seed": seed}
+            path.write_text(yaml.safe_dump(content))
+            entry = submitted(store, path, now=float(number))
+            carried_out(store, Encoder(EncoderSettings()), entry)
+    result = run("--adapter", "seed-0", "--adapter", "seed-1", "--output", "json")
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    found = json.loads(result.stdout)
+    lasts = [100 * each["metrics"]["last"] for each in found["adapters"]]
+    assert found["over_adapters"]["last"]["mean"] == pytest.approx(sum(lasts) / 2)
+    assert found["over_adapters"]["last"]["half"] == pytest.approx(
+        12.706 * abs(lasts[0] - lasts[1]) / 2
+    )
+    assert "over 2 adapters: transfer" in run("--adapter", "seed-0", "--adapter", "seed-1").stdout
+
+
+def test_the_report_holds_every_cell(tmp_path: Path) -> None:
+    result = run("--report", "matrix")
+    assert result.exit_code == 0, result.output
+    assert "zero-shot" in result.stdout
+    assert "main@2" in result.stdout
+    assert "transfer" in result.stdout
+    written = (tmp_path / "matrix" / "accuracies.csv").read_text()
+    lines = list(csv.DictReader(written.splitlines()))
+    assert len(lines) == 3 * 2
+    assert {line["version"] for line in lines} == {"zero-shot", "1", "2"}
+    assert (tmp_path / "matrix" / "matrix.png").stat().st_size > 1000
+
+
+def test_a_browser_shows_the_report(tmp_path: Path) -> None:
+    assert run("--report", "matrix", "--task", "fashion").exit_code == 0
+    page = tmp_path / "matrix" / "report.html"
+    written = page.read_text()
+    assert "main@2" in written
+    assert written.count("data:image/jpeg;base64,") == 2 * SHOWN_PER_SET
+    assert "http" not in written.replace("http://www.w3.org", "")  # it needs nothing else
+    colors = colors_shown(page, tmp_path)
+    assert {(0x4E, 0x79, 0xA7), (0xF2, 0x8E, 0x2B)} <= colors  # the curves of the two tasks
+    assert len(shades_of_the_heat_map(colors)) > 3

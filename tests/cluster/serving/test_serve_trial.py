@@ -1,0 +1,32 @@
+"""A minute of load while versions move and replicas die; `make prove-serve` does ten of them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.drivers.s3_server import S3Server
+from tests.support.drivers.serve_trial import Plan, example_pictures, serving, trial
+from tests.support.drivers.serve_verdict import Allowance
+from tests.support.fakes.s3_proxy import S3Proxy
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+# Machines differ: how fast replicas move is for `make prove-serve` to say.
+ALLOWED = Allowance(grace_s=20.0, missed_s=20.0, kill_s=60.0)
+PLAN = Plan(seconds=60.0, versions=8, replicas=1, controllers=1, outage_s=5.0, seed=1)
+
+
+def test_under_load_every_answer_comes_from_one_version_and_the_right_one(
+    s3_server: S3Server, examples: Path
+) -> None:
+    with (
+        S3Proxy(s3_server.port) as proxy,
+        serving(s3_server, proxy, prefix="trial-serve") as (config, straight),
+    ):
+        pictures = example_pictures(examples)
+        found = trial(config, straight, proxy, plan=PLAN, pictures=pictures, allowance=ALLOWED)
+    assert found.kills == {"replica": 1, "controller": 1}
+    assert found.moves == 2 * PLAN.versions - 2
+    assert found.sent > PLAN.clients
+    assert (found.mixed, found.wrong_pins, found.failed_unexplained) == (0, 0, 0)
+    assert found.wrong == 0

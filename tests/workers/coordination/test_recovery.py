@@ -1,0 +1,185 @@
+"""What a coordinator that begins finds: every submission, and where it goes on."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from tests.support.scenes.submissions import submission, written
+from workers.coordination.recovery import note_adopted, recovered, were_adopted
+from workers.formats.canonical import canonical_json
+from workers.queue.ledger import outcome_bytes, state_key
+from workers.queue.progress import ticket_of
+from workers.queue.ticket import ENDED, Stage, Ticket
+from workers.store import MemoryStore
+from workers.store.testing import RecordingStore, WrappedStore
+from workers.tasks.submission import Submission, submission_key
+
+BIRDS = submission("birds")
+NAME = BIRDS.submission_id
+WRITTEN_AT = 70.0
+
+
+def found(
+    store: MemoryStore | WrappedStore, *tickets: Ticket, first: bool = False
+) -> dict[str, Ticket]:
+    """Return what is recovered from the store and a ledger with `tickets`, by name."""
+    return {entry.submission_id: entry for entry in recovered(store, tickets, first=first)}
+
+
+def store_with(*submissions: Submission) -> MemoryStore:
+    store = MemoryStore(clock=lambda: WRITTEN_AT)
+    for entry in submissions:
+        written(store, entry)
+    return store
+
+
+def adopted(entry: Submission = BIRDS) -> Ticket:
+    """Return the ticket of a submission that nobody has announced: accepted when it was written."""
+    return replace(ticket_of(entry), accepted_at=WRITTEN_AT, since=WRITTEN_AT)
+
+
+def at(stage: Stage, entry: Submission = BIRDS) -> Ticket:
+    return replace(ticket_of(entry), stage=stage, parent=3, attempts=1, since=5.0)
+
+
+def test_an_empty_store_has_nothing_to_find() -> None:
+    assert found(MemoryStore(), first=True) == {}
+
+
+GOES_ON = [
+    (Stage.ACCEPTED, Stage.ACCEPTED),
+    # whatever was under way is begun again; features are kept
+    (Stage.ENCODING, Stage.ACCEPTED),
+    (Stage.WAITING, Stage.WAITING),
+    (Stage.TRAINING, Stage.WAITING),
+    (Stage.COMPRESSING, Stage.WAITING),
+    (Stage.CHECKING, Stage.WAITING),
+    *((stage, stage) for stage in sorted(ENDED)),
+]
+
+
+@pytest.mark.parametrize(("stage", "goes_on"), GOES_ON)
+def test_what_is_in_the_ledger_goes_on_where_its_stage_began(stage: Stage, goes_on: Stage) -> None:
+    store = store_with(BIRDS)
+    assert found(store, at(stage)) == {NAME: replace(at(stage), stage=goes_on)}
+
+
+def test_a_submission_that_nobody_has_announced_is_adopted() -> None:
+    """Its submitter died after it was durable, or the page that it was on is damaged."""
+    boats = submission("boats", priority=2)
+    store = store_with(BIRDS, boats)
+    assert found(store, at(Stage.WAITING)) == {
+        NAME: at(Stage.WAITING),
+        boats.submission_id: adopted(boats),
+    }
+
+
+@pytest.mark.parametrize("stage", sorted(ENDED))
+def test_a_submission_that_has_ended_and_left_its_page_is_not_looked_into(stage: Stage) -> None:
+    store = RecordingStore(store_with(BIRDS))
+    store.put(state_key(NAME), outcome_bytes(at(stage)))
+    store.reset()
+    assert found(store) == {}
+    assert store.keys == []  # listed, but not read
+
+
+def test_a_crash_between_page_and_outcome_loses_neither() -> None:
+    ended = at(Stage.PUBLISHED)
+    assert found(store_with(BIRDS), ended) == {NAME: ended}
+
+
+def test_the_page_counts_and_not_the_outcome_of_an_earlier_round() -> None:
+    store = store_with(BIRDS)
+    store.put(state_key(NAME), outcome_bytes(at(Stage.FAILED)))
+    again = replace(at(Stage.TRAINING), round=2)
+    assert found(store, again) == {NAME: replace(again, stage=Stage.WAITING)}
+
+
+def test_the_page_counts_although_somebody_says_that_it_has_ended() -> None:
+    """As a coordinator did that had been deposed without knowing it."""
+    store = store_with(BIRDS)
+    store.put(state_key(NAME), outcome_bytes(at(Stage.FAILED)))
+    assert found(store, at(Stage.TRAINING))[NAME].stage is Stage.WAITING
+
+
+def test_a_ticket_whose_submission_is_gone_stays() -> None:
+    assert found(MemoryStore(), at(Stage.WAITING)) == {NAME: at(Stage.WAITING)}
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b'{"schema": 99}'])
+def test_a_damaged_submission_is_left_out_and_the_others_are_found(content: bytes) -> None:
+    store = store_with(BIRDS)
+    store.put(submission_key("damaged-000000000000"), content)
+    assert found(store) == {NAME: adopted()}
+
+
+def test_a_submission_that_is_removed_meanwhile_is_left_out() -> None:
+    class Removing(WrappedStore):
+        def before(self, operation: str, key: str) -> None:
+            if operation == "get":
+                self.inner.delete(key)
+
+    boats = submission("boats")
+    assert found(Removing(store_with(BIRDS)), at(Stage.WAITING, boats)) == {
+        boats.submission_id: at(Stage.WAITING, boats)
+    }
+
+
+def test_an_outcome_without_its_submission_is_passed_over() -> None:
+    store = store_with(BIRDS)
+    store.put(state_key("purged-000000000000"), b"{}")
+    assert found(store, first=True) == {NAME: adopted()}
+
+
+def legacy_state(stage: Stage) -> bytes:
+    """Return what the first release wrote of a submission, at every stage."""
+    ticket = {
+        name: value
+        for name, value in asdict(at(stage)).items()
+        if name in ("submission_id", "task", "adapter", "accepted_at", "priority", "attempts")
+    }
+    facts = {"stage": stage.value, "version": 4, "error": None}
+    return canonical_json(
+        {"schema": 1, "ticket": {**ticket, **facts}, "done": 3, "total": 5, "updated_at": 9.0}
+    )
+
+
+LEGACY = [
+    # a stage of the first release, and what becomes of it
+    (Stage.ACCEPTED, Stage.ACCEPTED),
+    (Stage.ENCODING, Stage.ACCEPTED),
+    # it is embedded anew, which finds its features
+    (Stage.WAITING, Stage.ACCEPTED),
+    (Stage.CHECKING, Stage.ACCEPTED),
+    (Stage.PUBLISHED, Stage.PUBLISHED),
+    (Stage.FAILED, Stage.FAILED),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), LEGACY)
+def test_the_first_coordinator_goes_on_from_what_an_earlier_release_wrote(
+    before: Stage, after: Stage
+) -> None:
+    store = store_with(BIRDS)
+    store.put(state_key(NAME), legacy_state(before))
+    ticket = found(store, first=True)[NAME]
+    assert ticket.stage is after
+    assert ticket.version == (4 if after in ENDED else None)
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b'{"schema": 1, "ticket": {}}'])
+def test_a_damaged_outcome_of_an_earlier_release_is_found_out_anew(content: bytes) -> None:
+    store = store_with(BIRDS)
+    store.put(state_key(NAME), content)
+    assert found(store, first=True) == {NAME: adopted()}
+
+
+def test_it_is_remembered_that_earlier_states_were_looked_into() -> None:
+    store = MemoryStore()
+    assert not were_adopted(store)
+    note_adopted(store)
+    assert were_adopted(store)
+    assert [json.loads(store.get(entry.key).data) for entry in store.list("queue/")] == [
+        {"schema": 1}
+    ]

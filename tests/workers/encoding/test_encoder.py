@@ -1,0 +1,162 @@
+"""The frozen towers: unit features, one name per way of computing them, and clear refusals."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from adapters.errors import NacreError, SettingsError, UnavailableError
+from workers.encoding.encoder import TINY_FOLDER, Encoder
+from workers.encoding.encoder_settings import EncoderSettings
+
+PROMPTS = ["a photo of a bird.", "a drawing of a boat.", "the handwritten digit three."]
+
+
+def pixels(encoder: Encoder) -> torch.Tensor:
+    pictures = [Image.new("RGB", (40, 30), color) for color in ("red", "green", "white")]
+    return torch.stack([encoder.transform(picture) for picture in pictures])
+
+
+def test_images_become_unit_rows(encoder: Encoder) -> None:
+    features = encoder.image_features(pixels(encoder))
+    assert (features.shape, features.dtype) == ((3, encoder.width), torch.float32)
+    # float32 keeps 24 bits; a norm over 512 terms is right to about 1e-6.
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_prompts_become_unit_rows_of_the_same_width(encoder: Encoder) -> None:
+    features = encoder.text_features(PROMPTS)
+    assert (features.shape, features.dtype) == ((3, encoder.width), torch.float32)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_no_prompts_give_no_rows(encoder: Encoder) -> None:
+    assert encoder.text_features([]).shape == (0, encoder.width)
+
+
+def test_the_same_pixels_give_the_same_bits(encoder: Encoder) -> None:
+    batch = pixels(encoder)
+    assert torch.equal(encoder.image_features(batch), encoder.image_features(batch))
+
+
+def test_nothing_of_the_towers_can_be_learnt(encoder: Encoder) -> None:
+    assert not any(parameter.requires_grad for parameter in encoder.model.parameters())
+    assert not encoder.model.training
+    assert math.isfinite(encoder.logit_scale)
+    assert encoder.logit_scale > 1
+
+
+def test_the_fingerprint_names_what_is_computed_and_not_when(encoder: Encoder) -> None:
+    again = Encoder(EncoderSettings())
+    assert again.fingerprint == encoder.fingerprint
+    assert len(again.fingerprint) == 32
+
+
+def test_another_precision_has_another_fingerprint(encoder: Encoder) -> None:
+    assert Encoder(EncoderSettings(precision="bf16")).fingerprint != encoder.fingerprint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TINY_FOLDER, tmp_path / "towers"))
+
+
+def test_a_folder_with_the_same_model_has_the_same_fingerprint(
+    encoder: Encoder, folder: Path
+) -> None:
+    assert Encoder(EncoderSettings(model=str(folder))).fingerprint == encoder.fingerprint
+
+
+def test_another_transform_has_another_fingerprint(encoder: Encoder, folder: Path) -> None:
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["preprocess_cfg"]["resize_mode"] = "shortest"
+    path.write_text(json.dumps(config))
+    assert Encoder(EncoderSettings(model=str(folder))).fingerprint != encoder.fingerprint
+
+
+def test_a_folder_without_weights_is_refused(folder: Path) -> None:
+    (folder / "open_clip_model.safetensors").unlink()
+    with pytest.raises(UnavailableError, match=r"weights of encoder .* cannot be loaded"):
+        Encoder(EncoderSettings(model=str(folder)))
+
+
+def test_a_folder_with_damaged_weights_is_refused(folder: Path) -> None:
+    weights = folder / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:10_000])
+    with pytest.raises(NacreError, match=r"weights of encoder .* cannot be loaded"):
+        Encoder(EncoderSettings(model=str(folder)))
+
+
+CONFIGURATIONS = [
+    # what the folder's configuration says
+    "{not JSON",
+    "[]",
+    "{}",
+    '{"model_cfg": {}}',
+]
+
+
+@pytest.mark.parametrize("content", CONFIGURATIONS)
+def test_a_folder_with_a_damaged_configuration_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "open_clip_config.json").write_text(content)
+    with pytest.raises(NacreError, match=str(tmp_path)):
+        Encoder(EncoderSettings(model=str(tmp_path)))
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> str:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"weights")
+    return str(path)
+
+
+REFUSED: list[tuple[EncoderSettings, str]] = [
+    # OpenAI's weights were trained with QuickGELU
+    (
+        EncoderSettings(model="ViT-B-32", pretrained="openai"),
+        "trained with quick_gelu.*computes gelu; use the model 'ViT-B-32-quickgelu'",
+    ),
+    # OpenCLIP's were not, and open_clip knows no such pair
+    (
+        EncoderSettings(model="ViT-B-32-quickgelu", pretrained="laion2b_s34b_b79k"),
+        "a tag known to open_clip or a file of weights, found 'laion2b_s34b_b79k'",
+    ),
+    (
+        EncoderSettings(model="ViT-B-33", pretrained="openai"),
+        "a folder or the name of an open_clip model, found 'ViT-B-33'",
+    ),
+    (EncoderSettings(model="ViT-B-32"), "expected a tag or a file of weights.*`pretrained`"),
+    (
+        EncoderSettings(model="ViT-B-32", pretrained="no-such-tag"),
+        "a tag known to open_clip or a file of weights, found 'no-such-tag'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), REFUSED)
+def test_settings_that_would_give_wrong_features_are_refused(
+    settings: EncoderSettings, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Encoder(settings)
+
+
+def test_a_file_of_weights_without_its_activation_is_refused(weights: str) -> None:
+    with pytest.raises(SettingsError, match="set `activation` to gelu or quick_gelu"):
+        Encoder(EncoderSettings(model="ViT-B-32", pretrained=weights))
+
+
+def test_a_file_of_weights_is_refused_by_the_model_of_the_other_activation(weights: str) -> None:
+    settings = EncoderSettings(model="ViT-B-32-quickgelu", pretrained=weights, activation="gelu")
+    with pytest.raises(SettingsError, match=r"trained with gelu.*use the model 'ViT-B-32'"):
+        Encoder(settings)
+
+
+def test_a_folder_without_a_configuration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"expected open_clip_config\.json"):
+        Encoder(EncoderSettings(model=str(tmp_path)))

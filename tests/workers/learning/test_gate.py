@@ -1,0 +1,102 @@
+"""The promotion gate: what is served, what is built upon, and why not."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from workers.learning.gate import Gate, Mode, Verdict, judge
+from workers.registry import TaskAccuracy
+
+
+def measured(**accuracies: float) -> list[TaskAccuracy]:
+    return [
+        TaskAccuracy(task=task, accuracy=value, images=100) for task, value in accuracies.items()
+    ]
+
+
+BEFORE = measured(birds=0.9, boats=0.8)
+STRICT = Gate(mode="gate", max_drop=0.02, min_accuracy=0.5)
+
+
+def verdict(gate: Gate, **after: float) -> Verdict:
+    return judge(gate, task="digits", before=BEFORE, after=measured(**after))
+
+
+FORGETFUL = {"birds": 0.1, "boats": 0.1, "digits": 0.1}
+MODES: list[tuple[Mode, bool, bool]] = [
+    # whatever was measured, everything is served
+    ("auto", True, True),
+    # neither built upon nor served
+    ("gate", False, False),
+    # people decide what is served; the next task builds on it in any case
+    ("manual", True, False),
+]
+
+
+@pytest.mark.parametrize(("mode", "built_upon", "served"), MODES)
+def test_the_mode_decides_what_becomes_of_a_version_that_forgets(
+    mode: Mode, built_upon: bool, served: bool
+) -> None:
+    found = verdict(Gate(mode=mode), **FORGETFUL)
+    assert (found.built_upon, found.served) == (built_upon, served)
+    assert (found.reasons == ()) == served
+
+
+GATED = [
+    # better everywhere
+    ({"birds": 0.95, "boats": 0.85, "digits": 0.9}, []),
+    # just as much as may be lost; 0.9 - 0.88 is a little more than 0.02 in binary
+    ({"birds": 0.88, "boats": 0.78, "digits": 0.9}, []),
+    ({"birds": 0.87, "boats": 0.8, "digits": 0.9}, ["'birds' drops from 90.0% to 87.0%"]),
+    (
+        {"birds": 0.5, "boats": 0.4, "digits": 0.9},
+        ["'birds' drops from 90.0% to 50.0%", "'boats' drops from 80.0% to 40.0%"],
+    ),
+    # just good enough
+    ({"birds": 0.9, "boats": 0.8, "digits": 0.5}, []),
+    ({"birds": 0.9, "boats": 0.8, "digits": 0.49}, ["'digits' is 49.0%, below 50.0%"]),
+    # the new task first, then the earlier ones
+    ({"birds": 0.1, "digits": 0.1}, ["'digits' is 10.0%", "'birds' drops"]),
+    # what can no longer be measured, or has no held-out images, refuses nothing
+    ({"boats": 0.8, "digits": 0.9}, []),
+    ({"birds": 0.9, "boats": 0.8}, []),
+]
+
+
+@pytest.mark.parametrize(("after", "reasons"), GATED)
+def test_a_version_is_refused_for_what_it_forgets_and_for_what_it_has_not_learnt(
+    after: dict[str, float], reasons: list[str]
+) -> None:
+    found = verdict(STRICT, **after)
+    assert len(found.reasons) == len(reasons)
+    assert all(part in reason for part, reason in zip(reasons, found.reasons, strict=True))
+    assert (found.built_upon, found.served) == (not reasons, not reasons)
+
+
+def test_the_first_version_has_nothing_to_forget() -> None:
+    found = judge(STRICT, task="digits", before=(), after=measured(digits=0.6))
+    assert found == Verdict(built_upon=True, served=True)
+
+
+ALIASES = [
+    (Verdict(built_upon=True, served=True), ("head", "production")),
+    (Verdict(built_upon=True, served=False), ("head",)),
+    (Verdict(built_upon=False, served=False), ()),
+]
+
+
+@pytest.mark.parametrize(("said", "aliases"), ALIASES)
+def test_the_verdict_names_the_aliases_that_move(said: Verdict, aliases: tuple[str, ...]) -> None:
+    assert said.aliases == aliases
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mode": "sometimes"},
+        {"max_drop": 1.5},
+        {"min_accuracy": -0.1},
+    ],
+)
+def test_an_impossible_rule_is_refused_where_it_is_read(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Gate).validate_python(settings)

@@ -1,0 +1,237 @@
+"""Who coordinates: one system at a time, and nobody who was deposed goes on believing it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from adapters.errors import ConflictError, CorruptionError, UnavailableError
+from tests.support.fakes.faulty import OvertakenStore
+from workers.queue.leadership import KEY, Lead, read_lead, release_lead, renew_lead, take_lead
+from workers.store import MemoryStore, ObjectStore
+from workers.store.probe import race
+from workers.store.testing import CrashError, Fault, FaultyStore, fault_at
+
+TTL_S = 15.0
+RACERS = 8
+
+
+def take(store: ObjectStore, owner: str = "anna", *, now: float = 100.0) -> Lead:
+    return take_lead(store, owner=owner, host=f"{owner}'s host", ttl_s=TTL_S, now=now)
+
+
+def renew(store: ObjectStore, lead: Lead, *, now: float) -> Lead:
+    return renew_lead(store, lead, ttl_s=TTL_S, now=now)
+
+
+def test_nobody_leads_before_somebody_has_taken_the_lead() -> None:
+    store = MemoryStore()
+    assert read_lead(store) is None
+    lead = take(store)
+    assert (lead.owner, lead.epoch, lead.since, lead.expires) == ("anna", 1, 100.0, 115.0)
+    assert read_lead(store) == lead
+
+
+def test_another_system_is_refused_and_told_who_leads_and_for_how_long() -> None:
+    store = MemoryStore()
+    lead = take(store)
+    with pytest.raises(ConflictError, match=r"system on \"anna's host\" for another 5 s") as caught:
+        take(store, "ben", now=110.0)
+    assert caught.value.fields == {"owner": "anna", "host": "anna's host"}
+    assert read_lead(store) == lead
+
+
+def test_another_system_takes_over_when_the_lead_has_run_out() -> None:
+    store = MemoryStore()
+    take(store)
+    taken = take(store, "ben", now=115.0)
+    assert (taken.owner, taken.epoch) == ("ben", 2)
+    with pytest.raises(ConflictError, match="ben's host"):
+        take(store, "anna", now=116.0)
+
+
+def test_a_lead_that_was_renewed_has_not_run_out() -> None:
+    store = MemoryStore()
+    lead = renew(store, take(store), now=112.0)
+    assert (lead.expires, lead.epoch, lead.since) == (127.0, 1, 100.0)
+    with pytest.raises(ConflictError, match="for another 12 s"):
+        take(store, "ben", now=115.0)
+
+
+def test_a_lead_that_has_run_out_can_be_renewed_while_nobody_wants_it() -> None:
+    store = MemoryStore()
+    assert renew(store, take(store), now=1_000.0).expires == 1_015.0
+
+
+def test_the_same_system_takes_the_lead_anew_at_once_under_a_higher_epoch() -> None:
+    store = MemoryStore()
+    before = take(store)
+    after = take(store, now=101.0)
+    assert (after.epoch, after.since) == (2, 101.0)
+    with pytest.raises(ConflictError, match='expected epoch 1, found "anna\'s host", epoch 2'):
+        renew(store, before, now=102.0)
+
+
+def test_a_lead_that_was_taken_over_cannot_be_renewed() -> None:
+    store = MemoryStore()
+    lead = take(store)
+    taken = take(store, "ben", now=200.0)
+    with pytest.raises(ConflictError, match=r"taken over.*this coordinator steps back") as caught:
+        renew(store, lead, now=201.0)
+    assert caught.value.fields == {"epoch": 1}
+    assert read_lead(store) == taken
+
+
+def test_a_lead_that_was_removed_cannot_be_renewed() -> None:
+    store = MemoryStore()
+    lead = take(store)
+    store.delete(KEY)
+    with pytest.raises(ConflictError, match="expected epoch 1, found nobody"):
+        renew(store, lead, now=101.0)
+
+
+def test_who_lets_go_lets_another_system_take_over_at_once() -> None:
+    store = MemoryStore()
+    release_lead(store, take(store))
+    assert take(store, "ben", now=100.1).epoch == 2
+
+
+def test_who_was_deposed_cannot_let_go_what_is_not_its_own() -> None:
+    store = MemoryStore()
+    lead = take(store)
+    taken = take(store, "ben", now=200.0)
+    release_lead(store, lead)
+    assert read_lead(store) == taken
+
+
+def test_what_is_paused_outlives_whoever_leads() -> None:
+    store = MemoryStore()
+    lead = take(store)
+    assert renew(store, replace(lead, paused=("birds",)), now=101.0).paused == ("birds",)
+    assert take(store, now=102.0).paused == ("birds",)
+    assert take(store, "ben", now=300.0).paused == ("birds",)
+
+
+def test_of_many_systems_one_takes_the_lead() -> None:
+    store = MemoryStore()
+    assert race(lambda number: take(store, f"system {number}"), RACERS) == 1
+
+
+def test_starts_of_one_system_in_one_instant_have_epochs_of_their_own() -> None:
+    store, epochs = MemoryStore(), list[int]()
+    assert race(lambda _: epochs.append(take(store).epoch), RACERS) == RACERS
+    assert sorted(epochs) == list(range(1, RACERS + 1))
+
+
+def test_who_loses_the_race_to_a_twin_takes_the_lead_from_it() -> None:
+    """Both would write the same bytes, at the same time and for the same system."""
+    store = MemoryStore()
+    twins: list[Lead] = []
+    mine = take(OvertakenStore(store, KEY, lambda: twins.append(take(store))))
+    assert (twins[0].epoch, mine.epoch) == (1, 2)
+
+
+def test_a_race_that_is_lost_is_decided_on_what_the_winner_wrote() -> None:
+    store = MemoryStore()
+    lead = take(store)
+    with pytest.raises(ConflictError, match="ben's host"):
+        take(OvertakenStore(store, KEY, lambda: take(store, "ben", now=200.0)), "carl", now=200.0)
+    seen = read_lead(store)
+    assert seen is not None
+    assert (seen.owner, seen.epoch) == ("ben", lead.epoch + 1)
+
+
+Step = Callable[[ObjectStore, Lead], object]
+STEPS: dict[str, tuple[Step, float, bool]] = {
+    # what is done at which time, and whether anna leads afterwards
+    "take": (lambda store, _: take(store, now=101.0), 101.0, True),
+    "renew": (lambda store, lead: renew(store, lead, now=101.0), 101.0, True),
+    "release": (release_lead, 101.0, False),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("fault", [Fault.FAIL, Fault.LOSE_ANSWER])
+def test_whichever_operation_fails_or_loses_its_answer_once_doing_it_again_is_enough(
+    name: str, fault: Fault
+) -> None:
+    step, now, leads = STEPS[name]
+    faults = 0
+    for number in range(100):
+        store = MemoryStore()
+        lead = take(store)
+        faulty = FaultyStore(store, fault_at(number, fault))
+        try:
+            step(faulty, lead)
+        except UnavailableError:
+            faults += 1
+            step(store, lead)
+        if faulty.count <= number:
+            break
+        found = read_lead(store)
+        assert found is not None
+        assert (found.owner == "anna" and found.expires > now) == leads
+    assert faults >= 1
+
+
+@pytest.mark.parametrize("fault", [Fault.CRASH, Fault.CRASH_AFTER])
+@pytest.mark.parametrize("number", range(2))
+def test_after_a_crash_the_next_start_leads_under_a_higher_epoch(number: int, fault: Fault) -> None:
+    store = MemoryStore()
+    take(store)
+    with pytest.raises(CrashError):
+        take(FaultyStore(store, fault_at(number, fault)), now=101.0)
+    left = read_lead(store)
+    assert left is not None
+    assert take(store, now=102.0).epoch == left.epoch + 1
+
+
+@pytest.mark.parametrize("lose", range(1, 4))
+def test_an_answer_that_is_lost_again_and_again_is_looked_up(lose: int) -> None:
+    store = MemoryStore()
+    lost: list[str] = []
+
+    def script(_number: int, operation: str, _key: str) -> Fault | None:
+        if operation in ("create", "replace") and len(lost) < lose:
+            lost.append(operation)
+            return Fault.LOSE_ANSWER
+        return None
+
+    lead = take(FaultyStore(store, script))
+    assert read_lead(store) == lead
+    assert lead.epoch == 1
+
+
+DAMAGES = [
+    b"",
+    b"null",
+    b"{}",
+    # its digest does not fit
+    Lead(owner="a", host="h", epoch=1, expires=1.0, since=0.0).to_bytes().replace(b"h", b"g"),
+]
+
+
+@pytest.mark.parametrize("content", DAMAGES)
+def test_a_damaged_lead_is_named_and_nobody_takes_it(content: bytes) -> None:
+    """Its epoch is not known any more, and a lower one than before could change nothing."""
+    store = MemoryStore()
+    lead = take(store)
+    store.put(KEY, content)
+    steps: list[Callable[[], object]] = [
+        lambda: read_lead(store),
+        lambda: take(store, "ben", now=1_000.0),
+        lambda: renew(store, lead, now=101.0),
+    ]
+    for step in steps:
+        with pytest.raises(CorruptionError, match=r"queue/lead\.json"):
+            step()
+    assert store.get(KEY).data == content
+
+
+def test_no_two_renewals_are_written_alike() -> None:
+    store = MemoryStore()
+    lead, seen = take(store), set[bytes]()
+    for _ in range(3):
+        lead = renew(store, lead, now=101.0)
+        seen.add(store.get(KEY).data)
+    assert len(seen) == 3

@@ -1,0 +1,1 @@
+"""The coordinator: one leader that carries submissions through the queue."""

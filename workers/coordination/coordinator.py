@@ -1,0 +1,99 @@
+"""The coordinator: takes the lead when nobody else has it, and coordinates as long as it does.
+
+Of all systems on one store one coordinates; the others say so, wait, and take over when its lead
+has run out. A coordinator that is started anew finds every submission in the store and goes on.
+"""
+
+import asyncio
+import logging
+from functools import partial
+
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from workers.coordination.settings import Setup
+from workers.coordination.term import Shift
+from workers.queue.leadership import Lead, release_lead, take_lead
+
+STARTING = "the coordinator is starting"
+STEPS_BACK = (ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
+logger = logging.getLogger("nacre.coordinator")
+
+
+class Coordinator:
+    """Runs until it is stopped.
+
+    Args:
+        setup: What it works with.
+        owner: Names this system: the same for a coordinator that is started again, and for no
+            other system.
+        host: Where it runs, for people.
+    """
+
+    # Owns: the lead, while it has it.
+
+    def __init__(self, setup: Setup, *, owner: str, host: str = "") -> None:
+        self._setup = setup
+        self._owner = owner
+        self._host = host
+        self._stopping = asyncio.Event()
+        self._waits_for: str | None = STARTING
+
+    @property
+    def waits_for(self) -> str | None:
+        """Why this one does not coordinate; None while it does."""
+        return self._waits_for
+
+    async def run(self) -> None:
+        """Coordinate, or wait to, until `stop` is called."""
+        while not self._stopping.is_set():
+            try:
+                lead = await self._take_lead()
+                if lead is not None:
+                    await self._lead(lead)
+            except STEPS_BACK as error:
+                self._say(error.message)
+                await self._pause(self._setup.pace.step_back_s)
+
+    def stop(self) -> None:
+        """Let `run` return; work under way is given up, and found again at the next start."""
+        self._stopping.set()
+
+    async def _take_lead(self) -> Lead | None:
+        """Return the lead; None where another system has it."""
+        pace = self._setup.pace
+        taken = partial(
+            take_lead,
+            self._setup.store,
+            owner=self._owner,
+            host=self._host,
+            ttl_s=pace.lead_s,
+            now=self._setup.clock(),
+        )
+        try:
+            return await asyncio.to_thread(taken)
+        except ConflictError as error:
+            self._say(error.message)
+            await self._pause(pace.poll_s)
+            return None
+
+    async def _lead(self, lead: Lead) -> None:
+        shift = await Shift.begun(self._setup, lead)
+        logger.info("coordinating, epoch %d", lead.epoch)
+        self._waits_for = None
+        await shift.run(self._stopping)
+        await asyncio.to_thread(release_lead, self._setup.store, shift.lead)
+
+    def _say(self, reason: str) -> None:
+        if reason != self._waits_for:
+            logger.warning("%s", reason)
+        self._waits_for = reason
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
+        except TimeoutError:
+            return

@@ -1,0 +1,99 @@
+"""What is done for one submission, from a decision of the queue to the event that it ends with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from adapters.errors import (
+    ConflictError,
+    InputError,
+    NacreError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+    WorkerLostError,
+)
+from workers.coordination.settings import Terms
+from workers.learning.crew import Assignment, Crew, Progress, Published
+from workers.queue.events import Broke, Event, Moved
+from workers.queue.ticket import Cause, Stage
+from workers.tasks.submission import Submission
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One submission's way through the roles.
+
+    Attributes:
+        crew: The roles.
+        submission: What is to be done.
+        tell: Tells the queue of an event.
+        durable: Waits until what the queue was told is durable.
+        progress: Called with units done and units in all.
+    """
+
+    crew: Crew
+    submission: Submission
+    tell: Callable[[Event], None]
+    durable: Callable[[], Awaitable[None]]
+    progress: Progress
+
+    async def embed(self, terms: Terms) -> Event:
+        """Embed all images as `terms` say, and return the event that it ends with."""
+        await self.crew.embed(self.submission, self.progress, method=terms.method)
+        return self._moved(Stage.WAITING)
+
+    async def learn(self, terms: Terms, *, owner: str, since: int | None) -> Event:
+        """Train, compress, check and publish, and return the event that it ends with.
+
+        Args:
+            terms: How.
+            owner: Names who learns it.
+            since: See `Crew.begin`.
+        """
+        begun = await self.crew.begin(self.submission, owner=owner, since=since)
+        if begun.published is not None:
+            return self._ended(begun.published)
+        assignment = Assignment(
+            submission=self.submission,
+            method=terms.method,
+            encoder=begun.encoder,
+            gate=terms.gate,
+            parent=begun.parent,
+            epoch=begun.epoch,
+        )
+        self.tell(self._moved(Stage.TRAINING, parent=begun.parent))
+        await self.crew.train(assignment, self.progress)
+        self.tell(self._moved(Stage.COMPRESSING))
+        await self.crew.compress(assignment)
+        self.tell(self._moved(Stage.CHECKING))
+        # Whoever comes after a crash must know from which version on to look for this one.
+        await self.durable()
+        return self._ended(await self.crew.publish(assignment))
+
+    def _moved(self, stage: Stage, *, parent: int | None = None) -> Moved:
+        return Moved(submission_id=self.submission.submission_id, stage=stage, parent=parent)
+
+    def _ended(self, published: Published) -> Moved:
+        return Moved(
+            submission_id=self.submission.submission_id,
+            stage=Stage.PUBLISHED if published.built_upon else Stage.REJECTED,
+            version=published.version,
+            note=published.note,
+        )
+
+
+CAUSES: tuple[tuple[type[NacreError], Cause], ...] = (
+    (ConflictError, Cause.MOVED),  # somebody moved `head`, or has begun the adapter anew
+    (WorkerLostError, Cause.LOSS),
+    (UnavailableError, Cause.OUTAGE),
+    (UnknownOutcomeError, Cause.OUTAGE),  # the next attempt begins by looking whether it happened
+    (NotFoundError, Cause.MISSING),
+    (InputError, Cause.INPUT),
+)
+
+
+def broken(submission_id: str, error: Exception, *, progressed: bool) -> Broke:
+    """Return the event that `error` is to the queue."""
+    cause = next((cause for kind, cause in CAUSES if isinstance(error, kind)), Cause.FAULT)
+    message = error.message if isinstance(error, NacreError) else repr(error)
+    return Broke(submission_id=submission_id, cause=cause, error=message, progressed=progressed)

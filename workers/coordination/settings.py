@@ -1,0 +1,65 @@
+"""What a coordinator works with, and by which rules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from workers.housekeeping.retention import Retention
+from workers.learning.crew import Crew
+from workers.learning.gate import Gate
+from workers.queue.machine import Limits
+from workers.store.base import ObjectStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """How the tasks of one adapter are learnt and published.
+
+    Attributes:
+        method: The method's name.
+        gate: Decides whether a version is served.
+    """
+
+    method: str = "lada"
+    gate: Gate = field(default_factory=Gate)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How often the coordinator looks and writes, in seconds.
+
+    Attributes:
+        poll_s: Between two looks for requests and for moved aliases.
+        report_s: Between two writings of how far the active ones are.
+        lead_s: How long the lead lasts unless it is renewed, which is done three times as often.
+        sweep_s: Between two looks for what is kept no longer.
+        step_back_s: Until it looks again, after it lost the lead or could not begin.
+    """
+
+    poll_s: float = 0.5
+    report_s: float = 0.5
+    lead_s: float = 15.0
+    sweep_s: float = 3600.0
+    step_back_s: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What a coordinator works with.
+
+    Attributes:
+        store: The object store.
+        crew: The roles.
+        clock: Gives seconds since the epoch.
+        terms: How the tasks of an adapter, given by its name, are learnt and published.
+        limits: How much goes on at once.
+        pace: How often it looks and writes.
+        retention: How long images and features are kept.
+    """
+
+    store: ObjectStore
+    crew: Crew
+    clock: Callable[[], float]
+    terms: Callable[[str], Terms] = field(default=lambda _adapter: Terms())
+    limits: Limits = field(default_factory=Limits)
+    pace: Pace = field(default_factory=Pace)
+    retention: Retention = field(default_factory=Retention)

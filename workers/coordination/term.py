@@ -1,0 +1,307 @@
+"""One coordinator's time in the lead: a short loop around the queue.
+
+The queue decides, the crew does the work, the books remember. Requests come in through the store,
+so that nobody needs to reach this process; and what it knows is in the store, so that nobody needs
+it to stay alive.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+from functools import partial
+
+from adapters.errors import (
+    CorruptionError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from workers.coordination.jobs import Job, broken
+from workers.coordination.recovery import note_adopted, recovered, were_adopted
+from workers.coordination.settings import Setup
+from workers.coordination.write_behind import Books
+from workers.housekeeping.sweeper import Sweeper
+from workers.learning.handover import remove_work
+from workers.queue import inbox
+from workers.queue.events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
+from workers.queue.journal import entry_of
+from workers.queue.leadership import Lead, renew_lead
+from workers.queue.ledger import Ledger, read_outcome
+from workers.queue.machine import Queue
+from workers.queue.ticket import CLEARED, Cause, Stage, Ticket
+from workers.registry import Registry
+from workers.tasks.submission import read_submission
+
+REQUESTS_AT_ONCE = 1000
+INTERRUPTIBLE = frozenset({Stage.TRAINING, Stage.COMPRESSING})
+logger = logging.getLogger("nacre.coordinator")
+
+
+class Shift:
+    """Coordinates until it is told to stop, or another coordinator has taken over."""
+
+    # Owns: the queue, the books and the running jobs. All of it belongs to one event loop.
+
+    def __init__(self, setup: Setup, lead: Lead, ledger: Ledger) -> None:
+        self._setup = setup
+        self._store = setup.store
+        self._lead = lead
+        self._books = Books(setup.store, ledger, setup.clock)
+        self._queue = Queue(setup.limits)
+        self._queue.paused = frozenset(lead.paused)
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._interruptions: dict[str, Event | None] = {}
+        self._parents: dict[str, int] = {}
+        self._reached: dict[str, tuple[Stage, int]] = {}
+        self._polled_at = 0.0
+        self._sweeper = Sweeper(setup.store, setup.retention, every_s=setup.pace.sweep_s)
+        self._changed = asyncio.Event()
+
+    @classmethod
+    async def begun(cls, setup: Setup, lead: Lead) -> "Shift":
+        """Return a shift that knows every submission in the store, and has written that down."""
+        store = setup.store
+        ledger = await asyncio.to_thread(Ledger, store, lead)
+        kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
+        first = not await asyncio.to_thread(were_adopted, store)
+        announced = await asyncio.to_thread(inbox.announced, store)
+        found = await asyncio.to_thread(
+            recovered, store, kept.values(), announced=announced, first=first
+        )
+        shift = cls(setup, lead, ledger)
+        for ticket in found:
+            shift._queue.apply(Accepted(ticket=ticket), now=setup.clock())
+            if ticket != kept.get(ticket.submission_id):
+                shift._books.note_ticket(ticket)
+        await shift._save()
+        if first:
+            await asyncio.to_thread(note_adopted, store)
+        return shift
+
+    @property
+    def lead(self) -> Lead:
+        """The lead as it was renewed last."""
+        return self._lead
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Coordinate until `stopping` is set.
+
+        Raises:
+            ConflictError: another coordinator has taken over.
+        """
+        try:
+            while not stopping.is_set():
+                try:
+                    await self._step()
+                except (UnavailableError, UnknownOutcomeError) as error:
+                    logger.warning("waiting for the store: %s", error.message)
+                    self._changed.clear()
+                await self._rest(stopping)
+        finally:
+            await self._stop_jobs()
+        await self._books.save()
+
+    async def _step(self) -> None:
+        now = self._setup.clock()
+        await self._renew(now)
+        if now - self._polled_at >= self._setup.pace.poll_s:
+            self._polled_at = now
+            await self._read_requests()
+            await self._look_at_heads()
+        if self._books.requests:
+            # They are removed below: what is paused must be durable by then, and nobody else lead.
+            await self._renew(now, at_once=True)
+        if now < self._lead.expires:
+            self._begin_what_is_due(now)
+        await self._save()
+        await self._books.report(every_s=self._setup.pace.report_s)
+        self._sweeper.begin_if_due(now)
+
+    async def _save(self) -> None:
+        for name in await self._books.save():
+            self._queue.forget(name)
+
+    async def _renew(self, now: float, *, at_once: bool = False) -> None:
+        lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
+        due = self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused
+        if due or at_once:
+            wanted = replace(self._lead, paused=paused)
+            renewed = partial(renew_lead, self._store, wanted, ttl_s=lead_s, now=now)
+            self._lead = await asyncio.to_thread(renewed)
+
+    async def _rest(self, stopping: asyncio.Event) -> None:
+        """Wait until something has changed, or it is time to look again."""
+        now = self._setup.clock()
+        next_look, next_attempt = now + self._setup.pace.poll_s, self._queue.wake_at(now=now)
+        wake_at = next_look if next_attempt is None else min(next_look, next_attempt)
+        waits = [asyncio.create_task(event.wait()) for event in (self._changed, stopping)]
+        await asyncio.wait(
+            waits, timeout=max(0.0, wake_at - now), return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in waits:
+            wait.cancel()
+        self._changed.clear()
+
+    async def _read_requests(self) -> None:
+        listed = await asyncio.to_thread(inbox.waiting, self._store)
+        noted = self._books.requests
+        fresh = [entry for entry in listed if entry.key not in noted]
+        read = partial(inbox.read, self._store, fresh[:REQUESTS_AT_ONCE])
+        for request in await asyncio.to_thread(lambda: list(read())):
+            if isinstance(request, CorruptionError):
+                logger.warning("a request is passed over: %s", request.message)
+                self._books.note_request(str(request.fields["key"]))
+                continue
+            await self._remember(request.event)
+            self._tell(request.event)
+            self._books.note_request(request.key)
+
+    async def _remember(self, event: Event) -> None:
+        """Find out how a submission has ended that nobody has had in mind for long."""
+        name = _subject(event)
+        if name is None or name in self._queue.tickets:
+            return
+        try:
+            outcome = await asyncio.to_thread(read_outcome, self._store, name)
+        except (CorruptionError, InputError) as error:
+            logger.warning("nobody knows how %r has ended: %s", name, error.message)
+            return
+        if outcome is not None:
+            self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
+
+    async def _look_at_heads(self) -> None:
+        """Interrupt what is being learnt on a version that is not `head` any more."""
+        for name, parent in list(self._parents.items()):
+            ticket = self._queue.tickets[name]
+            if ticket.stage not in INTERRUPTIBLE:
+                continue
+            head = await asyncio.to_thread(self._head, ticket.adapter)
+            if head != parent and self._parents.get(name) == parent:
+                error = f"`head` moved from version {parent} to {head}; it is learnt again on that"
+                self._interrupt(name, Broke(submission_id=name, cause=Cause.MOVED, error=error))
+
+    def _head(self, adapter: str) -> int:
+        try:
+            found = Registry(self._store).adapter(adapter).refs().find("head")
+        except NotFoundError:
+            return 0
+        return found.number if found else 0
+
+    def _begin_what_is_due(self, now: float) -> None:
+        for decision in self._queue.decide(now=now):
+            name = decision.submission_id
+            if name not in self._jobs:  # what was interrupted may not have ended yet
+                stage = Stage.ENCODING if isinstance(decision, Encode) else Stage.TRAINING
+                self._tell(Moved(submission_id=name, stage=stage))
+                self._jobs[name] = asyncio.create_task(self._carry_out(decision))
+
+    async def _carry_out(self, decision: Decision) -> None:
+        name = decision.submission_id
+        event: Event | None
+        try:
+            event = await self._work(decision)
+        except asyncio.CancelledError:
+            if name not in self._interruptions:
+                raise
+            event = self._interruptions[name]
+        except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
+            interrupted = name in self._interruptions
+            event = self._interruptions[name] if interrupted else self._broken(name, error)
+        self._interruptions.pop(name, None)
+        self._parents.pop(name, None)
+        if event is not None:
+            self._tell(event)
+        await self._clear(name)
+        del self._jobs[name]
+        self._changed.set()
+
+    async def _work(self, decision: Decision) -> Event:
+        name = decision.submission_id
+        since = self._queue.tickets[name].since_version
+        submission = await asyncio.to_thread(read_submission, self._store, name)
+        job = Job(
+            crew=self._setup.crew,
+            submission=submission,
+            tell=self._tell,
+            durable=partial(self._books.durable, name),
+            progress=partial(self._books.note_progress, name),
+        )
+        terms = self._setup.terms(submission.adapter)
+        if not isinstance(decision, Learn):
+            return await job.embed(terms)
+        owner = f"{self._lead.host} epoch {self._lead.epoch}"
+        return await job.learn(terms, owner=owner, since=since)
+
+    async def _clear(self, name: str) -> None:
+        """Remove what was handed over once nobody can need it."""
+        if self._queue.tickets[name].stage in CLEARED:
+            try:
+                await self._books.durable(name)
+                await asyncio.to_thread(remove_work, self._store, name)
+            except UnavailableError as error:
+                logger.warning("%s is left for `nacre gc`: %s", name, error.message)
+
+    def _broken(self, name: str, error: Exception) -> Broke:
+        stage, done = self._queue.tickets[name].stage, self._books.done(name)
+        before, self._reached[name] = self._reached.get(name), (stage, done)
+        progressed = before is None or before[0] is not stage or done > before[1]
+        return broken(name, error, progressed=progressed)
+
+    def _interrupt(self, name: str, event: Event | None) -> None:
+        """Cancel a job once, and tell `event` when it has ended, unless the queue knows already."""
+        if name in self._jobs:
+            first = name not in self._interruptions
+            self._interruptions[name] = event
+            if first:
+                self._jobs[name].cancel()
+
+    async def _stop_jobs(self) -> None:
+        # Nothing is saved any more: a job that waited for that would wait for ever.
+        self._interruptions.clear()
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await self._sweeper.stop()
+
+    def _tell(self, event: Event) -> None:
+        """Tell the queue, and note what has changed."""
+        now, name = self._setup.clock(), _subject(event)
+        before = self._queue.tickets.get(name) if name else None
+        for decision in self._queue.apply(event, now=now):
+            if isinstance(decision, Stop):
+                self._interrupt(decision.submission_id, None)
+        self._changed.set()
+        if isinstance(event, Moved) and event.parent is not None:
+            self._parents[event.submission_id] = event.parent
+        after = self._queue.tickets.get(name) if name else None
+        if after is not None and after != before:
+            self._note(before, after, now)
+
+    def _note(self, before: Ticket | None, after: Ticket, now: float) -> None:
+        self._books.note_ticket(after)
+        if before is None:
+            return
+        entry = entry_of(before, after, now=now, epoch=self._lead.epoch)
+        self._books.note_entry(after.submission_id, entry)
+        logger.info(
+            "submission %s",
+            after.stage.value,
+            extra={
+                "submission": after.submission_id,
+                "task": after.task,
+                "adapter": after.adapter,
+                "version": after.version,
+                "happened": entry.message,
+            },
+        )
+        if before.stage is not after.stage:
+            self._books.forget_progress(after.submission_id)
+
+
+def _subject(event: Event) -> str | None:
+    """Return the submission that an event is about."""
+    if isinstance(event, Accepted):
+        return event.ticket.submission_id
+    return getattr(event, "submission_id", None)

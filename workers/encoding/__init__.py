@@ -1,0 +1,1 @@
+"""The encoder, and the features that it leaves in the store."""

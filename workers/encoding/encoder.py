@@ -1,0 +1,228 @@
+"""The frozen towers: pictures and prompts to features, and the fingerprint that names them.
+
+Shapes: N images or prompts · V views per image · D feature width.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from adapters.errors import SettingsError, UnavailableError
+from workers.encoding.encoder_settings import TINY, Activation, EncoderSettings, Precision
+from workers.images.pixels import PixelTransform
+from workers.images.torchvision_ops import ensure_torchvision_imports
+
+TINY_FOLDER = Path(__file__).parent / "tiny_clip"
+
+Tokenizer = Callable[[list[str]], Tensor]
+
+
+class Encoder:
+    """One open_clip model, frozen.
+
+    Attributes:
+        fingerprint: Names model, weights, transform and precision; features of different
+            fingerprints must never meet.
+        width: D, the feature width.
+        logit_scale: The factor that turns cosine similarities into logits, about 100.
+        transform: Pictures to pixels, the encoder's test view.
+        model: The open_clip model itself, for the trainer's text tower.
+        tokenizer: Texts to token ids (N, 77).
+    """
+
+    # Owns: the model (never changed after construction).
+
+    def __init__(self, settings: EncoderSettings, *, device: str = "cpu") -> None:
+        ensure_torchvision_imports()
+        self.settings = settings
+        self.device = torch.device(device)
+        model, config = _load(settings)
+        self.model: Any = model.to(self.device).eval().requires_grad_(False)
+        self.tokenizer = _tokenizer(settings)
+        self.transform = PixelTransform(model.visual.preprocess_cfg)
+        self.width = int(config["embed_dim"])
+        self.logit_scale = float(self.model.logit_scale.exp())
+        self.fingerprint = _fingerprint(self.model, config, settings.precision)
+        self._dtype = next(self.model.visual.parameters()).dtype
+
+    @torch.no_grad()
+    def image_features(self, pixels: Tensor) -> Tensor:
+        """Return the unit features of `pixels`.
+
+        Args:
+            pixels: (N, 3, S, S) uint8, pictures as `transform` gives them.
+
+        Returns:
+            (N, D) float32 on the CPU, rows of length 1.
+        """
+        ready = self.transform.normalised(pixels.to(self.device)).to(self._dtype)
+        features = self.model.encode_image(ready).float()
+        return nn.functional.normalize(features, dim=-1).cpu()
+
+    @torch.no_grad()
+    def text_features(self, prompts: Sequence[str]) -> Tensor:
+        """Return the unit features of `prompts`: (N, D) float32 on the CPU."""
+        if not prompts:
+            return torch.zeros(0, self.width)
+        tokens = self.tokenizer(list(prompts)).to(self.device)
+        features = self.model.encode_text(tokens).float()
+        return nn.functional.normalize(features, dim=-1).cpu()
+
+
+def _load(settings: EncoderSettings) -> tuple[Any, dict[str, Any]]:
+    """Return the model with its weights, and the configuration that it was built from."""
+    import open_clip
+
+    config, force_quick_gelu = _configuration(settings)
+    try:
+        model = open_clip.create_model(
+            _open_clip_name(settings),
+            pretrained=settings.pretrained,
+            precision=settings.precision,
+            force_quick_gelu=force_quick_gelu,
+            require_pretrained=True,
+        )
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
+        raise UnavailableError(
+            f"the weights of encoder {settings.model!r} (pretrained={settings.pretrained!r}) "
+            f"cannot be loaded: {error}",
+            model=settings.model,
+        ) from error
+    return model, config | {"quick_gelu": force_quick_gelu or config.get("quick_gelu", False)}
+
+
+def _folder(settings: EncoderSettings) -> Path | None:
+    if settings.model == TINY:
+        return TINY_FOLDER
+    path = Path(settings.model)
+    return path if path.is_dir() else None
+
+
+def _open_clip_name(settings: EncoderSettings) -> str:
+    folder = _folder(settings)
+    return f"local-dir:{folder}" if folder else settings.model
+
+
+def _tokenizer(settings: EncoderSettings) -> Tokenizer:
+    import open_clip
+
+    tokenizer: Tokenizer = open_clip.get_tokenizer(_open_clip_name(settings))
+    return tokenizer
+
+
+def _configuration(settings: EncoderSettings) -> tuple[dict[str, Any], bool]:
+    """Return the model's configuration and whether QuickGELU must be forced on."""
+    folder = _folder(settings)
+    return (_folder_config(folder), False) if folder else _named_config(settings)
+
+
+def _folder_config(folder: Path) -> dict[str, Any]:
+    path = folder / "open_clip_config.json"
+    if not path.is_file():
+        raise SettingsError(
+            f"expected open_clip_config.json in the encoder's folder {folder}, found none; save "
+            "the model in open_clip's format",
+            folder=str(folder),
+        )
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        int(config["embed_dim"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"expected an open_clip configuration with a `model_cfg` in {path}, found none "
+            f"({error!r}); save the model in open_clip's format",
+            folder=str(folder),
+        ) from error
+    return config
+
+
+def _named_config(settings: EncoderSettings) -> tuple[dict[str, Any], bool]:
+    """Return the model's configuration and whether QuickGELU must be forced on."""
+    import open_clip
+
+    config = open_clip.get_model_config(settings.model)
+    if config is None:
+        raise SettingsError(
+            "expected `tiny`, a folder or the name of an open_clip model, found "
+            f"{settings.model!r}",
+            model=settings.model,
+        )
+    if settings.pretrained is None:
+        raise SettingsError(
+            f"expected a tag or a file of weights for encoder {settings.model!r}, found none; set "
+            "`pretrained` in the encoder's settings",
+            model=settings.model,
+        )
+    tag = open_clip.pretrained.get_pretrained_cfg(settings.model, settings.pretrained)
+    model_activation: Activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
+    if tag:
+        _check_tag(settings, model_activation, "quick_gelu" if tag.get("quick_gelu") else "gelu")
+        return config, False
+    return config, _check_file(settings, model_activation)
+
+
+def _check_tag(settings: EncoderSettings, model: Activation, weights: Activation) -> None:
+    # open_clip only warns here, and the features are then silently a little wrong.
+    import open_clip
+
+    if model != weights:
+        name = settings.model.removesuffix("-quickgelu")
+        fitting = name + ("-quickgelu" if weights == "quick_gelu" else "")
+        known = fitting != settings.model and fitting in open_clip.list_models()
+        remedy = (
+            f"use the model {fitting!r}"
+            if known
+            else (
+                "no model of that name and activation is known: give the weights as a file, and "
+                "their `activation`"
+            )
+        )
+        raise SettingsError(
+            f"the weights {settings.pretrained!r} were trained with {weights}, but the model "
+            f"{settings.model!r} computes {model}; {remedy}",
+            model=settings.model,
+            pretrained=settings.pretrained,
+        )
+
+
+def _check_file(settings: EncoderSettings, model: Activation) -> bool:
+    if not Path(str(settings.pretrained)).is_file():
+        raise SettingsError(
+            f"expected a tag known to open_clip or a file of weights, found "
+            f"{settings.pretrained!r} for encoder {settings.model!r}",
+            pretrained=settings.pretrained,
+        )
+    if settings.activation is None:
+        raise SettingsError(
+            f"the file {settings.pretrained} does not say which activation it was trained with; "
+            "set `activation` to gelu or quick_gelu (OpenAI's own weights: quick_gelu)",
+            pretrained=settings.pretrained,
+        )
+    if model == "quick_gelu" and settings.activation == "gelu":
+        raise SettingsError(
+            f"the weights were trained with gelu, but the model {settings.model!r} computes "
+            f"quick_gelu; use the model {settings.model.removesuffix('-quickgelu')!r}",
+            model=settings.model,
+        )
+    return settings.activation == "quick_gelu"
+
+
+def _fingerprint(model: Any, config: dict[str, Any], precision: Precision) -> str:
+    """Return 32 hexadecimal digits that name everything that a feature depends on."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    facts = {
+        "config": config,
+        "weights": digest.hexdigest(),
+        "transform": model.visual.preprocess_cfg,
+        "precision": precision,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:32]

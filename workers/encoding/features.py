@@ -1,0 +1,46 @@
+"""Feature blocks: what the encoder made of one shard, kept so that nothing is embedded twice.
+
+Shapes: N images · V views per image · D feature width.
+"""
+
+import json
+from dataclasses import asdict
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from workers.encoding.blocks import BLOBS, block_key
+from workers.formats.canonical import canonical_json
+from workers.store.base import ObjectStore
+from workers.store.blobs import BlobRef, get_blob, put_blob
+from workers.tasks.submission import Split, Submission
+
+
+def write_block(store: ObjectStore, key: str, features: Tensor) -> None:
+    """Store `features` (N, V, D) float32 as the block named by `key`."""
+    ref = put_blob(store, save({"features": features.contiguous()}), prefix=BLOBS)
+    store.put(key, canonical_json(asdict(ref)))
+
+
+def read_block(store: ObjectStore, key: str) -> Tensor:
+    """Return the block named by `key`: (N, V, D) float32.
+
+    Raises:
+        NotFoundError: it has not been embedded yet.
+        CorruptionError: its bytes are not those that were written.
+    """
+    ref = BlobRef(**json.loads(store.get(key).data))
+    return load(get_blob(store, ref, prefix=BLOBS))["features"]
+
+
+def read_split(
+    store: ObjectStore, submission: Submission, split: Split, *, fingerprint: str, views: str
+) -> tuple[Tensor, Tensor]:
+    """Return features (N, V, D) float32 and class indices (N,) int64 of one split."""
+    shards = submission.of_split(split)
+    if not shards:
+        return torch.zeros(0, 1, 1), torch.zeros(0, dtype=torch.int64)
+    blocks = [read_block(store, block_key(fingerprint, views, shard)) for shard in shards]
+    labels = [label for shard in shards for label in shard.labels]
+    return torch.cat(blocks), torch.tensor(labels, dtype=torch.int64)

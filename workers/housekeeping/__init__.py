@@ -1,0 +1,1 @@
+"""Retention and garbage: what is removed from the store, and when."""

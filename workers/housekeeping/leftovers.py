@@ -1,0 +1,151 @@
+"""What lies in the store beside the registry: shards, features and handovers.
+
+Which of it is needed, and which belongs to nothing but submissions that are to be forgotten.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import PurePosixPath
+
+from adapters.errors import CorruptionError, NotFoundError
+from workers.encoding.blocks import BLOBS, FEATURES
+from workers.learning import handover as work
+from workers.queue.progress import known_ticket
+from workers.queue.ticket import CLEARED
+from workers.store.base import ObjectStore
+from workers.store.blobs import BlobRef, blob_key
+from workers.tasks.submission import SHARDS, Shard, Submission, read_submission, submission_ids
+
+
+def every_submission(store: ObjectStore) -> list[Submission]:
+    """Return all submissions in `store`.
+
+    Raises:
+        CorruptionError: One is damaged, so that nobody can say what it needs.
+    """
+    return [read_submission(store, submission_id) for submission_id in submission_ids(store)]
+
+
+def needed_shards(store: ObjectStore) -> set[str]:
+    """Return the keys of the shards of all submissions."""
+    return {_shard_key(shard) for entry in every_submission(store) for shard in entry.shards}
+
+
+def needed_features(store: ObjectStore) -> set[str]:
+    """Return the keys of the feature blobs that anything names."""
+    return set(_named_features(store).values())
+
+
+def needed_work(store: ObjectStore) -> set[str]:
+    """Return the keys of what was handed over for submissions that may still be learnt."""
+    handed_over: dict[str, set[str]] = {}
+    for listed in store.list(work.PREFIX):
+        name = listed.key.removeprefix(work.PREFIX).split("/")[0]
+        handed_over.setdefault(name, set()).add(listed.key)
+    return {
+        key
+        for name in handed_over.keys() & set(submission_ids(store))
+        if (ticket := known_ticket(store, name)) is None or ticket.stage not in CLEARED
+        for key in handed_over[name]
+    }
+
+
+NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
+    SHARDS: needed_shards,
+    BLOBS: needed_features,
+    work.PREFIX: needed_work,
+}
+"""By prefix, what tells which blobs below it are needed."""
+
+
+def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection[str]) -> list[str]:
+    """Return the keys that only the submissions called `forgotten` need, in order of removal.
+
+    A blob comes before what names it: when a removal is interrupted, the rest is found again.
+
+    Args:
+        store: The object store.
+        forgotten: Ids of submissions.
+        purged: Ids of submissions that were forgotten before; they need nothing any more.
+
+    Raises:
+        CorruptionError: A submission, or something that names a blob, is damaged.
+    """
+    shards = _own_shards(store, forgotten, purged=purged)
+    digests = {shard.digest for shard in shards}
+    folders = [f"{work.PREFIX}{submission_id}/" for submission_id in forgotten]
+    own_work = [listed.key for folder in folders for listed in store.list(folder)]
+    blocks = _named_features(store)
+    own_blocks = [pointer for pointer in blocks if PurePosixPath(pointer).stem in digests]
+    return [
+        *_own_blobs(blocks, own_blocks),
+        *own_blocks,
+        *own_work,
+        *sorted({_shard_key(shard) for shard in shards}),
+    ]
+
+
+def _own_shards(
+    store: ObjectStore, forgotten: Collection[str], *, purged: Collection[str]
+) -> set[Shard]:
+    """Return the shards of `forgotten` that no other submission has: equal images share them."""
+    submissions = every_submission(store)
+    own = {
+        shard for entry in submissions if entry.submission_id in forgotten for shard in entry.shards
+    }
+    gone = {*forgotten, *purged}
+    others = {
+        shard.digest
+        for entry in submissions
+        if entry.submission_id not in gone
+        for shard in entry.shards
+    }
+    return {shard for shard in own if shard.digest not in others}
+
+
+def _own_blobs(named: Mapping[str, str], pointers: Collection[str]) -> list[str]:
+    """Return the blobs that only `pointers` name."""
+    chosen = frozenset(pointers)
+    others = {blob for pointer, blob in named.items() if pointer not in chosen}
+    return sorted({named[pointer] for pointer in chosen if pointer in named} - others)
+
+
+def _named_features(store: ObjectStore) -> dict[str, str]:
+    """Return the key of each feature blob by what names it."""
+    pointers = _pointers(store, FEATURES, but=BLOBS)
+    return {key: _blob(key, value, prefix=BLOBS) for key, value in _documents(store, pointers)}
+
+
+def _pointers(store: ObjectStore, prefix: str, *, but: str) -> Iterator[str]:
+    for listed in store.list(prefix):
+        if listed.key.endswith(".json") and not listed.key.startswith(but):
+            yield listed.key
+
+
+def _documents(store: ObjectStore, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, object]]]:
+    for key in keys:
+        with suppress(NotFoundError):  # removed since it was listed: it names nothing any more
+            yield key, _document(key, store.get(key).data)
+
+
+def _document(key: str, content: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise CorruptionError(f"{key!r} is damaged: {error}", key=key) from error
+    if not isinstance(value, dict):
+        raise CorruptionError(f"{key!r} is damaged: expected an object, found {value!r}", key=key)
+    return value
+
+
+def _blob(key: str, value: object, *, prefix: str) -> str:
+    """Return the key of the blob that `value`, a digest and a size, names."""
+    match value:
+        case {"sha256": str(sha256), "size": int(size)}:
+            return blob_key(BlobRef(sha256=sha256, size=size), prefix)
+    raise CorruptionError(f"{key!r} is damaged: it names no blob but {value!r}", key=key)
+
+
+def _shard_key(shard: Shard) -> str:
+    return blob_key(BlobRef(sha256=shard.digest, size=shard.size), SHARDS)

@@ -1,0 +1,119 @@
+"""How long images and features are kept once a submission has ended.
+
+submissions/<id>/swept.json    written when its images were removed
+
+What is removed: its image shards and the features of its training images. What stays: its record,
+its held-out features, which every later version is measured on, and the submission itself.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import Field
+
+from adapters.errors import CorruptionError, NotFoundError
+from workers.encoding.blocks import FEATURES, block_blob
+from workers.formats.documents import encode
+from workers.queue.ledger import read_outcome, read_pages
+from workers.queue.ticket import ENDED, Ticket
+from workers.store.base import ObjectStore
+from workers.store.blobs import BlobRef, blob_key
+from workers.tasks.submission import PREFIX, SHARDS, Shard, read_submission
+
+DAY_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retention:
+    """How long images and features are kept.
+
+    Attributes:
+        days: Days after a submission has ended; None for ever.
+    """
+
+    days: Annotated[float, Field(ge=0)] | None = 7.0
+
+
+def sweep(store: ObjectStore, retention: Retention, *, now: float) -> list[str]:
+    """Remove what is kept no longer, and return the ids of the submissions that it belonged to.
+
+    What another submission needs too stays, and so does whatever is younger than a day: shards go
+    up before the submission that names them.
+
+    Args:
+        store: The object store.
+        retention: How long things are kept.
+        now: Seconds since the epoch.
+    """
+    if retention.days is None:
+        return []
+    on_page = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    ended, open_ones = _unswept(store, on_page)
+    limit = now - retention.days * DAY_S
+    expired = [name for name in ended if _ended_before(store, name, limit, on_page)]
+    if not expired:
+        return []
+    needed = {
+        shard.digest for name in {*open_ones, *ended} - {*expired} for shard in _shards(store, name)
+    }
+    going = {
+        shard for name in expired for shard in _shards(store, name) if shard.digest not in needed
+    }
+    for key in _keys(store, going, before=now - DAY_S):
+        store.delete(key)
+    for name in expired:
+        store.put(_swept_key(name), encode({"at": now}))
+    return expired
+
+
+def _unswept(store: ObjectStore, on_page: Mapping[str, Ticket]) -> tuple[set[str], set[str]]:
+    """Return the ids of submissions that have ended, and of those that have not."""
+    kinds: dict[str, set[str]] = {}
+    for listed in store.list(PREFIX):
+        name, _, kind = listed.key.removeprefix(PREFIX).partition("/")
+        kinds.setdefault(name, set()).add(kind)
+    # A page counts more than an outcome: what failed long ago may be learnt again by now.
+    begun = {name for name, ticket in on_page.items() if ticket.stage not in ENDED}
+    unswept = {name for name, found in kinds.items() if "swept.json" not in found}
+    ended = {name for name in unswept - begun if "state.json" in kinds[name]}
+    return ended, unswept - ended | begun
+
+
+def _ended_before(
+    store: ObjectStore, name: str, limit: float, on_page: Mapping[str, Ticket]
+) -> bool:
+    try:
+        outcome = on_page.get(name) or read_outcome(store, name)
+    except CorruptionError:
+        return False
+    return outcome is not None and outcome.since < limit
+
+
+def _shards(store: ObjectStore, name: str) -> tuple[Shard, ...]:
+    try:
+        return read_submission(store, name).shards
+    except NotFoundError:
+        return ()
+
+
+def _keys(store: ObjectStore, shards: Collection[Shard], *, before: float) -> Iterator[str]:
+    """Yield the keys of what belongs to `shards` alone and was written before that time."""
+    keys = {blob_key(BlobRef(sha256=s.digest, size=s.size), SHARDS) for s in shards}
+    yield from (
+        listed.key
+        for listed in store.list(SHARDS)
+        if listed.key in keys and listed.modified < before
+    )
+    # What one task learns from, another may be measured on: with one view, both have one block.
+    measured_on = {shard.digest for shard in shards if shard.split == "held_out"}
+    learnt_from = {shard.digest for shard in shards} - measured_on
+    for listed in store.list(FEATURES):
+        if PurePosixPath(listed.key).stem in learnt_from and listed.modified < before:
+            blob = block_blob(store, listed.key)
+            yield from (key for key in (blob, listed.key) if key)
+
+
+def _swept_key(name: str) -> str:
+    return f"{PREFIX}{name}/swept.json"

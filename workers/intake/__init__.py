@@ -1,0 +1,1 @@
+"""Taking a task in: read, check, pack, and write the submission."""

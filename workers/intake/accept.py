@@ -1,0 +1,173 @@
+"""Accepting a task: what is to be known of its adapter, the intake, and the word to the queue.
+
+A submission is acknowledged when it is durable and the queue has been asked to learn it.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from adapters.contract.records import ClassEntry
+from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
+from workers.encoding.task_features import class_entries
+from workers.intake.intake import Intake, Progress, take_in, unwatched
+from workers.queue import inbox
+from workers.queue.events import Accepted
+from workers.queue.progress import known_ticket, read_queue, ticket_of
+from workers.queue.ticket import ENDED, Ticket
+from workers.registry import Manifest, Registry
+from workers.store.base import ObjectStore
+from workers.tasks.submission import Submission, read_submission
+from workers.tasks.task import Task
+
+READING_THREADS = 8
+MAX_OPEN = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the adapter that a task is submitted to has, learnt or on its way.
+
+    Attributes:
+        store: The object store.
+        head: The version that the next task builds on; None where there is none yet.
+        waiting: Open submissions.
+        submissions: Those of both that can be read.
+    """
+
+    store: ObjectStore
+    head: Manifest | None
+    waiting: tuple[Ticket, ...]
+    submissions: tuple[Submission, ...]
+
+    @property
+    def classes(self) -> list[ClassEntry]:
+        """The classes of all tasks, learnt or on their way."""
+        return [entry for each in self.submissions for entry in class_entries(each)]
+
+    def still_counts(self, submission_id: str) -> bool:
+        """Return whether a submission is open, or its task in `head`."""
+        ticket = known_ticket(self.store, submission_id)
+        if ticket is None or ticket.stage not in ENDED:
+            return True
+        # However it has ended: people may have moved `head` to a version that the gate refused.
+        return bool(self.head and self.head.has_submission(submission_id))
+
+    def admit(self, task: Task, *, max_open: int) -> None:
+        """Raise an error where there is no room or no place for a new submission of `task`.
+
+        Raises:
+            UnavailableError: too many submissions of the adapter are open.
+            ClassNameError: there is a task of this name.
+            InputError: the task that it is to replace is neither learnt nor on its way.
+        """
+        if len(self.waiting) >= max_open:
+            raise UnavailableError(
+                f"adapter {task.adapter!r} has {len(self.waiting)} open submissions, as many as "
+                f"are allowed (`max_open` in the configuration); submit again when some have ended",
+                adapter=task.adapter,
+            )
+        learnt = {entry.task for entry in self.head.tasks} if self.head else set()
+        on_their_way = {ticket.task: ticket.submission_id for ticket in self.waiting}
+        if task.replaces and task.replaces not in learnt | on_their_way.keys():
+            raise InputError(
+                f"task {task.name!r} is to replace {task.replaces!r}, which adapter "
+                f"{task.adapter!r} does not have (it has: {', '.join(sorted(learnt)) or 'none'})",
+                task=task.name,
+            )
+        if task.name == task.replaces:
+            return
+        if task.name in learnt:
+            raise ClassNameError(
+                f"adapter {task.adapter!r} has a task {task.name!r} already, with other images or "
+                f"settings; add `replaces: {task.name}` to put this one in its place, or give it "
+                "another name",
+                task=task.name,
+            )
+        if task.name in on_their_way:
+            raise ClassNameError(
+                f"a task {task.name!r} with other images or settings is on its way already "
+                f"({on_their_way[task.name]}); cancel that one, or give this one another name",
+                task=task.name,
+            )
+
+
+def accept(
+    task: Task,
+    store: ObjectStore,
+    *,
+    author: str,
+    now: float | None = None,
+    max_open: int = MAX_OPEN,
+    on_progress: Progress = unwatched,
+) -> Intake:
+    """Check a task, make it durable, ask the queue to learn it, and return its submission.
+
+    The same content, settings and adapter give the same submission, while that is open or its task
+    is in `head`; afterwards they give a new one.
+
+    Args:
+        task: What is to be learnt.
+        store: Where everything is kept.
+        author: Who submits.
+        now: Seconds since the epoch; the present where None.
+        max_open: Most submissions of the adapter that may be open at once.
+        on_progress: See `take_in`.
+
+    Raises:
+        InputError: the task cannot be learnt as it is; nothing is stored.
+        UnavailableError: too many submissions are open, or the store cannot be reached.
+    """
+    around = surroundings(store, task.adapter)
+    intake = take_in(
+        task,
+        store,
+        now=time.time() if now is None else now,
+        author=author,
+        existing=around.classes,
+        reusable=around.still_counts,
+        admit=lambda: around.admit(task, max_open=max_open),
+        on_progress=on_progress,
+    )
+    if known_ticket(store, intake.submission.submission_id) is None:
+        inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
+    return intake
+
+
+def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
+    """Return what `adapter` has, learnt or on its way."""
+    head = _head(store, adapter)
+    waiting = tuple(
+        state.ticket
+        for state in read_queue(store).states
+        if state.ticket.adapter == adapter and state.ticket.stage not in ENDED
+    )
+    names = [
+        *(task.submission for task in (head.tasks if head else ())),
+        *(ticket.submission_id for ticket in waiting),
+    ]
+    return Surroundings(
+        store=store, head=head, waiting=waiting, submissions=_readable(store, names)
+    )
+
+
+def _head(store: ObjectStore, adapter: str) -> Manifest | None:
+    handle = Registry(store).adapter(adapter)
+    try:
+        return handle.manifest("head")
+    except NotFoundError:
+        return None
+
+
+def _readable(store: ObjectStore, names: Sequence[str]) -> tuple[Submission, ...]:
+    """Return submissions; those of imported versions may not be there."""
+
+    def one(name: str) -> Submission | None:
+        try:
+            return read_submission(store, name)
+        except NotFoundError:
+            return None
+
+    with ThreadPoolExecutor(READING_THREADS) as threads:
+        return tuple(found for found in threads.map(one, dict.fromkeys(names)) if found)

@@ -1,0 +1,199 @@
+"""Taking a task in: check everything that can be checked, store the images, write the submission.
+
+    first pass     every image is read once, decoded and compared with the others
+    checks         all that is wrong is one report, and nothing has been stored
+    second pass    shard by shard, images are read again and stored
+    submission     written last, and only if nobody has written it already
+
+Nothing is acknowledged before it is durable. What an interrupted intake leaves behind is never
+referenced.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from adapters.contract.records import ClassEntry
+from workers.formats.problems import raise_all
+from workers.intake.checks import Checked, check_images
+from workers.intake.identity import Reusable, check_fits, find_standing, identify, write
+from workers.intake.naming import Naming, SharedName, naming_of
+from workers.intake.packing import Planned, plan_shards, store_shards
+from workers.intake.reading import count_images, read_images
+from workers.intake.test_split import with_held_out
+from workers.progress_callbacks import Progress, unwatched
+from workers.store.base import ObjectStore
+from workers.tasks.submission import Shard, Split, Submission
+from workers.tasks.task import SharedNames, Task
+
+__all__ = ["Intake", "Progress", "always", "take_in", "unwatched"]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intake:
+    """The result of taking a task in.
+
+    Attributes:
+        submission: What is stored.
+        is_new: Whether this call stored it; otherwise the same had been submitted before.
+        skipped: Sentences on images that were left out because they cannot be read.
+        duplicates: Sentences on further copies of an image, which were left out.
+        shared: Class names that other tasks have too.
+        choice: What the task does about those.
+    """
+
+    submission: Submission
+    is_new: bool
+    skipped: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    shared: tuple[SharedName, ...] = ()
+    choice: SharedNames | None = None
+
+    @property
+    def images(self) -> Mapping[Split, int]:
+        """Images of each split."""
+        return {split: self.submission.images(split) for split in ("train", "held_out")}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what whoever submitted should know, one sentence each."""
+        counted = (
+            (self.submission.set_aside, self._set_aside()),
+            (self.skipped, f"{len(self.skipped)} images that cannot be read were skipped"),
+            (self.duplicates, f"{len(self.duplicates)} copies of an image were left out"),
+            (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
+        )
+        return tuple(note for condition, note in counted if condition)
+
+    def _set_aside(self) -> str:
+        return (
+            f"{self.images['held_out']} of the training images, a tenth of each class, were set "
+            "aside to measure on"
+        )
+
+
+_DONE: Mapping[SharedNames | None, str] = {
+    "keep": "names that other tasks have too were kept",
+    "merge": "classes count as those of other tasks",
+    "qualify": "names that other tasks have too were qualified",
+}
+
+
+def always(submission_id: str) -> bool:
+    """Say of every submission that it does what is asked for."""
+    del submission_id
+    return True
+
+
+def take_in(
+    task: Task,
+    store: ObjectStore,
+    *,
+    now: float,
+    author: str,
+    existing: Sequence[ClassEntry] = (),
+    reusable: Reusable = always,
+    admit: Callable[[], None] = lambda: None,
+    on_progress: Progress = unwatched,
+) -> Intake:
+    """Check `task`, pack its images into `store`, and write its submission.
+
+    Where the same content was submitted before and `reusable` says that this submission still does
+    what is asked for, it is returned and nothing is stored. Otherwise its next generation is
+    opened.
+
+    Args:
+        task: What to learn.
+        store: The object store that the cluster works on.
+        now: Seconds since the epoch.
+        author: Who submits.
+        existing: The classes of the adapter's other tasks, learnt or on their way.
+        reusable: Says of a submission's id that it is open, or that its task is in `head`.
+        admit: Called before a new submission is stored; raises what keeps it from being accepted.
+        on_progress: Called with steps done and steps in all; every image is two, one when it has
+            been checked and one when it is stored.
+
+    Raises:
+        InputError: The task cannot be learnt as it is; all that is wrong is reported at once, and
+            nothing is stored. ImageError or ClassNameError where only one thing is wrong.
+        UnavailableError: The store cannot be reached.
+    """
+    total = count_images(task)
+    checked = check_images(task, _counted(read_images(task), total, on_progress))
+    naming = naming_of(task, existing)
+    if checked.findings:
+        raise_all([*checked.findings, *naming.findings])
+    samples = checked.samples if task.held_out else with_held_out(checked.samples, seed=task.seed)
+    first = identify(task, ((each.split, each.digest, each.label) for each in samples))
+    before = find_standing(store, first, reusable=reusable).stored
+    if before is not None:
+        on_progress(2 * total, 2 * total)
+        return _result(before, checked, is_new=False)
+    admit()
+    raise_all(naming.findings)
+    planned = plan_shards(samples)
+    shards = tuple(shard for shard, _ in planned)
+    draft = _draft(task, checked, naming, shards, author=author, now=now)
+    check_fits(draft)
+    complete = replace(draft, shards=_stored(store, planned, total, on_progress))
+    submission, is_new = write(store, complete, first, reusable=reusable)
+    on_progress(2 * total, 2 * total)
+    result = _result(submission, checked, is_new=is_new)
+    return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
+
+
+def _draft(
+    task: Task,
+    checked: Checked,
+    naming: Naming,
+    shards: tuple[Shard, ...],
+    *,
+    author: str,
+    now: float,
+) -> Submission:
+    """Return the submission of `task`, complete but for its id and generation."""
+    return Submission(
+        submission_id="",
+        task=task.name,
+        adapter=task.adapter,
+        classes=naming.classes,
+        prompt=task.prompt,
+        settings=task.settings,
+        seed=task.seed,
+        augmentation=task.augmentation,
+        shards=shards,
+        set_aside=not task.held_out and any(shard.split == "held_out" for shard in shards),
+        accepted_at=now,
+        author=author,
+        priority=task.priority,
+        replaces=task.replaces,
+        merges=naming.merges,
+        skipped=len(checked.skipped),
+    )
+
+
+def _stored(
+    store: ObjectStore, planned: Sequence[Planned], total: int, on_progress: Progress
+) -> tuple[Shard, ...]:
+    shards, done = [], total
+    for shard in store_shards(store, planned):
+        shards.append(shard)
+        done += len(shard.labels)
+        on_progress(done, 2 * total)
+    return tuple(shards)
+
+
+def _result(submission: Submission, checked: Checked, *, is_new: bool) -> Intake:
+    return Intake(
+        submission=submission,
+        is_new=is_new,
+        skipped=checked.skipped,
+        duplicates=checked.duplicates,
+    )
+
+
+def _counted(items: Iterable[Item], total: int, on_progress: Progress) -> Iterator[Item]:
+    for done, item in enumerate(items, start=1):
+        on_progress(done, 2 * total)
+        yield item

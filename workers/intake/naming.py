@@ -1,0 +1,185 @@
+"""Class names that other tasks of an adapter have already, and what a task does about them.
+
+Two classes of one name have one prompt, so that only what is learnt tells them apart
+(`adapters.contract.class_names`). The task says which it wants:
+
+    keep      both keep the name, and stay two classes
+    merge     the new class counts as the existing one (`adapters.contract.merging`)
+    qualify   the new class's name gets the task's domain word: "sunflower (oxford flowers)"
+
+Without a word from the task, a shared name is an error.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from adapters.contract.class_names import comparable_name, name_collisions
+from adapters.contract.records import ClassEntry
+from adapters.errors import ClassNameError
+from workers.encoding.task_features import class_id, task_of
+from workers.formats.problems import shown
+from workers.tasks.submission import SubmittedClass
+from workers.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedName:
+    """A class of a task whose name classes of other tasks have too.
+
+    Attributes:
+        key: The class's key in its task.
+        name: Its name as the task says it.
+        existing: The classes that have it.
+    """
+
+    key: str
+    name: str
+    existing: tuple[ClassEntry, ...]
+
+    def __str__(self) -> str:
+        tasks = dict.fromkeys(map(task_of, self.existing))
+        return f"{self.name!r} (in {', '.join(tasks)})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Naming:
+    """The classes of a task as they are submitted.
+
+    Attributes:
+        classes: In the order of the class indices.
+        merges: Ids of existing classes, by the key of the class that counts as each.
+        shared: The names that were shared.
+        findings: What stands against them.
+    """
+
+    classes: tuple[SubmittedClass, ...]
+    merges: Mapping[str, str]
+    shared: tuple[SharedName, ...]
+    findings: tuple[ClassNameError, ...]
+
+
+def naming_of(task: Task, existing: Sequence[ClassEntry]) -> Naming:
+    """Return the names and merges of the classes of `task`.
+
+    Args:
+        task: What is submitted, with its choice.
+        existing: The classes of the adapter's other tasks.
+    """
+    others = [entry for entry in existing if task_of(entry) not in (task.name, task.replaces)]
+    shared = _shared(task, task.classes, others)
+    names = dict(task.classes)
+    merges: dict[str, str] = {}
+    findings = [] if task.shared_names == "keep" else _equal_names(task)
+    match task.shared_names:
+        case None:
+            findings += _undecided(task, shared)
+        case "qualify":
+            names |= {entry.key: f"{entry.name} ({task.domain})" for entry in shared}
+            findings += _still_shared(task, _shared(task, names, others))
+        case "merge":
+            findings += _ambiguous(task, shared)
+            merges = {entry.key: entry.existing[0].counts_as for entry in shared}
+    return Naming(
+        classes=tuple(SubmittedClass(key=key, name=name) for key, name in names.items()),
+        merges=merges,
+        shared=shared,
+        findings=tuple(findings),
+    )
+
+
+def _shared(
+    task: Task, names: Mapping[str, str], others: Iterable[ClassEntry]
+) -> tuple[SharedName, ...]:
+    """Return the classes whose names `others` have, but for those that count as them already."""
+    own = _entries(task, names)
+    by_id = {entry.class_id: entry for entry in others}
+    owners: dict[str, tuple[ClassEntry, ...]] = {
+        collision.name: tuple(by_id[each] for each in collision.class_ids if each in by_id)
+        for collision in name_collisions(own.values(), by_id.values())
+    }
+    found = []
+    for key, entry in own.items():
+        there = tuple(
+            other
+            for other in owners.get(comparable_name(entry.name), ())
+            if other.counts_as != entry.class_id
+        )
+        if there:
+            found.append(SharedName(key=key, name=entry.name, existing=there))
+    return tuple(found)
+
+
+def _entries(task: Task, names: Mapping[str, str]) -> dict[str, ClassEntry]:
+    return {
+        key: ClassEntry(class_id=class_id(task.name, key), name=name, prompt="")
+        for key, name in names.items()
+    }
+
+
+def _equal_names(task: Task) -> list[ClassNameError]:
+    problems = tuple(
+        f"{collision.name!r}: {', '.join(collision.class_ids)}"
+        for collision in name_collisions(_entries(task, task.classes).values(), [])
+    )
+    if not problems:
+        return []
+    return [
+        ClassNameError(
+            f"classes of task {task.name!r} have one name; give each its own under `classes`, or "
+            f"say `shared_names: keep`:{shown(problems)}",
+            task=task.name,
+            problems=problems,
+        )
+    ]
+
+
+def _undecided(task: Task, shared: Sequence[SharedName]) -> list[ClassNameError]:
+    if not shared:
+        return []
+    problems = tuple(map(str, shared))
+    return [
+        ClassNameError(
+            f"{len(shared)} class names of task {task.name!r} are those of other tasks of adapter "
+            f"{task.adapter!r}:{shown(problems)}\n"
+            "Equal names give equal prompts. Say in the task file what is meant: "
+            "`shared_names: keep` (two classes of one name), `shared_names: merge` (one class: the "
+            "new images count as more of the existing one), or `shared_names: qualify` (two "
+            f"classes: the new one is called '{shared[0].name} ({task.domain})'; `qualifier` gives "
+            "another word)",
+            task=task.name,
+            adapter=task.adapter,
+            problems=problems,
+        )
+    ]
+
+
+def _still_shared(task: Task, shared: Sequence[SharedName]) -> list[ClassNameError]:
+    if not shared:
+        return []
+    problems = tuple(map(str, shared))
+    return [
+        ClassNameError(
+            f"class names of task {task.name!r} are those of other tasks even with the word "
+            f"{task.domain!r}; give another one as `qualifier`:{shown(problems)}",
+            task=task.name,
+            problems=problems,
+        )
+    ]
+
+
+def _ambiguous(task: Task, shared: Sequence[SharedName]) -> list[ClassNameError]:
+    problems = tuple(
+        f"{entry.name!r}: {', '.join(sorted({other.counts_as for other in entry.existing}))}"
+        for entry in shared
+        if len({other.counts_as for other in entry.existing}) > 1
+    )
+    if not problems:
+        return []
+    return [
+        ClassNameError(
+            f"class names of task {task.name!r} belong to several classes, so that none can be "
+            f"meant by `shared_names: merge`; choose `keep` or `qualify`:{shown(problems)}",
+            task=task.name,
+            problems=problems,
+        )
+    ]

@@ -1,0 +1,104 @@
+"""The first pass over a task's images: each is read, decoded, and forgotten but for its digest.
+
+Several threads read and decode at once, a bounded number of images ahead, so that memory does not
+grow with the task.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from adapters.errors import ImageError
+from workers.concurrency.bounded import in_threads
+from workers.formats.canonical import digest_of
+from workers.images.decode import decode_image
+from workers.sources import ImageRef
+from workers.tasks.submission import Split
+from workers.tasks.task import Images, Task
+
+# Decoding releases the interpreter's lock; a few threads more than cores wait for disks and stores.
+THREADS = min(8, (os.cpu_count() or 1) + 2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """An image that can be used.
+
+    Attributes:
+        ref: Where it is.
+        split: What it is for.
+        label: Index of its class.
+        digest: SHA-256 of its file.
+        size: Bytes of its file.
+    """
+
+    ref: ImageRef
+    split: Split
+    label: int
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """An image that cannot be used, and why.
+
+    Attributes:
+        problem: One sentence that names it.
+        missing_here: Whether it should be on this machine and is not.
+    """
+
+    problem: str
+    missing_here: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    ref: ImageRef
+    split: Split
+    label: int
+
+
+def count_images(task: Task) -> int:
+    """Return how many images `task` lists."""
+    splits = (task.images, task.held_out)
+    return sum(len(refs) for images in splits for refs in images.values())
+
+
+def read_images(task: Task) -> Iterator[Sample | Unreadable]:
+    """Yield what every image of `task` is: training images first, class by class, in their order.
+
+    Raises:
+        UnavailableError: an object store cannot be reached.
+    """
+    listed = chain(_listed(task, task.images, "train"), _listed(task, task.held_out, "held_out"))
+    return in_threads(_read, listed, threads=THREADS, ahead=2 * THREADS)
+
+
+def read_content(ref: ImageRef) -> bytes:
+    """Return the bytes of an image; ImageError where it cannot be read, decoded or is too large."""
+    content = ref.read()
+    decode_image(content, origin=ref.origin)
+    return content
+
+
+def _listed(task: Task, images: Images, split: Split) -> Iterator[_Listed]:
+    for label, key in enumerate(task.classes):
+        for ref in images.get(key, ()):
+            yield _Listed(ref=ref, split=split, label=label)
+
+
+def _read(listed: _Listed) -> Sample | Unreadable:
+    try:
+        content = read_content(listed.ref)
+    except ImageError as error:
+        missing = error.fields.get("missing_here") is True
+        return Unreadable(problem=error.message, missing_here=missing)
+    return Sample(
+        ref=listed.ref,
+        split=listed.split,
+        label=listed.label,
+        digest=digest_of(content),
+        size=len(content),
+    )

@@ -1,0 +1,78 @@
+"""The mixture role: compresses each class to a Gaussian mixture and finishes the record."""
+
+from collections.abc import Sequence
+
+from safetensors.torch import load
+
+from adapters.contract.learning import class_mixtures
+from adapters.contract.method import Learnt
+from adapters.contract.mixture import Mixture
+from adapters.contract.records import encode_record
+from adapters.contract.task_features import TaskFeatures
+from adapters.methods import method_named
+from workers.encoding.task_features import training_features
+from workers.learning.crew import Assignment
+from workers.learning.handover import hand_over, handover_key, is_handed_over, take_over
+from workers.store.base import ObjectStore
+
+
+class Compressor:
+    """Fits mixtures and puts records together."""
+
+    # Owns: the features of the submission that it fitted last, so that parts of one read them once.
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._latest: tuple[tuple[str, str, str], TaskFeatures] | None = None
+
+    def parts(self, assignment: Assignment, *, most: int) -> list[range]:
+        """Return the classes of an assignment in at most `most` parts, to be fitted side by side.
+
+        None where the record is finished already, or its method wants no mixtures.
+        """
+        submission = assignment.submission
+        components = method_named(assignment.method).mixture_components(submission.settings)
+        if components == 0 or is_handed_over(self._store, _record_key(assignment)):
+            return []
+        classes = len(submission.classes)
+        size = -(-classes // most)
+        return [range(start, min(start + size, classes)) for start in range(0, classes, size)]
+
+    def fit(self, assignment: Assignment, classes: range) -> list[Mixture]:
+        """Return one mixture for each of `classes`."""
+        submission = assignment.submission
+        components = method_named(assignment.method).mixture_components(submission.settings)
+        task = self._features(assignment)
+        return class_mixtures(task, components=components, seed=submission.seed, classes=classes)
+
+    def finish(self, assignment: Assignment, mixtures: Sequence[Mixture]) -> None:
+        """Put the record together and hand it over, unless that was done before."""
+        submission, key = assignment.submission, _record_key(assignment)
+        if is_handed_over(self._store, key):
+            return
+        learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
+        record = method_named(assignment.method).record(
+            self._features(assignment),
+            Learnt(tensors=load(take_over(self._store, learnt))),
+            mixtures,
+            settings=submission.settings,
+            seed=submission.seed,
+        )
+        hand_over(self._store, key, encode_record(record))
+
+    def _features(self, assignment: Assignment) -> TaskFeatures:
+        wanted = (assignment.submission.submission_id, assignment.method, assignment.encoder)
+        latest = self._latest
+        if latest is None or latest[0] != wanted:
+            features = training_features(
+                self._store,
+                assignment.submission,
+                method=assignment.method,
+                fingerprint=assignment.encoder,
+            )
+            self._latest = latest = (wanted, features)
+        return latest[1]
+
+
+def _record_key(assignment: Assignment) -> str:
+    return handover_key(assignment.submission.submission_id, assignment.parent, "record")

@@ -1,0 +1,158 @@
+"""Accuracy of a version on the held-out features of tasks, learnt or not yet.
+
+Shapes: N held-out images · D feature width · T tasks
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from adapters.adapter import Adapter, UnseenClasses
+from adapters.contract.class_names import comparable_name
+from adapters.contract.records import ClassEntry
+from workers.encoding.encoder import Encoder
+from workers.encoding.features import read_split
+from workers.encoding.task_features import class_entries
+from workers.store.base import ObjectStore
+from workers.store.blobs import BlobRef, get_blob
+from workers.tasks.shards import unpack_shard
+from workers.tasks.submission import SHARDS, Submission
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class HeldOut:
+    """The held-out images of one task, or of any set of images.
+
+    Attributes:
+        name: Of the task or the set.
+        classes: Its classes.
+        features: (N, D) float32, unit rows.
+        labels: (N,) int64, index into `classes`.
+    """
+
+    name: str
+    classes: tuple[ClassEntry, ...]
+    features: Tensor
+    labels: Tensor
+
+    @property
+    def truth(self) -> list[ClassEntry]:
+        """The class of each image."""
+        return [self.classes[label] for label in self.labels.tolist()]
+
+
+def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) -> HeldOut:
+    """Return the held-out features of `submission` from its stored blocks.
+
+    Raises:
+        NotFoundError: a shard has not been embedded yet.
+    """
+    features, labels = read_split(store, submission, "held_out", fingerprint=fingerprint, views="1")
+    return HeldOut(
+        name=submission.task,
+        classes=class_entries(submission),
+        features=features[:, 0],
+        labels=labels,
+    )
+
+
+def held_out_image(store: ObjectStore, submission: Submission, place: int) -> bytes:
+    """Return the file of the held-out image of `submission` at `place`.
+
+    Raises:
+        NotFoundError: it has been removed; features outlive images.
+    """
+    for shard in submission.of_split("held_out"):
+        if place < len(shard.labels):
+            ref = BlobRef(sha256=shard.digest, size=shard.size)
+            return unpack_shard(get_blob(store, ref, prefix=SHARDS))[place]
+        place -= len(shard.labels)
+    raise IndexError(f"{submission.submission_id} has no held-out image at {place}")
+
+
+class Share(NamedTuple):
+    """How many images of a task were answered right.
+
+    Attributes:
+        accuracy: Where the class itself is predicted, or one that counts as it, 0 to 1.
+        alike: The same where a class of the same name counts as right, whatever its task: nobody
+            can tell `pizza` from `pizza`.
+        images: How many there are.
+    """
+
+    accuracy: float
+    alike: float
+    images: int
+
+
+def accuracies(
+    adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
+) -> Mapping[str, float]:
+    """Return the accuracy on every task that has images; see `answers`."""
+    return {
+        task.name: share_of(predicted, task.truth).accuracy
+        for task, predicted in zip(tasks, answers(adapter, tasks, encoder), strict=True)
+        if len(task.labels)
+    }
+
+
+def answers(
+    adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
+) -> tuple[tuple[ClassEntry, ...], ...]:
+    """Return the predicted class of every image of every task.
+
+    The candidates are the classes of all tasks. What `adapter` has not learnt takes part zero-shot,
+    so that a task may be measured before it is learnt; classes that count as a learnt one are that
+    one, and one that several tasks have is one.
+
+    Args:
+        adapter: What has been learnt; None for nothing.
+        tasks: The tasks to measure.
+        encoder: Embeds the prompts of what has not been learnt.
+    """
+    learnt = [entry for record in adapter.records for entry in record.classes] if adapter else []
+    known = {entry.class_id for entry in learnt} | {entry.counts_as for entry in learnt}
+    unseen: dict[str, ClassEntry] = {}
+    for entry in (entry for task in tasks for entry in task.classes):
+        if entry.class_id not in known and entry.counts_as not in known:
+            unseen.setdefault(entry.class_id, entry)
+    further = None
+    if unseen:
+        text = encoder.text_features([entry.prompt for entry in unseen.values()])
+        further = UnseenClasses(classes=tuple(unseen.values()), text_features=text)
+    return tuple(
+        _predicted(adapter, task.features, further, encoder) if len(task.labels) else ()
+        for task in tasks
+    )
+
+
+def _predicted(
+    adapter: Adapter | None, features: Tensor, unseen: UnseenClasses | None, encoder: Encoder
+) -> tuple[ClassEntry, ...]:
+    if adapter is not None:
+        return adapter.predict(
+            features, encoder=encoder.fingerprint, logit_scale=encoder.logit_scale, unseen=unseen
+        )
+    if unseen is None:
+        return ()
+    return nearest_by_text(features, unseen)
+
+
+def nearest_by_text(features: Tensor, classes: UnseenClasses) -> tuple[ClassEntry, ...]:
+    """Return the class of `classes` that each of (N, D) unit features is nearest to by text."""
+    columns = (features @ classes.anchors.rows.t()).argmax(dim=1)
+    return tuple(classes.classes[column] for column in columns.tolist())
+
+
+def share_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> Share:
+    """Return how many images were answered right; at least one."""
+    pairs = list(zip(predicted, truth, strict=True))
+    same = sum(found.counts_as == true.counts_as for found, true in pairs)
+    alike = sum(
+        found.counts_as == true.counts_as
+        or comparable_name(found.name) == comparable_name(true.name)
+        for found, true in pairs
+    )
+    return Share(same / len(pairs), alike / len(pairs), len(pairs))

@@ -1,0 +1,71 @@
+"""The crew in one process: the same roles, called in threads, without Ray.
+
+For tests, debugging and notebooks; the coordinator cannot tell the difference.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from workers.concurrency.streams import streamed
+from workers.encoding.embedder import Embedder
+from workers.encoding.encoder import Encoder
+from workers.encoding.task_features import shards_and_views
+from workers.learning.compressor import Compressor
+from workers.learning.crew import Assignment, Begun, Progress, Published
+from workers.learning.publisher import Publisher
+from workers.learning.trainer import Trainer
+from workers.registry.record_cache import Versions
+from workers.store.base import ObjectStore
+from workers.tasks.submission import Submission
+
+
+class LocalCrew:
+    """Carries the coordinator's calls out in threads of this process."""
+
+    # Owns: one role of each kind. Two submissions may be embedded at once; the embedder is frozen.
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        store: ObjectStore,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        versions = Versions(store)
+        self._clock = clock
+        self._embedder = Embedder(encoder, store)
+        self._trainer = Trainer(encoder, store, versions)
+        self._compressor = Compressor(store)
+        self._publisher = Publisher(encoder, store, versions)
+
+    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+        """See `Crew`."""
+        total = submission.images("train") + submission.images("held_out")
+        finished = 0
+        for shard, views in shards_and_views(submission, method=method):
+            async for done in streamed(self._embedder.embed(shard, views)):
+                progress(finished + done, total)
+            finished += len(shard.labels)
+
+    async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
+        """See `Crew`."""
+        return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
+
+    async def train(self, assignment: Assignment, progress: Progress) -> None:
+        """See `Crew`."""
+        async for done, total in streamed(self._trainer.train(assignment)):
+            progress(done, total)
+
+    async def compress(self, assignment: Assignment) -> None:
+        """See `Crew`."""
+        mixtures = [
+            mixture
+            for part in self._compressor.parts(assignment, most=1)
+            for mixture in await asyncio.to_thread(self._compressor.fit, assignment, part)
+        ]
+        await asyncio.to_thread(self._compressor.finish, assignment, mixtures)
+
+    async def publish(self, assignment: Assignment) -> Published:
+        """See `Crew`."""
+        return await asyncio.to_thread(self._publisher.publish, assignment, now=self._clock())

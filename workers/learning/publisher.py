@@ -1,0 +1,204 @@
+"""The registry role: says what to learn on, measures the record, and publishes the version."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from adapters.adapter import Adapter
+from adapters.contract.records import Record, decode_record
+from adapters.errors import InputError, NotFoundError
+from workers import registry
+from workers.encoding.encoder import Encoder
+from workers.formats.canonical import canonical_json, digest_of
+from workers.learning.crew import Assignment, Begun, Published
+from workers.learning.evaluation import HeldOut, accuracies, held_out
+from workers.learning.gate import Verdict, judge
+from workers.learning.handover import handover_key, take_over
+from workers.registry import (
+    AddRecord,
+    Author,
+    Commit,
+    DropTask,
+    HeadIs,
+    Inline,
+    LeaseIs,
+    Provenance,
+    SubmissionAbsent,
+    TaskAccuracy,
+    TaskRef,
+)
+from workers.registry.record_cache import Versions
+from workers.store.base import ObjectStore
+from workers.tasks.submission import Submission, read_submission
+
+GATE_NOTE = "gate"
+"""What the gate said of a version, among the notes of its provenance."""
+
+
+class Publisher:
+    """Measures and publishes versions."""
+
+    # Owns: nothing that changes but the caches inside `versions`.
+
+    def __init__(self, encoder: Encoder, store: ObjectStore, versions: Versions) -> None:
+        self._encoder = encoder
+        self._store = store
+        self._versions = versions
+
+    def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
+        """See `Crew.begin`.
+
+        Raises:
+            InputError: the task that it replaces is not in `head`.
+        """
+        adapter = self._versions.registry.create(submission.adapter)
+        # First the fence, then the look: nobody who began before can publish after the look.
+        lease = adapter.fence(owner)
+        refs = adapter.refs()
+        head = refs.find("head")
+        published = self._published(adapter, submission, since=since)
+        tasks = adapter.manifest(head.number).tasks if head else ()
+        if published is None and submission.replaces:
+            _check_replaces(submission, tasks)
+        return Begun(
+            parent=head.number if head else 0,
+            epoch=lease.epoch,
+            encoder=self._encoder.fingerprint,
+            published=published,
+        )
+
+    def publish(self, assignment: Assignment, *, now: float) -> Published:
+        """Publish the record that was handed over.
+
+        Args:
+            assignment: What was learnt.
+            now: Seconds since the epoch.
+
+        Raises:
+            ConflictError: `head` is no longer the version that was learnt on, or somebody else has
+                begun to learn for this adapter.
+        """
+        submission = assignment.submission
+        content = take_over(
+            self._store, handover_key(submission.submission_id, assignment.parent, "record")
+        )
+        record = decode_record(content)
+        adapter = self._versions.registry.create(submission.adapter)
+        measured = self._measured(assignment, record)
+        before = adapter.accuracies(assignment.parent) if assignment.parent else ()
+        verdict = judge(assignment.gate, task=submission.task, before=before, after=measured)
+        commit = Commit(
+            updates=(
+                *((DropTask(task=submission.replaces),) if submission.replaces else ()),
+                AddRecord(
+                    task=submission.task,
+                    submission=submission.submission_id,
+                    record=Inline(content),
+                    classes=len(submission.classes),
+                ),
+            ),
+            requirements=(
+                LeaseIs(assignment.epoch),
+                HeadIs(assignment.parent or None),
+                SubmissionAbsent(submission.submission_id),
+            ),
+            encoder=self._encoder.fingerprint,
+            method=record.method,
+            settings=dict(record.settings),
+            provenance=_provenance(submission, verdict),
+            accuracies=measured,
+            aliases=verdict.aliases,
+        )
+        author = Author(who=submission.author, why=f"task {submission.task}", now=now)
+        number = adapter.commit(commit, by=author).number
+        return Published(version=number, built_upon=verdict.built_upon, note=_sentence(verdict))
+
+    def _published(
+        self, adapter: registry.Adapter, submission: Submission, *, since: int | None
+    ) -> Published | None:
+        """Return what an earlier attempt has published, even where it was rolled back since."""
+        name = submission.submission_id
+        in_head = adapter.find_submission(name)
+        if in_head is not None:
+            return Published(version=in_head, note=_note(adapter, in_head))
+        entry = None if since is None else adapter.publication(name, after=since)
+        if entry is None or entry.published is None:
+            return None
+        number = entry.published.number
+        return Published(
+            version=number, built_upon="head" in entry.moves, note=_note(adapter, number)
+        )
+
+    def _measured(self, assignment: Assignment, record: Record) -> tuple[TaskAccuracy, ...]:
+        """Return the new version's accuracy on its own and on all earlier tasks."""
+        submission, parent = assignment.submission, assignment.parent
+        adapter = self._versions.registry.adapter(submission.adapter)
+        kept = [
+            task
+            for task in (adapter.manifest(parent).tasks if parent else ())
+            if task.task != submission.replaces
+        ]
+        records = self._versions.records(submission.adapter, parent) if parent else ()
+        past = [entry for entry in records if entry.task != submission.replaces]
+        measured = [
+            *(task for ref in kept if (task := self._held_out(ref.submission)) is not None),
+            held_out(self._store, submission, fingerprint=self._encoder.fingerprint),
+        ]
+        found = accuracies(Adapter((*past, record)), measured, self._encoder)
+        images = {task.name: len(task.labels) for task in measured}
+        return tuple(
+            TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
+            for task, accuracy in found.items()
+        )
+
+    def _held_out(self, submission_id: str) -> HeldOut | None:
+        """Return an earlier task's held-out images; None where its version was imported."""
+        try:
+            submission = read_submission(self._store, submission_id)
+            return held_out(self._store, submission, fingerprint=self._encoder.fingerprint)
+        except NotFoundError:
+            return None
+
+
+def _check_replaces(submission: Submission, tasks: Sequence[TaskRef]) -> None:
+    names = [task.task for task in tasks]
+    if submission.replaces not in names:
+        raise InputError(
+            f"task {submission.task!r} is to replace {submission.replaces!r}, which is not in the "
+            f"head of adapter {submission.adapter!r} (it has: {', '.join(names) or 'no task'}); "
+            "submit it without `replaces`, or name one of them",
+            task=submission.task,
+        )
+
+
+def _note(adapter: registry.Adapter, number: int) -> str | None:
+    return adapter.manifest(number).provenance.notes.get(GATE_NOTE)
+
+
+def _sentence(verdict: Verdict) -> str | None:
+    return "; ".join(verdict.reasons) or None
+
+
+def _provenance(submission: Submission, verdict: Verdict) -> Provenance:
+    digests = {
+        split: digest_of(
+            canonical_json(
+                [shard.image_digests for shard in submission.shards if shard.split == split]
+            )
+        )
+        for split in ("train", "held_out")
+    }
+    said = _sentence(verdict)
+    return Provenance(
+        author=submission.author,
+        code=_code_version(),
+        seed=submission.seed,
+        images=digests,
+        notes={GATE_NOTE: said} if said else {},
+    )
+
+
+def _code_version() -> str:
+    try:
+        return version("nacre")
+    except PackageNotFoundError:
+        return "unknown"

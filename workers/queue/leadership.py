@@ -1,0 +1,139 @@
+"""Who coordinates: of all systems on one store, one at a time.
+
+queue/lead.json    replaced by compare-and-swap alone
+
+Whoever leads writes its name and how long that lasts, and renews it. Another system takes over when
+it has run out. The epoch rises whenever the lead is taken: everything that the leader writes is
+conditional, so that one which comes back from the dead changes nothing (see `workers.queue.ledger`
+and, for versions, the epoch in the registry's refs).
+
+The clocks of the systems may differ by a little less than the lease lasts: then two may work for a
+moment, at the cost of work done twice, and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+
+from adapters.errors import ConflictError, NotFoundError, UnknownOutcomeError
+from workers.formats.documents import seal, unseal
+from workers.store.base import ObjectStore
+
+KEY = "queue/lead.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lead:
+    """The right to coordinate.
+
+    Attributes:
+        owner: The system that has it; the same for a coordinator that was started again.
+        host: Where that runs, for people.
+        epoch: Rises whenever the lead is taken.
+        expires: From then on another system may take it; seconds since the epoch.
+        since: When it was taken, in seconds since the epoch.
+        beat: Rises with every renewal, so that no two leads are written alike.
+        paused: Adapters of which nothing new is begun; `*` stands for all.
+    """
+
+    owner: str
+    host: str
+    epoch: int
+    expires: float
+    since: float
+    beat: int = 0
+    paused: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """Return the sealed document."""
+        return seal(asdict(self))
+
+
+def read_lead(store: ObjectStore) -> Lead | None:
+    """Return who leads or led last; None where nobody ever did."""
+    return _read(store)[0]
+
+
+def take_lead(store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: float) -> Lead:
+    """Take the lead, which a system does at its start and again whenever its coordinator restarts.
+
+    Raises:
+        ConflictError: another system leads; its message says which, and for how long.
+    """
+
+    def taken(held: Lead | None) -> Lead:
+        if held and held.owner != owner and held.expires > now:
+            raise ConflictError(
+                f"the queue in {store.url} is coordinated by the system on {held.host!r} for "
+                f"another {held.expires - now:.0f} s; this one waits",
+                owner=held.owner,
+                host=held.host,
+            )
+        return Lead(
+            owner=owner,
+            host=host,
+            epoch=held.epoch + 1 if held else 1,
+            expires=now + ttl_s,
+            since=now,
+            paused=held.paused if held else (),
+        )
+
+    return _swap(store, taken)
+
+
+def renew_lead(store: ObjectStore, lead: Lead, *, ttl_s: float, now: float) -> Lead:
+    """Make `lead` last until `ttl_s` seconds from `now`, with what else it says.
+
+    Raises:
+        ConflictError: another system, or another start of this one, has taken it.
+    """
+    return _swap(store, _following(store, lead, expires=now + ttl_s))
+
+
+def release_lead(store: ObjectStore, lead: Lead) -> None:
+    """Let another system take over at once; nothing happens where one already has."""
+    try:
+        _swap(store, _following(store, lead, expires=0.0))
+    except ConflictError:
+        return
+
+
+def _following(store: ObjectStore, lead: Lead, *, expires: float) -> Callable[[Lead | None], Lead]:
+    def following(held: Lead | None) -> Lead:
+        if held is None or (held.owner, held.epoch) != (lead.owner, lead.epoch):
+            found = f"{held.host!r}, epoch {held.epoch}" if held else "nobody"
+            raise ConflictError(
+                f"the lead of the queue in {store.url} was taken over: expected epoch "
+                f"{lead.epoch}, found {found}; this coordinator steps back",
+                epoch=lead.epoch,
+            )
+        return replace(lead, expires=expires, beat=held.beat + 1)
+
+    return following
+
+
+def _swap(store: ObjectStore, decide: Callable[[Lead | None], Lead]) -> Lead:
+    """Replace the lead by what `decide` makes of it; a lost race is decided again."""
+    while True:
+        held, etag = _read(store)
+        wanted = decide(held)
+        try:
+            if etag is None:
+                store.create(KEY, wanted.to_bytes())
+            else:
+                store.replace(KEY, wanted.to_bytes(), etag)
+        except ConflictError:
+            continue  # also where the winner wrote the same: another start of this system did
+        except UnknownOutcomeError:
+            if _read(store)[0] != wanted:
+                continue
+        return wanted
+
+
+def _read(store: ObjectStore) -> tuple[Lead | None, str | None]:
+    try:
+        found = store.get(KEY)
+    except NotFoundError:
+        return None, None
+    value = unseal(found.data, f"{KEY!r} in {store.url}")
+    known = {entry.name: value[entry.name] for entry in fields(Lead)}
+    return Lead(**{**known, "paused": tuple(known["paused"])}), found.etag

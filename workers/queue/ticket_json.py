@@ -1,0 +1,42 @@
+"""Tickets as JSON, without what is as it would be anyway."""
+
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from adapters.errors import CorruptionError
+from workers.queue.ticket import Ticket
+
+_FIELDS = tuple(entry.name for entry in fields(Ticket))
+_DEFAULTS = {entry.name: entry.default for entry in fields(Ticket) if entry.default is not MISSING}
+_TICKET = TypeAdapter(Ticket)
+
+
+def ticket_to_json(ticket: Ticket) -> dict[str, Any]:
+    """Return `ticket` as JSON values; fields that have their default are left out."""
+    values = {name: getattr(ticket, name) for name in _FIELDS}
+    written = {
+        name: value
+        for name, value in values.items()
+        if name not in _DEFAULTS or value != _DEFAULTS[name]
+    }
+    if ticket.failures:
+        written["failures"] = [asdict(failure) for failure in ticket.failures]
+    return written
+
+
+def ticket_from_json(value: Any) -> Ticket:
+    """Return the ticket that `ticket_to_json` wrote; keys that it does not know are ignored.
+
+    Raises:
+        CorruptionError: it is no ticket.
+    """
+    try:
+        return _TICKET.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"])) or "it"
+        raise CorruptionError(
+            f"expected a ticket, found {str(value)[:200]}: {where}: {problem['msg']}"
+        ) from error

@@ -1,0 +1,108 @@
+"""Reading an adapter's versions: from an alias or a number to decoded records."""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from adapters.contract.records import Record, decode_record
+from adapters.contract.task_features import check_encoder
+from adapters.errors import NotFoundError
+from workers.registry import Audience, Manifest, Registry, TaskRef, VersionRef
+from workers.store import BlobCache, ObjectStore
+
+KEPT_RECORDS = 4096
+FETCHING_THREADS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionFacts:
+    """A version's manifest and the digest that names it."""
+
+    manifest: Manifest
+    digest: str
+
+
+class Versions:
+    """Reads versions, and keeps the records that it has decoded.
+
+    Two versions that share a record share the decoded one too.
+    """
+
+    # Owns: `_records`, guarded by `_lock`.
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        cache: BlobCache | None = None,
+        *,
+        audience: Audience | None = None,
+    ) -> None:
+        self.registry = Registry(store, cache, audience=audience)
+        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def resolve(self, adapter: str, name: str | int) -> int | None:
+        """Return the version that `name` means: a number, or an alias; None for no such alias."""
+        try:
+            return self.registry.adapter(adapter).resolve(name)
+        except NotFoundError:
+            return None
+
+    def head(self, adapter: str) -> tuple[int | None, tuple[Record, ...]]:
+        """Return the version that the next task builds on, and its records."""
+        number = self.resolve(adapter, "head")
+        return number, self.records(adapter, number) if number else ()
+
+    def check_encoder(self, adapter: str, number: int, fingerprint: str) -> VersionFacts:
+        """Return version `number`; EncoderMismatchError unless it was learnt with that encoder."""
+        handle = self.registry.adapter(adapter)
+        version = handle.version(number)
+        manifest = handle.manifest(number)
+        check_encoder(fingerprint, expected=manifest.encoder)
+        return VersionFacts(manifest=manifest, digest=version.manifest.sha256)
+
+    def records(self, adapter: str, number: int) -> tuple[Record, ...]:
+        """Return the records of version `number`, oldest first.
+
+        Raises:
+            NotFoundError: there is no such version.
+            CorruptionError: a record's bytes are not those that were published.
+        """
+        return self._records_of(adapter, self.registry.adapter(adapter).manifest(number))
+
+    def records_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> tuple[Record, ...]:
+        """Return the records of the version that `ref` names, published or about to be.
+
+        Raises:
+            CorruptionError: a blob is damaged.
+            EncoderMismatchError: the version was learnt with another encoder.
+        """
+        manifest = self.registry.adapter(adapter).objects.manifest(ref.manifest)
+        check_encoder(encoder, expected=manifest.encoder)
+        return self._records_of(adapter, manifest)
+
+    def _records_of(self, adapter: str, manifest: Manifest) -> tuple[Record, ...]:
+        handle, tasks = self.registry.adapter(adapter), manifest.tasks
+        found = {task.record.sha256: self._kept(task) for task in tasks}
+        missing = [task for task in tasks if found[task.record.sha256] is None]
+        with ThreadPoolExecutor(FETCHING_THREADS) as threads:
+            contents = threads.map(handle.record_bytes, missing)
+            for task, content in zip(missing, contents, strict=True):
+                found[task.record.sha256] = self._keep(task, decode_record(content))
+        return tuple(record for task in tasks if (record := found[task.record.sha256]))
+
+    def _kept(self, task: TaskRef) -> Record | None:
+        with self._lock:
+            record = self._records.get(task.record.sha256)
+            if record is not None:
+                self._records.move_to_end(task.record.sha256)
+            return record
+
+    def _keep(self, task: TaskRef, record: Record) -> Record:
+        """Remember `record`, and return the one that others have remembered meanwhile."""
+        with self._lock:
+            kept = self._records.setdefault(task.record.sha256, record)
+            while len(self._records) > KEPT_RECORDS:
+                self._records.popitem(last=False)
+            return kept

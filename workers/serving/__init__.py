@@ -1,0 +1,1 @@
+"""What a replica holds: predictor, follower, loaded versions, batches."""

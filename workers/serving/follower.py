@@ -1,0 +1,165 @@
+"""Following one alias of one adapter: prepare, then swap one reference.
+
+A version is prepared first (new blobs fetched and verified, tensors built) and committed then.
+Every request reads `current` once, so that it never mixes two versions. A version that cannot be
+prepared is refused: what answers stays as it is, and the refusal can be seen.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from adapters.errors import NacreError, NotFoundError, NothingPublishedError, UnavailableError
+from workers.registry import VersionRef
+from workers.registry.record_cache import Versions
+from workers.serving.version_cache import LoadedVersion, Shelf
+
+TRIED_AGAIN_S = 5.0
+"""A version that was refused is fetched again after so long: it may have been repaired."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A version that could not be loaded.
+
+    Attributes:
+        label: Which one, as `adapter@number`.
+        reason: Why.
+        ref: The version.
+        at: When loading it was last tried, by the follower's clock.
+    """
+
+    label: str
+    reason: str
+    ref: VersionRef
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Standing:
+    """What a follower answers with, replaced as a whole.
+
+    Attributes:
+        current: The version that answers; None before the first.
+        seen_at: When the alias was last known to point to it, by the follower's clock.
+        refusal: The version that the alias points to but that cannot be loaded, if that is so.
+    """
+
+    current: LoadedVersion | None = None
+    seen_at: float = float("-inf")
+    refusal: Refusal | None = None
+
+
+class Follower:
+    """Answers with what `production` of one adapter points to.
+
+    Args:
+        shelf: Loads versions.
+        versions: Reads the adapter's aliases.
+        adapter: Its name.
+        clock: Gives seconds that never go back.
+
+    Attributes:
+        adapter: The same.
+        has_looked: Whether it is known what the alias points to, or that there is none yet.
+    """
+
+    # Owns: `_standing`, replaced as a whole under `_lock` and read without it.
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        versions: Versions,
+        *,
+        adapter: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shelf = shelf
+        self._versions = versions
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._standing = Standing()
+        self.adapter = adapter
+        self.has_looked = False
+
+    @property
+    def standing(self) -> Standing:
+        """What is known now; read it once per request."""
+        return self._standing
+
+    @property
+    def current(self) -> LoadedVersion:
+        """The version that answers now.
+
+        Raises:
+            NothingPublishedError: nothing has been published yet.
+            UnavailableError: nothing that can be loaded.
+        """
+        standing = self._standing
+        current, refusal = standing.current, standing.refusal
+        if current is None and refusal is not None:
+            raise UnavailableError(
+                f"adapter {self.adapter!r} has nothing to answer with: {refusal.label} is in "
+                f"production and cannot be loaded ({refusal.reason})",
+                adapter=self.adapter,
+            )
+        if current is None:
+            raise NothingPublishedError(
+                f"adapter {self.adapter!r} has no version in production yet; submit a task and "
+                "wait until it is published",
+                adapter=self.adapter,
+            )
+        return current
+
+    def prepare(self, ref: VersionRef) -> None:
+        """Load a version that `production` may soon point to; what answers stays as it is.
+
+        Raises:
+            NacreError: it cannot be loaded.
+        """
+        self._shelf.load(self.adapter, ref)
+
+    def follow(self) -> bool:
+        """Look where `production` points to, move there, and return whether it had moved.
+
+        Raises:
+            UnavailableError: the store cannot be reached; what answers stays as it is.
+        """
+        asked_at = self._clock()
+        ref = self._production()
+        with self._lock:
+            before = self._standing
+            self._standing = self._after(before, ref, asked_at)
+            self.has_looked = True
+            return self._standing.current is not before.current
+
+    def _after(self, before: Standing, ref: VersionRef | None, asked_at: float) -> Standing:
+        if asked_at < before.seen_at:
+            return before  # somebody has looked since
+        if ref is None:
+            # Nothing yet, or the alias was taken away: what answers goes on.
+            return replace(before, seen_at=asked_at) if before.current else before
+        if before.current is not None and before.current.ref == ref:
+            return Standing(current=before.current, seen_at=asked_at)
+        return self._moved(before, ref, asked_at)
+
+    def _production(self) -> VersionRef | None:
+        try:
+            return self._versions.registry.adapter(self.adapter).refs().find("production")
+        except NotFoundError:
+            return None
+
+    def _moved(self, before: Standing, ref: VersionRef, asked_at: float) -> Standing:
+        refusal = before.refusal
+        if refusal and refusal.ref == ref and asked_at - refusal.at < TRIED_AGAIN_S:
+            return before
+        try:
+            loaded = self._shelf.load(self.adapter, ref)
+        except UnavailableError:
+            raise
+        except NacreError as error:
+            label = f"{self.adapter}@{ref.number}"
+            refusal = Refusal(label=label, reason=error.message, ref=ref, at=asked_at)
+            return Standing(current=before.current, seen_at=before.seen_at, refusal=refusal)
+        return Standing(current=loaded, seen_at=asked_at)

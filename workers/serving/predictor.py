@@ -1,0 +1,283 @@
+"""The predictor role: answers with what `production` points to, or with the version asked for.
+
+Every request reads its version once (`version`), so that it never mixes two.
+
+Shapes: N images · D feature width
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adapters.adapter import UnseenClasses
+from adapters.contract.records import ClassEntry
+from adapters.errors import NacreError, NotFoundError
+from workers.encoding.encoder import Encoder
+from workers.registry.record_cache import Versions
+from workers.serving.follower import Follower
+from workers.serving.version_cache import MOST, LoadedVersion, Shelf
+from workers.serving.version_lookup import Pins
+
+KEPT_PROMPTS = 10_000
+PROMPT = "a photo of a {}."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One class that an image may show, and how sure the version is of it.
+
+    Attributes:
+        label: The class's readable name.
+        class_id: The class's id in its adapter; None for a label that nobody has learnt.
+        task: The task that brought it; None for a label that nobody has learnt.
+        score: Softmax of the scores over all candidates, 0 to 1.
+    """
+
+    label: str
+    class_id: str | None
+    task: str | None
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked of each image.
+
+    Attributes:
+        top_k: Most candidates per image.
+        tasks: Names of the tasks whose classes are candidates; None for all.
+        labels: Further candidates, known by their names alone.
+        prompt: The template of those.
+    """
+
+    top_k: int = 5
+    tasks: tuple[str, ...] | None = None
+    labels: tuple[str, ...] = ()
+    prompt: str = PROMPT
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Request:
+    """One request, whose images may be answered in several batches.
+
+    Attributes:
+        adapter: Its name.
+        question: What is asked of every image.
+        version: What to answer with; None until `production` is read for the first image.
+    """
+
+    adapter: str
+    question: Question
+    version: LoadedVersion | None = None
+
+
+class Predictor:
+    """Answers for the adapters that it follows.
+
+    Args:
+        encoder: Embeds prompts of labels that nobody has learnt.
+        versions: Reads versions.
+        adapters: The adapters whose `production` is followed.
+        most: Most versions that are kept loaded.
+        clock: Gives seconds that never go back.
+    """
+
+    # Owns: the followers, which guard themselves, and `_prompts`, guarded by `_lock`.
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        versions: Versions,
+        *,
+        adapters: Sequence[str],
+        most: int = MOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.encoder = encoder
+        self._pins = Pins(versions.registry, clock=clock)
+        self._shelf = Shelf(versions, fingerprint=encoder.fingerprint, most=most)
+        self._followers = {
+            name: Follower(self._shelf, versions, adapter=name, clock=clock) for name in adapters
+        }
+        self._lock = threading.Lock()
+        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
+
+    @property
+    def followers(self) -> Mapping[str, Follower]:
+        """The followers, by the adapters' names."""
+        return self._followers
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The versions that are kept loaded, the latest used last."""
+        return self._shelf.labels
+
+    def follower(self, adapter: str) -> Follower:
+        """Return the follower of `adapter`.
+
+        Raises:
+            NotFoundError: it is not one that is followed.
+        """
+        found = self._followers.get(adapter)
+        if found is None:
+            raise NotFoundError(
+                f"adapter {adapter!r} is not served here; this service has: "
+                f"{', '.join(self._followers)}",
+                adapter=adapter,
+            )
+        return found
+
+    def version(self, adapter: str, pinned: int | str | None = None) -> LoadedVersion:
+        """Return the version to answer with; read it once per request.
+
+        Args:
+            adapter: Its name.
+            pinned: A version by number or alias; None for `production`.
+
+        Raises:
+            NotFoundError: no such adapter, alias or version.
+            InputError: a task of the pinned version was purged.
+            UnavailableError: nothing is in production yet, or the store cannot be reached.
+            CorruptionError: a blob of a pinned version is damaged.
+        """
+        follower = self.follower(adapter)
+        if pinned is None:
+            return follower.current
+        current = follower.standing.current
+        if current is not None and str(pinned) == str(current.ref.number):
+            return current
+        return self._shelf.load(adapter, self._pins.find(adapter, pinned))
+
+    def learn_labels(self, question: Question) -> None:
+        """Embed the labels that are asked about and not known yet; `predict` then finds them."""
+        self._unseen(question)
+
+    def predict(
+        self, features: Tensor, version: LoadedVersion, question: Question
+    ) -> list[list[Candidate]]:
+        """Return the best candidates of each image, best first.
+
+        Args:
+            features: (N, D) float32, unit rows.
+            version: What to answer with.
+            question: What is asked.
+
+        Raises:
+            NotFoundError: a task that the version has not learnt.
+        """
+        scores = version.adapter.score(
+            features,
+            encoder=self.encoder.fingerprint,
+            logit_scale=self.encoder.logit_scale,
+            unseen=self._unseen(question),
+            tasks=question.tasks,
+        )
+        shares = scores.values.softmax(dim=1)
+        most = min(question.top_k, shares.shape[1])
+        best = _best(scores.values, most)
+        return [
+            [
+                _candidate(scores.classes[column], share)
+                for column, share in zip(columns, row, strict=True)
+            ]
+            for columns, row in zip(best.tolist(), shares.gather(1, best).tolist(), strict=True)
+        ]
+
+    def predict_together(
+        self, features: Tensor, requests: Sequence[Request]
+    ) -> list[list[Candidate] | NacreError]:
+        """Return the best candidates of each image, or the error that its request gets.
+
+        Images about which the same is asked of one version are scored together: its memory is read
+        once.
+
+        Args:
+            features: (N, D) float32, unit rows.
+            requests: Of each image, N.
+        """
+        answers: dict[int, list[Candidate] | NacreError] = {}
+        alike: dict[tuple[LoadedVersion, Question], list[int]] = {}
+        for row, request in enumerate(requests):
+            try:
+                version = self._version_of(request)
+            except NacreError as error:
+                answers[row] = error
+            else:
+                alike.setdefault((version, request.question), []).append(row)
+        for (version, question), rows in alike.items():
+            try:
+                best = self.predict(features[rows], version, question)
+            except NacreError as error:
+                answers |= dict.fromkeys(rows, error)
+            else:
+                answers |= zip(rows, best, strict=True)
+        return [answers[row] for row in range(len(requests))]
+
+    def _version_of(self, request: Request) -> LoadedVersion:
+        # Read once, for the first image: everything in an answer comes from one version.
+        if request.version is None:
+            request.version = self.version(request.adapter)
+        return request.version
+
+    def _unseen(self, question: Question) -> UnseenClasses | None:
+        if not question.labels:
+            return None
+        prompts = [question.prompt.format(label) for label in question.labels]
+        entries = tuple(
+            ClassEntry(class_id=f"{UNSEEN}{label}", name=label, prompt=prompt)
+            for label, prompt in zip(question.labels, prompts, strict=True)
+        )
+        return UnseenClasses(classes=entries, text_features=self._prompt_features(prompts))
+
+    def _prompt_features(self, prompts: Sequence[str]) -> Tensor:
+        """Return the text features of `prompts`, (len, D), embedding what is not known yet."""
+        with self._lock:
+            known = {prompt: self._prompts[prompt] for prompt in prompts if prompt in self._prompts}
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if missing:
+            rows = self.encoder.text_features(missing)
+            known |= dict(zip(missing, rows, strict=True))
+        with self._lock:
+            for prompt in prompts:
+                self._prompts[prompt] = known[prompt]
+                self._prompts.move_to_end(prompt)
+            while len(self._prompts) > KEPT_PROMPTS:
+                self._prompts.popitem(last=False)
+        return torch.stack([known[prompt] for prompt in prompts])
+
+
+UNSEEN = "/"
+"""How the ids of labels begin that nobody has learnt: no task is called so."""
+
+
+def _best(values: Tensor, most: int) -> Tensor:
+    """Return the columns of the highest values, (N, most); the first columns where they tie."""
+    if values.shape[1] <= SORTED_WHOLE:
+        # A stable sort keeps the order of the columns where scores tie, as the argmax does.
+        return values.sort(dim=1, descending=True, stable=True).indices[:, :most]
+    threshold = values.topk(most, dim=1).values[:, -1:]
+    best = []
+    for row, least in zip(values, threshold, strict=True):
+        columns = (row >= least).nonzero()[:, 0]  # ascending, so that ties keep their order
+        order = row[columns].sort(descending=True, stable=True).indices[:most]
+        best.append(columns[order])
+    return torch.stack(best)
+
+
+SORTED_WHOLE = 256
+"""Up to so many columns a sort of all is as fast as looking for the best first."""
+
+
+def _candidate(entry: ClassEntry, share: float) -> Candidate:
+    unseen = entry.class_id.startswith(UNSEEN)
+    return Candidate(
+        label=entry.name,
+        class_id=None if unseen else entry.class_id,
+        task=None if unseen else entry.class_id.split("/")[0],
+        score=share,
+    )

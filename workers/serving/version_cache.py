@@ -1,0 +1,125 @@
+"""Versions ready to answer: the latest used ones, sharing what they have in common."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from adapters.adapter import Adapter
+from adapters.contract.records import Record
+from workers.registry import VersionRef
+from workers.registry.record_cache import Versions
+
+MOST = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
+class LoadedVersion:
+    """One version, ready to answer.
+
+    Attributes:
+        adapter_name: Which adapter it is a version of.
+        ref: Its number, and what names its manifest.
+        adapter: Its records, put together.
+    """
+
+    adapter_name: str
+    ref: VersionRef
+    adapter: Adapter
+
+    @property
+    def label(self) -> str:
+        """The version as it is written: `adapter@number`."""
+        return f"{self.adapter_name}@{self.ref.number}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its manifest."""
+        return self.ref.manifest.sha256
+
+
+class Shelf:
+    """Loads versions, and keeps the latest used ones.
+
+    Versions are told apart by the digests of their manifests, never by their names. Records that
+    several have in common are fetched, decoded and prepared once, so that a second version of an
+    adapter costs little more than its own records.
+
+    Args:
+        versions: Reads them.
+        fingerprint: Of the encoder whose features they are to score.
+        most: How many are kept.
+    """
+
+    # Owns: `_loaded`, `_alive` and `_turns`, guarded by `_lock`. What is in use elsewhere lives on
+    # when it leaves `_loaded`, and is found again: a version that is followed is never there twice.
+
+    def __init__(self, versions: Versions, *, fingerprint: str, most: int = MOST) -> None:
+        self._versions = versions
+        self._fingerprint = fingerprint
+        self._most = most
+        self._loaded: OrderedDict[str, LoadedVersion] = OrderedDict()
+        self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def load(self, adapter: str, ref: VersionRef) -> LoadedVersion:
+        """Return a version, fetched, verified and built.
+
+        Raises:
+            CorruptionError: a blob is damaged.
+            NotFoundError: a task of it was purged.
+            EncoderMismatchError: it was learnt with another encoder.
+        """
+        with self._turn(ref):  # whoever asks for it meanwhile waits, and finds it loaded
+            return self._known(ref) or self._kept(self._read(adapter, ref))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is loaded, the latest used last."""
+        with self._lock:
+            return tuple(loaded.label for loaded in self._loaded.values())
+
+    def _turn(self, ref: VersionRef) -> threading.Lock:
+        """Return what is held while a version is loaded; gone when nobody holds or awaits it."""
+        with self._lock:
+            return self._turns.setdefault(ref.manifest.sha256, threading.Lock())
+
+    def _read(self, adapter: str, ref: VersionRef) -> LoadedVersion:
+        records = self._versions.records_of(adapter, ref, encoder=self._fingerprint)
+        return LoadedVersion(adapter_name=adapter, ref=ref, adapter=self._built(records))
+
+    def _built(self, records: Sequence[Record]) -> Adapter:
+        """Return the adapter of `records`, grown out of the loaded one that shares most of them."""
+        with self._lock:
+            loaded = [entry.adapter for entry in self._alive.values()]
+        beginnings = [entry for entry in loaded if _begins(entry.records, records)]
+        if not beginnings:
+            return Adapter(records)
+        grown = max(beginnings, key=lambda entry: len(entry.records))
+        for record in records[len(grown.records) :]:
+            grown = grown.extended(record)
+        return grown
+
+    def _known(self, ref: VersionRef) -> LoadedVersion | None:
+        with self._lock:
+            found = self._alive.get(ref.manifest.sha256)
+        return found and self._kept(found)
+
+    def _kept(self, loaded: LoadedVersion) -> LoadedVersion:
+        """Keep `loaded` as the latest used one, and return it."""
+        with self._lock:
+            self._alive[loaded.digest] = loaded
+            self._loaded[loaded.digest] = loaded
+            self._loaded.move_to_end(loaded.digest)
+            while len(self._loaded) > self._most:
+                self._loaded.popitem(last=False)
+        return loaded
+
+
+def _begins(beginning: Sequence[Record], records: Sequence[Record]) -> bool:
+    """Return whether `records` begin with the very same objects."""
+    return len(beginning) <= len(records) and all(
+        one is other for one, other in zip(beginning, records, strict=False)
+    )

@@ -1,0 +1,1 @@
+"""Tasks, submissions, and the shards that hold their images."""

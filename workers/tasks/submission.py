@@ -1,0 +1,160 @@
+"""A submission: a task whose images are packed, checked and durable.
+
+The record is immutable and names its images by digest. Its id is made of the task's name and a
+digest of everything that the task file and its images say of what is learnt, so that submitting the
+same again finds the same one (`workers.intake.identity`). Where that one has ended without effect,
+a further generation of it may be opened.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from adapters.errors import CorruptionError
+from workers.formats.canonical import canonical_json
+from workers.images.views import Augmentation
+from workers.store.base import ObjectStore
+
+SCHEMA = 1
+PREFIX = "submissions/"
+SHARDS = "shards/"
+
+Split = Literal["train", "held_out"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmittedClass:
+    """One class of a submission: its key (the folder's name) and its readable name."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """One tar of images.
+
+    Attributes:
+        digest: SHA-256 of the tar.
+        size: Its bytes.
+        split: What its images are for.
+        labels: Class index of each image, in the order of the tar.
+        image_digests: SHA-256 of each image file, in the same order.
+    """
+
+    digest: str
+    size: int
+    split: Split
+    labels: tuple[int, ...]
+    image_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """What a task asks to be learnt; never changed once it is written.
+
+    Attributes:
+        submission_id: Names it; starts with the task's name.
+        task: The task's name.
+        adapter: The adapter that grows.
+        classes: In the order of the class indices.
+        prompt: The template of the text side.
+        settings: Settings of the method that differ from its defaults.
+        seed: Of everything random in this task.
+        augmentation: How views after the first are drawn.
+        shards: Its images.
+        set_aside: Whether the held-out images were drawn from the training images.
+        accepted_at: Seconds since the epoch.
+        author: Who submitted it.
+        priority: Higher goes first.
+        replaces: The task of the adapter that this one takes the place of.
+        merges: Ids of classes of other tasks, by the key of the class that counts as each.
+        generation: How often this content has been submitted anew, counted from 1.
+        skipped: Images that were left out because they could not be read.
+    """
+
+    submission_id: str
+    task: str
+    adapter: str
+    classes: tuple[SubmittedClass, ...]
+    prompt: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    augmentation: Augmentation = "crop-mirror"
+    shards: tuple[Shard, ...]
+    set_aside: bool = False
+    accepted_at: float
+    author: str
+    priority: int = 0
+    replaces: str | None = None
+    merges: Mapping[str, str] = field(default_factory=dict)
+    generation: int = 1
+    skipped: int = 0
+
+    @property
+    def key(self) -> str:
+        """Where the submission is stored."""
+        return submission_key(self.submission_id)
+
+    def prompts(self) -> tuple[str, ...]:
+        """Return one prompt per class, in order."""
+        return tuple(self.prompt.format(entry.name) for entry in self.classes)
+
+    def of_split(self, split: Split) -> tuple[Shard, ...]:
+        """Return the shards of `split`, in order."""
+        return tuple(shard for shard in self.shards if shard.split == split)
+
+    def images(self, split: Split) -> int:
+        """Return how many images `split` has."""
+        return sum(len(shard.labels) for shard in self.of_split(split))
+
+    def to_bytes(self) -> bytes:
+        """Return the submission as canonical JSON."""
+        return canonical_json({"schema": SCHEMA, **asdict(self)})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Return the submission that `content` holds.
+
+        Raises:
+            CorruptionError: `content` is no submission of this schema.
+        """
+        try:
+            value = json.loads(content)
+            schema = value.pop("schema")
+            value["classes"] = tuple(SubmittedClass(**entry) for entry in value["classes"])
+            value["shards"] = tuple(_shard(entry) for entry in value["shards"])
+            submission = cls(**value)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptionError(f"expected a submission of schema {SCHEMA}: {error}") from error
+        if schema != SCHEMA:
+            raise CorruptionError(f"expected a submission of schema {SCHEMA}, found {schema}")
+        return submission
+
+
+def submission_key(submission_id: str) -> str:
+    """Return where the submission called `submission_id` is stored."""
+    return f"{PREFIX}{submission_id}/submission.json"
+
+
+def read_submission(store: ObjectStore, submission_id: str) -> Submission:
+    """Return the submission called `submission_id`.
+
+    Raises:
+        NotFoundError: there is none.
+        CorruptionError: it is damaged.
+    """
+    return Submission.from_bytes(store.get(submission_key(submission_id)).data)
+
+
+def submission_ids(store: ObjectStore) -> list[str]:
+    """Return the ids of all submissions in `store`, in no particular order."""
+    suffix = "/submission.json"
+    keys = [entry.key for entry in store.list(PREFIX)]
+    return [key.removeprefix(PREFIX).removesuffix(suffix) for key in keys if key.endswith(suffix)]
+
+
+def _shard(entry: dict[str, Any]) -> Shard:
+    labels, digests = tuple(entry.pop("labels")), tuple(entry.pop("image_digests"))
+    return Shard(**entry, labels=labels, image_digests=digests)
