@@ -58,7 +58,7 @@ class Scores:
 
     Attributes:
         values: (N, S + U) float32; minus infinity for unseen classes where a seen class has the
-            highest text logit. Their argmax is the prediction, their softmax the shares.
+            highest text logit. Their argmax is the prediction, their softmax the probabilities.
         classes: The S + U candidates in the order of the columns.
         seen: S.
     """

@@ -11,7 +11,7 @@ from adapters.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ContinualMetrics:
+class ContinualMeasures:
     """Figures of an accuracy matrix, in the matrix's unit.
 
     Attributes:
@@ -37,7 +37,7 @@ class ContinualMetrics:
     last_by_task: tuple[float, ...]
 
 
-def continual_metrics(matrix: Sequence[Sequence[float]]) -> ContinualMetrics:
+def continual_measures(matrix: Sequence[Sequence[float]]) -> ContinualMeasures:
     """Return the figures of a K x K accuracy matrix.
 
     Transfer is the mean of column means. The mean of all cells above the diagonal is another number
@@ -60,7 +60,7 @@ def continual_metrics(matrix: Sequence[Sequence[float]]) -> ContinualMetrics:
     learnt = list(enumerate(columns))[:-1]
     averages = tuple(fmean(column) for column in columns)
     last = tuple(matrix[-1])
-    return ContinualMetrics(
+    return ContinualMeasures(
         transfer=fmean(transfers) if transfers else None,
         average=fmean(averages),
         last=fmean(last),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from adapters.contract.method import Method, Scorer
 from adapters.contract.records import Record
-from adapters.methods.own_metric.method import Metric, OwnMetric, OwnMetricScorer
+from adapters.methods.own_metric.method import OwnMetric, OwnMetricScorer, TaskMetric
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
@@ -37,7 +37,7 @@ TEN_SETS = Path("deploy/suites/ten-sets.yaml")
 
 
 class _NothingBetween(OwnMetricScorer):
-    """Heads as they are, nothing between tasks."""
+    """Classifiers as they are, nothing between tasks."""
 
     def between(self, position: int, features: Tensor) -> Tensor:  # noqa: ARG002
         return features.new_zeros(len(features), 1)
@@ -52,21 +52,21 @@ class _Density(OwnMetricScorer):
         return super().between(position, features) + self._settings.sharpness * log_volume
 
 
-class _HeadsAlone(OwnMetricScorer):
+class _ClassifiersAlone(OwnMetricScorer):
     """No distances within a task."""
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
-        return self._heads[position].log_shares(features, text_logits, sharpness=0.0)
+        return self._classifiers[position].log_probabilities(features, text_logits, sharpness=0.0)
 
 
-class _OfEachClass(_HeadsAlone):
+class _OfEachClass(_ClassifiersAlone):
     """Distances in the version's metric alone, of every class its own and not the nearest."""
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
         own = self._metrics[position]
         distances = squared_distances(own.points(features), own.means)
-        shares = super().within(position, features, text_logits)
-        return shares - self._settings.sharpness / 2 * distances
+        probabilities = super().within(position, features, text_logits)
+        return probabilities - self._settings.sharpness / 2 * distances
 
     def between(self, position: int, features: Tensor) -> Tensor:  # noqa: ARG002
         return features.new_zeros(len(features), 1)
@@ -81,7 +81,7 @@ class _CommonDistance(OwnMetricScorer):
         super().__init__(records, before=before)
         common, shrinkage = self._common, self._settings.shrinkage
         self._metrics = tuple(
-            Metric.of(
+            TaskMetric.of(
                 record,
                 Whitening.of(
                     common,
@@ -94,17 +94,19 @@ class _CommonDistance(OwnMetricScorer):
         )
 
 
-class _PresentHeads(OwnMetricScorer):
-    """Heads in the metric of the version, where they have that of their learning otherwise."""
+class _PresentClassifiers(OwnMetricScorer):
+    """Classifiers in the metric of the version, where they have that of their learning
+    otherwise.
+    """
 
     def __init__(
         self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
     ) -> None:
         super().__init__(records, before=before)
-        self._present = [self.head(record, self._common) for record in records]
+        self._present = [self.classifier(record, self._common) for record in records]
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
-        return self._present[position].log_shares(
+        return self._present[position].log_probabilities(
             features, text_logits, sharpness=self._settings.sharpness
         )
 
@@ -149,10 +151,10 @@ TRIALS = (
     Trial(label="as it comes"),
     *_varied(),
     Trial(label="anchors not tuned", settings={"steps": 0}),
-    Trial(label="heads in the version's metric", method=_Variant(_PresentHeads)),
+    Trial(label="heads in the version's metric", method=_Variant(_PresentClassifiers)),
     Trial(label="distance in one metric for all", method=_Variant(_CommonDistance)),
     Trial(label="log density: with determinants", method=_Variant(_Density)),
-    Trial(label="no distances within a task", method=_Variant(_HeadsAlone)),
+    Trial(label="no distances within a task", method=_Variant(_ClassifiersAlone)),
     Trial(label="distances in the version's metric alone", method=_Variant(_OfEachClass)),
     Trial(label="nothing between tasks", method=_Variant(_NothingBetween)),
 )
@@ -204,19 +206,19 @@ def _image_sets() -> list[list[MeasuredSet]]:
 
 
 def _part(measured: MeasuredSet, part: int) -> MeasuredSet:
-    """Return a set whose held-out images are one part of the training images of each class."""
+    """Return a set whose test images are one part of the training images of each class."""
     task = measured.task
     rank = torch.zeros_like(task.labels)
     for index in range(len(task.classes)):
         own = (task.labels == index).nonzero()[:, 0]
         order = torch.randperm(len(own), generator=torch.Generator().manual_seed(index))
         rank[own[order]] = torch.arange(len(own))
-    held_out = rank % PARTS == part
+    tested = rank % PARTS == part
     return replace(
         measured,
-        task=replace(task, features=task.features[~held_out], labels=task.labels[~held_out]),
-        held_out=task.features[held_out, 0],
-        held_out_labels=task.labels[held_out],
+        task=replace(task, features=task.features[~tested], labels=task.labels[~tested]),
+        test_features=task.features[tested, 0],
+        test_labels=task.labels[tested],
     )
 
 

@@ -40,8 +40,8 @@ def feature_set(name: str, *, folder: Path) -> MeasuredSet:
             ClassEntry(class_id=f"{name}/{index}", name=str(label), prompt="")
             for index, label in enumerate(arrays["classnames"])
         )
-        held_out = _unit_rows(arrays[f"{split}_f"])
-        held_out_labels = torch.from_numpy(arrays[f"{split}_l"]).long()
+        tested = _unit_rows(arrays[f"{split}_f"])
+        test_labels = torch.from_numpy(arrays[f"{split}_l"]).long()
     task = TaskFeatures(
         task=name, classes=classes, features=features[:, None], labels=labels, encoder=folder.name
     )
@@ -49,8 +49,8 @@ def feature_set(name: str, *, folder: Path) -> MeasuredSet:
     return MeasuredSet(
         task=task,
         text=TextSide(features=means, logit_scale=LOGIT_SCALE),
-        held_out=held_out,
-        held_out_labels=held_out_labels,
+        test_features=tested,
+        test_labels=test_labels,
     )
 
 

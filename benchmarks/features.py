@@ -119,9 +119,9 @@ def accuracies(sets: Sequence[MeasuredSet], records: Sequence[Record]) -> list[f
     found, offset = [], 0
     for each in sets:
         scores = adapter.score(
-            each.held_out, encoder=adapter.encoder, logit_scale=each.text.logit_scale
+            each.test_features, encoder=adapter.encoder, logit_scale=each.text.logit_scale
         )
-        correct = scores.winners == each.held_out_labels + offset
+        correct = scores.winners == each.test_labels + offset
         found.append(100 * float(correct.float().mean()))
         offset += len(each.task.classes)
     return found

@@ -38,7 +38,7 @@ from workers.images.pixels import Decoder
 from workers.intake.accept import accept
 from workers.queue.events import Accepted
 from workers.queue.journal import read_journal
-from workers.queue.leadership import take_lead
+from workers.queue.leadership import take_leadership
 from workers.queue.ledger import Ledger
 from workers.queue.machine import Limits, Queue
 from workers.queue.progress import ticket_of
@@ -212,11 +212,11 @@ def _backlog(folder: Path) -> list[Row]:
         copy = replace(real, submission_id=name, task=f"task-{number}", accepted_at=float(number))
         store.create(copy.key, copy.to_bytes())
         tickets.append(ticket_of(copy))
-    lead = take_lead(store, owner="bench", host="bench", ttl_s=0.1, now=time.time())
+    lead = take_leadership(store, owner="bench", host="bench", ttl_s=0.1, now=time.time())
     ledger = Ledger(store, lead)
     ledger.save(tickets, now=time.time())
     started = time.monotonic()
-    lead = take_lead(store, owner="bench", host="bench", ttl_s=3600, now=time.time())
+    lead = take_leadership(store, owner="bench", host="bench", ttl_s=3600, now=time.time())
     found = recovered(store, Ledger(store, lead).tickets, first=False)
     queue = Queue(Limits())
     for ticket in found:

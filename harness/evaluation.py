@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.measures import ContinualMetrics, continual_metrics
+from adapters.measures import ContinualMeasures, continual_measures
 from harness.answers import Answered
 from harness.table import Figure
-from workers.learning.evaluation import Share
+from workers.learning.evaluation import MeasuredAccuracy
 
 SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
 
@@ -44,7 +44,7 @@ class EvaluatedVersion:
         submissions: Its tasks.
         size_bytes: Of its records.
         seconds: How long it took to answer all images.
-        shares: Of each column.
+        accuracies: Of each column.
     """
 
     number: int
@@ -53,7 +53,7 @@ class EvaluatedVersion:
     submissions: tuple[str, ...]
     size_bytes: int
     seconds: float
-    shares: tuple[Share, ...]
+    accuracies: tuple[MeasuredAccuracy, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class Evaluation:
         columns: What they are measured on.
         zero_shot: The row of the encoder alone.
         versions: The rows.
-        collisions: For each name that several of the columns share, their classes.
+        collisions: For each name that several of the columns measured, their classes.
         remarks: What people should know before they trust a figure.
         confusion: Row j, column k: of the images of column j, those that the last row takes for a
             class of the task k of `tasks`.
@@ -77,7 +77,7 @@ class Evaluation:
     adapter: str
     fingerprint: str
     columns: tuple[Column, ...]
-    zero_shot: tuple[Share, ...]
+    zero_shot: tuple[MeasuredAccuracy, ...]
     versions: tuple[EvaluatedVersion, ...]
     collisions: Mapping[str, Sequence[str]]
     remarks: tuple[str, ...]
@@ -94,21 +94,24 @@ class Evaluation:
         ]
 
     @property
-    def metrics(self) -> ContinualMetrics | None:
+    def metrics(self) -> ContinualMeasures | None:
         """Transfer and so on over what was learnt; None where the rows are no sequence of it."""
-        return self._of(lambda share: share.accuracy)
+        return self._of(lambda measured: measured.accuracy)
 
     @property
-    def metrics_alike(self) -> ContinualMetrics | None:
+    def metrics_alike(self) -> ContinualMeasures | None:
         """The same where a class of the same name counts as right."""
-        return self._of(lambda share: share.alike)
+        return self._of(lambda measured: measured.alike)
 
-    def _of(self, value: Callable[[Share], float]) -> ContinualMetrics | None:
+    def _of(self, value: Callable[[MeasuredAccuracy], float]) -> ContinualMeasures | None:
         if not self.is_sequence:
             return None
         learnt = len(self.versions)
-        return continual_metrics(
-            [[value(share) for share in version.shares[:learnt]] for version in self.versions]
+        return continual_measures(
+            [
+                [value(measured) for measured in version.accuracies[:learnt]]
+                for version in self.versions
+            ]
         )
 
 

@@ -29,8 +29,8 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import class_id
 from workers.images.pixels import Decoder
 from workers.images.views import Views
-from workers.learning.evaluation import share_of
-from workers.progress_callbacks import Progress, unwatched
+from workers.learning.evaluation import accuracy_of
+from workers.progress_callbacks import ProgressCallback, unwatched
 
 EMBEDDED_AT_ONCE = 64
 
@@ -42,19 +42,19 @@ class MeasuredSet:
     Attributes:
         task: Its training features.
         text: Its text side.
-        held_out: (N, D) float32, unit rows of the images it is measured on.
-        held_out_labels: (N,) int64.
+        test_features: (N, D) float32, unit rows of the images it is measured on.
+        test_labels: (N,) int64.
     """
 
     task: TaskFeatures
     text: TextSide
-    held_out: Tensor
-    held_out_labels: Tensor
+    test_features: Tensor
+    test_labels: Tensor
 
     @property
     def truth(self) -> list[ClassEntry]:
-        """The class of each held-out image."""
-        return [self.task.classes[label] for label in self.held_out_labels.tolist()]
+        """The class of each test image."""
+        return [self.task.classes[label] for label in self.test_labels.tolist()]
 
 
 def class_of_set(set_name: str, key: str, *, name: str) -> ClassEntry:
@@ -63,30 +63,30 @@ def class_of_set(set_name: str, key: str, *, name: str) -> ClassEntry:
 
 
 def accuracy(adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None) -> float:
-    """Return the share of held-out images whose class is predicted, between 0 and 1."""
-    return shares_right(predicted_by(adapter, measured, unseen), measured)[0]
+    """Return the accuracy on the test images, between 0 and 1."""
+    return accuracies_of(predicted_by(adapter, measured, unseen), measured)[0]
 
 
 def predicted_by(
     adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None
 ) -> tuple[ClassEntry, ...]:
-    """Return the predicted class of every held-out image."""
+    """Return the predicted class of every test image."""
     return adapter.predict(
-        measured.held_out,
+        measured.test_features,
         encoder=adapter.encoder,
         logit_scale=measured.text.logit_scale,
         unseen=unseen,
     )
 
 
-def shares_right(predicted: Sequence[ClassEntry], measured: MeasuredSet) -> tuple[float, float]:
-    """Return the share of images whose class is predicted, and the same among equal names.
+def accuracies_of(predicted: Sequence[ClassEntry], measured: MeasuredSet) -> tuple[float, float]:
+    """Return the accuracy, and the accuracy where equal names count as right.
 
     In the second an image is right, too, where a class of another task is predicted whose name is
     the same: nobody can tell `pizza` from `pizza`.
     """
-    share = share_of(predicted, measured.truth)
-    return share.accuracy, share.alike
+    measured_accuracy = accuracy_of(predicted, measured.truth)
+    return measured_accuracy.accuracy, measured_accuracy.alike
 
 
 def unseen_of(sets: Sequence[MeasuredSet]) -> UnseenClasses | None:
@@ -157,7 +157,7 @@ class Embedding:
         images: ImageSet,
         drawing: Drawing,
         *,
-        progress: Progress = unwatched,
+        progress: ProgressCallback = unwatched,
     ) -> MeasuredSet:
         """Return `images` as they are learnt and measured.
 
@@ -189,12 +189,12 @@ class Embedding:
                 tower=self._tower,
                 tokens=self._encoder.tokenizer(prompts),
             ),
-            held_out=self.features(images.name, images.test, Views(), progress)[:, 0],
-            held_out_labels=torch.tensor([image.label for image in images.test]),
+            test_features=self.features(images.name, images.test, Views(), progress)[:, 0],
+            test_labels=torch.tensor([image.label for image in images.test]),
         )
 
     def features(
-        self, name: str, images: Sequence[Labelled], views: Views, progress: Progress
+        self, name: str, images: Sequence[Labelled], views: Views, progress: ProgressCallback
     ) -> Tensor:
         """Return the unit features of `images`, (N, V, D) float32.
 

@@ -15,9 +15,9 @@ from adapters.adapter import Adapter
 from adapters.contract.learning import learn
 from adapters.contract.method import Method
 from adapters.contract.records import Record, encode_record
-from adapters.measures import ContinualMetrics, continual_metrics
+from adapters.measures import ContinualMeasures, continual_measures
 from harness.answers import Answered, some_answered, taken_for
-from harness.measured_set import MeasuredSet, predicted_by, shares_right, unseen_of
+from harness.measured_set import MeasuredSet, accuracies_of, predicted_by, unseen_of
 from harness.process import peak_bytes, reset_peak
 
 Candidates = Literal["all", "seen"]
@@ -86,9 +86,9 @@ class SequenceRun:
         return len(self.steps[0].accuracies) == len(self.steps)
 
     @property
-    def metrics(self) -> ContinualMetrics | None:
+    def metrics(self) -> ContinualMeasures | None:
         """Transfer, average, last and so on; None under `seen`."""
-        return continual_metrics(self.matrix) if self.square else None
+        return continual_measures(self.matrix) if self.square else None
 
     @property
     def transfer(self) -> float | None:
@@ -172,7 +172,7 @@ def run_sequence(
         adapter = adapter.extended(record) if adapter else Adapter(records, method=method)
         unseen = unseen_of(sets[place + 1 :]) if candidates == "all" else None
         measured = sets if candidates == "all" else sets[: place + 1]
-        right = [shares_right(predicted_by(adapter, one, unseen), one) for one in measured]
+        right = [accuracies_of(predicted_by(adapter, one, unseen), one) for one in measured]
         step = Step(
             accuracies=tuple(100 * same for same, _ in right),
             alike=tuple(100 * alike for _, alike in right),
@@ -210,7 +210,7 @@ def scoring_times(
     method: Method, records: Sequence[Record], measured: MeasuredSet
 ) -> tuple[float, float]:
     """Return seconds until a version from `records` has scored one image, and ms per image then."""
-    images = measured.held_out[:SCORED]
+    images = measured.test_features[:SCORED]
     scale = measured.text.logit_scale
     started = time.perf_counter()
     adapter = Adapter(records, method=method)

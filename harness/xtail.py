@@ -18,7 +18,7 @@ from harness.measured_set import (
     Drawing,
     Embedding,
     MeasuredSet,
-    shares_right,
+    accuracies_of,
     unseen_of,
     with_views,
 )
@@ -28,11 +28,11 @@ from harness.suite import Suite, settings_for
 from workers.encoding.encoder import Encoder
 from workers.images.views import Views
 from workers.learning.evaluation import nearest_by_text
-from workers.progress_callbacks import Report, unreported
+from workers.progress_callbacks import StepCallback, unreported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ZeroShot:
+class ZeroShotFigures:
     """What the encoder alone gives, with the classes of all sets as candidates.
 
     Attributes:
@@ -88,7 +88,7 @@ class Xtail:
             for entry in self._measured(one.name, seed, unreported).task.classes
         ]
 
-    def embed(self, report: Report) -> None:
+    def embed(self, report: StepCallback) -> None:
         """Embed all images that any run needs."""
         for seed in self.suite.seeds:
             for one in self.suite.sets:
@@ -98,17 +98,18 @@ class Xtail:
         """Return the sets of an order as the runs of a seed learn them and are measured on them."""
         return [self._measured(name, seed, unreported) for name in self.suite.orders[order]]
 
-    def zero_shot(self, order: str) -> ZeroShot:
+    def zero_shot(self, order: str) -> ZeroShotFigures:
         """Return what the encoder alone gives; where names tie, the first in `order` wins."""
         sets = self.measured_sets(order, self.suite.seeds[0])
         classes = unseen_of(sets)
         assert classes is not None
-        shares = {
-            one.task.task: shares_right(nearest_by_text(one.held_out, classes), one) for one in sets
+        found = {
+            one.task.task: accuracies_of(nearest_by_text(one.test_features, classes), one)
+            for one in sets
         }
-        return ZeroShot(
-            accuracies={name: 100 * same for name, (same, _) in shares.items()},
-            alike={name: 100 * alike for name, (_, alike) in shares.items()},
+        return ZeroShotFigures(
+            accuracies={name: 100 * same for name, (same, _) in found.items()},
+            alike={name: 100 * alike for name, (_, alike) in found.items()},
         )
 
     def folder(self, name: RunName) -> RunFolder:
@@ -124,7 +125,7 @@ class Xtail:
             if (run := self.folder(name).finished()) is not None
         }
 
-    def run(self, name: RunName, report: Report = unreported) -> SequenceRun:
+    def run(self, name: RunName, report: StepCallback = unreported) -> SequenceRun:
         """Measure one run, from where it was stopped; nothing is done twice."""
         folder = self.folder(name)
         known = folder.finished()
@@ -150,7 +151,7 @@ class Xtail:
         folder.finish(run)
         return run
 
-    def _measured(self, name: str, seed: int, report: Report) -> MeasuredSet:
+    def _measured(self, name: str, seed: int, report: StepCallback) -> MeasuredSet:
         # Without drawing, all seeds learn from the same images.
         of_seed = seed if self.suite.shots is not None else 0
         if (of_seed, name) not in self._sets:

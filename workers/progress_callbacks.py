@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with units done and units in all."""
 
-Report = Callable[[str, int, int], None]
+StepCallback = Callable[[str, int, int], None]
 """Called with what is being done, units of it done and units in all."""
 
 
 def unwatched(done: int, total: int) -> None:
-    """Report progress to nobody."""
+    """StepCallback progress to nobody."""
     del done, total
 
 
 def unreported(what: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """StepCallback to nobody."""
     del what, done, total

@@ -4,7 +4,7 @@ A merged class keeps an anchor, a memory and a mixture of its own, and names the
 counts as (`ClassEntry.counts_as`). The classes that count as one are a group:
 
     inference   a group is one candidate. Its score is log sum exp of its members' scores, so that
-                its softmax share is the sum of theirs
+                its softmax probability is the sum of theirs
     training    for a row of one member the others are no negatives: their columns are left out of
                 the softmax denominator, as if they had never been learnt
 
@@ -92,7 +92,7 @@ def fold(values: Tensor, classes: Sequence[ClassEntry]) -> Folded:
     """Return scores with one column per group of `classes`; the others stay bit for bit.
 
     Args:
-        values: (N, K), scores whose softmax are shares.
+        values: (N, K), scores whose softmax are probabilities.
         classes: K, in the order of the columns.
     """
     folded, dropped = values.clone(), set[int]()

@@ -77,7 +77,7 @@ class Scorer(ABC):
             logit_scale: That scale; other cosines that are scores are multiplied by it too.
 
         Returns:
-            (N, S), logits: their softmax are shares. A record's columns may not depend on
+            (N, S), logits: their softmax are probabilities. A record's columns may not depend on
             `positions`.
         """
 

@@ -34,7 +34,7 @@ from adapters.parts.readout import Fusion, Readout, class_counts
 from adapters.parts.statistics import VARIANCE_WITHOUT_SCATTER, Statistic, image_counts, total
 from adapters.parts.symmetric import packed
 from adapters.parts.training_free import TrainingFree
-from adapters.parts.validation import errors, held_out_parts, least_cost
+from adapters.parts.validation import errors, least_cost, validation_parts
 from adapters.towers.text_side import TextSide
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -48,7 +48,7 @@ class GdaSettings(MethodSettings):
 
     Attributes:
         fusion: Whether the text logits take part.
-        alpha: Factor of the discriminant beside them; None has it chosen on held-out images.
+        alpha: Factor of the discriminant beside them; None has it chosen on validation images.
     """
 
     fusion: Fusion = "text"
@@ -147,7 +147,7 @@ def discriminant(means: Tensor, scatter: Tensor, *, images: int) -> Discriminant
 
 
 def _costs(task: TaskFeatures, text: TextSide, *, fusion: Fusion, seed: int) -> Tensor:
-    kept, features, labels = held_out_parts(task, seed=seed)
+    kept, features, labels = validation_parts(task, seed=seed)
     found = discriminant(class_means(kept), within_scatter(kept), images=len(kept.labels))
     own = features.double() @ found.weights.t() + found.biases
     base = torch.zeros_like(own)

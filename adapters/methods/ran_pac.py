@@ -29,13 +29,13 @@ from adapters.contract.shared_settings import shared_settings
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import SettingsError
 from adapters.parts.anchored_scorer import AnchoredScorer
-from adapters.parts.probabilities import shares_at
+from adapters.parts.probabilities import log_probabilities_at
 from adapters.parts.random_features import gaussian_projection, random_features
 from adapters.parts.readout import Readout, class_counts
 from adapters.parts.statistics import Statistic, image_counts, total
 from adapters.parts.symmetric import packed, packed_size
 from adapters.parts.training_free import TrainingFree
-from adapters.parts.validation import held_out_parts, least_cost
+from adapters.parts.validation import least_cost, validation_parts
 from adapters.towers.text_side import TextSide
 
 # A smaller ridge is lost in the rounding of a float32 Gram matrix.
@@ -55,7 +55,7 @@ class RanPacSettings(MethodSettings):
     Attributes:
         width: L.
         projection_seed: Names R.
-        ridge: None has it chosen on held-out images.
+        ridge: None has it chosen on validation images.
     """
 
     width: int = 5000
@@ -140,7 +140,7 @@ class RanPacScorer(AnchoredScorer):
     ) -> Tensor:
         mapped = random_features(features, self._projection)
         answers = self._readout.scores(mapped, range(len(self._records)))
-        return shares_at(answers, self._records, positions)
+        return log_probabilities_at(answers, self._records, positions)
 
 
 def sums(task: TaskFeatures, projection: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,11 +170,11 @@ def ridge_solution(class_sums: Tensor, gram: Tensor, *, ridge: float) -> Tensor:
 
 
 def _costs(task: TaskFeatures, projection: Tensor, *, seed: int) -> Tensor:
-    """Return the squared error of every ridge on held-out images, (G,).
+    """Return the squared error of every ridge on validation images, (G,).
 
     Solved over images instead of features, where it is H^T (H H^T + ridge I)^-1 Y.
     """
-    kept, features, labels = held_out_parts(task, seed=seed, most=_MOST_TRIED)
+    kept, features, labels = validation_parts(task, seed=seed, most=_MOST_TRIED)
     learnt = random_features(kept.features[:, 0].cpu().float(), projection).double()
     tried = random_features(features.cpu().float(), projection).double()
     values, vectors = torch.linalg.eigh(learnt @ learnt.t())

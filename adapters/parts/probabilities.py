@@ -1,4 +1,5 @@
-"""Scores of methods whose answers are shares by themselves, such as regression on one-hot targets.
+"""Scores of methods whose answers are probabilities by themselves, such as regression on one-hot
+targets.
 
 Shapes: N images · S classes
 """
@@ -17,15 +18,15 @@ from adapters.parts.readout import columns_at
 _FLOOR = 1e-3
 
 
-def log_shares(answers: Tensor, classes: Sequence[ClassEntry]) -> Tensor:
+def log_probabilities(answers: Tensor, classes: Sequence[ClassEntry]) -> Tensor:
     """Return scores whose softmax are `answers` over their sum, in the same order.
 
     Ridge regression is linear in its targets: had merged classes been one, its answer would be the
     sum of theirs. So it is here: `adapters.contract.merging.fold` makes the score of that sum out
-    of the scores of its parts, which split it by their own shares.
+    of the scores of its parts, which split it by their own probabilities.
 
     Args:
-        answers: (N, S), any finite numbers, shares in the main.
+        answers: (N, S), any finite numbers, probabilities in the main.
         classes: All S classes; those that are merged stand side by side or not.
 
     Returns:
@@ -39,7 +40,9 @@ def log_shares(answers: Tensor, classes: Sequence[ClassEntry]) -> Tensor:
     return scores
 
 
-def shares_at(answers: Tensor, records: Sequence[Record], positions: Sequence[int]) -> Tensor:
+def log_probabilities_at(
+    answers: Tensor, records: Sequence[Record], positions: Sequence[int]
+) -> Tensor:
     """Return the scores of the records at `positions`, out of answers over all `records`.
 
     Args:
@@ -48,7 +51,7 @@ def shares_at(answers: Tensor, records: Sequence[Record], positions: Sequence[in
         positions: Which ones, in ascending order.
     """
     classes = [entry for record in records for entry in record.classes]
-    return log_shares(answers, classes)[:, columns_at(positions, records)]
+    return log_probabilities(answers, classes)[:, columns_at(positions, records)]
 
 
 def _logarithm(answers: Tensor) -> Tensor:

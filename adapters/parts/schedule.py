@@ -25,17 +25,17 @@ def one_cycle(step: int, *, total_steps: int, peak: float) -> Rate:
     """
     warm_up_end = _WARM_UP_SHARE * total_steps - 1
     if step <= warm_up_end and warm_up_end > 0:
-        share = step / warm_up_end
+        fraction = step / warm_up_end
         return Rate(
-            _cosine(peak / _FIRST_DIVISOR, peak, share),
-            _cosine(_MOST_MOMENTUM, _LEAST_MOMENTUM, share),
+            _cosine(peak / _FIRST_DIVISOR, peak, fraction),
+            _cosine(_MOST_MOMENTUM, _LEAST_MOMENTUM, fraction),
         )
     start = max(warm_up_end, 0.0)
     length = total_steps - 1 - start
-    share = (step - start) / length if length > 0 else 0.0
+    fraction = (step - start) / length if length > 0 else 0.0
     return Rate(
-        _cosine(peak, peak / _LAST_DIVISOR, share),
-        _cosine(_LEAST_MOMENTUM, _MOST_MOMENTUM, share),
+        _cosine(peak, peak / _LAST_DIVISOR, fraction),
+        _cosine(_LEAST_MOMENTUM, _MOST_MOMENTUM, fraction),
     )
 
 
@@ -44,5 +44,5 @@ def cosine(step: int, *, total_steps: int, peak: float) -> Rate:
     return Rate(_cosine(peak, 0.0, step / total_steps), _USUAL_MOMENTUM)
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+def _cosine(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))

@@ -1,7 +1,7 @@
-"""Choosing a setting without test images: a part of a task's training images is held out.
+"""Choosing a setting on validation images: a part of a task's training images, never test images.
 
-Every task writes down what each value of the setting costs on its held-out images; an adapter adds
-the costs of its tasks and takes the value that costs least.
+Every task writes down what each value of the setting costs on its validation images; an adapter
+adds the costs of its tasks and takes the value that costs least.
 
 Shapes: N images · G values of a setting
 """
@@ -16,16 +16,16 @@ from torch import Tensor
 from adapters.contract.randomness import generator
 from adapters.contract.task_features import TaskFeatures
 
-SHARE = 0.25
+FRACTION = 0.25
 Value = TypeVar("Value")
 
 
-class Parts(NamedTuple):
+class ValidationParts(NamedTuple):
     """A task in two parts.
 
     Attributes:
         kept: The task with the images that are learnt from; every class has some.
-        features: (N, D), the held-out images under the test transform; may be none.
+        features: (N, D), the validation images under the test transform; may be none.
         labels: (N,) int64.
     """
 
@@ -34,8 +34,9 @@ class Parts(NamedTuple):
     labels: Tensor
 
 
-def held_out_parts(task: TaskFeatures, *, seed: int, most: int | None = None) -> Parts:
-    """Return `task` with a quarter of each class's images held out, drawn by seed and class id.
+def validation_parts(task: TaskFeatures, *, seed: int, most: int | None = None) -> ValidationParts:
+    """Return `task` with a quarter of each class's images as validation images, drawn by seed and
+    class id.
 
     A class of one image keeps it; a class of two or three gives one.
 
@@ -44,18 +45,18 @@ def held_out_parts(task: TaskFeatures, *, seed: int, most: int | None = None) ->
         seed: Names the draw.
         most: About how many images to use at all, evenly over the classes; None for all.
     """
-    kept, held_out = [], []
+    kept, validation = [], []
     limit = None if most is None else max(most // len(task.classes), 2)
     for index, entry in enumerate(task.classes):
         own = (task.labels == index).nonzero()[:, 0]
         order = torch.randperm(len(own), generator=generator(seed, "held out", entry.class_id))
         drawn = own[order.to(own.device)][:limit]
-        count = max(int(SHARE * len(drawn)), min(1, len(drawn) - 1))
-        held_out.append(drawn[:count])
+        count = max(int(FRACTION * len(drawn)), min(1, len(drawn) - 1))
+        validation.append(drawn[:count])
         kept.append(drawn[count:])
-    chosen, rest = torch.cat(held_out), torch.cat(kept)
+    chosen, rest = torch.cat(validation), torch.cat(kept)
     part = replace(task, features=task.features[rest], labels=task.labels[rest])
-    return Parts(part, task.features[chosen, 0], task.labels[chosen])
+    return ValidationParts(part, task.features[chosen, 0], task.labels[chosen])
 
 
 def errors(scores: Tensor, labels: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from fastapi import FastAPI
 
 from cluster.api import health, managing, predicting, tasks
 from cluster.api.access import Access, add_access
-from cluster.api.managing import VersionDesk
+from cluster.api.managing import VersionHandlers
 from cluster.api.problems import add_problems
-from cluster.api.task_desk import TaskDesk
+from cluster.api.task_handlers import TaskHandlers
 from cluster.serving.service import Service
 
 DESCRIPTION = """
@@ -18,13 +18,15 @@ points to at that moment; every answer says which version that was. Errors are
 """
 
 
-def build_api(service: Service, versions: VersionDesk, desk: TaskDesk, access: Access) -> FastAPI:
+def build_api(
+    service: Service, versions: VersionHandlers, handlers: TaskHandlers, access: Access
+) -> FastAPI:
     """Return the application.
 
     Args:
         service: Answers for images.
         versions: Looks at versions and moves aliases.
-        desk: Takes tasks in.
+        handlers: Takes tasks in.
         access: Who may do what, and how long.
     """
     api = FastAPI(title="nacre", version="1", description=DESCRIPTION)
@@ -32,6 +34,6 @@ def build_api(service: Service, versions: VersionDesk, desk: TaskDesk, access: A
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service))
     api.include_router(managing.routes(versions))
-    api.include_router(tasks.routes(desk))
+    api.include_router(tasks.routes(handlers))
     api.include_router(health.routes(service))
     return api

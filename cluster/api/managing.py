@@ -26,7 +26,7 @@ LOOK = problems(404, 422, 503)
 MOVE = problems(404, 409, 422, 503, 504)
 
 
-class VersionDesk:
+class VersionHandlers:
     """Looks at versions and moves aliases, for the routes.
 
     Args:
@@ -91,44 +91,44 @@ class VersionDesk:
         return Administration(self._config, adapter=adapter, audience=self.audience)
 
 
-def routes(desk: VersionDesk) -> APIRouter:
-    """Return the routes, answered by `desk`."""
+def routes(handlers: VersionHandlers) -> APIRouter:
+    """Return the routes, answered by `handlers`."""
     router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"])
 
     @router.get("/versions", responses=LOOK)
     async def versions(adapter: AdapterPath) -> list[PublishedVersion]:
         """List the published versions, newest first."""
-        return await asyncio.to_thread(desk.versions, adapter)
+        return await asyncio.to_thread(handlers.versions, adapter)
 
     @router.get("/aliases", responses=LOOK)
     async def aliases(adapter: AdapterPath) -> Aliases:
         """Say which version each alias points to."""
-        return await asyncio.to_thread(desk.aliases, adapter)
+        return await asyncio.to_thread(handlers.aliases, adapter)
 
     @router.get("/accuracy", responses=LOOK)
     async def accuracy(adapter: AdapterPath) -> AccuracyMatrix:
         """Return the accuracy of each version on each task, as measured when it was published."""
-        return await asyncio.to_thread(desk.accuracy, adapter)
+        return await asyncio.to_thread(handlers.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
     async def promote(adapter: AdapterPath, asked: PromoteRequest) -> Aliases:
         """Point `production`, or another alias but `head`, to a version."""
-        return await asyncio.to_thread(desk.promote, adapter, asked)
+        return await asyncio.to_thread(handlers.promote, adapter, asked)
 
     @router.post("/rollback", responses=MOVE)
     async def rollback(adapter: AdapterPath, asked: RollbackRequest) -> Aliases:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
-        return await asyncio.to_thread(desk.rollback, adapter, asked)
+        return await asyncio.to_thread(handlers.rollback, adapter, asked)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
     async def prepare(adapter: AdapterPath, name: VersionName) -> None:
         """Have every replica load a version that `production` is about to point to."""
-        await asyncio.to_thread(desk.audience.prepare, adapter, _ref(name))
+        await asyncio.to_thread(handlers.audience.prepare, adapter, _ref(name))
 
     @router.post("/follow", status_code=204, responses=MOVE)
     async def follow(adapter: AdapterPath) -> None:
         """Have every replica look where `production` points to."""
-        await asyncio.to_thread(desk.audience.follow, adapter)
+        await asyncio.to_thread(handlers.audience.follow, adapter)
 
     return router
 

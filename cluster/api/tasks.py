@@ -5,14 +5,14 @@ import asyncio
 from fastapi import APIRouter, Request
 
 from cluster.api.problems import problems
-from cluster.api.task_desk import TaskDesk, received_task
+from cluster.api.task_handlers import TaskHandlers, received_task
 from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
 
 LOOK = problems(404, 422, 503)
 
 
-def routes(desk: TaskDesk) -> APIRouter:
-    """Return the routes, answered by `desk`."""
+def routes(handlers: TaskHandlers) -> APIRouter:
+    """Return the routes, answered by `handlers`."""
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
     @router.post(
@@ -24,32 +24,32 @@ def routes(desk: TaskDesk) -> APIRouter:
         It is durable when this answers. Paths in the task file lead into the archive.
         """
         async with received_task(request) as (content, archive):
-            return await asyncio.to_thread(desk.submit, content, archive)
+            return await asyncio.to_thread(handlers.submit, content, archive)
 
     @router.get("", responses=problems(503))
     async def tasks() -> TaskList:
         """Say where every submission is that is open or has ended within a day."""
-        return await asyncio.to_thread(desk.tasks)
+        return await asyncio.to_thread(handlers.tasks)
 
     @router.get("/{name}", responses=LOOK)
     async def task(name: str) -> TaskState:
         """Say where a submission is, given by its id or its task's name."""
-        return await asyncio.to_thread(desk.task, name)
+        return await asyncio.to_thread(handlers.task, name)
 
     @router.get("/{name}/events", responses=LOOK)
     async def task_events(name: str) -> list[TaskEvent]:
         """Say what has happened to a submission, oldest first."""
-        return await asyncio.to_thread(desk.events, name)
+        return await asyncio.to_thread(handlers.events, name)
 
     @router.post("/{name}/cancel", responses=LOOK)
     async def cancel_task(name: str) -> TaskState:
         """Take a submission back; what is published stays."""
-        return await asyncio.to_thread(desk.cancel, name)
+        return await asyncio.to_thread(handlers.cancel, name)
 
     @router.post("/{name}/retry", responses=LOOK)
     async def retry_task(name: str) -> TaskState:
         """Try a submission again that was set aside, or at once where it waits to be."""
-        return await asyncio.to_thread(desk.retry, name)
+        return await asyncio.to_thread(handlers.retry, name)
 
     return router
 

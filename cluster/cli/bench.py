@@ -10,7 +10,7 @@ import click
 
 from cluster.cli.output import Bar, bars, output_option, print_json, print_table, stderr, stdout
 from cluster.config import home
-from cluster.evaluation.benching import Place, measured_side_by_side, opened
+from cluster.evaluation.benching import SuiteFolders, measured_side_by_side, opened
 from harness.published import PUBLISHED
 from harness.results import orders_and_runs, run_names
 from harness.table import COLUMNS, figures
@@ -69,7 +69,7 @@ def xtail(
       nacre bench xtail deploy/suites/xtail-16-shot.yaml --root ~/data --parallel 4
       nacre bench xtail deploy/suites/ten-sets.yaml --output json
     """
-    place = Place(
+    place = SuiteFolders(
         suite=suite.absolute(),
         results=(results or Path(suite.stem)).absolute(),
         cache=home() / "features",
@@ -101,7 +101,9 @@ def xtail(
     stdout().print(f"report: {page}", markup=False)
 
 
-def _measure(measuring: "Xtail", place: Place, *, parallel: int, address: str | None) -> None:
+def _measure(
+    measuring: "Xtail", place: SuiteFolders, *, parallel: int, address: str | None
+) -> None:
     with bars() as progress:
         bar = Bar(progress)
         measuring.embed(bar)

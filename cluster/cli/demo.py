@@ -13,7 +13,7 @@ import yaml
 from rich.progress import Progress, TaskID
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
-from adapters.measures import continual_metrics
+from adapters.measures import continual_measures
 from cluster.cli.matrix import MatrixTable
 from cluster.cli.output import bars, stdout
 from cluster.cli.serving import start_detached, stop_running
@@ -172,7 +172,7 @@ def _follow(
 
 
 def _print_figures(matrix: MatrixTable) -> None:
-    figures = continual_metrics(matrix.rows)
+    figures = continual_measures(matrix.rows)
     zero = sum(matrix.zero_shot) / len(matrix.zero_shot)
     later = sum(matrix.zero_shot[1:]) / len(matrix.zero_shot[1:])
     out = stdout()

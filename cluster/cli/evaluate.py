@@ -12,7 +12,7 @@ from cluster.client.client import Client
 from cluster.client.joined import configured
 
 if TYPE_CHECKING:
-    from adapters.measures import ContinualMetrics
+    from adapters.measures import ContinualMeasures
     from harness.evaluation import Evaluation
 
 
@@ -134,13 +134,13 @@ def _print(found: "Sequence[Evaluation]") -> None:
 def _print_matrix(found: "Evaluation") -> None:
     from cluster.cli.matrix import MatrixTable
 
-    zero_shot = tuple(share.accuracy for share in found.zero_shot)
+    zero_shot = tuple(measured.accuracy for measured in found.zero_shot)
     names = tuple(column.name for column in found.columns)
     table = MatrixTable(tasks=names, zero_shot=zero_shot)
     lines = [table.header(), table.line("zero-shot", zero_shot)]
     for version in found.versions:
         label = f"{found.adapter}@{version.number}"
-        lines.append(table.line(label, tuple(share.accuracy for share in version.shares)))
+        lines.append(table.line(label, tuple(measured.accuracy for measured in version.accuracies)))
     for line in lines:
         stdout().print(line, markup=False)
     for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
@@ -161,7 +161,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _scalars(metrics: "ContinualMetrics", label: str) -> str:
+def _scalars(metrics: "ContinualMeasures", label: str) -> str:
     from harness.evaluation import SCALARS
 
     values = {name: getattr(metrics, name) for name in SCALARS}
@@ -189,12 +189,12 @@ def _adapter_as_json(found: "Evaluation") -> dict[str, object]:
         "adapter": found.adapter,
         "encoder": found.fingerprint,
         "sets": [asdict(column) for column in found.columns],
-        "zero_shot": [share._asdict() for share in found.zero_shot],
+        "zero_shot": [measured._asdict() for measured in found.zero_shot],
         "versions": [
             {
                 "number": version.number,
                 "digest": version.digest,
-                "accuracies": [share._asdict() for share in version.shares],
+                "accuracies": [measured._asdict() for measured in version.accuracies],
             }
             for version in found.versions
         ],

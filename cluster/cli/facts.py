@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from cluster.cli.output import print_table, stdout
 from cluster.cli.versions import version_json
 from cluster.client.administration import Shown
-from workers.registry import Difference, Entry, Garbage, Report
+from workers.registry import Difference, Entry, Garbage, Verification
 
 
 def say(sentence: str) -> None:
@@ -90,7 +90,7 @@ def print_difference(found: Difference) -> None:
     print_table(("accuracy on", "before", "after"), measured, empty="nothing was measured")
 
 
-def print_report(found: Report) -> None:
+def print_report(found: Verification) -> None:
     """Print what `verify` found."""
     checked = f"{counted(found.objects, 'object')}, {decimal(found.size_bytes)} checked"
     say(f"{checked}: {'all is well' if found.clean else 'damaged'}")
@@ -170,8 +170,8 @@ def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{fraction:.1%}"
 
 
 def _signed_size(size_bytes: int) -> str:

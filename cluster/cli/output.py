@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,9 +20,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-PLAIN_WIDTH = 200
+from workers.progress_callbacks import ProgressCallback
 
-Report = Callable[[int, int], None]
+PLAIN_WIDTH = 200
 
 
 def stdout() -> Console:
@@ -90,7 +90,7 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Report]:
+def progress_bar(description: str) -> Iterator[ProgressCallback]:
     """Give a function that moves one bar: units done, units in all."""
     with bars() as progress:
         bar = progress.add_task(description, total=None)

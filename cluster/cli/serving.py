@@ -26,7 +26,6 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from cluster.cli.output import (
-    Report,
     output_option,
     print_json,
     print_table,
@@ -36,6 +35,7 @@ from cluster.cli.output import (
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, home
+from workers.progress_callbacks import ProgressCallback
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
@@ -280,7 +280,7 @@ def _run(config: Config) -> None:
             stdout().print("stopping")
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", report: Report) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallback) -> None:
     started = time.monotonic()
     while time.monotonic() - started < START_TIMEOUT_S:
         if process.poll() is not None:

@@ -14,7 +14,7 @@ from cluster.cli.facts import entry_json
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from workers.queue.leadership import Lead
+from workers.queue.leadership import Leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State
 from workers.queue.ticket import ENDED, Stage, Ticket
@@ -312,7 +312,7 @@ def _coordination(queue: QueueState) -> str:
     return f"{said}; paused: {paused}" if paused else said
 
 
-def _lead_as_json(lead: Lead | None) -> dict[str, object] | None:
+def _lead_as_json(lead: Leadership | None) -> dict[str, object] | None:
     if lead is None:
         return None
     return {

@@ -17,7 +17,7 @@ from cluster.runtime.replicas import DistantReplicas
 from cluster.stores.open import open_store
 from workers import registry
 from workers.housekeeping.leftovers import NEEDED, every_submission, traces
-from workers.progress_callbacks import Progress, unwatched
+from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
 from workers.registry.reach import published_versions
@@ -171,7 +171,7 @@ class Administration:
         return replace(purged, keys=(*purged.keys, *removed))
 
     def export(
-        self, version: int | str, path: Path, *, on_progress: Progress = unwatched
+        self, version: int | str, path: Path, *, on_progress: ProgressCallback = unwatched
     ) -> registry.Manifest:
         """Write a version to the new file `path`, and return its manifest."""
         return registry.export_version(self._adapter, version, path, progress=on_progress)
@@ -188,12 +188,16 @@ class Administration:
         adapter = self._registry.create(self.name)
         return registry.import_version(adapter, path, by=_by(why), aliases=aliases)
 
-    def verify(self, *, on_progress: Progress = unwatched) -> registry.Report:
+    def verify(self, *, on_progress: ProgressCallback = unwatched) -> registry.Verification:
         """Read and check every byte that any alias or earlier version leads to."""
         return registry.verify(self._store, self.name, progress=on_progress)
 
     def collect(
-        self, *, grace_s: float = DAY_S, dry_run: bool = True, on_progress: Progress = unwatched
+        self,
+        *,
+        grace_s: float = DAY_S,
+        dry_run: bool = True,
+        on_progress: ProgressCallback = unwatched,
     ) -> registry.Garbage:
         """Find, and unless it is a dry run remove, what no version of the adapter leads to."""
         return registry.collect(
@@ -201,7 +205,11 @@ class Administration:
         )
 
     def collect_blobs(
-        self, *, grace_s: float = DAY_S, dry_run: bool = True, on_progress: Progress = unwatched
+        self,
+        *,
+        grace_s: float = DAY_S,
+        dry_run: bool = True,
+        on_progress: ProgressCallback = unwatched,
     ) -> dict[str, registry.Garbage]:
         """Find or remove shards, features and handovers that nothing in the store names.
 

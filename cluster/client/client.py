@@ -23,20 +23,20 @@ from cluster.config import Config
 from cluster.runtime.replicas import DistantReplicas
 from cluster.stores.open import open_store
 from cluster.wire.headers import TIMEOUT_S
-from workers.progress_callbacks import Progress, unwatched
+from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
 from workers.queue.journal import JournalEntry, read_journal
-from workers.queue.leadership import read_lead
+from workers.queue.leadership import read_leadership
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue.ticket import ENDED
 from workers.registry import (
     Action,
-    Adapter,
     Audience,
     Author,
     Entry,
     Manifest,
+    RegisteredAdapter,
     Registry,
     TaskAccuracy,
 )
@@ -113,7 +113,7 @@ class Client:
         task: "Task | Path | str",
         *,
         adapter: str | None = None,
-        on_progress: Progress = unwatched,
+        on_progress: ProgressCallback = unwatched,
     ) -> "Intake":
         """Check a task, make it durable, and return its submission.
 
@@ -340,7 +340,7 @@ class Client:
         key = inbox.ask(self._store, event, who=user())
         deadline = time.monotonic() + NOTE_TIMEOUT_S
         while time.monotonic() < deadline:
-            lead = read_lead(self._store)
+            lead = read_leadership(self._store)
             if lead is None or lead.expires < time.time():
                 return False
             try:
@@ -354,7 +354,7 @@ class Client:
         with suppress(NotFoundError):
             yield from self._adapter(adapter).history()
 
-    def _adapter(self, name: str | None) -> Adapter:
+    def _adapter(self, name: str | None) -> RegisteredAdapter:
         return self._registry.adapter(name or self.config.adapter)
 
 

@@ -9,7 +9,7 @@ from cluster.config import Config
 from cluster.stores.open import open_store
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
-from workers.progress_callbacks import Progress, unwatched
+from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.store import ObjectStore
 from workers.tasks import task as tasks
 from workers.tasks.task import Task
@@ -22,7 +22,7 @@ def accept_task(
     *,
     author: str,
     adapter: str | None = None,
-    on_progress: Progress = unwatched,
+    on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check a task, make it durable, and return its submission.
 

@@ -13,7 +13,7 @@ from harness.xtail import Xtail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class SuiteFolders:
     """Where a suite and what it needs lie; folders that all machines share.
 
     Attributes:
@@ -30,7 +30,7 @@ class Place:
 
 
 @lru_cache(maxsize=1)
-def opened(place: Place) -> Xtail:
+def opened(place: SuiteFolders) -> Xtail:
     """Return the suite at `place`, opened once per process."""
     import torch
 
@@ -41,7 +41,7 @@ def opened(place: Place) -> Xtail:
 
 
 def measured_side_by_side(
-    place: Place, names: list[RunName], *, parallel: int, address: str | None
+    place: SuiteFolders, names: list[RunName], *, parallel: int, address: str | None
 ) -> Iterator[RunName]:
     """Measure runs on Ray, at most `parallel` at once, and yield each as it is finished.
 
@@ -81,5 +81,5 @@ def measured_side_by_side(
         ray.shutdown()
 
 
-def _measure(place: Place, name: RunName) -> None:
+def _measure(place: SuiteFolders, name: RunName) -> None:
     opened(place).run(name)

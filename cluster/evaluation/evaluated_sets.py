@@ -1,4 +1,4 @@
-"""What versions are measured on: held-out images of submissions, and sets of images of any kind."""
+"""What versions are measured on: test images of submissions, and sets of images of any kind."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ from harness.measured_set import Embedding, class_of_set
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import class_id, task_of
 from workers.images.views import Views
-from workers.learning.evaluation import HeldOut, held_out_image
-from workers.progress_callbacks import Progress
+from workers.learning.evaluation import TaskTestSet, read_test_image
+from workers.progress_callbacks import ProgressCallback
 from workers.sources import ImageRef, images_by_class
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
@@ -29,23 +29,23 @@ class EvaluatedSet:
 
     Attributes:
         column: What is said of it.
-        held_out: Its features.
+        test_set: Its features.
         image: Returns the file of the image at a place; None where it has been removed.
     """
 
     column: Column
-    held_out: HeldOut
+    test_set: TaskTestSet
     image: Callable[[int], bytes | None]
 
 
 def of_submission(
-    store: ObjectStore, submission: Submission, features: HeldOut, *, title: str
+    store: ObjectStore, submission: Submission, features: TaskTestSet, *, title: str
 ) -> EvaluatedSet:
-    """Return the held-out images of `submission` as a column called `title`."""
+    """Return the test images of `submission` as a column called `title`."""
 
     def image(place: int) -> bytes | None:
         try:
-            return held_out_image(store, submission, place)
+            return read_test_image(store, submission, place)
         except NotFoundError:
             return None
 
@@ -58,7 +58,7 @@ def of_submission(
             settings=submission.settings,
             seed=submission.seed,
         ),
-        held_out=features,
+        test_set=features,
         image=image,
     )
 
@@ -70,7 +70,7 @@ def of_source(
     title: str,
     known: Mapping[str, ClassEntry],
     encoder: Encoder,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> EvaluatedSet:
     """Return the images at `source` as a column called `title`; they are embedded once.
 
@@ -113,14 +113,14 @@ def of_source(
             settings={},
             seed=None,
         ),
-        held_out=HeldOut(
+        test_set=TaskTestSet(
             name=name, classes=classes, features=features, labels=torch.tensor(labels)
         ),
         image=lambda place: refs[place].read(),
     )
 
 
-def remarks_on(found: HeldOut, known: Mapping[str, ClassEntry]) -> list[str]:
+def remarks_on(found: TaskTestSet, known: Mapping[str, ClassEntry]) -> list[str]:
     """Return what people should know where a set is called as a task but has other classes."""
     tasks = {task_of(entry) for entry in known.values()}
     others = [entry.class_id for entry in found.classes if entry.class_id not in known]

@@ -17,8 +17,8 @@ from cluster.evaluation.measuring import Measuring
 from harness.answers import some_answered, taken_for
 from harness.evaluation import EvaluatedVersion, Evaluation
 from workers.encoding.task_features import class_entries, task_of
-from workers.learning.evaluation import Share, share_of
-from workers.progress_callbacks import Report, unreported
+from workers.learning.evaluation import MeasuredAccuracy, accuracy_of
+from workers.progress_callbacks import StepCallback, unreported
 from workers.tasks.submission import Submission, read_submission
 
 
@@ -27,7 +27,7 @@ class _Row:
     """What one version, or the encoder alone, answers about every column."""
 
     answers: tuple[tuple[ClassEntry, ...], ...]
-    shares: tuple[Share, ...]
+    accuracies: tuple[MeasuredAccuracy, ...]
     seconds: float
 
 
@@ -39,7 +39,7 @@ def evaluate(
     tasks: Sequence[str] = (),
     sets: Mapping[str, str] | None = None,
     threads: int = 2,
-    report: Report = unreported,
+    report: StepCallback = unreported,
 ) -> Evaluation:
     """Return how versions answer held-out images.
 
@@ -78,8 +78,8 @@ def evaluate(
             encoder=measuring.encoder,
             progress=partial(report, f"embedding {called}"),
         )
-        remarks += remarks_on(further.held_out, learnt)
-        measuring.add(further.held_out)
+        remarks += remarks_on(further.test_set, learnt)
+        measuring.add(further.test_set)
         columns.append(further)
     if not columns:
         raise NotFoundError("none of the tasks has held-out images; there is nothing to measure on")
@@ -107,7 +107,7 @@ def _apart(name: str, source: str, columns: Sequence[EvaluatedSet]) -> str:
 
 
 def _rows(
-    measuring: Measuring, versions: Sequence[Version], *, threads: int, report: Report
+    measuring: Measuring, versions: Sequence[Version], *, threads: int, report: StepCallback
 ) -> list[_Row]:
     """Return the row of the encoder alone, and then those of `versions`."""
 
@@ -116,8 +116,8 @@ def _rows(
         found = measuring.answers(number)
         return _Row(
             answers=found,
-            shares=tuple(
-                share_of(predicted, task.truth)
+            accuracies=tuple(
+                accuracy_of(predicted, task.truth)
                 for task, predicted in zip(measuring.tasks, found, strict=True)
             ),
             seconds=time.perf_counter() - started,
@@ -142,18 +142,18 @@ def _evaluation(
     remarks: tuple[str, ...],
 ) -> Evaluation:
     last = rows[-1].answers
-    classes = {entry.class_id: entry for each in columns for entry in each.held_out.classes}
+    classes = {entry.class_id: entry for each in columns for entry in each.test_set.classes}
     tasks = tuple(dict.fromkeys(task_of(entry) for entry in classes.values()))
     answered = [
         (answer, partial(each.image, answer.image))
         for each, predicted in zip(columns, last, strict=True)
-        for answer in some_answered(each.column.name, predicted, each.held_out.truth)
+        for answer in some_answered(each.column.name, predicted, each.test_set.truth)
     ]
     return Evaluation(
         adapter=adapter,
         fingerprint=fingerprint,
         columns=tuple(each.column for each in columns),
-        zero_shot=rows[0].shares,
+        zero_shot=rows[0].accuracies,
         versions=tuple(
             _evaluated(version, row) for version, row in zip(versions, rows[1:], strict=True)
         ),
@@ -174,7 +174,7 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
         submissions=tuple(task.submission for task in manifest.tasks),
         size_bytes=manifest.size_bytes,
         seconds=row.seconds,
-        shares=row.shares,
+        accuracies=row.accuracies,
     )
 
 

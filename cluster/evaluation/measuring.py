@@ -1,4 +1,4 @@
-"""Measuring versions on the held-out images of submissions, learnt or still queued."""
+"""Measuring versions on the test images of submissions, learnt or still queued."""
 
 import time
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from workers.encoding.encoder import Encoder
-from workers.learning.evaluation import HeldOut, answers, held_out, share_of
+from workers.learning.evaluation import TaskTestSet, accuracy_of, answers, task_test_set
 from workers.tasks.submission import Submission
 
 POLL_S = 0.3
 
 
 class Measuring:
-    """Measures versions of one adapter on the same held-out images again and again.
+    """Measures versions of one adapter on the same test images again and again.
 
     Args:
         config: Of the system; its adapter is the one that is measured.
@@ -27,7 +27,7 @@ class Measuring:
         device: Where the encoder embeds what else is measured.
     """
 
-    # Owns: the held-out features, read once.
+    # Owns: the test features, read once.
 
     def __init__(
         self, config: Config, submissions: Sequence[Submission], *, device: str = "cpu"
@@ -38,10 +38,10 @@ class Measuring:
         self._versions = open_versions(config)
         self._adapter = config.adapter
         self._submissions = tuple(submissions)
-        self._tasks: list[HeldOut] = []
+        self._tasks: list[TaskTestSet] = []
 
     def read(self) -> None:
-        """Read the held-out features of all submissions.
+        """Read the test features of all submissions.
 
         Raises:
             UnavailableError: some have not been embedded by this encoder.
@@ -49,17 +49,17 @@ class Measuring:
         fingerprint = self.encoder.fingerprint
         for entry in self._submissions[len(self._tasks) :]:
             try:
-                self._tasks.append(held_out(self._store, entry, fingerprint=fingerprint))
+                self._tasks.append(task_test_set(self._store, entry, fingerprint=fingerprint))
             except NotFoundError:
                 raise UnavailableError(
-                    f"the held-out images of {entry.submission_id} have not been embedded by the "
+                    f"the test images of {entry.submission_id} have not been embedded by the "
                     f"configured encoder {fingerprint}; they are when the task is learnt "
                     f"(`nacre status {entry.submission_id}`)",
                     submission=entry.submission_id,
                 ) from None
 
     def wait_until_embedded(self, *, timeout_s: float = 600) -> None:
-        """Read the held-out features as soon as all of them have been embedded.
+        """Read the test features as soon as all of them have been embedded.
 
         Raises:
             UnavailableError: they have not been after `timeout_s`.
@@ -73,12 +73,12 @@ class Measuring:
                     raise
             time.sleep(POLL_S)
 
-    def add(self, further: HeldOut) -> None:
+    def add(self, further: TaskTestSet) -> None:
         """Measure on this, too."""
         self._tasks.append(further)
 
     @property
-    def tasks(self) -> tuple[HeldOut, ...]:
+    def tasks(self) -> tuple[TaskTestSet, ...]:
         """What is measured: all that was read and has images."""
         return tuple(task for task in self._tasks if len(task.labels))
 
@@ -95,6 +95,6 @@ class Measuring:
     def row(self, version: int | None) -> tuple[float, ...]:
         """Return the accuracy of `version` on each of `tasks`; see `answers`."""
         return tuple(
-            share_of(predicted, task.truth).accuracy
+            accuracy_of(predicted, task.truth).accuracy
             for task, predicted in zip(self.tasks, self.answers(version), strict=True)
         )

@@ -12,12 +12,12 @@ from ray import serve
 from cluster.config import Config
 from cluster.runtime.crew import Handles, RayCrew
 from cluster.runtime.logs import log_as_json
-from cluster.runtime.names import COORDINATOR, NAMESPACE, application
+from cluster.runtime.names import COORDINATOR, NAMESPACE, ROLES, application
 from cluster.stores.open import open_store
 from workers.coordination.coordinator import STARTING, Coordinator
-from workers.coordination.settings import Pace, Setup, Terms
+from workers.coordination.settings import AdapterRules, Intervals, Setup
 from workers.queue.machine import Limits
-from workers.queue.retry_policy import Patience
+from workers.queue.retry_policy import RetryPolicy
 
 STOP_TIMEOUT_S = 20
 
@@ -83,31 +83,28 @@ def setup_of(config: Config) -> Setup:
     """Return what the coordinator works with, the roles being those of this Ray."""
     import time
 
-    def terms(adapter: str) -> Terms:
+    def rules(adapter: str) -> AdapterRules:
         chosen = config.of_adapter(adapter)
-        return Terms(method=chosen.method, gate=chosen.gate)
+        return AdapterRules(method=chosen.method, gate=chosen.gate)
 
     workers = config.workers
     return Setup(
         store=open_store(config.store),
         crew=RayCrew(
             handles=Handles(
-                **{
-                    role: serve.get_app_handle(application(role))
-                    for role in ("encoder", "trainer", "mixture", "registry")
-                },
+                **{role: serve.get_app_handle(application(role)) for role in ROLES},
                 shards_at_once=2 * workers.encoders.max + 2,
                 mixture_parts=workers.mixtures,
             )
         ),
         clock=time.time,
-        terms=terms,
+        rules=rules,
         limits=Limits(
             encoding=workers.encode_at_once,
             encoding_per_adapter=workers.encode_at_once_per_adapter,
             learning=workers.trainers,
-            patience=Patience(attempts=workers.attempts),
+            retry_policy=RetryPolicy(attempts=workers.attempts),
         ),
-        pace=Pace(poll_s=workers.poll_s),
+        intervals=Intervals(poll_s=workers.poll_s),
         retention=config.retention,
     )

@@ -20,7 +20,8 @@ from ray.serve.exceptions import RayServeException
 from adapters.errors import NacreError, UnavailableError, WorkerLostError
 from workers.encoding.task_features import shards_and_views
 from workers.images.views import Views
-from workers.learning.crew import Assignment, Begun, Progress, Published
+from workers.learning.crew import Assignment, Begun, Publication
+from workers.progress_callbacks import ProgressCallback
 from workers.tasks.submission import Shard, Submission
 
 STALLED_S = 3600.0
@@ -34,19 +35,19 @@ class Handles:
     """The deployments as Serve hands them out, and how much to ask of them at once.
 
     Attributes:
-        encoder: The encoder pool.
+        shard_encoder: The shard encoders.
         trainer: The trainers.
-        mixture: The mixture role.
-        registry: The registry role.
-        shards_at_once: Most shards under way in the encoder pool: enough to keep its largest size
+        mixture_fitter: The mixture fitters.
+        publisher: The publisher.
+        shards_at_once: Most shards under way at the shard encoders: enough to keep its largest size
             busy and to show Serve a backlog, and no more.
         mixture_parts: Into how many parts the classes of a task are divided.
     """
 
-    encoder: Any
+    shard_encoder: Any
     trainer: Any
-    mixture: Any
-    registry: Any
+    mixture_fitter: Any
+    publisher: Any
     shards_at_once: int = 4
     mixture_parts: int = 1
 
@@ -64,7 +65,9 @@ class RayCrew:
         """Allow as many shards at once as was said."""
         self._under_way = asyncio.Semaphore(self.handles.shards_at_once)
 
-    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+    async def embed(
+        self, submission: Submission, progress: ProgressCallback, *, method: str
+    ) -> None:
         """See `Crew`; shards go to whichever encoder is free."""
         shards = shards_and_views(submission, method=method)
         total = submission.images("train") + submission.images("held_out")
@@ -72,7 +75,7 @@ class RayCrew:
 
         async def embed_one(index: int, shard: Shard, views: Views) -> None:
             async with self._under_way:
-                stream = self.handles.encoder.options(stream=True).embed.remote(shard, views)
+                stream = self.handles.shard_encoder.options(stream=True).embed.remote(shard, views)
                 async for images in _items(stream):
                     done[index] = images
                     progress(sum(done), total)
@@ -87,10 +90,10 @@ class RayCrew:
 
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew`."""
-        begun: Begun = await _result(self.handles.registry.begin.remote(submission, owner, since))
+        begun: Begun = await _result(self.handles.publisher.begin.remote(submission, owner, since))
         return begun
 
-    async def train(self, assignment: Assignment, progress: Progress) -> None:
+    async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """See `Crew`."""
         stream = self.handles.trainer.options(stream=True).train.remote(assignment)
         async for done, total in _items(stream):
@@ -98,18 +101,18 @@ class RayCrew:
 
     async def compress(self, assignment: Assignment) -> None:
         """See `Crew`; parts of the classes are fitted side by side."""
-        mixture = self.handles.mixture
-        parts = await _result(mixture.parts.remote(assignment, self.handles.mixture_parts))
+        fitter = self.handles.mixture_fitter
+        parts = await _result(fitter.parts.remote(assignment, self.handles.mixture_parts))
         fitted = await asyncio.gather(
-            *(_result(mixture.fit.remote(assignment, part)) for part in parts)
+            *(_result(fitter.fit.remote(assignment, part)) for part in parts)
         )
         mixtures = [entry for part in fitted for entry in part]
-        await _result(mixture.finish.remote(assignment, mixtures))
+        await _result(fitter.finish.remote(assignment, mixtures))
 
-    async def publish(self, assignment: Assignment) -> Published:
+    async def publish(self, assignment: Assignment) -> Publication:
         """See `Crew`."""
-        published: Published = await _result(
-            self.handles.registry.publish.remote(assignment, time.time())
+        published: Publication = await _result(
+            self.handles.publisher.publish.remote(assignment, time.time())
         )
         return published
 

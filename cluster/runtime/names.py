@@ -3,6 +3,8 @@
 NAMESPACE = "nacre"
 COORDINATOR = "coordinator"
 API = "api"
+ROLES = ("shard_encoder", "trainer", "mixture_fitter", "publisher")
+"""Each is a Serve application, named like the class that it runs."""
 
 
 def application(role: str) -> str:

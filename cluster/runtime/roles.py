@@ -22,12 +22,12 @@ from cluster.runtime.replicas import Replicas
 from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from workers.concurrency.streams import streamed
-from workers.encoding.embedder import Embedder
 from workers.encoding.encoder import Encoder
+from workers.encoding.shard_encoder import ShardEncoder
 from workers.images.pixels import Decoder, PixelTransform
 from workers.images.views import Views
-from workers.learning.compressor import Compressor
-from workers.learning.crew import Assignment, Begun, Published
+from workers.learning.crew import Assignment, Begun, Publication
+from workers.learning.mixture_fitter import MixtureFitter
 from workers.learning.publisher import Publisher
 from workers.learning.trainer import Trainer
 from workers.tasks.submission import Shard, Submission
@@ -38,21 +38,21 @@ def device() -> str:
     return "cuda" if get_gpu_ids() and torch.cuda.is_available() else "cpu"
 
 
-@serve.deployment(name="encoder")
-class EncoderRole:
+@serve.deployment(name="shard_encoder")
+class ShardEncoderRole:
     """Embeds shards."""
 
-    # Owns: the embedder, which is frozen.
+    # Owns: the shard encoder, which is frozen.
 
     def __init__(self, config: Config, encoder: type[Encoder], decoders: Any = None) -> None:
         torch.set_num_threads(config.workers.threads)
         loaded = encoder(config.encoder, device=device())
         decode = None if decoders is None else DecodedElsewhere(decoders, loaded.transform)
-        self._embedder = Embedder(loaded, open_store(config.store), decode=decode)
+        self._encoder = ShardEncoder(loaded, open_store(config.store), decode=decode)
 
     async def embed(self, shard: Shard, views: Views) -> AsyncIterator[int]:
-        """See `Embedder.embed`."""
-        async for done in streamed(self._embedder.embed(shard, views)):
+        """See `ShardEncoder.embed`."""
+        async for done in streamed(self._encoder.embed(shard, views)):
             yield done
 
 
@@ -108,31 +108,31 @@ class TrainerRole:
             yield progress
 
 
-@serve.deployment(name="mixture")
-class MixtureRole:
+@serve.deployment(name="mixture_fitter")
+class MixtureFitterRole:
     """Compresses class distributions."""
 
-    # Owns: the compressor.
+    # Owns: the mixture fitter.
 
     def __init__(self, config: Config) -> None:
         torch.set_num_threads(config.workers.threads)
-        self._compressor = Compressor(open_store(config.store))
+        self._fitter = MixtureFitter(open_store(config.store))
 
     async def parts(self, assignment: Assignment, most: int) -> list[range]:
-        """See `Compressor.parts`."""
-        return await asyncio.to_thread(self._compressor.parts, assignment, most=most)
+        """See `MixtureFitter.parts`."""
+        return await asyncio.to_thread(self._fitter.parts, assignment, most=most)
 
     async def fit(self, assignment: Assignment, classes: range) -> list[Mixture]:
-        """See `Compressor.fit`."""
-        return await asyncio.to_thread(self._compressor.fit, assignment, classes)
+        """See `MixtureFitter.fit`."""
+        return await asyncio.to_thread(self._fitter.fit, assignment, classes)
 
     async def finish(self, assignment: Assignment, mixtures: Sequence[Mixture]) -> None:
-        """See `Compressor.finish`."""
-        await asyncio.to_thread(self._compressor.finish, assignment, mixtures)
+        """See `MixtureFitter.finish`."""
+        await asyncio.to_thread(self._fitter.finish, assignment, mixtures)
 
 
-@serve.deployment(name="registry")
-class RegistryRole:
+@serve.deployment(name="publisher")
+class PublisherRole:
     """Measures and publishes versions."""
 
     # Owns: the publisher.
@@ -152,6 +152,6 @@ class RegistryRole:
         """See `Publisher.begin`."""
         return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
 
-    async def publish(self, assignment: Assignment, now: float) -> Published:
+    async def publish(self, assignment: Assignment, now: float) -> Publication:
         """See `Publisher.publish`."""
         return await asyncio.to_thread(self._publisher.publish, assignment, now=now)

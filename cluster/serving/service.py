@@ -35,7 +35,7 @@ from workers.registry import Author, VersionRef
 from workers.registry.record_cache import Versions
 from workers.serving.batching import Batcher
 from workers.serving.follower import Refusal
-from workers.serving.predictor import Candidate, Predictor, Question, Request
+from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 
 Files = Sequence[tuple[str, bytes]]
 Answer = list[Candidate] | NacreError
@@ -107,7 +107,7 @@ class Service:
             NacreError: an image is refused, or there is no such version or task.
         """
         self._predictor.follower(adapter)
-        request = Request(adapter=adapter, question=question)
+        request = PredictionRequest(adapter=adapter, question=question)
         pixels = await self._decoded(files)
         if question.labels:
             await _in(self._embedding, self._predictor.learn_labels, question)
@@ -143,14 +143,14 @@ class Service:
         if adapter not in self._predictor.followers:
             return
         follower = self._predictor.follower(adapter)
-        before = follower.standing.refusal
+        before = follower.state.refusal
         try:
             await _in(self._following, follower.follow)
         except UnavailableError as error:
             logger.warning("the store cannot be reached", extra={"error": error.message})
         except NacreError as error:  # damaged refs: what answers goes on
             logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
-        refusal = follower.standing.refusal
+        refusal = follower.state.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
             await _in(self._following, self._note_refusal, adapter, refusal)
 
@@ -163,14 +163,14 @@ class Service:
         )
 
     def _state(self, name: str) -> AdapterState:
-        standing = self._predictor.followers[name].standing
-        age_s = time.monotonic() - standing.seen_at
+        state = self._predictor.followers[name].state
+        age_s = time.monotonic() - state.seen_at
         return AdapterState(
-            version=standing.current.label if standing.current else None,
-            refused=standing.refusal.label if standing.refusal else None,
-            reason=standing.refusal.reason if standing.refusal else None,
+            version=state.current.label if state.current else None,
+            refused=state.refusal.label if state.refusal else None,
+            reason=state.refusal.reason if state.refusal else None,
             seen_s=None if age_s == float("inf") else age_s,
-            stale=standing.current is not None and age_s > self._config.stale_s,
+            stale=state.current is not None and age_s > self._config.stale_s,
         )
 
     def _note_refusal(self, adapter: str, refusal: Refusal) -> None:
@@ -189,7 +189,7 @@ class Service:
         name, content = file
         return self._encoder.transform(decode_image(content, origin=name))
 
-    async def _answer(self, images: list[tuple[Tensor, Request]]) -> list[Answer]:
+    async def _answer(self, images: list[tuple[Tensor, PredictionRequest]]) -> list[Answer]:
         pixels = [one for one, _ in images]
         requests = [request for _, request in images]
 

@@ -18,7 +18,7 @@ from minio.error import MinioException
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
 from cluster.stores.s3_client import WRITE_ID, Condition, Found, Headers, new_client, put_if
-from cluster.stores.s3_errors import Failure, classify, explain
+from cluster.stores.s3_errors import AnswerKind, classify, explain
 from cluster.stores.s3_settings import S3Settings
 from workers.store.base import (
     Listed,
@@ -133,10 +133,10 @@ class S3Store(ObjectStore):
                 return put_if(self._client, bucket, name, data, condition, write_id)
             except _FAILURES as error:
                 failure, last = classify(error), error
-            if failure is Failure.REFUSED and not in_doubt:
+            if failure is AnswerKind.REFUSED and not in_doubt:
                 break
-            in_doubt = in_doubt or failure is Failure.IN_DOUBT
-            if failure is not Failure.NOT_SENT:
+            in_doubt = in_doubt or failure is AnswerKind.IN_DOUBT
+            if failure is not AnswerKind.NOT_SENT:
                 found = self._read_back(key, in_doubt=in_doubt)
                 if found is not None and found.write_id == write_id:
                     return found.etag
@@ -173,11 +173,11 @@ class S3Store(ObjectStore):
                 return request()
             except _FAILURES as error:
                 failure = classify(error)
-                if failure is Failure.ABSENT:
+                if failure is AnswerKind.ABSENT:
                     raise NotFoundError(f"no object {key!r} in {self.url}", key=key) from error
-                if failure is Failure.OUT_OF_RANGE:
+                if failure is AnswerKind.OUT_OF_RANGE:
                     raise _OutOfRangeError(f"{key!r} ends before the range asked for") from error
-                if failure is Failure.REFUSED or attempt == ATTEMPTS - 1:
+                if failure is AnswerKind.REFUSED or attempt == ATTEMPTS - 1:
                     raise explain(error, self._settings) from error
             self._wait(attempt)
         raise AssertionError("the last attempt returns or raises")

@@ -9,7 +9,7 @@ from adapters.errors import NacreError, SettingsError, UnavailableError
 from cluster.stores.s3_settings import S3Settings
 
 
-class Failure(Enum):
+class AnswerKind(Enum):
     """What a failed request means for the one who sent it."""
 
     ABSENT = "absent"  # there is no such object
@@ -21,10 +21,10 @@ class Failure(Enum):
 
 
 _BY_STATUS = {
-    404: Failure.ABSENT,
-    409: Failure.LOST,
-    412: Failure.LOST,
-    416: Failure.OUT_OF_RANGE,
+    404: AnswerKind.ABSENT,
+    409: AnswerKind.LOST,
+    412: AnswerKind.LOST,
+    416: AnswerKind.OUT_OF_RANGE,
 }
 
 _REFUSALS = {
@@ -41,20 +41,20 @@ _REFUSALS = {
 }
 
 
-def classify(error: Exception) -> Failure:
+def classify(error: Exception) -> AnswerKind:
     """Return what `error`, raised by the minio client, means for its request."""
     if isinstance(error, S3Error):
         if error.code in _REFUSALS:
-            return Failure.REFUSED
+            return AnswerKind.REFUSED
         status = error.response.status
-        return _BY_STATUS.get(status, Failure.IN_DOUBT if status >= 500 else Failure.REFUSED)
+        return _BY_STATUS.get(status, AnswerKind.IN_DOUBT if status >= 500 else AnswerKind.REFUSED)
     if isinstance(error, urllib3.exceptions.SSLError):
-        return Failure.REFUSED
+        return AnswerKind.REFUSED
     if isinstance(
         error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
     ):
-        return Failure.NOT_SENT
-    return Failure.IN_DOUBT
+        return AnswerKind.NOT_SENT
+    return AnswerKind.IN_DOUBT
 
 
 def explain(error: Exception, settings: S3Settings) -> NacreError:
@@ -64,7 +64,7 @@ def explain(error: Exception, settings: S3Settings) -> NacreError:
         return SettingsError(_REFUSALS[error.code].format(**facts), code=error.code, **facts)
     if isinstance(error, urllib3.exceptions.SSLError):
         return SettingsError(_tls_sentence(error, settings), **facts)
-    if isinstance(error, S3Error) and classify(error) is Failure.REFUSED:
+    if isinstance(error, S3Error) and classify(error) is AnswerKind.REFUSED:
         return SettingsError(
             f"{settings.endpoint} refuses a request on bucket {settings.bucket!r}: "
             f"{error.code}: {error.message}",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from adapters.errors import NacreError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.open import open_store
-from workers.queue.leadership import read_lead
+from workers.queue.leadership import read_leadership
 from workers.store.probe import probe
 
 SLOW_STORE_S = 0.2
@@ -96,7 +96,7 @@ def _store(config: Config) -> Iterator[Finding]:
     probe(store)
     started = time.perf_counter()
     for _ in range(3):
-        read_lead(store)
+        read_leadership(store)
     seconds = (time.perf_counter() - started) / 3
     slow = seconds > SLOW_STORE_S
     yield Finding(
@@ -108,7 +108,7 @@ def _store(config: Config) -> Iterator[Finding]:
 
 
 def _coordinator(config: Config) -> Iterator[Finding]:
-    lead = read_lead(open_store(config.store))
+    lead = read_leadership(open_store(config.store))
     if lead is None or lead.expires < time.time():
         yield Finding(
             check="coordinator",

@@ -23,7 +23,13 @@ from adapters.methods import method_named
 from cluster.config import LOCAL, PREDICT_TOKEN, TOKEN, Config
 from cluster.runtime.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
 from cluster.runtime.names import API, COORDINATOR, NAMESPACE, application
-from cluster.runtime.roles import DecoderRole, EncoderRole, MixtureRole, RegistryRole, TrainerRole
+from cluster.runtime.roles import (
+    DecoderRole,
+    MixtureFitterRole,
+    PublisherRole,
+    ShardEncoderRole,
+    TrainerRole,
+)
 from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from cluster.system.ingress import prepare_ingress
@@ -125,7 +131,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
             strict=True,
         )
     )
-    fingerprint = handles["registry"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
+    fingerprint = handles["publisher"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
     check_encoder(config, fingerprint)
     _start_coordinator(config)
 
@@ -235,7 +241,7 @@ def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
     trainer_gpus = gpus if workers.trainer_gpus is None else workers.trainer_gpus
     decoders = _role(DecoderRole, least=1, most=workers.decoders, cpus=1, at_once=2)
     encoders = _role(
-        EncoderRole,
+        ShardEncoderRole,
         least=workers.encoders.min,
         most=workers.encoders.max,
         gpus=encoder_gpus,
@@ -243,14 +249,16 @@ def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
         idle_s=workers.encoders.idle_s,
     )
     trainers = _role(TrainerRole, least=workers.trainers, most=workers.trainers, gpus=trainer_gpus)
-    mixtures = _role(MixtureRole, most=workers.mixtures, at_once=2)
-    registry = _role(RegistryRole, most=1, at_once=8)
+    mixtures = _role(MixtureFitterRole, most=workers.mixtures, at_once=2)
+    publishers = _role(PublisherRole, most=1, at_once=8)
     return {
         # Encoders on GPUs have others decode for them; those without decode beside their forward.
-        "encoder": encoders.bind(config, encoder, *([decoders.bind()] if encoder_gpus else [])),
+        "shard_encoder": encoders.bind(
+            config, encoder, *([decoders.bind()] if encoder_gpus else [])
+        ),
         "trainer": trainers.bind(config, encoder),
-        "mixture": mixtures.bind(config),
-        "registry": registry.bind(config, encoder),
+        "mixture_fitter": mixtures.bind(config),
+        "publisher": publishers.bind(config, encoder),
     }
 
 

@@ -44,7 +44,9 @@ class PredictRequest(EmbedRequest):
 
     top_k: int = Field(default=5, ge=1, le=1000, description="Most classes per image.")
     version: str | int | None = Field(
-        default=None, description="Pin a version by its number or an alias.", examples=[3, "canary"]
+        default=None,
+        description="Pin a version by its number or an alias.",
+        examples=[3, "canary"],
     )
     tasks: list[Label] | None = Field(
         default=None,

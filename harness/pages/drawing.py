@@ -61,8 +61,8 @@ def shaded(value: float, *, learnt: bool = False, half: float | None = None) -> 
         learnt: Whether it is set in bold.
         half: Half of its confidence interval, where there is one.
     """
-    share = min(1.0, max(0.0, value / 100))
-    red, green, blue = (round(255 + (end - 255) * share) for end in (8, 64, 129))
+    fraction = min(1.0, max(0.0, value / 100))
+    red, green, blue = (round(255 + (end - 255) * fraction) for end in (8, 64, 129))
     return {
         "value": value,
         "half": half,

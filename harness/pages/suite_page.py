@@ -30,7 +30,7 @@ from harness.results import RunName, file_name, orders_and_runs, run_names
 from harness.sequence import SequenceRun
 from harness.suite import Suite, settings_for
 from harness.table import COLUMNS, Figure, as_csv, by_set, figures
-from harness.xtail import ZeroShot
+from harness.xtail import ZeroShotFigures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class Findings:
 
     suite: Suite
     runs: Mapping[RunName, SequenceRun]
-    zero_shot: Mapping[str, ZeroShot]
+    zero_shot: Mapping[str, ZeroShotFigures]
     images: Mapping[str, ImageSet]
     facts: Facts
     digests: Mapping[str, str]

@@ -64,11 +64,11 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
 
 def matrix_of(found: Evaluation) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of a heat map."""
-    rows = {"zero-shot": [shaded(100 * share.accuracy) for share in found.zero_shot]}
+    rows = {"zero-shot": [shaded(100 * measured.accuracy) for measured in found.zero_shot]}
     for version in found.versions:
         rows[f"{found.adapter}@{version.number}"] = [
-            shaded(100 * share.accuracy, learnt=column.source in version.submissions)
-            for share, column in zip(version.shares, found.columns, strict=True)
+            shaded(100 * measured.accuracy, learnt=column.source in version.submissions)
+            for measured, column in zip(version.accuracies, found.columns, strict=True)
         ]
     return rows
 
@@ -83,7 +83,9 @@ def _lines(found: Evaluation) -> list[dict[str, Any]]:
         {
             "title": column.name,
             "color": COLORS[place % len(COLORS)],
-            "points": points([100 * version.shares[place].accuracy for version in found.versions]),
+            "points": points(
+                [100 * version.accuracies[place].accuracy for version in found.versions]
+            ),
         }
         for place, column in enumerate(found.columns)
     ]
@@ -91,10 +93,10 @@ def _lines(found: Evaluation) -> list[dict[str, Any]]:
 
 def _accuracies_csv(found: Evaluation) -> str:
     rows = [("zero-shot", "", found.zero_shot)]
-    rows += [(str(each.number), each.digest, each.shares) for each in found.versions]
+    rows += [(str(each.number), each.digest, each.accuracies) for each in found.versions]
     lines = [
-        [number, digest, column.name, *share]
-        for number, digest, shares in rows
-        for column, share in zip(found.columns, shares, strict=True)
+        [number, digest, column.name, *measured]
+        for number, digest, accuracies in rows
+        for column, measured in zip(found.columns, accuracies, strict=True)
     ]
     return as_csv(["version", "digest", "set", "accuracy", "among equal names", "images"], lines)

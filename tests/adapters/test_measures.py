@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import InputError
-from adapters.measures import continual_metrics
+from adapters.measures import continual_measures
 
 PUBLISHED = json.loads((Path(__file__).parent / "published_matrices.json").read_text())
 EXPERIMENTS = pytest.mark.parametrize("experiment", sorted(PUBLISHED["published"]))
@@ -27,7 +27,7 @@ def cell_mean(matrix: list[list[float]]) -> float:
 
 @EXPERIMENTS
 def test_published_matrices_reproduce_the_published_scalars(experiment: str) -> None:
-    metrics = continual_metrics(PUBLISHED["matrices"][experiment])
+    metrics = continual_measures(PUBLISHED["matrices"][experiment])
     found = [metrics.transfer, metrics.average, metrics.last]
     # Cells and scalars are printed with one digit: half a unit each, and a rounding of the binary.
     assert found == pytest.approx(PUBLISHED["published"][experiment], abs=0.0501)
@@ -41,7 +41,7 @@ def test_the_mean_over_cells_is_not_the_published_transfer(experiment: str) -> N
 
 def test_the_two_transfers_of_the_first_order_are_the_known_ones() -> None:
     matrix = PUBLISHED["matrices"]["16shot_order1"]
-    assert continual_metrics(matrix).transfer == pytest.approx(61.53, abs=0.005)
+    assert continual_measures(matrix).transfer == pytest.approx(61.53, abs=0.005)
     assert cell_mean(matrix) == pytest.approx(64.05, abs=0.005)
 
 
@@ -61,7 +61,7 @@ def test_column_order_decides_ties_between_shared_names_in_the_published_rows() 
 def test_nothing_is_forgotten_in_the_published_matrices(experiment: str) -> None:
     matrix = PUBLISHED["matrices"][experiment]
     assert all(max(column) == column[-1] for column in zip(*matrix, strict=True))
-    assert continual_metrics(matrix).forgetting == 0
+    assert continual_measures(matrix).forgetting == 0
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_nothing_is_forgotten_in_the_published_matrices(experiment: str) -> None
 def test_backward_transfer_of_the_published_matrices(
     experiment: str, expected: float | None
 ) -> None:
-    found = continual_metrics(PUBLISHED["matrices"][experiment]).backward_transfer
+    found = continual_measures(PUBLISHED["matrices"][experiment]).backward_transfer
     known = [0.78, 2.43, 1.03, 2.99]
     assert found is not None
     assert min(abs(found - value) for value in known) < 0.006
@@ -84,7 +84,7 @@ def test_backward_transfer_of_the_published_matrices(
 
 
 def test_three_tasks_by_hand() -> None:
-    metrics = continual_metrics(BY_HAND)
+    metrics = continual_measures(BY_HAND)
     # Task 2: 30; task 3: mean of 40 and 44. The mean over cells would be 38.
     assert metrics.transfer == pytest.approx(36.0)
     assert cell_mean(BY_HAND) == pytest.approx(38.0)
@@ -94,12 +94,12 @@ def test_three_tasks_by_hand() -> None:
 
 
 def test_forgetting_is_measured_against_the_best_since_learnt() -> None:
-    metrics = continual_metrics([[70.0, 99.0], [60.0, 50.0]])
+    metrics = continual_measures([[70.0, 99.0], [60.0, 50.0]])
     assert (metrics.forgetting, metrics.backward_transfer) == (10.0, -10.0)
 
 
 def test_one_task_has_neither_transfer_nor_forgetting() -> None:
-    metrics = continual_metrics([[55.0]])
+    metrics = continual_measures([[55.0]])
     assert (metrics.transfer, metrics.backward_transfer, metrics.forgetting) == (None, None, None)
     assert (metrics.average, metrics.last) == (55.0, 55.0)
 
@@ -108,7 +108,7 @@ def test_one_task_has_neither_transfer_nor_forgetting() -> None:
 def test_forgetting_is_never_negative_and_means_stay_within_the_cells(
     matrix: list[list[float]],
 ) -> None:
-    metrics = continual_metrics(matrix)
+    metrics = continual_measures(matrix)
     lowest, highest = min(map(min, matrix)) - 1e-9, max(map(max, matrix)) + 1e-9
     assert metrics.forgetting is None or metrics.forgetting >= -1e-9
     assert all(lowest <= mean <= highest for mean in (metrics.average, metrics.last))
@@ -117,4 +117,4 @@ def test_forgetting_is_never_negative_and_means_stay_within_the_cells(
 @pytest.mark.parametrize("matrix", [[], [[1.0, 2.0]], [[1.0], [2.0]]])
 def test_a_matrix_that_is_not_square_is_refused(matrix: list[list[float]]) -> None:
     with pytest.raises(InputError, match="as many columns as rows"):
-        continual_metrics(matrix)
+        continual_measures(matrix)

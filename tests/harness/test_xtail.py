@@ -13,7 +13,7 @@ from adapters.errors import CorruptionError, NotFoundError
 from adapters.methods import METHODS
 from cluster.cli.main import cli
 from cluster.evaluation.benching import opened
-from harness.measured_set import shares_right
+from harness.measured_set import accuracies_of
 from harness.results import RunName, run_names
 from harness.sequence import SequenceRun
 from harness.suite import read_suite
@@ -113,7 +113,7 @@ def test_a_name_of_two_tasks_is_right_as_either_in_the_second_figure(
     colors, shades = (found._measured(name, 0, lambda *_: None) for name in ("colors", "shades"))
     blue = next(entry for entry in colors.task.classes if entry.name == "blue")
     assert {entry.name for entry in shades.task.classes} == {"blue", "dark", "light"}
-    same, alike = shares_right([blue] * len(shades.held_out), shades)
+    same, alike = accuracies_of([blue] * len(shades.test_features), shades)
     assert same == 0
     assert alike == pytest.approx(1 / 3)
 

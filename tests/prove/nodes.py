@@ -29,7 +29,7 @@ from workers.queue.ticket import ENDED
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 TIMEOUT_S = 900.0
-ENCODER = replica("encoder")
+ENCODER = replica("shard_encoder")
 
 
 def main() -> int:

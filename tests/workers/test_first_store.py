@@ -22,9 +22,9 @@ from tests.fixtures.answers import (
 from tests.fixtures.checkpoints import half_done, steps_done, text_facts
 from tests.fixtures.packing import unpack
 from tests.fixtures.resuming import carried_on, outcome
-from workers.encoding.embedder import Embedder
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import read_split
+from workers.encoding.shard_encoder import ShardEncoder
 from workers.images.views import Views
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry
@@ -110,7 +110,7 @@ def test_images_are_embedded_as_they_were(store: ObjectStore, encoder: Encoder) 
     for shard in submission.shards:
         blob = get_blob(store, BlobRef(sha256=shard.digest, size=shard.size), prefix=SHARDS)
         put_blob(again, blob, prefix=SHARDS)
-        list(Embedder(encoder, again).embed(shard, Views()))
+        list(ShardEncoder(encoder, again).embed(shard, Views()))
     now, then = (
         read_split(each, submission, "train", fingerprint=encoder.fingerprint, views="1")[0]
         for each in (again, store)

@@ -15,8 +15,8 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from workers.coordination.settings import Setup
-from workers.coordination.term import Shift
-from workers.queue.leadership import Lead, release_lead, take_lead
+from workers.coordination.term import LeadershipTerm
+from workers.queue.leadership import Leadership, release_leadership, take_leadership
 
 STARTING = "the coordinator is starting"
 STEPS_BACK = (ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
@@ -56,36 +56,36 @@ class Coordinator:
                     await self._lead(lead)
             except STEPS_BACK as error:
                 self._say(error.message)
-                await self._pause(self._setup.pace.step_back_s)
+                await self._pause(self._setup.intervals.step_back_s)
 
     def stop(self) -> None:
         """Let `run` return; work under way is given up, and found again at the next start."""
         self._stopping.set()
 
-    async def _take_lead(self) -> Lead | None:
+    async def _take_lead(self) -> Leadership | None:
         """Return the lead; None where another system has it."""
-        pace = self._setup.pace
+        intervals = self._setup.intervals
         taken = partial(
-            take_lead,
+            take_leadership,
             self._setup.store,
             owner=self._owner,
             host=self._host,
-            ttl_s=pace.lead_s,
+            ttl_s=intervals.lead_s,
             now=self._setup.clock(),
         )
         try:
             return await asyncio.to_thread(taken)
         except ConflictError as error:
             self._say(error.message)
-            await self._pause(pace.poll_s)
+            await self._pause(intervals.poll_s)
             return None
 
-    async def _lead(self, lead: Lead) -> None:
-        shift = await Shift.begun(self._setup, lead)
+    async def _lead(self, lead: Leadership) -> None:
+        term = await LeadershipTerm.begun(self._setup, lead)
         logger.info("coordinating, epoch %d", lead.epoch)
         self._waits_for = None
-        await shift.run(self._stopping)
-        await asyncio.to_thread(release_lead, self._setup.store, shift.lead)
+        await term.run(self._stopping)
+        await asyncio.to_thread(release_leadership, self._setup.store, term.lead)
 
     def _say(self, reason: str) -> None:
         if reason != self._waits_for:

@@ -12,8 +12,9 @@ from adapters.errors import (
     UnknownOutcomeError,
     WorkerLostError,
 )
-from workers.coordination.settings import Terms
-from workers.learning.crew import Assignment, Crew, Progress, Published
+from workers.coordination.settings import AdapterRules
+from workers.learning.crew import Assignment, Crew, Publication
+from workers.progress_callbacks import ProgressCallback
 from workers.queue.events import Broke, Event, Moved
 from workers.queue.ticket import Cause, Stage
 from workers.tasks.submission import Submission
@@ -35,18 +36,18 @@ class Job:
     submission: Submission
     tell: Callable[[Event], None]
     durable: Callable[[], Awaitable[None]]
-    progress: Progress
+    progress: ProgressCallback
 
-    async def embed(self, terms: Terms) -> Event:
-        """Embed all images as `terms` say, and return the event that it ends with."""
-        await self.crew.embed(self.submission, self.progress, method=terms.method)
+    async def embed(self, rules: AdapterRules) -> Event:
+        """Embed all images as `rules` say, and return the event that it ends with."""
+        await self.crew.embed(self.submission, self.progress, method=rules.method)
         return self._moved(Stage.WAITING)
 
-    async def learn(self, terms: Terms, *, owner: str, since: int | None) -> Event:
+    async def learn(self, rules: AdapterRules, *, owner: str, since: int | None) -> Event:
         """Train, compress, check and publish, and return the event that it ends with.
 
         Args:
-            terms: How.
+            rules: How.
             owner: Names who learns it.
             since: See `Crew.begin`.
         """
@@ -55,9 +56,9 @@ class Job:
             return self._ended(begun.published)
         assignment = Assignment(
             submission=self.submission,
-            method=terms.method,
+            method=rules.method,
             encoder=begun.encoder,
-            gate=terms.gate,
+            gate=rules.gate,
             parent=begun.parent,
             epoch=begun.epoch,
         )
@@ -73,7 +74,7 @@ class Job:
     def _moved(self, stage: Stage, *, parent: int | None = None) -> Moved:
         return Moved(submission_id=self.submission.submission_id, stage=stage, parent=parent)
 
-    def _ended(self, published: Published) -> Moved:
+    def _ended(self, published: Publication) -> Moved:
         return Moved(
             submission_id=self.submission.submission_id,
             stage=Stage.PUBLISHED if published.built_upon else Stage.REJECTED,

@@ -11,7 +11,7 @@ from workers.store.base import ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
+class AdapterRules:
     """How the tasks of one adapter are learnt and published.
 
     Attributes:
@@ -24,21 +24,21 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
+class Intervals:
     """How often the coordinator looks and writes, in seconds.
 
     Attributes:
         poll_s: Between two looks for requests and for moved aliases.
         report_s: Between two writings of how far the active ones are.
         lead_s: How long the lead lasts unless it is renewed, which is done three times as often.
-        sweep_s: Between two looks for what is kept no longer.
+        retention_s: Between two looks for what is kept no longer.
         step_back_s: Until it looks again, after it lost the lead or could not begin.
     """
 
     poll_s: float = 0.5
     report_s: float = 0.5
     lead_s: float = 15.0
-    sweep_s: float = 3600.0
+    retention_s: float = 3600.0
     step_back_s: float = 5.0
 
 
@@ -50,16 +50,16 @@ class Setup:
         store: The object store.
         crew: The roles.
         clock: Gives seconds since the epoch.
-        terms: How the tasks of an adapter, given by its name, are learnt and published.
+        rules: How the tasks of an adapter, given by its name, are learnt and published.
         limits: How much goes on at once.
-        pace: How often it looks and writes.
+        intervals: How often it looks and writes.
         retention: How long images and features are kept.
     """
 
     store: ObjectStore
     crew: Crew
     clock: Callable[[], float]
-    terms: Callable[[str], Terms] = field(default=lambda _adapter: Terms())
+    rules: Callable[[str], AdapterRules] = field(default=lambda _adapter: AdapterRules())
     limits: Limits = field(default_factory=Limits)
-    pace: Pace = field(default_factory=Pace)
+    intervals: Intervals = field(default_factory=Intervals)
     retention: Retention = field(default_factory=Retention)

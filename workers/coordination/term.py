@@ -1,8 +1,8 @@
 """One coordinator's time in the lead: a short loop around the queue.
 
-The queue decides, the crew does the work, the books remember. Requests come in through the store,
-so that nobody needs to reach this process; and what it knows is in the store, so that nobody needs
-it to stay alive.
+The queue decides, the crew does the work, the write-behind remembers. Requests come in through the
+store, so that nobody needs to reach this process; and what it knows is in the store, so that nobody
+needs it to stay alive.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from adapters.errors import (
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import note_adopted, recovered, were_adopted
 from workers.coordination.settings import Setup
-from workers.coordination.write_behind import Books
-from workers.housekeeping.sweeper import Sweeper
+from workers.coordination.write_behind import WriteBehind
+from workers.housekeeping.retention import PeriodicRetention
 from workers.learning.handover import remove_work
 from workers.queue import inbox
 from workers.queue.events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
 from workers.queue.journal import entry_of
-from workers.queue.leadership import Lead, renew_lead
+from workers.queue.leadership import Leadership, renew_leadership
 from workers.queue.ledger import Ledger, read_outcome
 from workers.queue.machine import Queue
 from workers.queue.ticket import CLEARED, Cause, Stage, Ticket
@@ -38,16 +38,16 @@ INTERRUPTIBLE = frozenset({Stage.TRAINING, Stage.COMPRESSING})
 logger = logging.getLogger("nacre.coordinator")
 
 
-class Shift:
+class LeadershipTerm:
     """Coordinates until it is told to stop, or another coordinator has taken over."""
 
-    # Owns: the queue, the books and the running jobs. All of it belongs to one event loop.
+    # Owns: the queue, the write-behind and the running jobs. All of it belongs to one event loop.
 
-    def __init__(self, setup: Setup, lead: Lead, ledger: Ledger) -> None:
+    def __init__(self, setup: Setup, lead: Leadership, ledger: Ledger) -> None:
         self._setup = setup
         self._store = setup.store
         self._lead = lead
-        self._books = Books(setup.store, ledger, setup.clock)
+        self._write_behind = WriteBehind(setup.store, ledger, setup.clock)
         self._queue = Queue(setup.limits)
         self._queue.paused = frozenset(lead.paused)
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -55,12 +55,14 @@ class Shift:
         self._parents: dict[str, int] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
-        self._sweeper = Sweeper(setup.store, setup.retention, every_s=setup.pace.sweep_s)
+        self._retention = PeriodicRetention(
+            setup.store, setup.retention, every_s=setup.intervals.retention_s
+        )
         self._changed = asyncio.Event()
 
     @classmethod
-    async def begun(cls, setup: Setup, lead: Lead) -> "Shift":
-        """Return a shift that knows every submission in the store, and has written that down."""
+    async def begun(cls, setup: Setup, lead: Leadership) -> "LeadershipTerm":
+        """Return a term that knows every submission in the store, and has written that down."""
         store = setup.store
         ledger = await asyncio.to_thread(Ledger, store, lead)
         kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
@@ -69,18 +71,18 @@ class Shift:
         found = await asyncio.to_thread(
             recovered, store, kept.values(), announced=announced, first=first
         )
-        shift = cls(setup, lead, ledger)
+        term = cls(setup, lead, ledger)
         for ticket in found:
-            shift._queue.apply(Accepted(ticket=ticket), now=setup.clock())
+            term._queue.apply(Accepted(ticket=ticket), now=setup.clock())
             if ticket != kept.get(ticket.submission_id):
-                shift._books.note_ticket(ticket)
-        await shift._save()
+                term._write_behind.note_ticket(ticket)
+        await term._save()
         if first:
             await asyncio.to_thread(note_adopted, store)
-        return shift
+        return term
 
     @property
-    def lead(self) -> Lead:
+    def lead(self) -> Leadership:
         """The lead as it was renewed last."""
         return self._lead
 
@@ -100,40 +102,40 @@ class Shift:
                 await self._rest(stopping)
         finally:
             await self._stop_jobs()
-        await self._books.save()
+        await self._write_behind.save()
 
     async def _step(self) -> None:
         now = self._setup.clock()
         await self._renew(now)
-        if now - self._polled_at >= self._setup.pace.poll_s:
+        if now - self._polled_at >= self._setup.intervals.poll_s:
             self._polled_at = now
             await self._read_requests()
             await self._look_at_heads()
-        if self._books.requests:
+        if self._write_behind.requests:
             # They are removed below: what is paused must be durable by then, and nobody else lead.
             await self._renew(now, at_once=True)
         if now < self._lead.expires:
             self._begin_what_is_due(now)
         await self._save()
-        await self._books.report(every_s=self._setup.pace.report_s)
-        self._sweeper.begin_if_due(now)
+        await self._write_behind.report(every_s=self._setup.intervals.report_s)
+        self._retention.begin_if_due(now)
 
     async def _save(self) -> None:
-        for name in await self._books.save():
+        for name in await self._write_behind.save():
             self._queue.forget(name)
 
     async def _renew(self, now: float, *, at_once: bool = False) -> None:
-        lead_s, paused = self._setup.pace.lead_s, tuple(sorted(self._queue.paused))
+        lead_s, paused = self._setup.intervals.lead_s, tuple(sorted(self._queue.paused))
         due = self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused
         if due or at_once:
             wanted = replace(self._lead, paused=paused)
-            renewed = partial(renew_lead, self._store, wanted, ttl_s=lead_s, now=now)
+            renewed = partial(renew_leadership, self._store, wanted, ttl_s=lead_s, now=now)
             self._lead = await asyncio.to_thread(renewed)
 
     async def _rest(self, stopping: asyncio.Event) -> None:
         """Wait until something has changed, or it is time to look again."""
         now = self._setup.clock()
-        next_look, next_attempt = now + self._setup.pace.poll_s, self._queue.wake_at(now=now)
+        next_look, next_attempt = now + self._setup.intervals.poll_s, self._queue.wake_at(now=now)
         wake_at = next_look if next_attempt is None else min(next_look, next_attempt)
         waits = [asyncio.create_task(event.wait()) for event in (self._changed, stopping)]
         await asyncio.wait(
@@ -145,17 +147,17 @@ class Shift:
 
     async def _read_requests(self) -> None:
         listed = await asyncio.to_thread(inbox.waiting, self._store)
-        noted = self._books.requests
+        noted = self._write_behind.requests
         fresh = [entry for entry in listed if entry.key not in noted]
         read = partial(inbox.read, self._store, fresh[:REQUESTS_AT_ONCE])
         for request in await asyncio.to_thread(lambda: list(read())):
             if isinstance(request, CorruptionError):
                 logger.warning("a request is passed over: %s", request.message)
-                self._books.note_request(str(request.fields["key"]))
+                self._write_behind.note_request(str(request.fields["key"]))
                 continue
             await self._remember(request.event)
             self._tell(request.event)
-            self._books.note_request(request.key)
+            self._write_behind.note_request(request.key)
 
     async def _remember(self, event: Event) -> None:
         """Find out how a submission has ended that nobody has had in mind for long."""
@@ -224,26 +226,26 @@ class Shift:
             crew=self._setup.crew,
             submission=submission,
             tell=self._tell,
-            durable=partial(self._books.durable, name),
-            progress=partial(self._books.note_progress, name),
+            durable=partial(self._write_behind.durable, name),
+            progress=partial(self._write_behind.note_progress, name),
         )
-        terms = self._setup.terms(submission.adapter)
+        rules = self._setup.rules(submission.adapter)
         if not isinstance(decision, Learn):
-            return await job.embed(terms)
+            return await job.embed(rules)
         owner = f"{self._lead.host} epoch {self._lead.epoch}"
-        return await job.learn(terms, owner=owner, since=since)
+        return await job.learn(rules, owner=owner, since=since)
 
     async def _clear(self, name: str) -> None:
         """Remove what was handed over once nobody can need it."""
         if self._queue.tickets[name].stage in CLEARED:
             try:
-                await self._books.durable(name)
+                await self._write_behind.durable(name)
                 await asyncio.to_thread(remove_work, self._store, name)
             except UnavailableError as error:
                 logger.warning("%s is left for `nacre gc`: %s", name, error.message)
 
     def _broken(self, name: str, error: Exception) -> Broke:
-        stage, done = self._queue.tickets[name].stage, self._books.done(name)
+        stage, done = self._queue.tickets[name].stage, self._write_behind.done(name)
         before, self._reached[name] = self._reached.get(name), (stage, done)
         progressed = before is None or before[0] is not stage or done > before[1]
         return broken(name, error, progressed=progressed)
@@ -263,7 +265,7 @@ class Shift:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
-        await self._sweeper.stop()
+        await self._retention.stop()
 
     def _tell(self, event: Event) -> None:
         """Tell the queue, and note what has changed."""
@@ -280,11 +282,11 @@ class Shift:
             self._note(before, after, now)
 
     def _note(self, before: Ticket | None, after: Ticket, now: float) -> None:
-        self._books.note_ticket(after)
+        self._write_behind.note_ticket(after)
         if before is None:
             return
         entry = entry_of(before, after, now=now, epoch=self._lead.epoch)
-        self._books.note_entry(after.submission_id, entry)
+        self._write_behind.note_entry(after.submission_id, entry)
         logger.info(
             "submission %s",
             after.stage.value,
@@ -297,7 +299,7 @@ class Shift:
             },
         )
         if before.stage is not after.stage:
-            self._books.forget_progress(after.submission_id)
+            self._write_behind.forget_progress(after.submission_id)
 
 
 def _subject(event: Event) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from workers.queue.journal import JournalEntry, write_entry
 from workers.queue.ledger import Ledger
-from workers.queue.progress import Progress, write_progress
+from workers.queue.progress import StageProgress, write_progress
 from workers.queue.ticket import Ticket
 from workers.store.base import ObjectStore
 
@@ -38,7 +38,7 @@ class Unsaved:
         return bool(self.tickets or self.entries or self.requests)
 
 
-class Books:
+class WriteBehind:
     """Notes changes at once, and writes down many of them together."""
 
     # Owns: the ledger, what is not written down yet, and the progress of the active submissions.
@@ -50,8 +50,8 @@ class Books:
         self._clock = clock
         self._unsaved = Unsaved()
         self._saved = asyncio.Event()
-        self._progress: dict[str, Progress] = {}
-        self._reported: dict[str, Progress] | None = None
+        self._progress: dict[str, StageProgress] = {}
+        self._reported: dict[str, StageProgress] | None = None
         self._reported_at = 0.0
 
     def note_ticket(self, ticket: Ticket) -> None:
@@ -74,7 +74,7 @@ class Books:
     def note_progress(self, name: str, done: int, total: int) -> None:
         """Note how far a submission is."""
         now, known = self._clock(), self._progress.get(name)
-        self._progress[name] = Progress(
+        self._progress[name] = StageProgress(
             done=done,
             total=total,
             begun_at=known.begun_at if known else now,

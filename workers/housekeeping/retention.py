@@ -6,14 +6,17 @@ What is removed: its image shards and the features of its training images. What 
 its held-out features, which every later version is measured on, and the submission itself.
 """
 
+import asyncio
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import Field
 
-from adapters.errors import CorruptionError, NotFoundError
+from adapters.errors import CorruptionError, NacreError, NotFoundError
 from workers.encoding.blocks import FEATURES, block_blob
 from workers.formats.documents import encode
 from workers.queue.ledger import read_outcome, read_pages
@@ -23,6 +26,7 @@ from workers.store.blobs import BlobRef, blob_key
 from workers.tasks.submission import PREFIX, SHARDS, Shard, read_submission
 
 DAY_S = 24 * 3600.0
+logger = logging.getLogger("nacre.coordinator")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +40,50 @@ class Retention:
     days: Annotated[float, Field(ge=0)] | None = 7.0
 
 
-def sweep(store: ObjectStore, retention: Retention, *, now: float) -> list[str]:
+class PeriodicRetention:
+    """Removes what has expired from time to time, in a thread.
+
+    Args:
+        store: The object store.
+        retention: How long things are kept.
+        every_s: Seconds between two removals.
+    """
+
+    # Owns: the removal that is under way.
+
+    def __init__(self, store: ObjectStore, retention: Retention, *, every_s: float) -> None:
+        self._store = store
+        self._retention = retention
+        self._every_s = every_s
+        self._began_at = float("-inf")
+        self._removing: asyncio.Task[None] | None = None
+
+    def begin_if_due(self, now: float) -> None:
+        """Begin to remove, unless there was one lately or one is under way."""
+        if now - self._began_at >= self._every_s and self._removing is None:
+            self._began_at = now
+            self._removing = asyncio.create_task(self._remove(now))
+
+    async def stop(self) -> None:
+        """Wait until the removal under way has ended; it may be left at any moment."""
+        if self._removing is not None:
+            self._removing.cancel()
+            await asyncio.gather(self._removing, return_exceptions=True)
+
+    async def _remove(self, now: float) -> None:
+        try:
+            names = await asyncio.to_thread(
+                partial(remove_expired, self._store, self._retention, now=now)
+            )
+            if names:
+                logger.info("images removed", extra={"submissions": names})
+        except NacreError as error:
+            logger.warning("nothing is removed this time: %s", error.message)
+        finally:
+            self._removing = None
+
+
+def remove_expired(store: ObjectStore, retention: Retention, *, now: float) -> list[str]:
     """Remove what is kept no longer, and return the ids of the submissions that it belonged to.
 
     What another submission needs too stays, and so does whatever is younger than a day: shards go

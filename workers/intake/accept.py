@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
 from workers.encoding.task_features import class_entries
-from workers.intake.intake import Intake, Progress, take_in, unwatched
+from workers.intake.intake import Intake, take_in
+from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Accepted
 from workers.queue.progress import known_ticket, read_queue, ticket_of
@@ -100,7 +101,7 @@ def accept(
     author: str,
     now: float | None = None,
     max_open: int = MAX_OPEN,
-    on_progress: Progress = unwatched,
+    on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check a task, make it durable, ask the queue to learn it, and return its submission.
 

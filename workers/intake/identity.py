@@ -14,7 +14,7 @@ Reusable = Callable[[str], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Generation:
     """Where a content stands.
 
     Attributes:
@@ -60,7 +60,7 @@ def numbered(first: str, generation: int) -> str:
     return first if generation == 1 else f"{first}-{generation}"
 
 
-def find_standing(store: ObjectStore, first: str, *, reusable: Reusable) -> Standing:
+def find_generation(store: ObjectStore, first: str, *, reusable: Reusable) -> Generation:
     """Return the stored generation that does what is asked for, or the next one to write.
 
     Raises:
@@ -71,7 +71,7 @@ def find_standing(store: ObjectStore, first: str, *, reusable: Reusable) -> Stan
         submission_id = numbered(first, generation)
         stored = _stored(store, submission_id)
         if stored is None or reusable(submission_id):
-            return Standing(submission_id=submission_id, generation=generation, stored=stored)
+            return Generation(submission_id=submission_id, generation=generation, stored=stored)
         generation += 1
 
 
@@ -84,17 +84,17 @@ def write(
         store: The object store.
         submission: Complete but for its id and generation.
         first: The id of the content's first generation.
-        reusable: See `find_standing`.
+        reusable: See `find_generation`.
 
     Returns:
         The submission that is stored now, and whether this call wrote it.
     """
     while True:
-        standing = find_standing(store, first, reusable=reusable)
-        if standing.stored is not None:
-            return standing.stored, False
+        found = find_generation(store, first, reusable=reusable)
+        if found.stored is not None:
+            return found.stored, False
         numbered = replace(
-            submission, submission_id=standing.submission_id, generation=standing.generation
+            submission, submission_id=found.submission_id, generation=found.generation
         )
         try:
             store.create(numbered.key, numbered.to_bytes())

@@ -16,17 +16,15 @@ from typing import TypeVar
 from adapters.contract.records import ClassEntry
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
-from workers.intake.identity import Reusable, check_fits, find_standing, identify, write
+from workers.intake.identity import Reusable, check_fits, find_generation, identify, write
 from workers.intake.naming import Naming, SharedName, naming_of
 from workers.intake.packing import Planned, plan_shards, store_shards
 from workers.intake.reading import count_images, read_images
-from workers.intake.test_split import with_held_out
-from workers.progress_callbacks import Progress, unwatched
+from workers.intake.test_split import with_test_split
+from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Shard, Split, Submission
 from workers.tasks.task import SharedNames, Task
-
-__all__ = ["Intake", "Progress", "always", "take_in", "unwatched"]
 
 Item = TypeVar("Item")
 
@@ -95,7 +93,7 @@ def take_in(
     existing: Sequence[ClassEntry] = (),
     reusable: Reusable = always,
     admit: Callable[[], None] = lambda: None,
-    on_progress: Progress = unwatched,
+    on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
 
@@ -124,9 +122,9 @@ def take_in(
     naming = naming_of(task, existing)
     if checked.findings:
         raise_all([*checked.findings, *naming.findings])
-    samples = checked.samples if task.held_out else with_held_out(checked.samples, seed=task.seed)
+    samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
-    before = find_standing(store, first, reusable=reusable).stored
+    before = find_generation(store, first, reusable=reusable).stored
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, is_new=False)
@@ -174,7 +172,7 @@ def _draft(
 
 
 def _stored(
-    store: ObjectStore, planned: Sequence[Planned], total: int, on_progress: Progress
+    store: ObjectStore, planned: Sequence[Planned], total: int, on_progress: ProgressCallback
 ) -> tuple[Shard, ...]:
     shards, done = [], total
     for shard in store_shards(store, planned):
@@ -193,7 +191,7 @@ def _result(submission: Submission, checked: Checked, *, is_new: bool) -> Intake
     )
 
 
-def _counted(items: Iterable[Item], total: int, on_progress: Progress) -> Iterator[Item]:
+def _counted(items: Iterable[Item], total: int, on_progress: ProgressCallback) -> Iterator[Item]:
     for done, item in enumerate(items, start=1):
         on_progress(done, 2 * total)
         yield item

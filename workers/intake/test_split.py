@@ -16,7 +16,7 @@ FEWEST = 5
 """A class with fewer images spares none."""
 
 
-def with_held_out(samples: Iterable[Sample], *, seed: int) -> tuple[Sample, ...]:
+def with_test_split(samples: Iterable[Sample], *, seed: int) -> tuple[Sample, ...]:
     """Return `samples`, some of each class set aside; no content may be there twice."""
     by_class: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -24,13 +24,13 @@ def with_held_out(samples: Iterable[Sample], *, seed: int) -> tuple[Sample, ...]
     divided: list[Sample] = []
     for of_class in by_class.values():
         drawn = sorted(of_class, key=lambda sample: _draw(seed, sample))
-        count = held_out_count(len(drawn))
+        count = test_images_of(len(drawn))
         divided += (replace(sample, split="held_out") for sample in drawn[:count])
         divided += drawn[count:]
     return tuple(divided)
 
 
-def held_out_count(images: int) -> int:
+def test_images_of(images: int) -> int:
     """Return how many of a class's images are set aside."""
     return max(1, round(images * SHARE)) if images >= FEWEST else 0
 

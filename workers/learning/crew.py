@@ -1,13 +1,11 @@
 """The roles as the coordinator calls them, and what is passed to them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from workers.learning.gate import Gate
+from workers.progress_callbacks import ProgressCallback
 from workers.tasks.submission import Submission
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +30,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class Publication:
     """The version that a submission was published as.
 
     Attributes:
@@ -60,7 +58,7 @@ class Begun:
     parent: int
     epoch: int
     encoder: str
-    published: Published | None = None
+    published: Publication | None = None
 
 
 class Crew(Protocol):
@@ -72,7 +70,9 @@ class Crew(Protocol):
     or the store cannot be reached.
     """
 
-    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+    async def embed(
+        self, submission: Submission, progress: ProgressCallback, *, method: str
+    ) -> None:
         """Embed all images of `submission`, in as many views as `method` learns from."""
 
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
@@ -85,11 +85,11 @@ class Crew(Protocol):
                 published, 0 for none; None where it was never begun.
         """
 
-    async def train(self, assignment: Assignment, progress: Progress) -> None:
+    async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """Learn, and hand over what was learnt."""
 
     async def compress(self, assignment: Assignment) -> None:
         """Fit the mixtures, and hand over the finished record."""
 
-    async def publish(self, assignment: Assignment) -> Published:
+    async def publish(self, assignment: Assignment) -> Publication:
         """Measure the new version and publish it."""

@@ -1,6 +1,6 @@
-"""Accuracy of a version on the held-out features of tasks, learnt or not yet.
+"""Accuracy of a version on the test features of tasks, learnt or not yet.
 
-Shapes: N held-out images · D feature width · T tasks
+Shapes: N test images · D feature width · T tasks
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ from workers.tasks.submission import SHARDS, Submission
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class HeldOut:
-    """The held-out images of one task, or of any set of images.
+class TaskTestSet:
+    """The test images of one task, or of any set of images.
 
     Attributes:
         name: Of the task or the set.
@@ -43,14 +43,14 @@ class HeldOut:
         return [self.classes[label] for label in self.labels.tolist()]
 
 
-def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) -> HeldOut:
-    """Return the held-out features of `submission` from its stored blocks.
+def task_test_set(store: ObjectStore, submission: Submission, *, fingerprint: str) -> TaskTestSet:
+    """Return the test features of `submission` from its stored blocks.
 
     Raises:
         NotFoundError: a shard has not been embedded yet.
     """
     features, labels = read_split(store, submission, "held_out", fingerprint=fingerprint, views="1")
-    return HeldOut(
+    return TaskTestSet(
         name=submission.task,
         classes=class_entries(submission),
         features=features[:, 0],
@@ -58,8 +58,8 @@ def held_out(store: ObjectStore, submission: Submission, *, fingerprint: str) ->
     )
 
 
-def held_out_image(store: ObjectStore, submission: Submission, place: int) -> bytes:
-    """Return the file of the held-out image of `submission` at `place`.
+def read_test_image(store: ObjectStore, submission: Submission, place: int) -> bytes:
+    """Return the file of the test image of `submission` at `place`.
 
     Raises:
         NotFoundError: it has been removed; features outlive images.
@@ -69,10 +69,10 @@ def held_out_image(store: ObjectStore, submission: Submission, place: int) -> by
             ref = BlobRef(sha256=shard.digest, size=shard.size)
             return unpack_shard(get_blob(store, ref, prefix=SHARDS))[place]
         place -= len(shard.labels)
-    raise IndexError(f"{submission.submission_id} has no held-out image at {place}")
+    raise IndexError(f"{submission.submission_id} has no test image at {place}")
 
 
-class Share(NamedTuple):
+class MeasuredAccuracy(NamedTuple):
     """How many images of a task were answered right.
 
     Attributes:
@@ -88,18 +88,18 @@ class Share(NamedTuple):
 
 
 def accuracies(
-    adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
+    adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Encoder
 ) -> Mapping[str, float]:
     """Return the accuracy on every task that has images; see `answers`."""
     return {
-        task.name: share_of(predicted, task.truth).accuracy
+        task.name: accuracy_of(predicted, task.truth).accuracy
         for task, predicted in zip(tasks, answers(adapter, tasks, encoder), strict=True)
         if len(task.labels)
     }
 
 
 def answers(
-    adapter: Adapter | None, tasks: Sequence[HeldOut], encoder: Encoder
+    adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Encoder
 ) -> tuple[tuple[ClassEntry, ...], ...]:
     """Return the predicted class of every image of every task.
 
@@ -146,7 +146,7 @@ def nearest_by_text(features: Tensor, classes: UnseenClasses) -> tuple[ClassEntr
     return tuple(classes.classes[column] for column in columns.tolist())
 
 
-def share_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> Share:
+def accuracy_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> MeasuredAccuracy:
     """Return how many images were answered right; at least one."""
     pairs = list(zip(predicted, truth, strict=True))
     same = sum(found.counts_as == true.counts_as for found, true in pairs)
@@ -155,4 +155,4 @@ def share_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> Sh
         or comparable_name(found.name) == comparable_name(true.name)
         for found, true in pairs
     )
-    return Share(same / len(pairs), alike / len(pairs), len(pairs))
+    return MeasuredAccuracy(same / len(pairs), alike / len(pairs), len(pairs))

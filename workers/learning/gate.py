@@ -14,7 +14,7 @@ from pydantic import Field
 from workers.registry import TaskAccuracy
 
 Mode = Literal["auto", "gate", "manual"]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 ROUNDING = 1e-9
 """Less than one image among many, more than what differences of shares are rounded by."""
@@ -31,8 +31,8 @@ class Gate:
     """
 
     mode: Mode = "auto"
-    max_drop: Share = 0.02
-    min_accuracy: Share = 0.0
+    max_drop: Fraction = 0.02
+    min_accuracy: Fraction = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 
 from workers.concurrency.streams import streamed
-from workers.encoding.embedder import Embedder
 from workers.encoding.encoder import Encoder
+from workers.encoding.shard_encoder import ShardEncoder
 from workers.encoding.task_features import shards_and_views
-from workers.learning.compressor import Compressor
-from workers.learning.crew import Assignment, Begun, Progress, Published
+from workers.learning.crew import Assignment, Begun, Publication
+from workers.learning.mixture_fitter import MixtureFitter
 from workers.learning.publisher import Publisher
 from workers.learning.trainer import Trainer
+from workers.progress_callbacks import ProgressCallback
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
@@ -34,17 +35,19 @@ class LocalCrew:
     ) -> None:
         versions = Versions(store)
         self._clock = clock
-        self._embedder = Embedder(encoder, store)
+        self._shard_encoder = ShardEncoder(encoder, store)
         self._trainer = Trainer(encoder, store, versions)
-        self._compressor = Compressor(store)
+        self._mixture_fitter = MixtureFitter(store)
         self._publisher = Publisher(encoder, store, versions)
 
-    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+    async def embed(
+        self, submission: Submission, progress: ProgressCallback, *, method: str
+    ) -> None:
         """See `Crew`."""
         total = submission.images("train") + submission.images("held_out")
         finished = 0
         for shard, views in shards_and_views(submission, method=method):
-            async for done in streamed(self._embedder.embed(shard, views)):
+            async for done in streamed(self._shard_encoder.embed(shard, views)):
                 progress(finished + done, total)
             finished += len(shard.labels)
 
@@ -52,7 +55,7 @@ class LocalCrew:
         """See `Crew`."""
         return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
 
-    async def train(self, assignment: Assignment, progress: Progress) -> None:
+    async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """See `Crew`."""
         async for done, total in streamed(self._trainer.train(assignment)):
             progress(done, total)
@@ -61,11 +64,11 @@ class LocalCrew:
         """See `Crew`."""
         mixtures = [
             mixture
-            for part in self._compressor.parts(assignment, most=1)
-            for mixture in await asyncio.to_thread(self._compressor.fit, assignment, part)
+            for part in self._mixture_fitter.parts(assignment, most=1)
+            for mixture in await asyncio.to_thread(self._mixture_fitter.fit, assignment, part)
         ]
-        await asyncio.to_thread(self._compressor.finish, assignment, mixtures)
+        await asyncio.to_thread(self._mixture_fitter.finish, assignment, mixtures)
 
-    async def publish(self, assignment: Assignment) -> Published:
+    async def publish(self, assignment: Assignment) -> Publication:
         """See `Crew`."""
         return await asyncio.to_thread(self._publisher.publish, assignment, now=self._clock())

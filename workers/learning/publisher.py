@@ -9,8 +9,8 @@ from adapters.errors import InputError, NotFoundError
 from workers import registry
 from workers.encoding.encoder import Encoder
 from workers.formats.canonical import canonical_json, digest_of
-from workers.learning.crew import Assignment, Begun, Published
-from workers.learning.evaluation import HeldOut, accuracies, held_out
+from workers.learning.crew import Assignment, Begun, Publication
+from workers.learning.evaluation import TaskTestSet, accuracies, task_test_set
 from workers.learning.gate import Verdict, judge
 from workers.learning.handover import handover_key, take_over
 from workers.registry import (
@@ -66,7 +66,7 @@ class Publisher:
             published=published,
         )
 
-    def publish(self, assignment: Assignment, *, now: float) -> Published:
+    def publish(self, assignment: Assignment, *, now: float) -> Publication:
         """Publish the record that was handed over.
 
         Args:
@@ -110,21 +110,21 @@ class Publisher:
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
         number = adapter.commit(commit, by=author).number
-        return Published(version=number, built_upon=verdict.built_upon, note=_sentence(verdict))
+        return Publication(version=number, built_upon=verdict.built_upon, note=_sentence(verdict))
 
     def _published(
-        self, adapter: registry.Adapter, submission: Submission, *, since: int | None
-    ) -> Published | None:
+        self, adapter: registry.RegisteredAdapter, submission: Submission, *, since: int | None
+    ) -> Publication | None:
         """Return what an earlier attempt has published, even where it was rolled back since."""
         name = submission.submission_id
         in_head = adapter.find_submission(name)
         if in_head is not None:
-            return Published(version=in_head, note=_note(adapter, in_head))
+            return Publication(version=in_head, note=_note(adapter, in_head))
         entry = None if since is None else adapter.publication(name, after=since)
         if entry is None or entry.published is None:
             return None
         number = entry.published.number
-        return Published(
+        return Publication(
             version=number, built_upon="head" in entry.moves, note=_note(adapter, number)
         )
 
@@ -141,7 +141,7 @@ class Publisher:
         past = [entry for entry in records if entry.task != submission.replaces]
         measured = [
             *(task for ref in kept if (task := self._held_out(ref.submission)) is not None),
-            held_out(self._store, submission, fingerprint=self._encoder.fingerprint),
+            task_test_set(self._store, submission, fingerprint=self._encoder.fingerprint),
         ]
         found = accuracies(Adapter((*past, record)), measured, self._encoder)
         images = {task.name: len(task.labels) for task in measured}
@@ -150,11 +150,11 @@ class Publisher:
             for task, accuracy in found.items()
         )
 
-    def _held_out(self, submission_id: str) -> HeldOut | None:
+    def _held_out(self, submission_id: str) -> TaskTestSet | None:
         """Return an earlier task's held-out images; None where its version was imported."""
         try:
             submission = read_submission(self._store, submission_id)
-            return held_out(self._store, submission, fingerprint=self._encoder.fingerprint)
+            return task_test_set(self._store, submission, fingerprint=self._encoder.fingerprint)
         except NotFoundError:
             return None
 
@@ -170,7 +170,7 @@ def _check_replaces(submission: Submission, tasks: Sequence[TaskRef]) -> None:
         )
 
 
-def _note(adapter: registry.Adapter, number: int) -> str | None:
+def _note(adapter: registry.RegisteredAdapter, number: int) -> str | None:
     return adapter.manifest(number).provenance.notes.get(GATE_NOTE)
 
 

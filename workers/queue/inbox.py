@@ -32,7 +32,7 @@ _OF_ADAPTER: dict[str, type[Pause | Resume]] = {"pause": Pause, "resume": Resume
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class QueueRequest:
     """One request.
 
     Attributes:
@@ -61,13 +61,13 @@ def waiting(store: ObjectStore) -> list[Listed]:
     return sorted(store.list(PREFIX), key=lambda entry: (_written_at(entry), entry.key))
 
 
-def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[Request | CorruptionError]:
+def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[QueueRequest | CorruptionError]:
     """Yield the requests in `entries`, in their order.
 
     For one that is damaged an error whose fields name its `key`.
     """
 
-    def one(entry: Listed) -> Request | CorruptionError | None:
+    def one(entry: Listed) -> QueueRequest | CorruptionError | None:
         try:
             return _request(entry, store.get(entry.key).data)
         except NotFoundError:
@@ -84,7 +84,7 @@ def announced(store: ObjectStore) -> list[Ticket]:
     return [
         request.event.ticket
         for request in read(store, waiting(store))
-        if isinstance(request, Request) and isinstance(request.event, Accepted)
+        if isinstance(request, QueueRequest) and isinstance(request.event, Accepted)
     ]
 
 
@@ -103,10 +103,10 @@ def _to_json(event: Event) -> dict[str, Any]:
     raise TypeError(f"nobody may ask for {event}")
 
 
-def _request(entry: Listed, content: bytes) -> Request:
+def _request(entry: Listed, content: bytes) -> QueueRequest:
     try:
         value, at = decode(content, f"the request {entry.key!r}"), _written_at(entry)
-        return Request(key=entry.key, event=_event(value, at), who=str(value["who"]), at=at)
+        return QueueRequest(key=entry.key, event=_event(value, at), who=str(value["who"]), at=at)
     except (CorruptionError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"{entry.key!r} is no request: {error!r}", key=entry.key) from error
 

@@ -22,7 +22,7 @@ KEY = "queue/lead.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lead:
+class Leadership:
     """The right to coordinate.
 
     Attributes:
@@ -48,19 +48,21 @@ class Lead:
         return seal(asdict(self))
 
 
-def read_lead(store: ObjectStore) -> Lead | None:
+def read_leadership(store: ObjectStore) -> Leadership | None:
     """Return who leads or led last; None where nobody ever did."""
     return _read(store)[0]
 
 
-def take_lead(store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: float) -> Lead:
+def take_leadership(
+    store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: float
+) -> Leadership:
     """Take the lead, which a system does at its start and again whenever its coordinator restarts.
 
     Raises:
         ConflictError: another system leads; its message says which, and for how long.
     """
 
-    def taken(held: Lead | None) -> Lead:
+    def taken(held: Leadership | None) -> Leadership:
         if held and held.owner != owner and held.expires > now:
             raise ConflictError(
                 f"the queue in {store.url} is coordinated by the system on {held.host!r} for "
@@ -68,7 +70,7 @@ def take_lead(store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: f
                 owner=held.owner,
                 host=held.host,
             )
-        return Lead(
+        return Leadership(
             owner=owner,
             host=host,
             epoch=held.epoch + 1 if held else 1,
@@ -80,7 +82,9 @@ def take_lead(store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: f
     return _swap(store, taken)
 
 
-def renew_lead(store: ObjectStore, lead: Lead, *, ttl_s: float, now: float) -> Lead:
+def renew_leadership(
+    store: ObjectStore, lead: Leadership, *, ttl_s: float, now: float
+) -> Leadership:
     """Make `lead` last until `ttl_s` seconds from `now`, with what else it says.
 
     Raises:
@@ -89,7 +93,7 @@ def renew_lead(store: ObjectStore, lead: Lead, *, ttl_s: float, now: float) -> L
     return _swap(store, _following(store, lead, expires=now + ttl_s))
 
 
-def release_lead(store: ObjectStore, lead: Lead) -> None:
+def release_leadership(store: ObjectStore, lead: Leadership) -> None:
     """Let another system take over at once; nothing happens where one already has."""
     try:
         _swap(store, _following(store, lead, expires=0.0))
@@ -97,8 +101,10 @@ def release_lead(store: ObjectStore, lead: Lead) -> None:
         return
 
 
-def _following(store: ObjectStore, lead: Lead, *, expires: float) -> Callable[[Lead | None], Lead]:
-    def following(held: Lead | None) -> Lead:
+def _following(
+    store: ObjectStore, lead: Leadership, *, expires: float
+) -> Callable[[Leadership | None], Leadership]:
+    def following(held: Leadership | None) -> Leadership:
         if held is None or (held.owner, held.epoch) != (lead.owner, lead.epoch):
             found = f"{held.host!r}, epoch {held.epoch}" if held else "nobody"
             raise ConflictError(
@@ -111,7 +117,7 @@ def _following(store: ObjectStore, lead: Lead, *, expires: float) -> Callable[[L
     return following
 
 
-def _swap(store: ObjectStore, decide: Callable[[Lead | None], Lead]) -> Lead:
+def _swap(store: ObjectStore, decide: Callable[[Leadership | None], Leadership]) -> Leadership:
     """Replace the lead by what `decide` makes of it; a lost race is decided again."""
     while True:
         held, etag = _read(store)
@@ -129,11 +135,11 @@ def _swap(store: ObjectStore, decide: Callable[[Lead | None], Lead]) -> Lead:
         return wanted
 
 
-def _read(store: ObjectStore) -> tuple[Lead | None, str | None]:
+def _read(store: ObjectStore) -> tuple[Leadership | None, str | None]:
     try:
         found = store.get(KEY)
     except NotFoundError:
         return None, None
     value = unseal(found.data, f"{KEY!r} in {store.url}")
-    known = {entry.name: value[entry.name] for entry in fields(Lead)}
-    return Lead(**{**known, "paused": tuple(known["paused"])}), found.etag
+    known = {entry.name: value[entry.name] for entry in fields(Leadership)}
+    return Leadership(**{**known, "paused": tuple(known["paused"])}), found.etag

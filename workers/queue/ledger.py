@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from adapters.errors import ConflictError, CorruptionError, NotFoundError, UnknownOutcomeError
 from workers.formats.documents import decode, encode, seal, unseal
-from workers.queue.leadership import Lead
+from workers.queue.leadership import Leadership
 from workers.queue.ticket import ENDED, Ticket
 from workers.queue.ticket_json import ticket_from_json, ticket_to_json
 from workers.store.base import ObjectStore
@@ -62,7 +62,7 @@ class Ledger:
 
     # Owns: the pages, as they are in the store.
 
-    def __init__(self, store: ObjectStore, lead: Lead) -> None:
+    def __init__(self, store: ObjectStore, lead: Leadership) -> None:
         self._store = store
         self._epoch = lead.epoch
         with ThreadPoolExecutor(THREADS) as threads:

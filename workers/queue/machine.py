@@ -29,7 +29,7 @@ from workers.queue.events import (
     Stop,
 )
 from workers.queue.line import Line
-from workers.queue.retry_policy import Patience, after_failure
+from workers.queue.retry_policy import RetryPolicy, after_failure
 from workers.queue.ticket import ACTIVE, ENDED, LEARNING, Failure, Stage, Ticket
 
 EVERY_ADAPTER = "*"
@@ -43,13 +43,13 @@ class Limits:
         encoding: Submissions embedded at once.
         encoding_per_adapter: The same for one adapter, so that a long backlog leaves room.
         learning: Submissions learnt at once, at most one per adapter.
-        patience: How often and when something that failed is tried again.
+        retry_policy: How often and when something that failed is tried again.
     """
 
     encoding: int = 4
     encoding_per_adapter: int = 2
     learning: int = 1
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Queue:
@@ -152,8 +152,10 @@ class Queue:
 
     def _broken(self, ticket: Ticket, event: Broke, now: float) -> Ticket:
         failure = Failure(stage=ticket.stage, cause=event.cause, error=event.error, at=now)
-        patience = self.limits.patience
-        return after_failure(ticket, failure, patience=patience, progressed=event.progressed)
+        retry_policy = self.limits.retry_policy
+        return after_failure(
+            ticket, failure, retry_policy=retry_policy, progressed=event.progressed
+        )
 
     def _cancel(self, ticket: Ticket, now: float) -> tuple[Decision, ...]:
         if ticket.stage is Stage.CHECKING:

@@ -11,7 +11,7 @@ from adapters.errors import CorruptionError, NotFoundError
 from workers.formats.documents import decode, encode
 from workers.queue import inbox
 from workers.queue.events import Accepted
-from workers.queue.leadership import Lead, read_lead
+from workers.queue.leadership import Leadership, read_leadership
 from workers.queue.ledger import bucket_of, read_outcome, read_page, read_pages
 from workers.queue.ticket import ACTIVE, Ticket
 from workers.store.base import ObjectStore
@@ -23,7 +23,7 @@ _FIELDS = tuple(entry.name for entry in fields(Ticket))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class StageProgress:
     """How far the present stage of a submission is.
 
     Attributes:
@@ -63,7 +63,7 @@ class State:
     """
 
     ticket: Ticket
-    progress: Progress | None = None
+    progress: StageProgress | None = None
 
     @property
     def done(self) -> int:
@@ -100,7 +100,7 @@ class QueueState:
         unread: How many requests nobody has taken note of yet.
     """
 
-    lead: Lead | None
+    lead: Leadership | None
     states: tuple[State, ...] = field(default=())
     unread: int = 0
 
@@ -115,13 +115,13 @@ def read_queue(store: ObjectStore) -> QueueState:
     requests = list(inbox.read(store, listed[:SHOWN_IN_INBOX]))
     tickets = {ticket.submission_id: ticket for ticket in read_pages(store)}
     for request in requests:
-        if isinstance(request, inbox.Request) and isinstance(request.event, Accepted):
+        if isinstance(request, inbox.QueueRequest) and isinstance(request.event, Accepted):
             ticket = request.event.ticket
             tickets.setdefault(ticket.submission_id, ticket)
     progress = read_progress(store)
     ordered = sorted(tickets.values(), key=lambda ticket: (ticket.accepted_at, ticket.order))
     states = tuple(_state(ticket, progress) for ticket in ordered)
-    return QueueState(lead=read_lead(store), states=states, unread=len(listed))
+    return QueueState(lead=read_leadership(store), states=states, unread=len(listed))
 
 
 def read_state(store: ObjectStore, submission: Submission) -> State:
@@ -148,7 +148,7 @@ def known_ticket(store: ObjectStore, submission_id: str) -> Ticket | None:
     return on_page or read_outcome(store, submission_id)
 
 
-def _state(ticket: Ticket, progress: Mapping[str, Progress]) -> State:
+def _state(ticket: Ticket, progress: Mapping[str, StageProgress]) -> State:
     # What was reported last may be of a stage that is over.
     active = ticket.stage in ACTIVE
     return State(ticket=ticket, progress=progress.get(ticket.submission_id) if active else None)
@@ -167,15 +167,15 @@ def ticket_of(submission: Submission) -> Ticket:
     )
 
 
-def write_progress(store: ObjectStore, progress: Mapping[str, Progress]) -> None:
+def write_progress(store: ObjectStore, progress: Mapping[str, StageProgress]) -> None:
     """Say how far the active submissions are, by their ids."""
     store.put(KEY, encode({"active": {name: asdict(entry) for name, entry in progress.items()}}))
 
 
-def read_progress(store: ObjectStore) -> Mapping[str, Progress]:
+def read_progress(store: ObjectStore) -> Mapping[str, StageProgress]:
     """Return how far the active submissions are, by their ids; nothing where that is damaged."""
     try:
         value = decode(store.get(KEY).data, KEY)
-        return {name: Progress(**entry) for name, entry in value["active"].items()}
+        return {name: StageProgress(**entry) for name, entry in value["active"].items()}
     except (NotFoundError, CorruptionError, KeyError, TypeError, AttributeError):
         return {}

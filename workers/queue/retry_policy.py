@@ -8,7 +8,7 @@ KEPT_FAILURES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class RetryPolicy:
     """When to try again, and when to give up.
 
     Attributes:
@@ -34,14 +34,14 @@ class Patience:
 
 
 def after_failure(
-    ticket: Ticket, failure: Failure, *, patience: Patience, progressed: bool
+    ticket: Ticket, failure: Failure, *, retry_policy: RetryPolicy, progressed: bool
 ) -> Ticket:
     """Return `ticket` after `failure`: to be tried again, or set aside.
 
     Args:
         ticket: As it was.
         failure: What happened.
-        patience: How often to try.
+        retry_policy: How often to try.
         progressed: Whether the work had come further than at its last loss.
     """
     if failure.cause is Cause.MOVED:
@@ -51,9 +51,11 @@ def after_failure(
     losses = 0 if progressed or counted else ticket.losses
     losses += failure.cause is Cause.LOSS
     gives_up = (
-        failure.cause is Cause.INPUT or attempts >= patience.attempts or losses >= patience.losses
+        failure.cause is Cause.INPUT
+        or attempts >= retry_policy.attempts
+        or losses >= retry_policy.losses
     )
-    wait_s = patience.wait_s(attempts) if counted else patience.lost_s
+    wait_s = retry_policy.wait_s(attempts) if counted else retry_policy.lost_s
     again = Stage.ACCEPTED if failure.cause is Cause.MISSING else resumed_stage(ticket.stage)
     return replace(
         ticket,

@@ -1,7 +1,7 @@
 """The registry: versions of adapters that cannot be lost, torn or mixed up."""
 
 from workers.registry.accuracy import TaskAccuracy
-from workers.registry.adapter import Adapter
+from workers.registry.adapter import RegisteredAdapter
 from workers.registry.archive import export_version, import_version
 from workers.registry.audience import Audience
 from workers.registry.collect import Garbage, collect, collect_blobs
@@ -13,17 +13,17 @@ from workers.registry.manifest import Manifest, Provenance, TaskRef, VersionRef
 from workers.registry.refs import Lease, Refs
 from workers.registry.registry import Registry
 from workers.registry.requirements import HeadIs, LeaseIs, SubmissionAbsent
-from workers.registry.swap import Retry
-from workers.registry.verify import Problem, Report, verify
+from workers.registry.swap import RaceRetry
+from workers.registry.verify import Damage, Verification, verify
 
 __all__ = [
     "AccuracyChange",
     "Action",
-    "Adapter",
     "AddRecord",
     "Audience",
     "Author",
     "Commit",
+    "Damage",
     "Difference",
     "DropTask",
     "Entry",
@@ -33,17 +33,17 @@ __all__ = [
     "Lease",
     "LeaseIs",
     "Manifest",
-    "Problem",
     "Provenance",
     "Purged",
+    "RaceRetry",
     "Refs",
+    "RegisteredAdapter",
     "Registry",
-    "Report",
-    "Retry",
     "SetShared",
     "SubmissionAbsent",
     "TaskAccuracy",
     "TaskRef",
+    "Verification",
     "VersionRef",
     "collect",
     "collect_blobs",

@@ -19,7 +19,7 @@ ANY = -1
 """Stands for any version where one may be expected."""
 
 
-class Adapter(AdapterReader):
+class RegisteredAdapter(AdapterReader):
     """Reads and moves one adapter. Safe between threads, processes and machines.
 
     Every method that changes something takes effect in one instant or not at all. It raises

@@ -7,15 +7,16 @@ records/<sha256>      the records and the shared state, each under its digest
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from adapters.errors import CorruptionError, InputError
+from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
-from workers.registry.adapter import Adapter
+from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit, SetShared, Update
 from workers.registry.history import Action, Author
 from workers.registry.layout import HEAD
@@ -26,11 +27,14 @@ from workers.store.blobs import BlobRef, verified
 
 _MANIFEST = "version.json"
 _ACCURACIES = "accuracies.json"
-Progress = Callable[[int, int], None]
 
 
 def export_version(
-    reader: AdapterReader, version: int | str, path: Path, *, progress: Progress | None = None
+    reader: AdapterReader,
+    version: int | str,
+    path: Path,
+    *,
+    progress: ProgressCallback | None = None,
 ) -> Manifest:
     """Write a version to the file `path`, which must not exist, and return its manifest.
 
@@ -63,7 +67,7 @@ def export_version(
 
 
 def import_version(
-    adapter: Adapter, path: Path, *, by: Author, aliases: tuple[str, ...] = (HEAD,)
+    adapter: RegisteredAdapter, path: Path, *, by: Author, aliases: tuple[str, ...] = (HEAD,)
 ) -> Manifest:
     """Publish the version in the file `path` as a new version, and return its manifest.
 

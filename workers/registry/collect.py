@@ -10,7 +10,8 @@ number of writers are at work.
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-from workers.registry.adapter import Adapter
+from workers.progress_callbacks import ProgressCallback
+from workers.registry.adapter import RegisteredAdapter
 from workers.registry.layout import adapter_prefix, area_of
 from workers.registry.reach import reachable
 from workers.registry.refs import Refs
@@ -18,7 +19,6 @@ from workers.registry.swap import Change
 from workers.store.base import Listed, ObjectStore
 
 DEFAULT_GRACE_S = 24 * 3600.0
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +37,12 @@ class Garbage:
 
 
 def collect(
-    adapter: Adapter,
+    adapter: RegisteredAdapter,
     *,
     now: float,
     grace_s: float = DEFAULT_GRACE_S,
     dry_run: bool = True,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Garbage:
     """Find, and unless it is a dry run remove, the adapter's objects that nothing leads to.
 
@@ -79,7 +79,7 @@ def collect_blobs(
     now: float,
     grace_s: float = DEFAULT_GRACE_S,
     dry_run: bool = True,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Garbage:
     """Find, and unless it is a dry run remove, old objects below `prefix` that nobody needs.
 
@@ -109,7 +109,7 @@ def _next_area(refs: Refs) -> Change[Refs]:
     return Change(refs=after, move=None, result=after)
 
 
-def _unreachable(adapter: Adapter, refs: Refs, before: float) -> Iterator[Listed]:
+def _unreachable(adapter: RegisteredAdapter, refs: Refs, before: float) -> Iterator[Listed]:
     """Yield old objects that `refs` do not lead to."""
     reach = reachable(adapter, refs)
     for listed in adapter.objects.store.list(adapter_prefix(adapter.name)):
@@ -117,7 +117,9 @@ def _unreachable(adapter: Adapter, refs: Refs, before: float) -> Iterator[Listed
             yield listed
 
 
-def _remove(store: ObjectStore, found: Collection[Listed], progress: Progress | None) -> None:
+def _remove(
+    store: ObjectStore, found: Collection[Listed], progress: ProgressCallback | None
+) -> None:
     for number, listed in enumerate(found, 1):
         store.delete(listed.key)
         if progress:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from adapters.errors import InputError, NotFoundError
-from workers.registry.adapter import Adapter
+from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import Commit, DropTask
 from workers.registry.history import Action, Author
 from workers.registry.layout import HEAD, PRODUCTION, Kind, Stored, object_key
@@ -34,7 +34,7 @@ class Purged:
     keys: tuple[str, ...]
 
 
-def drop(adapter: Adapter, task: str, *, by: Author, promoted: bool = False) -> Manifest:
+def drop(adapter: RegisteredAdapter, task: str, *, by: Author, promoted: bool = False) -> Manifest:
     """Publish a version of `head` without `task`; `promoted` moves `production` to it as well.
 
     The record stays in the older versions, which can still be served.
@@ -47,7 +47,7 @@ def drop(adapter: Adapter, task: str, *, by: Author, promoted: bool = False) -> 
     return adapter.commit(commit, by=by)
 
 
-def purge(adapter: Adapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
+def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
     """Remove the records of `task` from every version, for good.
 
     The versions that held it keep their manifests and get a tombstone: they can be looked at but
@@ -82,7 +82,7 @@ def purge(adapter: Adapter, task: str, *, by: Author, also: Sequence[str] = ()) 
     )
 
 
-def _buried(adapter: Adapter, refs: Refs, tombstone: Tombstone) -> Change[Tombstone]:
+def _buried(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> Change[Tombstone]:
     stones = (*adapter.tombstones(refs), tombstone)
     data = tombstones_to_bytes(stones)
     stored = adapter.objects.write(Kind.TOMBSTONES, data, area=refs.area)
@@ -93,7 +93,7 @@ def _buried(adapter: Adapter, refs: Refs, tombstone: Tombstone) -> Change[Tombst
     return Change(refs=after, move=move, result=tombstone)
 
 
-def _tombstone(adapter: Adapter, refs: Refs, task: str, by: Author) -> Tombstone:
+def _tombstone(adapter: RegisteredAdapter, refs: Refs, task: str, by: Author) -> Tombstone:
     versions = list(published_versions(adapter, refs))
     found = [held for manifest in versions for held in manifest.tasks if held.task == task]
     if not found:
@@ -127,7 +127,9 @@ def _check_unaliased(refs: Refs, tombstone: Tombstone) -> None:
         )
 
 
-def _remove(adapter: Adapter, records: Iterable[Stored], also: Iterable[str]) -> Iterator[str]:
+def _remove(
+    adapter: RegisteredAdapter, records: Iterable[Stored], also: Iterable[str]
+) -> Iterator[str]:
     store, cache = adapter.objects.store, adapter.objects.cache
     for record in records:
         key = object_key(adapter.name, Kind.RECORD, record)

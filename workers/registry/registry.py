@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from adapters.errors import ConflictError, NotFoundError
-from workers.registry.adapter import Adapter
+from workers.registry.adapter import RegisteredAdapter
 from workers.registry.audience import Audience
 from workers.registry.layout import REFS, check_adapter, refs_key
 from workers.registry.objects import AdapterObjects
 from workers.registry.refs import Refs
-from workers.registry.swap import RefsWriter, Retry
+from workers.registry.swap import RaceRetry, RefsWriter
 from workers.store.base import ObjectStore
 from workers.store.cache import BlobCache
 
@@ -33,19 +33,19 @@ class Registry:
         store: ObjectStore,
         cache: BlobCache | None = None,
         *,
-        retry: Retry | None = None,
+        retry: RaceRetry | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
         audience: Audience | None = None,
     ) -> None:
         self.store = store
         self.cache = cache
-        self._retry = retry or Retry()
+        self._retry = retry or RaceRetry()
         self._rng = rng or random.SystemRandom()
         self._sleep = sleep
         self._audience = audience
 
-    def adapter(self, name: str) -> Adapter:
+    def adapter(self, name: str) -> RegisteredAdapter:
         """Return a handle on the adapter called `name`; nothing is read yet.
 
         Raises:
@@ -55,9 +55,9 @@ class Registry:
         writer = RefsWriter(
             objects, retry=self._retry, rng=self._rng, sleep=self._sleep, audience=self._audience
         )
-        return Adapter(objects, writer)
+        return RegisteredAdapter(objects, writer)
 
-    def create(self, name: str) -> Adapter:
+    def create(self, name: str) -> RegisteredAdapter:
         """Create the adapter called `name`, empty, unless it exists, and return a handle on it."""
         adapter = self.adapter(name)
         with suppress(NotFoundError):

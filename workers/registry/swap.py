@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Retry:
+class RaceRetry:
     """How often a lost race is run again, and how long is waited in between.
 
     Attributes:
@@ -91,7 +91,7 @@ class RefsWriter:
         self,
         objects: AdapterObjects,
         *,
-        retry: Retry,
+        retry: RaceRetry,
         rng: random.Random,
         sleep: Callable[[float], None] = time.sleep,
         audience: Audience | None = None,

@@ -1,12 +1,13 @@
 """Checking every byte that an adapter's refs lead to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from adapters.errors import CorruptionError, NotFoundError
+from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes
 from workers.registry.layout import refs_key
 from workers.registry.objects import AdapterObjects
@@ -17,11 +18,10 @@ from workers.store.base import ObjectStore
 from workers.store.blobs import read_verified
 
 THREADS = 8
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class Damage:
     """Something in the store that is not as it was written.
 
     Attributes:
@@ -36,7 +36,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class Verification:
     """What `verify` found.
 
     Attributes:
@@ -47,7 +47,7 @@ class Report:
 
     objects: int
     size_bytes: int
-    problems: tuple[Problem, ...]
+    problems: tuple[Damage, ...]
 
     @property
     def clean(self) -> bool:
@@ -56,8 +56,12 @@ class Report:
 
 
 def verify(
-    store: ObjectStore, adapter: str, *, threads: int = THREADS, progress: Progress | None = None
-) -> Report:
+    store: ObjectStore,
+    adapter: str,
+    *,
+    threads: int = THREADS,
+    progress: ProgressCallback | None = None,
+) -> Verification:
     """Read everything that the refs of `adapter` lead to, without caches, and check every byte.
 
     Args:
@@ -74,16 +78,16 @@ def verify(
     try:
         refs, _ = objects.refs()
     except CorruptionError as error:
-        problem = Problem(key=refs_key(adapter), used_by="everything", message=error.message)
-        return Report(objects=1, size_bytes=0, problems=(problem,))
-    unreadable: list[Problem] = []
+        problem = Damage(key=refs_key(adapter), used_by="everything", message=error.message)
+        return Verification(objects=1, size_bytes=0, problems=(problem,))
+    unreadable: list[Damage] = []
 
     def note(used_by: str, error: CorruptionError) -> None:
-        unreadable.append(Problem(key=refs_key(adapter), used_by=used_by, message=error.message))
+        unreadable.append(Damage(key=refs_key(adapter), used_by=used_by, message=error.message))
 
     reach = reachable(AdapterReader(objects), refs, on_broken=note)
     broken = _checked(store, list(reach.objects.values()), threads, progress)
-    return Report(
+    return Verification(
         objects=len(reach.objects) + 1,
         size_bytes=sum(each.stored.size for each in reach.objects.values() if each.stored),
         # A document is unreadable because its bytes are broken, or else it never was right.
@@ -92,8 +96,8 @@ def verify(
 
 
 def _checked(
-    store: ObjectStore, objects: list[Reached], threads: int, progress: Progress | None
-) -> list[Problem]:
+    store: ObjectStore, objects: list[Reached], threads: int, progress: ProgressCallback | None
+) -> list[Damage]:
     problems = []
     with ThreadPoolExecutor(threads) as pool:
         for number, problem in enumerate(pool.map(partial(_check, store), objects), 1):
@@ -104,14 +108,14 @@ def _checked(
     return problems
 
 
-def _check(store: ObjectStore, reached: Reached) -> Problem | None:
+def _check(store: ObjectStore, reached: Reached) -> Damage | None:
     try:
         if reached.stored is not None:
             read_verified(store, reached.key, reached.stored.ref)
         else:
             _check_accuracies(store, reached.key)
     except (CorruptionError, NotFoundError) as error:
-        return Problem(key=reached.key, used_by=reached.used_by, message=error.message)
+        return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
     return None
 
 
@@ -120,11 +124,11 @@ def _check_accuracies(store: ObjectStore, key: str) -> None:
         accuracies_from_bytes(store.get(key).data, repr(key))
 
 
-def _misled(refs: Refs, reach: Reach) -> Iterator[Problem]:
+def _misled(refs: Refs, reach: Reach) -> Iterator[Damage]:
     """Yield what would mean that the refs were written by something else than this program."""
     for alias, version in refs.aliases.items():
         if version not in reach.published or version.number >= refs.next_version:
-            yield Problem(
+            yield Damage(
                 key=refs_key(refs.adapter),
                 used_by=f"alias {alias}",
                 message=f"alias {alias!r} points to version {version.number}, which the history "

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from adapters.errors import NacreError, NotFoundError, NothingPublishedError, UnavailableError
 from workers.registry import VersionRef
 from workers.registry.record_cache import Versions
-from workers.serving.version_cache import LoadedVersion, Shelf
+from workers.serving.version_cache import LoadedVersion, VersionCache
 
 TRIED_AGAIN_S = 5.0
 """A version that was refused is fetched again after so long: it may have been repaired."""
@@ -37,7 +37,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Standing:
+class FollowerState:
     """What a follower answers with, replaced as a whole.
 
     Attributes:
@@ -55,7 +55,7 @@ class Follower:
     """Answers with what `production` of one adapter points to.
 
     Args:
-        shelf: Loads versions.
+        cache: Loads versions.
         versions: Reads the adapter's aliases.
         adapter: Its name.
         clock: Gives seconds that never go back.
@@ -65,28 +65,28 @@ class Follower:
         has_looked: Whether it is known what the alias points to, or that there is none yet.
     """
 
-    # Owns: `_standing`, replaced as a whole under `_lock` and read without it.
+    # Owns: `_state`, replaced as a whole under `_lock` and read without it.
 
     def __init__(
         self,
-        shelf: Shelf,
+        cache: VersionCache,
         versions: Versions,
         *,
         adapter: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._shelf = shelf
+        self._cache = cache
         self._versions = versions
         self._clock = clock
         self._lock = threading.Lock()
-        self._standing = Standing()
+        self._state = FollowerState()
         self.adapter = adapter
         self.has_looked = False
 
     @property
-    def standing(self) -> Standing:
+    def state(self) -> FollowerState:
         """What is known now; read it once per request."""
-        return self._standing
+        return self._state
 
     @property
     def current(self) -> LoadedVersion:
@@ -96,8 +96,8 @@ class Follower:
             NothingPublishedError: nothing has been published yet.
             UnavailableError: nothing that can be loaded.
         """
-        standing = self._standing
-        current, refusal = standing.current, standing.refusal
+        state = self._state
+        current, refusal = state.current, state.refusal
         if current is None and refusal is not None:
             raise UnavailableError(
                 f"adapter {self.adapter!r} has nothing to answer with: {refusal.label} is in "
@@ -118,7 +118,7 @@ class Follower:
         Raises:
             NacreError: it cannot be loaded.
         """
-        self._shelf.load(self.adapter, ref)
+        self._cache.load(self.adapter, ref)
 
     def follow(self) -> bool:
         """Look where `production` points to, move there, and return whether it had moved.
@@ -129,19 +129,21 @@ class Follower:
         asked_at = self._clock()
         ref = self._production()
         with self._lock:
-            before = self._standing
-            self._standing = self._after(before, ref, asked_at)
+            before = self._state
+            self._state = self._after(before, ref, asked_at)
             self.has_looked = True
-            return self._standing.current is not before.current
+            return self._state.current is not before.current
 
-    def _after(self, before: Standing, ref: VersionRef | None, asked_at: float) -> Standing:
+    def _after(
+        self, before: FollowerState, ref: VersionRef | None, asked_at: float
+    ) -> FollowerState:
         if asked_at < before.seen_at:
             return before  # somebody has looked since
         if ref is None:
             # Nothing yet, or the alias was taken away: what answers goes on.
             return replace(before, seen_at=asked_at) if before.current else before
         if before.current is not None and before.current.ref == ref:
-            return Standing(current=before.current, seen_at=asked_at)
+            return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
 
     def _production(self) -> VersionRef | None:
@@ -150,16 +152,16 @@ class Follower:
         except NotFoundError:
             return None
 
-    def _moved(self, before: Standing, ref: VersionRef, asked_at: float) -> Standing:
+    def _moved(self, before: FollowerState, ref: VersionRef, asked_at: float) -> FollowerState:
         refusal = before.refusal
         if refusal and refusal.ref == ref and asked_at - refusal.at < TRIED_AGAIN_S:
             return before
         try:
-            loaded = self._shelf.load(self.adapter, ref)
+            loaded = self._cache.load(self.adapter, ref)
         except UnavailableError:
             raise
         except NacreError as error:
             label = f"{self.adapter}@{ref.number}"
             refusal = Refusal(label=label, reason=error.message, ref=ref, at=asked_at)
-            return Standing(current=before.current, seen_at=before.seen_at, refusal=refusal)
-        return Standing(current=loaded, seen_at=asked_at)
+            return FollowerState(current=before.current, seen_at=before.seen_at, refusal=refusal)
+        return FollowerState(current=loaded, seen_at=asked_at)

@@ -20,8 +20,8 @@ from adapters.errors import NacreError, NotFoundError
 from workers.encoding.encoder import Encoder
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
-from workers.serving.version_cache import MOST, LoadedVersion, Shelf
-from workers.serving.version_lookup import Pins
+from workers.serving.version_cache import MOST, LoadedVersion, VersionCache
+from workers.serving.version_lookup import VersionLookup
 
 KEPT_PROMPTS = 10_000
 PROMPT = "a photo of a {}."
@@ -62,7 +62,7 @@ class Question:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Request:
+class PredictionRequest:
     """One request, whose images may be answered in several batches.
 
     Attributes:
@@ -99,10 +99,10 @@ class Predictor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.encoder = encoder
-        self._pins = Pins(versions.registry, clock=clock)
-        self._shelf = Shelf(versions, fingerprint=encoder.fingerprint, most=most)
+        self._lookup = VersionLookup(versions.registry, clock=clock)
+        self._cache = VersionCache(versions, fingerprint=encoder.fingerprint, most=most)
         self._followers = {
-            name: Follower(self._shelf, versions, adapter=name, clock=clock) for name in adapters
+            name: Follower(self._cache, versions, adapter=name, clock=clock) for name in adapters
         }
         self._lock = threading.Lock()
         self._prompts: OrderedDict[str, Tensor] = OrderedDict()
@@ -115,7 +115,7 @@ class Predictor:
     @property
     def loaded(self) -> tuple[str, ...]:
         """The versions that are kept loaded, the latest used last."""
-        return self._shelf.labels
+        return self._cache.labels
 
     def follower(self, adapter: str) -> Follower:
         """Return the follower of `adapter`.
@@ -148,10 +148,10 @@ class Predictor:
         follower = self.follower(adapter)
         if pinned is None:
             return follower.current
-        current = follower.standing.current
+        current = follower.state.current
         if current is not None and str(pinned) == str(current.ref.number):
             return current
-        return self._shelf.load(adapter, self._pins.find(adapter, pinned))
+        return self._cache.load(adapter, self._lookup.find(adapter, pinned))
 
     def learn_labels(self, question: Question) -> None:
         """Embed the labels that are asked about and not known yet; `predict` then finds them."""
@@ -177,19 +177,21 @@ class Predictor:
             unseen=self._unseen(question),
             tasks=question.tasks,
         )
-        shares = scores.values.softmax(dim=1)
-        most = min(question.top_k, shares.shape[1])
+        probabilities = scores.values.softmax(dim=1)
+        most = min(question.top_k, probabilities.shape[1])
         best = _best(scores.values, most)
         return [
             [
-                _candidate(scores.classes[column], share)
-                for column, share in zip(columns, row, strict=True)
+                _candidate(scores.classes[column], probability)
+                for column, probability in zip(columns, row, strict=True)
             ]
-            for columns, row in zip(best.tolist(), shares.gather(1, best).tolist(), strict=True)
+            for columns, row in zip(
+                best.tolist(), probabilities.gather(1, best).tolist(), strict=True
+            )
         ]
 
     def predict_together(
-        self, features: Tensor, requests: Sequence[Request]
+        self, features: Tensor, requests: Sequence[PredictionRequest]
     ) -> list[list[Candidate] | NacreError]:
         """Return the best candidates of each image, or the error that its request gets.
 
@@ -218,7 +220,7 @@ class Predictor:
                 answers |= zip(rows, best, strict=True)
         return [answers[row] for row in range(len(requests))]
 
-    def _version_of(self, request: Request) -> LoadedVersion:
+    def _version_of(self, request: PredictionRequest) -> LoadedVersion:
         # Read once, for the first image: everything in an answer comes from one version.
         if request.version is None:
             request.version = self.version(request.adapter)
@@ -273,11 +275,11 @@ SORTED_WHOLE = 256
 """Up to so many columns a sort of all is as fast as looking for the best first."""
 
 
-def _candidate(entry: ClassEntry, share: float) -> Candidate:
+def _candidate(entry: ClassEntry, probability: float) -> Candidate:
     unseen = entry.class_id.startswith(UNSEEN)
     return Candidate(
         label=entry.name,
         class_id=None if unseen else entry.class_id,
         task=None if unseen else entry.class_id.split("/")[0],
-        score=share,
+        score=probability,
     )

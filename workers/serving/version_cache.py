@@ -39,7 +39,7 @@ class LoadedVersion:
         return self.ref.manifest.sha256
 
 
-class Shelf:
+class VersionCache:
     """Loads versions, and keeps the latest used ones.
 
     Versions are told apart by the digests of their manifests, never by their names. Records that

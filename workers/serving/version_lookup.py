@@ -15,19 +15,19 @@ MOST = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pin:
+class FoundVersion:
     """What was found.
 
     Attributes:
         ref: The version.
-        found_at: When, by the clock of `Pins`.
+        found_at: When, by the clock of `VersionLookup`.
     """
 
     ref: VersionRef
     found_at: float
 
 
-class Pins:
+class VersionLookup:
     """Looks versions up by number or alias.
 
     Numbers are looked up again after a few seconds, aliases at once. While the store cannot be
@@ -44,7 +44,7 @@ class Pins:
         self._registry = registry
         self._clock = clock
         self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[str, str], Pin] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str], FoundVersion] = OrderedDict()
 
     def find(self, adapter: str, pinned: int | str) -> VersionRef:
         """Return the version that `pinned`, a number or an alias, stands for.
@@ -66,7 +66,7 @@ class Pins:
                 raise
             return known.ref
         with self._lock:
-            self._found[key] = Pin(ref=ref, found_at=now)
+            self._found[key] = FoundVersion(ref=ref, found_at=now)
             self._found.move_to_end(key)
             while len(self._found) > MOST:
                 self._found.popitem(last=False)

@@ -1,4 +1,5 @@
-"""The head of one task in its own metric: anchors that start at the class means and are tuned.
+"""The classifier of one task in its own metric: anchors that start at the class means and are
+tuned.
 
     y(x)    = F^-1 (x - mu) / |F^-1 (x - mu)|
     logit_c = a_c . y(x)
@@ -32,7 +33,7 @@ _AT_ONCE = 16_384
 """Images whose logits are held in memory together."""
 
 
-class Head:
+class Classifier:
     """The anchors of one task, being trained.
 
     Args:

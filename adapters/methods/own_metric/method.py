@@ -1,15 +1,15 @@
-"""Heads in their own metrics: nacre's own method.
+"""Classifiers in their own metrics: nacre's own method.
 
     d_t(x, m)^2 = |F_t^-1 (x - m)|^2
     p_t(c | x)  = softmax over the classes of task t of
                   (a_c . y_t(x) + w_t z_c(x) - sharpness / 2 d_t(x, m_c)^2)
     score_c(x)  = log p_t(c | x) - sharpness / 2 min over c' of t of d_t(x, m_c')^2
 
-The first term tells the classes of one task apart, by a head that was tuned for that task alone
-(`adapters.methods.own_metric.classifier`) and by the distances to the class means. Both are in the
-metric that the task had when it was learnt, that of the records up to it, so that nothing moves
-when tasks follow. z are the text logits, and w_t is chosen on a quarter of the task's training
-images, held out.
+The first term tells the classes of one task apart, by a classifier that was tuned for that task
+alone (`adapters.methods.own_metric.classifier`) and by the distances to the class means. Both are
+in the metric that the task had when it was learnt, that of the records up to it, so that nothing
+moves when tasks follow. z are the text logits, and w_t is chosen on a quarter of the task's
+training images, held out.
 
 The second term tells tasks apart: the distance to the nearest class mean in the task's metric as it
 is now, grown with the records of the version (`adapters.methods.own_metric.whitening`). The
@@ -37,20 +37,20 @@ from adapters.contract.settings import MethodSettings
 from adapters.contract.shared_settings import shared_settings
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import CorruptionError
-from adapters.methods.own_metric.classifier import Head
+from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
 from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.statistics import Statistic, total
 from adapters.parts.trained import Trained, Training
-from adapters.parts.validation import errors, held_out_parts, least_cost
+from adapters.parts.validation import errors, least_cost, validation_parts
 from adapters.towers.text_side import TextSide
 
 _SHARED = ("fusion", "shrinkage", "sharpness")
 
 
 class OwnMetric(Trained):
-    """A head per task in the task's own metric, and the nearest metric between tasks."""
+    """A classifier per task in the task's own metric, and the nearest metric between tasks."""
 
     name: ClassVar[str] = "own_metric"
     settings_type: ClassVar[type[MethodSettings]] = OwnMetricSettings
@@ -74,7 +74,7 @@ class OwnMetric(Trained):
 
 
 class OwnMetricTraining:
-    """The head of one task, and one of three quarters of its images on which w is tried.
+    """The classifier of one task, and one of three quarters of its images on which w is tried.
 
     Args:
         task: The task.
@@ -84,7 +84,7 @@ class OwnMetricTraining:
         seed: Names the quarter that is held out.
     """
 
-    # Owns: the heads, whose anchors every step replaces.
+    # Owns: the classifiers, whose anchors every step replaces.
 
     def __init__(
         self,
@@ -97,40 +97,42 @@ class OwnMetricTraining:
     ) -> None:
         self.total_steps = settings.steps
         self._text = text
-        self._heads = {"anchors": Head(task, before, settings)}
+        self._classifiers = {"anchors": Classifier(task, before, settings)}
         if settings.fusion == "text":
-            kept, self._features, self._labels = held_out_parts(task, seed=seed)
-            self._heads["trial"] = Head(kept, before, settings)
+            kept, self._features, self._labels = validation_parts(task, seed=seed)
+            self._classifiers["trial"] = Classifier(kept, before, settings)
 
     def advance(self, step: int) -> float:  # noqa: ARG002 - every step is alike
-        """Move all heads and return the loss of the one that is kept."""
-        return {name: head.step() for name, head in self._heads.items()}["anchors"]
+        """Move all classifiers and return the loss of the one that is kept."""
+        return {name: classifier.step() for name, classifier in self._classifiers.items()}[
+            "anchors"
+        ]
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return the anchors of all heads."""
-        return {name: head.anchors for name, head in self._heads.items()}
+        """Return the anchors of all classifiers."""
+        return {name: classifier.anchors for name, classifier in self._classifiers.items()}
 
     def restore(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:  # noqa: ARG002
         """Take over the anchors; KeyError, RuntimeError where they do not fit."""
-        for name, head in self._heads.items():
-            if tensors[name].shape != head.anchors.shape:
-                raise RuntimeError(f"{name}: expected shape {tuple(head.anchors.shape)}")
-            head.anchors = tensors[name].clone()
+        for name, classifier in self._classifiers.items():
+            if tensors[name].shape != classifier.anchors.shape:
+                raise RuntimeError(f"{name}: expected shape {tuple(classifier.anchors.shape)}")
+            classifier.anchors = tensors[name].clone()
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the record's tensors with the anchors as they are now."""
-        head = self._heads["anchors"]
+        classifier = self._classifiers["anchors"]
         return {
             "text_features": self._text.kept(),
-            "means": head.means,
-            "anchors": head.whitening.unwhitened(head.anchors).float().contiguous(),
-            "scatter": head.scatter,
-            "image_counts": head.image_counts,
+            "means": classifier.means,
+            "anchors": classifier.whitening.unwhitened(classifier.anchors).float().contiguous(),
+            "scatter": classifier.scatter,
+            "image_counts": classifier.image_counts,
             "costs": self._costs().float(),
         }
 
     def _costs(self) -> Tensor:
-        trial = self._heads.get("trial")
+        trial = self._classifiers.get("trial")
         if trial is None:
             return torch.zeros(len(TEXT_WEIGHTS))
         features = self._features.cpu().double()
@@ -141,7 +143,7 @@ class OwnMetricTraining:
         return torch.stack([errors(own + weight * text, labels) for weight in TEXT_WEIGHTS])
 
 
-class Metric(NamedTuple):
+class TaskMetric(NamedTuple):
     """One record's metric and its class means in it.
 
     Attributes:
@@ -173,7 +175,7 @@ class Metric(NamedTuple):
         return squared_distances(self.points(features), self.means).amin(dim=1, keepdim=True)
 
 
-class OwnHead(NamedTuple):
+class RecordClassifier(NamedTuple):
     """What tells the classes of one record apart.
 
     Attributes:
@@ -182,20 +184,22 @@ class OwnHead(NamedTuple):
         text_weight: w.
     """
 
-    metric: Metric
+    metric: TaskMetric
     anchors: Tensor
     text_weight: float
 
     @classmethod
     def of(cls, record: Record, whitening: Whitening, *, text_weight: float) -> Self:
-        """Return the head of `record` in the metric that `whitening` is."""
+        """Return the classifier of `record` in the metric that `whitening` is."""
         return cls(
-            metric=Metric.of(record, whitening),
+            metric=TaskMetric.of(record, whitening),
             anchors=whitening.vectors(_tensor(record, "anchors")).float(),
             text_weight=text_weight,
         )
 
-    def log_shares(self, features: Tensor, text_logits: Tensor, *, sharpness: float) -> Tensor:
+    def log_probabilities(
+        self, features: Tensor, text_logits: Tensor, *, sharpness: float
+    ) -> Tensor:
         """Return log p_t(c | x), (N, C)."""
         points = self.metric.points(features)
         logits = normalize(points, dim=1) @ self.anchors.t() + self.text_weight * text_logits
@@ -204,7 +208,7 @@ class OwnHead(NamedTuple):
 
 
 class OwnMetricScorer(AnchoredScorer):
-    """The heads of all records, and the distances between tasks.
+    """The classifiers of all records, and the distances between tasks.
 
     Args:
         records: Oldest first.
@@ -217,16 +221,16 @@ class OwnMetricScorer(AnchoredScorer):
         settings = shared_settings(records, OwnMetricSettings, names=_SHARED)
         super().__init__(records)
         self._settings = settings
-        self._heads: tuple[OwnHead, ...] = before._heads if before else ()
+        self._classifiers: tuple[RecordClassifier, ...] = before._classifiers if before else ()
         common: Statistic | None = before._common if before else None
-        for place in range(len(self._heads), len(records)):
+        for place in range(len(self._classifiers), len(records)):
             common = total(records[: place + 1], "scatter", before=common)
-            self._heads = (*self._heads, self.head(records[place], common))
+            self._classifiers = (*self._classifiers, self.classifier(records[place], common))
         assert common is not None
         self._common: Statistic = common
-        # The newest head is in the metric of the version already.
-        older = (Metric.of(record, self.whitening(record, common)) for record in records[:-1])
-        self._metrics = (*older, self._heads[-1].metric)
+        # The newest classifier is in the metric of the version already.
+        older = (TaskMetric.of(record, self.whitening(record, common)) for record in records[:-1])
+        self._metrics = (*older, self._classifiers[-1].metric)
 
     def whitening(self, record: Record, common: Statistic) -> Whitening:
         """Return the whitening of `record`, `common` being the scatter that holds it together."""
@@ -237,12 +241,12 @@ class OwnMetricScorer(AnchoredScorer):
             shrinkage=self._settings.shrinkage,
         )
 
-    def head(self, record: Record, common: Statistic) -> OwnHead:
-        """Return the head of `record`; `common` as in `whitening`."""
+    def classifier(self, record: Record, common: Statistic) -> RecordClassifier:
+        """Return the classifier of `record`; `common` as in `whitening`."""
         weight = 0.0
         if self._settings.fusion == "text":
             weight = least_cost(record.tensors["costs"].double(), TEXT_WEIGHTS, default=0.0)
-        return OwnHead.of(record, self.whitening(record, common), text_weight=weight)
+        return RecordClassifier.of(record, self.whitening(record, common), text_weight=weight)
 
     def extended(self, record: Record) -> "OwnMetricScorer":
         return type(self)((*self._records, record), before=self)
@@ -255,7 +259,7 @@ class OwnMetricScorer(AnchoredScorer):
             features: (N, D).
             text_logits: (N, C), those of its classes.
         """
-        return self._heads[position].log_shares(
+        return self._classifiers[position].log_probabilities(
             features, text_logits, sharpness=self._settings.sharpness
         )
 

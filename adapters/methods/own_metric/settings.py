@@ -1,4 +1,4 @@
-"""The settings of heads in their own metrics, and the text weights that every task tries."""
+"""The settings of classifiers in their own metrics, and the text weights that every task tries."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -17,7 +17,7 @@ TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnMetricSettings(MethodSettings):
-    """Settings of heads in their own metrics.
+    """Settings of classifiers in their own metrics.
 
     Attributes:
         fusion: Whether the text logits take part within a task.

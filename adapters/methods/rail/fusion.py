@@ -29,7 +29,7 @@ from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError, CorruptionError, InputError
 from adapters.methods.rail.kernel_ridge import KernelRidge
 from adapters.parts.anchored_scorer import AnchoredScorer
-from adapters.parts.probabilities import shares_at
+from adapters.parts.probabilities import log_probabilities_at
 from adapters.parts.readout import Fusion
 from adapters.parts.statistics import image_counts
 from adapters.parts.training_free import TrainingFree
@@ -87,7 +87,7 @@ class RailScorer(AnchoredScorer):
         if self._fusion == "text":
             softmax = self._together.logits(features, scale=logit_scale).softmax(dim=1)
             answers = (1 - self._share) * softmax + self._share * answers
-        return shares_at(answers, self._records, positions)
+        return log_probabilities_at(answers, self._records, positions)
 
     @abstractmethod
     def regressed(self, features: Tensor) -> Tensor:

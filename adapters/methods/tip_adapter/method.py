@@ -29,7 +29,7 @@ from adapters.methods.lada.memory import MemoryBlock, initial_memory
 from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.readout import Fusion
 from adapters.parts.training_free import TrainingFree
-from adapters.parts.validation import errors, held_out_parts, least_cost
+from adapters.parts.validation import errors, least_cost, validation_parts
 from adapters.towers.text_side import TextSide
 
 
@@ -56,7 +56,7 @@ class TipAdapterSettings(MethodSettings):
     Attributes:
         keys_per_class: The most keys that a class keeps.
         fusion: Whether the text logits take part.
-        alpha: Factor of the cache; None, with beta None too, has both chosen on held-out images.
+        alpha: Factor of the cache; None, with beta None too, has both chosen on validation images.
         beta: Its sharpness.
     """
 
@@ -155,7 +155,7 @@ def chosen_weights(
 def _costs(
     task: TaskFeatures, text: TextSide, settings: TipAdapterSettings, *, seed: int
 ) -> Tensor:
-    kept, features, labels = held_out_parts(task, seed=seed)
+    kept, features, labels = validation_parts(task, seed=seed)
     keys, offsets = initial_memory(kept, vectors=settings.keys_per_class, seed=seed)
     features, base = features.cpu().float(), torch.zeros(len(labels), len(task.classes))
     if settings.fusion == "text":

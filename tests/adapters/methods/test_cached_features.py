@@ -52,8 +52,8 @@ def few(measured: MeasuredSet) -> MeasuredSet:
     return replace(
         measured,
         task=part,
-        held_out=measured.held_out[:300],
-        held_out_labels=measured.held_out_labels[:300],
+        test_features=measured.test_features[:300],
+        test_labels=measured.test_labels[:300],
     )
 
 
@@ -80,7 +80,7 @@ def learnt(name: str, measured: Sequence[MeasuredSet]) -> list[Record]:
 def scores(name: str, records: Sequence[Record]) -> dict[str, Tensor]:
     """Return the scores of all held-out images by class."""
     adapter = Adapter(records, method=measured_method(name))
-    images = torch.cat([one.held_out for one in sets()])
+    images = torch.cat([one.test_features for one in sets()])
     found = adapter.score(images, encoder=adapter.encoder, logit_scale=LOGIT_SCALE)
     return {entry.class_id: found.values[:, n] for n, entry in enumerate(found.classes)}
 

@@ -1,4 +1,4 @@
-"""Heads in their own metrics: the whitening, the training, and what tells tasks apart."""
+"""Classifiers in their own metrics: the whitening, the training, and what tells tasks apart."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from adapters.contract.task_features import TaskFeatures
 from adapters.errors import CorruptionError, SettingsError
 from adapters.methods import METHODS
 from adapters.methods.gda import within_scatter
-from adapters.methods.own_metric.classifier import Head
+from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening
 from adapters.parts.statistics import Statistic
@@ -107,15 +107,15 @@ def test_between_tasks_the_nearest_mean_in_each_tasks_own_metric_decides() -> No
 
 def test_the_training_ends_where_the_loss_is_flat() -> None:
     task = clusters(classes=4, images=8, spread=0.8)
-    head = Head(task, None, SETTINGS)
-    start = head.anchors.clone()
-    losses = [head.step() for _ in range(20)]
+    classifier = Classifier(task, None, SETTINGS)
+    start = classifier.anchors.clone()
+    losses = [classifier.step() for _ in range(20)]
     assert losses[-1] < losses[0]
     means = torch.stack([task.of_class(index).mean(dim=0) for index in range(4)]).double()
     own = means[task.labels]
     images = own + SETTINGS.stretch * (task.features[:, 0].double() - own)
-    anchors = head.anchors.clone().requires_grad_(True)
-    loss = cross_entropy(head.directions(images) @ anchors.t(), task.labels, reduction="sum")
+    anchors = classifier.anchors.clone().requires_grad_(True)
+    loss = cross_entropy(classifier.directions(images) @ anchors.t(), task.labels, reduction="sum")
     loss = loss + SETTINGS.pull * (anchors - start).square().sum()
     (gradient,) = torch.autograd.grad(loss, anchors)
     assert gradient.abs().max() < 1e-4
@@ -123,11 +123,11 @@ def test_the_training_ends_where_the_loss_is_flat() -> None:
 
 def test_anchors_that_are_not_trained_are_the_directions_of_the_class_means() -> None:
     task = clusters(classes=4, images=8)
-    head = Head(task, None, SETTINGS)
+    classifier = Classifier(task, None, SETTINGS)
     for index in range(4):
-        direction = head.directions(task.of_class(index)).mean(dim=0)
+        direction = classifier.directions(task.of_class(index)).mean(dim=0)
         torch.testing.assert_close(
-            head.anchors[index], SETTINGS.scale * normalize(direction, dim=0)
+            classifier.anchors[index], SETTINGS.scale * normalize(direction, dim=0)
         )
 
 

@@ -13,12 +13,12 @@ from adapters.contract.learning import learn
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import CorruptionError, InputError, SettingsError
-from adapters.measures import continual_metrics
+from adapters.measures import continual_measures
 from adapters.methods import measured_method
 from adapters.methods.rail.fusion import RailScorer
 from adapters.methods.rail.kernel_ridge import KernelRidge, linear, rbf
 from adapters.methods.rail.primal import PrimalRailScorer
-from adapters.parts.probabilities import log_shares
+from adapters.parts.probabilities import log_probabilities
 from adapters.parts.random_features import random_features, uniform_projection
 from adapters.towers.text_side import TextSide
 from tests.adapters.parts.test_statistics import all_at_once, three_tasks
@@ -119,7 +119,7 @@ def test_transfer_equals_that_of_zero_shot_exactly(name: str) -> None:
     ]
     rail = matrix(name, tasks, sides)
     zero_shot = matrix("zero_shot", tasks, sides)
-    assert continual_metrics(rail).transfer == continual_metrics(zero_shot).transfer
+    assert continual_measures(rail).transfer == continual_measures(zero_shot).transfer
     for column in range(1, 3):
         for row in range(column):
             assert rail[row][column] == zero_shot[row][column]
@@ -181,7 +181,7 @@ def test_the_fusion_is_two_tenths_of_the_softmax_and_eight_of_the_regression() -
     softmax = (SCALE * images @ normalize(text.features, dim=-1).t()).softmax(dim=1)
     fused = 0.2 * softmax + 0.8 * scorer.regressed(images)
     values = Adapter([record]).score(images, encoder=ENCODER, logit_scale=SCALE).values
-    torch.testing.assert_close(values, log_shares(fused, task.classes))
+    torch.testing.assert_close(values, log_probabilities(fused, task.classes))
 
 
 def test_a_records_columns_do_not_depend_on_which_tasks_are_candidates() -> None:

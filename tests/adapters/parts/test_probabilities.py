@@ -12,7 +12,7 @@ from adapters.contract.merging import fold
 from adapters.contract.records import ClassEntry, Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods import measured_method
-from adapters.parts.probabilities import log_shares
+from adapters.parts.probabilities import log_probabilities
 from tests.adapters.parts.test_statistics import ADDITIVE
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
 
@@ -27,13 +27,13 @@ APART = [entry("a/1"), entry("a/2"), entry("a/3")]
 def test_the_softmax_are_the_answers_over_their_sum() -> None:
     answers = torch.tensor([[0.6, 0.3, 0.2], [0.05, 0.002, 0.4]])
     torch.testing.assert_close(
-        log_shares(answers, APART).softmax(dim=1), answers / answers.sum(dim=1, keepdim=True)
+        log_probabilities(answers, APART).softmax(dim=1), answers / answers.sum(dim=1, keepdim=True)
     )
 
 
 def test_order_is_kept_below_zero_too() -> None:
     answers = torch.linspace(-2, 2, 1001)[None]
-    scores = log_shares(answers, [entry(f"a/{n}") for n in range(1001)])
+    scores = log_probabilities(answers, [entry(f"a/{n}") for n in range(1001)])
     assert torch.isfinite(scores).all()
     assert (scores.diff(dim=1) > 0).all()
 
@@ -41,11 +41,11 @@ def test_order_is_kept_below_zero_too() -> None:
 def test_merged_answers_are_their_sum_and_the_rest_is_untouched() -> None:
     classes = [entry("a/1"), entry("a/2"), entry("b/1", "a/1")]
     answers = torch.tensor([[0.3, 0.5, 0.4], [0.3, 0.5, -0.2]])
-    scores = log_shares(answers, classes)
+    scores = log_probabilities(answers, classes)
     torch.testing.assert_close(
         fold(scores, classes).values.exp(), torch.tensor([[0.7, 0.5], [0.1, 0.5]])
     )
-    assert torch.equal(scores[:, 1], log_shares(answers, APART)[:, 1])
+    assert torch.equal(scores[:, 1], log_probabilities(answers, APART)[:, 1])
     # Its own share of the sum is a part's, where it is asked for alone.
     torch.testing.assert_close(scores[0, [0, 2]].exp(), answers[0, [0, 2]])
 

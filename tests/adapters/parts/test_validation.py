@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adapters.parts.validation import errors, held_out_parts, least_cost
+from adapters.parts.validation import errors, least_cost, validation_parts
 from tests.adapters.synthetic import clusters
 
 
@@ -20,14 +20,14 @@ from tests.adapters.synthetic import clusters
     ],
 )
 def test_a_quarter_of_every_class_is_held_out(images: int, held_out: int) -> None:
-    parts = held_out_parts(clusters(classes=3, images=images), seed=1)
+    parts = validation_parts(clusters(classes=3, images=images), seed=1)
     assert torch.bincount(parts.labels, minlength=3).tolist() == [held_out] * 3
     assert torch.bincount(parts.kept.labels).tolist() == [images - held_out] * 3
 
 
 def test_no_image_is_in_both_parts() -> None:
     task = clusters(classes=3, images=8)
-    parts = held_out_parts(task, seed=1)
+    parts = validation_parts(task, seed=1)
     rows = torch.cat([parts.kept.features[:, 0], parts.features])
     assert len(torch.unique(rows, dim=0)) == len(rows) == len(task.labels)
 
@@ -39,13 +39,13 @@ def test_the_draw_depends_on_the_class_and_not_on_its_place() -> None:
         classes=tuple(task.classes[index] for index in order.tolist()),
         labels=order.argsort()[task.labels],
     )
-    plain, moved = held_out_parts(task, seed=1), held_out_parts(shuffled, seed=1)
+    plain, moved = validation_parts(task, seed=1), validation_parts(shuffled, seed=1)
     by_class = torch.cat([moved.features[moved.labels == place] for place in order.argsort()])
     assert torch.equal(by_class, plain.features)
 
 
 def test_a_large_task_is_tried_on_a_part_of_it() -> None:
-    parts = held_out_parts(clusters(classes=4, images=40), seed=1, most=40)
+    parts = validation_parts(clusters(classes=4, images=40), seed=1, most=40)
     assert len(parts.labels) + len(parts.kept.labels) == 40
 
 

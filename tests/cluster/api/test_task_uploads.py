@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from adapters.errors import InputError, SettingsError
-from cluster.api.task_desk import TaskDesk
+from cluster.api.task_handlers import TaskHandlers
 from cluster.api.task_uploads import uploaded_task
 from cluster.config import Config
 from tests.support.scenes.tickets import set_ticket
@@ -30,35 +30,37 @@ def archive_of(folder: Path, *, mode: str = "w:gz") -> BinaryIO:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> TaskDesk:
-    return TaskDesk(Config(store=f"file://{tmp_path}/store"))
+def handlers(tmp_path: Path) -> TaskHandlers:
+    return TaskHandlers(Config(store=f"file://{tmp_path}/store"))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
 def test_a_task_with_its_images_in_an_archive_is_accepted(
-    desk: TaskDesk, write_task: WriteTask, mode: str
+    handlers: TaskHandlers, write_task: WriteTask, mode: str
 ) -> None:
     task = write_task()
-    accepted = desk.submit(task.read_bytes(), archive_of(task.parent / "images" / "..", mode=mode))
+    accepted = handlers.submit(
+        task.read_bytes(), archive_of(task.parent / "images" / "..", mode=mode)
+    )
     assert (accepted.is_new, accepted.submission.stage) == (True, "accepted")
     assert "set aside" in accepted.notes[0]
-    again = desk.submit(task.read_bytes(), archive_of(task.parent, mode=mode))
+    again = handlers.submit(task.read_bytes(), archive_of(task.parent, mode=mode))
     assert (again.is_new, again.submission) == (False, accepted.submission)
-    assert desk.tasks().submissions[0].submission_id == accepted.submission.submission_id
+    assert handlers.tasks().submissions[0].submission_id == accepted.submission.submission_id
 
 
 def test_a_task_is_found_followed_and_taken_back(
-    desk: TaskDesk, write_task: WriteTask, tmp_path: Path
+    handlers: TaskHandlers, write_task: WriteTask, tmp_path: Path
 ) -> None:
     task = write_task()
-    name = desk.submit(task.read_bytes(), archive_of(task.parent)).submission.submission_id
-    assert desk.task("colors").submission_id == desk.task(name).submission_id == name
-    assert desk.events("colors") == []
-    assert desk.cancel(name).stage == "accepted"  # nobody coordinates; it is asked for
+    name = handlers.submit(task.read_bytes(), archive_of(task.parent)).submission.submission_id
+    assert handlers.task("colors").submission_id == handlers.task(name).submission_id == name
+    assert handlers.events("colors") == []
+    assert handlers.cancel(name).stage == "accepted"  # nobody coordinates; it is asked for
     set_ticket(FileStore(tmp_path / "store"), name, stage=Stage.CANCELLED)
-    assert desk.task(name).stage == "cancelled"
-    assert desk.retry(name).submission_id == name
-    assert not desk.tasks().coordinated
+    assert handlers.task(name).stage == "cancelled"
+    assert handlers.retry(name).submission_id == name
+    assert not handlers.tasks().coordinated
 
 
 ELSEWHERE = [
@@ -86,17 +88,19 @@ def test_sources_lead_nowhere_but_into_the_archive(write_task: WriteTask, source
 
 
 def test_a_list_in_the_archive_names_no_files_of_the_machine(
-    desk: TaskDesk, write_task: WriteTask, tmp_path: Path
+    handlers: TaskHandlers, write_task: WriteTask, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret.png"
     task = write_task()
     secret.write_bytes((task.parent / "images/red/0.png").read_bytes())
     (task.parent / "list.csv").write_text(f"path,label\n{secret},red\nimages/blue/0.png,blue\n")
     with pytest.raises(InputError, match=r"inside the archive, found|outside"):
-        desk.submit(b"name: colors\nimages: list.csv\n", archive_of(task.parent))
+        handlers.submit(b"name: colors\nimages: list.csv\n", archive_of(task.parent))
 
 
-def test_an_archive_writes_nothing_outside_its_folder(desk: TaskDesk, tmp_path: Path) -> None:
+def test_an_archive_writes_nothing_outside_its_folder(
+    handlers: TaskHandlers, tmp_path: Path
+) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         member = tarfile.TarInfo("../../escaped")
@@ -104,7 +108,7 @@ def test_an_archive_writes_nothing_outside_its_folder(desk: TaskDesk, tmp_path: 
         tar.addfile(member, io.BytesIO(b"x"))
     buffer.seek(0)
     with pytest.raises(InputError, match="archive cannot be unpacked"):
-        desk.submit(b"name: colors\nimages: images\n", buffer)
+        handlers.submit(b"name: colors\nimages: images\n", buffer)
     assert not list(tmp_path.rglob("escaped"))
 
 
@@ -117,12 +121,14 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("content", "sentence"), DAMAGES)
-def test_a_task_file_that_is_none_is_refused(desk: TaskDesk, content: bytes, sentence: str) -> None:
+def test_a_task_file_that_is_none_is_refused(
+    handlers: TaskHandlers, content: bytes, sentence: str
+) -> None:
     with pytest.raises(SettingsError, match=sentence):
-        desk.submit(content, None)
+        handlers.submit(content, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", b"\x1f\x8b broken"])
-def test_an_archive_that_is_none_is_refused(desk: TaskDesk, content: bytes) -> None:
+def test_an_archive_that_is_none_is_refused(handlers: TaskHandlers, content: bytes) -> None:
     with pytest.raises(InputError, match="archive cannot be unpacked"):
-        desk.submit(b"name: colors\nimages: images\n", io.BytesIO(content))
+        handlers.submit(b"name: colors\nimages: images\n", io.BytesIO(content))

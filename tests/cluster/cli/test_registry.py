@@ -15,7 +15,7 @@ from adapters.errors import NacreError
 from cluster.cli.main import cli, main
 from cluster.cli.registry import VERBS
 from tests.support.scenes.registry import learn, record_of
-from workers.registry import Adapter, Registry
+from workers.registry import RegisteredAdapter, Registry
 from workers.store import FileStore
 
 OLD_S = 3 * 24 * 3600
@@ -26,7 +26,7 @@ class Shop:
     """A store with three versions of the adapter `main`, and the command line on it."""
 
     store: FileStore
-    adapter: Adapter
+    adapter: RegisteredAdapter
     folder: Path
 
     def run(self, *arguments: str | Path, answer: str | None = None) -> Result:

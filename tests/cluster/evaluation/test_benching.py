@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.evaluation.benching import Place, measured_side_by_side, opened
+from cluster.evaluation.benching import SuiteFolders, measured_side_by_side, opened
 from harness.results import run_names
 from harness.sequence import SequenceRun
 from tests.harness.conftest import write_suite
@@ -25,12 +25,12 @@ def test_runs_side_by_side_are_those_one_after_the_other(
 ) -> None:
     path = write_suite()
     cache = tmp_path / "cache"
-    place = Place(suite=path, results=tmp_path / "together", cache=cache)
+    place = SuiteFolders(suite=path, results=tmp_path / "together", cache=cache)
     names = run_names(opened(place).suite)
     finished = list(measured_side_by_side(place, names, parallel=2, address=None))
     assert sorted(map(str, finished)) == sorted(map(str, names))
     together = opened(place).finished()
     assert set(together) == set(names)
-    alone = opened(Place(suite=path, results=tmp_path / "alone", cache=cache))
+    alone = opened(SuiteFolders(suite=path, results=tmp_path / "alone", cache=cache))
     for name in names:
         assert figures(alone.run(name)) == figures(together[name])

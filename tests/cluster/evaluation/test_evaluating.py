@@ -16,9 +16,9 @@ from cluster.cli.main import cli
 from harness.answers import SHOWN_PER_SET
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
 from tests.support.drivers.learning import carried_out, small_task, submitted
-from workers.encoding.embedder import Embedder
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
+from workers.encoding.shard_encoder import ShardEncoder
 from workers.images.views import Views
 from workers.registry import Registry
 from workers.store import FileStore
@@ -130,7 +130,7 @@ def test_a_task_that_no_version_has_learnt_takes_part_zero_shot(
     assert isinstance(result.exception, UnavailableError)
     assert waiting.submission_id in str(result.exception)
     for shard in waiting.of_split("held_out"):
-        for _ in Embedder(Encoder(EncoderSettings()), store).embed(shard, Views()):
+        for _ in ShardEncoder(Encoder(EncoderSettings()), store).embed(shard, Views()):
             pass
     found = parsed("--task", waiting.submission_id)
     assert names(found) == ["digits", "fashion", "clip-art"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.cli.bench import findings_of
-from cluster.evaluation.benching import Place, opened
+from cluster.evaluation.benching import SuiteFolders, opened
 from harness.pages.suite_page import write_report
 from harness.results import run_names
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
@@ -14,7 +14,7 @@ def test_a_browser_shows_the_matrix_the_curves_and_the_pictures(
     write_suite: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = write_suite(orders={"I": ["colors", "shades"]}, seeds=[0])
-    place = Place(suite=path, results=tmp_path / "results", cache=tmp_path / "cache")
+    place = SuiteFolders(suite=path, results=tmp_path / "results", cache=tmp_path / "cache")
     opened.cache_clear()
     measuring = opened(place)
     for name in run_names(measuring.suite):

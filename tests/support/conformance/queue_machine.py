@@ -28,7 +28,7 @@ from workers.queue.events import (
     Stop,
 )
 from workers.queue.machine import EVERY_ADAPTER, Limits, Queue
-from workers.queue.retry_policy import Patience, resumed_stage
+from workers.queue.retry_policy import RetryPolicy, resumed_stage
 from workers.queue.ticket import ACTIVE, ENDED, LEARNING, Cause, Stage, Ticket
 
 ADAPTERS = ("x", "y", "z")
@@ -43,7 +43,9 @@ LIMITS = st.builds(
     encoding=st.integers(1, 4),
     encoding_per_adapter=st.integers(1, 3),
     learning=st.integers(1, 3),
-    patience=st.just(Patience(attempts=3, first_s=5, growth=2, longest_s=60, losses=3, lost_s=1)),
+    retry_policy=st.just(
+        RetryPolicy(attempts=3, first_s=5, growth=2, longest_s=60, losses=3, lost_s=1)
+    ),
 )
 MOST_STEPS_PER_TICKET = 20
 

@@ -13,12 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from adapters.errors import ConflictError, InputError, UnavailableError
 from workers.registry import (
-    Adapter,
     AddRecord,
     Author,
     Commit,
     HeadIs,
     Inline,
+    RegisteredAdapter,
     Registry,
     SubmissionAbsent,
     collect,
@@ -65,7 +65,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for task in ("a", "b", "c"):
             self._commit(0, None, task, promoted=task != "c")
 
-    def _writer(self) -> tuple[_Dying, Adapter]:
+    def _writer(self) -> tuple[_Dying, RegisteredAdapter]:
         self.seed += 1
         store = _Dying(self.store)
         opened = Registry(store, rng=random.Random(self.seed), sleep=lambda _: None)
@@ -75,7 +75,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self,
         writer: int,
         fault: Faulted,
-        command: Callable[[Adapter], object],
+        command: Callable[[RegisteredAdapter], object],
         effect: Callable[[], object],
     ) -> None:
         """Run a command, and its effect on the model where it took effect in the registry."""
@@ -93,7 +93,7 @@ class RegistryMachine(RuleBasedStateMachine):
             store.arm(None)
         effect()
 
-    def _refused(self, writer: int, command: Callable[[Adapter], object]) -> None:
+    def _refused(self, writer: int, command: Callable[[RegisteredAdapter], object]) -> None:
         with suppress(InputError, ConflictError):
             command(self.writers[writer][1])
             raise AssertionError("the command should have been refused")

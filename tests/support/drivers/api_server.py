@@ -14,8 +14,8 @@ import uvicorn
 from adapters.errors import NacreError
 from cluster.api.access import Access
 from cluster.api.app import build_api
-from cluster.api.managing import VersionDesk
-from cluster.api.task_desk import TaskDesk
+from cluster.api.managing import VersionHandlers
+from cluster.api.task_handlers import TaskHandlers
 from cluster.config import Config
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
@@ -92,8 +92,8 @@ class ApiServer:
         await self.service.start()
         api = build_api(
             self.service,
-            VersionDesk(self._config, self),
-            TaskDesk(self._config),
+            VersionHandlers(self._config, self),
+            TaskHandlers(self._config),
             self._access,
         )
         settings = uvicorn.Config(api, log_level="warning", ws="none", lifespan="off")

@@ -15,11 +15,11 @@ from tests.support.fakes.s3_proxy import Fate, S3Request
 
 STAGES = ("encoding", "training", "compressing", "checking", "committing")
 ROLE = {
-    "encoding": "encoder",
+    "encoding": "shard_encoder",
     "training": "trainer",
-    "compressing": "mixture",
-    "checking": "registry",
-    "committing": "registry",
+    "compressing": "mixture_fitter",
+    "checking": "publisher",
+    "committing": "publisher",
 }
 COORDINATOR = "ray::CoordinatorActor"
 CONTROLLER = "ray::ServeController"

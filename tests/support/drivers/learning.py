@@ -10,10 +10,10 @@ import yaml
 
 from tests.support.drivers.running import Clock, Running, play
 from tests.support.fakes.faulty import MortalStore
-from workers.coordination.settings import Pace, Setup, Terms
+from workers.coordination.settings import AdapterRules, Intervals, Setup
 from workers.encoding.encoder import Encoder
 from workers.intake.accept import accept
-from workers.learning.crew import Assignment, Published
+from workers.learning.crew import Assignment, Publication
 from workers.learning.gate import Gate
 from workers.learning.local_crew import LocalCrew
 from workers.queue.progress import State, read_state
@@ -23,7 +23,7 @@ from workers.tasks.submission import Submission
 from workers.tasks.task import load_task
 
 TIMEOUT_S = 120.0
-PACE = Pace(poll_s=0.02, report_s=0.0, lead_s=1e6, step_back_s=0.02)
+PACE = Intervals(poll_s=0.02, report_s=0.0, lead_s=1e6, step_back_s=0.02)
 SETTINGS = {"steps": 12, "memory_per_class": 4, "mixture_components": 2, "batch_size": 16}
 
 
@@ -79,11 +79,13 @@ def carried_out(
         method: By which all are learnt.
         link: The coordinator's way to the store, which may fail.
     """
-    terms = Terms(method=method, gate=gate or Gate())
+    rules = AdapterRules(method=method, gate=gate or Gate())
 
     def setup(seen: ObjectStore) -> Setup:
         crew = LocalCrew(encoder, seen)
-        return Setup(store=seen, crew=crew, clock=Clock(), pace=PACE, terms=lambda _adapter: terms)
+        return Setup(
+            store=seen, crew=crew, clock=Clock(), intervals=PACE, rules=lambda _adapter: rules
+        )
 
     async def scene() -> None:
         async with Running(store, setup, link=link, owner="tests") as running:
@@ -101,7 +103,7 @@ def carried_out(
 
 def published_by_hand(
     store: ObjectStore, encoder: Encoder, submission: Submission, *, gate: Gate | None = None
-) -> Published:
+) -> Publication:
     """Call the roles one after another, without a coordinator."""
     crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
     assignment = learnt_by_hand(crew, submission, gate=gate)

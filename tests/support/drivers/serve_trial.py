@@ -36,12 +36,12 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.images.decode import decode_image
 from workers.registry import (
-    Adapter,
     AddRecord,
     Author,
     Commit,
     DropTask,
     Inline,
+    RegisteredAdapter,
     Registry,
 )
 from workers.registry.record_cache import Versions
@@ -110,8 +110,8 @@ class Mover:
         self._encoder = encoder
         self._draw = random.Random(seed)
         told = Registry(self._store, audience=Replicas(application(API)))
-        self._told: Adapter = told.create("main")
-        self._silent: Adapter = Registry(self._store).adapter("main")
+        self._told: RegisteredAdapter = told.create("main")
+        self._silent: RegisteredAdapter = Registry(self._store).adapter("main")
         self.moves: list[Move] = []
         self.numbers: list[int] = []
 
@@ -158,7 +158,7 @@ class Mover:
             handle.rollback(number, by=_author(), serving_only=True)
         self._note(number, told)
 
-    def _handle(self, told: bool) -> Adapter:
+    def _handle(self, told: bool) -> RegisteredAdapter:
         return self._told if told else self._silent
 
     def _note(self, number: int, told: bool) -> None:

@@ -5,13 +5,14 @@ from collections import defaultdict
 
 from tests.support.drivers.running import Clock, Running
 from tests.support.fakes.faulty import MortalStore
-from workers.coordination.settings import Pace, Setup
+from workers.coordination.settings import Intervals, Setup
 from workers.encoding.encoder import Encoder
-from workers.learning.crew import Assignment, Begun, Progress, Published
+from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.handover import checkpoint_key, hand_over, handover_key
 from workers.learning.publisher import Publisher
+from workers.progress_callbacks import ProgressCallback
 from workers.queue.machine import Limits
-from workers.queue.retry_policy import Patience
+from workers.queue.retry_policy import RetryPolicy
 from workers.registry import (
     AddRecord,
     Author,
@@ -27,9 +28,10 @@ from workers.registry.record_cache import Versions
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import Submission
 
-PACE = Pace(poll_s=0.005, report_s=0.0, lead_s=10_000.0, step_back_s=0.005)
+PACE = Intervals(poll_s=0.005, report_s=0.0, lead_s=10_000.0, step_back_s=0.005)
 LIMITS = Limits(
-    learning=1, patience=Patience(attempts=3, first_s=1, growth=2, longest_s=4, losses=8, lost_s=1)
+    learning=1,
+    retry_policy=RetryPolicy(attempts=3, first_s=1, growth=2, longest_s=4, losses=8, lost_s=1),
 )
 
 
@@ -104,7 +106,9 @@ class ScriptedCrew:
         """Return the calls that were made for `task`."""
         return [call for call, whose in self.calls if whose == task]
 
-    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+    async def embed(
+        self, submission: Submission, progress: ProgressCallback, *, method: str
+    ) -> None:
         """See `Crew`."""
         del method
         progress(1, 4)
@@ -116,7 +120,7 @@ class ScriptedCrew:
         await self._called("begin", submission)
         return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
 
-    async def train(self, assignment: Assignment, progress: Progress) -> None:
+    async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """See `Crew`."""
         self.assignments.append(assignment)
         submission = assignment.submission
@@ -132,7 +136,7 @@ class ScriptedCrew:
         await self._called("compress", assignment.submission)
         await self._hand_over(assignment, "record")
 
-    async def publish(self, assignment: Assignment) -> Published:
+    async def publish(self, assignment: Assignment) -> Publication:
         """See `Crew`."""
         submission = assignment.submission
         await self._called("publish", submission)
@@ -142,7 +146,7 @@ class ScriptedCrew:
         if hold is not None:
             await hold.wait()
         note = "it forgets too much" if refused else None
-        return Published(version=number, built_upon=not refused, note=note)
+        return Publication(version=number, built_upon=not refused, note=note)
 
     def commit(self, assignment: Assignment, *, refused: bool = False) -> int:
         """Publish what was learnt, and return the version's number."""
@@ -204,13 +208,17 @@ class System(Running):
         link: MortalStore | None = None,
         owner: str = "anna",
         clock: Clock | None = None,
-        pace: Pace = PACE,
+        intervals: Intervals = PACE,
         limits: Limits = LIMITS,
     ) -> None:
         def setup(seen: ObjectStore) -> Setup:
             self.crew = ScriptedCrew(seen, encoder)
             return Setup(
-                store=seen, crew=self.crew, clock=clock or Clock(), limits=limits, pace=pace
+                store=seen,
+                crew=self.crew,
+                clock=clock or Clock(),
+                limits=limits,
+                intervals=intervals,
             )
 
         super().__init__(store, setup, link=link, owner=owner)

@@ -2,10 +2,10 @@
 
 from workers.queue.events import Accepted, Broke, Cancel, Decision, Encode, Learn, Moved, Retry
 from workers.queue.machine import Limits, Queue
-from workers.queue.retry_policy import Patience
+from workers.queue.retry_policy import RetryPolicy
 from workers.queue.ticket import Cause, Stage, Ticket
 
-ONE_AT_A_TIME = Limits(learning=1, patience=Patience(attempts=3, first_s=5, growth=4))
+ONE_AT_A_TIME = Limits(learning=1, retry_policy=RetryPolicy(attempts=3, first_s=5, growth=4))
 
 
 def ticket(

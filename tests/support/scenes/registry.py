@@ -4,7 +4,6 @@ import random
 from dataclasses import replace
 
 from workers.registry import (
-    Adapter,
     AddRecord,
     Author,
     Commit,
@@ -12,8 +11,9 @@ from workers.registry import (
     Inline,
     Manifest,
     Provenance,
+    RaceRetry,
+    RegisteredAdapter,
     Registry,
-    Retry,
     SubmissionAbsent,
     TaskAccuracy,
 )
@@ -25,13 +25,17 @@ BOTH = ("head", "production")
 
 
 def registry(
-    store: ObjectStore, *, cache: BlobCache | None = None, retry: Retry | None = None, seed: int = 0
+    store: ObjectStore,
+    *,
+    cache: BlobCache | None = None,
+    retry: RaceRetry | None = None,
+    seed: int = 0,
 ) -> Registry:
     """Return a registry that waits for nobody and draws the same numbers every time."""
     return Registry(store, cache, retry=retry, rng=random.Random(seed), sleep=lambda _seconds: None)
 
 
-def adapter(store: ObjectStore, *, seed: int = 0) -> Adapter:
+def adapter(store: ObjectStore, *, seed: int = 0) -> RegisteredAdapter:
     """Return the adapter `main` of `store`, created where it is missing."""
     return registry(store, seed=seed).create("main")
 
@@ -58,7 +62,7 @@ def record_of(task: str) -> bytes:
     return f"record of {task}".encode()
 
 
-def learn(target: Adapter, *tasks: str, by: Author = ANNA) -> Manifest:
+def learn(target: RegisteredAdapter, *tasks: str, by: Author = ANNA) -> Manifest:
     """Publish one version per task, each promoted, and return the last one."""
     for task in tasks:
         head = target.refs().find("head")
@@ -77,7 +81,7 @@ def publish(store: ObjectStore, task: str, *, submission: str) -> Manifest:
     return target.commit(replace(commit, updates=(record,), requirements=()), by=ANNA)
 
 
-def state(target: Adapter) -> dict[str, tuple[str, ...]]:
+def state(target: RegisteredAdapter) -> dict[str, tuple[str, ...]]:
     """Return what is visible: the tasks of the version behind every alias, records checked."""
     refs = target.refs()
     seen = {}

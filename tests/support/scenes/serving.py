@@ -8,10 +8,10 @@ from adapters.contract.records import Record, encode_record
 from adapters.errors import NacreError
 from tests.support.fakes.random_records import random_record
 from tests.support.scenes.registry import ANNA, BOTH
-from workers.registry import Adapter, AddRecord, Commit, Inline, VersionRef
+from workers.registry import AddRecord, Commit, Inline, RegisteredAdapter, VersionRef
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
-from workers.serving.version_cache import Shelf
+from workers.serving.version_cache import VersionCache
 from workers.store import ObjectStore
 from workers.store.testing import Fault, FaultyStore, RecordingStore, WrappedStore
 
@@ -36,7 +36,9 @@ def small_record(task: str, *, encoder: str = FINGERPRINT) -> Record:
     return random_record(task, encoder=encoder, width=8, classes=3, vectors=2, seed=seed, noun=task)
 
 
-def publish(adapter: Adapter, *tasks: str | Record, aliases: tuple[str, ...] = BOTH) -> VersionRef:
+def publish(
+    adapter: RegisteredAdapter, *tasks: str | Record, aliases: tuple[str, ...] = BOTH
+) -> VersionRef:
     """Publish a version for each task, given by its record or its name; return the last one."""
     for task in tasks:
         record = task if isinstance(task, Record) else small_record(task)
@@ -106,7 +108,7 @@ class HeldStore(WrappedStore):
 
 
 class Replica:
-    """A follower of `main` with a shelf of its own, and a way to the store that can be cut.
+    """A follower of `main` with a cache of its own, and a way to the store that can be cut.
 
     Args:
         store: Where everything is.
@@ -124,8 +126,8 @@ class Replica:
         cut = FaultyStore(store, lambda *_: Fault.FAIL if self.away else None)
         self.store = RecordingStore(cut)
         self.versions = Versions(self.store)
-        self.shelf = Shelf(self.versions, fingerprint=FINGERPRINT, most=3)
-        self.follower = Follower(self.shelf, self.versions, adapter="main", clock=self.clock)
+        self.cache = VersionCache(self.versions, fingerprint=FINGERPRINT, most=3)
+        self.follower = Follower(self.cache, self.versions, adapter="main", clock=self.clock)
 
     @property
     def label(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from workers.queue.leadership import take_lead
+from workers.queue.leadership import take_leadership
 from workers.queue.ledger import Ledger
 from workers.queue.progress import find_state
 from workers.queue.ticket import Ticket
@@ -20,5 +20,5 @@ def set_ticket(store: ObjectStore, submission_id: str, **changes: Any) -> Ticket
 
 def write_tickets(store: ObjectStore, tickets: Sequence[Ticket]) -> None:
     """Write tickets down, and lead no longer."""
-    lead = take_lead(store, owner="tests", host="tests", ttl_s=0.001, now=1.0)
+    lead = take_leadership(store, owner="tests", host="tests", ttl_s=0.001, now=1.0)
     Ledger(store, lead).save(tickets, now=1.0)

@@ -215,7 +215,7 @@ def test_what_kills_its_workers_every_time_is_set_aside_and_the_next_is_learnt(
             system.crew.raises[call, "birds"] = [WorkerLostError("gone") for _ in range(99)]
             await system.until_stage(BOATS, *ENDED)
             ticket = system.ticket(BIRDS)
-            assert (ticket.stage, ticket.losses) == (Stage.FAILED, LIMITS.patience.losses)
+            assert (ticket.stage, ticket.losses) == (Stage.FAILED, LIMITS.retry_policy.losses)
             assert ticket.failures[-1].cause is Cause.LOSS
 
     play(scene)
@@ -234,7 +234,7 @@ def test_what_fails_every_time_is_set_aside_and_the_next_is_learnt(
             await system.until_stage(BOATS, *ENDED)
             ticket = system.ticket(BIRDS)
             assert (ticket.stage, ticket.error) == (Stage.FAILED, "damaged")
-            assert ticket.attempts == LIMITS.patience.attempts
+            assert ticket.attempts == LIMITS.retry_policy.attempts
         assert head_of(store) == ["boats"]
 
     play(scene)

@@ -17,7 +17,7 @@ from workers.encoding.encoder import Encoder
 from workers.queue import inbox
 from workers.queue.events import Cancel, Pause
 from workers.queue.inbox import ask
-from workers.queue.leadership import read_lead, take_lead
+from workers.queue.leadership import read_leadership, take_leadership
 from workers.queue.ledger import PAGES, Ledger, bucket_of, outcome_bytes, page_key, state_key
 from workers.queue.progress import find_state, ticket_of
 from workers.queue.ticket import ENDED, Stage
@@ -146,7 +146,7 @@ def test_a_store_that_goes_away_in_the_middle_is_waited_for(encoder: Encoder, ca
             away.clear()
             await system.until(lambda: is_finished(store))
             assert system.ticket(BIRDS).attempts == system.ticket(BOATS).attempts == 0
-            lead = read_lead(store)
+            lead = read_leadership(store)
             assert lead is not None
             assert lead.epoch == 1
         check_published_once(store, BIRDS, BOATS)
@@ -165,7 +165,7 @@ def test_requests_are_carried_out_wherever_the_coordinator_is_killed(
         return store
 
     def is_done(store: MemoryStore) -> bool:
-        lead = read_lead(store)
+        lead = read_leadership(store)
         paused = lead is not None and lead.paused == ("zoo",)
         return paused and stage_of(store, BOATS) in ENDED and list(store.list(inbox.PREFIX)) == []
 
@@ -220,7 +220,7 @@ def test_a_coordinator_with_ten_thousand_submissions_begins_with_few_operations(
     async def scene() -> None:
         inner = MemoryStore()
         tasks = [submission(f"task-{number}") for number in range(10_000)]
-        lead = take_lead(inner, owner="anna", host="", ttl_s=1.0, now=1.0)
+        lead = take_leadership(inner, owner="anna", host="", ttl_s=1.0, now=1.0)
         tickets = []
         for number, entry in enumerate(tasks):
             inner.put(entry.key, b"is not read")

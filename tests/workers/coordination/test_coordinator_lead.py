@@ -14,7 +14,7 @@ from workers.encoding.encoder import Encoder
 from workers.queue import inbox
 from workers.queue.events import Cancel
 from workers.queue.inbox import ask
-from workers.queue.leadership import KEY, read_lead, take_lead
+from workers.queue.leadership import KEY, read_leadership, take_leadership
 from workers.queue.ledger import Ledger
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry
@@ -72,7 +72,7 @@ def test_when_the_one_has_died_the_other_takes_over_and_nothing_is_lost(encoder:
                 await ben.until_stage(BOATS, *ENDED)
                 assert ben.coordinator.waits_for is None
         assert published(store) == ["birds", "boats"]
-        lead = read_lead(store)
+        lead = read_leadership(store)
         assert lead is not None
         assert (lead.owner, lead.epoch) == ("ben", 2)
 
@@ -118,12 +118,12 @@ def test_who_was_deposed_stops_its_jobs_changes_nothing_and_says_who_leads(
             await learning(anna)
             await anna.until_quiet()
             clock.advance(2 * LEAD_S)
-            taken = take_lead(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=clock())
+            taken = take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=clock())
             before = contents(store)
             await anna.until(lambda: bool(anna.crew.interrupted))
             await anna.until(lambda: "'b'" in str(anna.coordinator.waits_for))
             assert contents(store) == before
-            assert read_lead(store) == taken
+            assert read_leadership(store) == taken
 
     play(scene)
 
@@ -136,7 +136,7 @@ def test_who_was_deposed_without_knowing_it_writes_no_ticket(encoder: Encoder) -
         announced(store, BIRDS)
         async with System(store, encoder) as anna:
             hold = await learning(anna)
-            lead = take_lead(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
+            lead = take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
             Ledger(store, lead)
             hold.let_go()
             await anna.until(lambda: "'b'" in str(anna.coordinator.waits_for))
@@ -151,7 +151,7 @@ def test_who_was_deposed_without_knowing_it_takes_no_request_away(encoder: Encod
         store = MemoryStore()
         async with System(store, encoder) as anna:
             await anna.until_looks(1)
-            take_lead(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
+            take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
             ask(store, Cancel(submission_id="known-to-ben"), who="carl")
             await anna.until(lambda: anna.coordinator.waits_for is not None)
             assert len(inbox.waiting(store)) == 1
@@ -167,7 +167,7 @@ def test_what_a_deposed_one_has_learnt_it_cannot_publish(encoder: Encoder) -> No
         announced(store, BIRDS)
         async with System(store, encoder, clock=clock) as anna:
             await learning(anna)
-            take_lead(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
+            take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
             async with System(store, encoder, owner="ben", clock=clock) as ben:
                 hold = await learning(ben)
                 with pytest.raises(ConflictError, match="another trainer is at work"):
@@ -183,7 +183,7 @@ def test_what_a_deposed_one_has_learnt_it_cannot_publish(encoder: Encoder) -> No
 def test_a_damaged_lead_is_said_and_when_it_is_restored_the_queue_goes_on(encoder: Encoder) -> None:
     async def scene() -> None:
         store = MemoryStore()
-        take_lead(store, owner="anna", host="a", ttl_s=1.0, now=1.0)
+        take_leadership(store, owner="anna", host="a", ttl_s=1.0, now=1.0)
         kept = store.get(KEY).data
         store.put(KEY, b"")
         announced(store, BIRDS)
@@ -200,7 +200,7 @@ def test_a_lead_is_renewed_long_before_it_runs_out(encoder: Encoder) -> None:
     async def scene() -> None:
         store, clock = MemoryStore(), Clock(step_s=0.01)
         announced(store, BIRDS)
-        async with System(store, encoder, clock=clock, pace=replace(PACE, lead_s=3.0)) as anna:
+        async with System(store, encoder, clock=clock, intervals=replace(PACE, lead_s=3.0)) as anna:
             await learning(anna)
             for beat in range(1, 6):
                 await anna.until(partial(was_renewed, store, clock, beat))
@@ -209,7 +209,7 @@ def test_a_lead_is_renewed_long_before_it_runs_out(encoder: Encoder) -> None:
 
 
 def was_renewed(store: MemoryStore, clock: Clock, times: int) -> bool:
-    lead = read_lead(store)
+    lead = read_leadership(store)
     assert lead is not None
     assert lead.expires > clock()
     return lead.beat >= times and lead.epoch == 1

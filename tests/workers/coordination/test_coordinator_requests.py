@@ -16,11 +16,11 @@ from workers.learning.handover import PREFIX as WORK
 from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
 from workers.queue.inbox import ask
-from workers.queue.leadership import read_lead
+from workers.queue.leadership import read_leadership
 from workers.queue.ledger import KEPT_S, outcome_bytes, read_pages, state_key
 from workers.queue.machine import Limits
 from workers.queue.progress import read_queue, ticket_of
-from workers.queue.retry_policy import Patience
+from workers.queue.retry_policy import RetryPolicy
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry
 from workers.store import MemoryStore
@@ -245,8 +245,8 @@ def test_retry_ends_a_wait_at_once(encoder: Encoder) -> None:
     async def scene() -> None:
         store, day_s = MemoryStore(), 24 * 3600.0
         announced(store, BIRDS)
-        patience = Patience(first_s=day_s, longest_s=day_s)
-        async with System(store, encoder, limits=Limits(patience=patience)) as system:
+        retry_policy = RetryPolicy(first_s=day_s, longest_s=day_s)
+        async with System(store, encoder, limits=Limits(retry_policy=retry_policy)) as system:
             system.crew.raises["train", "birds"] = [CorruptionError("damaged")]
             await system.until(lambda: system.ticket(BIRDS).attempts == 1)
             retry(store, BIRDS)
@@ -286,7 +286,7 @@ def test_a_pause_outlives_the_coordinator(encoder: Encoder) -> None:
         async with System(store, encoder) as system:
             await system.until(lambda: inbox_is_empty(store))
             await system.drop()
-        lead = read_lead(store)
+        lead = read_leadership(store)
         assert lead is not None
         assert lead.paused == ("*",)
         announced(store, BIRDS)

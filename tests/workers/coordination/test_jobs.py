@@ -21,9 +21,10 @@ from adapters.errors import (
 )
 from tests.support.scenes.submissions import submission
 from workers.coordination.jobs import Job, broken
-from workers.coordination.settings import Terms
-from workers.learning.crew import Assignment, Begun, Progress, Published
+from workers.coordination.settings import AdapterRules
+from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.gate import Gate
+from workers.progress_callbacks import ProgressCallback
 from workers.queue.events import Event, Moved
 from workers.queue.ticket import Cause, Stage
 from workers.tasks.submission import Submission
@@ -62,7 +63,7 @@ def test_an_error_tells_what_is_to_be_done(error: Exception, cause: Cause) -> No
 class Diary:
     """A crew, a queue and a store that note in which order they are called."""
 
-    def __init__(self, begun: Begun, published: Published) -> None:
+    def __init__(self, begun: Begun, published: Publication) -> None:
         self.entries: list[str] = []
         self.assignments: list[Assignment] = []
         self._begun = begun
@@ -85,7 +86,9 @@ class Diary:
     async def _durable(self) -> None:
         self.entries.append("durable")
 
-    async def embed(self, submission: Submission, progress: Progress, *, method: str) -> None:
+    async def embed(
+        self, submission: Submission, progress: ProgressCallback, *, method: str
+    ) -> None:
         del submission, progress
         self.entries.append(f"embed for {method}")
 
@@ -94,7 +97,7 @@ class Diary:
         self.entries.append(f"begin for {owner} since {since}")
         return self._begun
 
-    async def train(self, assignment: Assignment, progress: Progress) -> None:
+    async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         del progress
         self.assignments.append(assignment)
         self.entries.append("train")
@@ -103,13 +106,13 @@ class Diary:
         self.assignments.append(assignment)
         self.entries.append("compress")
 
-    async def publish(self, assignment: Assignment) -> Published:
+    async def publish(self, assignment: Assignment) -> Publication:
         self.assignments.append(assignment)
         self.entries.append("publish")
         return self._published
 
 
-TERMS = Terms(method="other", gate=Gate(mode="manual"))
+TERMS = AdapterRules(method="other", gate=Gate(mode="manual"))
 
 
 def learnt(diary: Diary, *, since: int | None = None) -> Event:
@@ -117,7 +120,7 @@ def learnt(diary: Diary, *, since: int | None = None) -> Event:
 
 
 def test_before_anything_is_published_it_is_durable_on_what_it_was_learnt() -> None:
-    diary = Diary(Begun(parent=4, epoch=9, encoder="tiny"), Published(version=5))
+    diary = Diary(Begun(parent=4, epoch=9, encoder="tiny"), Publication(version=5))
     event = learnt(diary)
     assert event == Moved(submission_id=BIRDS.submission_id, stage=Stage.PUBLISHED, version=5)
     assert diary.entries == [
@@ -137,19 +140,19 @@ def test_before_anything_is_published_it_is_durable_on_what_it_was_learnt() -> N
 
 
 PUBLISHED = [
-    (Published(version=5), Stage.PUBLISHED),
+    (Publication(version=5), Stage.PUBLISHED),
     # people have not promoted it yet, but the next task builds on it
-    (Published(version=5, note="promotion is by hand"), Stage.PUBLISHED),
-    (Published(version=5, built_upon=False, note="it forgets birds"), Stage.REJECTED),
+    (Publication(version=5, note="promotion is by hand"), Stage.PUBLISHED),
+    (Publication(version=5, built_upon=False, note="it forgets birds"), Stage.REJECTED),
 ]
 
 
 @pytest.mark.parametrize(("published", "stage"), PUBLISHED)
 def test_what_was_published_before_is_neither_learnt_nor_published_again(
-    published: Published, stage: Stage
+    published: Publication, stage: Stage
 ) -> None:
     diary = Diary(
-        Begun(parent=5, epoch=9, encoder="tiny", published=published), Published(version=0)
+        Begun(parent=5, epoch=9, encoder="tiny", published=published), Publication(version=0)
     )
     event = learnt(diary, since=4)
     assert diary.entries == ["begin for anna since 4"]
@@ -159,14 +162,14 @@ def test_what_was_published_before_is_neither_learnt_nor_published_again(
 
 
 @pytest.mark.parametrize(("published", "stage"), PUBLISHED)
-def test_what_the_gate_says_is_told(published: Published, stage: Stage) -> None:
+def test_what_the_gate_says_is_told(published: Publication, stage: Stage) -> None:
     event = learnt(Diary(Begun(parent=0, epoch=1, encoder="tiny"), published))
     assert isinstance(event, Moved)
     assert (event.stage, event.note) == (stage, published.note)
 
 
 def test_what_is_embedded_waits_for_its_turn() -> None:
-    diary = Diary(Begun(parent=0, epoch=1, encoder="tiny"), Published(version=1))
+    diary = Diary(Begun(parent=0, epoch=1, encoder="tiny"), Publication(version=1))
     event = asyncio.run(diary.job().embed(TERMS))
     assert event == Moved(submission_id=BIRDS.submission_id, stage=Stage.WAITING)
     assert diary.entries == ["embed for other"]

@@ -8,8 +8,8 @@ import torch
 from tests.support.scenes.submissions import submission, written
 from workers.encoding.blocks import FEATURES, block_key, has_block
 from workers.encoding.features import write_block
-from workers.housekeeping.retention import DAY_S, Retention, sweep
-from workers.queue.leadership import take_lead
+from workers.housekeeping.retention import DAY_S, Retention, remove_expired
+from workers.queue.leadership import take_leadership
 from workers.queue.ledger import Ledger, outcome_bytes, state_key
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import ENDED, Stage
@@ -90,7 +90,7 @@ def test_images_and_training_features_go_and_everything_else_stays(stage: Stage)
     birds = attic.submit("birds", train, held_out)
     attic.end(birds, days_ago=8, stage=stage)
     before = attic.stored()
-    assert sweep(attic.store, WEEK, now=NOW) == names(birds)
+    assert remove_expired(attic.store, WEEK, now=NOW) == names(birds)
     assert not (attic.has_images(train) or attic.has_images(held_out))
     assert (attic.has_features(train), attic.has_features(held_out)) == (False, True)
     gone = before - attic.stored()
@@ -115,7 +115,9 @@ def test_everything_stays_for_as_long_as_the_configuration_says(
     train = attic.shard("robin")
     birds = attic.submit("birds", train)
     attic.end(birds, days_ago=days_ago)
-    assert sweep(attic.store, Retention(days=kept), now=NOW) == (names(birds) if goes else [])
+    assert remove_expired(attic.store, Retention(days=kept), now=NOW) == (
+        names(birds) if goes else []
+    )
     assert attic.has_images(train) is attic.has_features(train) is not goes
 
 
@@ -123,7 +125,7 @@ def test_what_has_not_ended_stays_however_old_it_is() -> None:
     attic = Attic()
     attic.submit("birds", attic.shard("robin"))
     before = attic.stored()
-    assert sweep(attic.store, WEEK, now=NOW) == []
+    assert remove_expired(attic.store, WEEK, now=NOW) == []
     assert attic.stored() == before
 
 
@@ -144,7 +146,7 @@ def test_what_another_submission_needs_stays(days_ago: float | None, split: Spli
     attic.end(birds, days_ago=8)
     if days_ago is not None:
         attic.end(other, days_ago=days_ago)
-    assert sweep(attic.store, WEEK, now=NOW) == names(birds)
+    assert remove_expired(attic.store, WEEK, now=NOW) == names(birds)
     assert (attic.has_images(shared), attic.has_features(shared)) == (True, True)
     assert (attic.has_images(own), attic.has_features(own)) == (False, False)
 
@@ -155,8 +157,8 @@ def test_what_two_submissions_share_goes_with_the_later_one() -> None:
     birds, garden = attic.submit("birds", shared), attic.submit("garden", shared)
     attic.end(birds, days_ago=8)
     attic.end(garden, days_ago=3)
-    assert sweep(attic.store, WEEK, now=NOW) == names(birds)
-    assert sweep(attic.store, WEEK, now=NOW + 5 * DAY_S) == names(garden)
+    assert remove_expired(attic.store, WEEK, now=NOW) == names(birds)
+    assert remove_expired(attic.store, WEEK, now=NOW + 5 * DAY_S) == names(garden)
     assert not attic.has_images(shared)
 
 
@@ -169,7 +171,7 @@ def test_what_one_learnt_from_and_another_is_measured_on_stays_to_be_measured_on
         for task, shard in ((f"birds-{number}", measured), (f"garden-{number}", learnt)):
             attic.end(attic.submit(task, shard), days_ago=8)
     features = {key for key in attic.stored() if key.startswith(FEATURES)}
-    assert len(sweep(attic.store, WEEK, now=NOW)) == 20
+    assert len(remove_expired(attic.store, WEEK, now=NOW)) == 20
     assert {key for key in attic.stored() if key.startswith((FEATURES, SHARDS))} == features
 
 
@@ -181,7 +183,7 @@ def test_shards_of_which_no_submission_has_been_written_yet_stay() -> None:
     attic.end(birds, days_ago=8)
     attic.at = NOW - DAY_S / 2
     attic.shard("robin")
-    assert sweep(attic.store, WEEK, now=NOW) == names(birds)
+    assert remove_expired(attic.store, WEEK, now=NOW) == names(birds)
     assert (attic.has_images(shard), attic.has_features(shard)) == (True, True)
 
 
@@ -189,11 +191,11 @@ def test_a_submission_is_swept_once() -> None:
     attic = Attic()
     train = attic.shard("robin")
     attic.end(attic.submit("birds", train), days_ago=8)
-    sweep(attic.store, WEEK, now=NOW)
+    remove_expired(attic.store, WEEK, now=NOW)
     # Somebody submits the same images again: they are not the old submission's any more.
     attic.shard("robin")
     before = attic.stored()
-    assert sweep(attic.store, WEEK, now=NOW) == []
+    assert remove_expired(attic.store, WEEK, now=NOW) == []
     assert attic.stored() == before
     assert attic.has_images(train)
 
@@ -203,7 +205,7 @@ def test_a_sweep_that_breaks_off_is_made_again() -> None:
     store = RecordingStore((attic := Attic()).store)
     birds = attic.submit("birds", attic.shard("robin"))
     attic.end(birds, days_ago=8)
-    sweep(store, WEEK, now=NOW)
+    remove_expired(store, WEEK, now=NOW)
     changes = [key for operation, key in store.keys if operation in ("put", "delete")]
     assert changes[-1] == f"{PREFIX}{birds.submission_id}/swept.json"
     assert len(changes) == 4
@@ -214,7 +216,7 @@ def test_where_nothing_is_due_no_submission_is_read() -> None:
     for number in range(5):
         entry = attic.submit(f"task-{number}", attic.shard(f"robin {number}"))
         attic.end(entry, days_ago=3)
-    sweep(store, WEEK, now=NOW)
+    remove_expired(store, WEEK, now=NOW)
     assert not [key for _, key in store.keys if key.endswith("submission.json")]
 
 
@@ -224,7 +226,7 @@ def test_where_nobody_knows_how_it_ended_everything_stays(content: bytes) -> Non
     train = attic.shard("robin")
     birds = attic.submit("birds", train)
     attic.store.put(state_key(birds.submission_id), content)
-    assert sweep(attic.store, WEEK, now=NOW) == []
+    assert remove_expired(attic.store, WEEK, now=NOW) == []
     assert attic.has_images(train)
 
 
@@ -233,10 +235,10 @@ def test_what_failed_long_ago_and_is_learnt_again_keeps_its_images() -> None:
     train = attic.shard("robin")
     birds = attic.submit("birds", train)
     attic.end(birds, days_ago=8, stage=Stage.FAILED)
-    lead = take_lead(attic.store, owner="anna", host="here", ttl_s=15, now=NOW)
+    lead = take_leadership(attic.store, owner="anna", host="here", ttl_s=15, now=NOW)
     again = replace(ticket_of(birds), stage=Stage.TRAINING, round=2, since=NOW - DAY_S)
     Ledger(attic.store, lead).save([again], now=NOW)
-    assert sweep(attic.store, WEEK, now=NOW) == []
+    assert remove_expired(attic.store, WEEK, now=NOW) == []
     assert (attic.has_images(train), attic.has_features(train)) == (True, True)
 
 
@@ -245,11 +247,11 @@ def test_what_is_learnt_again_although_it_was_swept_keeps_the_images_of_another_
     train = attic.shard("robin")
     birds = attic.submit("birds", train)
     attic.end(birds, days_ago=20, stage=Stage.FAILED)
-    sweep(attic.store, WEEK, now=NOW - 10 * DAY_S)
+    remove_expired(attic.store, WEEK, now=NOW - 10 * DAY_S)
     garden = attic.submit("garden", attic.shard("robin"))
     attic.end(garden, days_ago=8)
-    lead = take_lead(attic.store, owner="anna", host="here", ttl_s=15, now=NOW)
+    lead = take_leadership(attic.store, owner="anna", host="here", ttl_s=15, now=NOW)
     again = replace(ticket_of(birds), stage=Stage.WAITING, round=2, since=NOW)
     Ledger(attic.store, lead).save([again], now=NOW)
-    assert sweep(attic.store, WEEK, now=NOW) == names(garden)
+    assert remove_expired(attic.store, WEEK, now=NOW) == names(garden)
     assert attic.has_images(train)

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.errors import InputError
 from tests.workers.tasks.test_submission import SUBMISSION
-from workers.intake.identity import check_fits, find_standing, identify, write
+from workers.intake.identity import check_fits, find_generation, identify, write
 from workers.store import MemoryStore
 from workers.tasks.submission import Shard, Split, Submission
 from workers.tasks.task import Task
@@ -104,9 +104,9 @@ def test_a_generation_that_is_needed_again_is_found_before_a_new_one_is_opened()
     for ended in (set[str](), {"fruit-1"}):
         written(store, ended=ended)
     # Somebody rolled back: the task of the first generation is in `head` again.
-    standing = find_standing(store, "fruit-1", reusable=lambda each: each == "fruit-1")
-    assert standing.stored is not None
-    assert standing.stored.generation == 1
+    found = find_generation(store, "fruit-1", reusable=lambda each: each == "fruit-1")
+    assert found.stored is not None
+    assert found.stored.generation == 1
 
 
 class OvertakenStore(MemoryStore):

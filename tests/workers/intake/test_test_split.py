@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workers.formats.canonical import digest_of
 from workers.intake.reading import Sample
-from workers.intake.test_split import with_held_out
+from workers.intake.test_split import with_test_split
 from workers.sources import ImageRef
 from workers.sources.places import LocalPlace
 
@@ -29,7 +29,7 @@ def samples(count: int, *, label: int = 0, first: int = 0) -> list[Sample]:
 
 
 def held_out(given: list[Sample], *, seed: int = 0) -> set[str]:
-    divided = with_held_out(given, seed=seed)
+    divided = with_test_split(given, seed=seed)
     assert sorted(each.digest for each in divided) == sorted(each.digest for each in given)
     return {each.digest for each in divided if each.split == "held_out"}
 

@@ -11,7 +11,7 @@ from adapters.adapter import Adapter
 from tests.support.drivers.learning import carried_out, published_by_hand, small_task, submitted
 from tests.support.scenes.tickets import set_ticket
 from workers.encoding.encoder import Encoder
-from workers.learning.evaluation import HeldOut, accuracies, held_out
+from workers.learning.evaluation import TaskTestSet, accuracies, task_test_set
 from workers.learning.handover import PREFIX as WORK
 from workers.learning.local_crew import LocalCrew
 from workers.learning.publisher import Publisher
@@ -82,9 +82,9 @@ def test_a_version_says_where_it_came_from(learnt: Learnt, encoder: Encoder) -> 
     ]
 
 
-def measured_tasks(learnt: Learnt, encoder: Encoder) -> list[HeldOut]:
+def measured_tasks(learnt: Learnt, encoder: Encoder) -> list[TaskTestSet]:
     return [
-        held_out(learnt.store, entry, fingerprint=encoder.fingerprint)
+        task_test_set(learnt.store, entry, fingerprint=encoder.fingerprint)
         for entry in learnt.submissions
     ]
 

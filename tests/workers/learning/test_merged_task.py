@@ -11,7 +11,7 @@ from tests.support.drivers.learning import SETTINGS, published_by_hand, small_ta
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import class_entries, training_features
 from workers.intake.intake import Intake, take_in
-from workers.learning.evaluation import accuracies, held_out
+from workers.learning.evaluation import accuracies, task_test_set
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import Predictor, Question
 from workers.serving.version_cache import LoadedVersion
@@ -93,7 +93,7 @@ def test_images_of_either_task_are_answered_with_the_classes_that_were_there_fir
             ids = [candidate.class_id for candidate in candidates]
             assert sorted(map(str, ids)) == [f"digits/{key}" for key in CLASSES]
             assert {candidate.task for candidate in candidates} == {"digits"}
-            # The shares of all columns add up, none is lost: float32 terms within 1e-6.
+            # The shares of all columns add up, none is lost: float32 rules within 1e-6.
             assert sum(candidate.score for candidate in candidates) == pytest.approx(1, abs=1e-6)
             right += ids[0] == task.classes[label].counts_as
         assert right / len(ranked) > 0.8  # training images: almost all are right
@@ -102,7 +102,7 @@ def test_images_of_either_task_are_answered_with_the_classes_that_were_there_fir
 def test_an_answer_with_either_class_is_right(scene: Scene) -> None:
     _, version = scene.predictor()
     tasks = [
-        held_out(scene.store, submission, fingerprint=scene.encoder.fingerprint)
+        task_test_set(scene.store, submission, fingerprint=scene.encoder.fingerprint)
         for submission in (scene.digits, scene.more.submission)
     ]
     found = accuracies(version.adapter, tasks, scene.encoder)
@@ -113,7 +113,7 @@ def test_an_answer_with_either_class_is_right(scene: Scene) -> None:
 def test_before_it_is_learnt_a_merged_class_is_right_as_the_other_too(scene: Scene) -> None:
     first = Versions(scene.store).records("main", 1)
     version = scene.predictor()[1].adapter
-    tasks = [held_out(scene.store, scene.more.submission, fingerprint=version.encoder)]
+    tasks = [task_test_set(scene.store, scene.more.submission, fingerprint=version.encoder)]
     before = accuracies(type(version)(first), tasks, scene.encoder)
     # Version 1 has never seen the task, and answers with the classes that it counts as.
     assert before["more-digits"] > 0.7

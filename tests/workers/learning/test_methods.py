@@ -16,7 +16,7 @@ from adapters.methods.harness_only import HARNESS_METHODS
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import shards_and_views, training_features
-from workers.learning.evaluation import accuracies, held_out
+from workers.learning.evaluation import accuracies, task_test_set
 from workers.learning.handover import PREFIX as WORK
 from workers.queue.progress import State
 from workers.queue.ticket import Stage
@@ -142,7 +142,8 @@ def test_a_version_that_grew_answers_like_one_that_was_loaded_at_once(
 
 def test_what_was_measured_is_what_the_records_give(learnt: Learnt, encoder: Encoder) -> None:
     tasks = [
-        held_out(learnt.store, each, fingerprint=encoder.fingerprint) for each in learnt.submissions
+        task_test_set(learnt.store, each, fingerprint=encoder.fingerprint)
+        for each in learnt.submissions
     ]
     found = accuracies(Adapter(Versions(learnt.store).records("main", 2)), tasks, encoder)
     published = Registry(learnt.store).adapter("main").accuracies(2)

@@ -22,7 +22,7 @@ from workers.learning.gate import Gate, Mode
 from workers.learning.local_crew import LocalCrew
 from workers.learning.publisher import Publisher
 from workers.queue.ticket import Stage
-from workers.registry import Adapter, Author, Registry, verify
+from workers.registry import Author, RegisteredAdapter, Registry, verify
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore
 from workers.tasks.submission import Submission
@@ -49,7 +49,7 @@ def make_task(examples: Path, tmp_path: Path) -> MakeTask:
     return make
 
 
-def main_of(store: MemoryStore) -> Adapter:
+def main_of(store: MemoryStore) -> RegisteredAdapter:
     return Registry(store).adapter("main")
 
 

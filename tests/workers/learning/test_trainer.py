@@ -12,7 +12,6 @@ from tests.support.drivers.learning import carried_out, published_by_hand, small
 from tests.support.drivers.operations import Aim, Target
 from tests.support.fakes.faulty import MortalStore
 from workers.encoding.encoder import Encoder
-from workers.learning.compressor import Compressor
 from workers.learning.crew import Assignment
 from workers.learning.handover import (
     checkpoint_key,
@@ -22,6 +21,7 @@ from workers.learning.handover import (
     take_over,
 )
 from workers.learning.local_crew import LocalCrew
+from workers.learning.mixture_fitter import MixtureFitter
 from workers.learning.trainer import CHECKPOINT_EVERY, REPORT_EVERY, Trainer
 from workers.queue.ticket import Stage
 from workers.registry import Registry
@@ -74,7 +74,7 @@ class Scene:
         """Finish what was begun, and return the record."""
         list(self.train(store, parent))
         assignment = self.assignment(parent)
-        compressor = Compressor(store)
+        compressor = MixtureFitter(store)
         parts = compressor.parts(assignment, most=1)
         mixtures = [mixture for part in parts for mixture in compressor.fit(assignment, part)]
         compressor.finish(assignment, mixtures)
@@ -203,7 +203,7 @@ def test_a_record_is_the_same_in_however_many_parts_its_mixtures_are_fitted(
 ) -> None:
     store, assignment = scene.store(), scene.assignment()
     list(scene.train(store))
-    compressor = Compressor(store)
+    compressor = MixtureFitter(store)
     parts = compressor.parts(assignment, most=99)
     assert parts == [range(1), range(1, 2)]
     mixtures = [mixture for part in parts for mixture in compressor.fit(assignment, part)]
@@ -231,7 +231,7 @@ def test_classes_are_shared_out_in_order(
     assignment = Assignment(
         submission=replace(scene.submission, classes=few), method="lada", encoder="tiny"
     )
-    compressor = Compressor(MemoryStore())
+    compressor = MixtureFitter(MemoryStore())
     parts = compressor.parts(assignment, most=most)
     assert [len(part) for part in parts] == sizes
     assert [index for part in parts for index in part] == list(range(classes))

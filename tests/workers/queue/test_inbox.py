@@ -7,7 +7,7 @@ from tests.support.scenes.queue import ticket
 from workers.formats.documents import encode
 from workers.queue import inbox
 from workers.queue.events import Accepted, Broke, Cancel, Event, Moved, Pause, Resume, Retry
-from workers.queue.inbox import PREFIX, Request, ask, waiting
+from workers.queue.inbox import PREFIX, QueueRequest, ask, waiting
 from workers.queue.ticket import Cause, Stage
 from workers.queue.ticket_json import ticket_to_json
 from workers.store import MemoryStore
@@ -24,14 +24,14 @@ class StoreClock:
         return self.times.pop(0) if len(self.times) > 1 else self.times[0]
 
 
-def read(store: MemoryStore | WrappedStore) -> list[Request | CorruptionError]:
+def read(store: MemoryStore | WrappedStore) -> list[QueueRequest | CorruptionError]:
     return list(inbox.read(store, waiting(store)))
 
 
 def events(store: MemoryStore) -> list[Event]:
     found = read(store)
-    assert all(isinstance(entry, Request) for entry in found)
-    return [entry.event for entry in found if isinstance(entry, Request)]
+    assert all(isinstance(entry, QueueRequest) for entry in found)
+    return [entry.event for entry in found if isinstance(entry, QueueRequest)]
 
 
 ASKED: list[Event] = [
@@ -47,7 +47,7 @@ ASKED: list[Event] = [
 def test_what_was_asked_for_is_read(event: Event) -> None:
     store = MemoryStore(clock=lambda: 7.0)
     key = ask(store, event, who="anna")
-    assert read(store) == [Request(key=key, event=event, who="anna", at=7.0)]
+    assert read(store) == [QueueRequest(key=key, event=event, who="anna", at=7.0)]
 
 
 def test_a_submission_is_accepted_when_the_store_says_so() -> None:
@@ -119,7 +119,10 @@ def test_a_damaged_request_is_named_and_the_others_are_read(content: bytes) -> N
     assert isinstance(damage, CorruptionError)
     assert damage.fields["key"] == f"{PREFIX}damaged.json"
     assert damage.fields["key"] in damage.message
-    assert [entry.key for entry in (before, after) if isinstance(entry, Request)] == [first, last]
+    assert [entry.key for entry in (before, after) if isinstance(entry, QueueRequest)] == [
+        first,
+        last,
+    ]
 
 
 def test_a_request_that_is_removed_meanwhile_is_passed_over() -> None:
@@ -128,9 +131,9 @@ def test_a_request_that_is_removed_meanwhile_is_passed_over() -> None:
     kept = ask(store, Pause(adapter="b"), who="anna")
     listed = waiting(store)
     store.delete(listed[0].key)
-    assert [entry.key for entry in inbox.read(store, listed) if isinstance(entry, Request)] == [
-        kept
-    ]
+    assert [
+        entry.key for entry in inbox.read(store, listed) if isinstance(entry, QueueRequest)
+    ] == [kept]
 
 
 def test_two_who_ask_at_once_write_two_requests() -> None:

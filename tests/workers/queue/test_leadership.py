@@ -7,7 +7,14 @@ import pytest
 
 from adapters.errors import ConflictError, CorruptionError, UnavailableError
 from tests.support.fakes.faulty import OvertakenStore
-from workers.queue.leadership import KEY, Lead, read_lead, release_lead, renew_lead, take_lead
+from workers.queue.leadership import (
+    KEY,
+    Leadership,
+    read_leadership,
+    release_leadership,
+    renew_leadership,
+    take_leadership,
+)
 from workers.store import MemoryStore, ObjectStore
 from workers.store.probe import race
 from workers.store.testing import CrashError, Fault, FaultyStore, fault_at
@@ -16,20 +23,20 @@ TTL_S = 15.0
 RACERS = 8
 
 
-def take(store: ObjectStore, owner: str = "anna", *, now: float = 100.0) -> Lead:
-    return take_lead(store, owner=owner, host=f"{owner}'s host", ttl_s=TTL_S, now=now)
+def take(store: ObjectStore, owner: str = "anna", *, now: float = 100.0) -> Leadership:
+    return take_leadership(store, owner=owner, host=f"{owner}'s host", ttl_s=TTL_S, now=now)
 
 
-def renew(store: ObjectStore, lead: Lead, *, now: float) -> Lead:
-    return renew_lead(store, lead, ttl_s=TTL_S, now=now)
+def renew(store: ObjectStore, lead: Leadership, *, now: float) -> Leadership:
+    return renew_leadership(store, lead, ttl_s=TTL_S, now=now)
 
 
 def test_nobody_leads_before_somebody_has_taken_the_lead() -> None:
     store = MemoryStore()
-    assert read_lead(store) is None
+    assert read_leadership(store) is None
     lead = take(store)
     assert (lead.owner, lead.epoch, lead.since, lead.expires) == ("anna", 1, 100.0, 115.0)
-    assert read_lead(store) == lead
+    assert read_leadership(store) == lead
 
 
 def test_another_system_is_refused_and_told_who_leads_and_for_how_long() -> None:
@@ -38,7 +45,7 @@ def test_another_system_is_refused_and_told_who_leads_and_for_how_long() -> None
     with pytest.raises(ConflictError, match=r"system on \"anna's host\" for another 5 s") as caught:
         take(store, "ben", now=110.0)
     assert caught.value.fields == {"owner": "anna", "host": "anna's host"}
-    assert read_lead(store) == lead
+    assert read_leadership(store) == lead
 
 
 def test_another_system_takes_over_when_the_lead_has_run_out() -> None:
@@ -79,7 +86,7 @@ def test_a_lead_that_was_taken_over_cannot_be_renewed() -> None:
     with pytest.raises(ConflictError, match=r"taken over.*this coordinator steps back") as caught:
         renew(store, lead, now=201.0)
     assert caught.value.fields == {"epoch": 1}
-    assert read_lead(store) == taken
+    assert read_leadership(store) == taken
 
 
 def test_a_lead_that_was_removed_cannot_be_renewed() -> None:
@@ -92,7 +99,7 @@ def test_a_lead_that_was_removed_cannot_be_renewed() -> None:
 
 def test_who_lets_go_lets_another_system_take_over_at_once() -> None:
     store = MemoryStore()
-    release_lead(store, take(store))
+    release_leadership(store, take(store))
     assert take(store, "ben", now=100.1).epoch == 2
 
 
@@ -100,8 +107,8 @@ def test_who_was_deposed_cannot_let_go_what_is_not_its_own() -> None:
     store = MemoryStore()
     lead = take(store)
     taken = take(store, "ben", now=200.0)
-    release_lead(store, lead)
-    assert read_lead(store) == taken
+    release_leadership(store, lead)
+    assert read_leadership(store) == taken
 
 
 def test_what_is_paused_outlives_whoever_leads() -> None:
@@ -126,7 +133,7 @@ def test_starts_of_one_system_in_one_instant_have_epochs_of_their_own() -> None:
 def test_who_loses_the_race_to_a_twin_takes_the_lead_from_it() -> None:
     """Both would write the same bytes, at the same time and for the same system."""
     store = MemoryStore()
-    twins: list[Lead] = []
+    twins: list[Leadership] = []
     mine = take(OvertakenStore(store, KEY, lambda: twins.append(take(store))))
     assert (twins[0].epoch, mine.epoch) == (1, 2)
 
@@ -136,17 +143,17 @@ def test_a_race_that_is_lost_is_decided_on_what_the_winner_wrote() -> None:
     lead = take(store)
     with pytest.raises(ConflictError, match="ben's host"):
         take(OvertakenStore(store, KEY, lambda: take(store, "ben", now=200.0)), "carl", now=200.0)
-    seen = read_lead(store)
+    seen = read_leadership(store)
     assert seen is not None
     assert (seen.owner, seen.epoch) == ("ben", lead.epoch + 1)
 
 
-Step = Callable[[ObjectStore, Lead], object]
+Step = Callable[[ObjectStore, Leadership], object]
 STEPS: dict[str, tuple[Step, float, bool]] = {
     # what is done at which time, and whether anna leads afterwards
     "take": (lambda store, _: take(store, now=101.0), 101.0, True),
     "renew": (lambda store, lead: renew(store, lead, now=101.0), 101.0, True),
-    "release": (release_lead, 101.0, False),
+    "release": (release_leadership, 101.0, False),
 }
 
 
@@ -168,7 +175,7 @@ def test_whichever_operation_fails_or_loses_its_answer_once_doing_it_again_is_en
             step(store, lead)
         if faulty.count <= number:
             break
-        found = read_lead(store)
+        found = read_leadership(store)
         assert found is not None
         assert (found.owner == "anna" and found.expires > now) == leads
     assert faults >= 1
@@ -181,7 +188,7 @@ def test_after_a_crash_the_next_start_leads_under_a_higher_epoch(number: int, fa
     take(store)
     with pytest.raises(CrashError):
         take(FaultyStore(store, fault_at(number, fault)), now=101.0)
-    left = read_lead(store)
+    left = read_leadership(store)
     assert left is not None
     assert take(store, now=102.0).epoch == left.epoch + 1
 
@@ -198,7 +205,7 @@ def test_an_answer_that_is_lost_again_and_again_is_looked_up(lose: int) -> None:
         return None
 
     lead = take(FaultyStore(store, script))
-    assert read_lead(store) == lead
+    assert read_leadership(store) == lead
     assert lead.epoch == 1
 
 
@@ -207,7 +214,7 @@ DAMAGES = [
     b"null",
     b"{}",
     # its digest does not fit
-    Lead(owner="a", host="h", epoch=1, expires=1.0, since=0.0).to_bytes().replace(b"h", b"g"),
+    Leadership(owner="a", host="h", epoch=1, expires=1.0, since=0.0).to_bytes().replace(b"h", b"g"),
 ]
 
 
@@ -218,7 +225,7 @@ def test_a_damaged_lead_is_named_and_nobody_takes_it(content: bytes) -> None:
     lead = take(store)
     store.put(KEY, content)
     steps: list[Callable[[], object]] = [
-        lambda: read_lead(store),
+        lambda: read_leadership(store),
         lambda: take(store, "ben", now=1_000.0),
         lambda: renew(store, lead, now=101.0),
     ]

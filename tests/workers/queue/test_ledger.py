@@ -8,7 +8,7 @@ import pytest
 from adapters.errors import ConflictError, CorruptionError, UnavailableError, UnknownOutcomeError
 from tests.support.fakes.faulty import ArmedStore, OvertakenStore
 from tests.support.scenes.queue import ticket
-from workers.queue.leadership import Lead
+from workers.queue.leadership import Leadership
 from workers.queue.ledger import (
     KEPT_S,
     PAGES,
@@ -34,8 +34,8 @@ from workers.store.testing import (
 NOW = 1_000_000.0
 
 
-def lead(epoch: int) -> Lead:
-    return Lead(owner="anna", host="here", epoch=epoch, expires=NOW + 15, since=NOW)
+def lead(epoch: int) -> Leadership:
+    return Leadership(owner="anna", host="here", epoch=epoch, expires=NOW + 15, since=NOW)
 
 
 def opened(store: ObjectStore, *, epoch: int = 1) -> Ledger:

@@ -191,7 +191,7 @@ def test_an_error_of_the_input_is_final_at_once() -> None:
 
 def test_workers_that_die_without_progress_set_a_submission_aside_in_the_end() -> None:
     scene = Scene(ticket("killer", stage=Stage.WAITING))
-    for _ in range(scene.queue.limits.patience.losses):
+    for _ in range(scene.queue.limits.retry_policy.losses):
         scene.move("killer", Stage.TRAINING)
         scene.breaks("killer", Cause.LOSS)
     assert (scene["killer"].stage, scene["killer"].attempts) == (Stage.FAILED, 0)
@@ -201,7 +201,7 @@ def test_workers_that_die_without_progress_set_a_submission_aside_in_the_end() -
 def test_to_come_as_far_as_the_stage_that_kills_is_no_progress(stage: Stage) -> None:
     scene = Scene(ticket("killer", stage=Stage.WAITING))
     way = [Stage.TRAINING, Stage.COMPRESSING, Stage.CHECKING]
-    for _ in range(scene.queue.limits.patience.losses):
+    for _ in range(scene.queue.limits.retry_policy.losses):
         scene.move("killer", *way[: way.index(stage) + 1])
         scene.breaks("killer", Cause.LOSS)
     assert scene["killer"].stage is Stage.FAILED
@@ -209,7 +209,7 @@ def test_to_come_as_far_as_the_stage_that_kills_is_no_progress(stage: Stage) -> 
 
 def test_workers_that_die_while_the_work_gets_on_cost_nothing() -> None:
     scene = Scene(ticket("long", stage=Stage.WAITING))
-    for _ in range(3 * scene.queue.limits.patience.losses):
+    for _ in range(3 * scene.queue.limits.retry_policy.losses):
         scene.move("long", Stage.TRAINING)
         scene.breaks("long", Cause.LOSS, progressed=True)
     assert (scene["long"].stage, scene["long"].attempts) == (Stage.WAITING, 0)
@@ -218,7 +218,7 @@ def test_workers_that_die_while_the_work_gets_on_cost_nothing() -> None:
 
 def test_losses_while_embedding_are_not_counted_against_learning() -> None:
     scene = Scene(ticket("task"))
-    for _ in range(scene.queue.limits.patience.losses - 1):
+    for _ in range(scene.queue.limits.retry_policy.losses - 1):
         scene.move("task", Stage.ENCODING)
         scene.breaks("task", Cause.LOSS)
     scene.move("task", Stage.ENCODING, Stage.WAITING)

@@ -12,12 +12,12 @@ from tests.support.scenes.submissions import announced, submission, written
 from workers.queue import inbox
 from workers.queue.events import Accepted, Pause
 from workers.queue.inbox import ask
-from workers.queue.leadership import Lead, take_lead
+from workers.queue.leadership import Leadership, take_leadership
 from workers.queue.ledger import Ledger, outcome_bytes, state_key
 from workers.queue.progress import (
     KEY,
     SHOWN_IN_INBOX,
-    Progress,
+    StageProgress,
     State,
     find_state,
     known_ticket,
@@ -39,8 +39,10 @@ NAME = BIRDS.submission_id
 
 def progress(
     done: int, *, begun_with: int = 0, seconds: float = 10.0, total: int = 100
-) -> Progress:
-    return Progress(done=done, total=total, begun_at=NOW, begun_with=begun_with, at=NOW + seconds)
+) -> StageProgress:
+    return StageProgress(
+        done=done, total=total, begun_at=NOW, begun_with=begun_with, at=NOW + seconds
+    )
 
 
 RATES = [
@@ -60,7 +62,7 @@ RATES = [
 
 @pytest.mark.parametrize(("found", "rate", "left_s"), RATES)
 def test_rate_and_time_left_follow_from_what_was_done(
-    found: Progress, rate: float | None, left_s: float | None
+    found: StageProgress, rate: float | None, left_s: float | None
 ) -> None:
     assert (found.rate, found.left_s) == (rate, left_s)
 
@@ -83,8 +85,8 @@ def test_damaged_progress_is_no_progress(content: bytes) -> None:
     assert read_progress(store) == {}
 
 
-def led(store: ObjectStore) -> tuple[Lead, Ledger]:
-    lead = take_lead(store, owner="anna", host="here", ttl_s=15, now=NOW)
+def led(store: ObjectStore) -> tuple[Leadership, Ledger]:
+    lead = take_leadership(store, owner="anna", host="here", ttl_s=15, now=NOW)
     return lead, Ledger(store, lead)
 
 
@@ -200,7 +202,7 @@ def test_a_request_that_is_taken_note_of_meanwhile_does_not_disappear_from_sight
 
     def take_note() -> None:
         (request,) = inbox.read(store, inbox.waiting(store))
-        assert isinstance(request, inbox.Request)
+        assert isinstance(request, inbox.QueueRequest)
         assert isinstance(request.event, Accepted)
         ledger.save([request.event.ticket], now=NOW)
         store.delete(request.key)

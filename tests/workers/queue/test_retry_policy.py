@@ -3,10 +3,10 @@
 import pytest
 
 from tests.support.scenes.queue import ticket
-from workers.queue.retry_policy import KEPT_FAILURES, Patience, after_failure, resumed_stage
+from workers.queue.retry_policy import KEPT_FAILURES, RetryPolicy, after_failure, resumed_stage
 from workers.queue.ticket import Cause, Failure, Stage, Ticket
 
-PATIENCE = Patience(attempts=3, first_s=5, growth=4, longest_s=60, losses=4, lost_s=1)
+PATIENCE = RetryPolicy(attempts=3, first_s=5, growth=4, longest_s=60, losses=4, lost_s=1)
 
 
 def failure(cause: Cause, *, stage: Stage = Stage.TRAINING, at: float = 100.0) -> Failure:
@@ -18,7 +18,7 @@ def broken(*causes: Cause, stage: Stage = Stage.TRAINING, progressed: bool = Fal
     entry = ticket("task", stage=stage)
     for number, cause in enumerate(causes):
         found = failure(cause, stage=stage, at=100.0 + number)
-        entry = after_failure(entry, found, patience=PATIENCE, progressed=progressed)
+        entry = after_failure(entry, found, retry_policy=PATIENCE, progressed=progressed)
     return entry
 
 
@@ -115,10 +115,10 @@ def test_what_was_broken_off_goes_on_where_its_stage_began(stage: Stage, goes_on
 
 def test_the_latest_reasons_are_kept() -> None:
     entry = ticket("task", stage=Stage.TRAINING)
-    endless = Patience(attempts=1_000)
+    endless = RetryPolicy(attempts=1_000)
     for number in range(2 * KEPT_FAILURES):
         found = failure(Cause.FAULT, at=float(number))
-        entry = after_failure(entry, found, patience=endless, progressed=False)
+        entry = after_failure(entry, found, retry_policy=endless, progressed=False)
     assert [kept.at for kept in entry.failures] == list(range(KEPT_FAILURES, 2 * KEPT_FAILURES))
 
 
@@ -147,5 +147,5 @@ def test_an_outage_that_goes_on_is_one_reason(
 def test_outages_of_two_stages_are_two_reasons() -> None:
     first = broken(Cause.OUTAGE, stage=Stage.TRAINING)
     second = failure(Cause.OUTAGE, stage=Stage.CHECKING)
-    after = after_failure(first, second, patience=PATIENCE, progressed=False)
+    after = after_failure(first, second, retry_policy=PATIENCE, progressed=False)
     assert [entry.stage for entry in after.failures] == [Stage.TRAINING, Stage.CHECKING]

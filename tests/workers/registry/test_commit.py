@@ -22,7 +22,7 @@ from tests.support.scenes.registry import (
     registry,
     state,
 )
-from workers.registry import Commit, HeadIs, Inline, LeaseIs, Retry, SetShared
+from workers.registry import Commit, HeadIs, Inline, LeaseIs, RaceRetry, SetShared
 from workers.registry.commit import DropTask
 from workers.registry.manifest import MAX_SUBMISSION_BYTES
 from workers.store import BlobCache, MemoryStore
@@ -178,7 +178,7 @@ def test_a_store_where_every_race_is_lost_is_given_up_after_the_named_attempts()
     store = Busy(MemoryStore())
     adapter(store)
     waits: list[float] = []
-    opened = registry(store, retry=Retry(attempts=7))
+    opened = registry(store, retry=RaceRetry(attempts=7))
     opened._sleep = waits.append
     with pytest.raises(ConflictError, match="lost 7 races in a row; nothing was changed"):
         opened.adapter("main").acquire_lease("anna", ttl_s=1, now=0)

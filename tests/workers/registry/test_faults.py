@@ -9,7 +9,7 @@ from adapters.errors import NacreError, UnavailableError, UnknownOutcomeError
 from tests.support.scenes.registry import ANNA, BOTH, adapter, addition, learn, registry, state
 from workers.registry import (
     Action,
-    Adapter,
+    RegisteredAdapter,
     collect,
     drop,
     export_version,
@@ -20,7 +20,7 @@ from workers.registry import (
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore, fault_at
 
-Command = Callable[[Adapter], object]
+Command = Callable[[RegisteredAdapter], object]
 Visible = tuple[dict[str, tuple[str, ...]], int, str]
 ARCHIVE = "version.tar"
 

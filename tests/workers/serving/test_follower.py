@@ -126,7 +126,7 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on(scene: Scene, dama
         scene.follower.prepare(scene.adapter.version(2))
     assert not scene.follower.follow()
     assert scene.label == "main@1"
-    refusal = scene.follower.standing.refusal
+    refusal = scene.follower.state.refusal
     assert refusal is not None
     assert refusal.label == "main@2"
     assert "restore the object" in refusal.reason
@@ -147,7 +147,7 @@ def test_a_refused_version_is_fetched_again_only_after_a_while(scene: Scene) -> 
     scene.clock.now += TRIED_AGAIN_S
     assert scene.follower.follow()
     assert scene.label == "main@2"
-    assert scene.follower.standing.refusal is None
+    assert scene.follower.state.refusal is None
 
 
 def test_a_refusal_is_forgotten_when_production_moves_away(scene: Scene) -> None:
@@ -157,7 +157,7 @@ def test_a_refusal_is_forgotten_when_production_moves_away(scene: Scene) -> None
     scene.follower.follow()
     scene.adapter.rollback(1, by=ANNA)
     scene.follower.follow()
-    assert scene.follower.standing.refusal is None
+    assert scene.follower.state.refusal is None
 
 
 def test_a_version_of_another_encoder_is_refused_before_any_record_is_read(scene: Scene) -> None:
@@ -165,7 +165,7 @@ def test_a_version_of_another_encoder_is_refused_before_any_record_is_read(scene
     with pytest.raises(EncoderMismatchError, match="cdcd"):
         scene.follower.prepare(scene.adapter.version(1))
     scene.follower.follow()
-    assert scene.follower.standing.refusal is not None
+    assert scene.follower.state.refusal is not None
     assert scene.records_read() == 0
 
 
@@ -177,10 +177,10 @@ def test_while_the_store_is_away_what_answers_stays_and_grows_old(scene: Scene) 
     with pytest.raises(UnavailableError):
         scene.follower.follow()
     assert scene.label == "main@1"
-    assert scene.clock.now - scene.follower.standing.seen_at == 7.0
+    assert scene.clock.now - scene.follower.state.seen_at == 7.0
     scene.away = False
     scene.follower.follow()
-    assert scene.clock.now == scene.follower.standing.seen_at
+    assert scene.clock.now == scene.follower.state.seen_at
 
 
 def test_a_follower_that_cannot_reach_the_store_has_not_looked(scene: Scene) -> None:
@@ -215,4 +215,4 @@ def test_without_the_alias_what_answers_goes_on(scene: Scene) -> None:
     scene.clock.now += 9.0
     assert not scene.follower.follow()
     assert scene.label == "main@1"
-    assert scene.follower.standing.seen_at == scene.clock.now
+    assert scene.follower.state.seen_at == scene.clock.now

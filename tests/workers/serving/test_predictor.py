@@ -21,7 +21,7 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.registry import Author, Registry
 from workers.registry.record_cache import Versions
-from workers.serving.predictor import Candidate, Predictor, Question, Request
+from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 from workers.store import MemoryStore
 from workers.tasks.submission import Submission
 
@@ -372,10 +372,10 @@ def test_images_that_come_together_are_answered_as_each_alone(scene: Scene) -> N
     predictor = scene.predictor()
     older, newer = (predictor.version("main", number) for number in (1, 2))
     wrong = Question(tasks=("nobody",))
-    pinned = Request(adapter="main", question=EVERYTHING, version=older)
-    followed = Request(adapter="main", question=EVERYTHING)
-    short = Request(adapter="main", question=Question(top_k=1))
-    mistaken = Request(adapter="main", question=wrong, version=newer)
+    pinned = PredictionRequest(adapter="main", question=EVERYTHING, version=older)
+    followed = PredictionRequest(adapter="main", question=EVERYTHING)
+    short = PredictionRequest(adapter="main", question=Question(top_k=1))
+    mistaken = PredictionRequest(adapter="main", question=wrong, version=newer)
     rows = scene.features()
     requests = [pinned, followed, mistaken, followed, short, pinned, followed]
     predictor.follower("main").follow()
@@ -396,7 +396,7 @@ def test_images_that_come_together_are_answered_as_each_alone(scene: Scene) -> N
 def test_a_request_in_two_batches_is_answered_by_one_version(scene: Scene) -> None:
     predictor = scene.predictor()
     predictor.follower("main").follow()
-    request = Request(adapter="main", question=EVERYTHING)
+    request = PredictionRequest(adapter="main", question=EVERYTHING)
     predictor.predict_together(scene.features()[:1], [request])
     first = request.version
     scene.publish_version_2()
@@ -407,7 +407,7 @@ def test_a_request_in_two_batches_is_answered_by_one_version(scene: Scene) -> No
 
 def test_where_nothing_is_in_production_only_those_who_follow_are_told(encoder: Encoder) -> None:
     predictor = Predictor(encoder, Versions(MemoryStore()), adapters=("main",))
-    request = Request(adapter="main", question=EVERYTHING)
+    request = PredictionRequest(adapter="main", question=EVERYTHING)
     (answer,) = predictor.predict_together(torch.eye(1, encoder.width), [request])
     assert isinstance(answer, UnavailableError)
 

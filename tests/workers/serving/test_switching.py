@@ -16,7 +16,7 @@ from tests.support.scenes.serving import (
     publish,
     records_read,
 )
-from workers.registry import Adapter, Registry, VersionRef
+from workers.registry import RegisteredAdapter, Registry, VersionRef
 from workers.registry.layout import refs_key
 from workers.store import MemoryStore
 from workers.store.testing import CrashError, Fault, FaultyStore
@@ -33,7 +33,7 @@ class Scene:
         for replica in (self.one, self.other):
             replica.follower.follow()
 
-    def telling(self, *replicas: Replica) -> Adapter:
+    def telling(self, *replicas: Replica) -> RegisteredAdapter:
         """Return the adapter, whose moves `replicas` are told of."""
         return Registry(self.store, audience=Replicas(*replicas)).adapter("main")
 
@@ -82,11 +82,11 @@ def test_one_that_is_cut_off_keeps_nobody_from_moving_and_knows_how_old_it_is(
     scene.other.clock.now += 7.0
     publish(scene.adapter, "birds")
     assert scene.labels == ("main@2", "main@1")
-    assert scene.other.clock.now - scene.other.follower.standing.seen_at == 7.0
+    assert scene.other.clock.now - scene.other.follower.state.seen_at == 7.0
     scene.other.away = False
     scene.other.follower.follow()
     assert scene.labels == ("main@2", "main@2")
-    assert scene.other.follower.standing.seen_at == scene.other.clock.now
+    assert scene.other.follower.state.seen_at == scene.other.clock.now
 
 
 def test_one_that_cannot_load_a_version_answers_on_and_says_why(scene: Scene) -> None:
@@ -99,13 +99,13 @@ def test_one_that_cannot_load_a_version_answers_on_and_says_why(scene: Scene) ->
     adapter = scene.telling(scene.one, broken)
     publish(adapter, "birds")
     assert (scene.one.label, broken.label) == ("main@2", "main@1")
-    refusal = broken.follower.standing.refusal
+    refusal = broken.follower.state.refusal
     assert refusal is not None
     assert refusal.label == "main@2"
     assert "is damaged" in refusal.reason
     adapter.rollback(1, by=ANNA)
     assert (scene.one.label, broken.label) == ("main@1", "main@1")
-    assert broken.follower.standing.refusal is None
+    assert broken.follower.state.refusal is None
 
 
 def test_one_that_could_never_load_anything_says_what_and_why(scene: Scene) -> None:
@@ -126,7 +126,7 @@ def test_the_store_failing_halfway_through_a_version_is_no_refusal(scene: Scene)
     replica = Replica(link)
     with pytest.raises(UnavailableError, match="made to fail"):
         replica.follower.follow()
-    assert replica.follower.standing.refusal is None
+    assert replica.follower.state.refusal is None
     cut.clear()
     assert replica.follower.follow()
     assert replica.label == "main@1"
@@ -140,8 +140,8 @@ def test_what_was_prepared_for_a_lost_race_never_answers_under_its_number(scene:
     )
     publish(Registry(overtaken, audience=Replicas(scene.one)).adapter("main"), "birds")
     assert scene.one.label == "main@3"
-    assert scene.one.shelf.labels.count("main@2") == 1  # the loser's, under the number it hoped for
-    two = scene.one.shelf.load("main", scene.adapter.version(2))
+    assert scene.one.cache.labels.count("main@2") == 1  # the loser's, under the number it hoped for
+    two = scene.one.cache.load("main", scene.adapter.version(2))
     assert [record.task for record in two.adapter.records] == ["ants", "boats"]
 
 

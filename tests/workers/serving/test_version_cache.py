@@ -1,4 +1,4 @@
-"""The shelf: versions told apart by digest, loaded once, sharing what they have in common."""
+"""The cache: versions told apart by digest, loaded once, sharing what they have in common."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +18,18 @@ from tests.support.scenes.serving import (
     publish,
     records_read,
 )
-from workers.registry import Adapter, Registry, drop
+from workers.registry import RegisteredAdapter, Registry, drop
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
-from workers.serving.version_cache import LoadedVersion, Shelf
+from workers.serving.version_cache import LoadedVersion, VersionCache
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault, FaultyStore, RecordingStore
 
 TASKS = ("ants", "birds", "boats", "cars")
 
 
-def shelf_on(store: ObjectStore, *, most: int = 3) -> Shelf:
-    return Shelf(Versions(store), fingerprint=FINGERPRINT, most=most)
+def cache_on(store: ObjectStore, *, most: int = 3) -> VersionCache:
+    return VersionCache(Versions(store), fingerprint=FINGERPRINT, most=most)
 
 
 def scores(loaded: LoadedVersion) -> torch.Tensor:
@@ -38,17 +38,17 @@ def scores(loaded: LoadedVersion) -> torch.Tensor:
 
 
 class Scene:
-    """Versions 1 to 4, each with one task more, and a shelf of three."""
+    """Versions 1 to 4, each with one task more, and a cache of three."""
 
     def __init__(self) -> None:
         self.inner = MemoryStore()
-        self.adapter: Adapter = Registry(self.inner).create("main")
+        self.adapter: RegisteredAdapter = Registry(self.inner).create("main")
         publish(self.adapter, *TASKS)
         self.store = RecordingStore(self.inner)
-        self.shelf = shelf_on(self.store)
+        self.cache = cache_on(self.store)
 
     def load(self, version: int | str) -> LoadedVersion:
-        return self.shelf.load("main", self.adapter.version(version))
+        return self.cache.load("main", self.adapter.version(version))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_what_versions_share_is_read_once_and_the_same_objects(scene: Scene) -> 
 def test_a_loaded_version_is_the_same_object_and_costs_no_read(scene: Scene) -> None:
     first, ref = scene.load(2), scene.adapter.version(2)
     scene.store.reset()
-    assert scene.shelf.load("main", ref) is first
+    assert scene.cache.load("main", ref) is first
     assert scene.store.keys == []
 
 
@@ -91,7 +91,7 @@ def test_a_branch_is_not_grown_out_of_what_was_abandoned(scene: Scene) -> None:
     publish(scene.adapter, "zebras")
     branch = scene.load("head")
     assert [record.task for record in branch.adapter.records] == ["ants", "birds", "zebras"]
-    fresh = shelf_on(scene.inner).load("main", branch.ref)
+    fresh = cache_on(scene.inner).load("main", branch.ref)
     assert torch.equal(scores(branch), scores(fresh))
 
 
@@ -107,13 +107,13 @@ def test_a_version_without_a_task_shares_the_records_that_are_left(scene: Scene)
 def test_the_least_recently_used_version_leaves(scene: Scene) -> None:
     for number in (1, 2, 3, 1, 4):
         scene.load(number)
-    assert scene.shelf.labels == ("main@3", "main@1", "main@4")
+    assert scene.cache.labels == ("main@3", "main@1", "main@4")
 
 
 def test_a_version_that_left_comes_back_without_a_record_being_read(scene: Scene) -> None:
     for number in (1, 2, 3, 4):
         scene.load(number)
-    assert "main@1" not in scene.shelf.labels
+    assert "main@1" not in scene.cache.labels
     scene.store.reset()
     scene.load(1)
     assert records_read(scene.store) == 0
@@ -121,30 +121,30 @@ def test_a_version_that_left_comes_back_without_a_record_being_read(scene: Scene
 
 def test_what_is_followed_is_never_loaded_again_however_many_are_pinned(scene: Scene) -> None:
     versions = Versions(scene.store)
-    shelf = Shelf(versions, fingerprint=FINGERPRINT, most=2)
-    follower = Follower(shelf, versions, adapter="main")
+    cache = VersionCache(versions, fingerprint=FINGERPRINT, most=2)
+    follower = Follower(cache, versions, adapter="main")
     follower.follow()
     followed = follower.current
     for number in (1, 2, 3):
-        shelf.load("main", scene.adapter.version(number))
-    assert shelf.labels == ("main@2", "main@3")
+        cache.load("main", scene.adapter.version(number))
+    assert cache.labels == ("main@2", "main@3")
     assert follower.current is followed
-    assert shelf.load("main", followed.ref) is followed
+    assert cache.load("main", followed.ref) is followed
 
 
 def test_a_version_is_loaded_once_however_many_ask_at_once() -> None:
     held = HeldStore(MemoryStore(), "/records/")
     ref = publish(Registry(held.inner).create("main"), "ants")
     store = RecordingStore(held)
-    shelf = shelf_on(store)
+    cache = cache_on(store)
     together = threading.Barrier(5, timeout=TIMEOUT_S)
 
     def late() -> LoadedVersion:
         together.wait()
-        return shelf.load("main", ref)
+        return cache.load("main", ref)
 
     with ThreadPoolExecutor(5) as threads:
-        first = threads.submit(shelf.load, "main", ref)
+        first = threads.submit(cache.load, "main", ref)
         assert held.reached.wait(TIMEOUT_S)
         others = [threads.submit(late) for _ in range(4)]
         together.wait()  # they ask while the first is held up
@@ -161,11 +161,11 @@ def test_while_a_version_is_loading_others_are_at_hand() -> None:
     two = publish(adapter, "birds")
     (key,) = [task.record.sha256 for task in adapter.manifest(2).tasks if task.task == "birds"]
     held = HeldStore(inner, key)
-    shelf = shelf_on(held)
+    cache = cache_on(held)
     with ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(shelf.load, "main", two)
+        slow = threads.submit(cache.load, "main", two)
         assert held.reached.wait(TIMEOUT_S)
-        assert shelf.load("main", one).label == "main@1"
+        assert cache.load("main", one).label == "main@1"
         held.go.set()
         assert slow.result(TIMEOUT_S).label == "main@2"
 
@@ -181,31 +181,31 @@ def test_whoever_waits_for_a_load_that_fails_tries_for_itself() -> None:
             return Fault.FAIL
         return None
 
-    shelf = shelf_on(FaultyStore(held, fail_once))
+    cache = cache_on(FaultyStore(held, fail_once))
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(shelf.load, "main", ref)
+        first = threads.submit(cache.load, "main", ref)
         assert held.reached.wait(TIMEOUT_S)
-        second = threads.submit(shelf.load, "main", ref)
+        second = threads.submit(cache.load, "main", ref)
         held.go.set()
         outcomes = [entry.exception(TIMEOUT_S) for entry in (first, second)]
     assert sum(isinstance(outcome, UnavailableError) for outcome in outcomes) == 1
     assert outcomes.count(None) == 1
-    assert shelf.labels == ("main@1",)
+    assert cache.labels == ("main@1",)
 
 
 def test_every_digest_is_checked_and_nothing_of_a_broken_version_is_kept() -> None:
     store = TamperedStore(MemoryStore())
     ref = publish(Registry(store.inner).create("main"), "ants")
-    shelf = shelf_on(store)
+    cache = cache_on(store)
     with pytest.raises(CorruptionError, match="restore the object"):
-        shelf.load("main", ref)
-    assert shelf.labels == ()
+        cache.load("main", ref)
+    assert cache.labels == ()
     store.honest = True
-    assert shelf.load("main", ref).label == "main@1"
+    assert cache.load("main", ref).label == "main@1"
 
 
 def test_versions_of_two_adapters_are_two_whatever_they_hold(scene: Scene) -> None:
     other = publish(Registry(scene.inner).create("other"), "ants")
     assert scene.load(1).label == "main@1"
-    assert scene.shelf.load("other", other).label == "other@1"
-    assert scene.shelf.labels == ("main@1", "other@1")
+    assert scene.cache.load("other", other).label == "other@1"
+    assert scene.cache.labels == ("main@1", "other@1")

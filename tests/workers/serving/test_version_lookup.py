@@ -6,7 +6,7 @@ from adapters.errors import InputError, NotFoundError, UnavailableError
 from tests.support.scenes.registry import ANNA, adapter, learn
 from tests.support.scenes.serving import Clock
 from workers.registry import Registry, drop, purge
-from workers.serving.version_lookup import KEPT_S, Pins
+from workers.serving.version_lookup import KEPT_S, VersionLookup
 from workers.store import MemoryStore
 from workers.store.testing import Fault, FaultyStore
 
@@ -22,10 +22,10 @@ class Scene:
         faulty = FaultyStore(self.store, lambda *_: Fault.FAIL if self.away else None)
         self.faulty = faulty
         self.clock = Clock()
-        self.pins = Pins(Registry(faulty), clock=self.clock)
+        self.lookup = VersionLookup(Registry(faulty), clock=self.clock)
 
     def find(self, pinned: int | str) -> int:
-        return self.pins.find("main", pinned).number
+        return self.lookup.find("main", pinned).number
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_what_does_not_exist_is_named(scene: Scene, pinned: int | str) -> None:
     with pytest.raises(NotFoundError, match=str(pinned)):
         scene.find(pinned)
     with pytest.raises(NotFoundError, match="nobody"):
-        scene.pins.find("nobody", 1)
+        scene.lookup.find("nobody", 1)
 
 
 def test_a_version_with_a_purged_task_is_refused_soon(scene: Scene) -> None:

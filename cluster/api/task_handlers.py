@@ -20,7 +20,7 @@ from workers.queue.progress import State
 MAX_TASK_BYTES = 2**20
 
 
-class TaskDesk:
+class TaskHandlers:
     """Takes tasks in, and says where they are.
 
     Args:

@@ -28,7 +28,7 @@ DECODED_AHEAD = 3
 DECODING_THREADS = 2
 
 
-class Embedder:
+class ShardEncoder:
     """Embeds shards with one encoder, and keeps the result in the store.
 
     Args:

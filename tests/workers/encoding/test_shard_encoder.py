@@ -10,9 +10,9 @@ from PIL import Image
 
 from adapters.errors import CorruptionError
 from workers.encoding.blocks import BLOBS, block_key
-from workers.encoding.embedder import BATCH, DECODED_AHEAD, Embedder
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import read_block
+from workers.encoding.shard_encoder import BATCH, DECODED_AHEAD, ShardEncoder
 from workers.images.decode import decode_image
 from workers.images.pixels import Decoder, Pending, PixelTransform
 from workers.images.views import Views
@@ -36,7 +36,7 @@ def training_shard(store: MemoryStore | RecordingStore, task_file: Path) -> Shar
 def embedded(
     encoder: Encoder, store: MemoryStore | RecordingStore, shard: Shard, views: Views
 ) -> torch.Tensor:
-    assert list(Embedder(encoder, store).embed(shard, views))[-1] == len(shard.labels)
+    assert list(ShardEncoder(encoder, store).embed(shard, views))[-1] == len(shard.labels)
     return read_block(store, block_key(encoder.fingerprint, views.name, shard))
 
 
@@ -60,7 +60,7 @@ def test_images_are_counted_as_they_are_done(encoder: Encoder, write_task: Write
     shard = training_shard(store, write_task(images=24))
     images = len(shard.labels)
     assert BATCH < images < 2 * BATCH
-    assert list(Embedder(encoder, store).embed(shard, Views())) == [0, BATCH, images]
+    assert list(ShardEncoder(encoder, store).embed(shard, Views())) == [0, BATCH, images]
 
 
 def test_images_are_counted_whole_however_many_views_they_have(
@@ -68,7 +68,7 @@ def test_images_are_counted_whole_however_many_views_they_have(
 ) -> None:
     store = MemoryStore()
     shard = training_shard(store, write_task(images=5))
-    counted = list(Embedder(encoder, store).embed(shard, Views(count=12)))
+    counted = list(ShardEncoder(encoder, store).embed(shard, Views(count=12)))
     assert counted == [0, 2, 4, 6, 8]  # 2 images of 12 views are the most that fit a batch
 
 
@@ -77,7 +77,7 @@ def test_what_is_embedded_is_not_embedded_again(encoder: Encoder, write_task: Wr
     shard = training_shard(store, write_task())
     embedded(encoder, store, shard, Views())
     store.reset()
-    assert list(Embedder(encoder, store).embed(shard, Views())) == [len(shard.labels)]
+    assert list(ShardEncoder(encoder, store).embed(shard, Views())) == [len(shard.labels)]
     key = block_key(encoder.fingerprint, "1", shard)
     assert [entry for entry in store.keys if not entry[1].startswith(BLOBS)] == [("get", key)]
     assert store.received < 1_000  # the block itself was not read
@@ -131,7 +131,7 @@ def test_wherever_images_are_decoded_the_features_are_the_same_to_the_bit(
 ) -> None:
     path, views = write_task(images=5), Views(count=3)
     here, there = MemoryStore(), MemoryStore()
-    embedder = Embedder(encoder, there, decode=Elsewhere(encoder.transform))
+    embedder = ShardEncoder(encoder, there, decode=Elsewhere(encoder.transform))
     shard = training_shard(there, path)
     list(embedder.embed(shard, views))
     found = read_block(there, block_key(encoder.fingerprint, views.name, shard))
@@ -143,7 +143,7 @@ def test_a_few_batches_are_decoded_ahead_and_no_more(
 ) -> None:
     store, elsewhere = MemoryStore(), Elsewhere(encoder.transform)
     shard = training_shard(store, write_task(images=5))
-    list(Embedder(encoder, store, decode=elsewhere).embed(shard, Views(count=BATCH)))
+    list(ShardEncoder(encoder, store, decode=elsewhere).embed(shard, Views(count=BATCH)))
     ahead, batches = 0, len(shard.labels)  # so many views leave room for one image in a batch
     for kind, number in elsewhere.happenings:
         if kind == "R":  # as far ahead as there is anything to decode
@@ -194,7 +194,7 @@ def test_a_damaged_shard_is_noticed_and_nothing_is_kept(
     blob = blob_key(BlobRef(sha256=shard.digest, size=shard.size), SHARDS)
     store.put(blob, store.get(blob).data[:-1])
     with pytest.raises(CorruptionError, match="is damaged"):
-        list(Embedder(encoder, store).embed(shard, Views()))
+        list(ShardEncoder(encoder, store).embed(shard, Views()))
     assert not list(store.list("features/"))
 
 
@@ -203,7 +203,7 @@ def test_an_embedding_that_is_given_up_leaves_nothing_half_done(
 ) -> None:
     store = MemoryStore()
     shard = training_shard(store, write_task(images=24))
-    stream = Embedder(encoder, store).embed(shard, Views())
+    stream = ShardEncoder(encoder, store).embed(shard, Views())
     assert [next(stream), next(stream)] == [0, BATCH]
     del stream
     assert not list(store.list("features/"))

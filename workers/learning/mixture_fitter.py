@@ -16,7 +16,7 @@ from workers.learning.handover import hand_over, handover_key, is_handed_over, t
 from workers.store.base import ObjectStore
 
 
-class Compressor:
+class MixtureFitter:
     """Fits mixtures and puts records together."""
 
     # Owns: the features of the submission that it fitted last, so that parts of one read them once.
