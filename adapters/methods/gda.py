@@ -28,10 +28,16 @@ from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_choice, require_number
 from adapters.contract.shared_settings import shared_settings
 from adapters.contract.task_features import TaskFeatures
-from adapters.methods.nearest_mean import class_means
-from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.readout import Fusion, Readout, class_counts
-from adapters.parts.statistics import VARIANCE_WITHOUT_SCATTER, Statistic, image_counts, total
+from adapters.parts.scorers import AnchoredScorer
+from adapters.parts.statistics import (
+    VARIANCE_WITHOUT_SCATTER,
+    Statistic,
+    class_means,
+    image_counts,
+    total,
+    within_scatter,
+)
 from adapters.parts.symmetric import packed
 from adapters.parts.training_free import TrainingFree
 from adapters.parts.validation import errors, least_cost, validation_parts
@@ -121,13 +127,6 @@ class GdaScorer(AnchoredScorer):
     ) -> Tensor:
         own = self._readout.scores(features, positions)
         return own if self._fusion == "alone" else text_logits + self._alpha * own
-
-
-def within_scatter(task: TaskFeatures) -> Tensor:
-    """Return the scatter of the images about their classes' means, (D, D) float64."""
-    features = task.features[:, 0].double()  # differences of sums lose digits in float32
-    centred = features - class_means(task).double().to(features.device)[task.labels]
-    return centred.t() @ centred
 
 
 def discriminant(means: Tensor, scatter: Tensor, *, images: int) -> Discriminant:

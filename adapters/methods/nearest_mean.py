@@ -8,13 +8,13 @@ Shapes: D feature width · C classes of a record
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from adapters.contract.method import Scorer
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
-from adapters.parts.cosine_scorer import CosineScorer
+from adapters.parts.scorers import CosineScorer
+from adapters.parts.statistics import class_means
 from adapters.parts.training_free import TrainingFree
 from adapters.towers.text_side import TextSide
 
@@ -36,9 +36,3 @@ class NearestMean(TrainingFree):
 
     def scorer(self, records: Sequence[Record]) -> Scorer:
         return CosineScorer(tuple(records))
-
-
-def class_means(task: TaskFeatures) -> Tensor:
-    """Return the mean feature of every class under the test transform, (C, D) float32."""
-    means = [task.of_class(index).mean(dim=0) for index in range(len(task.classes))]
-    return torch.stack(means).cpu().float()

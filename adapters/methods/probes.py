@@ -30,10 +30,10 @@ from adapters.contract.settings import MethodSettings, require_number, require_w
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import SettingsError
 from adapters.methods.lada.settings import training_budget
-from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.batches import epoch_batch
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.schedule import one_cycle
+from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.trained import Descent, Trained, Training
 from adapters.towers.text_side import TextSide
 

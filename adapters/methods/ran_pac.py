@@ -28,10 +28,10 @@ from adapters.contract.settings import MethodSettings, require_number, require_w
 from adapters.contract.shared_settings import shared_settings
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import SettingsError
-from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.probabilities import log_probabilities_at
 from adapters.parts.random_features import gaussian_projection, random_features
 from adapters.parts.readout import Readout, class_counts
+from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import Statistic, image_counts, total
 from adapters.parts.symmetric import packed, packed_size
 from adapters.parts.training_free import TrainingFree

@@ -11,7 +11,7 @@ from torch import Tensor
 from adapters.contract.method import Scorer
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
-from adapters.parts.cosine_scorer import CosineScorer
+from adapters.parts.scorers import CosineScorer
 from adapters.parts.training_free import TrainingFree
 from adapters.towers.text_side import TextSide
 

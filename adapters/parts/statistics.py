@@ -1,6 +1,7 @@
 """Sums over the images of a task that add up over tasks, in any order, and count no image twice.
 
-Shapes: L width of what is summed · G values of a setting that were tried
+Shapes: L width of what is summed · G values of a setting that were tried · C classes · D feature
+width
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from adapters.contract.records import Record
+from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError, CorruptionError
 from adapters.parts.symmetric import unpacked
 
@@ -108,3 +110,16 @@ def total(records: Sequence[Record], matrix: str, *, before: Statistic | None = 
 def image_counts(labels: Tensor, classes: int) -> Tensor:
     """Return how many images every class has, (C,) int64."""
     return torch.bincount(labels, minlength=classes).cpu()
+
+
+def class_means(task: TaskFeatures) -> Tensor:
+    """Return the mean feature of every class under the test transform, (C, D) float32."""
+    means = [task.of_class(index).mean(dim=0) for index in range(len(task.classes))]
+    return torch.stack(means).cpu().float()
+
+
+def within_scatter(task: TaskFeatures) -> Tensor:
+    """Return the scatter of the images about their classes' means, (D, D) float64."""
+    features = task.features[:, 0].double()  # differences of sums lose digits in float32
+    centred = features - class_means(task).double().to(features.device)[task.labels]
+    return centred.t() @ centred

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from adapters.errors import ConflictError, NotFoundError
 from cluster.client.client import Version, user
+from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
 from cluster.config import Config
-from cluster.runtime.replicas import DistantReplicas
 from cluster.stores.open import open_store
 from workers import registry
 from workers.housekeeping.leftovers import NEEDED, every_submission, traces

@@ -18,9 +18,9 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
 )
+from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
 from cluster.config import Config
-from cluster.runtime.replicas import DistantReplicas
 from cluster.stores.open import open_store
 from cluster.wire.headers import TIMEOUT_S
 from workers.progress_callbacks import ProgressCallback, unwatched

@@ -18,11 +18,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from adapters.contract.task_features import TaskFeatures
-from adapters.methods.gda import within_scatter
-from adapters.methods.nearest_mean import class_means
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
-from adapters.parts.statistics import Statistic, image_counts
+from adapters.parts.statistics import Statistic, class_means, image_counts, within_scatter
 from adapters.parts.symmetric import packed, unpacked
 
 ITERATIONS = 15

@@ -40,7 +40,7 @@ from adapters.errors import CorruptionError
 from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
-from adapters.parts.anchored_scorer import AnchoredScorer
+from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import Statistic, total
 from adapters.parts.trained import Trained, Training
 from adapters.parts.validation import errors, least_cost, validation_parts

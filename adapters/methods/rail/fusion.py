@@ -28,9 +28,9 @@ from adapters.contract.settings import require_choice, require_number
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError, CorruptionError, InputError
 from adapters.methods.rail.kernel_ridge import KernelRidge
-from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.probabilities import log_probabilities_at
 from adapters.parts.readout import Fusion
+from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import image_counts
 from adapters.parts.training_free import TrainingFree
 from adapters.towers.text_side import TextSide

@@ -26,8 +26,8 @@ from adapters.contract.settings import MethodSettings, require_choice, require_n
 from adapters.contract.shared_settings import check_shared
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods.lada.memory import MemoryBlock, initial_memory
-from adapters.parts.anchored_scorer import AnchoredScorer
 from adapters.parts.readout import Fusion
+from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.training_free import TrainingFree
 from adapters.parts.validation import errors, least_cost, validation_parts
 from adapters.towers.text_side import TextSide

@@ -11,8 +11,9 @@ from adapters.adapter import Adapter
 from adapters.contract.learning import learn
 from adapters.errors import SettingsError
 from adapters.methods import METHODS
-from adapters.methods.gda import ALPHAS, GdaSettings, discriminant, within_scatter
-from adapters.methods.nearest_mean import class_means as means_of
+from adapters.methods.gda import ALPHAS, GdaSettings, discriminant
+from adapters.parts.statistics import class_means as means_of
+from adapters.parts.statistics import within_scatter
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
 
 

@@ -13,11 +13,10 @@ from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import CorruptionError, SettingsError
 from adapters.methods import METHODS
-from adapters.methods.gda import within_scatter
 from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening
-from adapters.parts.statistics import Statistic
+from adapters.parts.statistics import Statistic, within_scatter
 from adapters.towers.text_side import TextSide
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
 

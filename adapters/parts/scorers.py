@@ -1,4 +1,4 @@
-"""Scores by cosine: with the records' means where they have some, their text logits elsewhere.
+"""Scorers that several methods share: with text features of the record's own, and by cosine.
 
 Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
 """
@@ -8,8 +8,23 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters.contract.method import Scorer
 from adapters.contract.records import Record
-from adapters.parts.anchored_scorer import AnchoredScorer
+
+
+class AnchoredScorer(Scorer):
+    """Scores records by anchors that are their own `text_features`.
+
+    Args:
+        records: Oldest first.
+    """
+
+    def __init__(self, records: tuple[Record, ...]) -> None:
+        self._records = records
+        self._anchors = [normalize(record.tensors["text_features"], dim=-1) for record in records]
+
+    def anchors(self, position: int) -> Tensor:
+        return self._anchors[position]
 
 
 class CosineScorer(AnchoredScorer):

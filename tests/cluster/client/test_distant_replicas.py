@@ -2,8 +2,8 @@
 
 import pytest
 
+from cluster.client.distant_replicas import DistantReplicas
 from cluster.config import Config, ServeConfig
-from cluster.runtime.replicas import DistantReplicas
 from tests.support.scenes.registry import ANNA, learn, registry
 from workers.registry import Registry
 from workers.store import MemoryStore
