@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.merging import fold
-from adapters.contract.method import Method
+from adapters.contract.method import Method, Query
 from adapters.contract.records import ClassEntry, Record
 from adapters.contract.rule import AnchorRows, Anchors, combined
 from adapters.contract.task_features import check_encoder, check_features
 from adapters.errors import FeatureError, NotFoundError, SettingsError
 from adapters.methods import method_named
+from adapters.towers.image_tower import FrozenImageTower, ImageTower
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,6 +96,7 @@ class Adapter:
 
     Args:
         records: Oldest first; at least one.
+        shared: The state that their tasks share, for methods that have one.
         method: The method that learnt them; None finds it by the name in the records.
 
     Raises:
@@ -104,9 +107,17 @@ class Adapter:
         CorruptionError: a record whose tensors do not fit its classes.
     """
 
-    def __init__(self, records: Sequence[Record], *, method: Method | None = None) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        shared: SharedState | None = None,
+        method: Method | None = None,
+    ) -> None:
         self._records = _checked(records)
-        self._scorer = (method or method_named(records[0].method)).scorer(records)
+        self._shared = shared
+        self._method = method or method_named(records[0].method)
+        self._scorer = self._method.scorer(self._state)
         self._anchors = tuple(
             AnchorRows.of(self._scorer.anchors(position)) for position in range(len(records))
         )
@@ -122,6 +133,29 @@ class Adapter:
         return self._records[0].encoder
 
     @property
+    def shared(self) -> SharedState | None:
+        """The state that the tasks share; None for methods without any."""
+        return self._shared
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of the tower whose features are scored: the encoder's, or one made of it."""
+        return self._method.fingerprint(self._state)
+
+    def image_tower(self, base: FrozenImageTower) -> ImageTower:
+        """Return the tower through which images are read: `base`, or what the method makes of it.
+
+        Raises:
+            EncoderMismatchError: `base` is another encoder's than the records'.
+        """
+        check_encoder(base.fingerprint, expected=self.encoder)
+        return self._method.image_tower(base, self._state)
+
+    @property
+    def _state(self) -> AdapterState:
+        return AdapterState(records=self._records, shared=self._shared)
+
+    @property
     def width(self) -> int:
         """D, the width of those features."""
         return self._anchors[0].rows.shape[1]
@@ -129,7 +163,8 @@ class Adapter:
     def extended(self, record: Record) -> Self:
         """Return an adapter with one more record; only the new record is read."""
         grown = copy.copy(self)
-        grown.__dict__.pop("_all", None)
+        for found in ("_all", "fingerprint"):
+            grown.__dict__.pop(found, None)
         grown._records = _checked((*self._records, record))
         grown._scorer = self._scorer.extended(record)
         grown._anchors = (*self._anchors, AnchorRows.of(grown._scorer.anchors(len(self._records))))
@@ -147,20 +182,22 @@ class Adapter:
         """Return scores over the candidates: the seen classes, then the unseen ones.
 
         Args:
-            features: (N, D) float32, unit rows; scored on the CPU.
-            encoder: Fingerprint of the encoder that made them.
+            features: (N, D) float32, unit rows, or (N, P, D) along the paths of the version's
+                tower; scored on the CPU.
+            encoder: Fingerprint of the tower that made them.
             logit_scale: Factor of cosines, about 100 in CLIP.
             unseen: Further candidates.
             tasks: Names of the tasks whose classes are candidates; None for all.
 
         Raises:
-            EncoderMismatchError: features of another encoder.
+            EncoderMismatchError: features of another tower.
             FeatureError: features of the wrong shape, not finite, or not unit.
             NotFoundError: a task that no record has learnt.
         """
-        check_encoder(encoder, expected=self.encoder)
-        check_features(features, dims=2, width=self.width)
-        features = features.detach().to("cpu", torch.float32)
+        check_encoder(encoder, expected=self.fingerprint)
+        paths = features[:, None] if features.ndim == 2 else features
+        check_features(paths, dims=3, width=self.width)
+        paths = paths.detach().to("cpu", torch.float32)
         candidates = self._all if tasks is None else self._candidates(self._positions(tasks))
         anchors, classes, seen = candidates.anchors, candidates.classes, len(candidates.classes)
         merged = candidates.merged
@@ -168,10 +205,14 @@ class Adapter:
             anchors = anchors.with_group(unseen.anchors)
             classes = (*classes, *unseen.classes)
             merged = merged or _are_merged(unseen.classes)
-        text = anchors.logits(features, scale=logit_scale)
-        scores = self._scorer.scores(
-            features, text[:, :seen], candidates.positions, logit_scale=logit_scale
+        text = anchors.logits(paths[:, 0], scale=logit_scale)
+        query = Query(
+            paths=paths,
+            text_logits=text[:, :seen],
+            positions=candidates.positions,
+            logit_scale=logit_scale,
         )
+        scores = self._scorer.scores(query)
         values = combined(text, scores)
         if not merged:
             return Scores(values=values, classes=classes, seen=seen)

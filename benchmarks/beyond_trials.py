@@ -20,6 +20,7 @@ import click
 import torch
 from torch import Tensor
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Method, Scorer
 from adapters.contract.records import Record
 from adapters.methods.own_metric.method import OwnMetric, OwnMetricScorer, TaskMetric
@@ -121,8 +122,8 @@ class _Variant(OwnMetric):
     def __init__(self, scorer: type[OwnMetricScorer]) -> None:
         self._type = scorer
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return self._type(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return self._type(state.records)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ import click
 import torch
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import class_mixtures, learn
+from adapters.contract.learning import class_mixtures
 from adapters.contract.records import Record
 from adapters.methods import method_named
 from adapters.methods.lada.learner import LadaLearner
@@ -25,6 +25,7 @@ from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.plain_lada import PlainLoop
 from benchmarks.table import Row, report
 from harness.measured_set import MeasuredSet
+from tests.support.scenes.training import inputs, learn
 
 _TOLERANCE = 0.3
 _SPEED_BAR = 2.0
@@ -132,7 +133,7 @@ def speed_rows(sets: Sequence[MeasuredSet]) -> list[Row]:
     *before, last = sets
     past = untrained_records(before)
     settings = LadaSettings.from_mapping(_MEMORY)
-    ours = LadaLearner(last.task, past, text=last.text, settings=settings, seed=0)
+    ours = LadaLearner(inputs(last.task, past, text=last.text, seed=0), settings=settings)
     plain = PlainLoop(last.task, past, text=last.text, settings=settings, seed=0)
     ours_s, plain_s = interleaved_seconds(ours.step, plain.step)
     operations = plain.operations()
@@ -163,7 +164,7 @@ def step_row(figure: str, sets: Sequence[MeasuredSet], settings: Mapping[str, An
     *before, last = sets
     chosen = LadaSettings.from_mapping(settings)
     learner = LadaLearner(
-        last.task, untrained_records(before), text=last.text, settings=chosen, seed=0
+        inputs(last.task, untrained_records(before), text=last.text, seed=0), settings=chosen
     )
     seconds, _ = interleaved_seconds(learner.step, learner.step)
     return Row(figure=figure, value=round(seconds, 4), unit="s")
@@ -174,7 +175,9 @@ def untrained_records(sets: Sequence[MeasuredSet]) -> list[Record]:
     method, settings = method_named("lada"), {"text": "none", "steps": 0}
     records: list[Record] = []
     for each in sets:
-        learner = method.start(each.task, records, text=each.text, settings=settings, seed=0)
+        learner = method.start(
+            inputs(each.task, records, text=each.text, settings=settings, seed=0)
+        )
         mixtures = class_mixtures(each.task, components=4, seed=0)
         records.append(
             method.record(each.task, learner.learnt(), mixtures, settings=settings, seed=0)

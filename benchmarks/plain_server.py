@@ -40,7 +40,7 @@ class Model:
     def answers(self, pixels: Tensor) -> list[dict[str, Any]]:
         """Return one answer per image."""
         version = self.predictor.version("main")
-        features = self.encoder.image_features(pixels)
+        features = self.encoder.image_tower.features(pixels)
         ranked = self.predictor.predict(features, version, QUESTION)
         return [
             {"version": version.label, "predictions": [entry.label for entry in best]}

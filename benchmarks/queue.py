@@ -31,6 +31,7 @@ from cluster.client.client import Client
 from cluster.config import Config, EncodersConfig, ServeConfig, WorkersConfig
 from tests.support.drivers.s3_server import free_port
 from tests.support.fakes.waiting_encoder import WaitingEncoder
+from tests.support.scenes.training import inputs
 from workers.coordination.recovery import recovered
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import class_entries, shards_and_views, training_features
@@ -130,7 +131,7 @@ def _bare_parts(config: Config, task_file: Path, submission: Submission) -> dict
             pixels = decoder.decode(files, shard.image_digests, views)
         with forward:
             for part in torch.split(pixels, 32):
-                encoder.image_features(part)
+                encoder.image_tower.features(part)
     version = client.state(submission).ticket.version or 0
     records = Versions(store).records(submission.adapter, version)
     past = [record for record in records if record.task != submission.task]
@@ -144,7 +145,7 @@ def _bare_parts(config: Config, task_file: Path, submission: Submission) -> dict
     features = training_features(store, submission, method=METHOD, fingerprint=encoder.fingerprint)
     with _Timer() as training:
         learner = method_named(METHOD).start(
-            features, past, text=text, settings=submission.settings, seed=submission.seed
+            inputs(features, past, text=text, settings=submission.settings, seed=submission.seed)
         )
         while learner.steps_done < learner.total_steps:
             learner.step()

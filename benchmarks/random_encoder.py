@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from adapters.towers.image_tower import FrozenImageTower
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.images.pixels import PixelTransform
@@ -30,4 +31,6 @@ class RandomEncoder(Encoder):
         self.width = 512
         self.logit_scale = 100.0
         self.fingerprint = hashlib.sha256(MODEL.encode()).hexdigest()[:32]
-        self._dtype = torch.float32
+        self.image_tower = FrozenImageTower(
+            self.model, normalised=self.transform.normalised, fingerprint=self.fingerprint
+        )

@@ -107,11 +107,11 @@ def _bare(encoder: RandomEncoder, jpeg: bytes) -> Bare:
 
     pixels = decoded()
     forward = {
-        size: _seconds(partial(encoder.image_features, torch.stack([pixels] * size))) / size
+        size: _seconds(partial(encoder.image_tower.features, torch.stack([pixels] * size))) / size
         for size in BATCHES
     }
     torch.set_num_threads(1)
-    one_thread = _seconds(partial(encoder.image_features, pixels[None]))
+    one_thread = _seconds(partial(encoder.image_tower.features, pixels[None]))
     torch.set_num_threads(THREADS)
     return Bare(_seconds(decoded), forward, one_thread)
 

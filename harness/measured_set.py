@@ -21,11 +21,13 @@ from adapters.adapter import Adapter, UnseenClasses
 from adapters.contract.randomness import generator
 from adapters.contract.records import ClassEntry
 from adapters.contract.task_features import TaskFeatures
+from adapters.towers.image_tower import ImageTower
 from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
 from harness.image_sets import ImageSet, Labelled, listing_digest
 from harness.suite import PROMPT
 from workers.encoding.encoder import Encoder
+from workers.encoding.shard_encoder import by_view
 from workers.encoding.task_features import class_id
 from workers.images.pixels import Decoder
 from workers.images.views import Views
@@ -136,15 +138,24 @@ class Embedding:
         encoder: Embeds images and prompts.
         cache: Folder of what was embedded before.
         threads: Images decoded at once.
+        image_tower: A tower that a method has made of the encoder's; None for the encoder's own.
     """
 
     # Owns: nothing that changes but the files of the cache, each of which is written whole.
 
-    def __init__(self, encoder: Encoder, *, cache: Path, threads: int = 2) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        cache: Path,
+        threads: int = 2,
+        image_tower: ImageTower | None = None,
+    ) -> None:
         self._encoder = encoder
+        self._image_tower = image_tower or encoder.image_tower
         self._tower = TextTower(encoder.model)
         self._decoder = Decoder(encoder.transform)
-        self._cache = cache / encoder.fingerprint
+        self._cache = cache / self._image_tower.fingerprint
         self._threads = threads
 
     @property
@@ -215,9 +226,9 @@ class Embedding:
             for start in range(0, len(images), EMBEDDED_AT_ONCE):
                 part = images[start : start + EMBEDDED_AT_ONCE]
                 pixels = list(threads.map(lambda image: self._pixels(image, views), part))
-                blocks.append(self._encoder.image_features(torch.cat(pixels)))
+                blocks.append(self._image_tower.features(torch.cat(pixels)))
                 progress(start + len(part), len(images))
-        features = torch.cat(blocks).view(len(images), views.count, -1)
+        features = by_view(torch.cat(blocks), views.count)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         save_file({"features": features}, unfinished)

@@ -12,9 +12,11 @@ from statistics import fmean
 from typing import Any, Literal
 
 from adapters.adapter import Adapter
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.learning import learn
 from adapters.contract.method import Method
 from adapters.contract.records import Record, encode_record
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.measures import ContinualMeasures, continual_measures
 from harness.answers import Answered, some_answered, taken_for
 from harness.measured_set import MeasuredSet, accuracies_of, predicted_by, unseen_of
@@ -164,9 +166,14 @@ def run_sequence(
     for place in range(len(done), len(sets)):
         each = sets[place]
         started = time.perf_counter()
-        record = learn(
-            method, each.task, records, text=each.text, settings=settings[place], seed=seed
+        inputs = TrainingInputs(
+            task=each.task,
+            past=AdapterState(records=tuple(records)),
+            text=each.text,
+            settings=settings[place],
+            seed=seed,
         )
+        record = learn(method, inputs).records[-1]
         learning_s = time.perf_counter() - started
         records.append(record)
         adapter = adapter.extended(record) if adapter else Adapter(records, method=method)

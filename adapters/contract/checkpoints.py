@@ -1,18 +1,19 @@
 """What a training started from, as one digest: a checkpoint goes on from nothing else."""
 
 import hashlib
-from collections.abc import Sequence
 
-from adapters.contract.records import Record, encode_record
-from adapters.contract.task_features import TaskFeatures
-from adapters.towers.text_side import TextSide
+from adapters.contract.records import encode_record
+from adapters.contract.training_inputs import TrainingInputs
 
 
-def inputs_digest(task: TaskFeatures, past: Sequence[Record], text: TextSide) -> str:
-    """Return a digest of the task, the records and the text side."""
+def inputs_digest(inputs: TrainingInputs) -> str:
+    """Return a digest of the task, of what is learnt on, and of the text side."""
+    task, past, text = inputs.task, inputs.past, inputs.text
     digest = hashlib.sha256(task.digest().encode())
-    for record in past:
+    for record in past.records:
         digest.update(hashlib.sha256(encode_record(record)).digest())
+    if past.shared is not None:
+        digest.update(past.shared.digest.encode())
     digest.update(text.features.detach().cpu().contiguous().numpy().tobytes())
     digest.update(repr(text.logit_scale).encode())
     return digest.hexdigest()

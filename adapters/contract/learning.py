@@ -1,34 +1,26 @@
 """Learning one task from beginning to end in one call."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
-
+from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.method import Method
 from adapters.contract.mixture import Mixture, fit_mixture
 from adapters.contract.randomness import derived_seed
-from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
-from adapters.towers.text_side import TextSide
+from adapters.contract.training_inputs import TrainingInputs
 
 
-def learn(
-    method: Method,
-    task: TaskFeatures,
-    past: Sequence[Record],
-    *,
-    text: TextSide,
-    settings: Mapping[str, Any],
-    seed: int,
-    device: torch.device | str = "cpu",
-) -> Record:
-    """Return the record of `task`, learnt after `past`; errors as in `Method.start`."""
-    learner = method.start(task, past, text=text, settings=settings, seed=seed, device=device)
+def learn(method: Method, inputs: TrainingInputs) -> AdapterState:
+    """Return what the version holds once `inputs.task` is learnt; errors as in `Method.start`."""
+    learner = method.start(inputs)
     while learner.steps_done < learner.total_steps:
         learner.step()
-    mixtures = class_mixtures(task, components=method.mixture_components(settings), seed=seed)
-    return method.record(task, learner.learnt(), mixtures, settings=settings, seed=seed)
+    learnt, task, seed = learner.learnt(), inputs.task, inputs.seed
+    components = method.mixture_components(inputs.settings)
+    mixtures = class_mixtures(task, components=components, seed=seed)
+    record = method.record(task, learnt, mixtures, settings=inputs.settings, seed=seed)
+    shared = inputs.past.shared
+    if learnt.shared is not None:
+        shared = SharedState(method=method.name, encoder=task.encoder, tensors=learnt.shared)
+    return AdapterState(records=(*inputs.past.records, record), shared=shared)
 
 
 def class_mixtures(

@@ -3,7 +3,8 @@
 A method is stateless. What it learns is in records; what is half learnt is in a learner, which can
 be stopped between any two steps and written down. `adapters.methods` lists all methods.
 
-Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
+Shapes: N images · P paths through the image tower · D feature width · C classes of a record ·
+S classes of all records asked for
 """
 
 from abc import ABC, abstractmethod
@@ -11,20 +12,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import torch
 from torch import Tensor
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
-from adapters.towers.text_side import TextSide
+from adapters.contract.training_inputs import TrainingInputs
+from adapters.towers.image_tower import FrozenImageTower, ImageTower
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Learnt:
-    """What a learner ends with: tensors for the record, on the CPU."""
+    """What a learner ends with: tensors on the CPU.
+
+    Attributes:
+        tensors: For the task's record.
+        shared: For the state that the version's tasks share; None for methods without any.
+    """
 
     tensors: Mapping[str, Tensor]
+    shared: Mapping[str, Tensor] | None = None
 
 
 class Learner(Protocol):
@@ -48,8 +56,31 @@ class Learner(Protocol):
         """Return what has been learnt up to now."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Query:
+    """What a scorer is asked.
+
+    Attributes:
+        paths: (N, P, D), unit rows: the images along every path of the version's tower. Most towers
+            have one.
+        text_logits: (N, S), scale times cosine of the first path with the anchors.
+        positions: Which records, in ascending order.
+        logit_scale: That scale; other cosines that are scores are multiplied by it too.
+    """
+
+    paths: Tensor
+    text_logits: Tensor
+    positions: Sequence[int]
+    logit_scale: float
+
+    @property
+    def features(self) -> Tensor:
+        """The images along the first path, (N, D)."""
+        return self.paths[:, 0]
+
+
 class Scorer(ABC):
-    """An ordered tuple of records, ready to score images. Immutable."""
+    """The records of a version, ready to score images. Immutable."""
 
     @abstractmethod
     def extended(self, record: Record) -> "Scorer":
@@ -60,25 +91,12 @@ class Scorer(ABC):
         """Return the text side of record `position`: (C, D) unit rows."""
 
     @abstractmethod
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,
-    ) -> Tensor:
-        """Return the final scores over the classes of the records at `positions`.
-
-        Args:
-            features: (N, D), unit rows.
-            text_logits: (N, S), scale times cosine with the anchors.
-            positions: Which records, in ascending order.
-            logit_scale: That scale; other cosines that are scores are multiplied by it too.
+    def scores(self, query: Query) -> Tensor:
+        """Return the final scores over the classes of the records at `query.positions`.
 
         Returns:
             (N, S), logits: their softmax are probabilities. A record's columns may not depend on
-            `positions`.
+            the positions.
         """
 
 
@@ -92,17 +110,8 @@ class Method(ABC):
         """Return `settings` complete with defaults; raise SettingsError where they are wrong."""
 
     @abstractmethod
-    def start(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-        device: torch.device | str = "cpu",
-    ) -> Learner:
-        """Return a learner of `task` that has taken no step yet.
+    def start(self, inputs: TrainingInputs) -> Learner:
+        """Return a learner of `inputs.task` that has taken no step yet.
 
         Raises:
             SettingsError: a setting is unknown or impossible, or a record is another method's.
@@ -112,16 +121,10 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def resume(
-        self,
-        checkpoint: bytes,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        device: torch.device | str = "cpu",
-    ) -> Learner:
+    def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
         """Return the learner that wrote `checkpoint`, ready for its next step.
+
+        Settings and seed are those of the checkpoint.
 
         Raises:
             CorruptionError: not a checkpoint of this method.
@@ -150,5 +153,21 @@ class Method(ABC):
         """Return the record of `task`, given one mixture per class where they are wanted."""
 
     @abstractmethod
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        """Return a scorer of `records`, in their order."""
+    def scorer(self, state: AdapterState) -> Scorer:
+        """Return a scorer of the records of `state`, in their order."""
+
+    def fingerprint(self, state: AdapterState) -> str:
+        """Return the fingerprint of the features that a version with `state` scores.
+
+        That of the encoder, unless the method changes the image tower; then everything that the
+        features depend on besides it must be in there. `state` has at least one record.
+        """
+        return state.records[0].encoder
+
+    def image_tower(self, base: FrozenImageTower, state: AdapterState) -> ImageTower:
+        """Return the tower through which a version with `state` reads images.
+
+        Its fingerprint is `fingerprint(state)`. `base` itself, unless the method changes it.
+        """
+        del state
+        return base

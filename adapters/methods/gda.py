@@ -15,19 +15,20 @@ triangle of S, `image_counts` (C,) int64, `costs` (G,).
 Shapes: N images · D feature width · C classes of a record · G values of alpha
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import ClassVar, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.method import Scorer
+from adapters.contract.adapter_state import AdapterState
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_choice, require_number
 from adapters.contract.shared_settings import shared_settings
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.parts.readout import Fusion, Readout, class_counts
 from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import (
@@ -41,7 +42,6 @@ from adapters.parts.statistics import (
 from adapters.parts.symmetric import packed
 from adapters.parts.training_free import TrainingFree
 from adapters.parts.validation import errors, least_cost, validation_parts
-from adapters.towers.text_side import TextSide
 
 ALPHAS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 _USUAL_ALPHA = 1.0
@@ -80,19 +80,18 @@ class Gda(TrainingFree):
     settings_type: ClassVar[type[MethodSettings]] = GdaSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
-    def tensors(
-        self, task: TaskFeatures, text: TextSide, *, settings: Mapping[str, Any], seed: int
-    ) -> Mapping[str, Tensor]:
-        chosen = GdaSettings.from_mapping(settings)
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        task = inputs.task
+        chosen = GdaSettings.from_mapping(inputs.settings)
         return {
             "means": class_means(task),
             "scatter": packed(within_scatter(task)),
             "image_counts": image_counts(task.labels, len(task.classes)),
-            "costs": _costs(task, text, fusion=chosen.fusion, seed=seed),
+            "costs": _costs(inputs, fusion=chosen.fusion),
         }
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return GdaScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return GdaScorer(state.records)
 
 
 class GdaScorer(AnchoredScorer):
@@ -117,16 +116,9 @@ class GdaScorer(AnchoredScorer):
     def extended(self, record: Record) -> "GdaScorer":
         return GdaScorer((*self._records, record), before=self._statistic)
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,  # noqa: ARG002 - it is in the text logits
-    ) -> Tensor:
-        own = self._readout.scores(features, positions)
-        return own if self._fusion == "alone" else text_logits + self._alpha * own
+    def scores(self, query: Query) -> Tensor:
+        own = self._readout.scores(query.features, query.positions)
+        return own if self._fusion == "alone" else query.text_logits + self._alpha * own
 
 
 def discriminant(means: Tensor, scatter: Tensor, *, images: int) -> Discriminant:
@@ -145,8 +137,9 @@ def discriminant(means: Tensor, scatter: Tensor, *, images: int) -> Discriminant
     return Discriminant(weights, -(weights * means).sum(dim=1) / 2)
 
 
-def _costs(task: TaskFeatures, text: TextSide, *, fusion: Fusion, seed: int) -> Tensor:
-    kept, features, labels = validation_parts(task, seed=seed)
+def _costs(inputs: TrainingInputs, *, fusion: Fusion) -> Tensor:
+    kept, features, labels = validation_parts(inputs.task, seed=inputs.seed)
+    text = inputs.text
     found = discriminant(class_means(kept), within_scatter(kept), images=len(kept.labels))
     own = features.double() @ found.weights.t() + found.biases
     base = torch.zeros_like(own)

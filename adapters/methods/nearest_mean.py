@@ -5,18 +5,17 @@ A record holds `means` (C, D), the class means, of the length that they have.
 Shapes: D feature width · C classes of a record
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Scorer
-from adapters.contract.records import Record
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.parts.scorers import CosineScorer
 from adapters.parts.statistics import class_means
 from adapters.parts.training_free import TrainingFree
-from adapters.towers.text_side import TextSide
 
 
 class NearestMean(TrainingFree):
@@ -24,15 +23,8 @@ class NearestMean(TrainingFree):
 
     name: ClassVar[str] = "nearest_mean"
 
-    def tensors(
-        self,
-        task: TaskFeatures,
-        text: TextSide,  # noqa: ARG002 - the base keeps it
-        *,
-        settings: Mapping[str, Any],  # noqa: ARG002 - there are none
-        seed: int,  # noqa: ARG002 - nothing is drawn
-    ) -> Mapping[str, Tensor]:
-        return {"means": class_means(task)}
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        return {"means": class_means(inputs.task)}
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CosineScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return CosineScorer(state.records)

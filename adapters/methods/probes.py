@@ -17,17 +17,19 @@ Shapes: D feature width · C classes of the task · S classes of all tasks so fa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.merging import Partners
-from adapters.contract.method import Scorer
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
 from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.lada.settings import training_budget
 from adapters.parts.batches import epoch_batch
@@ -35,7 +37,6 @@ from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.schedule import one_cycle
 from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.trained import Descent, Trained, Training
-from adapters.towers.text_side import TextSide
 
 _EXEMPLARS = 4
 
@@ -77,16 +78,9 @@ class Probe(Trained):
     kept_per_class: ClassVar[int | None] = 0
     starts_afresh: ClassVar[bool] = False
 
-    def training(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-    ) -> Training:
-        chosen = ProbeSettings.from_mapping(settings)
+    def training(self, inputs: TrainingInputs) -> Training:
+        task, past, text = inputs.task, inputs.past.records, inputs.text
+        chosen = ProbeSettings.from_mapping(inputs.settings)
         classes = [entry for record in past for entry in record.classes] + list(task.classes)
         start = torch.zeros(len(classes), task.width)
         if past and not self.starts_afresh:
@@ -105,11 +99,11 @@ class Probe(Trained):
             fixed=fixed,
             scale=text.logit_scale,
             settings=chosen,
-            seed=seed,
+            seed=inputs.seed,
         )
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return LastWeightsScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return LastWeightsScorer(state.records)
 
 
 class ProbeWithReplay(Probe):
@@ -186,16 +180,12 @@ class LastWeightsScorer(AnchoredScorer):
     def extended(self, record: Record) -> "LastWeightsScorer":
         return LastWeightsScorer((*self._records, record))
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,
-    ) -> Tensor:
-        columns = [logit_scale * features @ self._weights[place].t() for place in positions]
-        return torch.cat([text_logits[:, :0], *columns], dim=1)
+    def scores(self, query: Query) -> Tensor:
+        columns = [
+            query.logit_scale * query.features @ self._weights[place].t()
+            for place in query.positions
+        ]
+        return torch.cat([query.text_logits[:, :0], *columns], dim=1)
 
 
 def _images(task: TaskFeatures, past: Sequence[Record]) -> tuple[Tensor, Tensor]:

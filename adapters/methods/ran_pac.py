@@ -14,19 +14,21 @@ triangle of G, `image_counts` (C,) int64, `costs` (G,).
 Shapes: N images · D feature width · L random features · C classes of a record · G ridges tried
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from adapters.contract.method import Scorer
+from adapters.contract.adapter_state import AdapterState
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
 from adapters.contract.shared_settings import shared_settings
 from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.parts.probabilities import log_probabilities_at
 from adapters.parts.random_features import gaussian_projection, random_features
@@ -36,7 +38,6 @@ from adapters.parts.statistics import Statistic, image_counts, total
 from adapters.parts.symmetric import packed, packed_size
 from adapters.parts.training_free import TrainingFree
 from adapters.parts.validation import least_cost, validation_parts
-from adapters.towers.text_side import TextSide
 
 # A smaller ridge is lost in the rounding of a float32 Gram matrix.
 RIDGES = tuple(10.0**power for power in range(-1, 9))
@@ -83,26 +84,20 @@ class RanPac(TrainingFree):
     settings_type: ClassVar[type[MethodSettings]] = RanPacSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
-    def tensors(
-        self,
-        task: TaskFeatures,
-        text: TextSide,  # noqa: ARG002 - the base keeps it
-        *,
-        settings: Mapping[str, Any],
-        seed: int,
-    ) -> Mapping[str, Tensor]:
-        chosen = RanPacSettings.from_mapping(settings)
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        task = inputs.task
+        chosen = RanPacSettings.from_mapping(inputs.settings)
         projection = gaussian_projection(task.width, chosen.width, chosen.projection_seed)
         class_sums, gram = sums(task, projection)
         return {
             "class_sums": class_sums,
             "gram": packed(gram),
             "image_counts": image_counts(task.labels, len(task.classes)),
-            "costs": _costs(task, projection, seed=seed),
+            "costs": _costs(task, projection, seed=inputs.seed),
         }
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return RanPacScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return RanPacScorer(state.records)
 
 
 class RanPacScorer(AnchoredScorer):
@@ -130,17 +125,10 @@ class RanPacScorer(AnchoredScorer):
     def extended(self, record: Record) -> "RanPacScorer":
         return RanPacScorer((*self._records, record), before=self._statistic)
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,  # noqa: ARG002 - the images alone decide
-        positions: Sequence[int],
-        *,
-        logit_scale: float,  # noqa: ARG002 - its scores are no cosines
-    ) -> Tensor:
-        mapped = random_features(features, self._projection)
+    def scores(self, query: Query) -> Tensor:
+        mapped = random_features(query.features, self._projection)
         answers = self._readout.scores(mapped, range(len(self._records)))
-        return log_probabilities_at(answers, self._records, positions)
+        return log_probabilities_at(answers, self._records, query.positions)
 
 
 def sums(task: TaskFeatures, projection: Tensor) -> tuple[Tensor, Tensor]:

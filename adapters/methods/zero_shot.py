@@ -3,17 +3,16 @@
 Shapes: D feature width · C classes of a record
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Scorer
-from adapters.contract.records import Record
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.parts.scorers import CosineScorer
 from adapters.parts.training_free import TrainingFree
-from adapters.towers.text_side import TextSide
 
 
 class ZeroShot(TrainingFree):
@@ -21,15 +20,9 @@ class ZeroShot(TrainingFree):
 
     name: ClassVar[str] = "zero_shot"
 
-    def tensors(
-        self,
-        task: TaskFeatures,  # noqa: ARG002 - the text features are all there is
-        text: TextSide,  # noqa: ARG002
-        *,
-        settings: Mapping[str, Any],  # noqa: ARG002
-        seed: int,  # noqa: ARG002
-    ) -> Mapping[str, Tensor]:
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        del inputs  # the text features are all there is
         return {}
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CosineScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return CosineScorer(state.records)

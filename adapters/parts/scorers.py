@@ -3,12 +3,10 @@
 Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.method import Scorer
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 
 
@@ -40,19 +38,12 @@ class CosineScorer(AnchoredScorer):
     def extended(self, record: Record) -> "CosineScorer":
         return CosineScorer((*self._records, record))
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,
-    ) -> Tensor:
-        scores, start = text_logits.clone(), 0
-        for position in positions:
+    def scores(self, query: Query) -> Tensor:
+        scores, start = query.text_logits.clone(), 0
+        for position in query.positions:
             means = self._means[position]
             end = start + len(self._anchors[position])
             if means is not None:
-                scores[:, start:end] = logit_scale * (features @ means.t())
+                scores[:, start:end] = query.logit_scale * (query.features @ means.t())
             start = end
         return scores

@@ -4,7 +4,8 @@ LADA has a learner of its own, because it writes its gradients out.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -12,12 +13,11 @@ from torch import Tensor
 
 from adapters.contract.checkpoints import inputs_digest
 from adapters.contract.method import Learner, Learnt
-from adapters.contract.records import Record, pack, unpack
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.records import pack, unpack
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, InputError, SettingsError
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.training_free import RecordPerTask
-from adapters.towers.text_side import TextSide
 
 
 class Training(Protocol):
@@ -110,69 +110,37 @@ class Trained(RecordPerTask):
     """A method that trains a few parameters per task."""
 
     @abstractmethod
-    def training(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-    ) -> Training:
-        """Return the training of `task` at its beginning."""
+    def training(self, inputs: TrainingInputs) -> Training:
+        """Return the training of the task at its beginning; the settings are complete."""
 
-    def start(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-        device: torch.device | str = "cpu",  # noqa: ARG002 - these trainings are small
-    ) -> Learner:
-        return self._learner(task, past, text, settings, seed)
+    def start(self, inputs: TrainingInputs) -> Learner:
+        return self._learner(inputs)
 
-    def resume(
-        self,
-        checkpoint: bytes,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        device: torch.device | str = "cpu",  # noqa: ARG002
-    ) -> Learner:
+    def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
         tensors, described = unpack(checkpoint)
         if described.get("method") != self.name:
             raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
         try:
-            learner = self._learner(task, past, text, described["settings"], described["seed"])
-            if described["inputs"] != inputs_digest(task, past, text):
+            begun = replace(inputs, settings=described["settings"], seed=described["seed"])
+            learner = self._learner(begun)
+            if described["inputs"] != inputs_digest(inputs):
                 raise InputError(
-                    f"checkpoint of task {task.task!r}: it was made from other features, records "
-                    "or text features; start the training afresh"
+                    f"checkpoint of task {inputs.task.task!r}: it was made from other features, "
+                    "records or text features; start the training afresh"
                 )
             learner.go_on(tensors, steps_done=int(described["steps_done"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CorruptionError(f"checkpoint: malformed: {error}") from error
         return learner
 
-    def _learner(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-    ) -> TrainedLearner:
-        complete = self.check_settings(settings)
-        self.check(task, past, text, complete)
+    def _learner(self, inputs: TrainingInputs) -> TrainedLearner:
+        inputs = replace(inputs, settings=self.check_settings(inputs.settings))
+        self.check(inputs)
         described = {
             "checkpoint": 1,
             "method": self.name,
-            "settings": complete,
-            "seed": seed,
-            "inputs": inputs_digest(task, past, text),
+            "settings": inputs.settings,
+            "seed": inputs.seed,
+            "inputs": inputs_digest(inputs),
         }
-        training = self.training(task, past, text=text, settings=complete, seed=seed)
-        return TrainedLearner(training, described=described)
+        return TrainedLearner(self.training(inputs), described=described)

@@ -8,9 +8,9 @@ Shapes: D feature width · C classes of a record
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from adapters.contract.method import Learner, Learnt, Method
@@ -19,8 +19,8 @@ from adapters.contract.records import Record, pack, unpack
 from adapters.contract.settings import MethodSettings
 from adapters.contract.shared_settings import check_shared
 from adapters.contract.task_features import TaskFeatures, check_features, check_past
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, SettingsError
-from adapters.towers.text_side import TextSide
 
 
 class Finished:
@@ -89,60 +89,38 @@ class RecordPerTask(Method):
             tensors=learnt.tensors,
         )
 
-    def check(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        text: TextSide,
-        settings: Mapping[str, Any],
-    ) -> None:
-        """Raise unless `task` can be learnt after `past` under `settings`; as in `start`."""
+    def check(self, inputs: TrainingInputs) -> None:
+        """Raise unless the task can be learnt under complete settings; as in `start`."""
+        task, past = inputs.task, inputs.past.records
         check_past(task, past, method=self.name)
         width = past[0].tensors["text_features"].shape[1] if past else task.width
         check_features(task.features, dims=3, width=width)
-        text.check(classes=len(task.classes), width=width)
-        check_shared([record.settings for record in past] + [settings], names=self.shared)
+        inputs.text.check(classes=len(task.classes), width=width)
+        check_shared([record.settings for record in past] + [inputs.settings], names=self.shared)
 
 
 class TrainingFree(RecordPerTask):
     """A method whose record is computed from the task alone."""
 
-    def start(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-        device: torch.device | str = "cpu",  # noqa: ARG002 - nothing is trained
-    ) -> Learner:
-        complete = self.check_settings(settings)
-        self.check(task, past, text, complete)
-        described = {"checkpoint": 1, "method": self.name, "settings": complete, "seed": seed}
-        tensors = {
-            "text_features": text.kept(),
-            **self.tensors(task, text, settings=complete, seed=seed),
+    def start(self, inputs: TrainingInputs) -> Learner:
+        inputs = replace(inputs, settings=self.check_settings(inputs.settings))
+        self.check(inputs)
+        described = {
+            "checkpoint": 1,
+            "method": self.name,
+            "settings": inputs.settings,
+            "seed": inputs.seed,
         }
+        tensors = {"text_features": inputs.text.kept(), **self.tensors(inputs)}
         return Finished(tensors, described=described)
 
-    def resume(
-        self,
-        checkpoint: bytes,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        device: torch.device | str = "cpu",
-    ) -> Learner:
+    def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
         _, described = unpack(checkpoint)
         if described.get("method") != self.name:
             raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
         settings, seed = described.get("settings", {}), described.get("seed", 0)
-        return self.start(task, past, text=text, settings=settings, seed=seed, device=device)
+        return self.start(replace(inputs, settings=settings, seed=seed))
 
     @abstractmethod
-    def tensors(
-        self, task: TaskFeatures, text: TextSide, *, settings: Mapping[str, Any], seed: int
-    ) -> Mapping[str, Tensor]:
-        """Return what the record holds beside `text_features`."""
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        """Return what the record holds beside `text_features`; the settings are complete."""

@@ -28,4 +28,5 @@ def load_adapter(
             "them",
             adapter=adapter,
         )
-    return Adapter(versions.records(adapter, number))
+    state = versions.state(adapter, number)
+    return Adapter(state.records, shared=state.shared)

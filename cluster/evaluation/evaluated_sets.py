@@ -8,7 +8,9 @@ import torch
 
 from adapters.contract.records import ClassEntry
 from adapters.errors import NotFoundError
+from adapters.towers.image_tower import ImageTower
 from cluster.config import home
+from cluster.evaluation.measuring import TestSource
 from cluster.stores.open import open_store
 from harness.evaluation import Column
 from harness.image_sets import Labelled
@@ -71,8 +73,10 @@ def of_source(
     known: Mapping[str, ClassEntry],
     encoder: Encoder,
     progress: ProgressCallback,
-) -> EvaluatedSet:
-    """Return the images at `source` as a column called `title`; they are embedded once.
+) -> tuple[EvaluatedSet, TestSource]:
+    """Return the images at `source` as a column called `title`, and its features under any tower.
+
+    They are embedded once per tower.
 
     Args:
         name: Of the set.
@@ -102,9 +106,18 @@ def of_source(
         Labelled(name=_digest(ref), label=label, read=ref.read, origin=ref.origin)
         for ref, label in zip(refs, labels, strict=True)
     ]
-    embedding = Embedding(encoder, cache=home() / "features")
-    features = embedding.features(f"set-{name}", listed, Views(), progress)[:, 0]
-    return EvaluatedSet(
+
+    def under(tower: ImageTower) -> TaskTestSet:
+        embedding = Embedding(encoder, cache=home() / "features", image_tower=tower)
+        return TaskTestSet(
+            name=name,
+            classes=classes,
+            features=embedding.features(f"set-{name}", listed, Views(), progress)[:, 0],
+            labels=torch.tensor(labels),
+            fingerprint=tower.fingerprint,
+        )
+
+    found = EvaluatedSet(
         column=Column(
             name=title,
             source=source,
@@ -113,11 +126,10 @@ def of_source(
             settings={},
             seed=None,
         ),
-        test_set=TaskTestSet(
-            name=name, classes=classes, features=features, labels=torch.tensor(labels)
-        ),
+        test_set=under(encoder.image_tower),
         image=lambda place: refs[place].read(),
     )
+    return found, under
 
 
 def remarks_on(found: TaskTestSet, known: Mapping[str, ClassEntry]) -> list[str]:

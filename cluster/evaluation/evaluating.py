@@ -70,7 +70,7 @@ def evaluate(
     learnt = {entry.class_id: entry for one in submissions for entry in class_entries(one)}
     remarks: list[str] = []
     for called, source in (sets or {}).items():
-        further = of_source(
+        further, under = of_source(
             called,
             source,
             title=_apart(called, source, columns),
@@ -79,7 +79,7 @@ def evaluate(
             progress=partial(report, f"embedding {called}"),
         )
         remarks += remarks_on(further.test_set, learnt)
-        measuring.add(further.test_set)
+        measuring.add(under)
         columns.append(further)
     if not columns:
         raise NotFoundError("none of the tasks has held-out images; there is nothing to measure on")

@@ -1,21 +1,26 @@
 """Measuring versions on the test images of submissions, learnt or still queued."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
 from adapters.adapter import Adapter
 from adapters.contract.records import ClassEntry
 from adapters.errors import NotFoundError, UnavailableError
+from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from workers.encoding.encoder import Encoder
+from workers.encoding.shard_encoder import ShardEncoder
 from workers.learning.evaluation import TaskTestSet, accuracy_of, answers, task_test_set
 from workers.tasks.submission import Submission
 
 POLL_S = 0.3
+TestSource = Callable[[ImageTower], TaskTestSet]
+"""Gives the features of test images under a tower."""
 
 
 class Measuring:
@@ -38,7 +43,9 @@ class Measuring:
         self._versions = open_versions(config)
         self._adapter = config.adapter
         self._submissions = tuple(submissions)
-        self._tasks: list[TaskTestSet] = []
+        self._embedder = ShardEncoder(self.encoder, self._store)
+        self._sources: list[TestSource] = []
+        self._found: dict[tuple[int, str], TaskTestSet] = {}
 
     def read(self) -> None:
         """Read the test features of all submissions.
@@ -46,17 +53,20 @@ class Measuring:
         Raises:
             UnavailableError: some have not been embedded by this encoder.
         """
-        fingerprint = self.encoder.fingerprint
-        for entry in self._submissions[len(self._tasks) :]:
+        base = self.encoder.image_tower
+        for entry in self._submissions[len(self._sources) :]:
+            source: TestSource = partial(self._of_submission, entry)
+            place = len(self._sources)
             try:
-                self._tasks.append(task_test_set(self._store, entry, fingerprint=fingerprint))
+                self._found[place, base.fingerprint] = source(base)
             except NotFoundError:
                 raise UnavailableError(
                     f"the test images of {entry.submission_id} have not been embedded by the "
-                    f"configured encoder {fingerprint}; they are when the task is learnt "
+                    f"configured encoder {base.fingerprint}; they are when the task is learnt "
                     f"(`nacre status {entry.submission_id}`)",
                     submission=entry.submission_id,
                 ) from None
+            self.add(source)
 
     def wait_until_embedded(self, *, timeout_s: float = 600) -> None:
         """Read the test features as soon as all of them have been embedded.
@@ -73,24 +83,40 @@ class Measuring:
                     raise
             time.sleep(POLL_S)
 
-    def add(self, further: TaskTestSet) -> None:
+    def add(self, further: TestSource) -> None:
         """Measure on this, too."""
-        self._tasks.append(further)
+        self._sources.append(further)
 
     @property
     def tasks(self) -> tuple[TaskTestSet, ...]:
-        """What is measured: all that was read and has images."""
-        return tuple(task for task in self._tasks if len(task.labels))
+        """What is measured, under the encoder's own tower: all that was read and has images."""
+        return tuple(task for task in self._under(self.encoder.image_tower) if len(task.labels))
 
     def answers(self, version: int | None) -> tuple[tuple[ClassEntry, ...], ...]:
         """Return what `version` answers about the images of each of `tasks`.
 
         The candidates are the classes of all that was read. None asks the encoder alone.
         """
-        records = self._versions.records(self._adapter, version) if version else ()
-        found = answers(Adapter(records) if records else None, self._tasks, self.encoder)
-        pairs = zip(self._tasks, found, strict=True)
+        state = self._versions.state(self._adapter, version or 0)
+        adapter = Adapter(state.records, shared=state.shared) if state.records else None
+        base = self.encoder.image_tower
+        tasks = self._under(adapter.image_tower(base) if adapter else base)
+        pairs = zip(tasks, answers(adapter, tasks, self.encoder), strict=True)
         return tuple(predicted for task, predicted in pairs if len(task.labels))
+
+    def _under(self, tower: ImageTower) -> tuple[TaskTestSet, ...]:
+        return tuple(self._features(place, tower) for place in range(len(self._sources)))
+
+    def _features(self, place: int, tower: ImageTower) -> TaskTestSet:
+        key = (place, tower.fingerprint)
+        if key not in self._found:
+            self._found[key] = self._sources[place](tower)
+        return self._found[key]
+
+    def _of_submission(self, submission: Submission, tower: ImageTower) -> TaskTestSet:
+        if tower is not self.encoder.image_tower:
+            self._embedder.embed_split(submission, "held_out", tower)
+        return task_test_set(self._store, submission, fingerprint=tower.fingerprint)
 
     def row(self, version: int | None) -> tuple[float, ...]:
         """Return the accuracy of `version` on each of `tasks`; see `answers`."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from adapters.errors import NacreError, UnavailableError
+from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
 from cluster.wire.documents import (
@@ -194,20 +195,21 @@ class Service:
         requests = [request for _, request in images]
 
         def answers() -> list[Answer]:
-            return self._predictor.predict_together(self._features(pixels), requests)
+            return self._predictor.predict_together(pixels, requests, embed=self._features)
 
         return await _in(self._embedding, answers)
 
     async def _embed(self, pixels: list[Tensor]) -> list[list[float]]:
         def rows() -> list[list[float]]:
-            features: list[list[float]] = self._features(pixels).tolist()
+            tower = self._encoder.image_tower
+            features: list[list[float]] = self._features(tower, torch.stack(pixels)).tolist()
             return features
 
         return await _in(self._embedding, rows)
 
-    def _features(self, pixels: list[Tensor]) -> Tensor:
+    def _features(self, tower: ImageTower, pixels: Tensor) -> Tensor:
         started = time.perf_counter()
-        features = self._encoder.image_features(torch.stack(pixels))
+        features = tower.features(pixels)
         self.metrics.batch(len(pixels), time.perf_counter() - started)
         return features
 

@@ -132,7 +132,7 @@ def _encoder(config: Config) -> Iterator[Finding]:
     side = encoder.transform.config["size"]
     side = side if isinstance(side, int) else side[0]
     started = time.perf_counter()
-    encoder.image_features(torch.zeros(1, 3, side, side, dtype=torch.uint8))
+    encoder.image_tower.features(torch.zeros(1, 3, side, side, dtype=torch.uint8))
     forward_s = time.perf_counter() - started
     yield Finding(
         check="encoder",

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.learning import learn
 from adapters.contract.records import ClassEntry, Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods import method_named
 from adapters.towers.text_side import TextSide
+from tests.support.scenes.training import learn
 
 ENCODER = "synthetic"
 SCALE = 20.0

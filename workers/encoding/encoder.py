@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from adapters.errors import SettingsError, UnavailableError
+from adapters.towers.image_tower import FrozenImageTower
 from workers.encoding.encoder_settings import TINY, Activation, EncoderSettings, Precision
 from workers.images.pixels import PixelTransform
 from workers.images.torchvision_ops import ensure_torchvision_imports
@@ -33,6 +34,7 @@ class Encoder:
         logit_scale: The factor that turns cosine similarities into logits, about 100.
         transform: Pictures to pixels, the encoder's test view.
         model: The open_clip model itself, for the trainer's text tower.
+        image_tower: Its image tower.
         tokenizer: Texts to token ids (N, 77).
     """
 
@@ -49,21 +51,9 @@ class Encoder:
         self.width = int(config["embed_dim"])
         self.logit_scale = float(self.model.logit_scale.exp())
         self.fingerprint = _fingerprint(self.model, config, settings.precision)
-        self._dtype = next(self.model.visual.parameters()).dtype
-
-    @torch.no_grad()
-    def image_features(self, pixels: Tensor) -> Tensor:
-        """Return the unit features of `pixels`.
-
-        Args:
-            pixels: (N, 3, S, S) uint8, pictures as `transform` gives them.
-
-        Returns:
-            (N, D) float32 on the CPU, rows of length 1.
-        """
-        ready = self.transform.normalised(pixels.to(self.device)).to(self._dtype)
-        features = self.model.encode_image(ready).float()
-        return nn.functional.normalize(features, dim=-1).cpu()
+        self.image_tower = FrozenImageTower(
+            self.model, normalised=self.transform.normalised, fingerprint=self.fingerprint
+        )
 
     @torch.no_grad()
     def text_features(self, prompts: Sequence[str]) -> Tensor:

@@ -18,7 +18,7 @@ from workers.tasks.submission import Split, Submission
 
 
 def write_block(store: ObjectStore, key: str, features: Tensor) -> None:
-    """Store `features` (N, V, D) float32 as the block named by `key`."""
+    """Store `features` (N, V, D), or (N, V, P, D), float32 as the block named by `key`."""
     ref = put_blob(store, save({"features": features.contiguous()}), prefix=BLOBS)
     store.put(key, canonical_json(asdict(ref)))
 

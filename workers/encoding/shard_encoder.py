@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adapters.towers.image_tower import ImageTower
 from workers.encoding.blocks import block_key, has_block
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import write_block
@@ -21,7 +22,7 @@ from workers.images.views import Views
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob
 from workers.tasks.shards import unpack_shard
-from workers.tasks.submission import SHARDS, Shard
+from workers.tasks.submission import SHARDS, Shard, Split, Submission
 
 BATCH = 32
 DECODED_AHEAD = 3
@@ -46,12 +47,20 @@ class ShardEncoder:
         self._store = store
         self._decode = decode or _in_threads(Decoder(encoder.transform))
 
-    def embed(self, shard: Shard, views: Views) -> Iterator[int]:
+    def embed(
+        self, shard: Shard, views: Views, *, tower: ImageTower | None = None
+    ) -> Iterator[int]:
         """Make sure that the features of `shard` are stored; yield images done as they are.
 
         Features that are stored already are not computed again.
+
+        Args:
+            shard: The images.
+            views: How many views of each, and how they are drawn.
+            tower: A tower that a method has made of the encoder's; None for the encoder's own.
         """
-        key = block_key(self._encoder.fingerprint, views.name, shard)
+        tower = tower or self._encoder.image_tower
+        key = block_key(tower.fingerprint, views.name, shard)
         if has_block(self._store, key):
             yield len(shard.labels)
             return
@@ -59,10 +68,16 @@ class ShardEncoder:
         yield 0
         blocks = []
         for pixels in self._batches(files, shard.image_digests, views):
-            blocks.append(self._encoder.image_features(pixels))
+            blocks.append(tower.features(pixels))
             yield sum(len(block) for block in blocks) // views.count
-        features = torch.cat(blocks).reshape(len(files), views.count, -1)
+        features = by_view(torch.cat(blocks), views.count)
         write_block(self._store, key, features)
+
+    def embed_split(self, submission: Submission, split: Split, tower: ImageTower) -> None:
+        """Make sure that the test views of all images of a split are stored under `tower`."""
+        for shard in submission.of_split(split):
+            for _ in self.embed(shard, Views(), tower=tower):
+                pass
 
     def _shard(self, shard: Shard) -> bytes:
         ref = BlobRef(sha256=shard.digest, size=shard.size)
@@ -81,6 +96,11 @@ class ShardEncoder:
                 yield torch.as_tensor(pending.popleft().result())
         while pending:
             yield torch.as_tensor(pending.popleft().result())
+
+
+def by_view(features: Tensor, views: int) -> Tensor:
+    """Return (N V, ...) features, an image's views one after another, as (N, V, ...)."""
+    return features.reshape(-1, views, *features.shape[1:])
 
 
 def _in_threads(decoder: Decoder) -> Decode:

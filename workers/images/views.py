@@ -52,6 +52,23 @@ def augmented_views(
     return [_view(picture, views, draw, size) for _ in range(views.count - 1)]
 
 
+def numbered_view(
+    picture: Image.Image, number: int, *, augmentation: Augmentation, digest: str, size: int
+) -> Image.Image:
+    """Return augmented view `number` of `picture`, drawn by itself, so that there is no last one.
+
+    Args:
+        picture: RGB.
+        number: From 1.
+        augmentation: How it is drawn.
+        digest: SHA-256 of the image file; with the number it is the seed.
+        size: Side of the encoder's input in pixels.
+    """
+    return _view(
+        picture, Views(augmentation=augmentation), random.Random(f"{digest}/{number}"), size
+    )
+
+
 def _view(picture: Image.Image, views: Views, draw: random.Random, size: int) -> Image.Image:
     box = _crop_box(picture.width, picture.height, draw)
     view = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)

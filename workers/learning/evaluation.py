@@ -28,14 +28,16 @@ class TaskTestSet:
     Attributes:
         name: Of the task or the set.
         classes: Its classes.
-        features: (N, D) float32, unit rows.
+        features: (N, D) float32, unit rows, or (N, P, D) along the paths of a tower.
         labels: (N,) int64, index into `classes`.
+        fingerprint: Of the tower that made them.
     """
 
     name: str
     classes: tuple[ClassEntry, ...]
     features: Tensor
     labels: Tensor
+    fingerprint: str
 
     @property
     def truth(self) -> list[ClassEntry]:
@@ -44,7 +46,7 @@ class TaskTestSet:
 
 
 def task_test_set(store: ObjectStore, submission: Submission, *, fingerprint: str) -> TaskTestSet:
-    """Return the test features of `submission` from its stored blocks.
+    """Return the test features of `submission` under one tower, from their stored blocks.
 
     Raises:
         NotFoundError: a shard has not been embedded yet.
@@ -55,6 +57,7 @@ def task_test_set(store: ObjectStore, submission: Submission, *, fingerprint: st
         classes=class_entries(submission),
         features=features[:, 0],
         labels=labels,
+        fingerprint=fingerprint,
     )
 
 
@@ -109,7 +112,7 @@ def answers(
 
     Args:
         adapter: What has been learnt; None for nothing.
-        tasks: The tasks to measure.
+        tasks: The tasks to measure, with features of the adapter's tower.
         encoder: Embeds the prompts of what has not been learnt.
     """
     learnt = [entry for record in adapter.records for entry in record.classes] if adapter else []
@@ -123,21 +126,23 @@ def answers(
         text = encoder.text_features([entry.prompt for entry in unseen.values()])
         further = UnseenClasses(classes=tuple(unseen.values()), text_features=text)
     return tuple(
-        _predicted(adapter, task.features, further, encoder) if len(task.labels) else ()
-        for task in tasks
+        _predicted(adapter, task, further, encoder) if len(task.labels) else () for task in tasks
     )
 
 
 def _predicted(
-    adapter: Adapter | None, features: Tensor, unseen: UnseenClasses | None, encoder: Encoder
+    adapter: Adapter | None, task: TaskTestSet, unseen: UnseenClasses | None, encoder: Encoder
 ) -> tuple[ClassEntry, ...]:
     if adapter is not None:
         return adapter.predict(
-            features, encoder=encoder.fingerprint, logit_scale=encoder.logit_scale, unseen=unseen
+            task.features,
+            encoder=task.fingerprint,
+            logit_scale=encoder.logit_scale,
+            unseen=unseen,
         )
     if unseen is None:
         return ()
-    return nearest_by_text(features, unseen)
+    return nearest_by_text(task.features, unseen)
 
 
 def nearest_by_text(features: Tensor, classes: UnseenClasses) -> tuple[ClassEntry, ...]:

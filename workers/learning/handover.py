@@ -1,6 +1,7 @@
 """What roles hand to each other between stages, kept in the store so that a restart finds it.
 
 work/<submission>/<parent>/learnt    what was learnt on that parent version (0: on none)
+work/<submission>/<parent>/shared    the state that tasks share from then on, where a method has one
 work/<submission>/<parent>/record    the finished record
 work/<submission>/checkpoint         the training in progress; never published
 
@@ -18,7 +19,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def handover_key(submission_id: str, parent: int, stage: str) -> str:
-    """Return where the handover of `stage` ("learnt" or "record") is kept."""
+    """Return where the handover of `stage` ("learnt", "shared" or "record") is kept."""
     return f"{PREFIX}{submission_id}/{parent}/{stage}"
 
 

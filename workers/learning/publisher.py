@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from adapters.adapter import Adapter
+from adapters.contract.adapter_state import SharedState, decode_shared
 from adapters.contract.records import Record, decode_record
 from adapters.errors import InputError, NotFoundError
+from adapters.towers.image_tower import ImageTower
 from workers import registry
 from workers.encoding.encoder import Encoder
+from workers.encoding.shard_encoder import ShardEncoder
 from workers.formats.canonical import canonical_json, digest_of
 from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.evaluation import TaskTestSet, accuracies, task_test_set
@@ -22,6 +25,7 @@ from workers.registry import (
     Inline,
     LeaseIs,
     Provenance,
+    SetShared,
     SubmissionAbsent,
     TaskAccuracy,
     TaskRef,
@@ -43,6 +47,7 @@ class Publisher:
         self._encoder = encoder
         self._store = store
         self._versions = versions
+        self._shard_encoder = ShardEncoder(encoder, store)
 
     def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew.begin`.
@@ -83,7 +88,9 @@ class Publisher:
         )
         record = decode_record(content)
         adapter = self._versions.registry.create(submission.adapter)
-        measured = self._measured(assignment, record)
+        handed = self._shared(assignment)
+        shared = None if handed is None else decode_shared(handed)
+        measured = self._measured(assignment, record, shared)
         before = adapter.accuracies(assignment.parent) if assignment.parent else ()
         verdict = judge(assignment.gate, task=submission.task, before=before, after=measured)
         commit = Commit(
@@ -95,6 +102,7 @@ class Publisher:
                     record=Inline(content),
                     classes=len(submission.classes),
                 ),
+                *((SetShared(state=Inline(handed)),) if handed is not None else ()),
             ),
             requirements=(
                 LeaseIs(assignment.epoch),
@@ -128,7 +136,9 @@ class Publisher:
             version=number, built_upon="head" in entry.moves, note=_note(adapter, number)
         )
 
-    def _measured(self, assignment: Assignment, record: Record) -> tuple[TaskAccuracy, ...]:
+    def _measured(
+        self, assignment: Assignment, record: Record, shared: SharedState | None
+    ) -> tuple[TaskAccuracy, ...]:
         """Return the new version's accuracy on its own and on all earlier tasks."""
         submission, parent = assignment.submission, assignment.parent
         adapter = self._versions.registry.adapter(submission.adapter)
@@ -137,24 +147,45 @@ class Publisher:
             for task in (adapter.manifest(parent).tasks if parent else ())
             if task.task != submission.replaces
         ]
-        records = self._versions.records(submission.adapter, parent) if parent else ()
-        past = [entry for entry in records if entry.task != submission.replaces]
-        measured = [
-            *(task for ref in kept if (task := self._held_out(ref.submission)) is not None),
-            task_test_set(self._store, submission, fingerprint=self._encoder.fingerprint),
+        past = [
+            entry
+            for entry in self._versions.state(submission.adapter, parent).records
+            if entry.task != submission.replaces
         ]
-        found = accuracies(Adapter((*past, record)), measured, self._encoder)
+        candidate = Adapter((*past, record), shared=shared)
+        tower = candidate.image_tower(self._encoder.image_tower)
+        measured = [
+            *(task for ref in kept if (task := self._earlier(ref.submission, tower)) is not None),
+            self._test_set(submission, tower),
+        ]
+        found = accuracies(candidate, measured, self._encoder)
         images = {task.name: len(task.labels) for task in measured}
         return tuple(
             TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
             for task, accuracy in found.items()
         )
 
-    def _held_out(self, submission_id: str) -> TaskTestSet | None:
-        """Return an earlier task's held-out images; None where its version was imported."""
+    def _earlier(self, submission_id: str, tower: ImageTower) -> TaskTestSet | None:
+        """Return an earlier task's test images; None where its version was imported."""
         try:
-            submission = read_submission(self._store, submission_id)
-            return task_test_set(self._store, submission, fingerprint=self._encoder.fingerprint)
+            return self._test_set(read_submission(self._store, submission_id), tower)
+        except NotFoundError:
+            return None
+
+    def _test_set(self, submission: Submission, tower: ImageTower) -> TaskTestSet:
+        """Return the test images of `submission` under `tower`.
+
+        The encoder's own features are there; those of a tower that the version brings are made.
+        """
+        if tower is not self._encoder.image_tower:
+            self._shard_encoder.embed_split(submission, "held_out", tower)
+        return task_test_set(self._store, submission, fingerprint=tower.fingerprint)
+
+    def _shared(self, assignment: Assignment) -> bytes | None:
+        """Return the shared state that was handed over; None where the method has none."""
+        key = handover_key(assignment.submission.submission_id, assignment.parent, "shared")
+        try:
+            return take_over(self._store, key)
         except NotFoundError:
             return None
 

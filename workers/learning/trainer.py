@@ -1,17 +1,21 @@
 """The trainer role: learns one task on top of a version, resuming what an earlier attempt began."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 from safetensors.torch import save
 
-from adapters.contract.method import Learner
-from adapters.contract.records import Record
+from adapters.contract.adapter_state import AdapterState, SharedState, encode_shared
+from adapters.contract.method import Learner, Learnt
 from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, InputError, NotFoundError
 from adapters.methods import method_named
+from adapters.towers.image_side import ImageSide
 from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
 from workers.encoding.encoder import Encoder
+from workers.encoding.shard_pixels import ShardPixels
 from workers.encoding.task_features import class_entries, training_features
 from workers.learning.crew import Assignment
 from workers.learning.handover import (
@@ -65,31 +69,48 @@ class Trainer:
                 hand_over(self._store, key, learner.checkpoint())
             if done % REPORT_EVERY == 0 or done == learner.total_steps:
                 yield done, learner.total_steps
-        tensors = {name: tensor.contiguous() for name, tensor in learner.learnt().tensors.items()}
-        hand_over(self._store, learnt, save(tensors))
+        self._hand_over(assignment, learner.learnt())
 
     def _learner(self, assignment: Assignment) -> Learner:
-        submission, method = assignment.submission, method_named(assignment.method)
-        past = self._past(submission, assignment.parent)
-        task = self._features(assignment)
-        text, device = self._text_side(submission), self._encoder.device
+        method, inputs = method_named(assignment.method), self._inputs(assignment)
+        key = checkpoint_key(assignment.submission.submission_id)
         try:
-            checkpoint = take_over(self._store, checkpoint_key(submission.submission_id))
-            return method.resume(checkpoint, task, past, text=text, device=device)
+            return method.resume(take_over(self._store, key), inputs)
         except (NotFoundError, InputError, CorruptionError):
             # None, or of another parent: begin anew.
-            return method.start(
-                task,
-                past,
-                text=text,
-                settings=submission.settings,
-                seed=submission.seed,
-                device=device,
-            )
+            return method.start(inputs)
 
-    def _past(self, submission: Submission, parent: int) -> Sequence[Record]:
-        records = self._versions.records(submission.adapter, parent) if parent else ()
-        return [record for record in records if record.task != submission.replaces]
+    def _hand_over(self, assignment: Assignment, learnt: Learnt) -> None:
+        submission, parent = assignment.submission, assignment.parent
+        if learnt.shared is not None:  # first: what is learnt says that all of it is there
+            shared = SharedState(
+                method=assignment.method,
+                encoder=self._encoder.fingerprint,
+                tensors=learnt.shared,
+            )
+            key = handover_key(submission.submission_id, parent, "shared")
+            hand_over(self._store, key, encode_shared(shared))
+        tensors = {name: tensor.contiguous() for name, tensor in learnt.tensors.items()}
+        key = handover_key(submission.submission_id, parent, "learnt")
+        hand_over(self._store, key, save(tensors))
+
+    def _inputs(self, assignment: Assignment) -> TrainingInputs:
+        submission, encoder = assignment.submission, self._encoder
+        pixels = ShardPixels(self._store, submission, encoder.transform)
+        return TrainingInputs(
+            task=self._features(assignment),
+            past=self._past(submission, assignment.parent),
+            text=self._text_side(submission),
+            images=ImageSide(tower=encoder.image_tower, pixels=pixels),
+            settings=submission.settings,
+            seed=submission.seed,
+            device=encoder.device,
+        )
+
+    def _past(self, submission: Submission, parent: int) -> AdapterState:
+        state = self._versions.state(submission.adapter, parent)
+        kept = (record for record in state.records if record.task != submission.replaces)
+        return replace(state, records=tuple(kept))
 
     def _features(self, assignment: Assignment) -> TaskFeatures:
         return training_features(

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from adapters.contract.adapter_state import AdapterState, decode_shared
 from adapters.contract.records import Record, decode_record
 from adapters.contract.task_features import check_encoder
 from adapters.errors import NotFoundError
@@ -63,16 +64,22 @@ class Versions:
         return VersionFacts(manifest=manifest, digest=version.manifest.sha256)
 
     def records(self, adapter: str, number: int) -> tuple[Record, ...]:
-        """Return the records of version `number`, oldest first.
+        """Return the records of version `number`, oldest first; as in `state`."""
+        return self.state(adapter, number).records
+
+    def state(self, adapter: str, number: int) -> AdapterState:
+        """Return what version `number` holds; nothing for 0, on which first tasks are learnt.
 
         Raises:
             NotFoundError: there is no such version.
-            CorruptionError: a record's bytes are not those that were published.
+            CorruptionError: a blob's bytes are not those that were published.
         """
-        return self._records_of(adapter, self.registry.adapter(adapter).manifest(number))
+        if number == 0:
+            return AdapterState()
+        return self._state_of(adapter, self.registry.adapter(adapter).manifest(number))
 
-    def records_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> tuple[Record, ...]:
-        """Return the records of the version that `ref` names, published or about to be.
+    def state_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> AdapterState:
+        """Return what the version holds that `ref` names, published or about to be.
 
         Raises:
             CorruptionError: a blob is damaged.
@@ -80,7 +87,14 @@ class Versions:
         """
         manifest = self.registry.adapter(adapter).objects.manifest(ref.manifest)
         check_encoder(encoder, expected=manifest.encoder)
-        return self._records_of(adapter, manifest)
+        return self._state_of(adapter, manifest)
+
+    def _state_of(self, adapter: str, manifest: Manifest) -> AdapterState:
+        blob = self.registry.adapter(adapter).shared_bytes(manifest)
+        return AdapterState(
+            records=self._records_of(adapter, manifest),
+            shared=None if blob is None else decode_shared(blob),
+        )
 
     def _records_of(self, adapter: str, manifest: Manifest) -> tuple[Record, ...]:
         handle, tasks = self.registry.adapter(adapter), manifest.tasks

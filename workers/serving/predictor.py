@@ -17,6 +17,7 @@ from torch import Tensor
 from adapters.adapter import UnseenClasses
 from adapters.contract.records import ClassEntry
 from adapters.errors import NacreError, NotFoundError
+from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
@@ -76,6 +77,11 @@ class PredictionRequest:
     version: LoadedVersion | None = None
 
 
+def features_of(tower: ImageTower, pixels: Tensor) -> Tensor:
+    """Return the features of (n, 3, S, S) pixels under `tower`."""
+    return tower.features(pixels)
+
+
 class Predictor:
     """Answers for the adapters that it follows.
 
@@ -100,7 +106,7 @@ class Predictor:
     ) -> None:
         self.encoder = encoder
         self._lookup = VersionLookup(versions.registry, clock=clock)
-        self._cache = VersionCache(versions, fingerprint=encoder.fingerprint, most=most)
+        self._cache = VersionCache(versions, base=encoder.image_tower, most=most)
         self._followers = {
             name: Follower(self._cache, versions, adapter=name, clock=clock) for name in adapters
         }
@@ -163,7 +169,7 @@ class Predictor:
         """Return the best candidates of each image, best first.
 
         Args:
-            features: (N, D) float32, unit rows.
+            features: (N, D), or (N, P, D), float32, unit rows, of the version's tower.
             version: What to answer with.
             question: What is asked.
 
@@ -172,7 +178,7 @@ class Predictor:
         """
         scores = version.adapter.score(
             features,
-            encoder=self.encoder.fingerprint,
+            encoder=version.tower.fingerprint,
             logit_scale=self.encoder.logit_scale,
             unseen=self._unseen(question),
             tasks=question.tasks,
@@ -191,26 +197,44 @@ class Predictor:
         ]
 
     def predict_together(
-        self, features: Tensor, requests: Sequence[PredictionRequest]
+        self,
+        pixels: Sequence[Tensor],
+        requests: Sequence[PredictionRequest],
+        *,
+        embed: Callable[[ImageTower, Tensor], Tensor] = features_of,
     ) -> list[list[Candidate] | NacreError]:
         """Return the best candidates of each image, or the error that its request gets.
 
-        Images about which the same is asked of one version are scored together: its memory is read
+        Images that are read through one tower are embedded together, whatever their versions;
+        images about which the same is asked of one version are scored together: its memory is read
         once.
 
         Args:
-            features: (N, D) float32, unit rows.
+            pixels: (3, S, S) uint8 of each image, N.
             requests: Of each image, N.
+            embed: Returns the features of pixels (n, 3, S, S) under a tower.
         """
         answers: dict[int, list[Candidate] | NacreError] = {}
-        alike: dict[tuple[LoadedVersion, Question], list[int]] = {}
+        versions: dict[int, LoadedVersion] = {}
         for row, request in enumerate(requests):
             try:
-                version = self._version_of(request)
+                versions[row] = self._version_of(request)
             except NacreError as error:
                 answers[row] = error
-            else:
-                alike.setdefault((version, request.question), []).append(row)
+        for rows in _by_tower(versions):
+            features = embed(versions[rows[0]].tower, torch.stack([pixels[row] for row in rows]))
+            asked = [(versions[row], requests[row].question) for row in rows]
+            answers |= zip(rows, self._scored(features, asked), strict=True)
+        return [answers[row] for row in range(len(requests))]
+
+    def _scored(
+        self, features: Tensor, asked: Sequence[tuple[LoadedVersion, Question]]
+    ) -> list[list[Candidate] | NacreError]:
+        """Return the answer of each image; alike questions of one version are scored together."""
+        answers: dict[int, list[Candidate] | NacreError] = {}
+        alike: dict[tuple[LoadedVersion, Question], list[int]] = {}
+        for row, key in enumerate(asked):
+            alike.setdefault(key, []).append(row)
         for (version, question), rows in alike.items():
             try:
                 best = self.predict(features[rows], version, question)
@@ -218,7 +242,7 @@ class Predictor:
                 answers |= dict.fromkeys(rows, error)
             else:
                 answers |= zip(rows, best, strict=True)
-        return [answers[row] for row in range(len(requests))]
+        return [answers[row] for row in range(len(asked))]
 
     def _version_of(self, request: PredictionRequest) -> LoadedVersion:
         # Read once, for the first image: everything in an answer comes from one version.
@@ -255,6 +279,14 @@ class Predictor:
 
 UNSEEN = "/"
 """How the ids of labels begin that nobody has learnt: no task is called so."""
+
+
+def _by_tower(versions: Mapping[int, LoadedVersion]) -> list[list[int]]:
+    """Return the rows whose versions read images through the same tower, group by group."""
+    groups: dict[str, list[int]] = {}
+    for row, version in versions.items():
+        groups.setdefault(version.tower.fingerprint, []).append(row)
+    return list(groups.values())
 
 
 def _best(values: Tensor, most: int) -> Tensor:

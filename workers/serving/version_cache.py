@@ -2,12 +2,12 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from adapters.adapter import Adapter
-from adapters.contract.records import Record
+from adapters.contract.adapter_state import AdapterState
+from adapters.towers.image_tower import FrozenImageTower, ImageTower
 from workers.registry import VersionRef
 from workers.registry.record_cache import Versions
 
@@ -22,11 +22,13 @@ class LoadedVersion:
         adapter_name: Which adapter it is a version of.
         ref: Its number, and what names its manifest.
         adapter: Its records, put together.
+        tower: What it reads images through.
     """
 
     adapter_name: str
     ref: VersionRef
     adapter: Adapter
+    tower: ImageTower
 
     @property
     def label(self) -> str:
@@ -48,16 +50,16 @@ class VersionCache:
 
     Args:
         versions: Reads them.
-        fingerprint: Of the encoder whose features they are to score.
+        base: The image tower of the encoder that images are read with.
         most: How many are kept.
     """
 
     # Owns: `_loaded`, `_alive` and `_turns`, guarded by `_lock`. What is in use elsewhere lives on
     # when it leaves `_loaded`, and is found again: a version that is followed is never there twice.
 
-    def __init__(self, versions: Versions, *, fingerprint: str, most: int = MOST) -> None:
+    def __init__(self, versions: Versions, *, base: FrozenImageTower, most: int = MOST) -> None:
         self._versions = versions
-        self._fingerprint = fingerprint
+        self._base = base
         self._most = most
         self._loaded: OrderedDict[str, LoadedVersion] = OrderedDict()
         self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
@@ -87,16 +89,20 @@ class VersionCache:
             return self._turns.setdefault(ref.manifest.sha256, threading.Lock())
 
     def _read(self, adapter: str, ref: VersionRef) -> LoadedVersion:
-        records = self._versions.records_of(adapter, ref, encoder=self._fingerprint)
-        return LoadedVersion(adapter_name=adapter, ref=ref, adapter=self._built(records))
+        state = self._versions.state_of(adapter, ref, encoder=self._base.fingerprint)
+        built = self._built(state)
+        return LoadedVersion(
+            adapter_name=adapter, ref=ref, adapter=built, tower=built.image_tower(self._base)
+        )
 
-    def _built(self, records: Sequence[Record]) -> Adapter:
-        """Return the adapter of `records`, grown out of the loaded one that shares most of them."""
+    def _built(self, state: AdapterState) -> Adapter:
+        """Return the adapter of `state`, grown out of the loaded one that shares most of it."""
+        records = state.records
         with self._lock:
             loaded = [entry.adapter for entry in self._alive.values()]
-        beginnings = [entry for entry in loaded if _begins(entry.records, records)]
+        beginnings = [entry for entry in loaded if _begins(entry, state)]
         if not beginnings:
-            return Adapter(records)
+            return Adapter(records, shared=state.shared)
         grown = max(beginnings, key=lambda entry: len(entry.records))
         for record in records[len(grown.records) :]:
             grown = grown.extended(record)
@@ -118,8 +124,10 @@ class VersionCache:
         return loaded
 
 
-def _begins(beginning: Sequence[Record], records: Sequence[Record]) -> bool:
-    """Return whether `records` begin with the very same objects."""
-    return len(beginning) <= len(records) and all(
-        one is other for one, other in zip(beginning, records, strict=False)
+def _begins(beginning: Adapter, state: AdapterState) -> bool:
+    """Return whether `state` begins with the very same records, and shares the same state."""
+    if (beginning.shared and beginning.shared.digest) != (state.shared and state.shared.digest):
+        return False
+    return len(beginning.records) <= len(state.records) and all(
+        one is other for one, other in zip(beginning.records, state.records, strict=False)
     )

@@ -7,7 +7,7 @@ bit for bit on the same machine.
 Shapes: D feature width · C classes of the task · M memory vectors per class
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Self
 
@@ -17,8 +17,9 @@ from torch.nn.functional import normalize
 from adapters.contract.checkpoints import inputs_digest
 from adapters.contract.merging import Partners
 from adapters.contract.method import Learnt
-from adapters.contract.records import Record, pack, unpack
-from adapters.contract.task_features import TaskFeatures, check_features, check_past
+from adapters.contract.records import pack, unpack
+from adapters.contract.task_features import check_features, check_past
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, InputError, SettingsError
 from adapters.methods.lada.memory import TrainableMemory, initial_memory
 from adapters.methods.lada.objective import NewClasses, loss_and_gradients
@@ -28,7 +29,6 @@ from adapters.methods.lada.rows import RowSource
 from adapters.methods.lada.settings import LadaSettings
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.schedule import one_cycle
-from adapters.towers.text_side import TextSide
 
 _METHOD = "lada"
 _KIND = {"checkpoint": 1, "method": _METHOD}
@@ -40,12 +40,8 @@ class LadaLearner:
     Owns its parameters and its optimiser; the task, the records and the tower are only read.
 
     Args:
-        task: The task.
-        past: The records learnt before, oldest first.
-        text: The task's text side.
-        settings: Hyper-parameters.
-        seed: Names every random draw.
-        device: Where the products run.
+        inputs: What the task is learnt from.
+        settings: Hyper-parameters, those of `inputs` complete.
 
     Raises:
         FeatureError: features of another width than the records', or bad text features.
@@ -54,20 +50,11 @@ class LadaLearner:
         SettingsError: a text mode that the text side cannot serve, or more views than are cached.
     """
 
-    def __init__(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: LadaSettings,
-        seed: int,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        _check(task, past, text, settings)
-        self._inputs = task, tuple(past), text
-        self._settings, self._seed = settings, seed
-        device, dtype = torch.device(device), PRODUCT_DTYPES[settings.autocast]
+    def __init__(self, inputs: TrainingInputs, *, settings: LadaSettings) -> None:
+        _check(inputs, settings)
+        task, past, text, seed = inputs.task, inputs.past.records, inputs.text, inputs.seed
+        self._inputs, self._settings = inputs, settings
+        device, dtype = torch.device(inputs.device), PRODUCT_DTYPES[settings.autocast]
         width = task.width
         self._old = old_classes(
             past, scale=text.logit_scale, width=width, dtype=dtype, device=device
@@ -128,22 +115,14 @@ class LadaLearner:
         """Return parameters, moments, step count, seed and settings as safetensors."""
         described = {
             "steps_done": self._steps_done,
-            "seed": self._seed,
+            "seed": self._inputs.seed,
             "settings": self._settings.as_mapping(),
             "inputs": self._inputs_digest,
         }
         return pack(self._optimiser.tensors(), _KIND | described)
 
     @classmethod
-    def resumed(
-        cls,
-        checkpoint: bytes,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        device: torch.device | str = "cpu",
-    ) -> Self:
+    def resumed(cls, checkpoint: bytes, inputs: TrainingInputs) -> Self:
         """Return the learner that wrote `checkpoint`, ready for its next step.
 
         Raises:
@@ -155,13 +134,12 @@ class LadaLearner:
             if {key: described[key] for key in _KIND} != _KIND:
                 raise CorruptionError(f"checkpoint: expected one of {_KIND}, found {described}")
             settings = LadaSettings.from_mapping(described["settings"])
-            learner = cls(
-                task, past, text=text, settings=settings, seed=described["seed"], device=device
-            )
+            begun = replace(inputs, settings=described["settings"], seed=described["seed"])
+            learner = cls(begun, settings=settings)
             if described["inputs"] != learner._inputs_digest:
                 raise InputError(
-                    f"checkpoint of task {task.task!r}: it was made from other features, records "
-                    "or text features; start the training afresh"
+                    f"checkpoint of task {inputs.task.task!r}: it was made from other features, "
+                    "records or text features; start the training afresh"
                 )
             learner._steps_done = int(described["steps_done"])
             learner._optimiser.load(tensors, steps_done=learner._steps_done)
@@ -172,8 +150,7 @@ class LadaLearner:
     def _differentiate(self) -> float:
         rows, normaliser = self._rows.at(self._steps_done)
         text = self._text.features()
-        _, _, side = self._inputs
-        anchors = side.logit_scale * normalize(text, dim=-1)
+        anchors = self._inputs.text.logit_scale * normalize(text, dim=-1)
         new = NewClasses(anchors.detach(), self._memory.block(), self._settings.alpha)
         gradients = loss_and_gradients(
             rows, self._old, new, normaliser=normaliser, partners=self._partners
@@ -186,17 +163,15 @@ class LadaLearner:
 
     @cached_property
     def _inputs_digest(self) -> str:
-        task, past, text = self._inputs
-        return inputs_digest(task, past, text)
+        return inputs_digest(self._inputs)
 
 
-def _check(
-    task: TaskFeatures, past: Sequence[Record], text: TextSide, settings: LadaSettings
-) -> None:
+def _check(inputs: TrainingInputs, settings: LadaSettings) -> None:
+    task, past = inputs.task, inputs.past.records
     check_past(task, past, method=_METHOD)
     width = past[0].tensors["text_features"].shape[1] if past else task.width
     check_features(task.features, dims=3, width=width)
-    text.check(classes=len(task.classes), width=width)
+    inputs.text.check(classes=len(task.classes), width=width)
     if task.features.shape[1] != settings.views:
         raise SettingsError(
             f"views: expected {settings.views} cached views per image, found "

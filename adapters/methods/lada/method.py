@@ -3,18 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
-
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Learner, Learnt, Method, Scorer
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.lada.learner import LadaLearner
 from adapters.methods.lada.record import mixture_tensors
 from adapters.methods.lada.scorer import LadaScorer, scored_classes
 from adapters.methods.lada.settings import LadaSettings
-from adapters.towers.text_side import TextSide
 
 
 class Lada(Method):
@@ -25,29 +24,11 @@ class Lada(Method):
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return LadaSettings.from_mapping(settings).as_mapping()
 
-    def start(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-        device: torch.device | str = "cpu",
-    ) -> Learner:
-        chosen = LadaSettings.from_mapping(settings)
-        return LadaLearner(task, past, text=text, settings=chosen, seed=seed, device=device)
+    def start(self, inputs: TrainingInputs) -> Learner:
+        return LadaLearner(inputs, settings=LadaSettings.from_mapping(inputs.settings))
 
-    def resume(
-        self,
-        checkpoint: bytes,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        device: torch.device | str = "cpu",
-    ) -> Learner:
-        return LadaLearner.resumed(checkpoint, task, past, text=text, device=device)
+    def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
+        return LadaLearner.resumed(checkpoint, inputs)
 
     def views(self, settings: Mapping[str, Any]) -> int:
         return LadaSettings.from_mapping(settings).views
@@ -79,5 +60,5 @@ class Lada(Method):
             tensors={**learnt.tensors, **mixture_tensors(mixtures)},
         )
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return LadaScorer(tuple(scored_classes(record) for record in records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return LadaScorer(tuple(scored_classes(record) for record in state.records))

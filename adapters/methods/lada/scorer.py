@@ -3,13 +3,12 @@
 Shapes: N images · D feature width · C classes of one record
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.method import Scorer
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.methods.lada.memory import MemoryBlock
 from adapters.methods.lada.record import checked_tensors
@@ -48,21 +47,14 @@ class LadaScorer(Scorer):
     def anchors(self, position: int) -> Tensor:
         return self._parts[position].anchors
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,  # noqa: ARG002 - it is in the text logits
-    ) -> Tensor:
-        scores = text_logits.clone()
+    def scores(self, query: Query) -> Tensor:
+        scores = query.text_logits.clone()
         start = 0
-        for position in positions:
+        for position in query.positions:
             part = self._parts[position]
             columns = slice(start, start + len(part.anchors))
             if part.memory is not None:
-                scores[:, columns].add_(part.memory.logits(features), alpha=part.alpha)
+                scores[:, columns].add_(part.memory.logits(query.features), alpha=part.alpha)
             start = columns.stop
         return scores
 

@@ -24,18 +24,19 @@ Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `
 Shapes: N images · D feature width · C classes of a record · G values of w
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.method import Scorer
+from adapters.contract.adapter_state import AdapterState
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings
 from adapters.contract.shared_settings import shared_settings
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError
 from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
@@ -44,7 +45,6 @@ from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import Statistic, total
 from adapters.parts.trained import Trained, Training
 from adapters.parts.validation import errors, least_cost, validation_parts
-from adapters.towers.text_side import TextSide
 
 _SHARED = ("fusion", "shrinkage", "sharpness")
 
@@ -56,50 +56,39 @@ class OwnMetric(Trained):
     settings_type: ClassVar[type[MethodSettings]] = OwnMetricSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
-    def training(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-    ) -> Training:
-        chosen = OwnMetricSettings.from_mapping(settings)
+    def training(self, inputs: TrainingInputs) -> Training:
+        past = inputs.past.records
+        chosen = OwnMetricSettings.from_mapping(inputs.settings)
         before = total(past, "scatter") if past else None
-        return OwnMetricTraining(task, text, before=before, settings=chosen, seed=seed)
+        return OwnMetricTraining(inputs, before=before, settings=chosen)
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return OwnMetricScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return OwnMetricScorer(state.records)
 
 
 class OwnMetricTraining:
     """The classifier of one task, and one of three quarters of its images on which w is tried.
 
     Args:
-        task: The task.
-        text: Its text side.
+        inputs: What the task is learnt from.
         before: The scatters of the tasks learnt before, added up; None for no tasks.
         settings: Settings.
-        seed: Names the quarter that is held out.
     """
 
     # Owns: the classifiers, whose anchors every step replaces.
 
     def __init__(
         self,
-        task: TaskFeatures,
-        text: TextSide,
+        inputs: TrainingInputs,
         *,
         before: Statistic | None,
         settings: OwnMetricSettings,
-        seed: int,
     ) -> None:
         self.total_steps = settings.steps
-        self._text = text
+        self._text, task = inputs.text, inputs.task
         self._classifiers = {"anchors": Classifier(task, before, settings)}
         if settings.fusion == "text":
-            kept, self._features, self._labels = validation_parts(task, seed=seed)
+            kept, self._features, self._labels = validation_parts(task, seed=inputs.seed)
             self._classifiers["trial"] = Classifier(kept, before, settings)
 
     def advance(self, step: int) -> float:  # noqa: ARG002 - every step is alike
@@ -267,22 +256,15 @@ class OwnMetricScorer(AnchoredScorer):
         """Return what the task of the record at `position` has over others, (N, 1)."""
         return -self._settings.sharpness / 2 * self._metrics[position].nearest(features)
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,  # noqa: ARG002 - it is in the text logits
-    ) -> Tensor:
-        sizes = [len(self._records[position].classes) for position in positions]
+    def scores(self, query: Query) -> Tensor:
+        sizes = [len(self._records[position].classes) for position in query.positions]
         columns = [
-            self.within(position, features, own_text) + self.between(position, features)
+            self.within(position, query.features, own_text) + self.between(position, query.features)
             for position, own_text in zip(
-                positions, torch.split(text_logits, sizes, dim=1), strict=True
+                query.positions, torch.split(query.text_logits, sizes, dim=1), strict=True
             )
         ]
-        return torch.cat([text_logits[:, :0], *columns], dim=1)
+        return torch.cat([query.text_logits[:, :0], *columns], dim=1)
 
 
 def _tensor(record: Record, name: str) -> Tensor:

@@ -7,22 +7,21 @@ Records and fusion are those of `adapters.methods.rail.fusion`.
 Shapes: N images
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
 from adapters.contract.shared_settings import shared_settings
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.rail.fusion import Rail, RailScorer, check_rail, check_size, grown
 from adapters.methods.rail.kernel_ridge import KernelRidge, rbf
 from adapters.parts.readout import Fusion
-from adapters.towers.text_side import TextSide
 
 _SHARED = ("fusion", "share", "gamma", "ridge")
 
@@ -59,18 +58,14 @@ class DualRail(Rail):
     settings_type: ClassVar[type[MethodSettings]] = DualRailSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
-    def check(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        text: TextSide,
-        settings: Mapping[str, Any],
-    ) -> None:
-        super().check(task, past, text, settings)
-        images = len(task.labels) + sum(len(record.tensors["images"]) for record in past)
-        check_size(images, most=settings["most_images"])
+    def check(self, inputs: TrainingInputs) -> None:
+        super().check(inputs)
+        past = inputs.past.records
+        images = len(inputs.task.labels) + sum(len(record.tensors["images"]) for record in past)
+        check_size(images, most=inputs.settings["most_images"])
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
+    def scorer(self, state: AdapterState) -> Scorer:
+        records = state.records
         settings = shared_settings(records, DualRailSettings, names=_SHARED)
         kernel = partial(rbf, gamma=settings.gamma)
         width = records[0].tensors["text_features"].shape[1]
@@ -78,7 +73,7 @@ class DualRail(Rail):
         for position, record in enumerate(records):
             most = DualRailSettings.from_mapping(record.settings).most_images
             regression = grown(regression, record, records[:position], most_images=most)
-        return DualRailScorer(tuple(records), regression)
+        return DualRailScorer(records, regression)
 
 
 class DualRailScorer(RailScorer):

@@ -17,15 +17,16 @@ Shapes: N images scored · n images of a record · D feature width · C classes 
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from adapters.contract.method import Query
 from adapters.contract.records import Record
 from adapters.contract.rule import AnchorRows, Anchors
 from adapters.contract.settings import require_choice, require_number
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import ClassNameError, CorruptionError, InputError
 from adapters.methods.rail.kernel_ridge import KernelRidge
 from adapters.parts.probabilities import log_probabilities_at
@@ -33,7 +34,6 @@ from adapters.parts.readout import Fusion
 from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import image_counts
 from adapters.parts.training_free import TrainingFree
-from adapters.towers.text_side import TextSide
 
 
 def check_rail(*, fusion: object, share: object) -> None:
@@ -45,14 +45,8 @@ def check_rail(*, fusion: object, share: object) -> None:
 class Rail(TrainingFree):
     """A method that keeps the images' features, and solves them all at once."""
 
-    def tensors(
-        self,
-        task: TaskFeatures,
-        text: TextSide,  # noqa: ARG002 - the base keeps it
-        *,
-        settings: Mapping[str, Any],  # noqa: ARG002 - they only matter when scoring
-        seed: int,  # noqa: ARG002 - nothing is drawn
-    ) -> Mapping[str, Tensor]:
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        task = inputs.task
         order = task.labels.argsort(stable=True)
         return {
             "images": task.features[order, 0].detach().cpu().float().contiguous(),
@@ -75,19 +69,12 @@ class RailScorer(AnchoredScorer):
         self._fusion: Fusion = records[0].settings["fusion"]
         self._share: float = records[0].settings["share"]
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,  # noqa: ARG002 - the softmax runs over all classes
-        positions: Sequence[int],
-        *,
-        logit_scale: float,
-    ) -> Tensor:
-        answers = self.regressed(features)
+    def scores(self, query: Query) -> Tensor:
+        answers = self.regressed(query.features)
         if self._fusion == "text":
-            softmax = self._together.logits(features, scale=logit_scale).softmax(dim=1)
+            softmax = self._together.logits(query.features, scale=query.logit_scale).softmax(dim=1)
             answers = (1 - self._share) * softmax + self._share * answers
-        return log_probabilities_at(answers, self._records, positions)
+        return log_probabilities_at(answers, self._records, query.positions)
 
     @abstractmethod
     def regressed(self, features: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ The second form gives the same W from the images' features and is solved here; `
 Shapes: N images · L random features
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import ClassVar
@@ -16,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
@@ -61,7 +61,8 @@ class PrimalRail(Rail):
     settings_type: ClassVar[type[MethodSettings]] = PrimalRailSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
+    def scorer(self, state: AdapterState) -> Scorer:
+        records = state.records
         settings = shared_settings(records, PrimalRailSettings, names=_SHARED)
         width = records[0].tensors["text_features"].shape[1]
         projection = uniform_projection(width, settings.width, settings.projection_seed)
@@ -69,7 +70,7 @@ class PrimalRail(Rail):
         regression = KernelRidge.empty(kernel, ridge=settings.ridge, width=width)
         for position, record in enumerate(records):
             regression = grown(regression, record, records[:position], most_images=_MOST_IMAGES)
-        return PrimalRailScorer(tuple(records), regression, projection)
+        return PrimalRailScorer(records, regression, projection)
 
 
 class PrimalRailScorer(RailScorer):

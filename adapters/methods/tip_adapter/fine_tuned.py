@@ -13,16 +13,16 @@ Shapes: N images · D feature width · C classes of the task · K keys of all it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Scorer
-from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.tip_adapter.method import (
     CacheScorer,
     TipAdapterSettings,
@@ -33,7 +33,6 @@ from adapters.parts.batches import epoch_batch
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.schedule import cosine
 from adapters.parts.trained import Descent, Trained, Training
-from adapters.towers.text_side import TextSide
 
 _EPSILON = 1e-4
 
@@ -69,44 +68,33 @@ class TipAdapterF(Trained):
     settings_type: ClassVar[type[MethodSettings]] = TipAdapterFSettings
     shared: ClassVar[tuple[str, ...]] = ("fusion", "alpha", "beta")
 
-    def training(
-        self,
-        task: TaskFeatures,
-        past: Sequence[Record],
-        *,
-        text: TextSide,
-        settings: Mapping[str, Any],
-        seed: int,
-    ) -> Training:
-        chosen = TipAdapterFSettings.from_mapping(settings)
-        before = [record.tensors["costs"] for record in past]
-        return CacheTraining(task, text, before=before, settings=chosen, seed=seed)
+    def training(self, inputs: TrainingInputs) -> Training:
+        chosen = TipAdapterFSettings.from_mapping(inputs.settings)
+        before = [record.tensors["costs"] for record in inputs.past.records]
+        return CacheTraining(inputs, before=before, settings=chosen)
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CacheScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return CacheScorer(state.records)
 
 
 class CacheTraining(Descent):
     """The keys of one task, being trained.
 
     Args:
-        task: The task.
-        text: Its text side.
+        inputs: What the task is learnt from.
         before: The costs of the tasks learnt before.
         settings: Settings.
-        seed: Names the draws.
     """
 
     def __init__(
         self,
-        task: TaskFeatures,
-        text: TextSide,
+        inputs: TrainingInputs,
         *,
         before: Sequence[Tensor],
         settings: TipAdapterFSettings,
-        seed: int,
     ) -> None:
-        start = cache_tensors(task, text, settings, seed=seed)
+        task, text = inputs.task, inputs.text
+        start = cache_tensors(inputs, settings)
         self._fixed = {"text_features": text.kept(), **start}
         self._keys = torch.nn.Parameter(start["keys"].clone())
         self._weights = chosen_weights(
@@ -118,7 +106,7 @@ class CacheTraining(Descent):
         if settings.fusion == "text":
             anchors = normalize(text.features.detach(), dim=-1).cpu()
             self._base = text.logit_scale * self._features @ anchors.t()
-        self._size, self._seed = settings.batch_size, seed
+        self._size, self._seed = settings.batch_size, inputs.seed
         self.total_steps = settings.epochs * -(-len(self._labels) // settings.batch_size)
         self.optimiser = ScheduledAdamW(
             {"keys": self._keys},

@@ -14,23 +14,23 @@ Shapes: N images · D feature width · C classes of a record · G pairs of alpha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import ClassVar, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.method import Scorer
+from adapters.contract.adapter_state import AdapterState
+from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_choice, require_number, require_whole
 from adapters.contract.shared_settings import check_shared
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.lada.memory import MemoryBlock, initial_memory
 from adapters.parts.readout import Fusion
 from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.training_free import TrainingFree
 from adapters.parts.validation import errors, least_cost, validation_parts
-from adapters.towers.text_side import TextSide
 
 
 class Weights(NamedTuple):
@@ -80,13 +80,11 @@ class TipAdapter(TrainingFree):
     settings_type: ClassVar[type[MethodSettings]] = TipAdapterSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
-    def tensors(
-        self, task: TaskFeatures, text: TextSide, *, settings: Mapping[str, Any], seed: int
-    ) -> Mapping[str, Tensor]:
-        return cache_tensors(task, text, TipAdapterSettings.from_mapping(settings), seed=seed)
+    def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
+        return cache_tensors(inputs, TipAdapterSettings.from_mapping(inputs.settings))
 
-    def scorer(self, records: Sequence[Record]) -> Scorer:
-        return CacheScorer(tuple(records))
+    def scorer(self, state: AdapterState) -> Scorer:
+        return CacheScorer(state.records)
 
 
 class CacheScorer(AnchoredScorer):
@@ -110,25 +108,16 @@ class CacheScorer(AnchoredScorer):
     def extended(self, record: Record) -> "CacheScorer":
         return CacheScorer((*self._records, record), before=self)
 
-    def scores(
-        self,
-        features: Tensor,
-        text_logits: Tensor,
-        positions: Sequence[int],
-        *,
-        logit_scale: float,  # noqa: ARG002 - it is in the text logits
-    ) -> Tensor:
-        columns = [self._caches[position].logits(features) for position in positions]
-        own = self._weights.alpha * torch.cat([text_logits[:, :0], *columns], dim=1)
-        return own if self._fusion == "alone" else text_logits + own
+    def scores(self, query: Query) -> Tensor:
+        columns = [self._caches[position].logits(query.features) for position in query.positions]
+        own = self._weights.alpha * torch.cat([query.text_logits[:, :0], *columns], dim=1)
+        return own if self._fusion == "alone" else query.text_logits + own
 
 
-def cache_tensors(
-    task: TaskFeatures, text: TextSide, settings: TipAdapterSettings, *, seed: int
-) -> dict[str, Tensor]:
+def cache_tensors(inputs: TrainingInputs, settings: TipAdapterSettings) -> dict[str, Tensor]:
     """Return keys, their offsets, and what every pair of alpha and beta costs."""
-    keys, offsets = initial_memory(task, vectors=settings.keys_per_class, seed=seed)
-    costs = _costs(task, text, settings, seed=seed)
+    keys, offsets = initial_memory(inputs.task, vectors=settings.keys_per_class, seed=inputs.seed)
+    costs = _costs(inputs, settings)
     return {"keys": keys, "key_offsets": offsets, "costs": costs}
 
 
@@ -152,9 +141,8 @@ def chosen_weights(
     return least_cost(total, PAIRS, default=_USUAL)
 
 
-def _costs(
-    task: TaskFeatures, text: TextSide, settings: TipAdapterSettings, *, seed: int
-) -> Tensor:
+def _costs(inputs: TrainingInputs, settings: TipAdapterSettings) -> Tensor:
+    task, text, seed = inputs.task, inputs.text, inputs.seed
     kept, features, labels = validation_parts(task, seed=seed)
     keys, offsets = initial_memory(kept, vectors=settings.keys_per_class, seed=seed)
     features, base = features.cpu().float(), torch.zeros(len(labels), len(task.classes))

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from adapters.adapter import Adapter, Scores, UnseenClasses
-from adapters.contract.learning import learn
 from adapters.contract.merging import Partners, column_groups, fold
 from adapters.contract.records import ClassEntry, Record, decode_record, encode_record
 from adapters.contract.task_features import TaskFeatures
@@ -25,6 +24,7 @@ from adapters.methods.lada.objective import (
 )
 from tests.adapters.methods.lada.test_objective import problem
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, entries, learnt
+from tests.support.scenes.training import learn
 
 CPU = torch.device("cpu")
 

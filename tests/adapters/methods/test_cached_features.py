@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.records import Record, decode_record, encode_record
 from adapters.methods import measured_method
 from adapters.towers.text_side import TextSide
 from benchmarks.feature_sets import LOGIT_SCALE, default_folder, feature_set
 from harness.measured_set import MeasuredSet, accuracy, unseen_of
 from tests.adapters.parts.test_statistics import all_at_once
+from tests.support.scenes.training import learn
 
 SHOTS = 4
 SETTINGS: Mapping[str, Mapping[str, Any]] = {

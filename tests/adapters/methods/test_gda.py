@@ -8,13 +8,13 @@ from torch.distributions import MultivariateNormal
 from torch.nn.functional import normalize
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.errors import SettingsError
 from adapters.methods import METHODS
 from adapters.methods.gda import ALPHAS, GdaSettings, discriminant
 from adapters.parts.statistics import class_means as means_of
 from adapters.parts.statistics import within_scatter
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.training import learn
 
 
 def test_the_closed_form_by_hand() -> None:

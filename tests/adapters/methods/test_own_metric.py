@@ -8,7 +8,6 @@ from torch.distributions import MultivariateNormal
 from torch.nn.functional import cross_entropy, normalize
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import CorruptionError, SettingsError
@@ -19,6 +18,7 @@ from adapters.methods.own_metric.whitening import Whitening
 from adapters.parts.statistics import Statistic, within_scatter
 from adapters.towers.text_side import TextSide
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.training import learn
 
 METHOD = METHODS["own_metric"]
 SETTINGS = OwnMetricSettings()

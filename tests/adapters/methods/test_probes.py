@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import InputError, SettingsError
@@ -14,6 +13,7 @@ from adapters.methods import measured_method
 from adapters.methods.probes import ProbeSettings
 from adapters.towers.text_side import TextSide
 from tests.adapters.synthetic import ENCODER, SCALE, clusters, unit_rows
+from tests.support.scenes.training import inputs, learn
 
 
 def first_task_accuracy(name: str, tasks: list[TaskFeatures]) -> float:
@@ -52,16 +52,18 @@ def test_a_checkpoint_of_other_features_is_refused() -> None:
     task, other = clusters(seed=1), clusters(seed=2)
     text = TextSide(features=unit_rows(4, 24, seed=1), logit_scale=SCALE)
     method = measured_method("probe")
-    learner = method.start(task, [], text=text, settings={"steps": 3}, seed=1)
+    learner = method.start(inputs(task, [], text=text, settings={"steps": 3}, seed=1))
     learner.step()
     with pytest.raises(InputError, match="other features"):
-        method.resume(learner.checkpoint(), other, [], text=text)
+        method.resume(learner.checkpoint(), inputs(other, [], text=text))
 
 
 def test_no_more_steps_than_there_are() -> None:
     task = clusters()
     text = TextSide(features=unit_rows(4, 24, seed=1), logit_scale=SCALE)
-    learner = measured_method("probe").start(task, [], text=text, settings={"steps": 1}, seed=1)
+    learner = measured_method("probe").start(
+        inputs(task, [], text=text, settings={"steps": 1}, seed=1)
+    )
     learner.step()
     with pytest.raises(SettingsError, match="at most 1"):
         learner.step()
@@ -97,7 +99,7 @@ def test_merged_classes_are_no_negatives_of_each_other(name: str) -> None:
     for second in (twin, replace(twin, classes=entries)):
         method, past = measured_method(name), list[Record]()
         past.append(learn(method, first, [], text=text, settings=settings, seed=1))
-        learner = method.start(second, past, text=text, settings=settings, seed=1)
+        learner = method.start(inputs(second, past, text=text, settings=settings, seed=1))
         losses.append([learner.step() for _ in range(learner.total_steps)][-1])
     apart, together = losses
     # The same images under two names share the probability, unless the names are one.

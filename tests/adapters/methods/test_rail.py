@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from adapters.adapter import Adapter, UnseenClasses
-from adapters.contract.learning import learn
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import CorruptionError, InputError, SettingsError
@@ -23,6 +23,7 @@ from adapters.parts.random_features import random_features, uniform_projection
 from adapters.towers.text_side import TextSide
 from tests.adapters.parts.test_statistics import all_at_once, three_tasks
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, entries, unit_rows
+from tests.support.scenes.training import learn
 
 RIDGE = 0.1
 
@@ -60,7 +61,7 @@ def test_the_recursion_equals_joint_ridge_and_what_primal_rail_solves() -> None:
     for task in tasks:
         text = class_means(task)
         records.append(learn(method, task, records, text=text, settings=settings, seed=1))
-    scorer = method.scorer(records)
+    scorer = method.scorer(AdapterState(records=tuple(records)))
     assert isinstance(scorer, PrimalRailScorer)
     # Its products are float32.
     torch.testing.assert_close(scorer.weights.double(), expected, rtol=1e-3, atol=1e-4)
@@ -176,7 +177,7 @@ def test_the_fusion_is_two_tenths_of_the_softmax_and_eight_of_the_regression() -
     task, images = clusters(), unit_rows(9, 24, seed=6)
     method, text = measured_method("dual_rail"), class_means(task)
     record = learn(method, task, [], text=text, settings={}, seed=1)
-    scorer = method.scorer([record])
+    scorer = method.scorer(AdapterState(records=(record,)))
     assert isinstance(scorer, RailScorer)
     softmax = (SCALE * images @ normalize(text.features, dim=-1).t()).softmax(dim=1)
     fused = 0.2 * softmax + 0.8 * scorer.regressed(images)

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from adapters.contract.learning import learn
 from adapters.errors import SettingsError
 from adapters.methods import METHODS
 from adapters.methods.ran_pac import RIDGES, RanPacSettings, ridge_solution, sums
 from adapters.parts.random_features import gaussian_projection, random_features, uniform_projection
 from adapters.parts.statistics import Statistic
 from tests.adapters.synthetic import class_means, clusters
+from tests.support.scenes.training import learn
 
 PROJECTION = gaussian_projection(24, 60, 0)
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.records import Record
 from adapters.errors import SettingsError
 from adapters.methods import METHODS
 from adapters.methods.tip_adapter.method import PAIRS, TipAdapterSettings, Weights, chosen_weights
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.training import inputs, learn
 
 
 def record_of(name: str, **settings: object) -> Record:
@@ -39,7 +39,7 @@ def test_trained_for_no_pass_the_keys_are_the_cache() -> None:
 def test_training_moves_the_keys_and_lowers_the_loss() -> None:
     task = clusters(classes=3, images=8)
     learner = METHODS["tip_adapter_f"].start(
-        task, [], text=class_means(task), settings={"fusion": "alone", "epochs": 50}, seed=1
+        inputs(task, [], text=class_means(task), settings={"fusion": "alone", "epochs": 50}, seed=1)
     )
     before = learner.learnt().tensors["keys"]
     losses = [learner.step() for _ in range(learner.total_steps)]

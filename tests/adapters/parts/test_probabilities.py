@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.merging import fold
 from adapters.contract.records import ClassEntry, Record
 from adapters.contract.task_features import TaskFeatures
@@ -15,6 +14,7 @@ from adapters.methods import measured_method
 from adapters.parts.probabilities import log_probabilities
 from tests.adapters.parts.test_statistics import ADDITIVE
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.training import learn
 
 
 def entry(class_id: str, merged_into: str | None = None) -> ClassEntry:

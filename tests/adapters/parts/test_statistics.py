@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.records import Record, encode_record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError, CorruptionError, SettingsError
@@ -18,6 +17,7 @@ from adapters.methods import METHODS, measured_method
 from adapters.parts.statistics import Statistic
 from adapters.parts.symmetric import packed, packed_size, unpacked
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.training import learn
 
 # What is chosen on held-out images depends on how images are cut into tasks; here it is set.
 ADDITIVE: Mapping[str, Mapping[str, Any]] = {

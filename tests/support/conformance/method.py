@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import class_mixtures, learn
+from adapters.contract.learning import class_mixtures
 from adapters.contract.method import Learner, Method
 from adapters.contract.records import Record, decode_record, encode_record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters
+from tests.support.scenes.training import inputs, learn
 
 
 class MethodSuite:
@@ -84,10 +85,10 @@ class MethodSuite:
     def test_a_resumed_training_ends_bit_identical(self, stopped_after: int) -> None:
         first, second = self.sequence()
         past, text = [self.learn(first)], class_means(second)
-        learner = self.method.start(second, past, text=text, settings=self.settings, seed=5)
+        learner = self.method.start(inputs(second, past, text=text, settings=self.settings, seed=5))
         for _ in range(min(stopped_after, learner.total_steps)):
             learner.step()
-        resumed = self.method.resume(learner.checkpoint(), second, past, text=text)
+        resumed = self.method.resume(learner.checkpoint(), inputs(second, past, text=text))
         assert resumed.steps_done == learner.steps_done
         undisturbed = encode_record(self.learn(second, past))
         assert encode_record(self.finished(resumed, second)) == undisturbed

@@ -173,7 +173,7 @@ class Expected:
 
     def __init__(self, store: ObjectStore, encoder: Encoder, pictures: Sequence[bytes]) -> None:
         pixels = [encoder.transform(decode_image(one, origin="picture")) for one in pictures]
-        self._features = encoder.image_features(torch.stack(pixels))
+        self._features = encoder.image_tower.features(torch.stack(pixels))
         self._predictor = Predictor(encoder, Versions(store), adapters=("main",), most=64)
         self._known: dict[int, list[list[str | None]]] = {}
         self._lock = threading.Lock()

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from adapters.contract.records import Record, encode_record
 from adapters.errors import NacreError
+from tests.support.fakes.named_tower import NamedTower
 from tests.support.fakes.random_records import random_record
 from tests.support.scenes.registry import ANNA, BOTH
 from workers.registry import AddRecord, Commit, Inline, RegisteredAdapter, VersionRef
@@ -126,7 +127,7 @@ class Replica:
         cut = FaultyStore(store, lambda *_: Fault.FAIL if self.away else None)
         self.store = RecordingStore(cut)
         self.versions = Versions(self.store)
-        self.cache = VersionCache(self.versions, fingerprint=FINGERPRINT, most=3)
+        self.cache = VersionCache(self.versions, base=NamedTower(FINGERPRINT), most=3)
         self.follower = Follower(self.cache, self.versions, adapter="main", clock=self.clock)
 
     @property

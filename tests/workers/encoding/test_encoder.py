@@ -22,7 +22,7 @@ def pixels(encoder: Encoder) -> torch.Tensor:
 
 
 def test_images_become_unit_rows(encoder: Encoder) -> None:
-    features = encoder.image_features(pixels(encoder))
+    features = encoder.image_tower.features(pixels(encoder))
     assert (features.shape, features.dtype) == ((3, encoder.width), torch.float32)
     # float32 keeps 24 bits; a norm over 512 terms is right to about 1e-6.
     torch.testing.assert_close(features.norm(dim=1), torch.ones(3), atol=1e-5, rtol=0)
@@ -40,7 +40,7 @@ def test_no_prompts_give_no_rows(encoder: Encoder) -> None:
 
 def test_the_same_pixels_give_the_same_bits(encoder: Encoder) -> None:
     batch = pixels(encoder)
-    assert torch.equal(encoder.image_features(batch), encoder.image_features(batch))
+    assert torch.equal(encoder.image_tower.features(batch), encoder.image_tower.features(batch))
 
 
 def test_nothing_of_the_towers_can_be_learnt(encoder: Encoder) -> None:

@@ -50,7 +50,7 @@ def test_row_by_row_the_features_are_those_of_the_images(
     files = unpack_shard(store.get(next(store.list(SHARDS)).key).data)
     for row, file in zip(features[:, 0], files, strict=True):
         picture = decode_image(file, origin="test")
-        alone = encoder.image_features(encoder.transform(picture)[None])[0]
+        alone = encoder.image_tower.features(encoder.transform(picture)[None])[0]
         # Other batch sizes sum in another order; 1e-5 is far below what tells two images apart.
         torch.testing.assert_close(row, alone, atol=1e-5, rtol=0)
 

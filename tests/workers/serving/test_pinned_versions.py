@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.contract.learning import learn
 from adapters.contract.records import Record, encode_record
 from adapters.methods import METHODS
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.training import learn
 from workers.registry import AddRecord, Author, Commit, Inline, Registry, drop
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore

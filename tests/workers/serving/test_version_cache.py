@@ -9,6 +9,7 @@ import torch
 from adapters.adapter import Adapter as Scoring
 from adapters.errors import CorruptionError, UnavailableError
 from tests.adapters.synthetic import unit_rows
+from tests.support.fakes.named_tower import NamedTower
 from tests.support.scenes.registry import ANNA
 from tests.support.scenes.serving import (
     FINGERPRINT,
@@ -29,7 +30,7 @@ TASKS = ("ants", "birds", "boats", "cars")
 
 
 def cache_on(store: ObjectStore, *, most: int = 3) -> VersionCache:
-    return VersionCache(Versions(store), fingerprint=FINGERPRINT, most=most)
+    return VersionCache(Versions(store), base=NamedTower(FINGERPRINT), most=most)
 
 
 def scores(loaded: LoadedVersion) -> torch.Tensor:
@@ -121,7 +122,7 @@ def test_a_version_that_left_comes_back_without_a_record_being_read(scene: Scene
 
 def test_what_is_followed_is_never_loaded_again_however_many_are_pinned(scene: Scene) -> None:
     versions = Versions(scene.store)
-    cache = VersionCache(versions, fingerprint=FINGERPRINT, most=2)
+    cache = VersionCache(versions, base=NamedTower(FINGERPRINT), most=2)
     follower = Follower(cache, versions, adapter="main")
     follower.follow()
     followed = follower.current

@@ -23,6 +23,7 @@ from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
 from tests.adapters.synthetic import class_means, clusters, learnt, unit_rows
 from tests.adapters.towers.test_text_tower import build, prompts
+from tests.support.scenes.training import inputs
 
 CPU = torch.device("cpu")
 
@@ -30,7 +31,7 @@ CPU = torch.device("cpu")
 def learner(*, images: int = 6, views: int = 1, **settings: object) -> LadaLearner:
     task = clusters(images=images, views=views)
     chosen = LadaSettings.from_mapping({"text": "residual", "views": views, **settings})
-    return LadaLearner(task, [], text=class_means(task), settings=chosen, seed=1)
+    return LadaLearner(inputs(task, [], text=class_means(task), seed=1), settings=chosen)
 
 
 def rows_of(weighting: str, *, images: list[int], batch_size: int = 64) -> RowSource:
@@ -132,14 +133,15 @@ def test_text_features_that_do_not_fit_are_refused() -> None:
     for features in (torch.ones(3, 24), torch.zeros(4, 24)):
         with pytest.raises(FeatureError, match="text features"):
             text = TextSide(features=features, logit_scale=1.0)
-            LadaLearner(task, [], text=text, settings=settings, seed=0)
+            LadaLearner(inputs(task, [], text=text, seed=0), settings=settings)
 
 
 def test_more_views_than_cached_are_refused() -> None:
     task = clusters(views=2)
     with pytest.raises(SettingsError, match="expected 3 cached views"):
         LadaLearner(
-            task, [], text=class_means(task), settings=LadaSettings(text="none", views=3), seed=0
+            inputs(task, [], text=class_means(task), seed=0),
+            settings=LadaSettings(text="none", views=3),
         )
 
 
@@ -167,11 +169,11 @@ def test_the_tuner_changes_text_features_and_not_the_tower() -> None:
     task = clusters(width=24)
     text = TextSide(features=tower.features(tokens), logit_scale=10.0, tower=tower, tokens=tokens)
     settings = LadaSettings(steps=6, bottleneck=4)
-    trained = LadaLearner(task, [], text=text, settings=settings, seed=1)
+    trained = LadaLearner(inputs(task, [], text=text, seed=1), settings=settings)
     assert torch.equal(trained.learnt().tensors["text_features"], text.features)
     for _ in range(3):
         trained.step()
-    resumed = LadaLearner.resumed(trained.checkpoint(), task, [], text=text)
+    resumed = LadaLearner.resumed(trained.checkpoint(), inputs(task, [], text=text))
     for _ in range(3):
         trained.step()
         resumed.step()
@@ -209,10 +211,12 @@ def test_replay_keeps_old_classes_apart_from_new_ones() -> None:
 def test_a_checkpoint_of_other_inputs_is_refused() -> None:
     task = clusters()
     settings = LadaSettings(text="none", steps=5)
-    blob = LadaLearner(task, [], text=class_means(task), settings=settings, seed=1).checkpoint()
+    blob = LadaLearner(
+        inputs(task, [], text=class_means(task), seed=1), settings=settings
+    ).checkpoint()
     other = replace(task, features=normalize(task.features + 0.01, dim=-1))
     with pytest.raises(InputError, match="other features"):
-        LadaLearner.resumed(blob, other, [], text=class_means(task))
+        LadaLearner.resumed(blob, inputs(other, [], text=class_means(task)))
 
 
 @pytest.mark.parametrize(
@@ -227,4 +231,4 @@ def test_a_checkpoint_of_other_inputs_is_refused() -> None:
 def test_other_bytes_are_no_checkpoint(blob: bytes) -> None:
     task = clusters()
     with pytest.raises(CorruptionError):
-        LadaLearner.resumed(blob, task, [], text=class_means(task))
+        LadaLearner.resumed(blob, inputs(task, [], text=class_means(task)))

@@ -7,6 +7,7 @@ from adapters.methods.lada.learner import LadaLearner
 from adapters.methods.lada.settings import LadaSettings
 from benchmarks.plain_lada import PlainLoop
 from tests.adapters.synthetic import class_means, clusters, learnt
+from tests.support.scenes.training import inputs
 
 
 @pytest.mark.parametrize("text", ["none", "residual"])
@@ -19,7 +20,7 @@ def test_every_step_is_that_of_the_plain_loop(text: str, images: int) -> None:
         {"text": text, "steps": 30, "memory_per_class": 6, "batch_size": 8}
     )
     side = class_means(task)
-    ours = LadaLearner(task, past, text=side, settings=settings, seed=1)
+    ours = LadaLearner(inputs(task, past, text=side, seed=1), settings=settings)
     plain = PlainLoop(task, past, text=side, settings=settings, seed=1)
     losses = [(ours.step(), plain.step()) for _ in range(30)]
     torch.testing.assert_close(*map(torch.tensor, zip(*losses, strict=True)), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,76 @@
+"""The image tower: pixels to unit features, under a name that says everything they depend on.
+
+A version reads images through one tower. For most methods that is the encoder's own; a method that
+learns on the image side makes another out of it (`Method.image_tower`), with a fingerprint of its
+own, so that features of two towers never meet.
+
+Shapes: N images · S side of the input in pixels · P paths through the tower · D feature width
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+class ImageTower(Protocol):
+    """An image tower that nothing changes any more."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names weights, transform, precision, and whatever a method has changed."""
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return the features of images.
+
+        Args:
+            pixels: (N, 3, S, S) uint8, as the encoder's transform gives them.
+
+        Returns:
+            (N, D) float32 on the CPU, rows of length 1; or (N, P, D) where the method reads every
+            image along several paths, the first of which is the one that text is compared with.
+        """
+
+
+class FrozenImageTower:
+    """The image tower of an open_clip model as it was trained.
+
+    Args:
+        model: An open_clip model; its parameters stop requiring gradients, and it is put into
+            evaluation mode.
+        normalised: From (N, 3, S, S) uint8 to what the tower reads, float32 on the same device.
+        fingerprint: Names the model, its weights, the transform and the precision.
+    """
+
+    # Owns: the model, which is never changed.
+
+    def __init__(
+        self, model: Any, *, normalised: Callable[[Tensor], Tensor], fingerprint: str
+    ) -> None:
+        self._model = model.requires_grad_(False).eval()
+        self._normalised = normalised
+        self._fingerprint = fingerprint
+        parameter = next(model.visual.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """Names model, weights, transform and precision."""
+        return self._fingerprint
+
+    @property
+    def visual(self) -> Any:
+        """The tower itself, for methods that change it: copy what is to be changed."""
+        return self._model.visual
+
+    def prepared(self, pixels: Tensor) -> Tensor:
+        """Return (N, 3, S, S) uint8 as the tower reads it, on its device and in its precision."""
+        return self._normalised(pixels.to(self.device)).to(self.dtype)
+
+    @torch.no_grad()
+    def features(self, pixels: Tensor) -> Tensor:
+        """See `ImageTower`; (N, D)."""
+        features = self._model.encode_image(self.prepared(pixels)).float()
+        return normalize(features, dim=-1).cpu()
