@@ -1,4 +1,4 @@
-"""What helps heads in their own metrics and what does not: `python -m benchmarks.beyond_trials`.
+"""Ablations of classifiers in their own metrics: `python -m benchmarks.beyond_trials`.
 
 Settings and variants are compared on training images alone: those of each class are cut into eight
 parts, seven are learnt, and accuracy after the last task is measured on the one that is left, over

@@ -50,7 +50,7 @@ class Entry:
 
 _ALONE = {"fusion": "alone"}
 _EPOCHS = {"epochs": 30}
-# Held-out images would choose them badly: the anchors, class means, know these images.
+# Validation images would choose them badly: the anchors, class means, know these images.
 _USUAL = {"alpha": 1.0, "beta": 1.0}
 # 15,000 x 15,000 float32 in all, and a row of weights per class.
 _PRIMAL_BYTES = (4 * 15_000**2, 4 * 15_000)

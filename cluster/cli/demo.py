@@ -1,4 +1,4 @@
-"""`nacre demo`: five real domains learnt one after another, served, and rolled back."""
+"""The command `nacre demo`: five real domains learnt one after another, served, and rolled back."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""The verb that measures published versions: evaluate."""
+"""The command `nacre evaluate`: published versions measured on test images."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

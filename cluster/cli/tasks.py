@@ -1,4 +1,4 @@
-"""Verbs about tasks on their way: submit, status, watch, logs, and what is done about them."""
+"""Commands for submissions: submit, status, watch, logs, cancel, retry, pause, resume."""
 
 import time
 from collections import Counter

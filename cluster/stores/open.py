@@ -1,4 +1,4 @@
-"""Every object store by its URL."""
+"""Opening an object store by its URL."""
 
 import os
 from collections.abc import Mapping

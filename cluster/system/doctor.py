@@ -1,4 +1,4 @@
-"""Checks of everything that the system needs, each with what to do where it fails."""
+"""Diagnostics: checks of everything that the system needs, each with what to do where it fails."""
 
 import importlib.metadata
 import os

@@ -1,4 +1,4 @@
-"""What must hold of a task's images before it is accepted; everything that does not is reported."""
+"""Validation of a task's images: everything that is wrong is reported at once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

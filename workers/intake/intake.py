@@ -1,4 +1,4 @@
-"""Taking a task in: check everything that can be checked, store the images, write the submission.
+"""Intake: validate a task, store its images, write the submission.
 
     first pass     every image is read once, decoded and compared with the others
     checks         all that is wrong is one report, and nothing has been stored

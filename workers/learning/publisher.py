@@ -1,4 +1,4 @@
-"""The registry role: says what to learn on, measures the record, and publishes the version."""
+"""Publisher worker: says what to learn on, measures the record, and publishes the version."""
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -151,7 +151,7 @@ class Publisher:
         )
 
     def _held_out(self, submission_id: str) -> TaskTestSet | None:
-        """Return an earlier task's held-out images; None where its version was imported."""
+        """Return an earlier task's test images; None where its version was imported."""
         try:
             submission = read_submission(self._store, submission_id)
             return task_test_set(self._store, submission, fingerprint=self._encoder.fingerprint)

@@ -1,4 +1,4 @@
-"""What happened to a submission, one small immutable object per event, for whoever asks.
+"""Journal, the event log of a submission: one small immutable object per event.
 
 journal/<submission>/<microseconds>-<epoch>.json
 """

@@ -1,4 +1,4 @@
-"""Finding out, by a real race, whether a store honours conditional writes."""
+"""Probe of a store: finds out by a real race whether it honours conditional writes."""
 
 import threading
 import uuid

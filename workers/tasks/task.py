@@ -1,4 +1,4 @@
-"""A task as a person writes it: one YAML file beside its images; docs/tasks.md has every key.
+"""Task: one YAML file that a person writes beside its images; docs/tasks.md has every key.
 
 name: fashion                       # letters, digits, dot, dash and underscore
 prompt: "a photo of a {}."          # {} becomes the class's readable name
@@ -45,7 +45,7 @@ class Task:
     Attributes:
         name: What the task is called, unique in its adapter.
         images: Training images of each class, by the class's key.
-        held_out: Held-out images of each class; empty where the task has none.
+        held_out: Test images of each class; empty where the task has none.
         classes: Readable names by key, in the order of the class indices.
         prompt: The template of the text side, with one `{}`.
         adapter: The adapter that grows.

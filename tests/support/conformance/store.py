@@ -1,4 +1,7 @@
-"""What every object store must do. A subclass gives the fixture `store`, empty at the start."""
+"""Conformance suite of object stores: what every one must do.
+
+A subclass gives the fixture `store`, empty at the start.
+"""
 
 import pickle
 

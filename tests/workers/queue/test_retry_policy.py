@@ -6,7 +6,7 @@ from tests.support.scenes.queue import ticket
 from workers.queue.retry_policy import KEPT_FAILURES, RetryPolicy, after_failure, resumed_stage
 from workers.queue.ticket import Cause, Failure, Stage, Ticket
 
-PATIENCE = RetryPolicy(attempts=3, first_s=5, growth=4, longest_s=60, losses=4, lost_s=1)
+POLICY = RetryPolicy(attempts=3, first_s=5, growth=4, longest_s=60, losses=4, lost_s=1)
 
 
 def failure(cause: Cause, *, stage: Stage = Stage.TRAINING, at: float = 100.0) -> Failure:
@@ -18,7 +18,7 @@ def broken(*causes: Cause, stage: Stage = Stage.TRAINING, progressed: bool = Fal
     entry = ticket("task", stage=stage)
     for number, cause in enumerate(causes):
         found = failure(cause, stage=stage, at=100.0 + number)
-        entry = after_failure(entry, found, retry_policy=PATIENCE, progressed=progressed)
+        entry = after_failure(entry, found, retry_policy=POLICY, progressed=progressed)
     return entry
 
 
@@ -35,7 +35,7 @@ WAITS = [
 
 @pytest.mark.parametrize(("attempts", "seconds"), WAITS)
 def test_waits_grow_up_to_the_longest(attempts: int, seconds: float) -> None:
-    assert PATIENCE.wait_s(attempts) == seconds
+    assert POLICY.wait_s(attempts) == seconds
 
 
 AFTER = [
@@ -147,5 +147,5 @@ def test_an_outage_that_goes_on_is_one_reason(
 def test_outages_of_two_stages_are_two_reasons() -> None:
     first = broken(Cause.OUTAGE, stage=Stage.TRAINING)
     second = failure(Cause.OUTAGE, stage=Stage.CHECKING)
-    after = after_failure(first, second, retry_policy=PATIENCE, progressed=False)
+    after = after_failure(first, second, retry_policy=POLICY, progressed=False)
     assert [entry.stage for entry in after.failures] == [Stage.TRAINING, Stage.CHECKING]
