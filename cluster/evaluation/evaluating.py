@@ -82,7 +82,7 @@ def evaluate(
         measuring.add(further.test_set)
         columns.append(further)
     if not columns:
-        raise NotFoundError("none of the tasks has held-out images; there is nothing to measure on")
+        raise NotFoundError("none of the tasks has test images; there is nothing to measure on")
     rows = _rows(measuring, chosen, threads=threads, report=report)
     return _evaluation(
         name, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)

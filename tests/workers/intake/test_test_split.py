@@ -46,7 +46,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("images", "drawn"), SIZES)
-def test_a_tenth_is_set_aside_and_small_classes_spare_none(images: int, drawn: int) -> None:
+def test_a_tenth_is_drawn_and_small_classes_spare_none(images: int, drawn: int) -> None:
     assert len(held_out(samples(images))) == drawn
 
 
@@ -56,7 +56,7 @@ def test_the_seed_decides_which() -> None:
     assert held_out(given, seed=1) != held_out(given, seed=2)
 
 
-def test_a_class_that_is_added_does_not_move_what_is_set_aside_of_another() -> None:
+def test_a_class_that_is_added_does_not_move_what_is_drawn_of_another() -> None:
     few, other = samples(40), samples(40, label=1, first=1_000)
     assert held_out(few) | held_out(other) == held_out([*other, *few])
 

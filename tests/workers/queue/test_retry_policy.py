@@ -59,7 +59,7 @@ def test_the_cause_decides_what_a_failure_costs(
     assert found == (stage, attempts, losses, 100.0 + wait_s)
 
 
-SETS_ASIDE = [
+FAILS = [
     ([Cause.FAULT] * 3, True),
     ([Cause.FAULT] * 2, False),
     # whatever a stage lacked or did wrong, it is an attempt
@@ -79,11 +79,9 @@ SETS_ASIDE = [
 ]
 
 
-@pytest.mark.parametrize(("causes", "set_aside"), SETS_ASIDE)
-def test_a_submission_is_set_aside_after_its_attempts_or_losses(
-    causes: list[Cause], set_aside: bool
-) -> None:
-    assert (broken(*causes).stage is Stage.FAILED) == set_aside
+@pytest.mark.parametrize(("causes", "failed"), FAILS)
+def test_a_submission_fails_after_its_attempts_or_losses(causes: list[Cause], failed: bool) -> None:
+    assert (broken(*causes).stage is Stage.FAILED) == failed
 
 
 def test_losses_count_from_the_last_progress_on() -> None:
@@ -91,7 +89,7 @@ def test_losses_count_from_the_last_progress_on() -> None:
     assert broken(*[Cause.LOSS] * 9, progressed=True).stage is Stage.WAITING
 
 
-def test_a_lost_last_attempt_is_not_set_aside() -> None:
+def test_a_lost_last_attempt_does_not_fail_it() -> None:
     entry = broken(Cause.FAULT, Cause.FAULT, Cause.OUTAGE)
     assert (entry.stage, entry.attempts) == (Stage.WAITING, 2)
 
