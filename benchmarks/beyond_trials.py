@@ -151,7 +151,7 @@ TRIALS = (
     Trial(label="as it comes"),
     *_varied(),
     Trial(label="anchors not tuned", settings={"steps": 0}),
-    Trial(label="heads in the version's metric", method=_Variant(_PresentClassifiers)),
+    Trial(label="classifiers in the version's metric", method=_Variant(_PresentClassifiers)),
     Trial(label="distance in one metric for all", method=_Variant(_CommonDistance)),
     Trial(label="log density: with determinants", method=_Variant(_Density)),
     Trial(label="no distances within a task", method=_Variant(_ClassifiersAlone)),

@@ -58,7 +58,7 @@ ON_SEQUENCE = (
     Entry(label="nearest class mean", method="nearest_mean", drawn=False, known=80.4),
     Entry(label="Tip-Adapter", method="tip_adapter", settings=_USUAL, drawn=False),
     Entry(label="Tip-Adapter-F", method="tip_adapter_f", settings=_USUAL),
-    Entry(label="heads in own metrics", method="own_metric", settings=_ALONE, drawn=False),
+    Entry(label="own-metric classifiers", method="own_metric", settings=_ALONE, drawn=False),
     Entry(label="GDA", method="gda", settings=_ALONE, drawn=False, known=87.0),
     Entry(label="RanPAC", method="ran_pac"),
     Entry(label="Dual-RAIL", method="dual_rail", settings=_ALONE, drawn=False, known=87.5),
