@@ -1,4 +1,4 @@
-"""An adapter: records in their order, ready to say which class an image shows.
+"""Adapter: inference with an ordered list of records, which say which class an image shows.
 
 The rule itself is in `adapters.contract.rule`.
 

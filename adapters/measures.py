@@ -1,4 +1,4 @@
-"""How well a sequence of tasks was learnt: transfer, average, last, backward transfer, forgetting.
+"""Continual-learning metrics: transfer, average, last, backward transfer, forgetting.
 
 Shapes: K tasks; row j of the matrix is measured after learning task j, column k on task k's images
 """

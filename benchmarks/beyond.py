@@ -1,4 +1,4 @@
-"""Heads in their own metrics against every other method: `make bench-beyond`.
+"""Classifiers in their own metrics against every other method: `make bench-beyond`.
 
 1. Cached features of CLIP ViT-B/32: Caltech101, Oxford Flowers, Oxford Pets and Stanford Cars, the
    classes learnt so far as candidates, every method of the harness; as in benchmarks.methods.

@@ -1,4 +1,4 @@
-"""What helps heads in their own metrics and what does not: `python -m benchmarks.beyond_trials`.
+"""Ablations of classifiers in their own metrics: `python -m benchmarks.beyond_trials`.
 
 Settings and variants are compared on training images alone: those of each class are cut into eight
 parts, seven are learnt, and accuracy after the last task is measured on the one that is left, over
@@ -152,7 +152,7 @@ TRIALS = (
     Trial(label="as it comes"),
     *_varied(),
     Trial(label="anchors not tuned", settings={"steps": 0}),
-    Trial(label="heads in the version's metric", method=_Variant(_PresentClassifiers)),
+    Trial(label="classifiers in the version's metric", method=_Variant(_PresentClassifiers)),
     Trial(label="distance in one metric for all", method=_Variant(_CommonDistance)),
     Trial(label="log density: with determinants", method=_Variant(_Density)),
     Trial(label="no distances within a task", method=_Variant(_ClassifiersAlone)),

@@ -50,7 +50,7 @@ class Entry:
 
 _ALONE = {"fusion": "alone"}
 _EPOCHS = {"epochs": 30}
-# Held-out images would choose them badly: the anchors, class means, know these images.
+# Validation images would choose them badly: the anchors, class means, know these images.
 _USUAL = {"alpha": 1.0, "beta": 1.0}
 # 15,000 x 15,000 float32 in all, and a row of weights per class.
 _PRIMAL_BYTES = (4 * 15_000**2, 4 * 15_000)
@@ -58,7 +58,7 @@ ON_SEQUENCE = (
     Entry(label="nearest class mean", method="nearest_mean", drawn=False, known=80.4),
     Entry(label="Tip-Adapter", method="tip_adapter", settings=_USUAL, drawn=False),
     Entry(label="Tip-Adapter-F", method="tip_adapter_f", settings=_USUAL),
-    Entry(label="heads in own metrics", method="own_metric", settings=_ALONE, drawn=False),
+    Entry(label="own-metric classifiers", method="own_metric", settings=_ALONE, drawn=False),
     Entry(label="GDA", method="gda", settings=_ALONE, drawn=False, known=87.0),
     Entry(label="RanPAC", method="ran_pac"),
     Entry(label="Dual-RAIL", method="dual_rail", settings=_ALONE, drawn=False, known=87.5),

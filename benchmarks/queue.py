@@ -1,4 +1,4 @@
-"""What the queue costs: `make bench-queue`.
+"""Cost of the queue: `make bench-queue`.
 
 1. From submitting a task of 160 images to its being published and served, on warm workers, beside
    the bare sum of its parts in one process: reading and decoding, forward, training steps.

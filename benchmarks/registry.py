@@ -1,4 +1,4 @@
-"""What a commit and an opening cost at 10, 100 and 1,000 tasks, in a folder and on S3.
+"""Cost of a commit and of an opening at 10, 100 and 1,000 tasks, in a folder and on S3.
 
 Records are small here: the bytes of the new record itself are left out of every figure, since any
 scheme has to write them. Ten classes per task.

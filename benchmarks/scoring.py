@@ -1,4 +1,4 @@
-"""How long one version takes to score an image: `make bench-scoring`.
+"""Time that one version takes to score an image: `make bench-scoring`.
 
 Records are random: 100 classes of 16 memory vectors each, width 512. Beside the seconds stands the
 least time in which this machine reads the memory vectors once, measured in the same run.

@@ -1,4 +1,4 @@
-"""What serving costs: `make bench-serve`.
+"""Cost of serving: `make bench-serve`.
 
 All in one run on one machine, as ratios. Requests are JPEGs of 640 by 480 pixels and about 80 kB.
 The model has the size of ViT-B-32 and random weights; the version has random records of 16 memory

@@ -1,1 +1,1 @@
-"""The wiring: command line, configuration, Ray actors, Ray Serve, the S3 store."""
+"""The wiring: command line, configuration, Ray actors, HTTP API, S3 store."""

@@ -1,4 +1,6 @@
-"""Where the system keeps its things and how it listens: one YAML file, and nothing secret in it.
+"""Configuration of the system: one YAML file for where it keeps things and how it listens.
+
+Nothing secret is in it.
 
     store: file:///var/lib/nacre      # or s3://bucket/prefix; credentials come from the environment
     ray: local                        # or auto, or HOST:PORT of a running Ray
@@ -131,7 +133,7 @@ class WorkersConfig:
         mixtures: Most processes that fit the mixtures of one task side by side.
         encode_at_once: Submissions embedded at once.
         encode_at_once_per_adapter: The same for one adapter, so that a long backlog leaves room.
-        attempts: A submission is set aside after so many failures of its own.
+        attempts: A submission has failed after so many failures of its own.
         poll_s: How often the coordinator looks for requests and moved aliases.
         threads: Torch threads of each process. More than there are idle cores make a step tens of
             times slower: waiting threads spin.

@@ -1,1 +1,1 @@
-"""The papers' protocol on any image sets: what is measured, how, and the page that shows it."""
+"""Benchmark harness: the papers' protocol on any image sets, its results and its report."""

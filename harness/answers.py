@@ -1,4 +1,4 @@
-"""What was answered about held-out images: which task they are taken for, and a few to look at."""
+"""Confusion between tasks, and a few example predictions on test images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ SHOWN_PER_SET = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """What was answered about one held-out image.
+    """What was answered about one test image.
 
     Attributes:
         set_name: Its set.
-        image: Its place among the set's held-out images.
+        image: Its place among the set's test images.
         expected: The name of its class.
         predicted: The name of the class that was predicted.
         task: The task of that class.

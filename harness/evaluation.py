@@ -1,4 +1,4 @@
-"""What measuring versions has found: the accuracy matrix, and what is said beside it."""
+"""The result of evaluating versions: the accuracy matrix, and what is said beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A set of held-out images.
+    """A set of test images.
 
     Attributes:
         name: Of the task or the set; unique.
@@ -58,7 +58,7 @@ class EvaluatedVersion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """How versions answer held-out images; accuracies from 0 to 1, confusion in percent.
+    """How versions answer test images; accuracies from 0 to 1, confusion in percent.
 
     Attributes:
         adapter: Whose versions they are.

@@ -1,4 +1,4 @@
-"""Finding the images, labels and class names of an image set in the layouts of its publishers.
+"""Readers of image sets: images, labels and class names in the layouts of their publishers.
 
 folders   {train,test}/CLASS/IMAGE; readable class names in meta.json under `classes`, or the
           folders' names

@@ -1,4 +1,4 @@
-"""An image set under an encoder: what is learnt from it and what it is measured on.
+"""An image set embedded by an encoder: training data to learn from, test features to measure on.
 
 Image features are embedded once and kept in a cache folder.
 

@@ -1,4 +1,4 @@
-"""The memory of this process."""
+"""Peak memory of this process."""
 
 import resource
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""PublishedFigures figures to print beside measured ones, in percent: Transfer, Average, Last.
+"""Published figures to print beside measured ones, in percent: Transfer, Average, Last.
 
 LADA: Luo et al., ICML 2025, Tables 1, 2, 5 and 6, ten sets, CLIP ViT-B/16. Its tables hold
 the figures of the other methods, too. None where a table says nothing.

@@ -1,4 +1,4 @@
-"""What runs have given, in a folder: each task as soon as it is measured, so that a run goes on.
+"""Results of runs in a folder: each task as soon as it is measured, so that a run resumes.
 
     runs/LABEL-ORDER-SEED-KEY/000.record      the first task's record, as it would be published
     runs/LABEL-ORDER-SEED-KEY/000.json        what was measured after it

@@ -53,7 +53,7 @@ class Finish:
         peak_bytes: Most memory that the process has held since the run began or went on.
         confusion: Row j, column k: percent of the images of set j that are taken for a class of
             task k.
-        answered: The first held-out images of every set and their answers.
+        answered: The first test images of every set and their answers.
     """
 
     building_s: float

@@ -1,4 +1,4 @@
-"""The table of a suite: for each method means over seeds, and how sure they are."""
+"""The table of a suite: for each method means over seeds, with confidence intervals."""
 
 import csv
 import io

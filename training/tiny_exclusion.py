@@ -1,4 +1,4 @@
-"""What the tiny CLIP must not be trained on: the demo's classes and every image of its sets.
+"""Exclusion list of the tiny CLIP's training: the demo's classes and every image of its sets.
 
 Images are recognised twice. The exact hash is that of the decoded pixels. The small hash is that of
 the picture's outline: its grey 16x16 reduction, each cell against the mean, so that a resized or

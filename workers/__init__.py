@@ -1,4 +1,4 @@
-"""The roles as plain classes: encoder, trainer, mixtures, registry, coordinator, predictor.
+"""The workers: every role as a plain class, and what they keep in the object store.
 
 They know messages, not topology: the same classes run in one process or on a cluster.
 """

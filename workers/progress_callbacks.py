@@ -1,4 +1,4 @@
-"""How long work reports how far it is."""
+"""Progress callbacks: how long-running work reports how far it is."""
 
 from collections.abc import Callable
 

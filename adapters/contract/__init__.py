@@ -1,1 +1,1 @@
-"""What a continual-learning method is, and what passes in and out of one."""
+"""The contract of continual-learning methods: the interface and the values that pass through it."""

@@ -1,4 +1,7 @@
-"""What a training started from, as one digest: a checkpoint goes on from nothing else."""
+"""Checkpoint validation: a training resumes from its own checkpoint and from nothing else.
+
+What it started from is one digest, which the checkpoint carries.
+"""
 
 import hashlib
 

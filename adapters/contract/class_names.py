@@ -1,4 +1,4 @@
-"""Class names that several tasks share.
+"""Collisions of class names: names that several tasks share.
 
 Two classes of one name have one prompt, hence one untuned text feature: in the zero-shot part they
 tie exactly, and column order decides. A task's names are compared with the existing ones before it

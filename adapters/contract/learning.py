@@ -1,4 +1,4 @@
-"""Learning one task from beginning to end in one call."""
+"""Training loop: one task learnt from beginning to end in one call."""
 
 from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.method import Method

@@ -1,4 +1,4 @@
-"""Classes that several tasks learnt apart and that count as one.
+"""Merged classes: classes that several tasks learnt apart and that count as one.
 
 A merged class keeps an anchor, a memory and a mixture of its own, and names the class that it
 counts as (`ClassEntry.counts_as`). The classes that count as one are a group:

@@ -1,4 +1,4 @@
-"""What a continual-learning method is: how it learns one task, and how its records score images.
+"""The interfaces of a continual-learning method: Method, Learner (training) and Scorer (inference).
 
 A method is stateless. What it learns is in records; what is half learnt is in a learner, which can
 be stopped between any two steps and written down. `adapters.methods` lists all methods.

@@ -1,4 +1,4 @@
-"""The spherical Gaussian mixture that stands for one class when a later task is learnt (Eq. 9).
+"""Gaussian mixture models: the spherical mixture that stands for a class in replay (Eq. 9).
 
 Shapes: n images of the class · D feature width · K mixture components
 """

@@ -1,4 +1,4 @@
-"""Random numbers without a random state: every draw is named, and its name is its seed.
+"""Seeded random generators without a random state: every draw is named, its name is its seed.
 
 The numbers of step 7 of a training depend on the seed and on "step 7" alone, not on what was drawn
 before. A training that stops and goes on, or fits its classes in another order, draws the same.

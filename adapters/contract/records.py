@@ -1,4 +1,4 @@
-"""What one task leaves behind for ever, and its one exact form in bytes.
+"""Records: the immutable result of one task's training, and its exact serialisation to bytes.
 
 A record is a safetensors blob whose header carries one metadata entry, the canonical JSON of
 everything that is not a tensor. The same record gives the same bytes on every machine, so that its

@@ -1,4 +1,4 @@
-"""How text logits and a method's scores become one prediction.
+"""The inference rule: text logits and a method's scores become one prediction.
 
 The rule, for text logits z over seen and unseen classes (the cosine times the logit scale):
 

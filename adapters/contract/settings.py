@@ -1,4 +1,4 @@
-"""What the settings of all methods have in common: one frozen dataclass per method, checked.
+"""Hyper-parameters of methods: one frozen dataclass per method, with its validation.
 
 A wrong value is an error that says what was expected; an unknown key is one that names the nearest
 known key.

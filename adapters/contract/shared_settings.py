@@ -1,4 +1,7 @@
-"""Settings that all records of one adapter have to share, because they are scored together."""
+"""Consistency check of settings that all records of one adapter have to share.
+
+They are scored together.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar

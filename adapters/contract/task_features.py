@@ -1,4 +1,4 @@
-"""One task as the numeric core sees it: classes, and the features of their images.
+"""The training data of one task: its classes, and the features of their images.
 
 Shapes: N images · V views per image · D feature width · C classes
 """

@@ -1,4 +1,4 @@
-"""All methods, by name."""
+"""The table of methods, by name."""
 
 from collections.abc import Mapping
 

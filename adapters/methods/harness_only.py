@@ -1,4 +1,4 @@
-"""Methods that exist to be measured against: no queue learns them and no version serves them.
+"""The table of methods for benchmarks only: no queue learns them and no version serves them.
 
 The probes keep no record per task but one state that every task changes, or the images of all
 tasks; Primal-RAIL keeps a matrix of 900 MB.

@@ -1,4 +1,4 @@
-"""Nearest class mean: the class whose mean feature has the highest cosine with the image's.
+"""Nearest class mean classifier: the highest cosine between image and mean feature wins.
 
 A record holds `means` (C, D), the class means, of the length that they have.
 

@@ -1,4 +1,4 @@
-"""Which images each step learns from."""
+"""Mini-batch sampling: the images that each training step learns from."""
 
 import torch
 from torch import Tensor

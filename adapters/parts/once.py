@@ -1,4 +1,4 @@
-"""Values computed from a record once, and shared by everybody who asks while the record lives."""
+"""Per-record cache: a value is computed once for each record, and lives as long as the record."""
 
 import threading
 from collections.abc import Callable

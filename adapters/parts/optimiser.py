@@ -1,4 +1,4 @@
-"""AdamW along a schedule, with its state as named tensors."""
+"""AdamW optimiser along a learning-rate schedule, with its state as named tensors."""
 
 from collections.abc import Callable, Mapping
 

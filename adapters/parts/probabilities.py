@@ -1,5 +1,4 @@
-"""Scores of methods whose answers are probabilities by themselves, such as regression on one-hot
-targets.
+"""Log-probabilities as scores, for methods that give probabilities, such as ridge regression.
 
 Shapes: N images · S classes
 """

@@ -1,4 +1,4 @@
-"""Random ReLU features h = max(R f, 0), the same ones for ever.
+"""Random ReLU features h = max(R f, 0): one random projection that never changes.
 
 R is drawn from a generator whose stream is frozen, so that statistics of h that were stored today
 can be added to those of any later day.

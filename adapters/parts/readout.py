@@ -1,4 +1,4 @@
-"""Linear classifiers that are solved for all records at once and applied record by record.
+"""Linear readout: classifiers solved for all records at once and applied record by record.
 
 Shapes: N images · L width of what is read · C classes of a record · S classes asked for
 """

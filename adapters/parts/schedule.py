@@ -1,4 +1,4 @@
-"""Schedules of the learning rate as pure functions of the step."""
+"""Learning-rate schedules as pure functions of the step."""
 
 import math
 from typing import NamedTuple

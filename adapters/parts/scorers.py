@@ -1,4 +1,4 @@
-"""Scorers that several methods share: with text features of the record's own, and by cosine.
+"""Scorers that several methods use: by cosine, and with a record's own text features.
 
 Shapes: N images · D feature width · C classes of a record · S classes of all records asked for
 """

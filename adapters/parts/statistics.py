@@ -1,4 +1,6 @@
-"""Sums over the images of a task that add up over tasks, in any order, and count no image twice.
+"""Sufficient statistics: sums over a task's images, such as class means and scatter, that add up.
+
+They add up over tasks, in any order, and count no image twice.
 
 Shapes: L width of what is summed · G values of a setting that were tried · C classes · D feature
 width
@@ -27,7 +29,7 @@ class Statistic:
     Attributes:
         matrix: (L, L) float64, symmetric: a scatter or a Gram matrix.
         images: How many images were summed.
-        costs: (G,) float64, what each value of a setting costs on images held out of each task.
+        costs: (G,) float64, what each value of a setting costs on each task's validation images.
         class_ids: Whose images they are.
     """
 

@@ -1,4 +1,4 @@
-"""Symmetric matrices in records: the upper triangle, once.
+"""Symmetric matrices, packed: records keep the upper triangle, once.
 
 Shapes: L width of the matrix
 """

@@ -1,4 +1,4 @@
-"""The base of methods that train a few parameters, one step at a time.
+"""Base class of methods that train a few parameters by gradient descent, one step at a time.
 
 LADA has a learner of its own, because it writes its gradients out.
 """

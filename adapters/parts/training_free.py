@@ -1,4 +1,4 @@
-"""The base of methods that compute a record from the task alone, without a step of training.
+"""Base class of training-free methods, which compute a record from the task in closed form.
 
 Such records do not depend on the order in which tasks are learnt. Every one holds `text_features`
 (C, D), the task's text features as they were given.

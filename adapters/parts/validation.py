@@ -1,4 +1,4 @@
-"""Choosing a setting on validation images: a part of a task's training images, never test images.
+"""Model selection on validation images: a part of a task's training images, never test images.
 
 Every task writes down what each value of the setting costs on its validation images; an adapter
 adds the costs of its tasks and takes the value that costs least.

@@ -1,1 +1,1 @@
-"""The towers of a CLIP as methods see them."""
+"""The towers of a CLIP model as methods see them."""

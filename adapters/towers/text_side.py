@@ -1,4 +1,4 @@
-"""What a task brings on the text side: anchors, and the way to tune them.
+"""The text side of one task: anchors, and the way to tune them.
 
 Shapes: C classes · D feature width · L tokens per prompt
 """

@@ -1,4 +1,4 @@
-"""The text tower of an open_clip model: prompts to features, cut short where that is exact.
+"""The text tower of an open_clip model: prompts to features, padding cut off where that is exact.
 
 Prompts are padded to the context length, 77 tokens in CLIP, although most end after ten. In a tower
 that is causal, that places tokens absolutely and that reads its feature at the end token, nothing

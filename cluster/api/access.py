@@ -1,4 +1,4 @@
-"""Who may ask, how long it may take, and what is written down of it.
+"""HTTP middleware: authentication by token, request ids, deadlines, access log.
 
 A plain ASGI middleware: it adds a request id, checks the token, keeps the time, counts and logs.
 """

@@ -1,4 +1,4 @@
-"""The whole API as one FastAPI application."""
+"""The HTTP API as one FastAPI application."""
 
 from fastapi import FastAPI
 

@@ -1,4 +1,4 @@
-"""Routes that say how a replica is."""
+"""Routes for operations: liveness, readiness, status, metrics."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response

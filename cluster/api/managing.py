@@ -1,4 +1,4 @@
-"""Routes about versions: looking at them, and moving aliases."""
+"""Routes for versions: looking at them, and moving aliases."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Parameters that several routes have."""
+"""Request parameters that several routes have."""
 
 from typing import Annotated
 

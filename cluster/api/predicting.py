@@ -1,4 +1,4 @@
-"""Routes that answer for images: predict and embed."""
+"""Routes for inference: predict and embed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Errors over HTTP, as `application/problem+json` (RFC 9457)."""
+"""Error responses over HTTP, as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tasks over HTTP: the client's own calls, and what they give as documents."""
+"""Handlers of the task routes: the client's own calls, and their results as documents."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Tasks in a request: a task file with images in the store's own server, or with an archive.
+"""Tasks uploaded in a request: a task file with images in the system's own store, or an archive.
 
 The process that answers must not be made to read files or to ask hosts of its own: paths lead into
 the archive, and addresses to the object store that the system works on.

@@ -1,4 +1,4 @@
-"""Routes about tasks on their way: submit, look, cancel, retry."""
+"""Routes for submissions: submit, look, cancel, retry."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ def routes(handlers: TaskHandlers) -> APIRouter:
 
     @router.post("/{name}/retry", responses=LOOK)
     async def retry_task(name: str) -> TaskState:
-        """Try a submission again that was set aside, or at once where it waits to be."""
+        """Try a submission again that has failed, or at once where it waits to be."""
         return await asyncio.to_thread(handlers.retry, name)
 
     return router

@@ -1,4 +1,4 @@
-"""Images in a request: multipart files called `images`, or JSON with base64."""
+"""Images uploaded in a request: multipart files called `images`, or JSON with base64."""
 
 import base64
 import binascii

@@ -1,1 +1,1 @@
-"""The command line: thin faces of `cluster.client.client.Client`."""
+"""The command line: a thin face of the client."""

@@ -1,4 +1,4 @@
-"""The verb that measures methods by the protocol of the papers: bench."""
+"""The command `nacre bench`: methods measured by the protocol of the papers."""
 
 import os
 import time

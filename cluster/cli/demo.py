@@ -1,4 +1,4 @@
-"""`nacre demo`: five real domains learnt one after another, served, and rolled back."""
+"""The command `nacre demo`: five real domains learnt one after another, served, and rolled back."""
 
 import shutil
 import socket
@@ -120,8 +120,8 @@ def _submit(client: Client, examples: Path) -> list[Submission]:
         submissions.append(submission)
         stdout().print(
             f"submitted {name}: {len(submission.classes)} classes, "
-            f"{submission.images('train')} images to learn from, "
-            f"{submission.images('held_out')} held out"
+            f"{submission.images('train')} training images, "
+            f"{submission.images('held_out')} test images"
         )
     return submissions
 

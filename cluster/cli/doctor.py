@@ -1,4 +1,4 @@
-"""The verb that says whether everything is as it must be: doctor."""
+"""The command `nacre doctor`: checks of everything that the system needs."""
 
 from dataclasses import asdict, replace
 from pathlib import Path

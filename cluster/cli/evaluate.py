@@ -1,4 +1,4 @@
-"""The verb that measures published versions: evaluate."""
+"""The command `nacre evaluate`: published versions measured on test images."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -74,9 +74,9 @@ def evaluate(
     report: Path | None,
     output: str,
 ) -> None:
-    """Measure versions on held-out images: the accuracy matrix.
+    """Measure versions on test images: the accuracy matrix.
 
-    The columns are the held-out images of the tasks of the newest version, which were embedded when
+    The columns are the test images of the tasks of the newest version, which were embedded when
     they were learnt, and whatever --task and --set name. Sets are embedded once and kept in nacre's
     home. The candidates are the classes of all columns; what a version has not learnt takes part
     zero-shot.

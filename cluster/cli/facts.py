@@ -1,4 +1,4 @@
-"""How facts of the registry are printed: tables and sentences for people, values for JSON."""
+"""Printing of the registry's contents: tables and sentences for people, values for JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The command `nacre`: its verbs, and how errors become sentences and exit codes."""
+"""The command `nacre`: its verbs, and the mapping of errors to sentences and exit codes."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The accuracy matrix as people see it in a terminal: a line per version."""
+"""The accuracy matrix printed in a terminal: a line per version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

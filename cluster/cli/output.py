@@ -1,4 +1,4 @@
-"""What commands print: tables and bars for people, one JSON document for machines."""
+"""Output of commands: tables and bars for people, one JSON document for machines."""
 
 import json
 import sys

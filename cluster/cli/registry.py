@@ -1,4 +1,4 @@
-"""Verbs about what the registry keeps: looking into it, moving aliases, removing, carrying."""
+"""Commands for the registry: looking into it, moving aliases, removing, exporting and importing."""
 
 from dataclasses import asdict
 from itertools import islice

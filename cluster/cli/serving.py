@@ -1,4 +1,4 @@
-"""Verbs that start, stop and ask the system: up, down, predict."""
+"""Commands that start, stop and ask the system: up, down, predict."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Verbs about tasks on their way: submit, status, watch, logs, and what is done about them."""
+"""Commands for submissions: submit, status, watch, logs, cancel, retry, pause, resume."""
 
 import time
 from collections import Counter
@@ -199,7 +199,7 @@ def cancel(path: Path | None, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def retry(path: Path | None, names: tuple[str, ...]) -> None:
-    """Try submissions again that were set aside, refused or cancelled; or now where they wait.
+    """Try submissions again that failed, were refused or cancelled; or now where they wait.
 
     \b
     Examples:
@@ -354,7 +354,7 @@ def _print_intake(intake: "Intake") -> None:
     word = "accepted" if intake.is_new else "submitted before"
     stdout().print(
         f"{word}: {submission.submission_id} ({len(submission.classes)} classes, "
-        f"{images['train']} images, {images['held_out']} held out)"
+        f"{images['train']} training images, {images['held_out']} test images)"
     )
     for note in intake.notes():
         stdout().print(f"  {note}", markup=False)

@@ -1,4 +1,4 @@
-"""Verbs about published versions: versions, rollback."""
+"""Commands for published versions: versions, rollback."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime

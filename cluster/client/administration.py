@@ -1,4 +1,4 @@
-"""What is done to the versions of one adapter by hand: looking, moving, removing, carrying.
+"""Administration of one adapter's versions: show, promote, alias, drop, export, verify, collect.
 
 Everything works on the object store alone, so no cluster needs to be running.
 """

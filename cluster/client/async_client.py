@@ -1,4 +1,4 @@
-"""Asking the HTTP API from an event loop."""
+"""Asynchronous client of the HTTP API, for event loops."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How often a request is sent again, and what its last answer means.
+"""Retries of HTTP requests: when one is sent again, and what its last answer means.
 
 Decides only; whoever sends waits for as long as it is told (`cluster.client.http_api`). Everything
 that is asked this way changes nothing, so that asking twice does no harm.

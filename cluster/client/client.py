@@ -1,4 +1,4 @@
-"""The few calls behind every face: command line, Python and HTTP do the same things.
+"""The client: the few calls behind every face; command line, Python and HTTP do the same things.
 
 Submitting, looking and moving aliases work on the object store alone, so they need no running
 cluster; predicting asks the HTTP API.
@@ -179,7 +179,7 @@ class Client:
         return self._wish(name, Cancel)
 
     def retry(self, name: str) -> State:
-        """Try a submission again that was set aside, or at once where it waits to be."""
+        """Try a submission again that has failed, or at once where it waits to be."""
         return self._wish(name, Retry)
 
     def pause(self, adapter: str) -> bool:

@@ -1,4 +1,4 @@
-"""The replicas at the configured endpoint as an audience of the registry, told over HTTP."""
+"""Notification of remote replicas over HTTP: an audience of the registry."""
 
 from cluster.client.http_api import headers
 from cluster.config import Config

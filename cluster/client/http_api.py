@@ -1,4 +1,4 @@
-"""Asking the HTTP API: one loop for callers that wait, one for callers on an event loop."""
+"""HTTP transport of the clients: one retry loop for blocking callers, one for event loops."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The configuration for this process: its own, or that of the system around it.
+"""Configuration discovery: this process's own, or that of the running system that it is part of.
 
 Inside `ray job submit -- nacre submit task.yaml` there is no configuration file: the job's folder
 holds the task, and the system that runs on the cluster knows the rest.

@@ -1,4 +1,4 @@
-"""Opening a published version in any Python program, without a cluster."""
+"""Loading a published version in any Python program, without a cluster."""
 
 from adapters.adapter import Adapter
 from adapters.errors import NotFoundError

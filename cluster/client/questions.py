@@ -1,4 +1,4 @@
-"""What is asked of the HTTP API, as calls; the same for both kinds of client."""
+"""Requests to the HTTP API as values, the same for the blocking and the asynchronous client."""
 
 from collections.abc import Sequence
 from pathlib import Path

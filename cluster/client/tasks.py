@@ -1,4 +1,4 @@
-"""Accepting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
+"""Submitting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
 
 from dataclasses import replace
 from pathlib import Path

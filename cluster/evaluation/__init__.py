@@ -1,1 +1,1 @@
-"""Measuring versions and methods over the configured store."""
+"""Evaluation of versions and benchmarks of methods over the configured store."""

@@ -1,4 +1,4 @@
-"""The runs of a suite side by side: Ray tasks, each of which takes up one run where it stopped."""
+"""Benchmark runs in parallel: Ray tasks, each of which takes up one run where it stopped."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What versions are measured on: test images of submissions, and sets of images of any kind."""
+"""Test sets for evaluation: test images of submissions, and image sets of any kind."""
 
 import hashlib
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Measuring published versions: the accuracy matrix of a range of them, from cached features."""
+"""Evaluation of published versions: the accuracy matrix of a range, from cached features."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def evaluate(
     threads: int = 2,
     report: StepCallback = unreported,
 ) -> Evaluation:
-    """Return how versions answer held-out images.
+    """Return how versions answer test images.
 
     Args:
         client: Of the system.
@@ -55,8 +55,8 @@ def evaluate(
 
     Raises:
         InputError: a range that cannot be read.
-        NotFoundError: no such version or set, or nothing held out.
-        UnavailableError: held-out images have not been embedded by the configured encoder.
+        NotFoundError: no such version or set, or no test images.
+        UnavailableError: test images have not been embedded by the configured encoder.
         ImageError: a file of a set is no image.
     """
     name = adapter or client.config.adapter
@@ -82,7 +82,7 @@ def evaluate(
         measuring.add(under)
         columns.append(further)
     if not columns:
-        raise NotFoundError("none of the tasks has held-out images; there is nothing to measure on")
+        raise NotFoundError("none of the tasks has test images; there is nothing to measure on")
     rows = _rows(measuring, chosen, threads=threads, report=report)
     return _evaluation(
         name, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)

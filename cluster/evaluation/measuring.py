@@ -1,4 +1,4 @@
-"""Measuring versions on the test images of submissions, learnt or still queued."""
+"""Repeated evaluation of versions on the test images of submissions, learnt or still queued."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,1 +1,1 @@
-"""The roles on Ray: deployments, the coordinator actor, names, logs."""
+"""Ray runtime: the roles as deployments, the coordinator actor, names, logs."""

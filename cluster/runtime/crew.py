@@ -1,4 +1,4 @@
-"""The crew on Ray: the coordinator's calls, passed to the roles' deployments."""
+"""RayCrew: the coordinator's calls, passed to the roles' Ray Serve deployments."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Logs of the workers as JSON, one object a line, so that they can be searched."""
+"""Logging of the workers as JSON, one object a line, so that logs can be searched."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What things are called on Ray."""
+"""Names of applications, deployments and actors on Ray."""
 
 NAMESPACE = "nacre"
 COORDINATOR = "coordinator"

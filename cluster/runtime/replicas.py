@@ -1,4 +1,4 @@
-"""The replicas on the Ray of this process as an audience of the registry."""
+"""Notification of the replicas on this process's Ray: an audience of the registry."""
 
 import logging
 from typing import Any

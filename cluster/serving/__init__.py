@@ -1,1 +1,1 @@
-"""What one replica does for a request, and what it counts."""
+"""The service of one replica, and its metrics."""

@@ -1,4 +1,4 @@
-"""What a replica counts, in the text format that Prometheus reads."""
+"""Metrics of a replica in the text format that Prometheus reads."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 

@@ -1,4 +1,4 @@
-"""What one replica does for a request: decode, embed together with others, answer by one version.
+"""The inference service of one replica: decode, embed in batches, answer by one version.
 
 Everything here belongs to one event loop; what takes long runs in threads beside it. At any moment
 one batch is being embedded and scored. Images that come meanwhile are gathered, and are the next

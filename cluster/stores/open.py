@@ -1,4 +1,4 @@
-"""Every object store by its URL."""
+"""Opening an object store by its URL."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from adapters.errors import InputError
 from workers.store import ObjectStore, open_local_store
-from workers.store.probe import probe
+from workers.store.conditional_writes import check_conditional_writes
 
 
 def open_store(
@@ -32,7 +32,7 @@ def open_store(
     """
     store = _open(url, os.environ if environment is None else environment)
     if probed:
-        probe(store)
+        check_conditional_writes(store)
     return store
 
 

@@ -1,4 +1,4 @@
-"""A store on an S3 server, through the minio client.
+"""S3 object store, through the minio client.
 
 A conditional write carries a random write id. When the answer says that somebody was first, or
 when there is no answer, the object is read back: its write id says whether this writer was it.

@@ -1,4 +1,4 @@
-"""What went wrong on the way to an S3 server, and one clear sentence for each case."""
+"""Errors of an S3 server and of the way to it, as one clear sentence for each case."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""How to reach a bucket on an S3 server."""
+"""Settings of a bucket on an S3 server: endpoint, region, credentials."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The versions of the configured store; a module of its own, because records need torch."""
+"""Opening the versions of the configured store; a module of its own, as records need torch."""
 
 from cluster.config import Config, home
 from cluster.stores.open import open_store

@@ -1,1 +1,1 @@
-"""The whole system: started, stopped and checked together."""
+"""The whole system: started, stopped and checked."""

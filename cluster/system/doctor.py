@@ -1,4 +1,4 @@
-"""Checks of everything that the system needs, each with what to do where it fails."""
+"""Diagnostics: checks of everything that the system needs, each with what to do where it fails."""
 
 import importlib.metadata
 import os
@@ -14,7 +14,7 @@ from adapters.errors import NacreError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.open import open_store
 from workers.queue.leadership import read_leadership
-from workers.store.probe import probe
+from workers.store.conditional_writes import check_conditional_writes
 
 SLOW_STORE_S = 0.2
 FULL_BYTES = 5 * 2**30
@@ -93,7 +93,7 @@ def _disk(config: Config) -> Iterator[Finding]:
 
 def _store(config: Config) -> Iterator[Finding]:
     store = open_store(config.store)
-    probe(store)
+    check_conditional_writes(store)
     started = time.perf_counter()
     for _ in range(3):
         read_leadership(store)

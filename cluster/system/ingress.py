@@ -1,4 +1,4 @@
-"""How requests reach the replicas: through Serve's own proxy, or through HAProxy.
+"""Ingress: how requests reach the replicas, through Serve's own proxy or through HAProxy.
 
 HAProxy carries several times as many requests, and sends them to the replicas directly. For that
 Serve lets every replica listen on all interfaces of its machine. So it is used where tokens protect

@@ -1,4 +1,4 @@
-"""The whole system on one Ray: roles, coordinator and replicas, started and stopped together."""
+"""Start and stop of the whole system on one Ray: roles, coordinator and replicas."""
 
 import contextlib
 import logging

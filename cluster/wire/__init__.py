@@ -1,1 +1,1 @@
-"""What client and service say to each other: documents and headers."""
+"""The wire format between client and service: documents and headers."""

@@ -131,7 +131,7 @@ class PublishedTask(BaseModel):
     task: str
     submission: str
     classes: int
-    accuracy: float | None = Field(description="On its held-out images, 0 to 1.")
+    accuracy: float | None = Field(description="On its test images, 0 to 1.")
 
 
 class PublishedVersion(BaseModel):

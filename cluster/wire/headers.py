@@ -1,4 +1,4 @@
-"""What client and service say to each other besides the documents."""
+"""HTTP headers and time limits that client and service agree on."""
 
 REQUEST_ID = "x-request-id"
 TIMEOUT_MS = "x-request-timeout-ms"

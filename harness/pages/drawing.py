@@ -1,4 +1,4 @@
-"""What pages and pictures share: shades, curves, heat maps, images inside a page."""
+"""Drawing for reports: shades, curves, heat maps, images inside a page."""
 
 import io
 from base64 import b64encode

@@ -57,7 +57,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
     )
     path = folder / "report.html"
     write_whole(path, written)
-    title = "accuracy (%) on held-out images; bold: learnt"
+    title = "accuracy (%) on test images; bold: learnt"
     draw_heat_map(folder / "matrix.png", matrix, names, title=title)
     return path
 

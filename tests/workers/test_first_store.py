@@ -38,7 +38,7 @@ ADAPTERS, OUTCOMES = sorted(THEN["adapters"]), THEN["resumed"]["outcomes"]
 SAME_MACHINE = os.environ.get("NACRE_SAME_MACHINE") == "1"
 
 ROUNDING = 1e-5
-"""Between processors, in features and in shares of the softmax."""
+"""Between processors, in features and in probabilities of the softmax."""
 
 DRIFT = 1e-3
 """Between processors, in what is learnt in some two hundred steps; relative."""

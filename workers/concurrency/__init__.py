@@ -1,1 +1,1 @@
-"""Threads and event loops."""
+"""Concurrency: threads and event loops."""

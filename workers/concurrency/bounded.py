@@ -1,4 +1,4 @@
-"""Work in threads with a bound on how much of it is under way, so that memory has one too."""
+"""Bounded thread pool: results in order, and a limit on work under way, so that memory has one."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

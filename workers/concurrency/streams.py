@@ -1,4 +1,4 @@
-"""Generators that take long, run in threads beside an event loop."""
+"""Generators in threads: long work that an event loop consumes as an asynchronous stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator

@@ -1,1 +1,1 @@
-"""The coordinator: one leader that carries submissions through the queue."""
+"""The coordinator: the scheduler that carries submissions through the queue."""

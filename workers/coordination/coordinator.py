@@ -1,4 +1,4 @@
-"""The coordinator: takes the lead when nobody else has it, and coordinates as long as it does.
+"""The coordinator: it takes the lead when nobody else has it, and coordinates while it does.
 
 Of all systems on one store one coordinates; the others say so, wait, and take over when its lead
 has run out. A coordinator that is started anew finds every submission in the store and goes on.

@@ -1,4 +1,4 @@
-"""What is done for one submission, from a decision of the queue to the event that it ends with."""
+"""Jobs: the work on one submission, from a decision of the queue to the event that it ends with."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

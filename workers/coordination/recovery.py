@@ -1,4 +1,4 @@
-"""What a coordinator that begins finds in the store, and where each submission goes on.
+"""Crash recovery: what a new coordinator finds in the store, and where each submission goes on.
 
 queue/adopted.json    there once all states that an earlier release wrote have been looked into
 """

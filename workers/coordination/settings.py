@@ -1,4 +1,4 @@
-"""What a coordinator works with, and by which rules."""
+"""Settings of a coordinator: its store, crew and clock, intervals, limits and adapter rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""One coordinator's time in the lead: a short loop around the queue.
+"""Leadership term: the scheduler's short loop around the queue while one coordinator leads.
 
 The queue decides, the crew does the work, the write-behind remembers. Requests come in through the
 store, so that nobody needs to reach this process; and what it knows is in the store, so that nobody

@@ -1,4 +1,7 @@
-"""What the coordinator writes down, so that it can die at any moment: tickets, events, progress."""
+"""Write-behind buffer: tickets, events and progress are noted at once and stored in batches.
+
+It keeps an order of writes in which the coordinator can die at any moment.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""The encoder, and the features that it leaves in the store."""
+"""The encoder, and the features that it keeps in the store."""

@@ -1,4 +1,4 @@
-"""Where feature blocks lie; a module of its own, because looking for them must not load torch.
+"""Index of feature blocks in the store; a module of its own, as a look-up must not load torch.
 
 features/<fingerprint>/<views>/<shard digest>.json    names the blob that holds the block
 """

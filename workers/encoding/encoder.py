@@ -1,4 +1,4 @@
-"""The frozen towers: pictures and prompts to features, and the fingerprint that names them.
+"""The encoder: frozen CLIP towers that embed pictures and prompts, named by a fingerprint.
 
 Shapes: N images or prompts · V views per image · D feature width.
 """

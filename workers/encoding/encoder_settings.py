@@ -1,4 +1,4 @@
-"""Which encoder is used; a module of its own, because reading settings must not load torch."""
+"""Settings of the encoder; a module of its own, because reading settings must not load torch."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Feature blocks: what the encoder made of one shard, kept so that nothing is embedded twice.
+"""Feature blocks: a cache of the features of each shard, so that nothing is embedded twice.
 
 Shapes: N images · V views per image · D feature width.
 """

@@ -1,4 +1,4 @@
-"""The encoder role: turns image shards into feature blocks.
+"""Encoder worker: turns image shards into feature blocks.
 
 Images of one shard are embedded in batches that the shard alone decides, with a fixed number of
 threads, so that on one kind of machine a block is reproducible to the bit. While one batch is being

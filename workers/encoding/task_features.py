@@ -1,4 +1,4 @@
-"""From a submission and its feature blocks to what the numeric core learns from."""
+"""Training data of a submission, assembled from its feature blocks."""
 
 from adapters.contract.records import ClassEntry
 from adapters.contract.task_features import TaskFeatures

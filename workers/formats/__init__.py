@@ -1,1 +1,1 @@
-"""Canonical JSON, stored documents, YAML that people write, and problems found in them."""
+"""Serialisation: canonical JSON, stored documents, YAML that people write, and their validation."""

@@ -1,4 +1,4 @@
-"""JSON as nacre stores it: one text per value, so that equal values have equal digests."""
+"""Canonical JSON: one text per value, so that equal values have equal digests."""
 
 import hashlib
 import json

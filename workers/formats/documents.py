@@ -1,4 +1,4 @@
-"""JSON documents in the store: canonical, versioned, and checked when they are read.
+"""Stored JSON documents: canonical, versioned, and checked when they are read.
 
 An immutable document is checked by the digest that refers to it. A document that is replaced in
 place has nothing that refers to its bytes, so it carries the digest of its other fields (`seal`).

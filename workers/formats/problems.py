@@ -1,4 +1,4 @@
-"""Many problems in one error: some are shown, all are counted, and machines get every one."""
+"""Many validation errors in one: some are shown, all are counted, and machines get every one."""
 
 from collections.abc import Sequence
 

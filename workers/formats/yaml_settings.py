@@ -1,4 +1,4 @@
-"""Reading YAML files that people write: every wrong key, value or type is a sentence."""
+"""Validation of YAML files that people write: every wrong key, value or type is a sentence."""
 
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches

@@ -1,1 +1,1 @@
-"""Retention and garbage: what is removed from the store, and when."""
+"""Housekeeping: retention and garbage in the store beside the registry."""

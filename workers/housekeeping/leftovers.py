@@ -1,4 +1,4 @@
-"""What lies in the store beside the registry: shards, features and handovers.
+"""Garbage in the store beside the registry: shards, features and handovers that nothing needs.
 
 Which of it is needed, and which belongs to nothing but submissions that are to be forgotten.
 """

@@ -1,9 +1,9 @@
-"""How long images and features are kept once a submission has ended.
+"""Retention: images and features are removed some days after their submission has ended.
 
 submissions/<id>/swept.json    written when its images were removed
 
 What is removed: its image shards and the features of its training images. What stays: its record,
-its held-out features, which every later version is measured on, and the submission itself.
+its test features, which every later version is measured on, and the submission itself.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""From the bytes of an image file to the pixels that an encoder reads."""
+"""Image decoding and preprocessing: from the bytes of a file to the pixels an encoder reads."""

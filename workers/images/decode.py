@@ -1,4 +1,4 @@
-"""Reading images that strangers send: limits first, then one RGB picture, upright.
+"""Image decoding with limits, for files that strangers send: one RGB picture, upright.
 
 What is accepted: the formats below, first frame only, turned by its EXIF orientation. What
 is refused: files over the byte limit, pictures over the pixel limit, and anything truncated.

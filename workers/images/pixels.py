@@ -1,4 +1,4 @@
-"""From pictures to the encoder's pixels: on any machine, without the encoder's weights.
+"""Image preprocessing: from pictures to the encoder's pixels, without the encoder's weights.
 
 Shapes: N images · V views per image · S side of the encoder's input in pixels
 """

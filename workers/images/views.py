@@ -1,4 +1,4 @@
-"""Augmented views of a picture, drawn once so that the frozen tower runs once per image and view.
+"""Data augmentation: views of a picture, drawn once, so that the tower runs once for each.
 
 View 0 is always the test view. The others are random crops (8 to 100 % of the area, sides within
 3:4, resized to a square, mirrored half of the time), as LADA's published training draws them for

@@ -1,1 +1,1 @@
-"""Taking a task in: read, check, pack, and write the submission."""
+"""Intake: validation of a task, and writing it as a submission."""

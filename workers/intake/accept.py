@@ -1,4 +1,4 @@
-"""Accepting a task: what is to be known of its adapter, the intake, and the word to the queue.
+"""Accepting a task: facts of its adapter, the intake, and the request to the queue.
 
 A submission is acknowledged when it is durable and the queue has been asked to learn it.
 """

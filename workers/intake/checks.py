@@ -1,4 +1,4 @@
-"""What must hold of a task's images before it is accepted; everything that does not is reported."""
+"""Validation of a task's images: everything that is wrong is reported at once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def _in_both_splits(task: Task, samples: list[Sample]) -> ImageError | None:
     if not problems:
         return None
     return ImageError(
-        f"{len(problems)} held-out images of task {task.name!r} are also training images; remove "
+        f"{len(problems)} test images of task {task.name!r} are also training images; remove "
         "them from one of the two, or the measured accuracy means nothing:" + shown(problems),
         task=task.name,
         shared_images=len(problems),

@@ -1,4 +1,4 @@
-"""What makes two submissions of a task the same, and generations of what was submitted again."""
+"""Identity of submissions: an id from the content, and generations of one content."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace

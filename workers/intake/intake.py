@@ -1,4 +1,4 @@
-"""Taking a task in: check everything that can be checked, store the images, write the submission.
+"""Intake: validate a task, store its images, write the submission.
 
     first pass     every image is read once, decoded and compared with the others
     checks         all that is wrong is one report, and nothing has been stored
@@ -57,17 +57,17 @@ class Intake:
     def notes(self) -> tuple[str, ...]:
         """Return what whoever submitted should know, one sentence each."""
         counted = (
-            (self.submission.set_aside, self._set_aside()),
+            (self.submission.set_aside, self._drawn()),
             (self.skipped, f"{len(self.skipped)} images that cannot be read were skipped"),
             (self.duplicates, f"{len(self.duplicates)} copies of an image were left out"),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
         return tuple(note for condition, note in counted if condition)
 
-    def _set_aside(self) -> str:
+    def _drawn(self) -> str:
         return (
-            f"{self.images['held_out']} of the training images, a tenth of each class, were set "
-            "aside to measure on"
+            f"{self.images['held_out']} of the training images, a tenth of each class, were drawn "
+            "as the test split: they are measured on, and not learnt from"
         )
 
 

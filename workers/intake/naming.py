@@ -1,4 +1,4 @@
-"""Class names that other tasks of an adapter have already, and what a task does about them.
+"""Resolution of class-name collisions: names that other tasks of an adapter have already.
 
 Two classes of one name have one prompt, so that only what is learnt tells them apart
 (`adapters.contract.class_names`). The task says which it wants:

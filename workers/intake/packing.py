@@ -1,4 +1,4 @@
-"""The second pass over a task's images: shard by shard, read again, compared, packed and stored.
+"""Packing, the second pass over a task's images: read again, compared and stored shard by shard.
 
 Only a few shards are in memory at any time.
 """

@@ -1,4 +1,4 @@
-"""The first pass over a task's images: each is read, decoded, and forgotten but for its digest.
+"""Reading, the first pass over a task's images: each is decoded, and forgotten but for its digest.
 
 Several threads read and decode at once, a bounded number of images ahead, so that memory does not
 grow with the task.

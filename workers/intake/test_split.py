@@ -1,4 +1,4 @@
-"""Held-out images for a task that brings none: a tenth of each class, drawn by the task's seed.
+"""Test split of a task that brings no test images: a tenth of each class, by the task's seed.
 
 An image's own digest decides whether it is drawn, so that one more image, or a corrected label,
 moves at most one other image between learning and measuring.
@@ -17,7 +17,7 @@ FEWEST = 5
 
 
 def with_test_split(samples: Iterable[Sample], *, seed: int) -> tuple[Sample, ...]:
-    """Return `samples`, some of each class set aside; no content may be there twice."""
+    """Return `samples`, some of each class in the test split; no content may be there twice."""
     by_class: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_class[sample.label].append(sample)
@@ -31,7 +31,7 @@ def with_test_split(samples: Iterable[Sample], *, seed: int) -> tuple[Sample, ..
 
 
 def test_images_of(images: int) -> int:
-    """Return how many of a class's images are set aside."""
+    """Return how many of a class's images go into the test split."""
     return max(1, round(images * SHARE)) if images >= FEWEST else 0
 
 

@@ -1,1 +1,1 @@
-"""The roles that make a version of a submission: trainer, mixtures, publisher, gate."""
+"""Training workers: trainer, mixture fitter, publisher and gate make a version of a submission."""

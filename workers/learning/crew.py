@@ -1,4 +1,4 @@
-"""The roles as the coordinator calls them, and what is passed to them."""
+"""Crew: the interface through which the coordinator calls the workers, and its messages."""
 
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Accuracy of a version on the test features of tasks, learnt or not yet.
+"""Evaluation: accuracy of a version on the test features of tasks, learnt or not yet.
 
 Shapes: N test images · D feature width · T tasks
 """

@@ -1,4 +1,4 @@
-"""The promotion gate: whether a version that has just been measured may be served.
+"""The promotion gate: whether a newly measured version may be served.
 
 A pure decision. `auto` serves every version. `gate` serves one that recognises its new task well
 enough and forgets no earlier one by too much; another one is kept, and neither served nor built
@@ -17,7 +17,7 @@ Mode = Literal["auto", "gate", "manual"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 ROUNDING = 1e-9
-"""Less than one image among many, more than what differences of shares are rounded by."""
+"""Less than one image among many, more than what differences of accuracies are rounded by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

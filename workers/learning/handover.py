@@ -1,4 +1,4 @@
-"""What roles hand to each other between stages, kept in the store so that a restart finds it.
+"""Intermediate results between stages, kept in the store so that a restart finds them.
 
 work/<submission>/<parent>/learnt    what was learnt on that parent version (0: on none)
 work/<submission>/<parent>/shared    the state that tasks share from then on, where a method has one

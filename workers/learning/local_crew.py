@@ -1,4 +1,4 @@
-"""The crew in one process: the same roles, called in threads, without Ray.
+"""LocalCrew: the same workers in one process, called in threads, without Ray.
 
 For tests, debugging and notebooks; the coordinator cannot tell the difference.
 """

@@ -1,4 +1,4 @@
-"""The mixture role: compresses each class to a Gaussian mixture and finishes the record."""
+"""Mixture worker: compresses each class to a Gaussian mixture and finishes the record."""
 
 from collections.abc import Sequence
 

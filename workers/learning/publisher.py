@@ -1,4 +1,4 @@
-"""The registry role: says what to learn on, measures the record, and publishes the version."""
+"""Publisher worker: says what to learn on, measures the record, and publishes the version."""
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""The trainer role: learns one task on top of a version, resuming what an earlier attempt began."""
+"""Training worker: learns one task on top of a version, resuming what an earlier attempt began."""
 
 from collections.abc import Iterator
 from dataclasses import replace

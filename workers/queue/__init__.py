@@ -1,1 +1,1 @@
-"""The queue: a pure state machine, and what of it is stored."""
+"""The queue of submissions: a pure state machine, and what of it is stored."""

@@ -1,4 +1,4 @@
-"""What the queue is told, and what it decides."""
+"""Events that the queue is told, and the decisions that it returns."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the coordinator is asked for: one small object per request, until it has been taken note of.
+"""Inbox of requests to the coordinator: one small durable object each, until it was taken note of.
 
 queue/inbox/<nanoseconds>-<random>.json
 

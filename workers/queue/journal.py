@@ -1,4 +1,4 @@
-"""What happened to a submission, one small immutable object per event, for whoever asks.
+"""Journal, the event log of a submission: one small immutable object per event.
 
 journal/<submission>/<microseconds>-<epoch>.json
 """
@@ -90,7 +90,7 @@ _BEGUN = {
     Stage.CHECKING: "its new version is being measured and published",
     Stage.PUBLISHED: "published",
     Stage.REJECTED: "refused by the gate",
-    Stage.FAILED: "set aside",
+    Stage.FAILED: "failed for good",
     Stage.CANCELLED: "cancelled",
 }
 
@@ -98,7 +98,7 @@ _BEGUN = {
 def _message(before: Ticket, after: Ticket) -> str:
     if after.failures != before.failures:
         failure = after.failures[-1]
-        what = "set aside" if after.stage in ENDED else "to be tried again"
+        what = "failed for good" if after.stage in ENDED else "to be tried again"
         return f"{failure.stage.value} broke ({failure.cause.value}): {failure.error}; {what}"
     if after.round != before.round:
         return "to be tried again, as somebody asked"

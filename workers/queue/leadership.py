@@ -1,4 +1,4 @@
-"""Who coordinates: of all systems on one store, one at a time.
+"""Leader election by a lease: of all systems on one store, one coordinates at a time.
 
 queue/lead.json    replaced by compare-and-swap alone
 

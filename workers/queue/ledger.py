@@ -1,4 +1,4 @@
-"""The queue's memory: every ticket, durable, in a fixed number of pages.
+"""Ledger, the queue's durable state: every ticket, in a fixed number of pages.
 
 queue/pages/<bucket>.json            the tickets whose id falls into that bucket
 submissions/<id>/state.json          the ticket of a submission that has ended, for ever

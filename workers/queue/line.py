@@ -1,4 +1,4 @@
-"""The submissions of one adapter in the order in which they are served."""
+"""Priority queue of one adapter's submissions: by priority, then first come first served."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""The queue as a state machine: events in, decisions out; no clock, no input and no output.
+"""The scheduler, a state machine: events in, decisions out; no clock, no input and no output.
 
     accepted -> encoding -> waiting -> training -> compressing -> checking -> published | rejected
                                   any of these -> failed | cancelled
 
 Submissions are embedded in any order, many at once. Within one adapter they are learnt one at a
 time, in order of priority and then of acceptance: what is encoded ahead never overtakes, and what
-waits for its next attempt holds its place until it is set aside. Adapters take turns.
+waits for its next attempt holds its place until it has failed. Adapters take turns.
 
 The same events at the same times give the same decisions, whatever runs around this.
 """

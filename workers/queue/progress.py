@@ -1,4 +1,4 @@
-"""Where submissions are, for whoever looks; it needs nothing but the store.
+"""Progress of submissions for whoever looks; it needs nothing but the store.
 
 queue/progress.json    how far the active ones are; rewritten by the coordinator every moment
 """

@@ -1,4 +1,4 @@
-"""How often and when something that failed is tried again; pure decisions."""
+"""Retry policy: how often and when something that failed is tried again; pure decisions."""
 
 from dataclasses import dataclass, replace
 
@@ -12,11 +12,11 @@ class RetryPolicy:
     """When to try again, and when to give up.
 
     Attributes:
-        attempts: A submission is set aside after so many failures of its own.
+        attempts: A submission has failed after so many failures of its own.
         first_s: Seconds until the second attempt; each further wait is `growth` times longer.
         growth: See `first_s`.
         longest_s: Longest wait between two attempts, in seconds.
-        losses: A submission is set aside when so many workers died under it in a row without
+        losses: A submission has failed when so many workers died under it in a row without
             progress: then it is probably what kills them.
         lost_s: Seconds until work is begun again whose worker was lost or could not be reached.
     """
@@ -36,7 +36,7 @@ class RetryPolicy:
 def after_failure(
     ticket: Ticket, failure: Failure, *, retry_policy: RetryPolicy, progressed: bool
 ) -> Ticket:
-    """Return `ticket` after `failure`: to be tried again, or set aside.
+    """Return `ticket` after `failure`: to be tried again, or failed for good.
 
     Args:
         ticket: As it was.

@@ -1,4 +1,4 @@
-"""A submission's place in the queue, as plain values."""
+"""Ticket: a submission's state in the queue (stage, attempts, failures), as plain values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ class Stage(StrEnum):
     CHECKING = "checking"  # its new version is being measured and published
     PUBLISHED = "published"  # part of a version
     REJECTED = "rejected"  # a version that the gate refused: kept, but not served nor built upon
-    FAILED = "failed"  # set aside, with its reason
+    FAILED = "failed"  # for good, with its reason
     CANCELLED = "cancelled"  # taken back by a person
 
 

@@ -1,4 +1,4 @@
-"""Tickets as JSON, without what is as it would be anyway."""
+"""JSON codec of tickets; default values are left out."""
 
 from dataclasses import MISSING, asdict, fields
 from typing import Any

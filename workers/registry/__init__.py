@@ -1,4 +1,4 @@
-"""The registry: versions of adapters that cannot be lost, torn or mixed up."""
+"""The model registry: versions of adapters that cannot be lost, torn or mixed up."""
 
 from workers.registry.accuracy import TaskAccuracy
 from workers.registry.adapter import RegisteredAdapter

@@ -1,4 +1,4 @@
-"""What was measured of a version: one object beside its manifest, which may be written again."""
+"""Measured accuracies of a version: one object beside its manifest, which may be written again."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from workers.formats.documents import seal, unseal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskAccuracy:
-    """How well a version recognises the held-out images of one task.
+    """How well a version recognises the test images of one task.
 
     Attributes:
         task: The task's name.
         accuracy: Right answers over images, from 0 to 1.
-        images: How many images were held out.
+        images: How many test images there are.
     """
 
     task: str

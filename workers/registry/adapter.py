@@ -1,4 +1,4 @@
-"""An adapter in the registry: what can be read of it, and how its aliases are moved."""
+"""RegisteredAdapter: one adapter in the registry; reads it, commits to it, moves its aliases."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A version as one file: a tar archive that any tar program can list and unpack.
+"""Export and import of a version as one tar file that any tar program can list and unpack.
 
 version.json          the manifest as it was published
 accuracies.json       what was measured of it; only where something was

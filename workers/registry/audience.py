@@ -1,4 +1,4 @@
-"""Whoever serves `production`, and is told before and after it moves.
+"""Audience, the observers of `production`: told before and after it moves.
 
 What takes effect is the replacement of the refs alone. An audience that is told in time has the new
 version ready when that happens, so that all of it moves at once; one that is not told finds out by

@@ -1,4 +1,4 @@
-"""Garbage: objects that no version leads to, left behind by lost races and dead processes.
+"""Garbage collection: objects that no version leads to, left by lost races and dead processes.
 
 New objects go into the area that the refs name. Before anything is removed, the refs are replaced
 by ones that name the next area. Whoever commits after that has read these refs, and writes all

@@ -1,4 +1,4 @@
-"""What a commit is: updates that make a new version, and requirements that must hold for it."""
+"""Commits as values: updates that make a new version, and requirements that must hold for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

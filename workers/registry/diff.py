@@ -1,4 +1,4 @@
-"""What lies between two versions."""
+"""Difference between two versions."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Leaving a task out, and removing its bytes for good.
+"""Dropping a task from an adapter, and purging its bytes for good.
 
 Later tasks were trained in the presence of a dropped task: their records do not contain its
 images or classes, but would have been slightly different without it.

@@ -1,4 +1,4 @@
-"""The history: one immutable entry per move, each naming its predecessor.
+"""History, the audit log: one immutable entry per move, each naming its predecessor.
 
 Besides its predecessor, an entry names one that lies much further back (`jump`). The lengths of
 the jumps follow the skew-binary numbers, so any entry is found in O(log n) reads, and writing an

@@ -1,4 +1,4 @@
-"""Where an adapter's objects lie, and which names are allowed.
+"""Key layout: where an adapter's objects lie, and which names are allowed.
 
     refs/<adapter>.json                                the only object that is ever replaced
     adapters/<adapter>/<area>/records/<sha256>         what a task left behind

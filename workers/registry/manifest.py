@@ -1,4 +1,4 @@
-"""A version's manifest: which records it holds, and where they came from."""
+"""Manifest of a version: the records it holds, and their provenance."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

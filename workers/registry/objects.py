@@ -1,4 +1,4 @@
-"""The objects of one adapter: written under their digest, checked whenever they are read."""
+"""Content-addressed objects of one adapter: stored under their digest, checked on every read."""
 
 import threading
 from collections import OrderedDict

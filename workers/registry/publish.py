@@ -1,4 +1,4 @@
-"""Deciding a commit: check, apply, store what the new version needs, and name the new refs."""
+"""Publishing a commit: check, apply, store what the new version needs, and name the new refs."""
 
 from dataclasses import dataclass, field
 

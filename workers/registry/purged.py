@@ -1,4 +1,4 @@
-"""Tombstones: which records were removed for good, and which versions can no longer be served."""
+"""Tombstones: records that were removed for good, and versions that can no longer be served."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the refs of an adapter lead to."""
+"""Reachability: everything that the refs of an adapter lead to, for garbage collection."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What can be read of an adapter in the registry. Every byte is checked against its digest."""
+"""Read access to one adapter in the registry; every byte is checked against its digest."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Reading an adapter's versions: from an alias or a number to decoded records."""
+"""Record cache: opens versions by alias or number, and decodes each record once."""
 
 import threading
 from collections import OrderedDict

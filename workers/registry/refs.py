@@ -1,4 +1,4 @@
-"""The refs object: the one small thing whose replacement makes anything take effect.
+"""The refs object: the one mutable object; its replacement makes anything take effect.
 
 Everything here is a value or a pure function on values.
 """

@@ -1,4 +1,4 @@
-"""Conditions on the state that a commit is applied to; each checks itself."""
+"""Preconditions of a commit on the state that it is applied to; each checks itself."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The short loop around the one write that takes effect: replacing the refs of an adapter.
+"""Compare-and-swap of an adapter's refs: the short retry loop around the write that takes effect.
 
 A change is decided on the refs as they are, written, and decided again on newer refs when the
 race was lost. When an answer is lost, the write is recognised by its write id: in the refs, or in

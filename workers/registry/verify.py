@@ -1,4 +1,4 @@
-"""Checking every byte that an adapter's refs lead to."""
+"""Integrity check of every byte that an adapter's refs lead to."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

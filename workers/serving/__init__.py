@@ -1,1 +1,1 @@
-"""What a replica holds: predictor, follower, loaded versions, batches."""
+"""Inference on a replica: predictor, follower, version cache, batches."""

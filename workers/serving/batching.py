@@ -1,4 +1,4 @@
-"""Batches that never wait: what comes while one is worked on is the next.
+"""Dynamic batching that never waits: what comes while one batch is worked on is the next.
 
 Serve's own batching closes a batch before the one ahead of it is done. With a short window, batches
 of one then queue up behind a long forward; with a long one, a lonely request waits for nobody.

@@ -1,4 +1,4 @@
-"""Following one alias of one adapter: prepare, then swap one reference.
+"""Follower: hot-swaps the loaded version when an alias moves; prepare, then swap one reference.
 
 A version is prepared first (new blobs fetched and verified, tensors built) and committed then.
 Every request reads `current` once, so that it never mixes two versions. A version that cannot be

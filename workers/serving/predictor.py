@@ -1,4 +1,4 @@
-"""The predictor role: answers with what `production` points to, or with the version asked for.
+"""Inference worker: answers with what `production` points to, or with the version asked for.
 
 Every request reads its version once (`version`), so that it never mixes two.
 

@@ -1,4 +1,4 @@
-"""Versions ready to answer: the latest used ones, sharing what they have in common."""
+"""LRU cache of loaded versions; a record that several of them hold is loaded once."""
 
 import threading
 from collections import OrderedDict

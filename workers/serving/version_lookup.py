@@ -1,4 +1,4 @@
-"""Which version a number or an alias stands for, for whoever asks again and again."""
+"""Short-lived cache of version look-ups by number or alias; it answers while the store is away."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Where a task's images come from: folders, lists and tar shards, here or in an object store."""
+"""Sources of images: folders, lists and tar shards, here or in an object store."""
 
 from workers.sources.absent import job_hint
 from workers.sources.image import ImageRef

@@ -1,4 +1,4 @@
-"""What to say where something that a task file names is not there."""
+"""Hint for missing files inside a Ray job."""
 
 import os
 

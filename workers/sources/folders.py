@@ -1,4 +1,4 @@
-"""A folder with one folder of images per class."""
+"""Folder source: one folder of images per class."""
 
 from pathlib import PurePosixPath
 

@@ -1,4 +1,4 @@
-"""One image of a source: named, and read only when it is needed."""
+"""Image reference: one image of a source, named, and read only when it is needed."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A list of images: a CSV or Parquet file with the columns path and label."""
+"""List source: a CSV or Parquet file with the columns path and label."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Many files by one name: `{000..003}` and `{a,b}`, `*`, `?` and `[...]` in its last part."""
+"""Glob patterns, many files by one name: `{000..003}`, `{a,b}`, `*`, `?` and `[...]` at the end."""
 
 import re
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""From what a task file calls `images` or `held_out` to the images of each class.
+"""Opening a source: from what a task file names to the images of each class.
 
 A source is a folder per class, a list, or tar shards; a path beside the task file, or an address
 such as s3://bucket/prefix?endpoint=http://host:port of any of these.

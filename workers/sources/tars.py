@@ -1,4 +1,4 @@
-"""Tar shards with WebDataset naming: an image and its label share everything up to the extension.
+"""Tar source with WebDataset naming: an image and its label differ in the extension alone.
 
     000001.jpg  000001.cls      the label is the content of the second: a class's key or number
     000002.png  000002.json     the label is the value of the key `label`

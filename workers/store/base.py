@@ -1,4 +1,4 @@
-"""What an object store is: bytes under keys, and writes that say whether they won.
+"""The object store interface: bytes under keys, and conditional writes that say whether they won.
 
 A conditional write (`create`, `replace`) has three outcomes. Done: it returns the new etag.
 Lost: `ConflictError`, nothing was written. Unknown: `UnknownOutcomeError`, it may have happened;

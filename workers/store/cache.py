@@ -1,4 +1,4 @@
-"""A bounded folder of blobs on this host, shared by its processes and checked on every read.
+"""Disk cache of blobs: a bounded folder on this host, for all its processes, checked on every read.
 
 DIRECTORY/<digest>   one blob; its modification time is when it was last used
 DIRECTORY/.usage     the bytes in the folder, owned by whoever locks the file

@@ -1,4 +1,4 @@
-"""A store in a folder, with the guarantees of an object store on one machine.
+"""File-system object store: a folder with the guarantees of an object store on one machine.
 
 Bytes are written under a unique temporary name, flushed to disk, and only then given their key
 by a link (exclusive) or a rename. Writers of one key take turns by a file lock, which the system

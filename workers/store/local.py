@@ -1,4 +1,4 @@
-"""Stores that need no server, by URL."""
+"""Opening stores that need no server, by URL."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A store in this process's memory: for tests, notebooks and dry runs."""
+"""In-memory object store, for tests, notebooks and dry runs."""
 
 import hashlib
 import threading

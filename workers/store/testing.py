@@ -1,4 +1,4 @@
-"""Stores around a store: to count what is asked of it, and to make it fail on purpose."""
+"""Test doubles: stores around a store that count what is asked of it, or fail on purpose."""
 
 import threading
 from collections import Counter

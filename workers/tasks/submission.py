@@ -64,7 +64,7 @@ class Submission:
         seed: Of everything random in this task.
         augmentation: How views after the first are drawn.
         shards: Its images.
-        set_aside: Whether the held-out images were drawn from the training images.
+        set_aside: Whether the test images were drawn from the training images.
         accepted_at: Seconds since the epoch.
         author: Who submitted it.
         priority: Higher goes first.

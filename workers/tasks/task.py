@@ -1,4 +1,4 @@
-"""A task as a person writes it: one YAML file beside its images; docs/tasks.md has every key.
+"""Task: one YAML file that a person writes beside its images; docs/tasks.md has every key.
 
 name: fashion                       # letters, digits, dot, dash and underscore
 prompt: "a photo of a {}."          # {} becomes the class's readable name
@@ -45,7 +45,7 @@ class Task:
     Attributes:
         name: What the task is called, unique in its adapter.
         images: Training images of each class, by the class's key.
-        held_out: Held-out images of each class; empty where the task has none.
+        held_out: Test images of each class; empty where the task has none.
         classes: Readable names by key, in the order of the class indices.
         prompt: The template of the text side, with one `{}`.
         adapter: The adapter that grows.
@@ -207,16 +207,16 @@ def _check_classes(
         )
     if held_out is not None and not any(held_out.values()):
         raise ClassNameError(
-            f"expected held-out images for {path}, found none; add some, or leave `held_out` out: "
-            f"a tenth of the training images is set aside then.{job_hint()}",
+            f"expected test images (`held_out`) for {path}, found none; add some, or leave the "
+            f"key out: a tenth of the training images becomes the test split then.{job_hint()}",
             path=str(path),
         )
     unknown = tuple(key for key in held_out or () if key not in classes)
     if unknown:
         raise ClassNameError(
-            f"held-out classes of {path} that are not among the classes that are learnt: "
-            f"{_quoted(unknown)}; expected some of {_quoted(tuple(classes))}; remove them or add "
-            "training images",
+            f"classes of the test images (`held_out`) of {path} that are not among those that are "
+            f"learnt: {_quoted(unknown)}; expected some of {_quoted(tuple(classes))}; remove them "
+            "or add training images",
             class_keys=unknown,
         )
 

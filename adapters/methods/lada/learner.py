@@ -1,4 +1,4 @@
-"""One task being learnt by LADA, one step at a time.
+"""LADA's training: one task being learnt, one step at a time.
 
 Everything random in a step is drawn from the seed and the step's number, so that a checkpoint is
 parameters, moments and a count, and the record of a resumed training is that of an undisturbed one

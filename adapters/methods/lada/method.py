@@ -1,4 +1,4 @@
-"""LADA: a learner, its records, and their scorer, put together as a method."""
+"""LADA as a method: its learner, its records and their scorer put together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""The training loss and its gradients, written out.
+"""LADA's training loss and its gradients, written out.
 
 Only the new classes' anchors and memory are learnt, so that the old classes enter with numbers, not
 with a graph: their logits are needed for the softmax denominator and nothing flows back into them.

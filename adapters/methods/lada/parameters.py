@@ -1,4 +1,4 @@
-"""What LADA learns during one task: memory rows, and the text side's parameters.
+"""LADA's trainable parameters: memory rows, and the text side's parameters.
 
 Shapes: C classes · D feature width · M memory vectors per class
 """

@@ -1,4 +1,4 @@
-"""The classes learnt before, as the constants that a new task is learnt against.
+"""Old classes in LADA's training: the constants that a new task is learnt against.
 
 Shapes: S old classes · D feature width
 """

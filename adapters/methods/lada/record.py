@@ -1,4 +1,4 @@
-"""What a LADA record holds: tuned text features, label-specific memory and mixtures.
+"""LADA's record: tuned text features, label-specific memory and mixtures.
 
 Tensors of a record, all float32 or int64, contiguous, on the CPU:
 

@@ -1,4 +1,4 @@
-"""Old classes in training: the points that are drawn from their mixtures at every step.
+"""Generative replay: points of old classes, drawn from their mixtures at every training step.
 
 Shapes: C old classes · K mixture components of all old classes together · D feature width
 """

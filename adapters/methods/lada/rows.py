@@ -1,4 +1,4 @@
-"""What each step of LADA learns from: prototypes of old classes, and a batch of images.
+"""LADA's training batches: prototypes of old classes beside a batch of images, for each step.
 
 Shapes: N images · V views · D feature width · C classes of the task · S old classes
 """

@@ -1,4 +1,4 @@
-"""How LADA's records score images: text logits plus alpha times memory logits (Eq. 6).
+"""LADA's inference: text logits plus alpha times memory logits (Eq. 6).
 
 Shapes: N images · D feature width · C classes of one record
 """

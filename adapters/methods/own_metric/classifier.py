@@ -1,5 +1,6 @@
-"""The classifier of one task in its own metric: anchors that start at the class means and are
-tuned.
+"""The linear classifier of one task in its own metric: tuned anchors, trained by L-BFGS.
+
+The anchors start at the class means.
 
     y(x)    = F^-1 (x - mu) / |F^-1 (x - mu)|
     logit_c = a_c . y(x)

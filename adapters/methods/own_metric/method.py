@@ -1,4 +1,4 @@
-"""Classifiers in their own metrics: nacre's own method.
+"""Own-metric classifiers: a discriminant per task in the task's own covariance, nacre's own method.
 
     d_t(x, m)^2 = |F_t^-1 (x - m)|^2
     p_t(c | x)  = softmax over the classes of task t of
@@ -8,8 +8,8 @@
 The first term tells the classes of one task apart, by a classifier that was tuned for that task
 alone (`adapters.methods.own_metric.classifier`) and by the distances to the class means. Both are
 in the metric that the task had when it was learnt, that of the records up to it, so that nothing
-moves when tasks follow. z are the text logits, and w_t is chosen on a quarter of the task's
-training images, held out.
+moves when tasks follow. z are the text logits, and w_t is chosen on validation images, a
+quarter of the task's training images.
 
 The second term tells tasks apart: the distance to the nearest class mean in the task's metric as it
 is now, grown with the records of the version (`adapters.methods.own_metric.whitening`). The

@@ -1,4 +1,4 @@
-"""The settings of classifiers in their own metrics, and the text weights that every task tries."""
+"""Settings of own-metric classifiers, and the text weights that every task tries."""
 
 from dataclasses import dataclass
 from typing import get_args

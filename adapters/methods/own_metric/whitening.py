@@ -1,4 +1,4 @@
-"""A task's own metric: its within-class covariance, held together by the other tasks'.
+"""Covariance shrinkage and whitening: a task's own metric, supported by that of the other tasks.
 
     W   = sum of the scatters of all tasks / sum of their (images - classes)
     S_t = (scatter of task t + D W) / (images - classes of task t + D) + shrinkage tr(W) / D I

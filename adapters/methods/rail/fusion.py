@@ -1,4 +1,4 @@
-"""What Primal-RAIL and Dual-RAIL share: records, and the fusion rule (arXiv 2406.18868).
+"""Records and score fusion that Primal-RAIL and Dual-RAIL have in common (arXiv 2406.18868).
 
     a = one-hot ridge regression on the images of all tasks
     score of class c = (1 - share) softmax(scale * f . t)_c + share * a_c,   share = 0.8

@@ -1,4 +1,4 @@
-"""Kernel ridge regression that grows by blocks of images and keeps its factor.
+"""Incremental kernel ridge regression: it grows by blocks of images and keeps its factor.
 
     A = (K + ridge I)^-1 Y,   K + ridge I = F F^T,   Z = F^-1 Y,   A = F^-T Z
 

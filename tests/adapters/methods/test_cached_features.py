@@ -78,7 +78,7 @@ def learnt(name: str, measured: Sequence[MeasuredSet]) -> list[Record]:
 
 
 def scores(name: str, records: Sequence[Record]) -> dict[str, Tensor]:
-    """Return the scores of all held-out images by class."""
+    """Return the scores of all test images by class."""
     adapter = Adapter(records, method=measured_method(name))
     images = torch.cat([one.test_features for one in sets()])
     found = adapter.score(images, encoder=adapter.encoder, logit_scale=LOGIT_SCALE)
@@ -90,7 +90,7 @@ def test_task_by_task_equals_all_at_once_in_any_order(name: str) -> None:
     expected = scores(name, learnt(name, [together()]))
     for order in (sets(), sets()[::-1]):
         found = scores(name, learnt(name, order))
-        # Statistics are stored as float32; logarithms of small shares lose some digits more.
+        # Statistics are stored as float32; logarithms of small probabilities lose some digits more.
         for class_id, values in expected.items():
             torch.testing.assert_close(found[class_id], values, rtol=1e-3, atol=2e-2)
 

@@ -77,7 +77,7 @@ def test_every_task_adds_what_each_alpha_costs_on_its_held_out_images() -> None:
     record = learn(METHODS["gda"], task, [], text=class_means(task), settings={}, seed=1)
     costs = record.tensors["costs"]
     assert costs.shape == (len(ALPHAS),)
-    assert (costs >= 0).all() and (costs <= 3 * 2).all()  # two of eight images are held out
+    assert (costs >= 0).all() and (costs <= 3 * 2).all()  # two of eight images are for validation
 
 
 def test_one_image_per_class_is_enough() -> None:

@@ -98,7 +98,7 @@ def test_between_tasks_the_nearest_mean_in_each_tasks_own_metric_decides() -> No
             dim=1,
         ).amin(dim=1)
         expected = -SETTINGS.sharpness / 2 * nearest
-        # The shares within a task add up to one.
+        # The probabilities within a task add up to one.
         torch.testing.assert_close(
             found[:, columns].logsumexp(dim=1), expected.float(), atol=1e-3, rtol=1e-3
         )

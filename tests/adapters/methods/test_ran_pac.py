@@ -71,7 +71,7 @@ def test_the_ridge_is_the_one_whose_squared_errors_are_least_over_all_tasks() ->
     record = learn(METHODS["ran_pac"], task, [], text=class_means(task), settings=settings, seed=1)
     statistic = Statistic.of_record(record, "gram")
     assert statistic.costs.shape == (len(RIDGES),)
-    # The largest ridge answers zero: every held-out image (3 of 12 per class) then costs one.
+    # The largest ridge answers zero: every validation image (3 of 12 per class) then costs one.
     assert float(statistic.costs[-1]) == pytest.approx(9, abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Answers that are shares, as scores: order is kept, and merged classes add up."""
+"""Answers that are probabilities, as scores: order is kept, and merged classes add up."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def test_merged_answers_are_their_sum_and_the_rest_is_untouched() -> None:
         fold(scores, classes).values.exp(), torch.tensor([[0.7, 0.5], [0.1, 0.5]])
     )
     assert torch.equal(scores[:, 1], log_probabilities(answers, APART)[:, 1])
-    # Its own share of the sum is a part's, where it is asked for alone.
+    # A part asked for alone keeps its own probability, a part of the sum.
     torch.testing.assert_close(scores[0, [0, 2]].exp(), answers[0, [0, 2]])
 
 

@@ -19,7 +19,7 @@ from adapters.parts.symmetric import packed, packed_size, unpacked
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
 from tests.support.scenes.training import learn
 
-# What is chosen on held-out images depends on how images are cut into tasks; here it is set.
+# What is chosen on validation images depends on how images are cut into tasks; here it is set.
 ADDITIVE: Mapping[str, Mapping[str, Any]] = {
     "nearest_mean": {},
     "gda": {"alpha": 1.0},

@@ -1,4 +1,4 @@
-"""Holding out a part of a task's training images."""
+"""Validation images: a part of a task's training images."""
 
 from dataclasses import replace
 

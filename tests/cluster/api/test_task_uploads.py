@@ -43,7 +43,7 @@ def test_a_task_with_its_images_in_an_archive_is_accepted(
         task.read_bytes(), archive_of(task.parent / "images" / "..", mode=mode)
     )
     assert (accepted.is_new, accepted.submission.stage) == (True, "accepted")
-    assert "set aside" in accepted.notes[0]
+    assert "test split" in accepted.notes[0]
     again = handlers.submit(task.read_bytes(), archive_of(task.parent, mode=mode))
     assert (again.is_new, again.submission) == (False, accepted.submission)
     assert handlers.tasks().submissions[0].submission_id == accepted.submission.submission_id

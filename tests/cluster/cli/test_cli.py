@@ -104,8 +104,10 @@ def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: Wr
     first, again = nacre("submit", write_task()), nacre("submit", write_task())
     assert (first.code, again.code) == (0, 0)
     assert first.out.startswith("accepted: colors-")
-    assert "(2 classes, 10 images, 2 held out)" in first.out
-    assert "2 of the training images, a tenth of each class, were set aside" in first.out
+    assert "(2 classes, 10 training images, 2 test images)" in first.out
+    assert (
+        "2 of the training images, a tenth of each class, were drawn as the test split" in first.out
+    )
     assert again.out.startswith("submitted before: colors-")
 
 

@@ -70,7 +70,7 @@ def test_the_matrix_is_what_was_measured_when_the_versions_were_published(
     adapter = Registry(store).adapter("main")
     measured = {entry.task: entry.accuracy for entry in adapter.accuracies(2)}
     last = found["versions"][1]["accuracies"]
-    assert [share["accuracy"] for share in last] == pytest.approx(
+    assert [entry["accuracy"] for entry in last] == pytest.approx(
         [measured["digits"], measured["fashion"]]
     )
     assert found["versions"][1]["digest"] == adapter.version(2).manifest.sha256
@@ -80,7 +80,7 @@ def test_the_matrix_is_what_was_measured_when_the_versions_were_published(
 def test_transfer_is_the_accuracy_before_a_task_was_learnt() -> None:
     found = parsed()
     before = found["versions"][0]["accuracies"][1]["accuracy"]
-    last = [share["accuracy"] for share in found["versions"][1]["accuracies"]]
+    last = [entry["accuracy"] for entry in found["versions"][1]["accuracies"]]
     assert found["metrics"]["transfer"] == pytest.approx(before)
     assert found["metrics"]["last"] == pytest.approx(sum(last) / 2)
     assert found["metrics_alike"]["last"] >= found["metrics"]["last"]
@@ -136,12 +136,12 @@ def test_a_task_that_no_version_has_learnt_takes_part_zero_shot(
     assert names(found) == ["digits", "fashion", "clip-art"]
     # Two versions are a sequence of the tasks that they have learnt, whatever else is measured.
     assert found["metrics"]["last"] == pytest.approx(
-        sum(share["accuracy"] for share in found["versions"][1]["accuracies"][:2]) / 2
+        sum(entry["accuracy"] for entry in found["versions"][1]["accuracies"][:2]) / 2
     )
 
 
 def test_a_set_called_as_a_task_measures_its_classes_on_other_images() -> None:
-    # The images that were held out, from their folder: the same figures, in a column of its own.
+    # The test images, from their folder: the same figures, in a column of its own.
     folder = str(EXAMPLES / "digits" / "test")
     found = parsed("--set", f"digits={folder}")
     assert names(found) == ["digits", "fashion", f"digits ({folder})"]

@@ -15,7 +15,7 @@ from adapters.errors import (
 )
 from cluster.stores.s3 import ATTEMPTS, S3Store
 from cluster.stores.s3_settings import S3Settings
-from workers.store.probe import probe
+from workers.store.conditional_writes import check_conditional_writes
 
 LISTING = b"""<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>0</KeyCount>
 <IsTruncated>false</IsTruncated></ListBucketResult>"""
@@ -173,4 +173,4 @@ def test_a_plain_put_that_is_never_acknowledged_says_so(scene: Scene) -> None:
 def test_a_store_that_ignores_conditions_is_refused_by_name(scene: Scene) -> None:
     store, _ = scene(*["200"] * 100)
     with pytest.raises(SettingsError, match=r"127\.0\.0\.1.*does not honour conditional writes"):
-        probe(store)
+        check_conditional_writes(store)

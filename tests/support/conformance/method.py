@@ -1,4 +1,4 @@
-"""What every method must do; inherit the suite once per method."""
+"""Conformance suite of methods: what every one must do; inherit the suite once per method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What every place that images may lie in must offer; inherit the suite once per place."""
+"""Conformance suite of sources: what every place must offer; inherit it once per place."""
 
 import io
 import json

@@ -1,4 +1,7 @@
-"""What every object store must do. A subclass gives the fixture `store`, empty at the start."""
+"""Conformance suite of object stores: what every one must do.
+
+A subclass gives the fixture `store`, empty at the start.
+"""
 
 import pickle
 
@@ -7,7 +10,7 @@ import pytest
 from adapters.errors import ConflictError, CorruptionError, InputError, NotFoundError
 from workers.store import BlobRef, ObjectStore, get_blob, put_blob
 from workers.store.base import MAX_CONDITIONAL_BYTES, MAX_SEGMENT_BYTES
-from workers.store.probe import probe, race
+from workers.store.conditional_writes import check_conditional_writes, race
 
 RACERS = 32
 
@@ -180,7 +183,7 @@ class StoreSuite:
             get_blob(store, BlobRef(sha256="0" * 64, size=1))
 
     def test_the_probe_is_passed_and_leaves_nothing(self, store: ObjectStore) -> None:
-        probe(store, racers=4)
+        check_conditional_writes(store, racers=4)
         assert list(store.list("")) == []
 
     def test_a_store_sent_to_another_process_sees_the_same_objects(

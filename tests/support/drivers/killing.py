@@ -1,4 +1,4 @@
-"""Who is killed when: a plan drawn from a seed, carried out at the store's door.
+"""Fault injection: a plan of kills drawn from a seed, carried out at the store's door.
 
 Every request of the system passes through the proxy, so that what it is doing can be told from its
 requests to the moment: a kill hits between two operations on the store, where it hurts most.

@@ -1,4 +1,4 @@
-"""What is to be said of a load under which versions moved: pure, from records of both."""
+"""The judge of a load under which versions moved: pure, from records of both."""
 
 import itertools
 from bisect import bisect_right

@@ -204,7 +204,7 @@ def test_workers_that_are_lost_again_and_again_cost_no_attempt_while_the_work_ge
 
 
 @pytest.mark.parametrize("call", ["embed", "begin", "train", "compress", "publish"])
-def test_what_kills_its_workers_every_time_is_set_aside_and_the_next_is_learnt(
+def test_what_kills_its_workers_every_time_fails_and_the_next_is_learnt(
     encoder: Encoder, call: str
 ) -> None:
     async def scene() -> None:
@@ -222,9 +222,7 @@ def test_what_kills_its_workers_every_time_is_set_aside_and_the_next_is_learnt(
 
 
 @pytest.mark.parametrize("call", ["embed", "begin", "train", "compress", "publish"])
-def test_what_fails_every_time_is_set_aside_and_the_next_is_learnt(
-    encoder: Encoder, call: str
-) -> None:
+def test_what_fails_every_time_fails_and_the_next_is_learnt(encoder: Encoder, call: str) -> None:
     async def scene() -> None:
         store = MemoryStore()
         announced(store, BIRDS)

@@ -168,7 +168,7 @@ def test_a_coordinator_stops_although_a_cancellation_cannot_be_written_down(
     play(scene)
 
 
-def test_what_was_set_aside_is_learnt_when_somebody_asks_for_it(encoder: Encoder) -> None:
+def test_what_has_failed_is_learnt_when_somebody_asks_for_it(encoder: Encoder) -> None:
     async def scene() -> None:
         store = MemoryStore()
         announced(store, BIRDS)

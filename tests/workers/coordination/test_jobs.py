@@ -112,11 +112,11 @@ class Diary:
         return self._published
 
 
-TERMS = AdapterRules(method="other", gate=Gate(mode="manual"))
+RULES = AdapterRules(method="other", gate=Gate(mode="manual"))
 
 
 def learnt(diary: Diary, *, since: int | None = None) -> Event:
-    return asyncio.run(diary.job().learn(TERMS, owner="anna", since=since))
+    return asyncio.run(diary.job().learn(RULES, owner="anna", since=since))
 
 
 def test_before_anything_is_published_it_is_durable_on_what_it_was_learnt() -> None:
@@ -134,7 +134,7 @@ def test_before_anything_is_published_it_is_durable_on_what_it_was_learnt() -> N
         "publish",
     ]
     expected = Assignment(
-        submission=BIRDS, method="other", encoder="tiny", gate=TERMS.gate, parent=4, epoch=9
+        submission=BIRDS, method="other", encoder="tiny", gate=RULES.gate, parent=4, epoch=9
     )
     assert diary.assignments == [expected] * 3
 
@@ -170,6 +170,6 @@ def test_what_the_gate_says_is_told(published: Publication, stage: Stage) -> Non
 
 def test_what_is_embedded_waits_for_its_turn() -> None:
     diary = Diary(Begun(parent=0, epoch=1, encoder="tiny"), Publication(version=1))
-    event = asyncio.run(diary.job().embed(TERMS))
+    event = asyncio.run(diary.job().embed(RULES))
     assert event == Moved(submission_id=BIRDS.submission_id, stage=Stage.WAITING)
     assert diary.entries == ["embed for other"]

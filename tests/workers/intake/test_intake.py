@@ -201,7 +201,7 @@ def test_one_image_in_two_classes_is_refused_and_both_are_named(write_task: Writ
 
 def test_an_image_in_both_splits_is_refused(write_task: WriteTask) -> None:
     store, task = MemoryStore(), load_task(write_task(keys="held_out: images"))
-    with pytest.raises(ImageError, match="12 held-out images of task 'colors' are also training"):
+    with pytest.raises(ImageError, match="12 test images of task 'colors' are also training"):
         taken_in(task, store)
     assert keys(store) == []
 
@@ -215,7 +215,7 @@ def test_all_that_is_wrong_is_reported_at_once(write_task: WriteTask) -> None:
     for sentence in (
         "6 of the 26 images of task 'colors' cannot be used",
         "2 images of task 'colors' are in two classes",
-        "9 held-out images of task 'colors' are also training images",
+        "9 test images of task 'colors' are also training images",
         "1 class names of task 'colors' are those of other tasks",
     ):
         assert sentence in caught.value.message
@@ -319,7 +319,7 @@ def test_a_task_is_found_again_whatever_names_others_have_taken_since(
     assert (again.is_new, again.submission) == (False, first.submission)
 
 
-def test_without_held_out_images_a_tenth_of_each_class_is_set_aside(write_task: WriteTask) -> None:
+def test_without_test_images_a_tenth_of_each_class_is_drawn(write_task: WriteTask) -> None:
     store, task = MemoryStore(), load_task(write_task(images=20))
     intake = taken_in(task, store)
     submission = intake.submission
@@ -328,18 +328,19 @@ def test_without_held_out_images_a_tenth_of_each_class_is_set_aside(write_task: 
     assert sorted(shard.labels) == [0, 0, 1, 1]
     assert intake.images == {"train": 36, "held_out": 4}
     assert intake.notes() == (
-        "4 of the training images, a tenth of each class, were set aside to measure on",
+        "4 of the training images, a tenth of each class, were drawn as the test split: they are "
+        "measured on, and not learnt from",
     )
     stored = [stored_images(store, submission, split) for split in ("train", "held_out")]
     assert {digest_of(content) for part in stored for content in part} == set(contents(task))
 
 
-def test_where_every_class_is_too_small_nothing_is_set_aside(write_task: WriteTask) -> None:
+def test_where_every_class_is_too_small_no_test_image_is_drawn(write_task: WriteTask) -> None:
     intake = taken_in(load_task(write_task(images=4)), MemoryStore())
     assert (intake.submission.set_aside, intake.notes()) == (False, ())
 
 
-def test_given_held_out_images_are_kept_apart_and_nothing_is_set_aside(
+def test_given_test_images_are_kept_apart_and_none_is_drawn(
     write_task: WriteTask,
 ) -> None:
     path = write_task(keys="held_out: test")

@@ -1,4 +1,4 @@
-"""Setting images aside: a tenth of each class, and hardly another one when the task changes."""
+"""The drawn test split: a tenth of each class, and hardly another one when the task changes."""
 
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def held_out(given: list[Sample], *, seed: int = 0) -> set[str]:
     return {each.digest for each in divided if each.split == "held_out"}
 
 
-SHARES = [
-    # images of a class, set aside: too few to spare one, then at least one
+SIZES = [
+    # images of a class, in the test split: too few to spare one, then at least one
     (0, 0),
     (4, 0),
     (5, 1),
@@ -45,9 +45,9 @@ SHARES = [
 ]
 
 
-@pytest.mark.parametrize(("images", "aside"), SHARES)
-def test_a_tenth_is_set_aside_and_small_classes_spare_none(images: int, aside: int) -> None:
-    assert len(held_out(samples(images))) == aside
+@pytest.mark.parametrize(("images", "drawn"), SIZES)
+def test_a_tenth_is_drawn_and_small_classes_spare_none(images: int, drawn: int) -> None:
+    assert len(held_out(samples(images))) == drawn
 
 
 def test_the_seed_decides_which() -> None:
@@ -56,7 +56,7 @@ def test_the_seed_decides_which() -> None:
     assert held_out(given, seed=1) != held_out(given, seed=2)
 
 
-def test_a_class_that_is_added_does_not_move_what_is_set_aside_of_another() -> None:
+def test_a_class_that_is_added_does_not_move_what_is_drawn_of_another() -> None:
     few, other = samples(40), samples(40, label=1, first=1_000)
     assert held_out(few) | held_out(other) == held_out([*other, *few])
 

@@ -56,7 +56,7 @@ GATED = [
     ({"birds": 0.9, "boats": 0.8, "digits": 0.49}, ["'digits' is 49.0%, below 50.0%"]),
     # the new task first, then the earlier ones
     ({"birds": 0.1, "digits": 0.1}, ["'digits' is 10.0%", "'birds' drops"]),
-    # what can no longer be measured, or has no held-out images, refuses nothing
+    # what can no longer be measured, or has no test images, refuses nothing
     ({"boats": 0.8, "digits": 0.9}, []),
     ({"birds": 0.9, "boats": 0.8}, []),
 ]

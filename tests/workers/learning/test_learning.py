@@ -146,7 +146,7 @@ def test_images_are_counted_through_all_shards(learnt: Learnt, encoder: Encoder)
     crew = LocalCrew(encoder, learnt.store)
     submission = learnt.submissions[0]
     asyncio.run(crew.embed(submission, lambda *counts: told.append(counts), method="lada"))
-    assert told == [(18, 27), (27, 27)]  # 18 images are learnt from, and 9 held out
+    assert told == [(18, 27), (27, 27)]  # 18 images are learnt from, and 9 are test images
 
 
 def test_what_head_holds_is_known_by_its_submission(learnt: Learnt, encoder: Encoder) -> None:

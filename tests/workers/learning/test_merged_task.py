@@ -93,7 +93,7 @@ def test_images_of_either_task_are_answered_with_the_classes_that_were_there_fir
             ids = [candidate.class_id for candidate in candidates]
             assert sorted(map(str, ids)) == [f"digits/{key}" for key in CLASSES]
             assert {candidate.task for candidate in candidates} == {"digits"}
-            # The shares of all columns add up, none is lost: float32 rules within 1e-6.
+            # The probabilities of all columns add up, none is lost: float32 rules within 1e-6.
             assert sum(candidate.score for candidate in candidates) == pytest.approx(1, abs=1e-6)
             right += ids[0] == task.classes[label].counts_as
         assert right / len(ranked) > 0.8  # training images: almost all are right

@@ -113,7 +113,7 @@ def test_a_replica_answers_with_it(learnt: Learnt, encoder: Encoder) -> None:
         ranked = predictor.predict(task.features[:, 0], version, Question(top_k=10))
         for candidates, label in zip(ranked, task.labels.tolist(), strict=True):
             assert len(candidates) == 6
-            # The shares of all columns, in float32.
+            # The probabilities of all columns, in float32.
             assert sum(each.score for each in candidates) == pytest.approx(1, abs=1e-5)
             right += candidates[0].class_id == task.classes[label].class_id
             total += 1

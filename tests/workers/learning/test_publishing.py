@@ -35,7 +35,7 @@ MakeTask = Callable[..., Path]
 
 @pytest.fixture
 def make_task(examples: Path, tmp_path: Path) -> MakeTask:
-    """Return a function that copies a small task; `confused` ones are held out wrongly."""
+    """Return a function that copies a small task; `confused` ones have wrong test labels."""
 
     def make(name: str, *, confused: bool = False) -> Path:
         path = small_task(examples, tmp_path, name, classes=2)

@@ -83,7 +83,7 @@ SAID: list[tuple[Ticket, str]] = [
     ),
     (
         replace(BEFORE, stage=Stage.FAILED, failures=(LOST,)),
-        "training broke (loss): the node is gone; set aside",
+        "training broke (loss): the node is gone; failed for good",
     ),
     (
         replace(BEFORE, stage=Stage.ACCEPTED, round=2),

@@ -168,7 +168,7 @@ def test_what_waits_to_be_embedded_again_lets_others_be_embedded_meanwhile() -> 
     assert scene.due() == (Encode(submission_id="second"),)
 
 
-def test_a_poisonous_submission_is_set_aside_and_the_next_one_is_learnt() -> None:
+def test_a_poisonous_submission_fails_and_the_next_one_is_learnt() -> None:
     scene = Scene(ticket("poison", accepted_at=1), ticket("next", accepted_at=2))
     scene.move("poison", Stage.WAITING)
     scene.move("next", Stage.WAITING)
@@ -189,7 +189,7 @@ def test_an_error_of_the_input_is_final_at_once() -> None:
     assert scene["task"].error == "bad"
 
 
-def test_workers_that_die_without_progress_set_a_submission_aside_in_the_end() -> None:
+def test_workers_that_die_without_progress_fail_a_submission_in_the_end() -> None:
     scene = Scene(ticket("killer", stage=Stage.WAITING))
     for _ in range(scene.queue.limits.retry_policy.losses):
         scene.move("killer", Stage.TRAINING)

@@ -6,7 +6,7 @@ from tests.support.scenes.queue import ticket
 from workers.queue.retry_policy import KEPT_FAILURES, RetryPolicy, after_failure, resumed_stage
 from workers.queue.ticket import Cause, Failure, Stage, Ticket
 
-PATIENCE = RetryPolicy(attempts=3, first_s=5, growth=4, longest_s=60, losses=4, lost_s=1)
+POLICY = RetryPolicy(attempts=3, first_s=5, growth=4, longest_s=60, losses=4, lost_s=1)
 
 
 def failure(cause: Cause, *, stage: Stage = Stage.TRAINING, at: float = 100.0) -> Failure:
@@ -18,7 +18,7 @@ def broken(*causes: Cause, stage: Stage = Stage.TRAINING, progressed: bool = Fal
     entry = ticket("task", stage=stage)
     for number, cause in enumerate(causes):
         found = failure(cause, stage=stage, at=100.0 + number)
-        entry = after_failure(entry, found, retry_policy=PATIENCE, progressed=progressed)
+        entry = after_failure(entry, found, retry_policy=POLICY, progressed=progressed)
     return entry
 
 
@@ -35,7 +35,7 @@ WAITS = [
 
 @pytest.mark.parametrize(("attempts", "seconds"), WAITS)
 def test_waits_grow_up_to_the_longest(attempts: int, seconds: float) -> None:
-    assert PATIENCE.wait_s(attempts) == seconds
+    assert POLICY.wait_s(attempts) == seconds
 
 
 AFTER = [
@@ -59,7 +59,7 @@ def test_the_cause_decides_what_a_failure_costs(
     assert found == (stage, attempts, losses, 100.0 + wait_s)
 
 
-SETS_ASIDE = [
+FAILS = [
     ([Cause.FAULT] * 3, True),
     ([Cause.FAULT] * 2, False),
     # whatever a stage lacked or did wrong, it is an attempt
@@ -79,11 +79,9 @@ SETS_ASIDE = [
 ]
 
 
-@pytest.mark.parametrize(("causes", "set_aside"), SETS_ASIDE)
-def test_a_submission_is_set_aside_after_its_attempts_or_losses(
-    causes: list[Cause], set_aside: bool
-) -> None:
-    assert (broken(*causes).stage is Stage.FAILED) == set_aside
+@pytest.mark.parametrize(("causes", "failed"), FAILS)
+def test_a_submission_fails_after_its_attempts_or_losses(causes: list[Cause], failed: bool) -> None:
+    assert (broken(*causes).stage is Stage.FAILED) == failed
 
 
 def test_losses_count_from_the_last_progress_on() -> None:
@@ -91,7 +89,7 @@ def test_losses_count_from_the_last_progress_on() -> None:
     assert broken(*[Cause.LOSS] * 9, progressed=True).stage is Stage.WAITING
 
 
-def test_a_lost_last_attempt_is_not_set_aside() -> None:
+def test_a_lost_last_attempt_does_not_fail_it() -> None:
     entry = broken(Cause.FAULT, Cause.FAULT, Cause.OUTAGE)
     assert (entry.stage, entry.attempts) == (Stage.WAITING, 2)
 
@@ -147,5 +145,5 @@ def test_an_outage_that_goes_on_is_one_reason(
 def test_outages_of_two_stages_are_two_reasons() -> None:
     first = broken(Cause.OUTAGE, stage=Stage.TRAINING)
     second = failure(Cause.OUTAGE, stage=Stage.CHECKING)
-    after = after_failure(first, second, retry_policy=PATIENCE, progressed=False)
+    after = after_failure(first, second, retry_policy=POLICY, progressed=False)
     assert [entry.stage for entry in after.failures] == [Stage.TRAINING, Stage.CHECKING]

@@ -293,12 +293,14 @@ def test_labels_alone_are_answered_by_the_text_tower_alone(scene: Scene) -> None
     prompts = scene.encoder.text_features([f"a sketch of a {label}." for label in labels])
     logits = scene.encoder.logit_scale * scene.features() @ prompts.t()
     for candidates, row in zip(ranked, logits.softmax(dim=1), strict=True):
-        shares = dict(zip(labels, row.tolist(), strict=True))
+        probabilities = dict(zip(labels, row.tolist(), strict=True))
         assert [entry.label for entry in candidates] == sorted(
-            labels, key=lambda name: -shares[name]
+            labels, key=lambda name: -probabilities[name]
         )
         # The scale multiplies a float32 cosine by up to 100, whose roundings differ by 1e-5.
-        assert {entry.label: entry.score for entry in candidates} == pytest.approx(shares, abs=1e-4)
+        assert {entry.label: entry.score for entry in candidates} == pytest.approx(
+            probabilities, abs=1e-4
+        )
 
 
 def test_without_tasks_and_labels_there_are_no_candidates(scene: Scene) -> None:

@@ -196,7 +196,9 @@ def test_a_held_out_class_that_is_not_learnt_is_refused(write_task: WriteTask) -
 def test_held_out_images_that_are_promised_must_be_there(write_task: WriteTask) -> None:
     path = write_task(keys="held_out: test")
     (path.parent / "test" / "red").mkdir(parents=True)
-    with pytest.raises(ClassNameError, match=r"expected held-out images .*leave `held_out` out"):
+    with pytest.raises(
+        ClassNameError, match=r"expected test images \(`held_out`\) .*leave the key out"
+    ):
         load_task(path)
 
 

@@ -1,4 +1,4 @@
-"""Finding out, by a real race, whether a store honours conditional writes."""
+"""Check that a store honours conditional writes: several writers race for one key, one may win."""
 
 import threading
 import uuid
@@ -11,7 +11,7 @@ from workers.store.base import ObjectStore
 RACERS = 8
 
 
-def probe(store: ObjectStore, *, racers: int = RACERS) -> None:
+def check_conditional_writes(store: ObjectStore, *, racers: int = RACERS) -> None:
     """Race for a scratch key and remove it; return when exactly one racer won each race.
 
     Raises:
