@@ -71,7 +71,8 @@ class MemoryBlock:
     def affinities(self, features: Tensor) -> Tensor:
         """Return exp(-beta (1 - w . x)) for every vector, (N, M, C)."""
         exponents = torch.addmm(self.bias, features.to(self.rows.dtype), self.rows.t())
-        return exponents.exp_().view(features.shape[0], -1, self.classes)
+        vectors = len(self.rows) // self.classes
+        return exponents.exp_().view(len(features), vectors, self.classes)
 
 
 def padded_memory(memory: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:

@@ -117,6 +117,11 @@ class MethodSuite:
         values = grown.score(images, encoder=ENCODER, logit_scale=SCALE).values
         assert torch.equal(values, self.scores([*past, record], second))
 
+    def test_a_task_of_one_image_per_class_is_learnt(self) -> None:
+        few = clusters("few", classes=3, images=1, seed=3)
+        scores = self.scores([self.learn(few)], few)
+        assert torch.isfinite(scores).all()
+
     def test_another_encoders_task_is_refused(self) -> None:
         first, second = self.sequence()
         with pytest.raises(EncoderMismatchError, match="elsewhere"):
