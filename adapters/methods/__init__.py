@@ -1,6 +1,8 @@
 """The table of methods, by name."""
 
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from adapters.contract.method import Method
 from adapters.errors import SettingsError
@@ -31,12 +33,19 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+ENTRY_POINTS = "nacre.methods"
+"""Group of entry points under which an installed package offers a method of its own."""
+
+
 def method_named(name: str) -> Method:
-    """Return the method called `name`.
+    """Return the method called `name`: one of `METHODS`, or one that an installed package offers.
 
     Raises:
-        SettingsError: there is none, or it exists for measuring only.
+        SettingsError: there is none, it exists for measuring only, or what a package offers is no
+            method.
     """
+    if name in METHODS:
+        return METHODS[name]
     if name in HARNESS_METHODS:
         raise SettingsError(
             f"method: expected one of {sorted(METHODS)}, found {name!r}, which exists for "
@@ -44,13 +53,33 @@ def method_named(name: str) -> Method:
             "`nacre bench xtail`",
             method=name,
         )
-    if name not in METHODS:
+    for offered in entry_points(group=ENTRY_POINTS, name=name):
+        return _installed(offered)
+    raise SettingsError(
+        f"method: expected one of {sorted(METHODS)}, found {name!r}; name one of those in the "
+        "adapter's settings",
+        method=name,
+    )
+
+
+@cache
+def _installed(offered: EntryPoint) -> Method:
+    """Return a new method of the class that `offered` points to."""
+    try:
+        method = offered.load()()
+    except (ImportError, AttributeError, TypeError) as error:
         raise SettingsError(
-            f"method: expected one of {sorted(METHODS)}, found {name!r}; name one of those in the "
-            "adapter's settings",
-            method=name,
+            f"method {offered.name!r}: expected a method at {offered.value!r}, which an installed "
+            f"package names, found {error!r}; mend or remove that package",
+            method=offered.name,
+        ) from error
+    if not isinstance(method, Method) or method.name != offered.name:
+        raise SettingsError(
+            f"method {offered.name!r}: expected a method of this name at {offered.value!r}, which "
+            f"an installed package names, found {method!r}; mend or remove that package",
+            method=offered.name,
         )
-    return METHODS[name]
+    return method
 
 
 def measured_method(name: str) -> Method:

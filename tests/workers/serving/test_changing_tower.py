@@ -1,0 +1,183 @@
+"""A method that trains the image tower, from submission to rollback: each version its own tower."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor
+
+from adapters.adapter import Adapter
+from adapters.errors import EncoderMismatchError
+from adapters.methods import method_named
+from cluster.config import Config, ServeConfig
+from cluster.stores.open import open_store
+from tests.support.drivers.api_server import ApiServer
+from tests.support.drivers.learning import carried_out, small_task, submitted
+from tests.support.fakes.shifting_tower import ShiftingTower, install
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.encoding.shard_encoder import ShardEncoder
+from workers.images.decode import decode_image
+from workers.images.torchvision_ops import ensure_torchvision_imports
+from workers.learning.evaluation import accuracies, task_test_set
+from workers.queue.ticket import Stage
+from workers.registry import Author, Registry
+from workers.registry.record_cache import Versions
+from workers.serving.predictor import PredictionRequest, Predictor, Question
+from workers.store import ObjectStore
+from workers.tasks.submission import Submission
+
+EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+SMALL = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 64, "layers": 4, "width": 64, "patch_size": 16, "head_width": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+"""A CLIP whose image tower is a ViT of width 64 and 4 blocks."""
+
+
+def random_clip(folder: Path) -> Path:
+    """Write a random CLIP of that shape as open_clip writes models, and return its folder."""
+    ensure_torchvision_imports()
+    import open_clip
+
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**SMALL)
+    config = {"model_cfg": SMALL, "preprocess_cfg": {"size": 64}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+def without_settings(task: Path) -> Path:
+    """Leave the method's settings out of a task file, which are LADA's."""
+    content = yaml.safe_load(task.read_text())
+    task.write_text(yaml.safe_dump({**content, "settings": {}}))
+    return task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Versions 1 (fashion) and 2 (and digits) of `main`, each with a tower of its own."""
+
+    config: Config
+    store: ObjectStore
+    encoder: Encoder
+    submissions: tuple[Submission, ...]
+
+    def adapter(self, number: int) -> Adapter:
+        state = Versions(self.store).state("main", number)
+        return Adapter(state.records, shared=state.shared)
+
+    def pixels(self) -> list[Tensor]:
+        return [
+            self.encoder.transform(decode_image(content, origin="test"))
+            for _, content in self.files()
+        ]
+
+    def files(self) -> list[tuple[str, bytes]]:
+        found = sorted(Path(self.config.store.removeprefix("file://")).parent.rglob("test/*/*.png"))
+        return [(path.name, path.read_bytes()) for path in found]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("towers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        install(folder)
+        model = random_clip(folder / "clip")
+        config = Config(
+            store=f"file://{folder}/store",
+            encoder=EncoderSettings(model=str(model)),
+            serve=ServeConfig(poll_s=0.05),
+        )
+        store, encoder = open_store(config.store), Encoder(config.encoder)
+        submissions = []
+        for number, name in enumerate(("fashion", "digits")):
+            task = without_settings(small_task(EXAMPLES, folder, name, classes=2))
+            one = submitted(store, task, now=float(number), method=ShiftingTower.name)
+            (state,) = carried_out(store, encoder, one, method=ShiftingTower.name)
+            assert state.ticket.stage is Stage.PUBLISHED, state.ticket.error
+            submissions.append(one)
+        yield Scene(config=config, store=store, encoder=encoder, submissions=tuple(submissions))
+
+
+def test_an_installed_package_offers_a_method(scene: Scene) -> None:
+    del scene
+    assert isinstance(method_named(ShiftingTower.name), ShiftingTower)
+
+
+def test_every_version_has_shared_state_and_a_tower_of_its_own(scene: Scene) -> None:
+    first, second = scene.adapter(1), scene.adapter(2)
+    assert len({scene.encoder.fingerprint, first.fingerprint, second.fingerprint}) == 3
+    pixels = torch.stack(scene.pixels())
+    base = scene.encoder.image_tower
+    old, new = (each.image_tower(base).features(pixels) for each in (first, second))
+    assert not torch.allclose(old, new, atol=1e-3)
+    with pytest.raises(EncoderMismatchError, match=first.fingerprint):
+        first.score(new, encoder=second.fingerprint, logit_scale=100.0)
+
+
+def test_the_gate_measured_every_task_under_the_new_versions_tower(scene: Scene) -> None:
+    adapter = scene.adapter(2)
+    tower = adapter.image_tower(scene.encoder.image_tower)
+    embedder = ShardEncoder(scene.encoder, scene.store)
+    for each in scene.submissions:
+        embedder.embed_split(each, "held_out", tower)
+    tests = [
+        task_test_set(scene.store, each, fingerprint=tower.fingerprint)
+        for each in scene.submissions
+    ]
+    published = Registry(scene.store).adapter("main").accuracies(2)
+    measured = accuracies(adapter, tests, scene.encoder)
+    assert {each.task: each.accuracy for each in published} == measured
+
+
+def test_images_of_one_batch_are_read_by_the_tower_of_their_version(scene: Scene) -> None:
+    predictor = Predictor(scene.encoder, Versions(scene.store), adapters=("main",))
+    pixels, question = scene.pixels()[:4], Question(top_k=4)
+    asked = [
+        PredictionRequest(
+            adapter="main", question=question, version=predictor.version("main", 1 + place % 2)
+        )
+        for place in range(len(pixels))
+    ]
+    together = predictor.predict_together(pixels, asked)
+    for one, request, answer in zip(pixels, asked, together, strict=True):
+        assert request.version is not None
+        features = request.version.tower.features(one[None])
+        (alone,) = predictor.predict(features, request.version, question)
+        assert isinstance(answer, list)
+        assert [entry.class_id for entry in answer] == [entry.class_id for entry in alone]
+        # The forward of two images rounds otherwise than that of one.
+        assert [entry.score for entry in answer] == pytest.approx(
+            [entry.score for entry in alone], abs=1e-5
+        )
+
+
+def test_a_rollback_answers_bit_for_bit_what_was_answered_before(scene: Scene) -> None:
+    registry = Registry(scene.store)
+    files = [("images", (name, content)) for name, content in scene.files()]
+    with ApiServer(scene.config) as server, server.client() as client:
+
+        def answer(**pinned: str) -> tuple[str, object]:
+            found = client.post("/v1/predict", files=files, params=pinned).json()
+            return found["version"], found["results"]
+
+        newest = answer()
+        before = answer(version="1")
+        assert (newest[0], before[0]) == ("main@2", "main@1")
+        assert newest[1] != before[1]
+        author = Author(who="anna", why="the tower moved too far", now=9.0)
+        registry.adapter("main").rollback(1, by=author)
+        server.follow("main")
+        assert answer() == before
+        assert answer(version="2") == newest
