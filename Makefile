@@ -11,7 +11,7 @@ export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench prove clean FORCE
+.PHONY: help install demo test lint format docs bench prove clean FORCE
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ lint: $(INSTALLED) ## ruff, mypy and the import contracts
 format: $(INSTALLED) ## let ruff rewrite the files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## make docs/api.md from the docstrings of the public names
+	@$(BIN)/python -m docs.api
 
 bench: $(INSTALLED) ## run every benchmark
 	@status=0; for name in $(BENCHMARKS); do \

@@ -220,7 +220,14 @@ def set_home(folder: Path) -> None:
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Return the configuration; see the head of this module for where it is looked for.
+    """Return the configuration, in which NACRE_STORE takes the place of `store`.
+
+        >>> nacre.load_config().adapter
+        'main'
+
+    Args:
+        path: The file; where None the one that NACRE_CONFIG names, else `nacre.yaml` in the working
+            folder, else the defaults.
 
     Raises:
         NotFoundError: the named file does not exist.

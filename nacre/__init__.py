@@ -1,10 +1,15 @@
 """nacre: submit new visual domains, keep all of them, and serve every version.
 
-    import nacre
-
-    client = nacre.Client()
-    client.submit("task.yaml")
-    client.predict(["photo.jpg"])
+    >>> import nacre
+    >>> client = nacre.Client()                # nacre.yaml says where everything is
+    >>> intake = client.submit("task.yaml")    # durable when it returns
+    >>> client.state(intake.submission).ticket.stage.value
+    'accepted'
+    >>> answer = client.predict(["photo.jpg"])
+    >>> answer.version, answer.results[0].predictions[0].label
+    ('main@3', 'Bag')
+    >>> client.predict(["photo.jpg"], version=2).version
+    'main@2'
 
 Names are imported when they are first used, so that `import nacre` is instant.
 """

@@ -11,6 +11,10 @@ def load_adapter(
 ) -> Adapter:
     """Return one version of an adapter, verified and ready to score features.
 
+        >>> adapter = nacre.load_adapter(nacre.load_config().store, version=2)
+        >>> [record.task for record in adapter.records]
+        ['digits', 'fashion']
+
     Args:
         store: URL of the object store.
         adapter: Its name.

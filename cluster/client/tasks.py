@@ -52,6 +52,10 @@ def load_task(
 ) -> Task:
     """Return the task that the file at `path` describes; its images are named, not read.
 
+        >>> task = nacre.load_task("task.yaml")
+        >>> task.name, sorted(task.classes)
+        ('clip-art', ['bird', 'bug'])
+
     Args:
         path: The task file.
         config: Says by which method the tasks of its adapter are learnt; looked for where None.

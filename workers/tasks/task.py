@@ -42,6 +42,11 @@ SharedNames = Literal[
 class Task:
     """One new domain to learn.
 
+        >>> from dataclasses import replace
+        >>> task = replace(nacre.load_task("task.yaml"), adapter="drafts", priority=1)
+        >>> nacre.Client().submit(task).submission.adapter
+        'drafts'
+
     Attributes:
         name: What the task is called, unique in its adapter.
         images: Training images of each class, by the class's key.
@@ -54,7 +59,7 @@ class Task:
         seed: Of everything random in this task.
         shared_names: What becomes of names that other tasks' classes have; None refuses them.
         qualifier: The domain word of `qualify`; the task's name where None.
-        skip_unreadable: Share of the images that may be left out because they cannot be read.
+        skip_unreadable: Fraction of the images that may be left out because they cannot be read.
         priority: Higher goes first.
         replaces: The task of the adapter that this one takes the place of.
     """
