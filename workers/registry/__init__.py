@@ -15,6 +15,7 @@ from workers.registry.registry import Registry
 from workers.registry.requirements import HeadIs, LeaseIs, SubmissionAbsent
 from workers.registry.swap import RaceRetry
 from workers.registry.verify import Damage, Verification, verify
+from workers.registry.versions import Version, read_version, read_versions
 
 __all__ = [
     "AccuracyChange",
@@ -44,6 +45,7 @@ __all__ = [
     "TaskAccuracy",
     "TaskRef",
     "Verification",
+    "Version",
     "VersionRef",
     "collect",
     "collect_blobs",
@@ -52,5 +54,7 @@ __all__ = [
     "export_version",
     "import_version",
     "purge",
+    "read_version",
+    "read_versions",
     "verify",
 ]

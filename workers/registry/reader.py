@@ -155,8 +155,12 @@ class AdapterReader:
         yield from walk(self.refs().history, self._objects.entry)
 
     def accuracies(self, version: int | str) -> tuple[TaskAccuracy, ...]:
+        """Return what was measured of a version, given by alias or number; empty for nothing."""
+        return self.accuracies_of(self.version(version))
+
+    def accuracies_of(self, version: VersionRef) -> tuple[TaskAccuracy, ...]:
         """Return what was measured of a version; empty when nothing was."""
-        key = accuracies_key(self.name, self.version(version).manifest)
+        key = accuracies_key(self.name, version.manifest)
         try:
             data = self._objects.store.get(key).data
         except NotFoundError:

@@ -1,0 +1,67 @@
+"""Published versions as people look at them: manifest, aliases, accuracies, purged tasks."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from workers.registry.accuracy import TaskAccuracy
+from workers.registry.history import walk
+from workers.registry.manifest import Manifest, VersionRef
+from workers.registry.purged import Tombstone
+from workers.registry.reader import AdapterReader
+from workers.registry.refs import Refs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """One version as people look at it.
+
+    Attributes:
+        manifest: What it holds.
+        digest: SHA-256 of the manifest.
+        aliases: The aliases that pointed to it when it was read.
+        accuracies: What was measured of it.
+        purged: Its tasks whose records are gone for good.
+    """
+
+    manifest: Manifest
+    digest: str
+    aliases: tuple[str, ...]
+    accuracies: tuple[TaskAccuracy, ...]
+    purged: tuple[str, ...] = ()
+
+
+def read_versions(reader: AdapterReader) -> list[Version]:
+    """Return all versions that were ever published, newest first, as of one instant.
+
+    Raises:
+        NotFoundError: There is no such adapter.
+    """
+    refs = reader.refs()
+    stones = reader.tombstones(refs)
+    return [
+        _version(reader, refs, entry.published, stones)
+        for entry in walk(refs.history, reader.objects.entry)
+        if entry.published is not None
+    ]
+
+
+def read_version(reader: AdapterReader, version: int | str) -> Version:
+    """Return a version given by alias or number.
+
+    Raises:
+        NotFoundError: There is no such adapter, alias or version.
+    """
+    refs = reader.refs()
+    return _version(reader, refs, reader.version_in(refs, version), reader.tombstones(refs))
+
+
+def _version(
+    reader: AdapterReader, refs: Refs, ref: VersionRef, stones: Collection[Tombstone]
+) -> Version:
+    return Version(
+        manifest=reader.objects.manifest(ref.manifest),
+        digest=ref.manifest.sha256,
+        aliases=tuple(sorted(name for name, to in refs.aliases.items() if to.number == ref.number)),
+        accuracies=reader.accuracies_of(ref),
+        purged=tuple(stone.task for stone in stones if ref.number in stone.versions),
+    )
