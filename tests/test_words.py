@@ -19,8 +19,8 @@ reading result row shared table testing trained verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination decode error file
-folder follower handler header http machine op open parameter process runtime schedule serving
-stream symmetric tar upload wire yaml
+folder follower handler header http machine op open option parameter process runtime schedule
+serving stream symmetric tar upload wire yaml
 """
 LEARNING = """
 accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting
@@ -41,9 +41,9 @@ def modules() -> list[Path]:
 def singular(word: str) -> str:
     if word.endswith("ies"):
         return f"{word[:-3]}y"
-    if word.endswith(("ches", "sses")):
+    if word.endswith(("ches", "sses", "iases")):
         return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "ias")) else word
 
 
 def words_of(text: str) -> set[str]:

@@ -1,6 +1,7 @@
 """HTTP middleware: authentication by token, request ids, deadlines, access log.
 
-A plain ASGI middleware: it adds a request id, checks the token, keeps the time, counts and logs.
+A plain ASGI middleware: it adds a request id, tells by the token who asks, keeps the time, counts
+and logs.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.api.problems import problem
+from cluster.client.requester import Requester
 from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.serving.metrics import Metrics
 from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
@@ -24,6 +26,10 @@ from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
 LONGEST_ID = 128
 OPEN = ("/v1/health/",)
 ASKING = ("/predict", "/embed")
+OVER_HTTP = Requester(name="http")
+"""Who asks over HTTP where there are no tokens to tell people apart."""
+CHANGE = Requester(name="token:change")
+PREDICT = Requester(name="token:predict")
 
 logger = logging.getLogger("nacre.requests")
 
@@ -51,18 +57,25 @@ class Access:
             timeout_s=timeout_s,
         )
 
-    def refusal(self, verb: str, path: str, authorization: str) -> Response | None:
-        """Return the answer to a request that is not permitted; None where it is."""
-        if self.change_token is None or path.startswith(OPEN):
-            return None
+    def requester(self, authorization: str) -> Requester | None:
+        """Return who asks, by the token; None where it is missing or wrong."""
+        if self.change_token is None:
+            return OVER_HTTP
         scheme, _, given = authorization.partition(" ")
         given = given.strip() if scheme.lower() == "bearer" else ""
         if _same(given, self.change_token):
+            return CHANGE
+        return PREDICT if _same(given, self.predict_token) else None
+
+    def refusal(self, verb: str, path: str, requester: Requester | None) -> Response | None:
+        """Return the answer to a request that is not permitted; None where it is."""
+        if path.startswith(OPEN):
             return None
-        if not _same(given, self.predict_token):
+        if requester is None:
             detail = "expected a valid bearer token, found none or another"
             return problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
-        if verb in ("GET", "HEAD") or (verb == "POST" and path.endswith(ASKING)):
+        asks = verb in ("GET", "HEAD") or (verb == "POST" and path.endswith(ASKING))
+        if asks or requester != PREDICT:
             return None
         detail = "this token permits to ask and to look; what changes something needs the other one"
         return problem(403, "Forbidden", detail)
@@ -114,12 +127,12 @@ class _AccessMiddleware:
     async def _permitted(
         self, headers: Headers, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        refusal = self._access.refusal(
-            scope["method"], scope["path"], headers.get("authorization", "")
-        )
+        requester = self._access.requester(headers.get("authorization", ""))
+        refusal = self._access.refusal(scope["method"], scope["path"], requester)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        scope.setdefault("state", {})["requester"] = requester
         timeout_s = _timeout_s(headers, self._access.timeout_s)
         begun = False
 

@@ -3,11 +3,14 @@
 from fastapi import FastAPI
 
 from cluster.api import health, managing, predicting, tasks
-from cluster.api.access import Access, add_access
+from cluster.api.access import OVER_HTTP, Access, add_access
 from cluster.api.managing import VersionHandlers
 from cluster.api.problems import add_problems
 from cluster.api.task_handlers import TaskHandlers
+from cluster.client.client import Client
+from cluster.config import Config
 from cluster.serving.service import Service
+from workers.registry import Audience
 
 DESCRIPTION = """
 Predictions of ever-growing adapters, their versions, and the tasks that they learn.
@@ -18,22 +21,22 @@ points to at that moment; every answer says which version that was. Errors are
 """
 
 
-def build_api(
-    service: Service, versions: VersionHandlers, handlers: TaskHandlers, access: Access
-) -> FastAPI:
-    """Return the application.
+def build_api(service: Service, config: Config, *, audience: Audience, access: Access) -> FastAPI:
+    """Return the application of one replica; all of its routes share one client.
 
     Args:
         service: Answers for images.
-        versions: Looks at versions and moves aliases.
-        handlers: Takes tasks in.
+        config: Of the system.
+        audience: The replicas, told when `production` moves.
         access: Who may do what, and how long.
     """
+    # Every route says who asks; one that forgot to must not write the name of this process's user.
+    client = Client(config, by=OVER_HTTP, audience=audience)
     api = FastAPI(title="nacre", version="1", description=DESCRIPTION)
     add_problems(api)
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service))
-    api.include_router(managing.routes(versions))
-    api.include_router(tasks.routes(handlers))
+    api.include_router(managing.routes(VersionHandlers(client, audience)))
+    api.include_router(tasks.routes(TaskHandlers(client)))
     api.include_router(health.routes(service))
     return api

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 
-from cluster.api.parameters import AdapterPath
+from cluster.api.parameters import AdapterPath, AskedBy
 from cluster.api.problems import problems
-from cluster.client.administration import Administration
-from cluster.client.client import Client, Version
-from cluster.config import Config
+from cluster.client.client import Client
+from cluster.client.requester import Requester
 from cluster.wire.documents import (
     AccuracyMatrix,
     Aliases,
@@ -19,7 +18,7 @@ from cluster.wire.documents import (
     RollbackRequest,
     VersionName,
 )
-from workers.registry import Audience, TaskAccuracy, VersionRef
+from workers.registry import Audience, TaskAccuracy, Version, VersionRef
 from workers.registry.layout import Stored
 
 LOOK = problems(404, 422, 503)
@@ -30,8 +29,8 @@ class VersionHandlers:
     """Looks at versions and moves aliases, for the routes.
 
     Args:
-        config: Of the system.
-        audience: Is told when `production` moves.
+        client: Of the system, opened once for all requests.
+        audience: The replicas.
 
     Attributes:
         audience: The same.
@@ -39,10 +38,9 @@ class VersionHandlers:
 
     # Owns: nothing that changes; safe between threads.
 
-    def __init__(self, config: Config, audience: Audience) -> None:
-        self._config = config
+    def __init__(self, client: Client, audience: Audience) -> None:
+        self._client = client
         self.audience = audience
-        self._client = Client(config, audience=audience)
 
     def versions(self, adapter: str) -> list[PublishedVersion]:
         """Return the versions of an adapter, newest first."""
@@ -50,20 +48,23 @@ class VersionHandlers:
 
     def aliases(self, adapter: str) -> Aliases:
         """Return the aliases of an adapter."""
-        refs = self._administration(adapter).refs()
-        found = {name: version.number for name, version in refs.aliases.items()}
-        return Aliases(adapter=adapter, aliases=found)
+        return Aliases(adapter=adapter, aliases=self._client.aliases(adapter))
 
-    def promote(self, adapter: str, asked: PromoteRequest) -> Aliases:
+    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Aliases:
         """Point an alias to a version."""
-        administration = self._administration(adapter)
-        administration.promote(asked.version, alias=asked.alias, why=asked.why)
+        self._client.promote(
+            asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
+        )
         return self.aliases(adapter)
 
-    def rollback(self, adapter: str, asked: RollbackRequest) -> Aliases:
+    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Aliases:
         """Serve an earlier version again."""
         self._client.rollback(
-            asked.version, adapter=adapter, serving_only=asked.serving_only, why=asked.why
+            asked.version,
+            adapter=adapter,
+            serving_only=asked.serving_only,
+            by=by,
+            why=asked.why,
         )
         return self.aliases(adapter)
 
@@ -84,11 +85,8 @@ class VersionHandlers:
         Raises:
             NotFoundError: there is no such adapter.
         """
-        self._administration(adapter).refs()
+        self._client.aliases(adapter)
         return self._client.versions(adapter)
-
-    def _administration(self, adapter: str) -> Administration:
-        return Administration(self._config, adapter=adapter, audience=self.audience)
 
 
 def routes(handlers: VersionHandlers) -> APIRouter:
@@ -111,14 +109,14 @@ def routes(handlers: VersionHandlers) -> APIRouter:
         return await asyncio.to_thread(handlers.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
-    async def promote(adapter: AdapterPath, asked: PromoteRequest) -> Aliases:
+    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Aliases:
         """Point `production`, or another alias but `head`, to a version."""
-        return await asyncio.to_thread(handlers.promote, adapter, asked)
+        return await asyncio.to_thread(handlers.promote, adapter, asked, by=by)
 
     @router.post("/rollback", responses=MOVE)
-    async def rollback(adapter: AdapterPath, asked: RollbackRequest) -> Aliases:
+    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Aliases:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
-        return await asyncio.to_thread(handlers.rollback, adapter, asked)
+        return await asyncio.to_thread(handlers.rollback, adapter, asked, by=by)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
     async def prepare(adapter: AdapterPath, name: VersionName) -> None:

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from adapters.errors import InputError
 from cluster.api.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
 from cluster.client.client import Client
-from cluster.config import Config
+from cluster.client.requester import Requester
 from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
 from workers.queue.progress import State
 
@@ -24,20 +24,20 @@ class TaskHandlers:
     """Takes tasks in, and says where they are.
 
     Args:
-        config: Of the system.
+        client: Of the system, opened once for all requests.
     """
 
     # Owns: nothing that changes; safe between threads.
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._client = Client(config)
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
-    def submit(self, content: bytes, archive: BinaryIO | None) -> TaskAccepted:
+    def submit(self, content: bytes, archive: BinaryIO | None, *, by: Requester) -> TaskAccepted:
         """Check a task, make it durable, and return its submission."""
         environment = dict(os.environ)
-        with uploaded_task(content, archive, self._config, environment=environment) as task:
-            intake = self._client.submit(task)
+        config = self._client.config
+        with uploaded_task(content, archive, config, environment=environment) as task:
+            intake = self._client.submit(task, by=by)
         return TaskAccepted(
             submission=_document(self._client.state(intake.submission)),
             is_new=intake.is_new,
@@ -63,13 +63,13 @@ class TaskHandlers:
         found = self._client.find(name).ticket.submission_id
         return [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
 
-    def cancel(self, name: str) -> TaskState:
+    def cancel(self, name: str, *, by: Requester) -> TaskState:
         """Take a submission back."""
-        return _document(self._client.cancel(name))
+        return _document(self._client.cancel(name, by=by))
 
-    def retry(self, name: str) -> TaskState:
+    def retry(self, name: str, *, by: Requester) -> TaskState:
         """Try a submission again."""
-        return _document(self._client.retry(name))
+        return _document(self._client.retry(name, by=by))
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Request
 
+from cluster.api.parameters import AskedBy
 from cluster.api.problems import problems
 from cluster.api.task_handlers import TaskHandlers, received_task
 from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
@@ -18,13 +19,13 @@ def routes(handlers: TaskHandlers) -> APIRouter:
     @router.post(
         "", status_code=202, responses=problems(409, 413, 422, 503, 504), openapi_extra=_BODY
     )
-    async def submit_task(request: Request) -> TaskAccepted:
+    async def submit_task(request: Request, by: AskedBy) -> TaskAccepted:
         """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
 
         It is durable when this answers. Paths in the task file lead into the archive.
         """
         async with received_task(request) as (content, archive):
-            return await asyncio.to_thread(handlers.submit, content, archive)
+            return await asyncio.to_thread(handlers.submit, content, archive, by=by)
 
     @router.get("", responses=problems(503))
     async def tasks() -> TaskList:
@@ -42,14 +43,14 @@ def routes(handlers: TaskHandlers) -> APIRouter:
         return await asyncio.to_thread(handlers.events, name)
 
     @router.post("/{name}/cancel", responses=LOOK)
-    async def cancel_task(name: str) -> TaskState:
+    async def cancel_task(name: str, by: AskedBy) -> TaskState:
         """Take a submission back; what is published stays."""
-        return await asyncio.to_thread(handlers.cancel, name)
+        return await asyncio.to_thread(handlers.cancel, name, by=by)
 
     @router.post("/{name}/retry", responses=LOOK)
-    async def retry_task(name: str) -> TaskState:
+    async def retry_task(name: str, by: AskedBy) -> TaskState:
         """Try a submission again that has failed, or at once where it waits to be."""
-        return await asyncio.to_thread(handlers.retry, name)
+        return await asyncio.to_thread(handlers.retry, name, by=by)
 
     return router
 

@@ -88,10 +88,9 @@ def _show(client: Client, examples: Path, folder: Path) -> None:
 
 def _report(client: Client, folder: Path) -> Path:
     """Measure all versions again, from the same cached features, and write a page about them."""
-    from cluster.evaluation.evaluating import evaluate
     from harness.pages.versions_page import write_evaluation
 
-    return write_evaluation(evaluate(client), folder / "report")
+    return write_evaluation(client.evaluate(), folder / "report")
 
 
 def _prepare(folder: Path) -> Path:

@@ -89,21 +89,19 @@ def evaluate(
       nacre evaluate --set birds=photos/birds --set digits=new-digits/test
       nacre evaluate --adapter main --adapter main-seed-1 --adapter main-seed-2
     """
-    from cluster.evaluation.evaluating import evaluate as evaluated
     from harness.pages.versions_page import write_evaluation
 
     client = Client(configured(path))
     with bars() as progress:
         bar = Bar(progress)
         found = [
-            evaluated(
-                client,
+            client.evaluate(
                 adapter=adapter,
                 versions=versions,
                 tasks=tasks,
                 sets=sets,
                 threads=threads,
-                report=bar,
+                on_step=bar,
             )
             for adapter in dict.fromkeys(adapters or (client.config.adapter,))
         ]

@@ -7,14 +7,34 @@ from datetime import UTC, datetime
 from rich.filesize import decimal
 
 from cluster.cli.output import print_table, stdout
-from cluster.cli.versions import version_json
-from cluster.client.administration import Shown
-from workers.registry import Difference, Entry, Garbage, Verification
+from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
 def say(sentence: str) -> None:
     """Print a sentence whose names may hold brackets."""
     stdout().print(sentence, markup=False)
+
+
+def print_versions(versions: Sequence[Version]) -> None:
+    """Print one line per version."""
+    rows = [
+        (
+            version.manifest.number,
+            ", ".join(version.aliases),
+            version.manifest.parent.number if version.manifest.parent else "",
+            len(version.manifest.tasks),
+            version.manifest.class_count,
+            version.manifest.tasks[-1].task if version.manifest.tasks else "",
+            f"{_mean(version):.1%}" if version.accuracies else "",
+            _when(version.manifest.created),
+        )
+        for version in versions
+    ]
+    columns = (
+        *("version", "aliases", "parent", "tasks", "classes"),
+        *("newest task", "mean accuracy", "published"),
+    )
+    print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
 
 
 def print_history(entries: Sequence[Entry]) -> None:
@@ -35,13 +55,13 @@ def print_history(entries: Sequence[Entry]) -> None:
     )
 
 
-def print_shown(shown: Shown) -> None:
+def print_shown(version: Version) -> None:
     """Print what a version holds and where it came from."""
-    manifest = shown.version.manifest
+    manifest = version.manifest
     say(f"{manifest.adapter}@{manifest.number}, published {_when(manifest.created)}")
     provenance = manifest.provenance
     facts = (
-        ("aliases", ", ".join(shown.version.aliases)),
+        ("aliases", ", ".join(version.aliases)),
         ("parent", manifest.parent.number if manifest.parent else "none"),
         ("classes", manifest.class_count),
         ("size", decimal(manifest.size_bytes)),
@@ -57,12 +77,12 @@ def print_shown(shown: Shown) -> None:
     for name, value in facts:
         if value not in ("", None):
             say(f"  {name:<9} {value}")
-    accuracies = {entry.task: entry.accuracy for entry in shown.version.accuracies}
+    accuracies = {entry.task: entry.accuracy for entry in version.accuracies}
     rows = [
         (
             task.task,
             task.classes,
-            "purged" if task.task in shown.purged else decimal(task.record.size),
+            "purged" if task.task in version.purged else decimal(task.record.size),
             _percent(accuracies.get(task.task)),
             task.submission,
         )
@@ -123,17 +143,33 @@ def entry_json(entry: Entry) -> dict[str, object]:
     }
 
 
-def shown_json(shown: Shown) -> dict[str, object]:
-    """Return what a version holds and where it came from."""
-    manifest = shown.version.manifest
+def version_json(version: Version) -> dict[str, object]:
+    """Return the facts of a version as JSON says them."""
+    manifest = version.manifest
     return {
-        **version_json(shown.version),
+        "number": manifest.number,
+        "adapter": manifest.adapter,
+        "aliases": list(version.aliases),
+        "parent": manifest.parent.number if manifest.parent else None,
+        "tasks": [asdict(task) for task in manifest.tasks],
+        "encoder": manifest.encoder,
+        "method": manifest.method,
+        "created": manifest.created,
+        "accuracies": {entry.task: entry.accuracy for entry in version.accuracies},
+    }
+
+
+def shown_json(version: Version) -> dict[str, object]:
+    """Return what a version holds and where it came from."""
+    manifest = version.manifest
+    return {
+        **version_json(version),
         "settings": dict(manifest.settings),
         "provenance": asdict(manifest.provenance),
         "shared": asdict(manifest.shared) if manifest.shared else None,
         "classes": manifest.class_count,
         "size_bytes": manifest.size_bytes,
-        "purged": list(shown.purged),
+        "purged": list(version.purged),
     }
 
 
@@ -155,6 +191,10 @@ def difference_json(found: Difference) -> dict[str, object]:
 def counted(number: int, noun: str) -> str:
     """Return `1 object`, `2 objects`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _mean(version: Version) -> float:
+    return sum(entry.accuracy for entry in version.accuracies) / len(version.accuracies)
 
 
 def _move(alias: str, before: int | None, after: int | None) -> str:

@@ -16,11 +16,11 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODULES = {
     "serving": ("up", "down", "predict"),
     "tasks": ("submit", "status", "watch", "logs", "cancel", "retry", "pause", "resume"),
-    "versions": ("versions", "rollback"),
     "registry": (
-        *("history", "show", "diff", "promote", "alias", "drop", "purge"),
-        *("export", "import", "verify", "gc"),
+        *("versions", "history", "show", "diff"),
+        *("promote", "rollback", "alias", "drop"),
     ),
+    "maintenance": ("export", "import", "verify", "purge", "gc"),
     "bench": ("bench",),
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),

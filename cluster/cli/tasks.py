@@ -11,6 +11,7 @@ import click
 
 from adapters.errors import NacreError
 from cluster.cli.facts import entry_json
+from cluster.cli.options import by_option
 from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -30,10 +31,17 @@ MOST_SHOWN = 60
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--adapter", help="The adapter to grow.  [default: the task file's]")
 @click.option("--wait", is_flag=True, help="Return when every task has been published.")
+@by_option
 @output_option
 @click.pass_obj
 def submit(
-    path: Path | None, files: tuple[Path, ...], adapter: str | None, output: str, *, wait: bool
+    path: Path | None,
+    files: tuple[Path, ...],
+    adapter: str | None,
+    by: str | None,
+    output: str,
+    *,
+    wait: bool,
 ) -> None:
     """Submit the tasks that FILES describe; each is durable when this returns.
 
@@ -49,7 +57,7 @@ def submit(
     submissions = []
     for file in files:
         with progress_bar(f"reading {file}") as report:
-            intake = client.submit(file, adapter=adapter, on_progress=report)
+            intake = client.submit(file, adapter=adapter, by=by, on_progress=report)
         submissions.append(intake.submission)
         if output == "text":
             _print_intake(intake)
@@ -182,8 +190,9 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
+@by_option
 @click.pass_obj
-def cancel(path: Path | None, names: tuple[str, ...]) -> None:
+def cancel(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
     """Take submissions back; NAMES are ids or names of tasks. What is published stays.
 
     \b
@@ -192,13 +201,14 @@ def cancel(path: Path | None, names: tuple[str, ...]) -> None:
     """
     client = Client(configured(path))
     for name in names:
-        _print_wish(client.cancel(name), "cancelled", reached=(Stage.CANCELLED,))
+        _print_wish(client.cancel(name, by=by), "cancelled", reached=(Stage.CANCELLED,))
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
+@by_option
 @click.pass_obj
-def retry(path: Path | None, names: tuple[str, ...]) -> None:
+def retry(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
     """Try submissions again that failed, were refused or cancelled; or now where they wait.
 
     \b
@@ -208,13 +218,14 @@ def retry(path: Path | None, names: tuple[str, ...]) -> None:
     client = Client(configured(path))
     for name in names:
         open_stages = tuple(stage for stage in Stage if stage not in ENDED)
-        _print_wish(client.retry(name), "tried again", reached=open_stages)
+        _print_wish(client.retry(name, by=by), "tried again", reached=open_stages)
 
 
 @click.command()
 @click.argument("adapter", default=EVERY_ADAPTER)
+@by_option
 @click.pass_obj
-def pause(path: Path | None, adapter: str) -> None:
+def pause(path: Path | None, adapter: str, by: str | None) -> None:
     """Begin nothing new of ADAPTER, or of any; what is under way goes on.
 
     \b
@@ -222,14 +233,15 @@ def pause(path: Path | None, adapter: str) -> None:
       nacre pause
       nacre pause medical
     """
-    done = Client(configured(path)).pause(adapter)
+    done = Client(configured(path)).pause(adapter, by=by)
     stdout().print(_noted("paused", adapter, done=done))
 
 
 @click.command()
 @click.argument("adapter", default=EVERY_ADAPTER)
+@by_option
 @click.pass_obj
-def resume(path: Path | None, adapter: str) -> None:
+def resume(path: Path | None, adapter: str, by: str | None) -> None:
     """Go on with ADAPTER, or with all.
 
     \b
@@ -237,7 +249,7 @@ def resume(path: Path | None, adapter: str) -> None:
       nacre resume
       nacre resume medical
     """
-    done = Client(configured(path)).resume(adapter)
+    done = Client(configured(path)).resume(adapter, by=by)
     stdout().print(_noted("resumed", adapter, done=done))
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from adapters.contract.class_names import name_collisions
 from adapters.contract.records import ClassEntry
 from adapters.errors import InputError, NotFoundError
-from cluster.client.client import Client, Version
+from cluster.config import Config
 from cluster.evaluation.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
 from cluster.evaluation.measuring import Measuring
 from harness.answers import some_answered, taken_for
@@ -19,6 +19,8 @@ from harness.evaluation import EvaluatedVersion, Evaluation
 from workers.encoding.task_features import class_entries, task_of
 from workers.learning.evaluation import MeasuredAccuracy, accuracy_of
 from workers.progress_callbacks import StepCallback, unreported
+from workers.registry import Version
+from workers.store import ObjectStore
 from workers.tasks.submission import Submission, read_submission
 
 
@@ -32,23 +34,24 @@ class _Row:
 
 
 def evaluate(
-    client: Client,
+    config: Config,
+    store: ObjectStore,
+    published: Sequence[Version],
     *,
-    adapter: str | None = None,
     versions: str = "",
-    tasks: Sequence[str] = (),
+    besides: Sequence[str] = (),
     sets: Mapping[str, str] | None = None,
     threads: int = 2,
     report: StepCallback = unreported,
 ) -> Evaluation:
-    """Return how versions answer test images.
+    """Return how versions answer test images; see `Client.evaluate`.
 
     Args:
-        client: Of the system.
-        adapter: Whose versions; the configured one unless it is said.
-        versions: `1..5`, numbers and aliases with commas between, or nothing for all.
-        tasks: Names of tasks or ids of submissions that are measured besides those of the newest
-            of the versions, learnt or not.
+        config: Of the system; its `adapter` is the one whose versions are measured.
+        store: Of the system.
+        published: All versions of the adapter.
+        versions: Which: `1..5`, numbers and aliases with commas between, or nothing for all.
+        besides: Ids of submissions that are measured besides those of the newest of the versions.
         sets: Further images by the name of their set; see `evaluated_sets.of_source`.
         threads: Versions measured at once.
         report: Told what is done.
@@ -59,14 +62,13 @@ def evaluate(
         UnavailableError: test images have not been embedded by the configured encoder.
         ImageError: a file of a set is no image.
     """
-    name = adapter or client.config.adapter
-    known = {version.manifest.number: version for version in client.versions(name)}
-    chosen = _chosen(versions, known, adapter=name)
-    submissions = _submissions(client, chosen, tasks)
+    known = {version.manifest.number: version for version in published}
+    chosen = _chosen(versions, known, adapter=config.adapter)
+    submissions = _submissions(store, chosen, besides)
     device = "cuda" if sets and torch.cuda.is_available() else "cpu"
-    measuring = Measuring(replace(client.config, adapter=name), submissions, device=device)
+    measuring = Measuring(config, submissions, device=device)
     measuring.read()
-    columns = _of_submissions(client, submissions, measuring)
+    columns = _of_submissions(store, submissions, measuring)
     learnt = {entry.class_id: entry for one in submissions for entry in class_entries(one)}
     remarks: list[str] = []
     for called, source in (sets or {}).items():
@@ -85,18 +87,18 @@ def evaluate(
         raise NotFoundError("none of the tasks has test images; there is nothing to measure on")
     rows = _rows(measuring, chosen, threads=threads, report=report)
     return _evaluation(
-        name, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
+        config.adapter, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
     )
 
 
 def _of_submissions(
-    client: Client, submissions: Sequence[Submission], measuring: Measuring
+    store: ObjectStore, submissions: Sequence[Submission], measuring: Measuring
 ) -> list[EvaluatedSet]:
     columns: list[EvaluatedSet] = []
     with_images = [one for one in submissions if one.images("held_out")]
     for one, features in zip(with_images, measuring.tasks, strict=True):
         title = _apart(one.task, one.submission_id, columns)
-        columns.append(of_submission(client.store, one, features, title=title))
+        columns.append(of_submission(store, one, features, title=title))
     return columns
 
 
@@ -209,9 +211,8 @@ def _number(written: str, aliases: Mapping[str, int]) -> int:
 
 
 def _submissions(
-    client: Client, versions: Sequence[Version], names: Sequence[str]
+    store: ObjectStore, versions: Sequence[Version], besides: Sequence[str]
 ) -> list[Submission]:
     newest = max(versions, key=lambda version: version.manifest.number).manifest
-    ids = [task.submission for task in newest.tasks]
-    ids += [client.find(name).ticket.submission_id for name in names]
-    return [read_submission(client.store, one) for one in dict.fromkeys(ids)]
+    ids = (*(task.submission for task in newest.tasks), *besides)
+    return [read_submission(store, one) for one in dict.fromkeys(ids)]

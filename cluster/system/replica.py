@@ -8,8 +8,6 @@ from ray import get_gpu_ids, serve
 
 from cluster.api.access import Access
 from cluster.api.app import build_api
-from cluster.api.managing import VersionHandlers
-from cluster.api.task_handlers import TaskHandlers
 from cluster.config import Config
 from cluster.runtime.logs import log_as_json
 from cluster.runtime.names import API, application
@@ -38,9 +36,9 @@ class Replica:
         config = self._config
         return build_api(
             self._service,
-            VersionHandlers(config, Replicas(application(API))),
-            TaskHandlers(config),
-            Access.of(os.environ, timeout_s=config.serve.timeout_s),
+            config,
+            audience=Replicas(application(API)),
+            access=Access.of(os.environ, timeout_s=config.serve.timeout_s),
         )
 
     async def prepare(self, adapter: str, version: VersionRef) -> None:

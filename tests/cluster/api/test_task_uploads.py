@@ -11,12 +11,15 @@ import pytest
 from adapters.errors import InputError, SettingsError
 from cluster.api.task_handlers import TaskHandlers
 from cluster.api.task_uploads import uploaded_task
+from cluster.client.client import Client
+from cluster.client.requester import Requester
 from cluster.config import Config
 from tests.support.scenes.tickets import set_ticket
 from workers.queue.ticket import Stage
 from workers.store import FileStore
 
 WriteTask = Callable[..., Path]
+ANNA = Requester(name="anna")
 
 
 def archive_of(folder: Path, *, mode: str = "w:gz") -> BinaryIO:
@@ -31,7 +34,7 @@ def archive_of(folder: Path, *, mode: str = "w:gz") -> BinaryIO:
 
 @pytest.fixture
 def handlers(tmp_path: Path) -> TaskHandlers:
-    return TaskHandlers(Config(store=f"file://{tmp_path}/store"))
+    return TaskHandlers(Client(Config(store=f"file://{tmp_path}/store")))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
@@ -39,12 +42,11 @@ def test_a_task_with_its_images_in_an_archive_is_accepted(
     handlers: TaskHandlers, write_task: WriteTask, mode: str
 ) -> None:
     task = write_task()
-    accepted = handlers.submit(
-        task.read_bytes(), archive_of(task.parent / "images" / "..", mode=mode)
-    )
+    archive = archive_of(task.parent / "images" / "..", mode=mode)
+    accepted = handlers.submit(task.read_bytes(), archive, by=ANNA)
     assert (accepted.is_new, accepted.submission.stage) == (True, "accepted")
     assert "test split" in accepted.notes[0]
-    again = handlers.submit(task.read_bytes(), archive_of(task.parent, mode=mode))
+    again = handlers.submit(task.read_bytes(), archive_of(task.parent, mode=mode), by=ANNA)
     assert (again.is_new, again.submission) == (False, accepted.submission)
     assert handlers.tasks().submissions[0].submission_id == accepted.submission.submission_id
 
@@ -53,13 +55,14 @@ def test_a_task_is_found_followed_and_taken_back(
     handlers: TaskHandlers, write_task: WriteTask, tmp_path: Path
 ) -> None:
     task = write_task()
-    name = handlers.submit(task.read_bytes(), archive_of(task.parent)).submission.submission_id
+    accepted = handlers.submit(task.read_bytes(), archive_of(task.parent), by=ANNA)
+    name = accepted.submission.submission_id
     assert handlers.task("colors").submission_id == handlers.task(name).submission_id == name
     assert handlers.events("colors") == []
-    assert handlers.cancel(name).stage == "accepted"  # nobody coordinates; it is asked for
+    assert handlers.cancel(name, by=ANNA).stage == "accepted"  # nobody coordinates; it is asked for
     set_ticket(FileStore(tmp_path / "store"), name, stage=Stage.CANCELLED)
     assert handlers.task(name).stage == "cancelled"
-    assert handlers.retry(name).submission_id == name
+    assert handlers.retry(name, by=ANNA).submission_id == name
     assert not handlers.tasks().coordinated
 
 
@@ -95,7 +98,7 @@ def test_a_list_in_the_archive_names_no_files_of_the_machine(
     secret.write_bytes((task.parent / "images/red/0.png").read_bytes())
     (task.parent / "list.csv").write_text(f"path,label\n{secret},red\nimages/blue/0.png,blue\n")
     with pytest.raises(InputError, match=r"inside the archive, found|outside"):
-        handlers.submit(b"name: colors\nimages: list.csv\n", archive_of(task.parent))
+        handlers.submit(b"name: colors\nimages: list.csv\n", archive_of(task.parent), by=ANNA)
 
 
 def test_an_archive_writes_nothing_outside_its_folder(
@@ -108,7 +111,7 @@ def test_an_archive_writes_nothing_outside_its_folder(
         tar.addfile(member, io.BytesIO(b"x"))
     buffer.seek(0)
     with pytest.raises(InputError, match="archive cannot be unpacked"):
-        handlers.submit(b"name: colors\nimages: images\n", buffer)
+        handlers.submit(b"name: colors\nimages: images\n", buffer, by=ANNA)
     assert not list(tmp_path.rglob("escaped"))
 
 
@@ -125,10 +128,10 @@ def test_a_task_file_that_is_none_is_refused(
     handlers: TaskHandlers, content: bytes, sentence: str
 ) -> None:
     with pytest.raises(SettingsError, match=sentence):
-        handlers.submit(content, None)
+        handlers.submit(content, None, by=ANNA)
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", b"\x1f\x8b broken"])
 def test_an_archive_that_is_none_is_refused(handlers: TaskHandlers, content: bytes) -> None:
     with pytest.raises(InputError, match="archive cannot be unpacked"):
-        handlers.submit(b"name: colors\nimages: images\n", io.BytesIO(content))
+        handlers.submit(b"name: colors\nimages: images\n", io.BytesIO(content), by=ANNA)

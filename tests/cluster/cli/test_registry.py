@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from adapters.errors import NacreError
+from cluster.cli import maintenance, registry
 from cluster.cli.main import cli, main
-from cluster.cli.registry import VERBS
 from tests.support.scenes.registry import learn, record_of
 from workers.registry import RegisteredAdapter, Registry
 from workers.store import FileStore
@@ -76,7 +76,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     return Shop(store=store, adapter=adapter, folder=tmp_path)
 
 
-@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+@pytest.mark.parametrize("verb", [verb.name for verb in (*registry.VERBS, *maintenance.VERBS)])
 def test_every_verb_explains_itself_with_examples(verb: str) -> None:
     result = CliRunner().invoke(cli, [verb, "--help"])
     assert result.exit_code == 0

@@ -10,7 +10,7 @@ import pytest
 from torch import full
 
 from adapters.errors import ConflictError, CorruptionError
-from cluster.client.administration import Administration
+from cluster.client.client import Client
 from cluster.config import Config
 from tests.support.scenes.registry import ANNA, BOTH, record_of
 from tests.support.scenes.tickets import set_ticket
@@ -34,7 +34,7 @@ class Plant:
 
     store: FileStore
     folder: Path
-    administration: Administration
+    client: Client
     write_task: Callable[..., Path]
 
     def publish(self, name: str, *, images: int) -> Submission:
@@ -83,7 +83,7 @@ def plant(tmp_path: Path, write_task: Callable[..., Path]) -> Plant:
     return Plant(
         store=FileStore(folder),
         folder=folder,
-        administration=Administration(Config(store=f"file://{folder}")),
+        client=Client(Config(store=f"file://{folder}")),
         write_task=write_task,
     )
 
@@ -93,8 +93,8 @@ def test_a_purge_removes_the_images_features_and_handovers_of_its_task(plant: Pl
     kept = plant.outside()
     plant.publish("blues", images=7)
     own = plant.outside() - kept
-    plant.administration.drop("blues", promoted=True)
-    purged = plant.administration.purge("blues")
+    plant.client.drop("blues", promoted=True)
+    purged = plant.client.purge("blues")
     assert plant.outside() == kept
     assert own <= set(purged.keys)
 
@@ -107,8 +107,8 @@ def test_a_purge_keeps_the_images_that_another_submission_has_too(plant: Plant) 
         f"work/{twin.submission_id}/checkpoint",
         f"work/{twin.submission_id}/0/record",
     }
-    plant.administration.drop("twins", promoted=True)
-    plant.administration.purge("twins")
+    plant.client.drop("twins", promoted=True)
+    plant.client.purge("twins")
     assert plant.outside() == kept
 
 
@@ -116,33 +116,33 @@ def test_images_go_with_the_last_of_the_purged_tasks_that_share_them(plant: Plan
     plant.publish("reds", images=6)
     plant.publish("twins", images=6)
     for task in ("reds", "twins"):
-        plant.administration.drop(task, promoted=True)
-        plant.administration.purge(task)
+        plant.client.drop(task, promoted=True)
+        plant.client.purge(task)
     assert plant.outside() == set()
 
 
 def test_a_purge_that_was_interrupted_is_finished_by_calling_it_again(plant: Plant) -> None:
     submission = plant.publish("reds", images=6)
     left = plant.outside()
-    plant.administration.drop("reds", promoted=True)
-    plant.administration.purge("reds")
+    plant.client.drop("reds", promoted=True)
+    plant.client.purge("reds")
     plant.store.put(checkpoint_key(submission.submission_id), b"half way")
     shard = min(key for key in left if key.startswith("shards/"))
     plant.store.put(shard, b"still here")
-    plant.administration.purge("reds")
+    plant.client.purge("reds")
     assert plant.outside() == set()
 
 
 def test_a_purge_waits_for_a_training(plant: Plant) -> None:
     plant.publish("reds", images=6)
     other = plant.publish("blues", images=7)
-    plant.administration.drop("reds", promoted=True)
+    plant.client.drop("reds", promoted=True)
     plant.set_stage(other, Stage.TRAINING)
     before = plant.outside()
     with pytest.raises(ConflictError, match=f"{other.submission_id} is training"):
-        plant.administration.purge("reds")
+        plant.client.purge("reds")
     assert plant.outside() == before
-    assert not plant.administration.show(1).purged
+    assert not plant.client.show(1).purged
 
 
 def test_gc_keeps_all_that_anything_names(plant: Plant) -> None:
@@ -150,7 +150,7 @@ def test_gc_keeps_all_that_anything_names(plant: Plant) -> None:
         plant.set_stage(plant.publish(name, images=images), Stage.FAILED)  # it may be tried again
     plant.age()
     before = plant.outside()
-    found = plant.administration.collect_blobs(dry_run=False)
+    found = plant.client.gc(blobs=True, dry_run=False)
     assert {key for garbage in found.values() for key in garbage.keys} == set()
     assert plant.outside() == before
 
@@ -164,12 +164,12 @@ def test_gc_removes_old_blobs_that_nothing_names(plant: Plant) -> None:
     for key in orphans:
         plant.store.put(key, b"an interrupted intake")
     # Even without any grace period: what is younger than a day may belong to an intake under way.
-    plant.administration.collect_blobs(grace_s=0, dry_run=False)
+    plant.client.gc(blobs=True, grace_s=0, dry_run=False)
     assert plant.outside() == kept | orphans
     plant.age()
-    plant.administration.collect_blobs(dry_run=True)
+    plant.client.gc(blobs=True, dry_run=True)
     assert plant.outside() == kept | orphans
-    plant.administration.collect_blobs(dry_run=False)
+    plant.client.gc(blobs=True, dry_run=False)
     assert plant.outside() == kept
 
 
@@ -178,7 +178,7 @@ def test_gc_removes_what_was_handed_over_for_a_task_that_is_published(plant: Pla
     own = {key for key in plant.outside() if key.startswith(f"work/{published.submission_id}/")}
     kept = plant.outside() - own
     plant.age()
-    plant.administration.collect_blobs(dry_run=False)
+    plant.client.gc(blobs=True, dry_run=False)
     assert own
     assert plant.outside() == kept
 
@@ -189,7 +189,7 @@ def test_nothing_is_collected_while_a_submission_cannot_be_read(plant: Plant) ->
     plant.store.put(submission.key, b"rust")
     before = plant.outside()
     with pytest.raises(CorruptionError):
-        plant.administration.collect_blobs(dry_run=False)
+        plant.client.gc(blobs=True, dry_run=False)
     assert plant.outside() == before
 
 

@@ -14,8 +14,6 @@ import uvicorn
 from adapters.errors import NacreError
 from cluster.api.access import Access
 from cluster.api.app import build_api
-from cluster.api.managing import VersionHandlers
-from cluster.api.task_handlers import TaskHandlers
 from cluster.config import Config
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
@@ -90,12 +88,7 @@ class ApiServer:
         versions = open_versions(self._config)
         self.service = Service(self._config, versions, encoder=self._encoder)
         await self.service.start()
-        api = build_api(
-            self.service,
-            VersionHandlers(self._config, self),
-            TaskHandlers(self._config),
-            self._access,
-        )
+        api = build_api(self.service, self._config, audience=self, access=self._access)
         settings = uvicorn.Config(api, log_level="warning", ws="none", lifespan="off")
         self._server = uvicorn.Server(settings)
         self._started.set()

@@ -1,0 +1,203 @@
+"""Commands for the maintenance of a store: export, import, verify, purge, gc."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.filesize import decimal
+
+from adapters.errors import CorruptionError, NacreError
+from cluster.cli.facts import counted, print_garbage, print_report, say
+from cluster.cli.options import adapter_option, by_option, why_option
+from cluster.cli.output import output_option, print_json, progress_bar
+from cluster.client.client import Client
+from cluster.client.joined import configured
+
+HOUR_S = 3600.0
+
+
+@click.command("export")
+@click.argument("version")
+@click.argument("file", type=click.Path(path_type=Path))
+@adapter_option
+@click.pass_obj
+def export(path: Path | None, version: str, file: Path, adapter: str | None) -> None:
+    """Write VERSION to the new file FILE, a tar archive of everything it needs.
+
+    \b
+    Examples:
+      nacre export production main.tar
+    """
+    with progress_bar(f"writing {file}") as report:
+        client = Client(configured(path))
+        manifest = client.export(version, file, adapter=adapter, on_progress=report)
+    size = decimal(file.stat().st_size)
+    say(f"{manifest.adapter}@{manifest.number} written to {file} ({size})")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    default=("head",),
+    show_default=True,
+    help="Points to the new version; may be repeated. `head` only where there are no versions yet.",
+)
+@adapter_option
+@by_option
+@why_option
+@click.pass_obj
+def import_(
+    path: Path | None,
+    file: Path,
+    aliases: tuple[str, ...],
+    adapter: str | None,
+    by: str | None,
+    why: str,
+) -> None:
+    """Publish the version in FILE, written by `nacre export`, as a new version.
+
+    \b
+    Examples:
+      nacre import main.tar --alias head --alias production
+      nacre import main.tar --adapter restored
+      nacre import main.tar --alias from-berlin
+    """
+    client = Client(configured(path))
+    with progress_bar(f"reading {file}"):
+        manifest = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+    moved = " and ".join(aliases)
+    say(f"{file} published as {manifest.adapter}@{manifest.number}: {moved} points to it")
+
+
+@click.command()
+@adapter_option
+@output_option
+@click.pass_obj
+def verify(path: Path | None, adapter: str | None, output: str) -> None:
+    """Read and check every byte of every version; exit with 6 where something is damaged.
+
+    \b
+    Examples:
+      nacre verify
+      nacre verify --adapter main --output json
+    """
+    client = Client(configured(path))
+    with progress_bar("checking") as report:
+        found = client.verify(adapter, on_progress=report)
+    if output == "json":
+        print_json({**asdict(found), "clean": found.clean})
+    else:
+        print_report(found)
+    if not found.clean:
+        name = adapter or client.config.adapter
+        raise CorruptionError(
+            f"{counted(len(found.problems), 'problem')} in adapter {name!r}: restore the named "
+            "objects from a backup, then verify again",
+            adapter=name,
+        )
+
+
+@click.command()
+@click.argument("task")
+@adapter_option
+@by_option
+@why_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output_option
+@click.pass_obj
+def purge(
+    path: Path | None,
+    task: str,
+    adapter: str | None,
+    by: str | None,
+    why: str,
+    output: str,
+    *,
+    yes: bool,
+) -> None:
+    """Remove TASK from every version, for good: its record, images and features.
+
+    Refused while an alias points to a version that holds it: drop it first, and move the aliases.
+    Images that another submission has too are kept. Submit none of its images meanwhile.
+
+    \b
+    Examples:
+      nacre purge digits --why "the licence has ended"
+      nacre purge digits --yes --output json
+    """
+    client = Client(configured(path))
+    numbers = ", ".join(map(str, client.held(task, adapter=adapter).versions))
+    name = adapter or client.config.adapter
+    question = (
+        f"This cannot be undone. {task!r} of adapter {name!r} is removed for good, and what held "
+        f"it can never be served again: version {numbers}. Go on?"
+    )
+    if not yes and not click.confirm(question, err=True):
+        raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
+    purged = client.purge(task, adapter=adapter, by=by, why=why)
+    if output == "json":
+        print_json(asdict(purged))
+        return
+    versions = ", ".join(map(str, purged.versions))
+    say(f"{task} purged from version {versions}: {counted(len(purged.keys), 'object')} removed")
+
+
+@click.command()
+@click.option("--delete", is_flag=True, help="Remove what is found; else only say what would be.")
+@click.option(
+    "--grace",
+    "grace_h",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="Younger objects stay.",
+)
+@click.option(
+    "--blobs",
+    is_flag=True,
+    help="Also shards, features and handovers that nothing names, older than a day at least. "
+    "Submit nothing meanwhile.",
+)
+@adapter_option
+@output_option
+@click.pass_obj
+def gc(
+    path: Path | None,
+    grace_h: float,
+    adapter: str | None,
+    output: str,
+    *,
+    delete: bool,
+    blobs: bool,
+) -> None:
+    """Find what no version leads to: leftovers of lost races and dead processes.
+
+    Versions that were ever published stay. It may run beside any number of writers; only with
+    --blobs nothing may be submitted meanwhile.
+
+    \b
+    Examples:
+      nacre gc
+      nacre gc --delete
+      nacre gc --delete --blobs --grace 72
+    """
+    client = Client(configured(path))
+    with progress_bar("collecting") as report:
+        found = client.gc(
+            adapter,
+            grace_s=grace_h * HOUR_S,
+            dry_run=not delete,
+            blobs=blobs,
+            on_progress=report,
+        )
+    if output == "json":
+        print_json({"deleted": delete, "found": {key: asdict(each) for key, each in found.items()}})
+    else:
+        print_garbage(found, deleted=delete)
+
+
+VERBS = (export, import_, verify, purge, gc)

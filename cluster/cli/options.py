@@ -1,0 +1,9 @@
+"""Options that several commands share: --adapter, --by, --why."""
+
+import click
+
+adapter_option = click.option("--adapter", help="Which adapter.  [default: the configured one]")
+by_option = click.option(
+    "--by", metavar="NAME", help="Who asks, kept beside what is done.  [default: your user name]"
+)
+why_option = click.option("--why", default="", help="The reason, kept in the history.")

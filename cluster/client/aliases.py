@@ -1,0 +1,101 @@
+"""The client's verbs that move aliases: promote, roll back, name a version, drop a task."""
+
+from cluster.client.part import ClientPart
+from cluster.client.requester import By
+from workers import registry
+from workers.registry import Manifest
+
+
+class AliasVerbs(ClientPart):
+    """Moves the aliases of adapters; nothing is deleted.
+
+    `adapter` is the configured one where it is None; `by` and `why` are who does it and the reason,
+    as the history keeps them. Each call takes effect in one instant or not at all.
+    """
+
+    def rollback(
+        self,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        serving_only: bool = False,
+        by: By = None,
+        why: str = "",
+    ) -> int:
+        """Serve an earlier version again, build the next task on it, and return its number.
+
+        Args:
+            version: Its number, or an alias.
+            adapter: Which adapter.
+            serving_only: Leave `head` alone, so that the next task still builds on it.
+            by: Who rolls back.
+            why: The reason.
+
+        Raises:
+            NotFoundError: no such version.
+        """
+        author = self._author(by, why)
+        return self._adapter(adapter).rollback(version, by=author, serving_only=serving_only)
+
+    def promote(
+        self,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        alias: str = "production",
+        by: By = None,
+        why: str = "",
+    ) -> int:
+        """Move `alias` to a version, so that replicas serve it, and return its number.
+
+        Raises:
+            NotFoundError: no such version.
+            InputError: `alias` is `head`, or a task of the version was purged.
+        """
+        return self._adapter(adapter).promote(version, by=self._author(by, why), alias=alias)
+
+    def alias(
+        self,
+        alias: str,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        by: By = None,
+        why: str = "",
+    ) -> int:
+        """Set an alias of the user's own, and return the version's number.
+
+        Raises:
+            NotFoundError: no such version.
+        """
+        return self._adapter(adapter).alias(alias, version, by=self._author(by, why))
+
+    def remove_alias(
+        self, alias: str, *, adapter: str | None = None, by: By = None, why: str = ""
+    ) -> int:
+        """Remove an alias, and return the number of the version that it pointed to.
+
+        Raises:
+            NotFoundError: there is no such alias.
+        """
+        handle = self._adapter(adapter)
+        pointed = handle.refs().version(alias)
+        handle.remove_alias(alias, by=self._author(by, why))
+        return pointed.number
+
+    def drop(
+        self,
+        task: str,
+        *,
+        adapter: str | None = None,
+        promoted: bool = False,
+        by: By = None,
+        why: str = "",
+    ) -> Manifest:
+        """Publish a version of `head` without `task`; `promoted` serves it at once.
+
+        Raises:
+            NotFoundError: `head` has no such task.
+        """
+        author = self._author(by, why)
+        return registry.drop(self._adapter(adapter), task, by=author, promoted=promoted)

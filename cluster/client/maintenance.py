@@ -1,0 +1,189 @@
+"""The client's verbs for the maintenance of a store: export, import, verify, purge, gc."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from adapters.errors import ConflictError, NotFoundError
+from cluster.client.part import ClientPart
+from cluster.client.requester import By
+from workers import registry
+from workers.housekeeping.leftovers import NEEDED, every_submission, traces
+from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.queue.progress import read_state
+from workers.queue.ticket import ENDED, LEARNING
+from workers.registry import Garbage, Manifest, Purged, RegisteredAdapter, Verification
+from workers.registry.layout import adapter_prefix
+from workers.registry.reach import published_versions
+
+DAY_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Where a task is to be found.
+
+    Attributes:
+        versions: The versions that hold it.
+        submissions: The submissions it was learnt from.
+    """
+
+    versions: tuple[int, ...]
+    submissions: tuple[str, ...]
+
+
+class MaintenanceVerbs(ClientPart):
+    """Carries, checks and removes what is stored; `adapter` is the configured one where None."""
+
+    def export(
+        self,
+        version: int | str,
+        path: Path,
+        *,
+        adapter: str | None = None,
+        on_progress: ProgressCallback = unwatched,
+    ) -> Manifest:
+        """Write a version to the new file `path`, and return its manifest.
+
+        Raises:
+            NotFoundError: no such version.
+            InputError: the file exists.
+        """
+        handle = self._adapter(adapter)
+        return registry.export_version(handle, version, path, progress=on_progress)
+
+    def import_(
+        self,
+        path: Path,
+        *,
+        adapter: str | None = None,
+        aliases: tuple[str, ...] = ("head",),
+        by: By = None,
+        why: str = "",
+    ) -> Manifest:
+        """Publish the version in the file `path`, in an adapter that is made where it is missing.
+
+        Raises:
+            InputError: it is no such file, or the adapter has versions and `head` is in `aliases`.
+            CorruptionError: the file is damaged.
+        """
+        handle = self._registry.create(adapter or self.config.adapter)
+        return registry.import_version(handle, path, by=self._author(by, why), aliases=aliases)
+
+    def verify(
+        self, adapter: str | None = None, *, on_progress: ProgressCallback = unwatched
+    ) -> Verification:
+        """Read and check every byte that any alias or earlier version leads to."""
+        name = self._adapter(adapter).name
+        return registry.verify(self._store, name, progress=on_progress)
+
+    def held(self, task: str, *, adapter: str | None = None) -> Held:
+        """Return where `task` is.
+
+        Raises:
+            NotFoundError: no version has ever held it.
+        """
+        handle = self._adapter(adapter)
+        found = [
+            (manifest.number, entry.submission)
+            for manifest in published_versions(handle, handle.refs())
+            for entry in manifest.tasks
+            if entry.task == task
+        ]
+        if not found:
+            raise NotFoundError(f"no version of {handle.name!r} has ever held {task!r}", task=task)
+        return Held(
+            versions=tuple(sorted({number for number, _ in found})),
+            submissions=tuple(sorted({submission for _, submission in found})),
+        )
+
+    def purge(
+        self, task: str, *, adapter: str | None = None, by: By = None, why: str = ""
+    ) -> Purged:
+        """Remove `task` for good: its records, and the images and features that only it has.
+
+        The same images must not be submitted meanwhile: shards are shared by their digest.
+
+        Raises:
+            InputError: an alias still points to a version that holds the task.
+            ConflictError: a training is under way.
+            NotFoundError: no version has ever held it.
+            CorruptionError: a submission is damaged, so that nobody can say what it shares.
+        """
+        handle = self._adapter(adapter)
+        self._check_idle(handle, self.held(task, adapter=handle.name).submissions)
+        purged = registry.purge(handle, task, by=self._author(by, why))
+        removed = traces(self._store, purged.submissions, purged=self._purged_submissions())
+        for key in removed:
+            self._store.delete(key)
+        return replace(purged, keys=(*purged.keys, *removed))
+
+    def gc(
+        self,
+        adapter: str | None = None,
+        *,
+        grace_s: float = DAY_S,
+        dry_run: bool = True,
+        blobs: bool = False,
+        on_progress: ProgressCallback = unwatched,
+    ) -> dict[str, Garbage]:
+        """Find, and unless it is a dry run remove, what nothing leads to.
+
+        Args:
+            adapter: Which adapter.
+            grace_s: Younger objects stay, in seconds; of blobs never less than a day.
+            dry_run: Only look.
+            blobs: Also shards, features and handovers of the whole store that nothing names.
+                Nothing may be submitted meanwhile: shards go up before the submission that names
+                them.
+            on_progress: Called with objects removed so far, and objects to remove.
+
+        Returns:
+            What was found, by the prefix of its keys.
+        """
+        handle = self._adapter(adapter)
+        collect = partial(registry.collect, now=time.time(), dry_run=dry_run, progress=on_progress)
+        found = {adapter_prefix(handle.name): collect(handle, grace_s=grace_s)}
+        if not blobs:
+            return found
+        return found | self._collect_blobs(
+            grace_s=grace_s, dry_run=dry_run, on_progress=on_progress
+        )
+
+    def _collect_blobs(
+        self, *, grace_s: float, dry_run: bool, on_progress: ProgressCallback
+    ) -> dict[str, Garbage]:
+        return {
+            prefix: registry.collect_blobs(
+                self._store,
+                prefix,
+                needed=partial(needed, self._store),
+                now=time.time(),
+                grace_s=max(grace_s, DAY_S),
+                dry_run=dry_run,
+                progress=on_progress,
+            )
+            for prefix, needed in NEEDED.items()
+        }
+
+    def _check_idle(self, adapter: RegisteredAdapter, forgotten: tuple[str, ...]) -> None:
+        """Raise ConflictError while a training may use what is about to be removed."""
+        for submission in every_submission(self._store):
+            stage = read_state(self._store, submission).ticket.stage
+            unfinished = submission.submission_id in forgotten and stage not in ENDED
+            if unfinished or (submission.adapter == adapter.name and stage in LEARNING):
+                raise ConflictError(
+                    f"submission {submission.submission_id} is {stage.value}: let it end, with "
+                    "`nacre up` where nothing is running, then purge again",
+                    submission=submission.submission_id,
+                )
+
+    def _purged_submissions(self) -> set[str]:
+        adapters = [self._registry.adapter(name) for name in self._registry.adapters()]
+        return {
+            submission
+            for adapter in adapters
+            for stone in adapter.tombstones(adapter.refs())
+            for submission in stone.submissions
+        }

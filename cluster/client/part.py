@@ -1,0 +1,50 @@
+"""The common ground of the client's parts: configuration, object store, registry, requester."""
+
+from cluster.client.distant_replicas import DistantReplicas
+from cluster.client.joined import configured
+from cluster.client.requester import By, Requester, requester_of
+from cluster.config import Config
+from cluster.stores.open import open_store
+from workers.registry import Audience, Author, RegisteredAdapter, Registry
+from workers.store import ObjectStore
+
+
+class ClientPart:
+    """Opens one nacre, once; a part of the client adds the verbs of one noun.
+
+    Args:
+        config: Where the object store and the API are; looked for as `load_config` says where None.
+        by: In whose name changes are made that name nobody; the user of this process where None.
+        store: The object store of `config`, where it is open already.
+        audience: Is told when `production` moves; the API's replicas where None.
+
+    Attributes:
+        config: The configuration.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        by: By = None,
+        store: ObjectStore | None = None,
+        audience: Audience | None = None,
+    ) -> None:
+        self.config = config or configured()
+        self._by = None if by is None else requester_of(by)
+        self._store = store or open_store(self.config.store)
+        self._registry = Registry(self._store, audience=audience or DistantReplicas(self.config))
+
+    @property
+    def store(self) -> ObjectStore:
+        """The object store."""
+        return self._store
+
+    def _adapter(self, name: str | None) -> RegisteredAdapter:
+        return self._registry.adapter(name or self.config.adapter)
+
+    def _requester(self, by: By) -> Requester:
+        return requester_of(self._by if by is None else by)
+
+    def _author(self, by: By, why: str) -> Author:
+        return self._requester(by).author(why)

@@ -1,0 +1,156 @@
+"""The client's verbs for submissions: submit, look, cancel, retry, pause, resume."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.errors import NotFoundError, UnavailableError
+from cluster.client.part import ClientPart
+from cluster.client.requester import By
+from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.queue import inbox
+from workers.queue.events import Cancel, Event, Pause, Resume, Retry
+from workers.queue.journal import JournalEntry, read_journal
+from workers.queue.leadership import read_leadership
+from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
+from workers.queue.ticket import ENDED
+from workers.tasks.submission import Submission
+
+if TYPE_CHECKING:
+    from workers.intake.intake import Intake
+    from workers.tasks.task import Task
+
+NOTE_TIMEOUT_S = 10.0
+POLL_S = 0.25
+
+
+class SubmissionVerbs(ClientPart):
+    """Submits tasks and follows them through the queue."""
+
+    def submit(
+        self,
+        task: "Task | Path | str",
+        *,
+        adapter: str | None = None,
+        by: By = None,
+        on_progress: ProgressCallback = unwatched,
+    ) -> "Intake":
+        """Check a task, make it durable, and return its submission.
+
+        Args:
+            task: A task, or the path of a task file.
+            adapter: The adapter to grow, instead of the task file's.
+            by: Who submits; also the author of the version that it becomes.
+            on_progress: Called with images done and images in all.
+
+        Raises:
+            InputError: the task cannot be learnt as it is; nothing is stored.
+        """
+        # Loaded when it is needed: taking a task in needs torch, and looking at one does not.
+        from cluster.client.tasks import accept_task
+
+        return accept_task(
+            task,
+            self.config,
+            self._store,
+            adapter=adapter,
+            author=self._requester(by).name,
+            on_progress=on_progress,
+        )
+
+    def queue(self) -> QueueState:
+        """Return the whole queue: open submissions and those that ended lately, and who leads."""
+        return read_queue(self._store)
+
+    def state(self, submission: Submission | str) -> State:
+        """Return where a submission is.
+
+        Raises:
+            NotFoundError: there is no submission of that id.
+        """
+        if isinstance(submission, str):
+            return find_state(self._store, submission)
+        return read_state(self._store, submission)
+
+    def find(self, name: str) -> State:
+        """Return where the submission called `name` is, or the latest one of the task so called.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with suppress(NotFoundError):
+            return find_state(self._store, name)
+        states = [state for state in self.queue().states if state.ticket.task == name]
+        if not states:
+            raise NotFoundError(
+                f"expected the id of a submission or the name of a task in the queue, found "
+                f"{name!r}; `nacre status` lists them",
+                name=name,
+            )
+        # An open one goes before those that have ended.
+        return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
+
+    def cancel(self, name: str, *, by: By = None) -> State:
+        """Take a submission back, given by its id or its task's name; what is published stays."""
+        return self._wish(name, Cancel, by=by)
+
+    def retry(self, name: str, *, by: By = None) -> State:
+        """Try a submission again that has failed, or at once where it waits to be."""
+        return self._wish(name, Retry, by=by)
+
+    def pause(self, adapter: str, *, by: By = None) -> bool:
+        """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
+        return self._asked(Pause(adapter=adapter), by=by)
+
+    def resume(self, adapter: str, *, by: By = None) -> bool:
+        """Let an adapter go on; `*` stands for all. Return whether it is done."""
+        return self._asked(Resume(adapter=adapter), by=by)
+
+    def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
+        """Yield what has happened to a submission later than `after`, oldest first."""
+        return read_journal(self._store, submission_id, after=after)
+
+    def watch(
+        self, submission: Submission | str, *, timeout_s: float = 3600, poll_s: float = POLL_S
+    ) -> Iterator[State]:
+        """Yield the state of a submission again and again until it has ended.
+
+        Raises:
+            UnavailableError: it has not ended after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            state = self.state(submission)
+            yield state
+            if state.ticket.stage in ENDED:
+                return
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(poll_s)
+        raise UnavailableError(
+            f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
+            "goes on, see `nacre status`",
+            submission=state.ticket.submission_id,
+        )
+
+    def _wish(self, name: str, kind: type[Cancel | Retry], *, by: By) -> State:
+        found = self.find(name).ticket.submission_id
+        self._asked(kind(submission_id=found), by=by)
+        return self.state(found)
+
+    def _asked(self, event: Event, *, by: By) -> bool:
+        """Ask the coordinator, and wait until it has taken note, if there is one that could."""
+        key = inbox.ask(self._store, event, who=self._requester(by).name)
+        deadline = time.monotonic() + NOTE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            lead = read_leadership(self._store)
+            if lead is None or lead.expires < time.time():
+                return False
+            try:
+                self._store.get_range(key, 0, 1)
+            except NotFoundError:
+                return True
+            time.sleep(POLL_S)
+        return False

@@ -1,0 +1,71 @@
+"""The client's verbs that look at versions: list, show, aliases, history, differences."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from adapters.errors import NotFoundError
+from cluster.client.part import ClientPart
+from workers.registry import (
+    Action,
+    Difference,
+    Entry,
+    Version,
+    diff,
+    read_version,
+    read_versions,
+)
+
+
+class VersionVerbs(ClientPart):
+    """Looks at the versions of adapters; `adapter` is the configured one where it is None."""
+
+    def versions(self, adapter: str | None = None) -> list[Version]:
+        """Return the versions of an adapter, newest first; empty for one that does not exist."""
+        with suppress(NotFoundError):
+            return read_versions(self._adapter(adapter))
+        return []
+
+    def show(self, version: int | str, *, adapter: str | None = None) -> Version:
+        """Return one version, given by alias or number.
+
+        Raises:
+            NotFoundError: no such adapter or version.
+        """
+        return read_version(self._adapter(adapter), version)
+
+    def aliases(self, adapter: str | None = None) -> dict[str, int]:
+        """Return the number of the version that each alias points to.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        pointed = self._adapter(adapter).refs().aliases
+        return {alias: version.number for alias, version in pointed.items()}
+
+    def history(self, adapter: str | None = None) -> Iterator[Entry]:
+        """Yield every move of an adapter's aliases, the latest first.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        return self._adapter(adapter).history()
+
+    def diff(
+        self, before: int | str, after: int | str, *, adapter: str | None = None
+    ) -> Difference:
+        """Return what changed from one version to another, given by alias or number.
+
+        Raises:
+            NotFoundError: no such adapter or version.
+        """
+        return diff(self._adapter(adapter), before, after)
+
+    def refusals(self) -> list[Entry]:
+        """Return the refusals by replicas that nothing has followed, of the adapters served."""
+        latest = (self._latest(name) for name in self.config.served)
+        return [entry for entry in latest if entry and entry.action is Action.REFUSE]
+
+    def _latest(self, adapter: str) -> Entry | None:
+        with suppress(NotFoundError):
+            return next(self.history(adapter), None)
+        return None

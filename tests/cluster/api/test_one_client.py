@@ -1,0 +1,68 @@
+"""One client for all routes of a replica, and so one open store."""
+
+import tarfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from adapters.errors import InputError
+from cluster.api import managing, tasks
+from cluster.api.access import Access, add_access
+from cluster.api.managing import VersionHandlers
+from cluster.api.problems import add_problems
+from cluster.api.task_handlers import TaskHandlers
+from cluster.client.client import Client
+from cluster.config import Config
+from cluster.serving.metrics import Metrics
+from cluster.stores.open import open_store
+from tests.support.scenes.registry import learn
+from workers.registry import Registry
+from workers.registry.audience import Nobody
+from workers.store import MemoryStore
+
+
+@pytest.fixture
+def routes() -> TestClient:
+    """Return the routes over a store that cannot be opened a second time."""
+    store = MemoryStore()
+    learn(Registry(store).create("main"), "digits", "fashion")
+    config = Config(store="ftp://gone")
+    with pytest.raises(InputError):
+        open_store(config.store)
+    client = Client(config, store=store, audience=Nobody())
+    api = FastAPI()
+    add_problems(api)
+    add_access(api, Access(), Metrics())
+    api.include_router(managing.routes(VersionHandlers(client, Nobody())))
+    api.include_router(tasks.routes(TaskHandlers(client)))
+    return TestClient(api)
+
+
+@pytest.mark.parametrize("what", ["versions", "aliases", "accuracy"])
+def test_looking_opens_no_store(routes: TestClient, what: str) -> None:
+    response = routes.get(f"/v1/adapters/main/{what}")
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("verb", ["promote", "rollback"])
+def test_moving_an_alias_opens_no_store(routes: TestClient, verb: str) -> None:
+    response = routes.post(f"/v1/adapters/main/{verb}", json={"version": 1})
+    assert response.status_code == 200, response.text
+    assert response.json()["aliases"]["production"] == 1
+
+
+def test_the_queue_opens_no_store(routes: TestClient, write_task: Callable[..., Path]) -> None:
+    task, buffer = write_task(), BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.add(task.parent / "images", arcname="images")
+    files = {"archive": ("task.tar", buffer.getvalue())}
+    response = routes.post("/v1/tasks", data={"task": task.read_text()}, files=files)
+    assert response.status_code == 202, response.text
+    for path in ("", "/colors", "/colors/events"):
+        assert routes.get(f"/v1/tasks{path}").status_code == 200
+    for verb in ("cancel", "retry"):
+        assert routes.post(f"/v1/tasks/colors/{verb}").status_code == 200
