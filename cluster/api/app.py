@@ -35,7 +35,7 @@ def build_api(service: Service, config: Config, *, audience: Audience, access: A
     api = FastAPI(title="nacre", version="1", description=DESCRIPTION)
     add_problems(api)
     add_access(api, access, service.metrics)
-    api.include_router(predicting.routes(service))
+    api.include_router(predicting.routes(service, adapter=config.adapter))
     api.include_router(managing.routes(VersionHandlers(client, audience)))
     api.include_router(tasks.routes(TaskHandlers(client)))
     api.include_router(health.routes(service))

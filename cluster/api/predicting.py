@@ -12,8 +12,8 @@ from cluster.wire.documents import EmbedAnswer, EmbedRequest, PredictAnswer, Pre
 from workers.serving.predictor import Question
 
 
-def routes(service: Service) -> APIRouter:
-    """Return the routes, answered by `service`."""
+def routes(service: Service, *, adapter: str) -> APIRouter:
+    """Return the routes, answered by `service`; `adapter` answers where none is named."""
     router = APIRouter(tags=["predict"])
 
     @router.post(
@@ -22,8 +22,11 @@ def routes(service: Service) -> APIRouter:
         openapi_extra=_body(PredictRequest),
     )
     async def predict(request: Request) -> PredictAnswer:
-        """Say what images show, with adapter `main`: the same as `/v1/adapters/main/predict`."""
-        return await answered(request, "main")
+        """Say what images show, with the configured adapter.
+
+        The same as `/v1/adapters/{adapter}/predict` with the name of that adapter.
+        """
+        return await answered(request, adapter)
 
     @router.post(
         "/v1/adapters/{adapter}/predict",

@@ -1,10 +1,13 @@
-"""One client for all routes of a replica, and so one open store."""
+"""One client for all routes of a replica: one open store, and the configured adapter."""
 
+import base64
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -19,6 +22,9 @@ from cluster.client.client import Client
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
 from cluster.stores.open import open_store
+from cluster.wire.documents import PredictAnswer
+from tests.cluster.api.conftest import Scene
+from tests.support.drivers.api_server import ApiServer
 from tests.support.scenes.registry import learn
 from workers.registry import Registry
 from workers.registry.audience import Nobody
@@ -66,3 +72,25 @@ def test_the_queue_opens_no_store(routes: TestClient, write_task: Callable[..., 
         assert routes.get(f"/v1/tasks{path}").status_code == 200
     for verb in ("cancel", "retry"):
         assert routes.post(f"/v1/tasks/colors/{verb}").status_code == 200
+
+
+@pytest.mark.parametrize("adapter", ["main", "other"])
+def test_who_names_no_adapter_is_answered_by_the_configured_one(scene: Scene, adapter: str) -> None:
+    serve = replace(scene.config.serve, adapters=("main", "other"))
+    config = replace(scene.config, adapter=adapter, serve=serve)
+    with ApiServer(config) as running, running.client() as api:
+        answer = asked(api, "/v1/predict", scene.zero)
+        assert answer.version.split("@")[0] == adapter
+        assert answer == asked(api, f"/v1/adapters/{adapter}/predict", scene.zero)
+        port = httpx.URL(running.url).port
+        assert port is not None
+        with Client(replace(config, serve=replace(serve, port=port))) as client:
+            assert client.predict([scene.zero]) == answer
+            assert client.answering() == answer.version
+
+
+def asked(api: httpx.Client, path: str, image: bytes) -> PredictAnswer:
+    encoded = {"images": [{"data": base64.b64encode(image).decode()}]}
+    response = api.post(path, json=encoded)
+    assert response.status_code == 200, response.text
+    return PredictAnswer.model_validate_json(response.content)
