@@ -11,6 +11,7 @@
     ├── ConflictError         somebody else was first: look again, then retry     exit 3
     ├── UnavailableError      nothing is wrong with the request: wait and retry   exit 4
     │   ├── NothingPublishedError an adapter that has no version in production yet
+    │   ├── StoreRefusedError     the store does not let us in: keys, rights, clock     exit 2
     │   └── WorkerLostError       the worker that did it has died
     ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
     └── CorruptionError       stored bytes are not what was written: call a human exit 6
@@ -101,6 +102,16 @@ class UnavailableError(NacreError):
 
 class NothingPublishedError(UnavailableError):
     """An adapter has no version in production yet; somebody must publish one first."""
+
+
+class StoreRefusedError(UnavailableError):
+    """The store does not let this process in now.
+
+    A person who waits is told at once, and changes keys, rights or the clock; what runs for ever
+    waits for that, since keys are rotated and rights attached while things run.
+    """
+
+    exit_code = 2
 
 
 class WorkerLostError(UnavailableError):

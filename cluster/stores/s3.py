@@ -18,8 +18,9 @@ from minio.error import MinioException
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
 from cluster.stores.s3_client import WRITE_ID, Condition, Found, Headers, new_client, put_if
-from cluster.stores.s3_errors import AnswerKind, classify, explain
+from cluster.stores.s3_errors import classify, explain
 from cluster.stores.s3_settings import S3Settings
+from workers.store.answers import Meaning
 from workers.store.base import (
     Listed,
     Object,
@@ -31,7 +32,8 @@ from workers.store.base import (
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.1
-_FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError)
+# The last two are what the client makes of answers that it cannot take apart.
+_FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError, SyntaxError)
 
 Answer = TypeVar("Answer")
 
@@ -44,7 +46,8 @@ class S3Store(ObjectStore):
         sleep: Waits for some seconds between attempts.
 
     Raises:
-        SettingsError: The bucket does not exist, or the server refuses the credentials.
+        StoreRefusedError: The bucket does not exist, or the server refuses the credentials.
+        InputError: What answers there is no S3 server.
         UnavailableError: The server cannot be reached.
     """
 
@@ -132,11 +135,11 @@ class S3Store(ObjectStore):
             try:
                 return put_if(self._client, bucket, name, data, condition, write_id)
             except _FAILURES as error:
-                failure, last = classify(error), error
-            if failure is AnswerKind.REFUSED and not in_doubt:
+                answer, last = classify(error), error
+            if answer.meaning in (Meaning.REFUSED, Meaning.FINAL) and not in_doubt:
                 break
-            in_doubt = in_doubt or failure is AnswerKind.IN_DOUBT
-            if failure is not AnswerKind.NOT_SENT:
+            in_doubt = in_doubt or answer.in_doubt
+            if in_doubt or answer.meaning is not Meaning.PASSING:
                 found = self._read_back(key, in_doubt=in_doubt)
                 if found is not None and found.write_id == write_id:
                     return found.etag
@@ -172,12 +175,13 @@ class S3Store(ObjectStore):
             try:
                 return request()
             except _FAILURES as error:
-                failure = classify(error)
-                if failure is AnswerKind.ABSENT:
+                meaning = classify(error).meaning
+                if meaning is Meaning.ABSENT:
                     raise NotFoundError(f"no object {key!r} in {self.url}", key=key) from error
-                if failure is AnswerKind.OUT_OF_RANGE:
+                if meaning is Meaning.OUT_OF_RANGE:
                     raise _OutOfRangeError(f"{key!r} ends before the range asked for") from error
-                if failure is AnswerKind.REFUSED or attempt == ATTEMPTS - 1:
+                final = meaning in (Meaning.REFUSED, Meaning.FINAL)
+                if final or attempt == ATTEMPTS - 1:
                     raise explain(error, self._settings) from error
             self._wait(attempt)
         raise AssertionError("the last attempt returns or raises")

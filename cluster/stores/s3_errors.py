@@ -1,31 +1,19 @@
 """Errors of an S3 server and of the way to it, as one clear sentence for each case."""
 
-from enum import Enum
-
 import urllib3
-from minio.error import S3Error
+from minio.error import InvalidResponseError, S3Error, ServerError
 
-from adapters.errors import NacreError, SettingsError, UnavailableError
+from adapters.errors import InputError, NacreError, StoreRefusedError, UnavailableError
 from cluster.stores.s3_settings import S3Settings
-
-
-class AnswerKind(Enum):
-    """What a failed request means for the one who sent it."""
-
-    ABSENT = "absent"  # there is no such object
-    LOST = "lost"  # the condition does not hold: somebody was first
-    OUT_OF_RANGE = "out of range"  # the object ends before the first byte asked for
-    REFUSED = "refused"  # it will fail in the same way until a person changes something
-    NOT_SENT = "not sent"  # nothing has happened, trying again may help
-    IN_DOUBT = "in doubt"  # a write may have happened
-
-
-_BY_STATUS = {
-    404: AnswerKind.ABSENT,
-    409: AnswerKind.LOST,
-    412: AnswerKind.LOST,
-    416: AnswerKind.OUT_OF_RANGE,
-}
+from workers.store.answers import (
+    IN_DOUBT,
+    OF_OBJECTS,
+    PASSING,
+    REFUSED,
+    Answer,
+    Meaning,
+    of_answer,
+)
 
 _REFUSALS = {
     "NoSuchBucket": "the bucket {bucket!r} does not exist at {endpoint}; create it, or correct the "
@@ -36,39 +24,56 @@ _REFUSALS = {
     "NACRE_S3_SECRET_KEY to the right one",
     "AccessDenied": "{endpoint} refuses access to bucket {bucket!r}: let the access key list, "
     "read, write and delete there",
+    "ExpiredToken": "{endpoint} says that the session token has expired; set AWS_SESSION_TOKEN and "
+    "its keys anew",
     "RequestTimeTooSkewed": "the clock of this machine differs too much from that of {endpoint}; "
     "set the clock",
 }
 
 
-def classify(error: Exception) -> AnswerKind:
+def classify(error: Exception) -> Answer:
     """Return what `error`, raised by the minio client, means for its request."""
-    if isinstance(error, S3Error):
-        if error.code in _REFUSALS:
-            return AnswerKind.REFUSED
-        status = error.response.status
-        return _BY_STATUS.get(status, AnswerKind.IN_DOUBT if status >= 500 else AnswerKind.REFUSED)
+    status, code = _answered(error)
+    if status is not None:
+        answer = of_answer(status, code)
+        # What is no XML comes from something on the way, which knows nothing of objects.
+        foreign = isinstance(error, InvalidResponseError) and answer.meaning in OF_OBJECTS
+        return IN_DOUBT if foreign else answer
     if isinstance(error, urllib3.exceptions.SSLError):
-        return AnswerKind.REFUSED
-    if isinstance(
-        error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-    ):
-        return AnswerKind.NOT_SENT
-    return AnswerKind.IN_DOUBT
+        return REFUSED
+    unsent = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return PASSING if isinstance(error, unsent) else IN_DOUBT
 
 
 def explain(error: Exception, settings: S3Settings) -> NacreError:
     """Return the error to raise when a request finally failed with `error`."""
     facts = {"endpoint": settings.endpoint, "bucket": settings.bucket}
-    if isinstance(error, S3Error) and error.code in _REFUSALS:
-        return SettingsError(_REFUSALS[error.code].format(**facts), code=error.code, **facts)
+    status, code = _answered(error)
+    meaning = classify(error).meaning
     if isinstance(error, urllib3.exceptions.SSLError):
-        return SettingsError(_tls_sentence(error, settings), **facts)
-    if isinstance(error, S3Error) and classify(error) is AnswerKind.REFUSED:
-        return SettingsError(
-            f"{settings.endpoint} refuses a request on bucket {settings.bucket!r}: "
-            f"{error.code}: {error.message}",
-            code=error.code,
+        return StoreRefusedError(_tls_sentence(error, settings), **facts)
+    if code in _REFUSALS:
+        return StoreRefusedError(_REFUSALS[code].format(**facts), code=code, **facts)
+    said = f"{code or status}: {getattr(error, 'message', None) or 'no reason given'}"
+    if meaning is Meaning.REFUSED:
+        return StoreRefusedError(
+            f"{settings.endpoint} does not let us into bucket {settings.bucket!r} ({said}); mend "
+            "the keys or what they may do",
+            code=code or str(status),
+            **facts,
+        )
+    if meaning is Meaning.FINAL:
+        return InputError(
+            f"{settings.endpoint} refuses a request on bucket {settings.bucket!r} ({said}); check "
+            "that the URL of the store is right and that the server is one of S3",
+            code=code or str(status),
+            **facts,
+        )
+    if status is not None:
+        return UnavailableError(
+            f"the object store at {settings.endpoint} cannot serve a request now ({said}); try "
+            "again later",
+            code=code or str(status),
             **facts,
         )
     return UnavailableError(
@@ -76,6 +81,17 @@ def explain(error: Exception, settings: S3Settings) -> NacreError:
         "that it runs and that the address is right, then try again",
         **facts,
     )
+
+
+def _answered(error: Exception) -> tuple[int | None, str | None]:
+    """Return status and code of the answer that `error` is; None for both where there was none."""
+    if isinstance(error, S3Error):
+        return int(error.response.status), error.code
+    if isinstance(error, ServerError):
+        return int(error.status_code), None
+    if isinstance(error, InvalidResponseError):  # no XML: a proxy on the way, or no S3 server
+        return int(error._code), None
+    return None, None
 
 
 def _tls_sentence(error: Exception, settings: S3Settings) -> str:

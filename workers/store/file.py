@@ -16,15 +16,20 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from adapters.errors import (
     ConflictError,
     InputError,
+    NacreError,
     NotFoundError,
     SettingsError,
+    StoreRefusedError,
     UnavailableError,
+    UnknownOutcomeError,
 )
+from workers.store.answers import Meaning, of_os_error
 from workers.store.base import (
     Listed,
     Object,
@@ -38,7 +43,6 @@ from workers.store.base import (
 LOCK_STRIPES = 64
 _WRITING = ".writing"
 _LOCKS = ".locks"
-_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class FileStore(ObjectStore):
@@ -72,76 +76,76 @@ class FileStore(ObjectStore):
         return Object(data=data, etag=_etag(data))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        try:
-            with self._path(key).open("rb") as file:
-                file.seek(start)
-                return file.read(length)
-        except _ABSENT as error:
-            raise self._not_found(key) from error
+        with self._reading(key), self._path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
 
     def put(self, key: str, data: bytes) -> None:
-        with self._locked(key), self._written(key, data) as temporary:
-            self._rename(temporary, key)
+        with self._writing(key), self._locked(key), self._written(key, data) as temporary:
+            path = self._path(key)
+            temporary.replace(path)
+            _flush_folder(path.parent)
 
     def create(self, key: str, data: bytes) -> str:
         check_conditional(key, data)
         path = self._path(key)
-        with self._locked(key), self._written(key, data) as temporary:
+        with self._writing(key), self._locked(key), self._written(key, data) as temporary:
             try:
                 os.link(temporary, path)
             except FileExistsError as error:
                 raise ConflictError(
                     f"{key!r} exists already in {self.url}; nothing was written", key=key
                 ) from error
-            _flush_folder(path.parent)
+            self._settle(path)
         return _etag(data)
 
     def replace(self, key: str, data: bytes, expected_etag: str) -> str:
         check_conditional(key, data)
-        with self._locked(key):
+        path = self._path(key)
+        with self._writing(key), self._locked(key):
             found = self._current_etag(key)
             check_etag(self, key, expected=expected_etag, found=found)
             with self._written(key, data) as temporary:
-                self._rename(temporary, key)
+                temporary.replace(path)
+                self._settle(path)
         return _etag(data)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         top = self._root / check_prefix(prefix)
-        for folder, folders, names in os.walk(top):
+        for folder, folders, names in os.walk(top, onerror=partial(self._unlisted, prefix)):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 path = Path(folder, name)
-                with suppress(FileNotFoundError):  # deleted since the folder was read
+                with suppress(NotFoundError), self._reading(prefix):  # deleted since it was read
                     status = path.stat()
                     key = path.relative_to(self._root).as_posix()
                     yield Listed(key=key, size_bytes=status.st_size, modified=status.st_mtime)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with self._locked(key):
+        with self._writing(key), self._locked(key):
             try:
                 path.unlink()
-            except _ABSENT:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return
             _flush_folder(path.parent)
 
     def sweep(self, before: float) -> int:
         removed = 0
-        for path in (self._root / _WRITING).iterdir():
-            with suppress(FileNotFoundError):  # its writer has just finished
-                if path.stat().st_mtime < before:
-                    path.unlink()
-                    removed += 1
+        with self._reading(_WRITING):
+            for path in (self._root / _WRITING).iterdir():
+                with suppress(FileNotFoundError):  # its writer has just finished
+                    if path.stat().st_mtime < before:
+                        path.unlink()
+                        removed += 1
         return removed
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 
     def _read(self, key: str) -> bytes:
-        try:
+        with self._reading(key):
             return self._path(key).read_bytes()
-        except _ABSENT as error:
-            raise self._not_found(key) from error
 
     def _current_etag(self, key: str) -> str | None:
         try:
@@ -149,8 +153,48 @@ class FileStore(ObjectStore):
         except NotFoundError:
             return None
 
-    def _not_found(self, key: str) -> NotFoundError:
-        return NotFoundError(f"no object {key!r} in {self.url}", key=key)
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            self._check_there()
+            raise NotFoundError(f"no object {key!r} in {self.url}", key=key) from error
+        except OSError as error:
+            raise self._explained(key, error) from error
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._explained(key, error) from error
+
+    def _unlisted(self, prefix: str, error: OSError) -> None:
+        """Raise, unless it is only that nothing lies below a prefix of a store that is there."""
+        with suppress(NotFoundError), self._reading(prefix):
+            raise error
+
+    def _check_there(self) -> None:
+        """Raise UnavailableError where the store is gone: nobody knows then what is absent."""
+        if not (self._root / _LOCKS).is_dir():
+            raise UnavailableError(
+                f"the folder {self._root} of the store is gone, or what was mounted there; "
+                "bring it back",
+                folder=str(self._root),
+            )
+
+    def _settle(self, path: Path) -> None:
+        """Make a name durable; where that fails nobody knows whether it is."""
+        try:
+            _flush_folder(path.parent)
+        except OSError as error:
+            key = path.relative_to(self._root).as_posix()
+            raise UnknownOutcomeError(
+                f"{key!r} was written in {self.url} and may not survive a loss of power ({error}); "
+                "read it again before anything else",
+                key=key,
+            ) from error
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
@@ -170,22 +214,32 @@ class FileStore(ObjectStore):
                 file.flush()
                 os.fsync(file.fileno())
             yield temporary
-        except OSError as error:
-            raise self._explained(key, error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # what failed before is what is told
+                temporary.unlink(missing_ok=True)
 
-    def _rename(self, temporary: Path, key: str) -> None:
-        path = self._path(key)
-        temporary.replace(path)
-        _flush_folder(path.parent)
-
-    def _explained(self, key: str, error: OSError) -> InputError | UnavailableError:
+    def _explained(self, key: str, error: OSError) -> NacreError:
         if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
             return InputError(f"{key!r} is a folder of other keys, or lies below a key", key=key)
+        meaning, reason = of_os_error(error).meaning, error.strerror or repr(error)
+        if meaning is Meaning.ABSENT:  # its own folders
+            return UnavailableError(
+                f"the folder {self._root} of the store is gone, or what was mounted there; "
+                "bring it back",
+                folder=str(self._root),
+            )
+        if meaning is Meaning.REFUSED:
+            return StoreRefusedError(
+                f"{key!r} in {self.url}: {reason}; let this user read and write there",
+                key=key,
+            )
+        if meaning is Meaning.FINAL:
+            return InputError(f"{key!r} cannot be kept in {self.url}: {reason}", key=key)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return UnavailableError(f"no space is left for {key!r} in {self.url}", key=key)
-        return UnavailableError(f"{key!r} cannot be written in {self.url}: {error}", key=key)
+        return UnavailableError(
+            f"{key!r} in {self.url} can be neither read nor written now: {reason}", key=key
+        )
 
 
 def _make_folder(folder: Path) -> None:

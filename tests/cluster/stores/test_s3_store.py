@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import NacreError, SettingsError, UnavailableError
+from adapters.errors import NacreError, StoreRefusedError, UnavailableError
 from cluster.stores.open import open_store
 from cluster.stores.s3 import S3Store
 from cluster.stores.s3_client import new_client
@@ -77,13 +77,13 @@ def test_the_private_put_of_the_client_is_conditional_and_the_public_one_is_not(
 def test_what_the_server_refuses_is_one_clear_sentence(
     s3_server: S3Server, changes: dict[str, str], sentence: str
 ) -> None:
-    with pytest.raises(SettingsError, match=sentence) as caught:
+    with pytest.raises(StoreRefusedError, match=sentence) as caught:
         S3Store(replace(s3_server.settings, **changes))
     assert s3_server.settings.secret_key not in str(caught.value)
 
 
 def test_a_server_without_tls_is_told_apart_from_one_that_is_away(s3_server: S3Server) -> None:
-    with pytest.raises(SettingsError, match="does not speak TLS; write http://"):
+    with pytest.raises(StoreRefusedError, match="does not speak TLS; write http://"):
         S3Store(replace(s3_server.settings, endpoint=f"https://127.0.0.1:{s3_server.port}"))
     away = replace(s3_server.settings, endpoint=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(UnavailableError, match="cannot be reached"):
