@@ -13,14 +13,16 @@ def routes(service: Service) -> APIRouter:
     """Return the routes, answered by `service`."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/v1/health/live")
-    async def live() -> Live:
-        """Say that the process answers."""
-        return Live()
+    @router.get("/v1/health/live", response_model=Live, responses=problems(503))
+    async def live() -> Response:
+        """Say that the process answers, and that everything in it runs that should."""
+        if service.lives:
+            return JSONResponse(Live().model_dump())
+        return problem(503, "UnavailableError", "a follower has ended; start the replica again")
 
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
-        """Say which versions answer; 503 before the first one, and where that may be outdated."""
+        """Say which versions answer, also before the first one; 503 where that may be outdated."""
         found = service.ready()
         states = found.adapters
         refused = [
@@ -33,11 +35,6 @@ def routes(service: Service) -> APIRouter:
             detail = f"what is in production cannot be loaded: {', '.join(refused)}"
         elif stale:
             detail = f"whether `production` has moved is not known of: {', '.join(stale)}"
-        elif all(state.version is None for state in states.values()):
-            detail = (
-                f"no version is in production yet of: {', '.join(states)}; submit a task and wait "
-                "until it is published"
-            )
         else:
             return JSONResponse(found.model_dump())
         return problem(503, "UnavailableError", detail)

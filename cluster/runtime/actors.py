@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import socket
 import threading
+import time
 from typing import Any
 
 import ray
@@ -14,12 +16,14 @@ from cluster.runtime.crew import Handles, RayCrew
 from cluster.runtime.logs import log_as_json
 from cluster.runtime.names import COORDINATOR, NAMESPACE, ROLES, application
 from cluster.stores.open import open_store
+from workers.concurrency.supervision import Supervisor
 from workers.coordination.coordinator import STARTING, Coordinator
 from workers.coordination.settings import AdapterRules, Intervals, Setup
 from workers.queue.machine import Limits
 from workers.queue.retry_policy import RetryPolicy
 
 STOP_TIMEOUT_S = 20
+logger = logging.getLogger("nacre.coordinator")
 
 
 @ray.remote(num_cpus=0, max_restarts=-1)
@@ -34,6 +38,8 @@ class CoordinatorActor:
         self._owner = owner
         self._loop = asyncio.new_event_loop()
         self._coordinator: Coordinator | None = None
+        self._supervisor: Supervisor | None = None
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
         self._thread.start()
 
@@ -47,27 +53,40 @@ class CoordinatorActor:
 
     def waits_for(self) -> str | None:
         """Return why this system does not coordinate; None where it does."""
-        return self._coordinator.waits_for if self._coordinator else STARTING
+        if self._coordinator is not None:
+            return self._coordinator.waits_for
+        trouble = self._supervisor.trouble if self._supervisor else None
+        return f"{STARTING}: {trouble.reason}" if trouble else STARTING
 
     def stop(self) -> None:
         """Stop, and let another system coordinate at once."""
-        if self._coordinator is not None:
-            self._loop.call_soon_threadsafe(self._coordinator.stop)
+        self._stopping = True
+        for each in (self._supervisor, self._coordinator):
+            if each is not None:
+                self._loop.call_soon_threadsafe(each.stop)
         self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._coordinate())
+            self._loop.run_until_complete(self._supervised())
         except BaseException:
-            logging.getLogger("nacre.coordinator").exception("the coordinator has ended")
-            raise
+            logger.exception("the coordinator's thread has ended")
+        if not self._stopping:
+            os._exit(1)  # an actor that does nothing must not look alive: Ray starts it again
+
+    async def _supervised(self) -> None:
+        self._supervisor = Supervisor(
+            "the coordinator's start", self._coordinate, clock=time.monotonic, logger=logger
+        )
+        await self._supervisor.run()
 
     async def _coordinate(self) -> None:
         # Made here, because what it holds belongs to this loop.
-        self._coordinator = Coordinator(
-            setup_of(self._config), owner=self._owner, host=socket.gethostname()
-        )
+        setup = await asyncio.to_thread(setup_of, self._config)
+        self._coordinator = Coordinator(setup, owner=self._owner, host=socket.gethostname())
+        assert self._supervisor is not None
+        self._supervisor.recovered()
         await self._coordinator.run()
 
 
@@ -81,7 +100,6 @@ def running_coordinator() -> Any:
 
 def setup_of(config: Config) -> Setup:
     """Return what the coordinator works with, the roles being those of this Ray."""
-    import time
 
     def rules(adapter: str) -> AdapterRules:
         chosen = config.of_adapter(adapter)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -30,6 +31,7 @@ from cluster.wire.documents import (
     Prediction,
     Ready,
 )
+from workers.concurrency.supervision import Supervisor
 from workers.encoding.encoder import Encoder
 from workers.images.decode import decode_image
 from workers.registry import Author, VersionRef
@@ -82,6 +84,7 @@ class Service:
         # takes a third longer.
         self._embedding = ThreadPoolExecutor(1, "embedding")
         self._embedding.submit(torch.set_num_threads, config.serve.threads).result()
+        self._supervisors: dict[str, Supervisor] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
         self._answered = Batcher(self._answer, most=config.serve.batch)
@@ -97,7 +100,19 @@ class Service:
                 await self.follow(name)
                 if not follower.has_looked:
                     await asyncio.sleep(self._config.poll_s)
-            self._tasks.append(asyncio.create_task(self._keep_following(name)))
+            supervisor = Supervisor(
+                f"following {name}",
+                partial(self._keep_following, name),
+                clock=time.monotonic,
+                logger=logger,
+            )
+            self._supervisors[name] = supervisor
+            self._tasks.append(asyncio.create_task(supervisor.run()))
+
+    @property
+    def lives(self) -> bool:
+        """Whether everything runs here that should run for ever."""
+        return not any(task.done() for task in self._tasks)
 
     async def predict(
         self, files: Files, question: Question, *, adapter: str, pinned: int | str | None
@@ -151,6 +166,9 @@ class Service:
             logger.warning("the store cannot be reached", extra={"error": error.message})
         except NacreError as error:  # damaged refs: what answers goes on
             logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
+        except Exception:
+            # Nobody thought of it; what answers goes on, and the next look may go well.
+            logger.exception("cannot follow", extra={"adapter": adapter})
         refusal = follower.state.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
             await _in(self._following, self._note_refusal, adapter, refusal)
@@ -171,7 +189,7 @@ class Service:
             refused=state.refusal.label if state.refusal else None,
             reason=state.refusal.reason if state.refusal else None,
             seen_s=None if age_s == float("inf") else age_s,
-            stale=state.current is not None and age_s > self._config.stale_s,
+            stale=age_s > self._config.stale_s,
         )
 
     def _note_refusal(self, adapter: str, refusal: Refusal) -> None:
@@ -182,6 +200,8 @@ class Service:
             self._versions.registry.adapter(adapter).note_refusal(refusal.ref, by=by)
         except NacreError as error:
             logger.warning("not in the history", extra={"error": error.message})
+        except Exception:
+            logger.exception("not in the history")
 
     async def _decoded(self, files: Files) -> list[Tensor]:
         return await asyncio.gather(*(_in(self._decoding, self._pixels, file) for file in files))

@@ -41,6 +41,11 @@ class Replica:
             access=Access.of(os.environ, timeout_s=config.serve.timeout_s),
         )
 
+    async def check_health(self) -> None:
+        """Raise where something has ended that should run for ever; Serve starts another then."""
+        if not self._service.lives:
+            raise RuntimeError("a follower has ended; another replica is started")
+
     async def prepare(self, adapter: str, version: VersionRef) -> None:
         """See `Service.prepare`."""
         await self._service.prepare(adapter, version)

@@ -8,18 +8,13 @@ import asyncio
 import logging
 from functools import partial
 
-from adapters.errors import (
-    ConflictError,
-    CorruptionError,
-    UnavailableError,
-    UnknownOutcomeError,
-)
+from adapters.errors import ConflictError
+from workers.concurrency.supervision import Backoff, Supervisor
 from workers.coordination.settings import Setup
 from workers.coordination.term import LeadershipTerm
 from workers.queue.leadership import Leadership, release_leadership, take_leadership
 
 STARTING = "the coordinator is starting"
-STEPS_BACK = (ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
 logger = logging.getLogger("nacre.coordinator")
 
 
@@ -41,25 +36,36 @@ class Coordinator:
         self._host = host
         self._stopping = asyncio.Event()
         self._waits_for: str | None = STARTING
+        step_back_s = setup.intervals.step_back_s
+        self._supervisor = Supervisor(
+            "the coordinator",
+            self._coordinate,
+            clock=setup.clock,
+            backoff=Backoff(first_s=step_back_s, longest_s=6 * step_back_s),
+            logger=logger,
+        )
 
     @property
     def waits_for(self) -> str | None:
-        """Why this one does not coordinate; None while it does."""
-        return self._waits_for
+        """Why this one does not coordinate, and since when; None while it does."""
+        trouble = self._supervisor.trouble
+        if trouble is None:
+            return self._waits_for
+        return f"{trouble.reason} (for {self._setup.clock() - trouble.since:.0f} s)"
 
     async def run(self) -> None:
-        """Coordinate, or wait to, until `stop` is called."""
+        """Coordinate, or wait to, until `stop` is called, whatever goes wrong meanwhile."""
+        await self._supervisor.run()
+
+    async def _coordinate(self) -> None:
         while not self._stopping.is_set():
-            try:
-                lead = await self._take_lead()
-                if lead is not None:
-                    await self._lead(lead)
-            except STEPS_BACK as error:
-                self._say(error.message)
-                await self._pause(self._setup.intervals.step_back_s)
+            lead = await self._take_lead()
+            if lead is not None:
+                await self._lead(lead)
 
     def stop(self) -> None:
         """Let `run` return; work under way is given up, and found again at the next start."""
+        self._supervisor.stop()
         self._stopping.set()
 
     async def _take_lead(self) -> Leadership | None:
@@ -84,10 +90,13 @@ class Coordinator:
         term = await LeadershipTerm.begun(self._setup, lead)
         logger.info("coordinating, epoch %d", lead.epoch)
         self._waits_for = None
+        self._supervisor.recovered()
         await term.run(self._stopping)
         await asyncio.to_thread(release_leadership, self._setup.store, term.lead)
 
     def _say(self, reason: str) -> None:
+        """Note that somebody else coordinates, which is no trouble."""
+        self._supervisor.recovered()
         if reason != self._waits_for:
             logger.warning("%s", reason)
         self._waits_for = reason

@@ -59,6 +59,7 @@ class LeadershipTerm:
             setup.store, setup.retention, every_s=setup.intervals.retention_s
         )
         self._changed = asyncio.Event()
+        self._failed: BaseException | None = None
 
     @classmethod
     async def begun(cls, setup: Setup, lead: Leadership) -> "LeadershipTerm":
@@ -91,9 +92,13 @@ class LeadershipTerm:
 
         Raises:
             ConflictError: another coordinator has taken over.
+            Exception: something went wrong that nobody thought of; the next term finds everything
+                in the store.
         """
         try:
             while not stopping.is_set():
+                if self._failed is not None:
+                    raise self._failed
                 try:
                     await self._step()
                 except (UnavailableError, UnknownOutcomeError) as error:
@@ -197,6 +202,7 @@ class LeadershipTerm:
                 stage = Stage.ENCODING if isinstance(decision, Encode) else Stage.TRAINING
                 self._tell(Moved(submission_id=name, stage=stage))
                 self._jobs[name] = asyncio.create_task(self._carry_out(decision))
+                self._jobs[name].add_done_callback(self._ended)
 
     async def _carry_out(self, decision: Decision) -> None:
         name = decision.submission_id
@@ -217,6 +223,12 @@ class LeadershipTerm:
         await self._clear(name)
         del self._jobs[name]
         self._changed.set()
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        """Note where a job has ended by an error of this loop's own: then the term has to end."""
+        if not job.cancelled() and job.exception() is not None:
+            self._failed = job.exception()
+            self._changed.set()
 
     async def _work(self, decision: Decision) -> Event:
         name = decision.submission_id
@@ -241,7 +253,7 @@ class LeadershipTerm:
             try:
                 await self._write_behind.durable(name)
                 await asyncio.to_thread(remove_work, self._store, name)
-            except UnavailableError as error:
+            except (UnavailableError, UnknownOutcomeError) as error:
                 logger.warning("%s is left for `nacre gc`: %s", name, error.message)
 
     def _broken(self, name: str, error: Exception) -> Broke:

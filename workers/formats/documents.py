@@ -27,11 +27,11 @@ def decode(data: bytes, what: str) -> dict[str, Any]:
     try:
         fields = json.loads(data)
         schema = fields["schema"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptionError(
             f"{what} is damaged: expected a JSON object with a schema; restore it from a copy"
         ) from error
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema > SCHEMA:
         raise CorruptionError(
             f"{what} has schema {schema!r}, and this program reads up to {SCHEMA}: use a newer one"
         )

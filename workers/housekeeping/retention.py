@@ -79,6 +79,8 @@ class PeriodicRetention:
                 logger.info("images removed", extra={"submissions": names})
         except NacreError as error:
             logger.warning("nothing is removed this time: %s", error.message)
+        except Exception:
+            logger.exception("nothing is removed this time")
         finally:
             self._removing = None
 

@@ -42,7 +42,8 @@ class FollowerState:
 
     Attributes:
         current: The version that answers; None before the first.
-        seen_at: When the alias was last known to point to it, by the follower's clock.
+        seen_at: When the alias was last known to point to it, or to nothing yet, by the follower's
+            clock.
         refusal: The version that the alias points to but that cannot be loaded, if that is so.
     """
 
@@ -141,7 +142,7 @@ class Follower:
             return before  # somebody has looked since
         if ref is None:
             # Nothing yet, or the alias was taken away: what answers goes on.
-            return replace(before, seen_at=asked_at) if before.current else before
+            return replace(before, seen_at=asked_at)
         if before.current is not None and before.current.ref == ref:
             return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
@@ -149,8 +150,15 @@ class Follower:
     def _production(self) -> VersionRef | None:
         try:
             return self._versions.registry.adapter(self.adapter).refs().find("production")
-        except NotFoundError:
-            return None
+        except NotFoundError as error:
+            if self._state.current is None:
+                return None  # nothing was ever learnt
+            # Refs are never removed: whoever says that they are gone does not know.
+            raise UnavailableError(
+                f"the store says that adapter {self.adapter!r} is gone, which it cannot be: "
+                f"{error.message}",
+                adapter=self.adapter,
+            ) from error
 
     def _moved(self, before: FollowerState, ref: VersionRef, asked_at: float) -> FollowerState:
         refusal = before.refusal

@@ -88,8 +88,8 @@ class FileStore(ObjectStore):
 
     def create(self, key: str, data: bytes) -> str:
         check_conditional(key, data)
-        path = self._path(key)
         with self._writing(key), self._locked(key), self._written(key, data) as temporary:
+            path = self._path(key)
             try:
                 os.link(temporary, path)
             except FileExistsError as error:
@@ -101,11 +101,11 @@ class FileStore(ObjectStore):
 
     def replace(self, key: str, data: bytes, expected_etag: str) -> str:
         check_conditional(key, data)
-        path = self._path(key)
         with self._writing(key), self._locked(key):
             found = self._current_etag(key)
             check_etag(self, key, expected=expected_etag, found=found)
             with self._written(key, data) as temporary:
+                path = self._path(key)
                 temporary.replace(path)
                 self._settle(path)
         return _etag(data)
@@ -122,8 +122,8 @@ class FileStore(ObjectStore):
                     yield Listed(key=key, size_bytes=status.st_size, modified=status.st_mtime)
 
     def delete(self, key: str) -> None:
-        path = self._path(key)
         with self._writing(key), self._locked(key):
+            path = self._path(key)
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

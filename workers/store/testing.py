@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum
 
-from adapters.errors import UnavailableError, UnknownOutcomeError
+from adapters.errors import StoreRefusedError, UnavailableError, UnknownOutcomeError
 from workers.store.base import Listed, Object, ObjectStore
 
 CONDITIONAL = frozenset({"create", "replace"})
@@ -108,6 +108,8 @@ class Fault(Enum):
     """What goes wrong with one operation."""
 
     FAIL = "fail"  # nothing happens, and the caller is told that the store cannot be reached
+    REFUSE = "refuse"  # nothing happens: the store does not let this process in
+    SURPRISE = "surprise"  # nothing happens, and what is raised is an error that nobody thought of
     LOSE_ANSWER = "lose answer"  # it happens, and the caller is not told
     CRASH = "crash"  # nothing happens, and the process dies
     CRASH_AFTER = "crash after"  # it happens, and the process dies
@@ -140,6 +142,10 @@ class FaultyStore(WrappedStore):
         self._pending.fault = fault
         if fault is Fault.FAIL:
             raise UnavailableError(f"{operation} of {key!r} was made to fail", key=key)
+        if fault is Fault.REFUSE:
+            raise StoreRefusedError(f"{operation} of {key!r} was refused", key=key)
+        if fault is Fault.SURPRISE:
+            raise RuntimeError(f"{operation} of {key!r} surprised everybody")
         if fault is Fault.CRASH:
             raise CrashError(f"before {operation} of {key!r}")
 

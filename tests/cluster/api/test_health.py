@@ -35,13 +35,27 @@ class Scene:
         self.away = False
         self._encoder = encoder
         inner = MemoryStore()
-        store = FaultyStore(inner, lambda *_: Fault.FAIL if self.away else None)
+        self.surprised = False
+        store = FaultyStore(inner, lambda *_: self._fault())
+        self._inner = inner
         self._main = Registry(inner).create("main")
         config = Config(serve=ServeConfig(stale_s=stale_s))
         self._service = Service(config, Versions(store))
         app = FastAPI()
         app.include_router(routes(self._service))
         self._client = TestClient(app)
+
+    def _fault(self) -> Fault | None:
+        if self.surprised:
+            return Fault.SURPRISE
+        return Fault.FAIL if self.away else None
+
+    def lose_refs(self) -> None:
+        """Let the store say that there is no adapter."""
+        self._inner.delete("refs/main.json")
+
+    def live(self) -> int:
+        return self._client.get("/v1/health/live").status_code
 
     def publish(self, task: str) -> None:
         publish(self._main, small_record(task, encoder=self._encoder))
@@ -59,14 +73,11 @@ class Scene:
         return Ready.model_validate(self._client.get("/v1/status").json()).adapters["main"]
 
 
-def test_before_the_first_version_a_replica_is_not_ready_and_says_what_to_do(encoder: str) -> None:
+def test_before_the_first_version_a_replica_is_ready_for_the_first_task(encoder: str) -> None:
     scene = Scene(encoder, stale_s=NEVER)
     scene.look()
-    assert scene.ready() == (
-        503,
-        "no version is in production yet of: main; submit a task and wait until it is published",
-    )
-    assert (scene.state.version, scene.state.seen_s, scene.state.stale) == (None, None, False)
+    assert scene.ready() == (200, "")
+    assert (scene.state.version, scene.state.stale) == (None, False)
     scene.publish("ants")
     scene.look()
     assert scene.ready() == (200, "")
@@ -102,12 +113,33 @@ def test_a_replica_that_cannot_look_is_ready_for_so_long(
     assert scene.state.version == "main@2"
 
 
-def test_a_replica_that_has_nothing_to_answer_with_is_not_stale(encoder: str) -> None:
-    scene = Scene(encoder, stale_s=AT_ONCE)
+def test_a_replica_that_could_never_look_is_not_ready(encoder: str) -> None:
+    scene = Scene(encoder, stale_s=NEVER)
     scene.away = True
     scene.look()
-    assert not scene.state.stale
+    assert (scene.state.seen_s, scene.state.stale) == (None, True)
+    assert scene.ready() == (503, "whether `production` has moved is not known of: main")
+
+
+def test_refs_that_are_gone_are_not_taken_for_an_alias_that_was_removed(encoder: str) -> None:
+    scene = Scene(encoder, stale_s=AT_ONCE)
+    scene.publish("ants")
+    scene.look()
+    scene.lose_refs()
+    scene.look()
+    assert scene.state.version == "main@1"
     assert scene.ready()[0] == 503
+
+
+def test_what_nobody_thought_of_leaves_the_follower_alive(encoder: str) -> None:
+    scene = Scene(encoder, stale_s=NEVER)
+    scene.publish("ants")
+    scene.surprised = True
+    scene.look()
+    assert scene.live() == 200
+    scene.surprised = False
+    scene.look()
+    assert scene.state.version == "main@1"
 
 
 @pytest.mark.parametrize("stale_s", [AT_ONCE, NEVER])

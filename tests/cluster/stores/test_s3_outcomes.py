@@ -20,6 +20,13 @@ from workers.store.conditional_writes import check_conditional_writes
 
 LISTING = b"""<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>0</KeyCount>
 <IsTruncated>false</IsTruncated></ListBucketResult>"""
+CODES = {
+    200: "",
+    412: "PreconditionFailed",
+    403: "RequestTimeTooSkewed",
+    400: "RequestTimeout",
+    429: "SlowDown",
+}
 ETAG = "5d41402abc4b2a76b9719d911017c592"
 
 
@@ -63,7 +70,7 @@ def _handler(script: Scripted) -> type[BaseHTTPRequestHandler]:
             if status is None:
                 self.close_connection = True
                 return
-            code = {200: "", 412: "PreconditionFailed", 403: "RequestTimeTooSkewed"}.get(status)
+            code = CODES.get(status)
             self._answer(status, f"<Error><Code>{code or 'Other'}</Code></Error>".encode())
 
         def do_DELETE(self) -> None:
@@ -157,6 +164,25 @@ def test_a_wrong_clock_is_one_clear_sentence(scene: Scene) -> None:
     store, _ = scene("403")
     with pytest.raises(StoreRefusedError, match="set the clock"):
         store.create("a", b"hello")
+
+
+@pytest.mark.parametrize("status", ["429", "400", "503", "408", "425", "507"])
+def test_what_passes_is_waited_out_and_said_once_it_has_lasted(scene: Scene, status: str) -> None:
+    store, script = scene(status, status, "ok")
+    assert store.create("a", b"hello") == ETAG
+    assert len(script.puts) == 3
+    store, _ = scene(*[status] * ATTEMPTS)
+    with pytest.raises(
+        UnavailableError, match=f"cannot serve a request now .{CODES.get(int(status), 'Other')}"
+    ):
+        store.put("a", b"hello")
+
+
+def test_a_refusal_is_said_at_once(scene: Scene) -> None:
+    store, script = scene(*["401"] * ATTEMPTS)
+    with pytest.raises(StoreRefusedError, match="does not let us into bucket 'bucket'"):
+        store.put("a", b"hello")
+    assert len(script.puts) == 1
 
 
 def test_a_plain_put_is_repeated_until_it_is_acknowledged(scene: Scene) -> None:
