@@ -4,8 +4,12 @@ The process that answers must not be made to read files or to ask hosts of its o
 the archive, and addresses to the object store that the system works on.
 """
 
+import lzma
+import re
+import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -21,6 +25,8 @@ from workers.store import ObjectStore
 from workers.tasks.task import Task, load_task
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
+MAX_MEMBERS = 200_000
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 TASK_FILE = "task.yaml"
 
 
@@ -52,9 +58,7 @@ def uploaded_task(
         def method_of(adapter: str) -> str:
             return config.of_adapter(adapter).method
 
-        task = load_task(folder / TASK_FILE, opener=opener, method_of=method_of)
-        _check_inside(task, folder)
-        yield task
+        yield load_task(folder / TASK_FILE, opener=opener, method_of=method_of, within=folder)
 
 
 def _check_sources(content: bytes) -> None:
@@ -67,10 +71,11 @@ def _check_sources(content: bytes) -> None:
     for key in ("images", "held_out"):
         source = str(file.get(key) or "")
         path = PurePosixPath(source)
-        if not source.startswith("s3://") and (path.is_absolute() or ".." in path.parts):
+        elsewhere = _SCHEME.match(source) or path.is_absolute() or ".." in path.parts
+        if elsewhere and not source.startswith("s3://"):
             raise InputError(
                 f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
-                f"{source!r}",
+                f"{source!r}; send the images in an archive, or submit with `nacre submit`",
                 key=key,
             )
 
@@ -94,26 +99,42 @@ def _own_server(url: str, config: Config, environment: dict[str, str]) -> Object
 
 
 def _unpack(archive: BinaryIO, folder: Path) -> None:
+    """Write the regular files of `archive` below `folder`; nothing else is written or followed."""
     try:
         with tarfile.open(fileobj=archive, mode="r:*") as tar:
             size = 0
-            for member in tar:
+            for number, member in enumerate(tar, 1):
                 size += member.size
-                if size > MAX_ARCHIVE_BYTES:
+                if size > MAX_ARCHIVE_BYTES or number > MAX_MEMBERS:
                     raise InputError(
-                        f"expected at most {MAX_ARCHIVE_BYTES} bytes in the archive, found more; "
-                        "put the images into the object store and name their s3:// address"
+                        f"expected at most {MAX_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes in "
+                        "the archive, found more; put the images into the object store and name "
+                        "their s3:// address"
                     )
-                tar.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+                _write(tar, member, folder)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"the archive cannot be unpacked: {error}") from error
 
 
-def _check_inside(task: Task, folder: Path) -> None:
-    for images in (task.images, task.held_out):
-        for reference in (image for group in images.values() for image in group):
-            origin = reference.origin
-            if "://" not in origin and not Path(origin).resolve().is_relative_to(folder):
-                raise InputError(
-                    f"expected all images inside the archive, found {origin!r}", path=origin
-                )
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    path = PurePosixPath(member.name)
+    if member.isdir():
+        return
+    if not member.isreg():
+        raise InputError(
+            f"expected files and folders in the archive, found {member.name!r}, which is a link or "
+            "a device; put what it leads to into the archive (tar -h)",
+            member=member.name,
+        )
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise InputError(
+            f"the archive cannot be unpacked: {member.name!r} leads outside of it; name its files "
+            "relative to the folder of the task",
+            member=member.name,
+        )
+    content = tar.extractfile(member)
+    assert content is not None  # it is a regular file
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)

@@ -66,27 +66,46 @@ class Place(ABC):
 
 @dataclass(frozen=True, slots=True)
 class LocalPlace(Place):
-    """A folder of this machine."""
+    """A folder of this machine.
+
+    Attributes:
+        folder: Where it is.
+        within: Nothing outside of this folder is looked at or read, wherever names and links lead;
+            None for no such limit.
+    """
 
     read_ahead: ClassVar[int] = 4096
     folder: Path
+    within: Path | None = None
+
+    def _path(self, name: str = "") -> Path:
+        """Return where `name` is; InputError where that is outside of what may be read."""
+        path = self.folder / name
+        if self.within is not None and not path.resolve().is_relative_to(self.within.resolve()):
+            raise InputError(
+                f"expected a path inside of what was sent, found {name or str(self.folder)!r}, "
+                "which leads outside",
+                path=name,
+            )
+        return path
 
     def tree(self) -> Tree:
         files, folders = [], {}
-        for entry in _visible(self.folder):
+        for entry in _visible(self._path()):
             if entry.is_dir():
-                inner = (inside.name for inside in _visible(entry.path) if not inside.is_dir())
+                inside_of = _visible(self._path(entry.name))
+                inner = (inside.name for inside in inside_of if not inside.is_dir())
                 folders[entry.name] = tuple(sorted(f"{entry.name}/{name}" for name in inner))
             else:
                 files.append(entry.name)
         return Tree(files=tuple(sorted(files)), folders=dict(sorted(folders.items())))
 
     def has(self, name: str) -> bool:
-        return (self.folder / name).is_file()
+        return self._path(name).is_file()
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         try:
-            with (self.folder / name).open("rb") as file:
+            with self._path(name).open("rb") as file:
                 file.seek(start)
                 return file.read(length)
         except OSError as error:
@@ -96,6 +115,7 @@ class LocalPlace(Place):
         return str(self.folder / name)
 
     def resolved(self, path: str) -> str:
+        self._path(path)
         return path
 
 

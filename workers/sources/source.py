@@ -31,6 +31,7 @@ def images_by_class(
     folder: Path | None = None,
     opener: Opener = open_local_store,
     named: str = "the source",
+    within: Path | None = None,
 ) -> dict[str, tuple[ImageRef, ...]]:
     """Return the images of `source` by the key of their class, both sorted.
 
@@ -39,18 +40,20 @@ def images_by_class(
         folder: What a path is relative to; the working folder where None.
         opener: Returns the object store at the address of a prefix.
         named: Where `source` is written, for messages.
+        within: No file of this machine outside of this folder is read; None for no such limit.
 
     Raises:
         NotFoundError: there is nothing.
         SettingsError: it is no folder, list or shards, or a part of it cannot be used.
+        InputError: it leads outside of `within`.
         UnavailableError: the store cannot be reached.
     """
     if source.startswith(_LOCAL):
-        place, name = _local(Path(unquote(source.removeprefix(_LOCAL))))
+        place, name = _local(Path(unquote(source.removeprefix(_LOCAL))), within)
     elif "://" in source:
         place, name = _stored(source, opener)
     else:
-        place, name = _local((folder or Path()) / source)
+        place, name = _local((folder or Path()) / source, within)
     images = _everything(place) if name is None else _named(place, name)
     if images is None:
         raise NotFoundError(
@@ -61,8 +64,12 @@ def images_by_class(
     return images
 
 
-def _local(path: Path) -> tuple[Place, str | None]:
-    return (LocalPlace(path), None) if path.is_dir() else (LocalPlace(path.parent), path.name)
+def _local(path: Path, within: Path | None) -> tuple[Place, str | None]:
+    # Whether there is a folder is not to be learnt of what may not be read.
+    LocalPlace(path.parent, within).resolved(path.name)
+    if path.is_dir():
+        return LocalPlace(path, within), None
+    return LocalPlace(path.parent, within), path.name
 
 
 def _stored(address: str, opener: Opener) -> tuple[Place, str | None]:

@@ -110,6 +110,7 @@ def load_task(
     *,
     opener: Opener = open_local_store,
     method_of: Callable[[str], str] = lambda _adapter: "lada",
+    within: Path | None = None,
 ) -> Task:
     """Return the task that the file at `path` describes; its images are named, not read.
 
@@ -117,6 +118,7 @@ def load_task(
         path: The task file.
         opener: Returns the object store at an address, for images that lie in one.
         method_of: Says by which method the tasks of an adapter, given by its name, are learnt.
+        within: No file of this machine outside of this folder is read; None for no such limit.
 
     Raises:
         NotFoundError: the file, or a source of images that it names, does not exist.
@@ -137,7 +139,9 @@ def load_task(
 
     def found(source: str, key: str) -> Images:
         named = f"{key!r} in {path}, relative to the task file"
-        return images_by_class(source, folder=path.parent, opener=opener, named=named)
+        return images_by_class(
+            source, folder=path.parent, opener=opener, named=named, within=within
+        )
 
     images = found(file.images, "images")
     held_out = None if file.held_out is None else found(file.held_out, "held_out")

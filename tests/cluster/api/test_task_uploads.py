@@ -73,6 +73,12 @@ ELSEWHERE = [
     # another host, asked with the service's own credentials
     "images: s3://bucket/train?endpoint=https://evil.example.org",
     "images: file:///etc",
+    "images: FILE:///etc",
+    "images: file:relative",
+    "images: memory://x",
+    "images: http://127.0.0.1:9/x",
+    "images: a/../../etc",
+    "images: file:///proc/self/environ",
 ]
 
 
@@ -99,6 +105,33 @@ def test_a_list_in_the_archive_names_no_files_of_the_machine(
     (task.parent / "list.csv").write_text(f"path,label\n{secret},red\nimages/blue/0.png,blue\n")
     with pytest.raises(InputError, match=r"inside the archive, found|outside"):
         handlers.submit(b"name: colors\nimages: list.csv\n", archive_of(task.parent), by=ANNA)
+
+
+@pytest.mark.parametrize(
+    "source", ["file:///proc/self/environ", "file://{folder}", "file://{folder}/*.txt"]
+)
+def test_nothing_of_the_machine_is_read_and_no_error_quotes_it(
+    handlers: TaskHandlers, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "secret.txt").write_text("path,label\nthis must never come back,x\n")
+    content = f"name: colors\nimages: {source.format(folder=tmp_path)!r}\n".encode()
+    with pytest.raises(InputError) as caught:
+        handlers.submit(content, None, by=ANNA)
+    assert "never come back" not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_an_archive_are_refused_by_name(
+    handlers: TaskHandlers, kind: bytes
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("images/red/0.png")
+        member.type, member.linkname = kind, "/etc/passwd"
+        tar.addfile(member)
+    buffer.seek(0)
+    with pytest.raises(InputError, match=r"'images/red/0.png', which is a link or a device"):
+        handlers.submit(b"name: colors\nimages: images\n", buffer, by=ANNA)
 
 
 def test_an_archive_writes_nothing_outside_its_folder(
