@@ -1,6 +1,7 @@
 """Notification of remote replicas over HTTP: an audience of the registry."""
 
-from cluster.client.http_api import headers
+from adapters.errors import SettingsError
+from cluster.client.http_api import connected, headers
 from cluster.config import Config
 from cluster.runtime.replicas import FOLLOW_TIMEOUT_S, PREPARE_TIMEOUT_S
 from workers.registry import VersionRef
@@ -40,8 +41,7 @@ class DistantReplicas:
         import httpx
 
         try:
-            httpx.post(
-                self._config.endpoint + path, json=content, headers=headers(), timeout=timeout_s
-            )
-        except (httpx.HTTPError, httpx.InvalidURL):
+            with connected(httpx.Client, self._config.endpoint) as client:
+                client.post(path, json=content, headers=headers(), timeout=timeout_s)
+        except (httpx.HTTPError, httpx.InvalidURL, SettingsError):
             self._answers = False  # nothing runs there; what does elsewhere looks for itself

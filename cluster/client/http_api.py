@@ -3,14 +3,21 @@
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
+from adapters.errors import SettingsError
 from cluster.client.attempts import Answer, Attempts, Call
 from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.wire.headers import TIMEOUT_S
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+AMBIENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
 class HttpApi:
@@ -24,7 +31,7 @@ class HttpApi:
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._client = httpx.Client(base_url=endpoint)
+        self._client = connected(httpx.Client, endpoint)
 
     def ask(self, call: Call[Answer], *, timeout_s: float = TIMEOUT_S) -> Answer:
         """Send a call until it is answered or its time is over, and return the answer.
@@ -61,7 +68,7 @@ class AsyncHttpApi:
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._client = httpx.AsyncClient(base_url=endpoint)
+        self._client = connected(httpx.AsyncClient, endpoint)
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,6 +98,27 @@ class AsyncHttpApi:
                     return attempts.answer(response)
                 wait_s = attempts.after_refusal(response)
             await asyncio.sleep(wait_s)
+
+
+def connected(kind: Callable[..., Http], endpoint: str) -> Http:
+    """Return a client of `endpoint` of that kind.
+
+    Loopback is asked without the proxies of the environment: what runs on this machine does not lie
+    behind one, and the token is not for it.
+
+    Raises:
+        SettingsError: a variable of the environment cannot be used; its name is said.
+    """
+    local = urlsplit(endpoint).hostname in LOOPBACK
+    try:
+        return kind(base_url=endpoint, trust_env=not local)
+    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+        there = [name for name in AMBIENT for name in (name, name.lower()) if name in os.environ]
+        raise SettingsError(
+            f"{endpoint} cannot be asked with what the environment says of proxies and "
+            f"certificates ({error}); correct or remove {', '.join(there) or 'it'}",
+            variables=tuple(there),
+        ) from error
 
 
 def arguments(call: Call[Answer], attempts: Attempts[Answer]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Settings of a bucket on an S3 server: endpoint, region, credentials."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -10,6 +11,9 @@ from workers.store.base import check_key
 
 DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
 DEFAULT_REGION = "us-east-1"
+ENDPOINTS = ("NACRE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,14 +42,16 @@ class S3Settings:
     def from_url(cls, url: str, environment: Mapping[str, str]) -> Self:
         """Return the settings of `s3://BUCKET/PREFIX?endpoint=...&region=...`.
 
-        The endpoint comes from the URL, NACRE_S3_ENDPOINT, or is Amazon's. Credentials come from
-        NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and
+        The endpoint comes from the URL, NACRE_S3_ENDPOINT, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL,
+        or is Amazon's; the region from the URL, AWS_REGION or AWS_DEFAULT_REGION. Credentials come
+        from NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and
         AWS_SECRET_ACCESS_KEY, never from the URL.
 
         Raises:
             SettingsError: Something is missing or impossible.
         """
-        parts = urlsplit(url)
+        # A `#` is a part of the prefix like any other: keys may have it.
+        parts = urlsplit(url, allow_fragments=False)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         unknown = sorted(set(query) - {"endpoint", "region"})
         if unknown or "@" in parts.netloc or not parts.netloc:
@@ -54,13 +60,13 @@ class S3Settings:
                 "belong into the environment",
                 keys=tuple(unknown),
             )
-        endpoint = query.get("endpoint") or environment.get("NACRE_S3_ENDPOINT") or DEFAULT_ENDPOINT
+        endpoint = query.get("endpoint") or _first(environment, ENDPOINTS) or DEFAULT_ENDPOINT
         access_key, secret_key, token = _credentials(environment)
         return cls(
             endpoint=_checked_endpoint(endpoint),
-            bucket=parts.netloc,
+            bucket=_checked_bucket(parts.netloc),
             prefix=_checked_prefix(parts.path),
-            region=query.get("region") or environment.get("AWS_REGION") or DEFAULT_REGION,
+            region=query.get("region") or _first(environment, REGIONS) or DEFAULT_REGION,
             access_key=access_key,
             secret_key=secret_key,
             session_token=token,
@@ -86,9 +92,25 @@ def _credentials(environment: Mapping[str, str]) -> tuple[str, str, str]:
     )
 
 
+def _first(environment: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """Return the value of the first of `names` that is set to something."""
+    return next((environment[name] for name in names if environment.get(name)), None)
+
+
+def _checked_bucket(bucket: str) -> str:
+    if not _BUCKET.fullmatch(bucket):
+        raise SettingsError(
+            f"expected the name of a bucket, 3 to 63 letters, digits, dots and dashes, found "
+            f"{bucket!r}; write s3://BUCKET/PREFIX",
+            bucket=bucket,
+        )
+    return bucket
+
+
 def _checked_endpoint(endpoint: str) -> str:
     parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+    more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme not in ("http", "https") or not parts.hostname or more:
         raise SettingsError(
             f"expected an S3 endpoint like http://HOST:PORT or https://HOST, found {endpoint!r}",
             endpoint=endpoint,

@@ -7,8 +7,15 @@ them, or where somebody says so.
 
 import os
 import socket
+import tempfile
+from pathlib import Path
 
 from cluster.config import TOKEN, Config, home
+
+SOCKET = "admin.sock"
+LONGEST_SOCKET = 90
+"""Bytes of a socket's path: the system stops at 107, and HAProxy adds a suffix of its own."""
+HEADER_TIMEOUT_S = 60
 
 
 def prepare_ingress(config: Config) -> bool:
@@ -21,19 +28,33 @@ def prepare_ingress(config: Config) -> bool:
     uses = chosen and _is_there()
     os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "1" if uses else "0"
     if uses:
-        folder = home() / "haproxy"
-        folder.mkdir(parents=True, exist_ok=True)
-        # Several systems on one machine must not share them.
+        # Several systems on one machine must not share them, nor may its other users steer them.
+        folder = private_folder(home() / "haproxy")
         os.environ |= {
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / SOCKET),
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port()),
             "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+            # Half a header does not hold a connection for the hour that Serve would let it.
+            "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(HEADER_TIMEOUT_S),
+            # Its log would go to the machine's, query strings and all; nobody listens here.
+            "RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "nobody"),
         }
     return uses
+
+
+def private_folder(wanted: Path) -> Path:
+    """Return a folder that this user alone may enter: `wanted`, or a short one where a socket in it
+    could not be named.
+    """
+    if len(str(wanted / SOCKET).encode()) <= LONGEST_SOCKET:
+        wanted.mkdir(parents=True, exist_ok=True)
+        wanted.chmod(0o700)
+        return wanted
+    return Path(tempfile.mkdtemp(prefix="nacre-haproxy-"))
 
 
 def _is_there() -> bool:

@@ -74,7 +74,7 @@ def _local(path: Path, within: Path | None) -> tuple[Place, str | None]:
 
 def _stored(address: str, opener: Opener) -> tuple[Place, str | None]:
     """Return the prefix to open, as far down as possible, and the name of a file in it."""
-    parts = urlsplit(address)
+    parts = urlsplit(address, allow_fragments=False)
     path, name = parts.path.rstrip("/"), None
     if path.lower().endswith((*_FILES, *_COMPRESSED)) or is_pattern(path.rpartition("/")[2]):
         path, _, name = path.rpartition("/")

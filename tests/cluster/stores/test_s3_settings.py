@@ -12,14 +12,18 @@ KEYS = {"NACRE_S3_ACCESS_KEY": "a", "NACRE_S3_SECRET_KEY": "s"}
 @pytest.mark.parametrize(
     ("url", "environment", "expected"),
     [
-        ("s3://b", {}, ("https://s3.amazonaws.com", "b", "")),  # Amazon's, unless told otherwise
-        ("s3://b/", {"NACRE_S3_ENDPOINT": "http://h:9000"}, ("http://h:9000", "b", "")),
-        ("s3://b/p/q", {"NACRE_S3_ENDPOINT": "http://h"}, ("http://h", "b", "p/q/")),
+        (
+            "s3://bucket",
+            {},
+            ("https://s3.amazonaws.com", "bucket", ""),
+        ),  # Amazon's, unless told otherwise
+        ("s3://bucket/", {"NACRE_S3_ENDPOINT": "http://h:9000"}, ("http://h:9000", "bucket", "")),
+        ("s3://bucket/p/q", {"NACRE_S3_ENDPOINT": "http://h"}, ("http://h", "bucket", "p/q/")),
         # What the URL says comes first.
         (
-            "s3://b/p?endpoint=https://u/",
+            "s3://bucket/p?endpoint=https://u/",
             {"NACRE_S3_ENDPOINT": "http://h"},
-            ("https://u", "b", "p/"),
+            ("https://u", "bucket", "p/"),
         ),
     ],
 )
@@ -46,18 +50,20 @@ def test_the_endpoint_comes_from_the_url_or_the_environment(
 def test_credentials_come_from_the_environment_alone(
     environment: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    settings = S3Settings.from_url("s3://b", environment)
+    settings = S3Settings.from_url("s3://bucket", environment)
     assert (settings.access_key, settings.secret_key) == expected
 
 
 @pytest.mark.parametrize(
     ("url", "environment", "sentence"),
     [
-        ("s3://b", {}, "expected S3 credentials in NACRE_S3_ACCESS_KEY"),
+        ("s3://bucket", {}, "expected S3 credentials in NACRE_S3_ACCESS_KEY"),
+        ("s3://bucket?endpoint=https://user:pass@host", KEYS, "expected an S3 endpoint"),
+        ("s3://ab/train", KEYS, "3 to 63 letters, digits, dots and dashes, found 'ab'"),
         ("s3://", KEYS, "expected s3://BUCKET/PREFIX"),
         ("s3://key:secret@b", KEYS, "credentials belong into the environment"),
         ("s3://b?acess_key=x", KEYS, "expected s3://BUCKET/PREFIX"),
-        ("s3://b?endpoint=host:9000", KEYS, "expected an S3 endpoint like http://HOST:PORT"),
+        ("s3://bucket?endpoint=host:9000", KEYS, "expected an S3 endpoint like http://HOST:PORT"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(
@@ -66,6 +72,32 @@ def test_what_is_missing_or_wrong_is_said(
     with pytest.raises(SettingsError, match=sentence) as caught:
         S3Settings.from_url(url, environment)
     assert "secret@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "endpoint", "region"),
+    [
+        ("s3://bucket/C#/train?endpoint=http://minio:9000", {}, "http://minio:9000", "us-east-1"),
+        (
+            "s3://bucket/C#/train",
+            {"AWS_ENDPOINT_URL": "http://one:9", "AWS_DEFAULT_REGION": "eu-west-1"},
+            "http://one:9",
+            "eu-west-1",
+        ),
+        (
+            "s3://bucket/C#/train",
+            {"AWS_ENDPOINT_URL": "http://one:9", "AWS_ENDPOINT_URL_S3": "http://two:9"},
+            "http://two:9",
+            "us-east-1",
+        ),
+    ],
+)
+def test_no_part_of_an_address_is_dropped(
+    url: str, environment: dict[str, str], endpoint: str, region: str
+) -> None:
+    found = S3Settings.from_url(url, {**KEYS, **environment})
+    assert (found.endpoint, found.region, found.prefix) == (endpoint, region, "C#/train/")
+    assert S3Settings.from_url(found.url, KEYS) == found
 
 
 def test_a_url_of_no_store_is_refused() -> None:
