@@ -6,8 +6,6 @@ BIN := $(VENV)/bin
 BENCHMARKS := encoder features scoring methods beyond registry queue serve
 INSTALLED := $(VENV)/.installed
 export PYTHONUNBUFFERED := 1
-# A token file in the home folder would otherwise turn authentication on for local clusters.
-export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 
 .DEFAULT_GOAL := help

@@ -18,6 +18,8 @@ from workers.store.conditional_writes import check_conditional_writes
 
 SLOW_STORE_S = 0.2
 FULL_BYTES = 5 * 2**30
+MODE = "RAY_AUTH_MODE"
+"""Left out, a Ray that is started on this machine asks whoever joins it for a token."""
 PACKAGES = ("ray", "torch", "torchvision", "open_clip_torch", "minio", "safetensors")
 
 
@@ -60,13 +62,13 @@ def _environment(config: Config) -> Iterator[Finding]:
     yield Finding(check="packages", level="ok", found=shown)
     cores = len(os.sched_getaffinity(0))
     yield Finding(check="cores", level="ok", found=str(cores))
-    if "RAY_AUTH_MODE" not in os.environ:
+    if os.environ.get(MODE, "token").lower() != "token":
         yield Finding(
             check="ray authentication",
             level="warning",
-            found="RAY_AUTH_MODE is not set",
-            remedy="set it to `token` in deployments, or to `disabled` on a machine of your own; "
-            "otherwise a file in the home folder decides",
+            found=f"{MODE} is {os.environ[MODE]!r}",
+            remedy="whoever reaches this machine can run code in its Ray; remove the variable, and "
+            "`nacre up` starts one that asks for a token",
         )
 
 
