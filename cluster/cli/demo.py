@@ -34,7 +34,7 @@ FOLLOW_TIMEOUT_S = 30
 @click.option(
     "--examples",
     type=click.Path(path_type=Path),
-    default=Path("deploy/examples"),
+    default=Path("cluster/examples"),
     show_default=True,
     help="Folder of the five example tasks.",
 )
@@ -57,7 +57,7 @@ def demo(examples: Path, folder: Path, *, keep: bool) -> None:
     if missing:
         raise NotFoundError(
             f"expected the example tasks in {examples}, but {', '.join(missing)} is missing; run "
-            "this in a clone of the repository, or point --examples to deploy/examples",
+            "this in a clone of the repository, or point --examples to cluster/examples",
             path=str(examples),
         )
     config_path = _prepare(folder)

@@ -84,7 +84,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("trainer")
-    examples = Path(__file__).parents[3] / "deploy" / "examples"
+    examples = Path(__file__).parents[3] / "cluster" / "examples"
     store = MemoryStore()
     first = submitted(store, small_task(examples, folder, "fashion", classes=2), now=1.0)
     published_by_hand(store, encoder, first)
