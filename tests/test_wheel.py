@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cluster.version import COMMIT_FILE
+from tests.support.drivers.checkout import Checkout, committed
+
 ROOT = Path(__file__).parents[1]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PRODUCT = SETTINGS["tool"]["importlinter"]["root_packages"]
+VERSION = SETTINGS["project"]["version"]
 TIMEOUT_S = 240
 NOT_SOURCE = shutil.ignore_patterns(
     ".*", "*.egg-info", "__pycache__", "build", "dist", "shared", "out"
@@ -20,28 +26,42 @@ DATA = {".j2", ".jpg", ".json", ".md", ".png", ".safetensors", ".typed", ".yaml"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a wheel, built from a copy of this tree so that nothing built before gets into it."""
-    source, folder = tmp_path_factory.mktemp("source") / "nacre", tmp_path_factory.mktemp("wheel")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """Return a copy of this tree, committed, so that nothing built before gets into a wheel."""
+    source = tmp_path_factory.mktemp("source") / "nacre"
     shutil.copytree(ROOT, source, ignore=NOT_SOURCE)
-    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
-    return next(folder.glob("nacre-*.whl"))
+    return committed(source)
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel, built from the checkout."""
+    return _wheel_of(checkout.folder, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_has_every_file_of_the_product_and_nothing_else(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        names = {Path(name) for name in archive.namelist()}
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    product = settings["tool"]["importlinter"]["root_packages"]
-    packed = {name for name in names if not name.parts[0].endswith(".dist-info")}
-    assert packed == {path for package in product for path in _files(package)}
+    assert set(_packed(wheel)) == {path for package in PRODUCT for path in _files(package)} | {
+        COMMIT_FILE
+    }
+
+
+def test_a_wheel_by_way_of_a_source_archive_is_the_same(
+    checkout: Checkout, wheel: Path, tmp_path: Path
+) -> None:
+    program = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    built = _run(sys.executable, "-c", program, tmp_path, folder=checkout.folder)
+    assert built.returncode == 0, built.stderr
+    (archive,) = tmp_path.glob("nacre-*.tar.gz")
+    assert _packed(_wheel_of(archive, tmp_path)) == _packed(wheel)
 
 
 @pytest.mark.ray
 def test_the_demo_runs_to_its_end_from_a_wheel_outside_of_any_checkout(
-    wheel: Path, tmp_path: Path
+    checkout: Checkout, wheel: Path, tmp_path: Path
 ) -> None:
     nacre = _environment_with(wheel, tmp_path / "environment").parent / "nacre"
+    version = _run(nacre, "--version", folder=tmp_path).stdout
+    assert version == f"nacre, version {VERSION}, commit {checkout.commit}\n"
     try:
         ended = _run(nacre, "demo", folder=tmp_path)
     finally:  # where it was cut short
@@ -50,6 +70,18 @@ def test_the_demo_runs_to_its_end_from_a_wheel_outside_of_any_checkout(
     assert "these are version 3's own answers again, to the last digit" in ended.stdout
     (report,) = (line for line in ended.stdout.splitlines() if line.startswith("report: "))
     assert (tmp_path / report.removeprefix("report: ")).is_file()
+
+
+def _wheel_of(source: Path, folder: Path) -> Path:
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
+    return next(folder.glob("nacre-*.whl"))
+
+
+def _packed(wheel: Path) -> dict[Path, int]:
+    """Return the checksum of every file in `wheel` but what describes the wheel itself."""
+    with zipfile.ZipFile(wheel) as archive:
+        found = {Path(entry.filename): entry.CRC for entry in archive.infolist()}
+    return {name: crc for name, crc in found.items() if ".dist-info" not in name.parts[0]}
 
 
 def _files(package: str) -> list[Path]:

@@ -20,6 +20,7 @@ from cluster.cli.main import MODULES, cli, main
 from cluster.cli.serving import RUNNING, Running
 from cluster.client.client import Client
 from cluster.config import load_config
+from cluster.version import this_build
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
 from workers.queue.ticket import Cause, Failure, Stage
@@ -98,6 +99,11 @@ def test_the_command_and_the_module_are_the_same() -> None:
     assert found.stderr == ""
     assert "Exit codes: 0 done" in found.stdout
     assert all(verb in found.stdout for verb in VERBS)
+
+
+def test_the_version_is_told_with_the_commit(nacre: Command) -> None:
+    ended = nacre("--version")
+    assert (ended.code, ended.out) == (0, f"nacre, version {this_build()}\n")
 
 
 def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: WriteTask) -> None:
