@@ -14,6 +14,8 @@ import pytest
 from cluster.version import COMMIT_FILE
 from tests.support.drivers.checkout import Checkout, committed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PRODUCT = SETTINGS["tool"]["importlinter"]["root_packages"]

@@ -322,6 +322,7 @@ def test_an_error_is_one_sentence_and_a_code(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_when_nothing_answers_trying_later_may_help(nacre: Command, tmp_path: Path) -> None:
     (tmp_path / "nacre.yaml").write_text("serve: {port: 1}")  # nobody ever listens there
     (tmp_path / "bag.png").write_bytes(b"a bag")

@@ -23,6 +23,8 @@ from workers.images.views import Views
 from workers.registry import Registry
 from workers.store import FileStore
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 
 

@@ -30,6 +30,8 @@ from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault
 from workers.tasks.submission import Submission
 
+pytestmark = pytest.mark.slow
+
 STEPS = CHECKPOINT_EVERY + 2 * REPORT_EVERY + 3
 Stored = dict[str, bytes]
 
