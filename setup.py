@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 VERSION: dict[str, Any] = runpy.run_path(str(ROOT / "cluster" / "version.py"))
 
 
-class BuildWithCommit(build_py):
+class BuildWithCommit(build_py):  # type: ignore[misc]  # setuptools has no types
     """What goes into a wheel; an editable installation asks git whenever it is asked."""
 
     def run(self) -> None:
@@ -23,7 +23,7 @@ class BuildWithCommit(build_py):
             write_commit(Path(self.build_lib))
 
 
-class SourcesWithCommit(sdist):
+class SourcesWithCommit(sdist):  # type: ignore[misc]
     """What goes into a source archive, whose wheel is built where there is no git."""
 
     def make_release_tree(self, base_dir: str, files: Sequence[str]) -> None:
