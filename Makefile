@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCHMARKS := encoder features scoring methods beyond registry queue serve
 INSTALLED := $(VENV)/.installed
+# Tests that may run beside each other, in as many processes as there are cores.
+BESIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 export PYTHONUNBUFFERED := 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs bench prove clean FORCE
+.PHONY: help install demo check test lint format docs bench prove clean FORCE
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -27,8 +29,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## learn five domains one after another, serve them, roll back (KEEP=1 keeps serving)
 	@$(BIN)/nacre demo $(if $(KEEP),--keep)
 
+check: $(INSTALLED) lint ## lint, then the quick tests: in a minute and a half on two cores
+	@$(BESIDE) -m "not ray and not slow"
+
 test: $(INSTALLED) lint ## lint, then run all tests: those that start a Ray one by one, the others beside each other
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray" -n logical --maxprocesses 4 --dist loadfile
+	@$(BESIDE) -m "not ray"
 	@$(BIN)/python -m pytest -m ray --durations=10
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts

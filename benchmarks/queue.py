@@ -50,7 +50,7 @@ from workers.tasks.shards import unpack_shard
 from workers.tasks.submission import SHARDS, Submission
 from workers.tasks.task import load_task
 
-EXAMPLES = Path(__file__).parents[1] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "cluster" / "examples"
 TASKS = ("digits", "fashion", "sketched-nature", "sketched-things", "clip-art")
 METHOD = "lada"
 TIMEOUT_S = 600.0

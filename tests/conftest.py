@@ -16,7 +16,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 settings.register_profile("nacre", deadline=None)
 settings.load_profile("nacre")
 
-EXAMPLES = Path(__file__).parents[1] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "cluster" / "examples"
 
 
 @pytest.fixture

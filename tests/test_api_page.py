@@ -22,7 +22,7 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.store import FileStore
 
-EXAMPLES = Path(__file__).parents[1] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "cluster" / "examples"
 LEARNT = ("digits", "fashion", "sketched-nature")
 METHOD = "nearest_mean"
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

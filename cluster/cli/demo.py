@@ -19,12 +19,12 @@ from cluster.cli.output import bars, stdout
 from cluster.cli.serving import start_detached, stop_running
 from cluster.client.client import Client
 from cluster.config import load_config, set_home
+from cluster.examples import EXAMPLES, TASKS
 from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:
     from cluster.wire.documents import PredictAnswer
 
-TASKS = ("clip-art", "fashion", "digits", "sketched-nature", "sketched-things")
 ROLL_BACK_TO = 3
 FOLLOW_TIMEOUT_S = 30
 
@@ -34,8 +34,8 @@ FOLLOW_TIMEOUT_S = 30
 @click.option(
     "--examples",
     type=click.Path(path_type=Path),
-    default=Path("deploy/examples"),
-    show_default=True,
+    default=EXAMPLES,
+    show_default="those that come with nacre",
     help="Folder of the five example tasks.",
 )
 @click.option(
@@ -56,8 +56,8 @@ def demo(examples: Path, folder: Path, *, keep: bool) -> None:
     missing = [name for name in TASKS if not (examples / name / "task.yaml").is_file()]
     if missing:
         raise NotFoundError(
-            f"expected the example tasks in {examples}, but {', '.join(missing)} is missing; run "
-            "this in a clone of the repository, or point --examples to deploy/examples",
+            f"expected the example tasks in {examples}, but {', '.join(missing)} is missing; leave "
+            f"--examples out for those that come with nacre, in {EXAMPLES}",
             path=str(examples),
         )
     config_path = _prepare(folder)
@@ -183,14 +183,15 @@ def _print_figures(matrix: MatrixTable) -> None:
 def _ask_and_roll_back(client: Client, examples: Path) -> None:
     """Classify two images over HTTP, roll back, and show the earlier version's answers again."""
     images = [_first_held_out(examples / name) for name in (TASKS[0], TASKS[-1])]
+    shown = [image.relative_to(examples) for image in images]
     newest = len(TASKS)
     _wait_for(client, newest)
-    _print_answers("now", images, client.predict(images, top_k=1))
+    _print_answers("now", shown, client.predict(images, top_k=1))
     before = client.predict(images, top_k=1, version=ROLL_BACK_TO)
     client.rollback(ROLL_BACK_TO, why="the demo shows a rollback")
     _wait_for(client, ROLL_BACK_TO)
     after = client.predict(images, top_k=1)
-    _print_answers(f"after `nacre rollback {ROLL_BACK_TO}`", images, after)
+    _print_answers(f"after `nacre rollback {ROLL_BACK_TO}`", shown, after)
     if after != before:
         raise NacreError(
             f"expected version {ROLL_BACK_TO} to answer as it did before the rollback, found "

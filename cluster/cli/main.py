@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from adapters.errors import NacreError
-from cluster.cli.output import stderr
+from cluster.cli.output import stderr, stdout
+from cluster.version import this_build
 
 EXIT_INTERRUPTED = 130
 
@@ -44,6 +45,12 @@ class Verbs(click.Group):
         return None
 
 
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        stdout().print(f"nacre, version {this_build()}")
+        context.exit()
+
+
 @click.group(cls=Verbs, context_settings=CONTEXT)
 @click.option(
     "--config",
@@ -51,7 +58,14 @@ class Verbs(click.Group):
     help="Configuration file. [default: NACRE_CONFIG, then ./nacre.yaml, then built in]",
 )
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
-@click.version_option(package_name="nacre")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and the commit, and exit.",
+)
 @click.pass_context
 def cli(context: click.Context, config: Path | None, debug: bool) -> None:
     """Continual learning as a service: an ever-growing, versioned CLIP adapter.

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from adapters.errors import NacreError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.open import open_store
+from cluster.version import this_build
 from workers.queue.leadership import read_leadership
 from workers.store.conditional_writes import check_conditional_writes
 
@@ -55,6 +56,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
 def _environment(config: Config) -> Iterator[Finding]:
     del config
+    yield Finding(check="nacre", level="ok", found=str(this_build()))
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding(check="python", level="ok", found=version)
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -19,6 +19,8 @@ from harness.sequence import SequenceRun
 from harness.suite import read_suite
 from harness.xtail import Xtail
 
+pytestmark = pytest.mark.slow
+
 LADA = RunName(title="LADA", order="I", seed=0)
 
 

@@ -27,7 +27,7 @@ from tests.support.fakes.waiting_encoder import WaitingEncoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.queue.ticket import ENDED
 
-EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 TIMEOUT_S = 900.0
 ENCODER = replica("shard_encoder")
 

@@ -24,7 +24,7 @@ from workers.encoding.encoder_settings import EncoderSettings
 
 TRIALS = 20
 OUTAGE_S = 60.0
-EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 
 
 def main(trials: int = TRIALS) -> int:

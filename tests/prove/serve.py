@@ -19,7 +19,7 @@ from tests.support.drivers.serve_verdict import Allowance, Verdict
 from tests.support.fakes.s3_proxy import S3Proxy
 
 ALLOWED = Allowance()
-EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 
 
 def main(seconds: float = 600.0, ingress: str = "proxy") -> int:

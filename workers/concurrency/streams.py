@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
+
 Item = TypeVar("Item")
 _END = object()
 
 
-async def streamed(items: Iterator[Item]) -> AsyncIterator[Item]:
+async def streamed(
+    items: Iterator[Item], *, threads: Threads = SYSTEM_THREADS
+) -> AsyncIterator[Item]:
     """Yield `items`, each computed in a thread.
 
     Whoever is cancelled while waiting for one waits until it is finished, however often, since a
@@ -17,7 +21,7 @@ async def streamed(items: Iterator[Item]) -> AsyncIterator[Item]:
     """
     try:
         while True:
-            waiting = asyncio.ensure_future(asyncio.to_thread(next, items, _END))
+            waiting = asyncio.ensure_future(threads.call(next, items, _END))
             try:
                 item: Any = await asyncio.shield(waiting)
             except asyncio.CancelledError:

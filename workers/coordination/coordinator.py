@@ -6,7 +6,6 @@ has run out. A coordinator that is started anew finds every submission in the st
 
 import asyncio
 import logging
-from functools import partial
 
 from adapters.errors import ConflictError
 from workers.concurrency.supervision import Backoff, Supervisor
@@ -71,16 +70,15 @@ class Coordinator:
     async def _take_lead(self) -> Leadership | None:
         """Return the lead; None where another system has it."""
         intervals = self._setup.intervals
-        taken = partial(
-            take_leadership,
-            self._setup.store,
-            owner=self._owner,
-            host=self._host,
-            ttl_s=intervals.lead_s,
-            now=self._setup.clock(),
-        )
         try:
-            return await asyncio.to_thread(taken)
+            return await self._setup.threads.call(
+                take_leadership,
+                self._setup.store,
+                owner=self._owner,
+                host=self._host,
+                ttl_s=intervals.lead_s,
+                now=self._setup.clock(),
+            )
         except ConflictError as error:
             self._say(error.message)
             await self._pause(intervals.poll_s)
@@ -92,7 +90,7 @@ class Coordinator:
         self._waits_for = None
         self._supervisor.recovered()
         await term.run(self._stopping)
-        await asyncio.to_thread(release_leadership, self._setup.store, term.lead)
+        await self._setup.threads.call(release_leadership, self._setup.store, term.lead)
 
     def _say(self, reason: str) -> None:
         """Note that somebody else coordinates, which is no trouble."""

@@ -5,10 +5,10 @@ queue/adopted.json    there once all states that an earlier release wrote have b
 
 import logging
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from adapters.errors import CorruptionError, NotFoundError
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.formats.documents import encode
 from workers.queue.ledger import read_outcome
 from workers.queue.progress import ticket_of
@@ -28,6 +28,7 @@ def recovered(
     *,
     announced: Iterable[Ticket] = (),
     first: bool,
+    threads: Threads = SYSTEM_THREADS,
 ) -> list[Ticket]:
     """Return the tickets of all submissions that are open or ended lately.
 
@@ -39,14 +40,16 @@ def recovered(
         tickets: What the ledger holds.
         announced: What lies in the inbox.
         first: Whether nobody has looked into the states that an earlier release wrote.
+        threads: In which submissions are read.
     """
     submitted, decided = _listed(store)
     new = (ticket for ticket in announced if ticket.submission_id not in decided)
     known = {ticket.submission_id: ticket for ticket in (*new, *tickets)}
-    unknown = [name for name in submitted.keys() - known.keys() if first or name not in decided]
-    with ThreadPoolExecutor(THREADS) as threads:
-        found = threads.map(lambda name: _adopted(store, name, at=submitted[name]), unknown)
-        known |= {ticket.submission_id: ticket for ticket in found if ticket}
+    unknown = [name for name in submitted if name not in known and (first or name not in decided)]
+    found = threads.map(
+        lambda name: _adopted(store, name, at=submitted[name]), unknown, most=THREADS
+    )
+    known |= {ticket.submission_id: ticket for ticket in found if ticket}
     return [_resumed(ticket) for ticket in known.values()]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.housekeeping.retention import Retention
 from workers.learning.crew import Crew
 from workers.learning.gate import Gate
@@ -54,6 +55,7 @@ class Setup:
         limits: How much goes on at once.
         intervals: How often it looks and writes.
         retention: How long images and features are kept.
+        threads: Where it reads and writes the store, so that its event loop goes on.
     """
 
     store: ObjectStore
@@ -63,3 +65,4 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
     intervals: Intervals = field(default_factory=Intervals)
     retention: Retention = field(default_factory=Retention)
+    threads: Threads = SYSTEM_THREADS

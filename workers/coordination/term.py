@@ -46,8 +46,9 @@ class LeadershipTerm:
     def __init__(self, setup: Setup, lead: Leadership, ledger: Ledger) -> None:
         self._setup = setup
         self._store = setup.store
+        self._threads = setup.threads
         self._lead = lead
-        self._write_behind = WriteBehind(setup.store, ledger, setup.clock)
+        self._write_behind = WriteBehind(setup.store, ledger, setup.clock, threads=setup.threads)
         self._queue = Queue(setup.limits)
         self._queue.paused = frozenset(lead.paused)
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -56,7 +57,10 @@ class LeadershipTerm:
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
         self._retention = PeriodicRetention(
-            setup.store, setup.retention, every_s=setup.intervals.retention_s
+            setup.store,
+            setup.retention,
+            every_s=setup.intervals.retention_s,
+            threads=setup.threads,
         )
         self._changed = asyncio.Event()
         self._failed: BaseException | None = None
@@ -64,13 +68,18 @@ class LeadershipTerm:
     @classmethod
     async def begun(cls, setup: Setup, lead: Leadership) -> "LeadershipTerm":
         """Return a term that knows every submission in the store, and has written that down."""
-        store = setup.store
-        ledger = await asyncio.to_thread(Ledger, store, lead)
+        store, threads = setup.store, setup.threads
+        ledger = await threads.call(Ledger, store, lead, threads=threads)
         kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
-        first = not await asyncio.to_thread(were_adopted, store)
-        announced = await asyncio.to_thread(inbox.announced, store)
-        found = await asyncio.to_thread(
-            recovered, store, kept.values(), announced=announced, first=first
+        first = not await threads.call(were_adopted, store)
+        announced = await threads.call(inbox.announced, store, threads=threads)
+        found = await threads.call(
+            recovered,
+            store,
+            kept.values(),
+            announced=announced,
+            first=first,
+            threads=threads,
         )
         term = cls(setup, lead, ledger)
         for ticket in found:
@@ -79,7 +88,7 @@ class LeadershipTerm:
                 term._write_behind.note_ticket(ticket)
         await term._save()
         if first:
-            await asyncio.to_thread(note_adopted, store)
+            await threads.call(note_adopted, store)
         return term
 
     @property
@@ -134,8 +143,9 @@ class LeadershipTerm:
         due = self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused
         if due or at_once:
             wanted = replace(self._lead, paused=paused)
-            renewed = partial(renew_leadership, self._store, wanted, ttl_s=lead_s, now=now)
-            self._lead = await asyncio.to_thread(renewed)
+            self._lead = await self._threads.call(
+                renew_leadership, self._store, wanted, ttl_s=lead_s, now=now
+            )
 
     async def _rest(self, stopping: asyncio.Event) -> None:
         """Wait until something has changed, or it is time to look again."""
@@ -151,11 +161,13 @@ class LeadershipTerm:
         self._changed.clear()
 
     async def _read_requests(self) -> None:
-        listed = await asyncio.to_thread(inbox.waiting, self._store)
+        listed = await self._threads.call(inbox.waiting, self._store)
         noted = self._write_behind.requests
         fresh = [entry for entry in listed if entry.key not in noted]
-        read = partial(inbox.read, self._store, fresh[:REQUESTS_AT_ONCE])
-        for request in await asyncio.to_thread(lambda: list(read())):
+        requests = await self._threads.call(
+            inbox.read, self._store, fresh[:REQUESTS_AT_ONCE], threads=self._threads
+        )
+        for request in requests:
             if isinstance(request, CorruptionError):
                 logger.warning("a request is passed over: %s", request.message)
                 self._write_behind.note_request(str(request.fields["key"]))
@@ -170,7 +182,7 @@ class LeadershipTerm:
         if name is None or name in self._queue.tickets:
             return
         try:
-            outcome = await asyncio.to_thread(read_outcome, self._store, name)
+            outcome = await self._threads.call(read_outcome, self._store, name)
         except (CorruptionError, InputError) as error:
             logger.warning("nobody knows how %r has ended: %s", name, error.message)
             return
@@ -183,7 +195,7 @@ class LeadershipTerm:
             ticket = self._queue.tickets[name]
             if ticket.stage not in INTERRUPTIBLE:
                 continue
-            head = await asyncio.to_thread(self._head, ticket.adapter)
+            head = await self._threads.call(self._head, ticket.adapter)
             if head != parent and self._parents.get(name) == parent:
                 error = f"`head` moved from version {parent} to {head}; it is learnt again on that"
                 self._interrupt(name, Broke(submission_id=name, cause=Cause.MOVED, error=error))
@@ -233,7 +245,7 @@ class LeadershipTerm:
     async def _work(self, decision: Decision) -> Event:
         name = decision.submission_id
         since = self._queue.tickets[name].since_version
-        submission = await asyncio.to_thread(read_submission, self._store, name)
+        submission = await self._threads.call(read_submission, self._store, name)
         job = Job(
             crew=self._setup.crew,
             submission=submission,
@@ -252,7 +264,7 @@ class LeadershipTerm:
         if self._queue.tickets[name].stage in CLEARED:
             try:
                 await self._write_behind.durable(name)
-                await asyncio.to_thread(remove_work, self._store, name)
+                await self._threads.call(remove_work, self._store, name)
             except (UnavailableError, UnknownOutcomeError) as error:
                 logger.warning("%s is left for `nacre gc`: %s", name, error.message)
 

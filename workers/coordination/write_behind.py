@@ -5,9 +5,9 @@ It keeps an order of writes in which the coordinator can die at any moment.
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.queue.journal import JournalEntry, write_entry
 from workers.queue.ledger import Ledger
 from workers.queue.progress import StageProgress, write_progress
@@ -47,10 +47,18 @@ class WriteBehind:
     # Owns: the ledger, what is not written down yet, and the progress of the active submissions.
     # All of it belongs to one event loop; threads only ever get copies.
 
-    def __init__(self, store: ObjectStore, ledger: Ledger, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        ledger: Ledger,
+        clock: Callable[[], float],
+        *,
+        threads: Threads = SYSTEM_THREADS,
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
+        self._threads = threads
         self._unsaved = Unsaved()
         self._saved = asyncio.Event()
         self._progress: dict[str, StageProgress] = {}
@@ -110,7 +118,7 @@ class WriteBehind:
         taken = self._unsaved.copy()
         if not taken:
             return []
-        old = await asyncio.to_thread(self._write, taken, self._clock())
+        old = await self._threads.call(self._write, taken, self._clock())
         for name, ticket in taken.tickets.items():
             if self._unsaved.tickets.get(name) == ticket:
                 del self._unsaved.tickets[name]
@@ -125,13 +133,14 @@ class WriteBehind:
         now, progress = self._clock(), dict(self._progress)
         if progress != self._reported and now - self._reported_at >= every_s:
             self._reported_at = now
-            await asyncio.to_thread(write_progress, self._store, progress)
+            await self._threads.call(write_progress, self._store, progress)
             self._reported = progress
 
     def _write(self, taken: Unsaved, now: float) -> list[str]:
         old = self._ledger.save(taken.tickets.values(), now=now)
-        with ThreadPoolExecutor(THREADS) as threads:
-            list(threads.map(lambda entry: write_entry(self._store, *entry), taken.entries))
-            # Last: a request must still be there when what it asks for is lost with this process.
-            list(threads.map(self._store.delete, taken.requests))
+        self._threads.map(
+            lambda entry: write_entry(self._store, *entry), taken.entries, most=THREADS
+        )
+        # Last: a request must still be there when what it asks for is lost with this process.
+        self._threads.map(self._store.delete, taken.requests, most=THREADS)
         return old

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import Field
 
 from adapters.errors import CorruptionError, NacreError, NotFoundError
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.encoding.blocks import FEATURES, block_blob
 from workers.formats.documents import encode
 from workers.queue.ledger import read_outcome, read_pages
@@ -47,14 +47,23 @@ class PeriodicRetention:
         store: The object store.
         retention: How long things are kept.
         every_s: Seconds between two removals.
+        threads: In which it removes.
     """
 
     # Owns: the removal that is under way.
 
-    def __init__(self, store: ObjectStore, retention: Retention, *, every_s: float) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        retention: Retention,
+        *,
+        every_s: float,
+        threads: Threads = SYSTEM_THREADS,
+    ) -> None:
         self._store = store
         self._retention = retention
         self._every_s = every_s
+        self._threads = threads
         self._began_at = float("-inf")
         self._removing: asyncio.Task[None] | None = None
 
@@ -72,8 +81,8 @@ class PeriodicRetention:
 
     async def _remove(self, now: float) -> None:
         try:
-            names = await asyncio.to_thread(
-                partial(remove_expired, self._store, self._retention, now=now)
+            names = await self._threads.call(
+                remove_expired, self._store, self._retention, now=now, threads=self._threads
             )
             if names:
                 logger.info("images removed", extra={"submissions": names})
@@ -85,7 +94,9 @@ class PeriodicRetention:
             self._removing = None
 
 
-def remove_expired(store: ObjectStore, retention: Retention, *, now: float) -> list[str]:
+def remove_expired(
+    store: ObjectStore, retention: Retention, *, now: float, threads: Threads = SYSTEM_THREADS
+) -> list[str]:
     """Remove what is kept no longer, and return the ids of the submissions that it belonged to.
 
     What another submission needs too stays, and so does whatever is younger than a day: shards go
@@ -95,10 +106,11 @@ def remove_expired(store: ObjectStore, retention: Retention, *, now: float) -> l
         store: The object store.
         retention: How long things are kept.
         now: Seconds since the epoch.
+        threads: In which pages of the queue are read.
     """
     if retention.days is None:
         return []
-    on_page = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    on_page = {ticket.submission_id: ticket for ticket in read_pages(store, threads=threads)}
     ended, open_ones = _unswept(store, on_page)
     limit = now - retention.days * DAY_S
     expired = [name for name in ended if _ended_before(store, name, limit, on_page)]

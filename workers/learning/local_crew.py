@@ -3,11 +3,11 @@
 For tests, debugging and notebooks; the coordinator cannot tell the difference.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 
 from workers.concurrency.streams import streamed
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
 from workers.encoding.task_features import shards_and_views
@@ -32,8 +32,10 @@ class LocalCrew:
         store: ObjectStore,
         *,
         clock: Callable[[], float] = time.time,
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         versions = Versions(store)
+        self._threads = threads
         self._clock = clock
         self._shard_encoder = ShardEncoder(encoder, store)
         self._trainer = Trainer(encoder, store, versions)
@@ -47,17 +49,19 @@ class LocalCrew:
         total = submission.images("train") + submission.images("held_out")
         finished = 0
         for shard, views in shards_and_views(submission, method=method):
-            async for done in streamed(self._shard_encoder.embed(shard, views)):
+            async for done in streamed(
+                self._shard_encoder.embed(shard, views), threads=self._threads
+            ):
                 progress(finished + done, total)
             finished += len(shard.labels)
 
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew`."""
-        return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
+        return await self._threads.call(self._publisher.begin, submission, owner=owner, since=since)
 
     async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """See `Crew`."""
-        async for done, total in streamed(self._trainer.train(assignment)):
+        async for done, total in streamed(self._trainer.train(assignment), threads=self._threads):
             progress(done, total)
 
     async def compress(self, assignment: Assignment) -> None:
@@ -65,10 +69,10 @@ class LocalCrew:
         mixtures = [
             mixture
             for part in self._mixture_fitter.parts(assignment, most=1)
-            for mixture in await asyncio.to_thread(self._mixture_fitter.fit, assignment, part)
+            for mixture in await self._threads.call(self._mixture_fitter.fit, assignment, part)
         ]
-        await asyncio.to_thread(self._mixture_fitter.finish, assignment, mixtures)
+        await self._threads.call(self._mixture_fitter.finish, assignment, mixtures)
 
     async def publish(self, assignment: Assignment) -> Publication:
         """See `Crew`."""
-        return await asyncio.to_thread(self._publisher.publish, assignment, now=self._clock())
+        return await self._threads.call(self._publisher.publish, assignment, now=self._clock())

@@ -9,12 +9,12 @@ durable itself, so that one which is carried out twice must do no harm.
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from adapters.errors import CorruptionError, NotFoundError
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.formats.documents import decode, encode
 from workers.queue.events import Accepted, Cancel, Event, Pause, Resume, Retry
 from workers.queue.ticket import Ticket
@@ -61,8 +61,10 @@ def waiting(store: ObjectStore) -> list[Listed]:
     return sorted(store.list(PREFIX), key=lambda entry: (_written_at(entry), entry.key))
 
 
-def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[QueueRequest | CorruptionError]:
-    """Yield the requests in `entries`, in their order.
+def read(
+    store: ObjectStore, entries: Sequence[Listed], *, threads: Threads = SYSTEM_THREADS
+) -> list[QueueRequest | CorruptionError]:
+    """Return the requests in `entries`, in their order.
 
     For one that is damaged an error whose fields name its `key`.
     """
@@ -75,15 +77,15 @@ def read(store: ObjectStore, entries: Sequence[Listed]) -> Iterator[QueueRequest
         except CorruptionError as error:
             return error
 
-    with ThreadPoolExecutor(READING_THREADS) as threads:
-        yield from (found for found in threads.map(one, entries) if found is not None)
+    requests = threads.map(one, entries, most=READING_THREADS)
+    return [request for request in requests if request is not None]
 
 
-def announced(store: ObjectStore) -> list[Ticket]:
+def announced(store: ObjectStore, *, threads: Threads = SYSTEM_THREADS) -> list[Ticket]:
     """Return the tickets of submissions that nobody has taken note of yet, in order."""
     return [
         request.event.ticket
-        for request in read(store, waiting(store))
+        for request in read(store, waiting(store), threads=threads)
         if isinstance(request, QueueRequest) and isinstance(request.event, Accepted)
     ]
 

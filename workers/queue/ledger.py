@@ -14,10 +14,10 @@ A page costs what its tickets cost, so that a change among ten thousand of them 
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from adapters.errors import ConflictError, CorruptionError, NotFoundError, UnknownOutcomeError
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.formats.documents import decode, encode, seal, unseal
 from workers.queue.leadership import Leadership
 from workers.queue.ticket import ENDED, Ticket
@@ -55,6 +55,7 @@ class Ledger:
     Args:
         store: The object store.
         lead: Under which it writes.
+        threads: In which it reads and writes pages.
 
     Raises:
         ConflictError: (by every method that writes) another coordinator has taken over.
@@ -62,11 +63,14 @@ class Ledger:
 
     # Owns: the pages, as they are in the store.
 
-    def __init__(self, store: ObjectStore, lead: Leadership) -> None:
+    def __init__(
+        self, store: ObjectStore, lead: Leadership, *, threads: Threads = SYSTEM_THREADS
+    ) -> None:
         self._store = store
         self._epoch = lead.epoch
-        with ThreadPoolExecutor(THREADS) as threads:
-            self._pages = dict(enumerate(threads.map(self._taken_over, range(PAGES))))
+        self._threads = threads
+        pages = threads.map(self._taken_over, range(PAGES), most=THREADS)
+        self._pages = dict(enumerate(pages))
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -83,12 +87,12 @@ class Ledger:
         by_bucket: dict[int, dict[str, Ticket]] = {}
         for name, ticket in changed.items():
             by_bucket.setdefault(bucket_of(name), {})[name] = ticket
-        with ThreadPoolExecutor(THREADS) as threads:
-            pages = threads.map(lambda entry: self._turn(*entry, now=now), by_bucket.items())
-            left = [name for names in pages for name in names]
-            # Afterwards: whoever was deposed is told so by a page, and has said nothing yet.
-            list(threads.map(self._keep_outcome, changed.values()))
-            return left
+        pages = self._threads.map(
+            lambda entry: self._turn(*entry, now=now), by_bucket.items(), most=THREADS
+        )
+        # Afterwards: whoever was deposed is told so by a page, and has said nothing yet.
+        self._threads.map(self._keep_outcome, changed.values(), most=THREADS)
+        return [name for names in pages for name in names]
 
     def _keep_outcome(self, ticket: Ticket) -> None:
         if ticket.stage in ENDED:
@@ -166,11 +170,10 @@ def read_page(store: ObjectStore, bucket: int) -> Page:
     )
 
 
-def read_pages(store: ObjectStore) -> list[Ticket]:
+def read_pages(store: ObjectStore, *, threads: Threads = SYSTEM_THREADS) -> list[Ticket]:
     """Return the tickets of all pages, in no particular order."""
-    with ThreadPoolExecutor(THREADS) as threads:
-        pages = threads.map(lambda bucket: read_page(store, bucket), range(PAGES))
-        return [ticket for page in pages for ticket in page.tickets.values()]
+    pages = threads.map(lambda bucket: read_page(store, bucket), range(PAGES), most=THREADS)
+    return [ticket for page in pages for ticket in page.tickets.values()]
 
 
 def read_outcome(store: ObjectStore, submission_id: str) -> Ticket | None:

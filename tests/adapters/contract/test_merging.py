@@ -1,6 +1,7 @@
 """Merged classes: one candidate when images are scored, no negatives of each other in training."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +28,10 @@ from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, entr
 from tests.support.scenes.training import learn
 
 CPU = torch.device("cpu")
+QUICK: dict[str, dict[str, Any]] = {
+    "lada": {"text": "residual", "steps": 9},
+    "ran_pac": {"width": 300},
+}
 
 
 def entry(class_id: str, merged_into: str | None = None) -> ClassEntry:
@@ -128,7 +133,7 @@ def test_a_class_that_is_not_learnt_yet_counts_as_its_partner_too() -> None:
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_answers_merged_classes_as_one_without_favouring_them(name: str) -> None:
     method = METHODS[name]
-    chosen = {"text": "residual", "steps": 9} if name == "lada" else {}
+    chosen = QUICK.get(name, {})
     first, second = clusters("first", seed=1), merged(clusters("second", seed=2), 1, "first/0")
     records: list[Record] = []
     for task in (first, second):

@@ -15,7 +15,7 @@ from tests.support.drivers.learning import published_by_hand, small_task, submit
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ from tests.support.drivers.api_server import ApiServer
 from workers.registry import Action, Registry
 from workers.store import FileStore
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 30.0
 
 

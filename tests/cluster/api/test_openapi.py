@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.checks import (
 from tests.cluster.api.conftest import Scene
 from tests.support.drivers.api_server import ApiServer
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

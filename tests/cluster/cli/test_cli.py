@@ -20,6 +20,7 @@ from cluster.cli.main import MODULES, cli, main
 from cluster.cli.serving import RUNNING, Running
 from cluster.client.client import Client
 from cluster.config import load_config
+from cluster.version import this_build
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
 from workers.queue.ticket import Cause, Failure, Stage
@@ -98,6 +99,11 @@ def test_the_command_and_the_module_are_the_same() -> None:
     assert found.stderr == ""
     assert "Exit codes: 0 done" in found.stdout
     assert all(verb in found.stdout for verb in VERBS)
+
+
+def test_the_version_is_told_with_the_commit(nacre: Command) -> None:
+    ended = nacre("--version")
+    assert (ended.code, ended.out) == (0, f"nacre, version {this_build()}\n")
 
 
 def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: WriteTask) -> None:
@@ -316,6 +322,7 @@ def test_an_error_is_one_sentence_and_a_code(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_when_nothing_answers_trying_later_may_help(nacre: Command, tmp_path: Path) -> None:
     (tmp_path / "nacre.yaml").write_text("serve: {port: 1}")  # nobody ever listens there
     (tmp_path / "bag.png").write_bytes(b"a bag")

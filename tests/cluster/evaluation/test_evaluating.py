@@ -23,7 +23,9 @@ from workers.images.views import Views
 from workers.registry import Registry
 from workers.store import FileStore
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from cluster.stores.s3 import ATTEMPTS, S3Store
 from cluster.stores.s3_settings import S3Settings
 from workers.store.conditional_writes import check_conditional_writes
 
+pytestmark = pytest.mark.slow
+
 LISTING = b"""<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>0</KeyCount>
 <IsTruncated>false</IsTruncated></ListBucketResult>"""
 CODES = {

@@ -13,6 +13,8 @@ from tests.support.scenes.registry import ANNA, adapter, learn, state
 from workers.registry import collect, drop, purge, verify
 from workers.store import ObjectStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(s3_server: S3Server) -> Iterator[ObjectStore]:

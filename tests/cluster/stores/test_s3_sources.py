@@ -15,6 +15,8 @@ from workers.store import BlobRef, ObjectStore, get_blob
 from workers.tasks.submission import SHARDS
 from workers.tasks.task import load_task
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = itertools.count()
 
 

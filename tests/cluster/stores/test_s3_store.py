@@ -19,6 +19,8 @@ from tests.support.conformance.store import StoreSuite
 from tests.support.drivers.s3_server import BUCKET, S3Server, free_port, require, seaweedfs
 from workers.store import ObjectStore
 
+pytestmark = pytest.mark.slow
+
 
 def _emptied(settings: S3Settings) -> Iterator[ObjectStore]:
     """Give a store below a prefix of its own, and remove what the test left there."""

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cluster.cli.bench import findings_of
 from cluster.evaluation.benching import SuiteFolders, opened
 from harness.pages.suite_page import write_report
 from harness.results import run_names
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_browser_shows_the_matrix_the_curves_and_the_pictures(

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from tests.support.drivers.running import Clock, Running
 from tests.support.fakes.faulty import MortalStore
+from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.coordination.settings import Intervals, Setup
 from workers.encoding.encoder import Encoder
 from workers.learning.crew import Assignment, Begun, Publication
@@ -75,17 +76,22 @@ class ScriptedCrew:
         calls: What was asked for, as (call, task), in order.
         interrupted: Calls that were cancelled, likewise.
         assignments: With what was trained, in order.
+        lasts: Seconds that calls take, by (call, task); none where it says nothing.
         raises: What the next calls raise, by (call, task).
         holds: Calls that wait, by (call, task); "published" stands for the moment after a commit.
         refuses: Tasks whose version the gate refuses.
     """
 
-    def __init__(self, store: ObjectStore, encoder: Encoder) -> None:
+    def __init__(
+        self, store: ObjectStore, encoder: Encoder, *, threads: Threads = SYSTEM_THREADS
+    ) -> None:
         self._store = store
+        self._threads = threads
         self._publisher = Publisher(encoder, store, Versions(store))
         self.calls: list[tuple[str, str]] = []
         self.interrupted: list[tuple[str, str]] = []
         self.assignments: list[Assignment] = []
+        self.lasts: dict[tuple[str, str], float] = {}
         self.raises: defaultdict[tuple[str, str], list[Exception]] = defaultdict(list)
         self.holds: dict[tuple[str, str], Hold] = {}
         self._held: list[Hold] = []
@@ -118,14 +124,14 @@ class ScriptedCrew:
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew`."""
         await self._called("begin", submission)
-        return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
+        return await self._threads.call(self._publisher.begin, submission, owner=owner, since=since)
 
     async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """See `Crew`."""
         self.assignments.append(assignment)
         submission = assignment.submission
         key = checkpoint_key(submission.submission_id)
-        await asyncio.to_thread(hand_over, self._store, key, b"half learnt")
+        await self._threads.call(hand_over, self._store, key, b"half learnt")
         progress(5, 10)
         await self._called("train", submission)
         progress(10, 10)
@@ -141,7 +147,7 @@ class ScriptedCrew:
         submission = assignment.submission
         await self._called("publish", submission)
         refused = submission.task in self.refuses
-        number = await asyncio.to_thread(self.commit, assignment, refused=refused)
+        number = await self._threads.call(self.commit, assignment, refused=refused)
         hold = self.holds.get(("published", submission.task))
         if hold is not None:
             await hold.wait()
@@ -179,7 +185,7 @@ class ScriptedCrew:
         self.calls.append(about)
         hold = self.holds.get(about)
         try:
-            await (hold.wait() if hold is not None else asyncio.sleep(0))
+            await (hold.wait() if hold is not None else asyncio.sleep(self.lasts.get(about, 0)))
         except asyncio.CancelledError:
             self.interrupted.append(about)
             if hold is not None:
@@ -190,7 +196,7 @@ class ScriptedCrew:
 
     async def _hand_over(self, assignment: Assignment, stage: str) -> None:
         key = handover_key(assignment.submission.submission_id, assignment.parent, stage)
-        await asyncio.to_thread(hand_over, self._store, key, stage.encode())
+        await self._threads.call(hand_over, self._store, key, stage.encode())
 
 
 class System(Running):

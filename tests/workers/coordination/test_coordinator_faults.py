@@ -26,6 +26,8 @@ from workers.store import MemoryStore
 from workers.store.testing import Fault, RecordingStore
 from workers.tasks.submission import Submission
 
+pytestmark = pytest.mark.slow
+
 BIRDS, BOATS = submission("birds"), submission("boats")
 MOST = 6
 

@@ -138,6 +138,7 @@ def test_wherever_images_are_decoded_the_features_are_the_same_to_the_bit(
     assert torch.equal(found, embedded(encoder, here, training_shard(here, path), views))
 
 
+@pytest.mark.slow
 def test_a_few_batches_are_decoded_ahead_and_no_more(
     encoder: Encoder, write_task: WriteTask
 ) -> None:

@@ -38,7 +38,7 @@ class Learnt:
 @pytest.fixture(scope="module")
 def learnt(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     folder = tmp_path_factory.mktemp("learnt")
-    examples = Path(__file__).parents[3] / "deploy" / "examples"
+    examples = Path(__file__).parents[3] / "cluster" / "examples"
     store = FileStore(folder / "store")
     first, second = (
         submitted(store, small_task(examples, folder, name), now=float(number))

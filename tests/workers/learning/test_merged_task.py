@@ -19,7 +19,9 @@ from workers.store import MemoryStore
 from workers.tasks.submission import Submission
 from workers.tasks.task import load_task
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples" / "digits"
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples" / "digits"
 CLASSES = ("0", "1", "2")
 LONGER = {**SETTINGS, "steps": 100}
 

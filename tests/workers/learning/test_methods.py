@@ -27,7 +27,9 @@ from workers.store import MemoryStore
 from workers.tasks.submission import Submission
 from workers.tasks.task import load_task
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 
 # As a task file says them; the defaults are for tasks of more than a few images.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {

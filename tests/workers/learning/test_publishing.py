@@ -28,6 +28,8 @@ from workers.store import MemoryStore
 from workers.tasks.submission import Submission
 from workers.tasks.task import load_task
 
+pytestmark = pytest.mark.slow
+
 ANNA = Author(who="anna", why="it is good enough", now=9.0)
 STRICT = Gate(mode="gate", min_accuracy=0.5, max_drop=1.0)
 MakeTask = Callable[..., Path]

@@ -30,6 +30,8 @@ from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault
 from workers.tasks.submission import Submission
 
+pytestmark = pytest.mark.slow
+
 STEPS = CHECKPOINT_EVERY + 2 * REPORT_EVERY + 3
 Stored = dict[str, bytes]
 
@@ -84,7 +86,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("trainer")
-    examples = Path(__file__).parents[3] / "deploy" / "examples"
+    examples = Path(__file__).parents[3] / "cluster" / "examples"
     store = MemoryStore()
     first = submitted(store, small_task(examples, folder, "fashion", classes=2), now=1.0)
     published_by_hand(store, encoder, first)

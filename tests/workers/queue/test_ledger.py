@@ -157,6 +157,7 @@ def test_who_is_deposed_while_it_takes_over_is_told_so() -> None:
         opened(OvertakenStore(store, page_key(7), lambda: opened(store, epoch=2)), epoch=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.FAIL, Fault.LOSE_ANSWER])
 def test_whichever_operation_of_the_opening_goes_wrong_the_next_one_finds_everything(
     fault: Fault,

@@ -1,8 +1,11 @@
 """The queue against a plain model, over random sequences of events."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.conformance.queue_machine import QueueMachine
+
+pytestmark = pytest.mark.slow
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(

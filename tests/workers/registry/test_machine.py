@@ -1,8 +1,11 @@
 """The registry against a dictionary; `make prove-registry` runs the same for longer."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.conformance.registry_machine import RegistryMachine
+
+pytestmark = pytest.mark.slow
 
 TestRegistryMachine = RegistryMachine.TestCase
 TestRegistryMachine.settings = settings(

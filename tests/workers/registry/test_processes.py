@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.drivers.committers import commit_at_once
+
+pytestmark = pytest.mark.slow
 
 
 def test_processes_that_commit_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from workers.serving.predictor import PredictionRequest, Predictor, Question
 from workers.store import ObjectStore
 from workers.tasks.submission import Submission
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 SMALL = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 64, "layers": 4, "width": 64, "patch_size": 16, "head_width": 16},

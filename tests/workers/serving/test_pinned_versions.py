@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from tests.support.scenes.training import learn
 from workers.registry import AddRecord, Author, Commit, Inline, Registry, drop
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore
+
+pytestmark = pytest.mark.slow
 
 BY = Author(who="anna", why="a test", now=0.0)
 IMAGES = unit_rows(6, 24, seed=4)

@@ -68,7 +68,7 @@ def first_version(
     encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Stored, Submission]:
     folder = tmp_path_factory.mktemp("predictor")
-    examples = Path(__file__).parents[3] / "deploy" / "examples"
+    examples = Path(__file__).parents[3] / "cluster" / "examples"
     store = MemoryStore()
     tasks = [small_task(examples, folder, name, classes=2) for name in ("fashion", "digits")]
     first, later = (submitted(store, path, now=float(n)) for n, path in enumerate(tasks))
