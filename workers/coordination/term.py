@@ -18,7 +18,7 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from workers.coordination.jobs import Job, broken
-from workers.coordination.recovery import note_adopted, recovered, were_adopted
+from workers.coordination.recovery import recovered
 from workers.coordination.settings import Setup
 from workers.coordination.write_behind import WriteBehind
 from workers.housekeeping.retention import PeriodicRetention
@@ -67,19 +67,14 @@ class LeadershipTerm:
         store = setup.store
         ledger = await asyncio.to_thread(Ledger, store, lead)
         kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
-        first = not await asyncio.to_thread(were_adopted, store)
         announced = await asyncio.to_thread(inbox.announced, store)
-        found = await asyncio.to_thread(
-            recovered, store, kept.values(), announced=announced, first=first
-        )
+        found = await asyncio.to_thread(recovered, store, kept.values(), announced=announced)
         term = cls(setup, lead, ledger)
         for ticket in found:
             term._queue.apply(Accepted(ticket=ticket), now=setup.clock())
             if ticket != kept.get(ticket.submission_id):
                 term._write_behind.note_ticket(ticket)
         await term._save()
-        if first:
-            await asyncio.to_thread(note_adopted, store)
         return term
 
     @property

@@ -21,9 +21,9 @@ from workers.registry import (
     Author,
     Commit,
     DropTask,
+    EpochIs,
     HeadIs,
     Inline,
-    LeaseIs,
     Provenance,
     SetShared,
     SubmissionAbsent,
@@ -57,7 +57,7 @@ class Publisher:
         """
         adapter = self._versions.registry.create(submission.adapter)
         # First the fence, then the look: nobody who began before can publish after the look.
-        lease = adapter.fence(owner)
+        fence = adapter.fence(owner)
         refs = adapter.refs()
         head = refs.find("head")
         published = self._published(adapter, submission, since=since)
@@ -66,7 +66,7 @@ class Publisher:
             _check_replaces(submission, tasks)
         return Begun(
             parent=head.number if head else 0,
-            epoch=lease.epoch,
+            epoch=fence.epoch,
             encoder=self._encoder.fingerprint,
             published=published,
         )
@@ -105,7 +105,7 @@ class Publisher:
                 *((SetShared(state=Inline(handed)),) if handed is not None else ()),
             ),
             requirements=(
-                LeaseIs(assignment.epoch),
+                EpochIs(assignment.epoch),
                 HeadIs(assignment.parent or None),
                 SubmissionAbsent(submission.submission_id),
             ),

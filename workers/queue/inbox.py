@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from adapters.errors import CorruptionError, NotFoundError
 from workers.formats.documents import decode, encode
@@ -26,7 +26,6 @@ READING_THREADS = 8
 COARSE_S = 2.0
 """Stores may keep times in whole seconds."""
 
-Wish = Literal["cancel", "retry", "pause", "resume"]
 _OF_SUBMISSION: dict[str, type[Cancel | Retry]] = {"cancel": Cancel, "retry": Retry}
 _OF_ADAPTER: dict[str, type[Pause | Resume]] = {"pause": Pause, "resume": Resume}
 

@@ -7,7 +7,7 @@ it has run out. The epoch rises whenever the lead is taken: everything that the 
 conditional, so that one which comes back from the dead changes nothing (see `workers.queue.ledger`
 and, for versions, the epoch in the registry's refs).
 
-The clocks of the systems may differ by a little less than the lease lasts: then two may work for a
+The clocks of the systems may differ by a little less than the lead lasts: then two may work for a
 moment, at the cost of work done twice, and nothing else.
 """
 

@@ -174,14 +174,24 @@ def read_pages(store: ObjectStore) -> list[Ticket]:
 
 
 def read_outcome(store: ObjectStore, submission_id: str) -> Ticket | None:
-    """Return how a submission has ended; None where it has not, as far as anybody wrote down."""
+    """Return how a submission has ended; None where it has not, as far as anybody wrote down.
+
+    Raises:
+        CorruptionError: what was written down is damaged.
+    """
     key = state_key(submission_id)
     try:
         content = store.get(key).data
     except NotFoundError:
         return None
     ticket = ticket_from_json(decode(content, f"{key!r} in {store.url}").get("ticket"))
-    return ticket if ticket.stage in ENDED else None
+    if ticket.stage not in ENDED:
+        raise CorruptionError(
+            f"{key!r} in {store.url} is damaged: expected how {submission_id!r} has ended, found "
+            f"that it is {ticket.stage.value}",
+            key=key,
+        )
+    return ticket
 
 
 def outcome_bytes(ticket: Ticket) -> bytes:

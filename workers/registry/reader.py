@@ -36,7 +36,7 @@ class AdapterReader:
         return self._objects
 
     def refs(self) -> Refs:
-        """Return the aliases, next version number, lease and latest history entry as of now."""
+        """Return the aliases, next version number, epoch and latest history entry as of now."""
         return self._objects.refs()[0]
 
     def resolve(self, version: int | str) -> int:

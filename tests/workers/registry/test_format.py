@@ -9,7 +9,7 @@ import pytest
 from adapters.errors import CorruptionError
 from tests.support.scenes.registry import ANNA, BEN, adapter, learn, record_of
 from workers.formats.documents import seal, unseal
-from workers.registry import drop, purge
+from workers.registry import Fence, drop, purge
 from workers.store import MemoryStore, ObjectStore
 
 
@@ -63,6 +63,17 @@ def test_a_reader_of_another_language_opens_production() -> None:
         assert (submission, classes) == ("-0123456789ab", 10)
     assert refs["lease"] == ["", 0, 0.0]
     assert len(refs["write_id"]) == 32
+
+
+def test_refs_that_name_a_lease_with_its_end_are_read_and_the_next_to_begin_passes_it() -> None:
+    store = MemoryStore()
+    adapter(store)
+    fields = unseal(store.get("refs/main.json").data, "it")
+    store.put("refs/main.json", seal({**fields, "lease": ["trainer-7", 3, 1790000000.0]}))
+    main = adapter(store)
+    assert main.refs().fence == Fence(owner="trainer-7", epoch=3)
+    main.fence("anna")
+    assert _sealed(store.get("refs/main.json").data)["lease"] == ["anna", 4, 0.0]
 
 
 def test_the_history_and_the_tombstones_can_be_followed() -> None:
