@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from adapters.contract.canonical import canonical_json
 from adapters.contract.records import decode_record, encode_record, pack, unpack
 from adapters.methods import method_named
-from workers.formats.canonical import canonical_json
 from workers.formats.documents import seal
 from workers.queue import inbox
 from workers.queue.journal import read_journal, write_entry

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from adapters.contract.canonical import canonical_json, digest_of
 from adapters.errors import CorruptionError
-from workers.formats.canonical import canonical_json, digest_of
 
 SCHEMA = 1
 """The version of every document; a reader refuses a higher one than it knows."""

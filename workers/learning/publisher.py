@@ -5,13 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import SharedState, decode_shared
+from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.records import Record, decode_record
 from adapters.errors import InputError, NotFoundError
 from adapters.towers.image_tower import ImageTower
 from workers import registry
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
-from workers.formats.canonical import canonical_json, digest_of
 from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.evaluation import TaskTestSet, accuracies, task_test_set
 from workers.learning.gate import Verdict, judge

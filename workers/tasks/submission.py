@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+from adapters.contract.canonical import canonical_json
 from adapters.errors import CorruptionError
-from workers.formats.canonical import canonical_json
 from workers.images.views import Augmentation
 from workers.store.base import ObjectStore
 

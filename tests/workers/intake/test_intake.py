@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.contract.canonical import digest_of
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError, ImageError, InputError, UnavailableError
 from workers.encoding.task_features import class_entries
-from workers.formats.canonical import digest_of
 from workers.formats.problems import SHOWN
 from workers.intake.intake import Intake, take_in
 from workers.sources.absent import JOB_VARIABLE

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.contract.canonical import canonical_json
 from adapters.errors import CorruptionError
 from tests.support.scenes.queue import ticket
-from workers.formats.canonical import canonical_json
 from workers.queue.ticket import Cause, Failure, Stage, Ticket
 from workers.queue.ticket_json import ticket_from_json, ticket_to_json
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.contract.canonical import canonical_json
 from adapters.errors import CorruptionError
-from workers.formats.canonical import canonical_json
 from workers.tasks.submission import SCHEMA, Shard, Submission, SubmittedClass
 
 CLASSES = (SubmittedClass(key="a", name="an apple"), SubmittedClass(key="p", name="a pear"))
