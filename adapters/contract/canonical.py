@@ -5,10 +5,15 @@ import json
 from typing import Any
 
 
-def canonical_json(value: Any) -> bytes:
-    """Return `value` as UTF-8 JSON with sorted keys and no spaces; ValueError for NaN."""
+def canonical_json(value: Any, *, ascii_only: bool = False) -> bytes:
+    """Return `value` as UTF-8 JSON with sorted keys and no spaces; ValueError for NaN.
+
+    Args:
+        value: Made of what JSON knows.
+        ascii_only: Write other characters as escapes, as the headers of records have them.
+    """
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only, allow_nan=False
     ).encode()
 
 
