@@ -1,9 +1,10 @@
 """Record cache: opens versions by alias or number, and decodes each record once."""
 
 import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from adapters.contract.adapter_state import AdapterState, decode_shared
 from adapters.contract.records import Record, decode_record
@@ -40,7 +41,7 @@ class Versions:
         audience: Audience | None = None,
     ) -> None:
         self.registry = Registry(store, cache, audience=audience)
-        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._records: LRUCache[str, Record] = LRUCache(KEPT_RECORDS)
         self._lock = threading.Lock()
 
     def resolve(self, adapter: str, name: str | int) -> int | None:
@@ -108,15 +109,9 @@ class Versions:
 
     def _kept(self, task: TaskRef) -> Record | None:
         with self._lock:
-            record = self._records.get(task.record.sha256)
-            if record is not None:
-                self._records.move_to_end(task.record.sha256)
-            return record
+            return self._records.get(task.record.sha256)
 
     def _keep(self, task: TaskRef, record: Record) -> Record:
         """Remember `record`, and return the one that others have remembered meanwhile."""
         with self._lock:
-            kept = self._records.setdefault(task.record.sha256, record)
-            while len(self._records) > KEPT_RECORDS:
-                self._records.popitem(last=False)
-            return kept
+            return self._records.setdefault(task.record.sha256, record)
