@@ -11,6 +11,7 @@ import torch
 
 from adapters.contract.canonical import canonical_json
 from adapters.contract.records import decode_record, encode_record, pack, unpack
+from adapters.errors import CorruptionError
 from adapters.methods import method_named
 from workers.formats.documents import seal
 from workers.queue import inbox
@@ -27,7 +28,7 @@ from workers.registry.manifest import manifest_from_bytes
 from workers.registry.purged import tombstones_from_bytes, tombstones_to_bytes
 from workers.registry.refs import refs_from_bytes
 from workers.store import MemoryStore
-from workers.tasks.submission import Submission
+from workers.tasks.submission import submission_from_bytes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
 IT = "the example"
@@ -84,7 +85,8 @@ def request(content: bytes) -> bytes:
     store = MemoryStore()
     store.put(f"{inbox.PREFIX}1-0.json", content)
     (found,) = inbox.read(store, inbox.waiting(store))
-    assert isinstance(found, inbox.QueueRequest)
+    if isinstance(found, CorruptionError):
+        raise found
     return store.get(inbox.ask(store, found.event, who=found.who)).data
 
 
@@ -104,7 +106,7 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "Tombstones": lambda content: tombstones_to_bytes(tombstones_from_bytes(content, IT)),
     "Accuracies": lambda content: accuracies_to_bytes(accuracies_from_bytes(content, IT)),
     "A record": record,
-    "A submission": lambda content: Submission.from_bytes(content).to_bytes(),
+    "A submission": lambda content: submission_from_bytes(content, IT).to_bytes(),
     "Who leads": lead,
     "A page of tickets": page,
     "How a submission has ended": outcome,

@@ -59,22 +59,6 @@ def test_keys_of_a_later_release_are_passed_over() -> None:
     assert ticket_from_json(value) == ticket("task")
 
 
-def test_a_ticket_of_the_first_release_is_read() -> None:
-    value = {
-        "submission_id": "task",
-        "task": "task",
-        "adapter": "main",
-        "accepted_at": 5.0,
-        "priority": 0,
-        "stage": "published",
-        "attempts": 1,
-        "version": 3,
-        "error": "the encoder was lost",
-    }
-    found = ticket_from_json(value)
-    assert (found.stage, found.attempts, found.version) == (Stage.PUBLISHED, 1, 3)
-
-
 GOOD = stored(ticket_to_json(ticket("task")))
 DAMAGED: list[Any] = [
     None,
