@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adapters.contract.checkpoints import check_inputs, inputs_digest
 from adapters.contract.method import Learner, Learnt
-from adapters.contract.records import pack, unpack
+from adapters.contract.records import pack
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, SettingsError
 from adapters.parts.optimiser import ScheduledAdamW
@@ -117,9 +117,7 @@ class Trained(RecordPerTask):
         return self._learner(inputs)
 
     def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
-        tensors, described = unpack(checkpoint)
-        if described.get("method") != self.name:
-            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
+        tensors, described = self.unpacked(checkpoint)
         try:
             begun = replace(inputs, settings=described["settings"], seed=described["seed"])
             learner = self._learner(begun)
@@ -130,13 +128,6 @@ class Trained(RecordPerTask):
         return learner
 
     def _learner(self, inputs: TrainingInputs) -> TrainedLearner:
-        inputs = replace(inputs, settings=self.check_settings(inputs.settings))
-        self.check(inputs)
-        described = {
-            "checkpoint": 1,
-            "method": self.name,
-            "settings": inputs.settings,
-            "seed": inputs.seed,
-            "inputs": inputs_digest(inputs),
-        }
+        inputs, described = self.checked(inputs)
+        described["inputs"] = inputs_digest(inputs)
         return TrainedLearner(self.training(inputs), described=described)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import SettingsError
-from adapters.methods.lada.settings import LadaSettings, training_budget
-from adapters.parts.schedule import one_cycle
+from adapters.methods.lada.settings import LadaSettings
+from adapters.parts.schedule import one_cycle, training_budget
 
 # X-TAIL, order I (arXiv 2505.23271).
 CLASSES = {
