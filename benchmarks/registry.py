@@ -151,7 +151,7 @@ def _open(store: RecordingStore, cache: BlobCache) -> Cost:
     store.reset()
     started = time.perf_counter()
     manifest = main.manifest("production")
-    for _ in main.records(manifest):
+    for _ in main.records(manifest.tasks):
         pass
     return _cost(store, started, manifest)
 

@@ -7,7 +7,7 @@ digest is its name.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import safetensors.torch
@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from adapters.contract.canonical import canonical_json
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
 SCHEMA = 1
@@ -41,8 +42,7 @@ class ClassEntry:
     class_id: str
     name: str
     prompt: str
-    # Left out of the repr, from which digests of older checkpoints were made.
-    merged_into: str | None = field(default=None, repr=False)
+    merged_into: str | None = None
 
     @property
     def counts_as(self) -> str:
@@ -171,7 +171,7 @@ def _classes(described: Mapping[str, Any]) -> tuple[ClassEntry, ...]:
 
 def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
     """Return safetensors bytes of `tensors` with `described` as canonical JSON in the header."""
-    canonical = json.dumps(described, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = canonical_json(described, ascii_only=True).decode()
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return safetensors.torch.save(plain, metadata={_METADATA_KEY: canonical})
 

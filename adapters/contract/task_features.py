@@ -5,11 +5,12 @@ Shapes: N images · V views per image · D feature width · C classes
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from adapters.contract.canonical import canonical_json
 from adapters.contract.records import ClassEntry, Record, check_classes
 from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError, SettingsError
 
@@ -55,10 +56,13 @@ class TaskFeatures:
 
     def digest(self) -> str:
         """Return a digest of everything in here: two tasks with one digest are the same."""
-        digest = hashlib.sha256(repr((self.task, self.classes, self.encoder)).encode())
-        if any(entry.merged_into for entry in self.classes):
-            digest.update(repr([entry.merged_into for entry in self.classes]).encode())
-        digest.update(repr(tuple(self.features.shape)).encode())
+        described = {
+            "task": self.task,
+            "classes": [asdict(entry) for entry in self.classes],
+            "encoder": self.encoder,
+            "features": [str(self.features.dtype), *self.features.shape],
+        }
+        digest = hashlib.sha256(canonical_json(described))
         digest.update(self.features.cpu().contiguous().numpy().data)
         digest.update(self.labels.cpu().contiguous().numpy().data)
         return digest.hexdigest()

@@ -31,10 +31,9 @@ from adapters.contract.settings import MethodSettings, require_number, require_w
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
-from adapters.methods.lada.settings import training_budget
 from adapters.parts.batches import epoch_batch
 from adapters.parts.optimiser import ScheduledAdamW
-from adapters.parts.schedule import one_cycle
+from adapters.parts.schedule import one_cycle, training_steps
 from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.trained import Descent, Trained, Training
 
@@ -63,11 +62,9 @@ class ProbeSettings(MethodSettings):
     def total_steps(self, *, classes: int, images: int) -> int:
         """Return how many steps are taken on that many images of that many classes."""
         batches = -(-images // self.batch_size)
-        if self.steps is not None:
-            return self.steps
-        if self.epochs is not None:
-            return self.epochs * batches
-        return training_budget(classes=classes, batches=batches)
+        return training_steps(
+            steps=self.steps, epochs=self.epochs, classes=classes, batches=batches
+        )
 
 
 class Probe(Trained):

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+from cachetools import cached
+
 from adapters.contract.records import Record
 
 Value = TypeVar("Value")
@@ -16,14 +18,4 @@ def once_per_record(compute: Callable[[Record], Value]) -> Callable[[Record], Va
     Versions that share a record then share what is computed from it, and it goes with the record.
     """
     known: WeakKeyDictionary[Record, Value] = WeakKeyDictionary()
-    lock = threading.Lock()
-
-    def computed(record: Record) -> Value:
-        with lock:
-            if record in known:
-                return known[record]
-        value = compute(record)
-        with lock:
-            return known.setdefault(record, value)
-
-    return computed
+    return cached(known, key=lambda record: record, lock=threading.Lock())(compute)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions of the step."""
+"""Learning-rate schedules as pure functions of the step, and how many steps a training has."""
 
 import math
 from typing import NamedTuple
@@ -46,3 +46,30 @@ def cosine(step: int, *, total_steps: int, peak: float) -> Rate:
 
 def _cosine(start: float, end: float, fraction: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))
+
+
+def training_steps(*, steps: int | None, epochs: int | None, classes: int, batches: int) -> int:
+    """Return how many steps a task is trained for.
+
+    Args:
+        steps: That many, where they are set.
+        epochs: That many passes over the images, where they are set; the budget rule otherwise.
+        classes: Of the task.
+        batches: One pass over its images.
+    """
+    if steps is not None:
+        return steps
+    if epochs is not None:
+        return epochs * batches
+    return training_budget(classes=classes, batches=batches)
+
+
+def training_budget(*, classes: int, batches: int) -> int:
+    """Return the steps for a task nobody has tuned: 6 per class, within sensible ends.
+
+    The published steps are chosen per data set by hand, 5,990 over the ten 16-shot tasks; this rule
+    spends 5,826 on them. At least 250 and at most 1,200 steps, then at least 2 and at most 100
+    passes over the images.
+    """
+    steps = min(max(6 * classes, 250), 1200)
+    return min(max(steps, 2 * batches), 100 * batches)

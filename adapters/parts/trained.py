@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from adapters.contract.checkpoints import inputs_digest
+from adapters.contract.checkpoints import check_inputs, inputs_digest
 from adapters.contract.method import Learner, Learnt
-from adapters.contract.records import pack, unpack
+from adapters.contract.records import pack
 from adapters.contract.training_inputs import TrainingInputs
-from adapters.errors import CorruptionError, InputError, SettingsError
+from adapters.errors import CorruptionError, SettingsError
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.training_free import RecordPerTask
 
@@ -117,30 +117,17 @@ class Trained(RecordPerTask):
         return self._learner(inputs)
 
     def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
-        tensors, described = unpack(checkpoint)
-        if described.get("method") != self.name:
-            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
+        tensors, described = self.unpacked(checkpoint)
         try:
             begun = replace(inputs, settings=described["settings"], seed=described["seed"])
             learner = self._learner(begun)
-            if described["inputs"] != inputs_digest(inputs):
-                raise InputError(
-                    f"checkpoint of task {inputs.task.task!r}: it was made from other features, "
-                    "records or text features; start the training afresh"
-                )
+            check_inputs(described["inputs"], inputs)
             learner.go_on(tensors, steps_done=int(described["steps_done"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CorruptionError(f"checkpoint: malformed: {error}") from error
         return learner
 
     def _learner(self, inputs: TrainingInputs) -> TrainedLearner:
-        inputs = replace(inputs, settings=self.check_settings(inputs.settings))
-        self.check(inputs)
-        described = {
-            "checkpoint": 1,
-            "method": self.name,
-            "settings": inputs.settings,
-            "seed": inputs.seed,
-            "inputs": inputs_digest(inputs),
-        }
+        inputs, described = self.checked(inputs)
+        described["inputs"] = inputs_digest(inputs)
         return TrainedLearner(self.training(inputs), described=described)

@@ -98,26 +98,35 @@ class RecordPerTask(Method):
         inputs.text.check(classes=len(task.classes), width=width)
         check_shared([record.settings for record in past] + [inputs.settings], names=self.shared)
 
-
-class TrainingFree(RecordPerTask):
-    """A method whose record is computed from the task alone."""
-
-    def start(self, inputs: TrainingInputs) -> Learner:
+    def checked(self, inputs: TrainingInputs) -> tuple[TrainingInputs, dict[str, Any]]:
+        """Return inputs with complete settings, and what checkpoints say of them; as in `start`."""
         inputs = replace(inputs, settings=self.check_settings(inputs.settings))
         self.check(inputs)
-        described = {
+        return inputs, {
             "checkpoint": 1,
             "method": self.name,
             "settings": inputs.settings,
             "seed": inputs.seed,
         }
+
+    def unpacked(self, checkpoint: bytes) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+        """Return what is in a checkpoint; CorruptionError where it is none of this method."""
+        tensors, described = unpack(checkpoint)
+        if described.get("method") != self.name:
+            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
+        return tensors, described
+
+
+class TrainingFree(RecordPerTask):
+    """A method whose record is computed from the task alone."""
+
+    def start(self, inputs: TrainingInputs) -> Learner:
+        inputs, described = self.checked(inputs)
         tensors = {"text_features": inputs.text.kept(), **self.tensors(inputs)}
         return Finished(tensors, described=described)
 
     def resume(self, checkpoint: bytes, inputs: TrainingInputs) -> Learner:
-        _, described = unpack(checkpoint)
-        if described.get("method") != self.name:
-            raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
+        _, described = self.unpacked(checkpoint)
         settings, seed = described.get("settings", {}), described.get("seed", 0)
         return self.start(replace(inputs, settings=settings, seed=seed))
 

@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from ray import get_gpu_ids, serve
 
+from adapters.contract.canonical import canonical_json
 from adapters.contract.mixture import Mixture
 from cluster.config import Config
 from cluster.runtime.names import API, application
@@ -75,7 +77,7 @@ class DecoderRole:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        self._latest: tuple[Mapping[str, Any], Decoder] | None = None
+        self._latest: LRUCache[bytes, Decoder] = LRUCache(1)
 
     async def decode(
         self,
@@ -85,10 +87,14 @@ class DecoderRole:
         transform: Mapping[str, Any],
     ) -> Any:
         """See `Decoder.decode`; the pixels as an array, which Ray passes on without copying."""
-        if self._latest is None or self._latest[0] != transform:
-            self._latest = (transform, Decoder(PixelTransform(transform)))
-        pixels = await asyncio.to_thread(self._latest[1].decode, files, digests, views)
+        pixels = await asyncio.to_thread(self._of(transform).decode, files, digests, views)
         return pixels.numpy()
+
+    def _of(self, transform: Mapping[str, Any]) -> Decoder:
+        key = canonical_json(transform)
+        if key not in self._latest:
+            self._latest[key] = Decoder(PixelTransform(transform))
+        return self._latest[key]
 
 
 @serve.deployment(name="trainer")

@@ -33,28 +33,10 @@ def test_published_matrices_reproduce_the_published_scalars(experiment: str) -> 
     assert found == pytest.approx(PUBLISHED["published"][experiment], abs=0.0501)
 
 
-@EXPERIMENTS
-def test_the_mean_over_cells_is_not_the_published_transfer(experiment: str) -> None:
-    matrix = PUBLISHED["matrices"][experiment]
-    assert abs(cell_mean(matrix) - PUBLISHED["published"][experiment][0]) > 1
-
-
 def test_the_two_transfers_of_the_first_order_are_the_known_ones() -> None:
     matrix = PUBLISHED["matrices"]["16shot_order1"]
     assert continual_measures(matrix).transfer == pytest.approx(61.53, abs=0.005)
     assert cell_mean(matrix) == pytest.approx(64.05, abs=0.005)
-
-
-def test_column_order_decides_ties_between_shared_names_in_the_published_rows() -> None:
-    rows = {
-        order: dict(zip(PUBLISHED[order], PUBLISHED["matrices"][f"16shot_{order}"][0], strict=True))
-        for order in ("order1", "order2")
-    }
-    change = {name: rows["order2"][name] - rows["order1"][name] for name in rows["order1"]}
-    untouched = ("DTD", "EuroSAT", "MNIST", "Pets")  # they share no class name
-    assert all(change[name] == 0 for name in untouched)
-    assert [rows["order1"][name] for name in untouched] == [36.4, 37.4, 43.9, 87.8]
-    assert change["Flowers"] > 1 and change["Food"] > 0.5 and change["Caltech101"] < -2
 
 
 @EXPERIMENTS

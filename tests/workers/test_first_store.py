@@ -86,7 +86,7 @@ def test_every_record_has_the_same_bytes_when_it_is_written_again(
     adapter = Registry(store).adapter(name)
     for number, ranked in THEN["predictions"][name].items():
         if number.isdecimal() and ranked is not None:
-            for _, content in adapter.records(adapter.manifest(number)):
+            for _, content in adapter.records(adapter.manifest(number).tasks):
                 assert encode_record(decode_record(content)) == content
 
 

@@ -110,9 +110,10 @@ class Supervisor:
             since=before.since if before else now,
             times=before.times + 1 if before else 1,
         )
-        self._logger.error(
-            "%s ended and is begun again: %s", self._name, reason, exc_info=_unexpected(error)
-        )
+        if before is None or before.reason != reason:  # an outage of an hour is said once
+            self._logger.error(
+                "%s ended and is begun again: %s", self._name, reason, exc_info=_unexpected(error)
+            )
 
     async def _rest(self, seconds: float) -> None:
         try:

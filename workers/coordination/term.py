@@ -18,7 +18,7 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from workers.coordination.jobs import Job, broken
-from workers.coordination.recovery import note_adopted, recovered, were_adopted
+from workers.coordination.recovery import recovered
 from workers.coordination.settings import Setup
 from workers.coordination.write_behind import WriteBehind
 from workers.housekeeping.retention import PeriodicRetention
@@ -71,15 +71,9 @@ class LeadershipTerm:
         store, threads = setup.store, setup.threads
         ledger = await threads.call(Ledger, store, lead, threads=threads)
         kept = {ticket.submission_id: ticket for ticket in ledger.tickets}
-        first = not await threads.call(were_adopted, store)
         announced = await threads.call(inbox.announced, store, threads=threads)
         found = await threads.call(
-            recovered,
-            store,
-            kept.values(),
-            announced=announced,
-            first=first,
-            threads=threads,
+            recovered, store, kept.values(), announced=announced, threads=threads
         )
         term = cls(setup, lead, ledger)
         for ticket in found:
@@ -87,8 +81,6 @@ class LeadershipTerm:
             if ticket != kept.get(ticket.submission_id):
                 term._write_behind.note_ticket(ticket)
         await term._save()
-        if first:
-            await threads.call(note_adopted, store)
         return term
 
     @property

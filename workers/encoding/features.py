@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from adapters.contract.canonical import canonical_json
 from workers.encoding.blocks import BLOBS, block_key
-from workers.formats.canonical import canonical_json
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob, put_blob
 from workers.tasks.submission import Split, Submission

@@ -1,1 +1,1 @@
-"""Serialisation: canonical JSON, stored documents, YAML that people write, and their validation."""
+"""Serialisation: stored documents, YAML that people write, and their validation."""

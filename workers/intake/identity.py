@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from adapters.contract.canonical import canonical_json, digest_of
 from adapters.errors import ConflictError, InputError, NotFoundError
-from workers.formats.canonical import canonical_json, digest_of
 from workers.store.base import MAX_CONDITIONAL_BYTES, ObjectStore
 from workers.tasks.submission import Split, Submission, read_submission
 from workers.tasks.task import Task

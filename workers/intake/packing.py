@@ -6,9 +6,9 @@ Only a few shards are in memory at any time.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from adapters.contract.canonical import digest_of
 from adapters.errors import ImageError
 from workers.concurrency.bounded import in_threads
-from workers.formats.canonical import digest_of
 from workers.intake.reading import Sample
 from workers.store.base import ObjectStore
 from workers.store.blobs import put_blob

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from adapters.contract.canonical import digest_of
 from adapters.errors import ImageError
 from workers.concurrency.bounded import in_threads
-from workers.formats.canonical import digest_of
 from workers.images.decode import decode_image
 from workers.sources import ImageRef
 from workers.tasks.submission import Split

@@ -1,6 +1,7 @@
 """LocalCrew: the same workers in one process, called in threads, without Ray.
 
-For tests, debugging and notebooks; the coordinator cannot tell the difference.
+For notebooks (`workers.coordination.local_coordinator`), debugging and tests;
+the coordinator cannot tell the difference.
 """
 
 import time

@@ -1,7 +1,9 @@
 """Mixture worker: compresses each class to a Gaussian mixture and finishes the record."""
 
+import threading
 from collections.abc import Sequence
 
+from cachetools import LRUCache
 from safetensors.torch import load
 
 from adapters.contract.learning import class_mixtures
@@ -19,11 +21,13 @@ from workers.store.base import ObjectStore
 class MixtureFitter:
     """Fits mixtures and puts records together."""
 
-    # Owns: the features of the submission that it fitted last, so that parts of one read them once.
+    # Owns: the features of the submission that it fitted last, so that parts of one read them once;
+    # guarded by `_lock`.
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._latest: tuple[tuple[str, str, str], TaskFeatures] | None = None
+        self._lock = threading.Lock()
+        self._latest: LRUCache[tuple[str, str, str], TaskFeatures] = LRUCache(1)
 
     def parts(self, assignment: Assignment, *, most: int) -> list[range]:
         """Return the classes of an assignment in at most `most` parts, to be fitted side by side.
@@ -62,16 +66,19 @@ class MixtureFitter:
 
     def _features(self, assignment: Assignment) -> TaskFeatures:
         wanted = (assignment.submission.submission_id, assignment.method, assignment.encoder)
-        latest = self._latest
-        if latest is None or latest[0] != wanted:
-            features = training_features(
-                self._store,
-                assignment.submission,
-                method=assignment.method,
-                fingerprint=assignment.encoder,
-            )
-            self._latest = latest = (wanted, features)
-        return latest[1]
+        with self._lock:
+            known = self._latest.get(wanted)
+        if known is not None:
+            return known
+        features = training_features(
+            self._store,
+            assignment.submission,
+            method=assignment.method,
+            fingerprint=assignment.encoder,
+        )
+        with self._lock:
+            self._latest[wanted] = features
+        return features
 
 
 def _record_key(assignment: Assignment) -> str:

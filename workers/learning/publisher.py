@@ -5,13 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import SharedState, decode_shared
+from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.records import Record, decode_record
 from adapters.errors import InputError, NotFoundError
 from adapters.towers.image_tower import ImageTower
 from workers import registry
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
-from workers.formats.canonical import canonical_json, digest_of
 from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.evaluation import TaskTestSet, accuracies, task_test_set
 from workers.learning.gate import Verdict, judge
@@ -21,9 +21,9 @@ from workers.registry import (
     Author,
     Commit,
     DropTask,
+    EpochIs,
     HeadIs,
     Inline,
-    LeaseIs,
     Provenance,
     SetShared,
     SubmissionAbsent,
@@ -57,7 +57,7 @@ class Publisher:
         """
         adapter = self._versions.registry.create(submission.adapter)
         # First the fence, then the look: nobody who began before can publish after the look.
-        lease = adapter.fence(owner)
+        fence = adapter.fence(owner)
         refs = adapter.refs()
         head = refs.find("head")
         published = self._published(adapter, submission, since=since)
@@ -66,7 +66,7 @@ class Publisher:
             _check_replaces(submission, tasks)
         return Begun(
             parent=head.number if head else 0,
-            epoch=lease.epoch,
+            epoch=fence.epoch,
             encoder=self._encoder.fingerprint,
             published=published,
         )
@@ -105,7 +105,7 @@ class Publisher:
                 *((SetShared(state=Inline(handed)),) if handed is not None else ()),
             ),
             requirements=(
-                LeaseIs(assignment.epoch),
+                EpochIs(assignment.epoch),
                 HeadIs(assignment.parent or None),
                 SubmissionAbsent(submission.submission_id),
             ),

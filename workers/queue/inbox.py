@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from adapters.errors import CorruptionError, NotFoundError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
@@ -26,7 +26,6 @@ READING_THREADS = 8
 COARSE_S = 2.0
 """Stores may keep times in whole seconds."""
 
-Wish = Literal["cancel", "retry", "pause", "resume"]
 _OF_SUBMISSION: dict[str, type[Cancel | Retry]] = {"cancel": Cancel, "retry": Retry}
 _OF_ADAPTER: dict[str, type[Pause | Resume]] = {"pause": Pause, "resume": Resume}
 

@@ -5,10 +5,11 @@ journal/<submission>/<microseconds>-<epoch>.json
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
-from adapters.errors import CorruptionError
-from workers.formats.documents import decode, encode
+from pydantic import FiniteFloat, TypeAdapter
+
+from workers.formats.documents import Count, encode, validated
 from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.store.base import ObjectStore
 
@@ -29,12 +30,15 @@ class JournalEntry:
         epoch: Of the coordinator that wrote it.
     """
 
-    at: float
+    at: FiniteFloat
     stage: str
     message: str
-    took_s: float | None = None
+    took_s: FiniteFloat | None = None
     version: int | None = None
-    epoch: int = 0
+    epoch: Count = 0
+
+
+_ENTRY = TypeAdapter(JournalEntry)
 
 
 def entry_of(before: Ticket, after: Ticket, *, now: float, epoch: int) -> JournalEntry:
@@ -74,11 +78,7 @@ def read_journal(
 
 
 def _entry(key: str, content: bytes) -> JournalEntry:
-    value = decode(content, f"the event {key!r}")
-    try:
-        return JournalEntry(**{entry.name: value[entry.name] for entry in fields(JournalEntry)})
-    except KeyError as error:
-        raise CorruptionError(f"{key!r} is no event: {error!r} is missing", key=key) from error
+    return validated(_ENTRY, content, f"the event {key!r}")
 
 
 _BEGUN = {

@@ -7,15 +7,17 @@ it has run out. The epoch rises whenever the lead is taken: everything that the 
 conditional, so that one which comes back from the dead changes nothing (see `workers.queue.ledger`
 and, for versions, the epoch in the registry's refs).
 
-The clocks of the systems may differ by a little less than the lease lasts: then two may work for a
+The clocks of the systems may differ by a little less than the lead lasts: then two may work for a
 moment, at the cost of work done twice, and nothing else.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
+
+from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError, UnknownOutcomeError
-from workers.formats.documents import seal, unseal
+from workers.formats.documents import Count, seal, unseal, validated
 from workers.store.base import ObjectStore
 
 KEY = "queue/lead.json"
@@ -37,15 +39,18 @@ class Leadership:
 
     owner: str
     host: str
-    epoch: int
-    expires: float
-    since: float
-    beat: int = 0
+    epoch: Count
+    expires: FiniteFloat
+    since: FiniteFloat
+    beat: Count = 0
     paused: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Return the sealed document."""
         return seal(asdict(self))
+
+
+_LEADERSHIP = TypeAdapter(Leadership)
 
 
 def read_leadership(store: ObjectStore) -> Leadership | None:
@@ -140,6 +145,6 @@ def _read(store: ObjectStore) -> tuple[Leadership | None, str | None]:
         found = store.get(KEY)
     except NotFoundError:
         return None, None
-    value = unseal(found.data, f"{KEY!r} in {store.url}")
-    known = {entry.name: value[entry.name] for entry in fields(Leadership)}
-    return Leadership(**{**known, "paused": tuple(known["paused"])}), found.etag
+    what = f"{KEY!r} in {store.url}"
+    unseal(found.data, what)
+    return validated(_LEADERSHIP, found.data, what), found.etag

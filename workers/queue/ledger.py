@@ -16,12 +16,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from adapters.errors import ConflictError, CorruptionError, NotFoundError, UnknownOutcomeError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
-from workers.formats.documents import decode, encode, seal, unseal
+from workers.formats.documents import Count, encode, seal, unseal, validated
 from workers.queue.leadership import Leadership
 from workers.queue.ticket import ENDED, Ticket
-from workers.queue.ticket_json import ticket_from_json, ticket_to_json
+from workers.queue.ticket_json import ticket_to_json
 from workers.store.base import ObjectStore
 from workers.tasks.submission import PREFIX
 
@@ -47,6 +49,21 @@ class Page:
     epoch: int = 0
     beat: int = 0
     etag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredPage:
+    epoch: Count
+    beat: Count
+    tickets: tuple[Ticket, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredOutcome:
+    ticket: Ticket
+
+
+_PAGE, _OUTCOME = TypeAdapter(_StoredPage), TypeAdapter(_StoredOutcome)
 
 
 class Ledger:
@@ -156,16 +173,17 @@ def read_page(store: ObjectStore, bucket: int) -> Page:
         found = store.get(key)
     except NotFoundError:
         return Page(tickets={})
+    what = f"{key!r} in {store.url}"
     try:
-        value = unseal(found.data, f"{key!r} in {store.url}")
-        tickets = [ticket_from_json(entry) for entry in value["tickets"]]
+        unseal(found.data, what)
+        stored = validated(_PAGE, found.data, what)
     except CorruptionError as error:
         logger.warning("page %d of the queue is made anew: %s", bucket, error.message)
         return Page(tickets={}, etag=found.etag)
     return Page(
-        tickets={ticket.submission_id: ticket for ticket in tickets},
-        epoch=value["epoch"],
-        beat=value["beat"],
+        tickets={ticket.submission_id: ticket for ticket in stored.tickets},
+        epoch=stored.epoch,
+        beat=stored.beat,
         etag=found.etag,
     )
 
@@ -177,14 +195,24 @@ def read_pages(store: ObjectStore, *, threads: Threads = SYSTEM_THREADS) -> list
 
 
 def read_outcome(store: ObjectStore, submission_id: str) -> Ticket | None:
-    """Return how a submission has ended; None where it has not, as far as anybody wrote down."""
+    """Return how a submission has ended; None where it has not, as far as anybody wrote down.
+
+    Raises:
+        CorruptionError: what was written down is damaged.
+    """
     key = state_key(submission_id)
     try:
         content = store.get(key).data
     except NotFoundError:
         return None
-    ticket = ticket_from_json(decode(content, f"{key!r} in {store.url}").get("ticket"))
-    return ticket if ticket.stage in ENDED else None
+    ticket = validated(_OUTCOME, content, f"{key!r} in {store.url}").ticket
+    if ticket.stage not in ENDED:
+        raise CorruptionError(
+            f"{key!r} in {store.url} is damaged: expected how {submission_id!r} has ended, found "
+            f"that it is {ticket.stage.value}",
+            key=key,
+        )
+    return ticket
 
 
 def outcome_bytes(ticket: Ticket) -> bytes:

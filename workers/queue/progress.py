@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pydantic import FiniteFloat, TypeAdapter
+
 from adapters.errors import CorruptionError, NotFoundError
-from workers.formats.documents import decode, encode
+from workers.formats.documents import encode, validated
 from workers.queue import inbox
 from workers.queue.events import Accepted
 from workers.queue.leadership import Leadership, read_leadership
@@ -36,9 +38,9 @@ class StageProgress:
 
     done: int
     total: int
-    begun_at: float
+    begun_at: FiniteFloat
     begun_with: int
-    at: float
+    at: FiniteFloat
 
     @property
     def rate(self) -> float | None:
@@ -175,7 +177,14 @@ def write_progress(store: ObjectStore, progress: Mapping[str, StageProgress]) ->
 def read_progress(store: ObjectStore) -> Mapping[str, StageProgress]:
     """Return how far the active submissions are, by their ids; nothing where that is damaged."""
     try:
-        value = decode(store.get(KEY).data, KEY)
-        return {name: StageProgress(**entry) for name, entry in value["active"].items()}
-    except (NotFoundError, CorruptionError, KeyError, TypeError, AttributeError):
+        return validated(_ACTIVE_ONES, store.get(KEY).data, KEY).active
+    except (NotFoundError, CorruptionError):
         return {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ActiveOnes:
+    active: Mapping[str, StageProgress]
+
+
+_ACTIVE_ONES = TypeAdapter(_ActiveOnes)

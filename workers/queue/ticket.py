@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import FiniteFloat
+
 
 class Stage(StrEnum):
     """Where a submission is on its way."""
@@ -51,7 +53,7 @@ class Failure:
     stage: Stage
     cause: Cause
     error: str
-    at: float
+    at: FiniteFloat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,15 +83,15 @@ class Ticket:
     submission_id: str
     task: str
     adapter: str
-    accepted_at: float
+    accepted_at: FiniteFloat
     priority: int = 0
     images: int = 0
     stage: Stage = Stage.ACCEPTED
-    since: float = 0.0
+    since: FiniteFloat = 0.0
     round: int = 1
     attempts: int = 0
     losses: int = 0
-    not_before: float = 0.0
+    not_before: FiniteFloat = 0.0
     failures: tuple[Failure, ...] = ()
     parent: int | None = None
     version: int | None = None

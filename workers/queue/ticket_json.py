@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.errors import CorruptionError
+from workers.formats.documents import first_problem
 from workers.queue.ticket import Ticket
 
 _FIELDS = tuple(entry.name for entry in fields(Ticket))
@@ -35,8 +36,4 @@ def ticket_from_json(value: Any) -> Ticket:
     try:
         return _TICKET.validate_python(value)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "it"
-        raise CorruptionError(
-            f"expected a ticket, found {str(value)[:200]}: {where}: {problem['msg']}"
-        ) from error
+        raise CorruptionError(f"expected a ticket: {first_problem(error)}") from error

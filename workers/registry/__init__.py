@@ -10,9 +10,9 @@ from workers.registry.diff import AccuracyChange, Difference, diff
 from workers.registry.drop import Purged, drop, purge
 from workers.registry.history import Action, Author, Entry
 from workers.registry.manifest import Manifest, Provenance, TaskRef, VersionRef
-from workers.registry.refs import Lease, Refs
+from workers.registry.refs import Fence, Refs
 from workers.registry.registry import Registry
-from workers.registry.requirements import HeadIs, LeaseIs, SubmissionAbsent
+from workers.registry.requirements import EpochIs, HeadIs, SubmissionAbsent
 from workers.registry.swap import RaceRetry
 from workers.registry.verify import Damage, Verification, verify
 from workers.registry.versions import Version, read_version, read_versions
@@ -28,11 +28,11 @@ __all__ = [
     "Difference",
     "DropTask",
     "Entry",
+    "EpochIs",
+    "Fence",
     "Garbage",
     "HeadIs",
     "Inline",
-    "Lease",
-    "LeaseIs",
     "Manifest",
     "Provenance",
     "Purged",

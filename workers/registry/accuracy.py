@@ -1,4 +1,4 @@
-"""Measured accuracies of a version: one object beside its manifest, which may be written again."""
+"""Measured accuracies of a version: one object beside its manifest, named by that."""
 
 from dataclasses import dataclass
 

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 
 from adapters.errors import InputError
-from workers.registry.accuracy import TaskAccuracy, accuracies_to_bytes
 from workers.registry.commit import Commit
 from workers.registry.history import Action, Author, walk
-from workers.registry.layout import HEAD, PRODUCTION, accuracies_key, check_alias
+from workers.registry.layout import HEAD, PRODUCTION, check_alias
 from workers.registry.manifest import Manifest, VersionRef
 from workers.registry.objects import AdapterObjects
 from workers.registry.publish import Publishing
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Lease, Refs, acquired, fenced, released, renewed
+from workers.registry.refs import Fence, Refs, fenced
 from workers.registry.requirements import check_alias_is
 from workers.registry.swap import Change, Move, RefsWriter, Result, Settled
 
@@ -129,70 +128,20 @@ class RegisteredAdapter(AdapterReader):
 
         self.writer.change(decide)
 
-    def set_accuracies(self, version: int | str, accuracies: tuple[TaskAccuracy, ...]) -> None:
-        """Replace what was measured of a version."""
-        key = accuracies_key(self.name, self.version(version).manifest)
-        self.objects.store.put(key, accuracies_to_bytes(accuracies))
-
-    def acquire_lease(self, owner: str, *, ttl_s: float, now: float) -> Lease:
-        """Get the right to train this adapter, taking it over when it has expired.
-
-        Taking it over raises the epoch, so that commits of the earlier owner are refused.
-
-        Args:
-            owner: Names the trainer; unique per process.
-            ttl_s: How long the lease lasts unless it is renewed, in seconds.
-            now: Seconds since 1970.
-
-        Raises:
-            ConflictError: Somebody else has it; the message says who, and for how long.
-        """
-
-        def decide(refs: Refs) -> Change[Lease]:
-            after = acquired(refs, owner=owner, expires=now + ttl_s, now=now)
-            return Change(refs=after, move=None, result=after.lease)
-
-        return self.writer.change(decide)
-
-    def fence(self, owner: str) -> Lease:
+    def fence(self, owner: str) -> Fence:
         """Raise the epoch, so that commits which require an earlier one are refused from now on.
 
-        For whoever has the right to train by other means, such as the lead of the queue: no clock
-        is asked, and whoever had the lease loses it.
+        No clock is asked: whoever leads the queue has the right to train.
 
         Args:
             owner: Names the trainer, for people.
         """
 
-        def decide(refs: Refs) -> Change[Lease]:
+        def decide(refs: Refs) -> Change[Fence]:
             after = fenced(refs, owner=owner)
-            return Change(refs=after, move=None, result=after.lease)
+            return Change(refs=after, move=None, result=after.fence)
 
         return self.writer.change(decide)
-
-    def renew_lease(self, lease: Lease, *, ttl_s: float, now: float) -> Lease:
-        """Make a lease last until `ttl_s` seconds from `now`.
-
-        Raises:
-            ConflictError: It was taken over or given back.
-        """
-
-        def decide(refs: Refs) -> Change[Lease]:
-            after = renewed(refs, lease, expires=now + ttl_s)
-            return Change(refs=after, move=None, result=after.lease)
-
-        return self.writer.change(decide)
-
-    def release_lease(self, lease: Lease) -> None:
-        """Give a lease back; nothing happens when it was taken over."""
-
-        def decide(refs: Refs) -> Change[None] | Settled[None]:
-            after = released(refs, lease)
-            if after is refs:
-                return Settled(result=None)
-            return Change(refs=after, move=None, result=None)
-
-        self.writer.change(decide)
 
     def _point(self, alias: str, version: int | str, move: Move, expected: int | None) -> int:
         _check_movable(alias)

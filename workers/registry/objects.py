@@ -1,7 +1,8 @@
 """Content-addressed objects of one adapter: stored under their digest, checked on every read."""
 
 import threading
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from adapters.errors import CorruptionError, NotFoundError
 from workers.registry.history import Entry, entry_from_bytes
@@ -38,9 +39,8 @@ class AdapterObjects:
         self.store = store
         self.adapter = adapter
         self.cache = cache
-        self._remembered = remembered
         self._lock = threading.Lock()
-        self._documents: OrderedDict[Stored, bytes] = OrderedDict()  # owned by _lock
+        self._documents: LRUCache[Stored, bytes] = LRUCache(remembered)  # owned by _lock
 
     def refs(self) -> tuple[Refs, str]:
         """Return the current refs and their etag; NotFoundError when there is no such adapter."""
@@ -111,10 +111,10 @@ class AdapterObjects:
         return data
 
     def _remember(self, stored: Stored, data: bytes) -> None:
+        if self._documents.maxsize == 0:
+            return
         with self._lock:
             self._documents[stored] = data
-            while len(self._documents) > self._remembered:
-                self._documents.popitem(last=False)
 
 
 def place(data: bytes, *, area: int) -> Stored:

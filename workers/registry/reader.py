@@ -1,6 +1,6 @@
 """Read access to one adapter in the registry; every byte is checked against its digest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from adapters.errors import CorruptionError, InputError, NotFoundError
@@ -36,7 +36,7 @@ class AdapterReader:
         return self._objects
 
     def refs(self) -> Refs:
-        """Return the aliases, next version number, lease and latest history entry as of now."""
+        """Return the aliases, next version number, epoch and latest history entry as of now."""
         return self._objects.refs()[0]
 
     def resolve(self, version: int | str) -> int:
@@ -102,16 +102,14 @@ class AdapterReader:
                 key=key,
             ) from error
 
-    def records(
-        self, manifest: Manifest, *, threads: int = FETCH_THREADS
-    ) -> Iterator[tuple[TaskRef, bytes]]:
-        """Yield every task of a version with its record, in order, fetching several at once.
+    def records(self, tasks: Sequence[TaskRef]) -> Iterator[tuple[TaskRef, bytes]]:
+        """Yield tasks with the bytes of their records, in order, fetching several at once.
 
         Raises:
             NotFoundError, CorruptionError: Like `record_bytes`.
         """
-        with ThreadPoolExecutor(threads) as pool:
-            yield from zip(manifest.tasks, pool.map(self.record_bytes, manifest.tasks), strict=True)
+        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+            yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
         """Return the checked bytes of the version's shared state; None when it has none."""

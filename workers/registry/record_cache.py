@@ -1,9 +1,9 @@
 """Record cache: opens versions by alias or number, and decodes each record once."""
 
 import threading
-from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from adapters.contract.adapter_state import AdapterState, decode_shared
 from adapters.contract.records import Record, decode_record
@@ -13,7 +13,6 @@ from workers.registry import Audience, Manifest, Registry, TaskRef, VersionRef
 from workers.store import BlobCache, ObjectStore
 
 KEPT_RECORDS = 4096
-FETCHING_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +39,7 @@ class Versions:
         audience: Audience | None = None,
     ) -> None:
         self.registry = Registry(store, cache, audience=audience)
-        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._records: LRUCache[str, Record] = LRUCache(KEPT_RECORDS)
         self._lock = threading.Lock()
 
     def resolve(self, adapter: str, name: str | int) -> int | None:
@@ -49,11 +48,6 @@ class Versions:
             return self.registry.adapter(adapter).resolve(name)
         except NotFoundError:
             return None
-
-    def head(self, adapter: str) -> tuple[int | None, tuple[Record, ...]]:
-        """Return the version that the next task builds on, and its records."""
-        number = self.resolve(adapter, "head")
-        return number, self.records(adapter, number) if number else ()
 
     def check_encoder(self, adapter: str, number: int, fingerprint: str) -> VersionFacts:
         """Return version `number`; EncoderMismatchError unless it was learnt with that encoder."""
@@ -100,23 +94,15 @@ class Versions:
         handle, tasks = self.registry.adapter(adapter), manifest.tasks
         found = {task.record.sha256: self._kept(task) for task in tasks}
         missing = [task for task in tasks if found[task.record.sha256] is None]
-        with ThreadPoolExecutor(FETCHING_THREADS) as threads:
-            contents = threads.map(handle.record_bytes, missing)
-            for task, content in zip(missing, contents, strict=True):
-                found[task.record.sha256] = self._keep(task, decode_record(content))
+        for task, content in handle.records(missing):
+            found[task.record.sha256] = self._keep(task, decode_record(content))
         return tuple(record for task in tasks if (record := found[task.record.sha256]))
 
     def _kept(self, task: TaskRef) -> Record | None:
         with self._lock:
-            record = self._records.get(task.record.sha256)
-            if record is not None:
-                self._records.move_to_end(task.record.sha256)
-            return record
+            return self._records.get(task.record.sha256)
 
     def _keep(self, task: TaskRef, record: Record) -> Record:
         """Remember `record`, and return the one that others have remembered meanwhile."""
         with self._lock:
-            kept = self._records.setdefault(task.record.sha256, record)
-            while len(self._records) > KEPT_RECORDS:
-                self._records.popitem(last=False)
-            return kept
+            return self._records.setdefault(task.record.sha256, record)

@@ -12,24 +12,21 @@ from workers.formats.documents import seal, unseal
 from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 
+NEVER_HELD = 0.0
+"""Stands where refs once said until when the fence keeps others from beginning: it keeps nobody."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lease:
-    """The right to train an adapter.
+class Fence:
+    """What keeps back whoever began to learn for an adapter before somebody else did.
 
     Attributes:
-        owner: Who has it; empty when nobody does.
-        epoch: Rises whenever it changes hands; a commit that requires an older one is refused.
-        expires: From then on anybody may take it over; seconds since 1970.
+        owner: Who began last, for people; empty before anybody did.
+        epoch: Rises whenever somebody begins; a commit that requires an older one is refused.
     """
 
     owner: str = ""
     epoch: int = 0
-    expires: float = 0.0
-
-    def held_by_another(self, owner: str, now: float) -> bool:
-        """Say whether somebody other than `owner` has the lease at `now`."""
-        return bool(self.owner) and self.owner != owner and now < self.expires
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +38,7 @@ class Refs:
         aliases: Versions by alias.
         next_version: The number that the next version gets.
         encoder: Fingerprint of the encoder, fixed by the first version; empty before.
-        lease: The right to train.
+        fence: Who began to learn for it last.
         history: The latest history entry; None before the first.
         tombstones: What was purged; None when nothing was.
         area: The area into which new objects go.
@@ -53,7 +50,7 @@ class Refs:
     aliases: Mapping[str, VersionRef] = field(default_factory=dict)
     next_version: int = 1
     encoder: str = ""
-    lease: Lease = field(default_factory=Lease)
+    fence: Fence = field(default_factory=Fence)
     history: Stored | None = None
     tombstones: Stored | None = None
     area: int = 0
@@ -88,7 +85,7 @@ class Refs:
                 "aliases": {name: ref.to_json() for name, ref in self.aliases.items()},
                 "next_version": self.next_version,
                 "encoder": self.encoder,
-                "lease": [self.lease.owner, self.lease.epoch, self.lease.expires],
+                "lease": [self.fence.owner, self.fence.epoch, NEVER_HELD],
                 "history": self.history and self.history.to_json(),
                 "tombstones": self.tombstones and self.tombstones.to_json(),
                 "area": self.area,
@@ -101,14 +98,14 @@ def refs_from_bytes(data: bytes, what: str) -> Refs:
     """Return the refs in `data`; CorruptionError naming `what` when they are damaged."""
     fields = unseal(data, what)
     try:
-        owner, epoch, expires = fields["lease"]
+        owner, epoch, _ = fields["lease"]
         aliases = {name: version_from_json(ref) for name, ref in fields["aliases"].items()}
         return Refs(
             adapter=fields["adapter"],
             aliases={name: ref for name, ref in aliases.items() if ref},
             next_version=fields["next_version"],
             encoder=fields["encoder"],
-            lease=Lease(owner=owner, epoch=epoch, expires=expires),
+            fence=Fence(owner=owner, epoch=epoch),
             history=_optional(fields["history"]),
             tombstones=_optional(fields["tombstones"]),
             area=fields["area"],
@@ -118,61 +115,21 @@ def refs_from_bytes(data: bytes, what: str) -> Refs:
         raise CorruptionError(f"{what} is not a refs object: {error!r}") from error
 
 
-def acquired(refs: Refs, *, owner: str, expires: float, now: float) -> Refs:
-    """Return refs in which `owner` has the lease until `expires`.
-
-    The epoch rises unless `owner` has the lease already.
-
-    Raises:
-        ConflictError: Somebody else has it until later than `now`.
-    """
-    lease = refs.lease
-    if lease.held_by_another(owner, now):
-        raise ConflictError(
-            f"the lease of adapter {refs.adapter!r} is held by {lease.owner!r} for another "
-            f"{lease.expires - now:.0f} s; wait, or let it expire",
-            adapter=refs.adapter,
-            owner=lease.owner,
-            epoch=lease.epoch,
-        )
-    epoch = lease.epoch if lease.owner == owner else lease.epoch + 1
-    return replace(refs, lease=Lease(owner=owner, epoch=epoch, expires=expires))
-
-
 def fenced(refs: Refs, *, owner: str) -> Refs:
-    """Return refs in which `owner` has a lease under a new epoch that anybody may take over."""
-    return replace(refs, lease=Lease(owner=owner, epoch=refs.lease.epoch + 1, expires=0.0))
-
-
-def renewed(refs: Refs, lease: Lease, *, expires: float) -> Refs:
-    """Return refs in which `lease` lasts until `expires`; ConflictError when it was taken over."""
-    check_epoch(refs, lease.epoch)
-    if refs.lease.owner != lease.owner:
-        raise ConflictError(
-            f"the lease of adapter {refs.adapter!r} was given back; acquire it anew",
-            adapter=refs.adapter,
-            epoch=lease.epoch,
-        )
-    return replace(refs, lease=replace(refs.lease, expires=expires))
-
-
-def released(refs: Refs, lease: Lease) -> Refs:
-    """Return refs in which nobody has the lease; unchanged when `lease` was taken over."""
-    if (refs.lease.owner, refs.lease.epoch) != (lease.owner, lease.epoch):
-        return refs
-    return replace(refs, lease=Lease(epoch=lease.epoch))
+    """Return refs with a new epoch, begun by `owner`."""
+    return replace(refs, fence=Fence(owner=owner, epoch=refs.fence.epoch + 1))
 
 
 def check_epoch(refs: Refs, epoch: int) -> None:
-    """Raise ConflictError unless the lease still has `epoch`."""
-    if refs.lease.epoch != epoch:
+    """Raise ConflictError unless nobody has begun to learn since `epoch`."""
+    if refs.fence.epoch != epoch:
         raise ConflictError(
-            f"the lease of adapter {refs.adapter!r} was taken over by {refs.lease.owner!r}: "
-            f"expected epoch {epoch}, found {refs.lease.epoch}; stop, another trainer is at work",
+            f"{refs.fence.owner!r} has begun to learn for adapter {refs.adapter!r} meanwhile: "
+            f"expected epoch {epoch}, found {refs.fence.epoch}; stop, another trainer is at work",
             adapter=refs.adapter,
             expected=epoch,
-            found=refs.lease.epoch,
-            owner=refs.lease.owner,
+            found=refs.fence.epoch,
+            owner=refs.fence.owner,
         )
 
 

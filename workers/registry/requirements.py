@@ -64,13 +64,13 @@ class SubmissionAbsent:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseIs:
-    """The lease still has the epoch under which the trainer works."""
+class EpochIs:
+    """Nobody has begun to learn for the adapter since the trainer did, under this epoch."""
 
     epoch: int
 
     def check(self, situation: Situation) -> None:
-        """Raise ConflictError, naming the new owner, when the lease was taken over."""
+        """Raise ConflictError, naming who began meanwhile, when the epoch has risen."""
         check_epoch(situation.refs, self.epoch)
 
 

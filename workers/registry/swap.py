@@ -58,7 +58,7 @@ class Move:
 class Change(Generic[Result]):
     """New refs, what the history says of them, and what the caller gets.
 
-    `move` is None for changes that are no move of an alias: leases and areas.
+    `move` is None for changes that are no move of an alias: fences and areas.
     """
 
     refs: Refs
@@ -185,7 +185,7 @@ class RefsWriter:
             if refs.write_id == after.write_id:
                 return True
             if after.history in (None, before.history):
-                return False  # a lease or an area: deciding again on newer refs is right as well
+                return False  # a fence or an area: deciding again on newer refs is right as well
             return self._in_history(refs, after)
         except UnavailableError as error:
             raise _unknown(after) from error

@@ -7,11 +7,11 @@ Shapes: N images · D feature width
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from adapters.adapter import UnseenClasses
@@ -111,7 +111,7 @@ class Predictor:
             name: Follower(self._cache, versions, adapter=name, clock=clock) for name in adapters
         }
         self._lock = threading.Lock()
-        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
+        self._prompts: LRUCache[str, Tensor] = LRUCache(KEPT_PROMPTS)
 
     @property
     def followers(self) -> Mapping[str, Follower]:
@@ -269,11 +269,7 @@ class Predictor:
             rows = self.encoder.text_features(missing)
             known |= dict(zip(missing, rows, strict=True))
         with self._lock:
-            for prompt in prompts:
-                self._prompts[prompt] = known[prompt]
-                self._prompts.move_to_end(prompt)
-            while len(self._prompts) > KEPT_PROMPTS:
-                self._prompts.popitem(last=False)
+            self._prompts.update(known)
         return torch.stack([known[prompt] for prompt in prompts])
 
 

@@ -1,9 +1,10 @@
 """LRU cache of loaded versions; a record that several of them hold is loaded once."""
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
+
+from cachetools import LRUCache
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import AdapterState
@@ -60,8 +61,7 @@ class VersionCache:
     def __init__(self, versions: Versions, *, base: FrozenImageTower, most: int = MOST) -> None:
         self._versions = versions
         self._base = base
-        self._most = most
-        self._loaded: OrderedDict[str, LoadedVersion] = OrderedDict()
+        self._loaded: LRUCache[str, LoadedVersion] = LRUCache(most)
         self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
         self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
@@ -117,10 +117,8 @@ class VersionCache:
         """Keep `loaded` as the latest used one, and return it."""
         with self._lock:
             self._alive[loaded.digest] = loaded
+            self._loaded.pop(loaded.digest, None)  # so that it is listed last, too
             self._loaded[loaded.digest] = loaded
-            self._loaded.move_to_end(loaded.digest)
-            while len(self._loaded) > self._most:
-                self._loaded.popitem(last=False)
         return loaded
 
 

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from adapters.errors import UnavailableError
 from workers.registry import Registry, VersionRef
@@ -44,7 +45,7 @@ class VersionLookup:
         self._registry = registry
         self._clock = clock
         self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[str, str], FoundVersion] = OrderedDict()
+        self._found: LRUCache[tuple[str, str], FoundVersion] = LRUCache(MOST)
 
     def find(self, adapter: str, pinned: int | str) -> VersionRef:
         """Return the version that `pinned`, a number or an alias, stands for.
@@ -67,9 +68,6 @@ class VersionLookup:
             return known.ref
         with self._lock:
             self._found[key] = FoundVersion(ref=ref, found_at=now)
-            self._found.move_to_end(key)
-            while len(self._found) > MOST:
-                self._found.popitem(last=False)
         return ref
 
     def _looked_up(self, adapter: str, pinned: int | str) -> VersionRef:

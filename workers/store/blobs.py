@@ -20,12 +20,12 @@ def blob_ref(data: bytes) -> BlobRef:
     return BlobRef(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
-def blob_key(ref: BlobRef, prefix: str = "blobs/") -> str:
-    """Return where the blob lies: PREFIX/<first two digits>/<digest>."""
+def blob_key(ref: BlobRef, prefix: str) -> str:
+    """Return where the blob lies: PREFIX<first two digits>/<digest>."""
     return f"{prefix}{ref.sha256[:2]}/{ref.sha256}"
 
 
-def put_blob(store: ObjectStore, data: bytes, *, prefix: str = "blobs/") -> BlobRef:
+def put_blob(store: ObjectStore, data: bytes, *, prefix: str) -> BlobRef:
     """Store `data` under its digest and return its reference; durable when this returns.
 
     A blob that exists is written again: that renews its age, which keeps it out of a `gc` that
@@ -36,7 +36,7 @@ def put_blob(store: ObjectStore, data: bytes, *, prefix: str = "blobs/") -> Blob
     return ref
 
 
-def get_blob(store: ObjectStore, ref: BlobRef, *, prefix: str = "blobs/") -> bytes:
+def get_blob(store: ObjectStore, ref: BlobRef, *, prefix: str) -> bytes:
     """Return the bytes of a blob after checking them.
 
     Raises:

@@ -6,17 +6,16 @@ same again finds the same one (`workers.intake.identity`). Where that one has en
 a further generation of it may be opened.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from adapters.errors import CorruptionError
-from workers.formats.canonical import canonical_json
+from pydantic import FiniteFloat, TypeAdapter
+
+from workers.formats.documents import Count, encode, validated
 from workers.images.views import Augmentation
 from workers.store.base import ObjectStore
 
-SCHEMA = 1
 PREFIX = "submissions/"
 SHARDS = "shards/"
 
@@ -44,9 +43,9 @@ class Shard:
     """
 
     digest: str
-    size: int
+    size: Count
     split: Split
-    labels: tuple[int, ...]
+    labels: tuple[Count, ...]
     image_digests: tuple[str, ...]
 
 
@@ -84,7 +83,7 @@ class Submission:
     augmentation: Augmentation = "crop-mirror"
     shards: tuple[Shard, ...]
     set_aside: bool = False
-    accepted_at: float
+    accepted_at: FiniteFloat
     author: str
     priority: int = 0
     replaces: str | None = None
@@ -111,26 +110,15 @@ class Submission:
 
     def to_bytes(self) -> bytes:
         """Return the submission as canonical JSON."""
-        return canonical_json({"schema": SCHEMA, **asdict(self)})
+        return encode(asdict(self))
 
-    @classmethod
-    def from_bytes(cls, content: bytes) -> Self:
-        """Return the submission that `content` holds.
 
-        Raises:
-            CorruptionError: `content` is no submission of this schema.
-        """
-        try:
-            value = json.loads(content)
-            schema = value.pop("schema")
-            value["classes"] = tuple(SubmittedClass(**entry) for entry in value["classes"])
-            value["shards"] = tuple(_shard(entry) for entry in value["shards"])
-            submission = cls(**value)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptionError(f"expected a submission of schema {SCHEMA}: {error}") from error
-        if schema != SCHEMA:
-            raise CorruptionError(f"expected a submission of schema {SCHEMA}, found {schema}")
-        return submission
+_SUBMISSION = TypeAdapter(Submission)
+
+
+def submission_from_bytes(content: bytes, what: str) -> Submission:
+    """Return the submission in `content`; CorruptionError naming `what` when there is none."""
+    return validated(_SUBMISSION, content, what)
 
 
 def submission_key(submission_id: str) -> str:
@@ -145,7 +133,8 @@ def read_submission(store: ObjectStore, submission_id: str) -> Submission:
         NotFoundError: there is none.
         CorruptionError: it is damaged.
     """
-    return Submission.from_bytes(store.get(submission_key(submission_id)).data)
+    key = submission_key(submission_id)
+    return submission_from_bytes(store.get(key).data, f"the submission {key!r} in {store.url}")
 
 
 def submission_ids(store: ObjectStore) -> list[str]:
@@ -153,8 +142,3 @@ def submission_ids(store: ObjectStore) -> list[str]:
     suffix = "/submission.json"
     keys = [entry.key for entry in store.list(PREFIX)]
     return [key.removeprefix(PREFIX).removesuffix(suffix) for key in keys if key.endswith(suffix)]
-
-
-def _shard(entry: dict[str, Any]) -> Shard:
-    labels, digests = tuple(entry.pop("labels")), tuple(entry.pop("image_digests"))
-    return Shard(**entry, labels=labels, image_digests=digests)

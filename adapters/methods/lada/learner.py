@@ -14,13 +14,13 @@ from typing import Self
 import torch
 from torch.nn.functional import normalize
 
-from adapters.contract.checkpoints import inputs_digest
+from adapters.contract.checkpoints import check_inputs, inputs_digest
 from adapters.contract.merging import Partners
 from adapters.contract.method import Learnt
 from adapters.contract.records import pack, unpack
 from adapters.contract.task_features import check_features, check_past
 from adapters.contract.training_inputs import TrainingInputs
-from adapters.errors import CorruptionError, InputError, SettingsError
+from adapters.errors import CorruptionError, SettingsError
 from adapters.methods.lada.memory import TrainableMemory, initial_memory
 from adapters.methods.lada.objective import NewClasses, loss_and_gradients
 from adapters.methods.lada.parameters import PRODUCT_DTYPES, text_parameters
@@ -136,11 +136,7 @@ class LadaLearner:
             settings = LadaSettings.from_mapping(described["settings"])
             begun = replace(inputs, settings=described["settings"], seed=described["seed"])
             learner = cls(begun, settings=settings)
-            if described["inputs"] != learner._inputs_digest:
-                raise InputError(
-                    f"checkpoint of task {inputs.task.task!r}: it was made from other features, "
-                    "records or text features; start the training afresh"
-                )
+            check_inputs(described["inputs"], inputs)
             learner._steps_done = int(described["steps_done"])
             learner._optimiser.load(tensors, steps_done=learner._steps_done)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from adapters.contract.settings import MethodSettings, require_choice, require_number, require_whole
 from adapters.errors import SettingsError
+from adapters.parts.schedule import training_steps
 
 TextMode = Literal[
     "adaptformer",  # a fresh tuner in every block of the text tower
@@ -99,19 +100,6 @@ class LadaSettings(MethodSettings):
         `steps` or `epochs` decide where they are set, the budget rule otherwise.
         """
         batches = -(-images // self.batch_size)
-        if self.steps is not None:
-            return self.steps
-        if self.epochs is not None:
-            return self.epochs * batches
-        return training_budget(classes=classes, batches=batches)
-
-
-def training_budget(*, classes: int, batches: int) -> int:
-    """Return the steps for a task nobody has tuned: 6 per class, within sensible ends.
-
-    The published steps are chosen per data set by hand, 5,990 over the ten 16-shot tasks; this rule
-    spends 5,826 on them. At least 250 and at most 1,200 steps, then at least 2 and at most 100
-    passes over the images.
-    """
-    steps = min(max(6 * classes, 250), 1200)
-    return min(max(steps, 2 * batches), 100 * batches)
+        return training_steps(
+            steps=self.steps, epochs=self.epochs, classes=classes, batches=batches
+        )

@@ -100,8 +100,3 @@ def rbf(first: Tensor, second: Tensor, *, gamma: float) -> Tensor:
     squares = first.square().sum(dim=1)[:, None] + second.square().sum(dim=1)
     distances = torch.addmm(squares, first, second.t(), alpha=-2)
     return distances.clamp_(min=0).mul_(-gamma).exp_()
-
-
-def linear(first: Tensor, second: Tensor) -> Tensor:
-    """Return x . y for all pairs of rows, (n, m)."""
-    return first @ second.t()

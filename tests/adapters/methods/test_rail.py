@@ -16,7 +16,7 @@ from adapters.errors import CorruptionError, InputError, SettingsError
 from adapters.measures import continual_measures
 from adapters.methods import measured_method
 from adapters.methods.rail.fusion import RailScorer
-from adapters.methods.rail.kernel_ridge import KernelRidge, linear, rbf
+from adapters.methods.rail.kernel_ridge import KernelRidge, rbf
 from adapters.methods.rail.primal import PrimalRailScorer
 from adapters.parts.probabilities import log_probabilities
 from adapters.parts.random_features import random_features, uniform_projection
@@ -81,12 +81,12 @@ def test_the_recursions_inverse_equals_the_direct_one() -> None:
 
 def test_the_linear_dual_equals_the_primal() -> None:
     task, images = clusters(classes=3, images=10), unit_rows(7, 24, seed=3).double()
-    regression = KernelRidge.empty(linear, ridge=RIDGE, width=24)
+    regression = KernelRidge.empty(lambda x, y: x @ y.t(), ridge=RIDGE, width=24)
     regression = regression.extended(task.features[:, 0], task.labels, classes=3)
     learnt = task.features[:, 0].double()
     gram = learnt.t() @ learnt + RIDGE * torch.eye(24, dtype=torch.float64)
     primal = torch.linalg.solve(gram, learnt.t() @ one_hot(task.labels).double())
-    dual = linear(images, regression.images) @ regression.coefficients
+    dual = images @ regression.images.t() @ regression.coefficients
     torch.testing.assert_close(dual, images @ primal)
 
 

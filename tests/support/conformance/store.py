@@ -165,22 +165,22 @@ class StoreSuite:
             store.replace("a", data, "0" * 32)
 
     def test_a_blob_lies_under_its_digest_and_is_checked(self, store: ObjectStore) -> None:
-        ref = put_blob(store, b"record")
+        ref = put_blob(store, b"record", prefix="blobs/")
         (listed,) = store.list("blobs/")
         assert listed.key.endswith(ref.sha256)
-        assert get_blob(store, ref) == b"record"
+        assert get_blob(store, ref, prefix="blobs/") == b"record"
 
     @pytest.mark.parametrize("damaged", [b"recorx", b"recor", b"record!", b""])
     def test_a_damaged_blob_is_found_and_named(self, store: ObjectStore, damaged: bytes) -> None:
-        ref = put_blob(store, b"record")
+        ref = put_blob(store, b"record", prefix="blobs/")
         (listed,) = store.list("blobs/")
         store.put(listed.key, damaged)
         with pytest.raises(CorruptionError, match=listed.key):
-            get_blob(store, ref)
+            get_blob(store, ref, prefix="blobs/")
 
     def test_a_missing_blob_is_not_a_damaged_one(self, store: ObjectStore) -> None:
         with pytest.raises(NotFoundError):
-            get_blob(store, BlobRef(sha256="0" * 64, size=1))
+            get_blob(store, BlobRef(sha256="0" * 64, size=1), prefix="blobs/")
 
     def test_the_probe_is_passed_and_leaves_nothing(self, store: ObjectStore) -> None:
         check_conditional_writes(store, racers=4)

@@ -11,8 +11,7 @@ from tests.support.drivers.operations import Aim, CountingStore, Target, targets
 from tests.support.drivers.running import Clock, play
 from tests.support.fakes.crews import System
 from tests.support.fakes.faulty import MortalStore
-from tests.support.scenes.submissions import announced, submission, written
-from workers.coordination.recovery import note_adopted
+from tests.support.scenes.submissions import announced, submission
 from workers.encoding.encoder import Encoder
 from workers.queue import inbox
 from workers.queue.events import Cancel, Pause
@@ -124,7 +123,7 @@ def test_before_or_after_whichever_operation_the_coordinator_is_killed(
 def test_a_store_that_is_away_at_the_start_is_waited_for(encoder: Encoder) -> None:
     async def scene() -> None:
         store = store_with(BIRDS, BOATS)
-        link = MortalStore(store, lambda number, _op, _key: Fault.FAIL if number < 500 else None)
+        link = MortalStore(store, lambda number, _op, _key: Fault.FAIL if number < 100 else None)
         async with System(store, encoder, link=link) as system:
             await system.until(lambda: is_finished(store))
         check_published_once(store, BIRDS, BOATS)
@@ -184,38 +183,6 @@ def test_requests_are_carried_out_wherever_the_coordinator_is_killed(
         assert stage_of(store, BOATS) is Stage.CANCELLED
 
 
-LEGACY = (
-    b'{"schema":1,"ticket":{"submission_id":"%s","task":"%s","adapter":"main","accepted_at":1,'
-    b'"stage":"waiting"}}'
-)
-
-
-@pytest.mark.parametrize("fault", [Fault.CRASH, Fault.CRASH_AFTER])
-def test_what_an_earlier_release_left_is_found_wherever_the_first_coordinator_is_killed(
-    encoder: Encoder, fault: Fault
-) -> None:
-    def left() -> MemoryStore:
-        store = MemoryStore()
-        for entry in (BIRDS, BOATS):
-            written(store, entry)
-            names = entry.submission_id.encode(), entry.task.encode()
-            store.put(state_key(entry.submission_id), LEGACY % names)
-        return store
-
-    async def run(store: MemoryStore, link: MortalStore) -> None:
-        async with System(store, encoder, link=link) as system:
-            await system.until(lambda: link.dead or is_finished(store))
-
-    counting = CountingStore(counted := left())
-    play(partial(run, counted, MortalStore(counting)))
-    pages = [page_key(bucket_of(entry.submission_id)) for entry in (BIRDS, BOATS)]
-    for target in targets(counting.seen, pages=pages, most=2):
-        store = left()
-        play(partial(run, store, MortalStore(store, Aim(target, fault))))
-        play(partial(run, store, MortalStore(store)))
-        check_published_once(store, BIRDS, BOATS)
-
-
 def test_a_coordinator_with_ten_thousand_submissions_begins_with_few_operations(
     encoder: Encoder,
 ) -> None:
@@ -232,7 +199,6 @@ def test_a_coordinator_with_ten_thousand_submissions_begins_with_few_operations(
             if ended:
                 inner.put(state_key(entry.submission_id), outcome_bytes(tickets[-1]))
         Ledger(inner, lead).save(tickets, now=1_000.0)
-        note_adopted(inner)
         counting = RecordingStore(inner)
         ask(inner, Pause(adapter="*"), who="anna")
         async with System(inner, encoder, link=MortalStore(counting)) as system:

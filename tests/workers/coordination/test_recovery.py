@@ -1,13 +1,11 @@
 """What a coordinator that begins finds: every submission, and where it goes on."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 from tests.support.scenes.submissions import submission, written
-from workers.coordination.recovery import note_adopted, recovered, were_adopted
-from workers.formats.canonical import canonical_json
+from workers.coordination.recovery import recovered
 from workers.queue.ledger import outcome_bytes, state_key
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import ENDED, Stage, Ticket
@@ -20,11 +18,9 @@ NAME = BIRDS.submission_id
 WRITTEN_AT = 70.0
 
 
-def found(
-    store: MemoryStore | WrappedStore, *tickets: Ticket, first: bool = False
-) -> dict[str, Ticket]:
+def found(store: MemoryStore | WrappedStore, *tickets: Ticket) -> dict[str, Ticket]:
     """Return what is recovered from the store and a ledger with `tickets`, by name."""
-    return {entry.submission_id: entry for entry in recovered(store, tickets, first=first)}
+    return {entry.submission_id: entry for entry in recovered(store, tickets)}
 
 
 def store_with(*submissions: Submission) -> MemoryStore:
@@ -34,7 +30,7 @@ def store_with(*submissions: Submission) -> MemoryStore:
     return store
 
 
-def adopted(entry: Submission = BIRDS) -> Ticket:
+def unannounced(entry: Submission = BIRDS) -> Ticket:
     """Return the ticket of a submission that nobody has announced: accepted when it was written."""
     return replace(ticket_of(entry), accepted_at=WRITTEN_AT, since=WRITTEN_AT)
 
@@ -44,7 +40,7 @@ def at(stage: Stage, entry: Submission = BIRDS) -> Ticket:
 
 
 def test_an_empty_store_has_nothing_to_find() -> None:
-    assert found(MemoryStore(), first=True) == {}
+    assert found(MemoryStore()) == {}
 
 
 GOES_ON = [
@@ -65,13 +61,13 @@ def test_what_is_in_the_ledger_goes_on_where_its_stage_began(stage: Stage, goes_
     assert found(store, at(stage)) == {NAME: replace(at(stage), stage=goes_on)}
 
 
-def test_a_submission_that_nobody_has_announced_is_adopted() -> None:
+def test_a_submission_that_nobody_has_announced_is_accepted_when_it_was_written() -> None:
     """Its submitter died after it was durable, or the page that it was on is damaged."""
     boats = submission("boats", priority=2)
     store = store_with(BIRDS, boats)
     assert found(store, at(Stage.WAITING)) == {
         NAME: at(Stage.WAITING),
-        boats.submission_id: adopted(boats),
+        boats.submission_id: unannounced(boats),
     }
 
 
@@ -111,7 +107,7 @@ def test_a_ticket_whose_submission_is_gone_stays() -> None:
 def test_a_damaged_submission_is_left_out_and_the_others_are_found(content: bytes) -> None:
     store = store_with(BIRDS)
     store.put(submission_key("damaged-000000000000"), content)
-    assert found(store) == {NAME: adopted()}
+    assert found(store) == {NAME: unannounced()}
 
 
 def test_a_submission_that_is_removed_meanwhile_is_left_out() -> None:
@@ -129,57 +125,4 @@ def test_a_submission_that_is_removed_meanwhile_is_left_out() -> None:
 def test_an_outcome_without_its_submission_is_passed_over() -> None:
     store = store_with(BIRDS)
     store.put(state_key("purged-000000000000"), b"{}")
-    assert found(store, first=True) == {NAME: adopted()}
-
-
-def legacy_state(stage: Stage) -> bytes:
-    """Return what the first release wrote of a submission, at every stage."""
-    ticket = {
-        name: value
-        for name, value in asdict(at(stage)).items()
-        if name in ("submission_id", "task", "adapter", "accepted_at", "priority", "attempts")
-    }
-    facts = {"stage": stage.value, "version": 4, "error": None}
-    return canonical_json(
-        {"schema": 1, "ticket": {**ticket, **facts}, "done": 3, "total": 5, "updated_at": 9.0}
-    )
-
-
-LEGACY = [
-    # a stage of the first release, and what becomes of it
-    (Stage.ACCEPTED, Stage.ACCEPTED),
-    (Stage.ENCODING, Stage.ACCEPTED),
-    # it is embedded anew, which finds its features
-    (Stage.WAITING, Stage.ACCEPTED),
-    (Stage.CHECKING, Stage.ACCEPTED),
-    (Stage.PUBLISHED, Stage.PUBLISHED),
-    (Stage.FAILED, Stage.FAILED),
-]
-
-
-@pytest.mark.parametrize(("before", "after"), LEGACY)
-def test_the_first_coordinator_goes_on_from_what_an_earlier_release_wrote(
-    before: Stage, after: Stage
-) -> None:
-    store = store_with(BIRDS)
-    store.put(state_key(NAME), legacy_state(before))
-    ticket = found(store, first=True)[NAME]
-    assert ticket.stage is after
-    assert ticket.version == (4 if after in ENDED else None)
-
-
-@pytest.mark.parametrize("content", [b"", b"null", b'{"schema": 1, "ticket": {}}'])
-def test_a_damaged_outcome_of_an_earlier_release_is_found_out_anew(content: bytes) -> None:
-    store = store_with(BIRDS)
-    store.put(state_key(NAME), content)
-    assert found(store, first=True) == {NAME: adopted()}
-
-
-def test_it_is_remembered_that_earlier_states_were_looked_into() -> None:
-    store = MemoryStore()
-    assert not were_adopted(store)
-    note_adopted(store)
-    assert were_adopted(store)
-    assert [json.loads(store.get(entry.key).data) for entry in store.list("queue/")] == [
-        {"schema": 1}
-    ]
+    assert found(store) == {NAME: unannounced()}

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from adapters.contract.canonical import digest_of
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError, ImageError, InputError, UnavailableError
 from workers.encoding.task_features import class_entries
-from workers.formats.canonical import digest_of
 from workers.formats.problems import SHOWN
 from workers.intake.intake import Intake, take_in
 from workers.sources.absent import JOB_VARIABLE
 from workers.store import BlobRef, MemoryStore, ObjectStore, get_blob
 from workers.store.testing import Fault, FaultyStore, RecordingStore, fault_at
 from workers.tasks.shards import unpack_shard
-from workers.tasks.submission import SHARDS, Split, Submission
+from workers.tasks.submission import SHARDS, Split, Submission, read_submission
 from workers.tasks.task import Task, load_task
 
 WriteTask = Callable[..., Path]
@@ -52,7 +52,7 @@ def test_every_image_is_stored_under_its_class(write_task: WriteTask) -> None:
     assert dict(zip(shard.image_digests, keys_of_labels, strict=True)) == contents(task)
     stored = [digest_of(content) for content in stored_images(store, submission, "train")]
     assert list(shard.image_digests) == stored == sorted(stored)
-    assert Submission.from_bytes(store.get(submission.key).data) == submission
+    assert read_submission(store, submission.submission_id) == submission
 
 
 def test_what_the_task_says_is_in_the_submission(write_task: WriteTask) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from adapters.contract.canonical import digest_of
 from adapters.errors import ImageError
-from workers.formats.canonical import digest_of
 from workers.intake.packing import THREADS, plan_shards, store_shards
 from workers.intake.reading import Sample
 from workers.sources import ImageRef

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.formats.canonical import digest_of
+from adapters.contract.canonical import digest_of
 from workers.intake.reading import Sample
 from workers.intake.test_split import with_test_split
 from workers.sources import ImageRef

@@ -23,6 +23,8 @@ from workers.learning.local_crew import LocalCrew
 from workers.learning.publisher import Publisher
 from workers.queue.ticket import Stage
 from workers.registry import Author, RegisteredAdapter, Registry, verify
+from workers.registry.accuracy import accuracies_to_bytes
+from workers.registry.layout import accuracies_key
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore
 from workers.tasks.submission import Submission
@@ -105,7 +107,8 @@ def test_a_version_that_forgets_an_earlier_task_is_refused(
     published_by_hand(store, encoder, submitted(store, make_task("fashion", confused=True)))
     measured = main_of(store).accuracies(1)
     perfect = tuple(replace(entry, accuracy=1.0) for entry in measured)
-    main_of(store).set_accuracies(1, perfect)
+    manifest = main_of(store).version(1).manifest
+    store.put(accuracies_key("main", manifest), accuracies_to_bytes(perfect))
     later = submitted(store, make_task("digits"), now=2.0)
     gate = Gate(mode="gate", max_drop=0.1)
     published = published_by_hand(store, encoder, later, gate=gate)
@@ -219,7 +222,7 @@ def test_the_latest_to_begin_is_the_only_one_that_can_publish(
     second = publisher.begin(entry, owner="ben", since=0)
     assert (first.parent, first.published) == (second.parent, second.published) == (0, None)
     assert second.epoch == first.epoch + 1
-    assert main_of(store).refs().lease.owner == "ben"
+    assert main_of(store).refs().fence.owner == "ben"
 
 
 Meanwhile = Callable[[MemoryStore, Encoder, Submission], object]
@@ -229,7 +232,7 @@ MEANWHILE: list[tuple[Meanwhile, str]] = [
         lambda store, encoder, entry: Publisher(encoder, store, Versions(store)).begin(
             entry, owner="ben", since=None
         ),
-        "taken over by 'ben'",
+        "'ben' has begun to learn",
     ),
     (
         lambda store, _encoder, _entry: main_of(store).rollback(1, by=ANNA),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.contract.canonical import canonical_json
 from adapters.errors import CorruptionError
 from tests.support.scenes.queue import ticket
-from workers.formats.canonical import canonical_json
 from workers.queue.ticket import Cause, Failure, Stage, Ticket
 from workers.queue.ticket_json import ticket_from_json, ticket_to_json
 
@@ -57,22 +57,6 @@ def test_what_is_as_it_would_be_anyway_is_left_out() -> None:
 def test_keys_of_a_later_release_are_passed_over() -> None:
     value = {**stored(ticket_to_json(ticket("task"))), "deadline": 5}
     assert ticket_from_json(value) == ticket("task")
-
-
-def test_a_ticket_of_the_first_release_is_read() -> None:
-    value = {
-        "submission_id": "task",
-        "task": "task",
-        "adapter": "main",
-        "accepted_at": 5.0,
-        "priority": 0,
-        "stage": "published",
-        "attempts": 1,
-        "version": 3,
-        "error": "the encoder was lost",
-    }
-    found = ticket_from_json(value)
-    assert (found.stage, found.attempts, found.version) == (Stage.PUBLISHED, 1, 3)
 
 
 GOOD = stored(ticket_to_json(ticket("task")))

@@ -168,7 +168,7 @@ class Reading(Listening):
     def prepare(self, adapter: str, version: VersionRef) -> None:
         handle = self._registry.adapter(adapter)
         manifest = handle.objects.manifest(version.manifest)
-        assert len(list(handle.records(manifest))) == len(manifest.tasks)
+        assert len(list(handle.records(manifest.tasks))) == len(manifest.tasks)
         self.manifests.append(manifest)
 
 

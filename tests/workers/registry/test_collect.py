@@ -11,6 +11,7 @@ from workers.store import MemoryStore, ObjectStore, blob_key, put_blob
 from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore
 
 NOW = 10_000.0
+BLOBS = "blobs/"
 
 
 def _store_with_garbage() -> MemoryStore:
@@ -142,16 +143,19 @@ def test_a_commit_that_was_in_doubt_cannot_arrive_after_the_collection() -> None
 def test_blobs_that_somebody_needs_or_that_are_young_are_kept() -> None:
     time = [0.0]
     store = MemoryStore(clock=lambda: time[0])
-    needed, old = put_blob(store, b"needed"), put_blob(store, b"old")
+    needed, old = (put_blob(store, data, prefix=BLOBS) for data in (b"needed", b"old"))
     time[0] = NOW - 10
-    young = put_blob(store, b"young")
+    young = put_blob(store, b"young", prefix=BLOBS)
     found = collect_blobs(
         store,
-        "blobs/",
-        needed=lambda: [blob_key(needed)],
+        BLOBS,
+        needed=lambda: [blob_key(needed, BLOBS)],
         now=NOW,
         grace_s=100,
         dry_run=False,
     )
-    assert found.keys == (blob_key(old),)
-    assert {each.key for each in store.list("")} == {blob_key(needed), blob_key(young)}
+    assert found.keys == (blob_key(old, BLOBS),)
+    assert {each.key for each in store.list("")} == {
+        blob_key(needed, BLOBS),
+        blob_key(young, BLOBS),
+    }

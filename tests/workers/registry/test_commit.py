@@ -22,7 +22,7 @@ from tests.support.scenes.registry import (
     registry,
     state,
 )
-from workers.registry import Commit, HeadIs, Inline, LeaseIs, RaceRetry, SetShared
+from workers.registry import Commit, EpochIs, HeadIs, Inline, RaceRetry, SetShared
 from workers.registry.commit import DropTask
 from workers.registry.manifest import MAX_SUBMISSION_BYTES
 from workers.store import BlobCache, MemoryStore
@@ -64,21 +64,21 @@ def test_two_committers_on_one_parent_one_wins_and_the_loser_is_told_the_winner(
 def test_a_race_lost_to_something_harmless_is_run_again() -> None:
     store = MemoryStore()
 
-    class Renewed(WrappedStore):
-        """Lets somebody take the lease right before the first replacement."""
+    class Fenced(WrappedStore):
+        """Lets somebody raise the epoch right before the first replacement."""
 
         raced = False
 
         def before(self, operation: str, key: str) -> None:  # noqa: ARG002
             if operation == "replace" and not self.raced:
                 self.raced = True
-                adapter(store, seed=2).acquire_lease("ben", ttl_s=10, now=0)
+                adapter(store, seed=2).fence("ben")
 
     adapter(store)
-    main = adapter(Renewed(store))
+    main = adapter(Fenced(store))
     main.commit(addition("flowers", parent=None), by=ANNA)
     assert state(main) == {"head": ("flowers",)}
-    assert main.refs().lease.owner == "ben"
+    assert main.refs().fence.owner == "ben"
 
 
 def test_a_loser_that_finds_its_own_submission_reports_its_version() -> None:
@@ -92,18 +92,18 @@ def test_a_loser_that_finds_its_own_submission_reports_its_version() -> None:
     assert adapter(MemoryStore()).find_submission("digits-0123456789ab") is None
 
 
-def test_a_trainer_whose_lease_was_taken_over_cannot_publish() -> None:
+def test_a_trainer_after_which_another_has_begun_cannot_publish() -> None:
     main = adapter(MemoryStore())
-    old = main.acquire_lease("anna", ttl_s=10, now=0)
-    main.acquire_lease("ben", ttl_s=10, now=11)
+    old = main.fence("anna")
+    main.fence("ben")
     commit = Commit(
         updates=addition("flowers", parent=None).updates,
-        requirements=(HeadIs(None), LeaseIs(old.epoch)),
+        requirements=(HeadIs(None), EpochIs(old.epoch)),
         encoder="tiny",
         method="lada",
         settings={},
     )
-    with pytest.raises(ConflictError, match="taken over by 'ben': expected epoch 1, found 2"):
+    with pytest.raises(ConflictError, match=r"'ben' has begun.* expected epoch 1, found 2"):
         main.commit(commit, by=ANNA)
     assert state(main) == {}
 
@@ -181,7 +181,7 @@ def test_a_store_where_every_race_is_lost_is_given_up_after_the_named_attempts()
     opened = registry(store, retry=RaceRetry(attempts=7))
     opened._sleep = waits.append
     with pytest.raises(ConflictError, match="lost 7 races in a row; nothing was changed"):
-        opened.adapter("main").acquire_lease("anna", ttl_s=1, now=0)
+        opened.adapter("main").fence("anna")
     assert store.tries == 7
     assert all(0 <= wait <= 0.005 * 2**n for n, wait in enumerate(waits))
 

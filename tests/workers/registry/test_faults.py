@@ -48,7 +48,6 @@ COMMANDS: dict[str, Command] = {
     "remove alias": lambda main: main.remove_alias("canary", by=ANNA),
     "drop": lambda main: drop(main, "a", by=ANNA),
     "purge": lambda main: purge(main, "b", by=ANNA),
-    "lease": lambda main: main.acquire_lease("anna", ttl_s=10, now=0.0),
     "fence": lambda main: main.fence("anna"),
     "collect": lambda main: collect(main, now=1e6, grace_s=0, dry_run=False),
     "import": lambda main: import_version(main, Path(ARCHIVE), by=ANNA, aliases=("imported",)),
@@ -59,7 +58,7 @@ def _visible(store: MemoryStore) -> Visible:
     main = adapter(store, seed=99)
     refs = main.refs()
     tombstones = sorted(stone.task for stone in main.tombstones(refs))
-    return state(main), refs.next_version, f"{refs.lease.owner} {tombstones}"
+    return state(main), refs.next_version, f"{refs.fence.owner} {tombstones}"
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +92,7 @@ def test_after_a_fault_at_any_operation_the_old_or_the_new_state_is_visible(
         _attempt(run, store, seed=8)  # whatever happened, doing it again is harmless
         assert verify(store, "main").problems == ()
         number += 1
-    assert number >= 2  # a lease reads the refs and replaces them
+    assert number >= 2  # a fence reads the refs and replaces them
 
 
 def _attempt(run: Command, store: ObjectStore, *, seed: int) -> BaseException | None:

@@ -9,7 +9,7 @@ import pytest
 from adapters.errors import CorruptionError
 from tests.support.scenes.registry import ANNA, BEN, adapter, learn, record_of
 from workers.formats.documents import seal, unseal
-from workers.registry import drop, purge
+from workers.registry import Fence, drop, purge
 from workers.store import MemoryStore, ObjectStore
 
 
@@ -65,6 +65,17 @@ def test_a_reader_of_another_language_opens_production() -> None:
     assert len(refs["write_id"]) == 32
 
 
+def test_refs_that_name_a_lease_with_its_end_are_read_and_the_next_to_begin_passes_it() -> None:
+    store = MemoryStore()
+    adapter(store)
+    fields = unseal(store.get("refs/main.json").data, "it")
+    store.put("refs/main.json", seal({**fields, "lease": ["trainer-7", 3, 1790000000.0]}))
+    main = adapter(store)
+    assert main.refs().fence == Fence(owner="trainer-7", epoch=3)
+    main.fence("anna")
+    assert _sealed(store.get("refs/main.json").data)["lease"] == ["anna", 4, 0.0]
+
+
 def test_the_history_and_the_tombstones_can_be_followed() -> None:
     store = _full()
     refs = _sealed(store.get("refs/main.json").data)
@@ -113,6 +124,10 @@ def test_accuracies_lie_beside_their_manifest() -> None:
         (b'{"schema":2}', "has schema 2, and this program reads up to 1: use a newer one"),
         (b'{"schema":1}', "do not give the digest"),
         (seal({"a": 1}).replace(b'"a":1', b'"a":2'), "do not give the digest"),
+        (b'{"schema":1,"a":NaN}', "do not give the digest"),
+        (b'{"schema":1,"a":1e999,"sha256":null}', "do not give the digest"),
+        (b'{"schema":1,"a":"\\ud800"}', "do not give the digest"),
+        (b"[" * 100_000, "expected a JSON object"),
     ],
 )
 def test_a_document_that_is_none_or_of_the_future_is_refused(data: bytes, sentence: str) -> None:

@@ -1,10 +1,10 @@
-"""Moving aliases, leases, and looking back."""
+"""Moving aliases, raising the epoch, and looking back."""
 
 import pytest
 
 from adapters.errors import ConflictError, InputError, NotFoundError
 from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, state
-from workers.registry import Action, diff
+from workers.registry import Action, Fence, diff
 from workers.store import MemoryStore
 from workers.store.testing import RecordingStore
 
@@ -117,42 +117,11 @@ def test_a_version_that_was_never_published_is_not_found(version: int | str) -> 
         main.manifest(version)
 
 
-def test_a_lease_is_held_renewed_taken_over_and_given_back() -> None:
+def test_whoever_begins_to_learn_raises_the_epoch_and_moves_no_alias() -> None:
     main = adapter(MemoryStore())
-    lease = main.acquire_lease("anna", ttl_s=10, now=100)
-    with pytest.raises(ConflictError, match="held by 'anna' for another 5 s"):
-        main.acquire_lease("ben", ttl_s=10, now=105)
-    lease = main.renew_lease(lease, ttl_s=10, now=105)
-    assert (lease.epoch, lease.expires) == (1, 115)
-    taken = main.acquire_lease("ben", ttl_s=10, now=115)
-    assert taken.epoch == 2
-    with pytest.raises(ConflictError, match="taken over by 'ben'"):
-        main.renew_lease(lease, ttl_s=10, now=116)
-    main.release_lease(lease)  # not ours any more
-    assert main.refs().lease == taken
-    main.release_lease(taken)
-    assert main.acquire_lease("carl", ttl_s=1, now=117).epoch == 3
-    assert not list(main.history())  # a lease moves no alias
-
-
-def test_a_lease_that_was_given_back_cannot_be_renewed() -> None:
-    main = adapter(MemoryStore())
-    lease = main.acquire_lease("anna", ttl_s=10, now=100)
-    main.release_lease(lease)
-    with pytest.raises(ConflictError, match="was given back"):
-        main.renew_lease(lease, ttl_s=10, now=101)
-
-
-def test_a_fence_raises_the_epoch_whoever_had_the_lease_and_however_long() -> None:
-    main = adapter(MemoryStore())
-    held = main.acquire_lease("anna", ttl_s=1_000, now=0)
-    first, second = main.fence("ben"), main.fence("ben")
-    assert (held.epoch, first.epoch, second.epoch) == (1, 2, 3)
-    assert main.refs().lease == second
-    with pytest.raises(ConflictError, match="taken over by 'ben': expected epoch 1, found 3"):
-        main.renew_lease(held, ttl_s=10, now=1)
-    # It holds nobody off who has the right to train by other means.
-    assert main.acquire_lease("anna", ttl_s=10, now=1).epoch == 4
+    first, second = main.fence("anna"), main.fence("ben")
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert main.refs().fence == second == Fence(owner="ben", epoch=2)
     assert not list(main.history())
 
 

@@ -46,7 +46,8 @@ def test_a_pinned_version_answers_the_same_after_later_tasks_drops_and_rollbacks
     main = Registry(store).create("main")
     answered: dict[int, Tensor] = {}
     for deed, number in [("learn", 0), *deeds]:
-        head, grown = Versions(store).head("main")[1], None
+        versions, grown = Versions(store), None
+        head = versions.records("main", versions.resolve("main", "head") or 0)
         present = [record.task for record in head]
         if deed == "learn":
             missing = [name for name in map("task {}".format, range(TASKS)) if name not in present]

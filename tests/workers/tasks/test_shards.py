@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.formats.canonical import digest_of
+from adapters.contract.canonical import digest_of
 from workers.images.decode import DEFAULT_LIMITS
 from workers.tasks.shards import (
     MAX_BYTES,

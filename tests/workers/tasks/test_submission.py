@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.contract.canonical import canonical_json
 from adapters.errors import CorruptionError
-from workers.formats.canonical import canonical_json
-from workers.tasks.submission import SCHEMA, Shard, Submission, SubmittedClass
+from workers.formats.documents import SCHEMA
+from workers.tasks.submission import Shard, Submission, SubmittedClass, submission_from_bytes
 
 CLASSES = (SubmittedClass(key="a", name="an apple"), SubmittedClass(key="p", name="a pear"))
 TRAIN = Shard(
@@ -33,15 +34,19 @@ SUBMISSION = Submission(
 )
 
 
+def read(content: bytes) -> Submission:
+    return submission_from_bytes(content, "the submission")
+
+
 def test_a_submission_comes_back_equal_from_its_bytes() -> None:
-    assert Submission.from_bytes(SUBMISSION.to_bytes()) == SUBMISSION
+    assert read(SUBMISSION.to_bytes()) == SUBMISSION
 
 
 @given(name=st.text(min_size=1), prompt=st.text(), accepted_at=st.floats(0, 1e12))
 def test_any_text_survives(name: str, prompt: str, accepted_at: float) -> None:
     classes = (SubmittedClass(key="a", name=name),)
     sent = replace(SUBMISSION, classes=classes, prompt=prompt, accepted_at=accepted_at)
-    assert Submission.from_bytes(sent.to_bytes()) == sent
+    assert read(sent.to_bytes()) == sent
 
 
 def test_equal_submissions_have_equal_bytes_whatever_the_order_of_their_settings() -> None:
@@ -53,14 +58,14 @@ def test_what_an_older_release_stored_is_read_with_the_defaults_of_what_is_new()
     new = ("replaces", "merges", "generation", "skipped")
     stored = document(**dict.fromkeys(new, None))
     assert all(f'"{key}"' not in stored.decode() for key in new)
-    assert Submission.from_bytes(stored) == SUBMISSION
+    assert read(stored) == SUBMISSION
 
 
 def test_what_is_new_comes_back_too() -> None:
     sent = replace(
         SUBMISSION, replaces="fruit", merges={"a": "food/apple"}, generation=3, skipped=2
     )
-    assert Submission.from_bytes(sent.to_bytes()) == sent
+    assert read(sent.to_bytes()) == sent
 
 
 def document(**changes: object) -> bytes:
@@ -83,13 +88,22 @@ DAMAGED = [
     document(shards=None),
     document(shards=[5]),
     document(classes=[{"key": "a"}]),
+    document(seed="7"),
+    document(accepted_at="now"),
+    document(shards=[{**json.loads(SUBMISSION.to_bytes())["shards"][0], "labels": ["0"]}]),
+    document(shards=[{**json.loads(SUBMISSION.to_bytes())["shards"][0], "split": "dev"}]),
+    document(accepted_at=5).replace(b":5", b":1e400"),
 ]
 
 
 @pytest.mark.parametrize("content", DAMAGED)
 def test_what_is_no_submission_of_this_schema_is_refused(content: bytes) -> None:
-    with pytest.raises(CorruptionError, match=f"expected a submission of schema {SCHEMA}"):
-        Submission.from_bytes(content)
+    with pytest.raises(CorruptionError, match=r"^the submission (is damaged: |has schema 2)"):
+        read(content)
+
+
+def test_keys_that_are_not_known_are_passed_over() -> None:
+    assert read(document(deadline=5)) == SUBMISSION
 
 
 def test_every_class_has_its_prompt_in_order() -> None:

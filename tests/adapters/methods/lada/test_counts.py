@@ -1,8 +1,5 @@
 """Sizes that the paper, its code and its logs state."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -12,37 +9,8 @@ from adapters.methods.lada.record import mixture_tensors
 from adapters.towers.tuner import Tuner
 from tests.adapters.synthetic import clusters
 
-# X-TAIL, order I, and the image-text parameters of CLIP ViT-B/16 (arXiv 2505.23271).
-CLASSES = {
-    "Aircraft": 100,
-    "Caltech101": 100,
-    "DTD": 47,
-    "EuroSAT": 10,
-    "Flowers": 102,
-    "Food": 101,
-    "MNIST": 10,
-    "Pets": 37,
-    "Cars": 196,
-    "SUN397": 397,
-}
 CLIP_PARAMETERS = 149_620_736
-SHARED_NAMES = Path(__file__).parent / "xtail_shared_names.json"
-
-
-def test_ten_tasks_have_1100_classes() -> None:
-    total, cumulative = 0, []
-    for classes in CLASSES.values():
-        total += classes
-        cumulative.append(total)
-    assert cumulative == [100, 200, 247, 257, 359, 460, 470, 507, 703, 1100]
-
-
-def test_four_class_names_are_shared_so_that_1096_prompts_are_distinct() -> None:
-    shared = json.loads(SHARED_NAMES.read_text())["shared"]
-    assert len(shared) == 4
-    repeated = sum(len(tasks) - 1 for tasks in shared.values())
-    assert sum(CLASSES.values()) - repeated == 1096
-    assert all(task in CLASSES for tasks in shared.values() for task in tasks)
+"""Image-text parameters of CLIP ViT-B/16 (arXiv 2505.23271)."""
 
 
 def test_the_tuner_has_the_published_number_of_parameters() -> None:
@@ -63,10 +31,9 @@ def test_the_down_projection_starts_with_the_published_deviation() -> None:
 
 @pytest.mark.parametrize(("classes", "expected"), [(100, 819_200), (1100, 9_011_200)])
 def test_memory_has_the_published_number_of_parameters(classes: int, expected: int) -> None:
-    assert classes * 16 * 512 == expected
     task = clusters(classes=3, images=16, width=512)
     memory, _ = initial_memory(task, vectors=16, seed=0)
-    assert memory.numel() * classes == expected * 3
+    assert memory.numel() // 3 * classes == expected
 
 
 def test_a_class_keeps_10760_numbers() -> None:

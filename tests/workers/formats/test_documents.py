@@ -1,0 +1,113 @@
+"""Stored documents that somebody else has written, or that are damaged: a sentence, or a record."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import FiniteFloat, TypeAdapter
+
+from adapters.contract.canonical import canonical_json
+from adapters.errors import CorruptionError
+from tests.workers.test_format_page import AGAIN, examples
+from workers.formats.documents import seal, validated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bird:
+    name: str
+    eggs: int = 0
+    weight: FiniteFloat = 1.0
+    calls: tuple[str, ...] = ()
+
+
+BIRD = TypeAdapter(Bird)
+WRONG = [
+    # what is found, and what is said of it
+    (b"", "Invalid JSON"),
+    (b"\xff", "Invalid JSON"),
+    (b"null", "found None"),
+    (b"[]", r"found \[\]"),
+    (b"{}", "schema: Field required"),
+    (b"[" * 100_000, "recursion"),
+    (b'{"schema":true,"name":"owl"}', "schema: Input should be a valid integer, found True"),
+    (b'{"schema":2,"name":"owl"}', "has schema 2, and this program reads up to 1"),
+    (b'{"schema":1}', r"name: Field required, found \{'schema': 1\}"),
+    (b'{"schema":1,"name":5}', "name: Input should be a valid string, found 5"),
+    (b'{"schema":1,"name":null}', "name: Input should be a valid string, found None"),
+    (b'{"schema":1,"name":["owl"]}', r"name: Input should be a valid string, found \['owl'\]"),
+    (b'{"schema":1,"name":"owl","eggs":"5"}', "eggs: Input should be a valid integer, found '5'"),
+    (b'{"schema":1,"name":"owl","eggs":true}', "eggs: Input should be a valid integer"),
+    (b'{"schema":1,"name":"owl","eggs":1e999}', "eggs: Input should be a "),
+    (b'{"schema":1,"name":"owl","weight":1e999}', "weight: Input should be a finite number"),
+    (b'{"schema":1,"name":"owl","weight":NaN}', "weight: Input should be a finite number"),
+    (b'{"schema":1,"name":"owl","calls":"hoo"}', "calls: Input should be a valid array"),
+    (b'{"schema":1,"name":"owl","calls":["hoo",5]}', r"calls\.1: Input should be a valid string"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), WRONG)
+def test_what_is_wrong_is_said_with_its_place(content: bytes, said: str) -> None:
+    with pytest.raises(CorruptionError, match=f"^the bird .*{said}"):
+        validated(BIRD, content, "the bird")
+
+
+def test_keys_that_are_not_known_are_passed_over() -> None:
+    content = b'{"schema":1,"name":"owl","weight":2,"sings":false}'
+    assert validated(BIRD, content, "the bird") == Bird(name="owl", weight=2.0)
+
+
+def test_a_long_text_is_shown_in_part() -> None:
+    with pytest.raises(CorruptionError) as caught:
+        validated(BIRD, canonical_json({"schema": 1, "name": ["x" * 10_000]}), "the bird")
+    assert len(caught.value.message) < 300
+
+
+QUEUE = [
+    "A submission",
+    "Who leads",
+    "A page of tickets",
+    "How a submission has ended",
+    "How far it is",
+    "A request",
+    "An event",
+]
+INSTEAD: list[Any] = [None, True, "5", "", -1, 10**400, 1.5, 1e30, [], [[]], {}, {"": None}]
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every list and object in `value`, with each of its places."""
+    if isinstance(value, (dict, list)):
+        for place in value.keys() if isinstance(value, dict) else range(len(value)):
+            yield value, place
+            yield from places(value[place])
+
+
+def read_and_written(heading: str, document: dict[str, Any]) -> None:
+    sealed = document.pop("sha256", None) is not None
+    content = seal(document) if sealed else canonical_json(document)
+    try:
+        AGAIN[heading](content)
+    except CorruptionError as error:
+        assert len(error.message) > 20
+
+
+@pytest.mark.parametrize("heading", QUEUE)
+@given(data=st.data())
+def test_a_document_of_the_queue_with_anything_in_it_is_read_or_refused(
+    heading: str, data: st.DataObject
+) -> None:
+    """Nothing else may be raised, and what was read can be written again."""
+    document = examples()[heading]
+    for _ in range(data.draw(st.integers(1, 2))):
+        owner, place = data.draw(st.sampled_from(list(places(document))))
+        if data.draw(st.booleans()):
+            del owner[place]
+        else:
+            owner[place] = deepcopy(data.draw(st.sampled_from(INSTEAD)))
+        if not list(places(document)):
+            return
+    read_and_written(heading, document)

@@ -1,0 +1,136 @@
+"""The examples of docs/format.md: the code reads each, and writes the same bytes again."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from adapters.contract.canonical import canonical_json
+from adapters.contract.records import decode_record, encode_record, pack, unpack
+from adapters.errors import CorruptionError
+from adapters.methods import method_named
+from workers.formats.documents import seal
+from workers.queue import inbox
+from workers.queue.journal import read_journal, write_entry
+from workers.queue.leadership import KEY as LEAD
+from workers.queue.leadership import read_leadership
+from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_page, state_key
+from workers.queue.progress import KEY as PROGRESS
+from workers.queue.progress import read_progress, write_progress
+from workers.queue.ticket_json import ticket_to_json
+from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.history import entry_from_bytes
+from workers.registry.manifest import manifest_from_bytes
+from workers.registry.purged import tombstones_from_bytes, tombstones_to_bytes
+from workers.registry.refs import refs_from_bytes
+from workers.store import MemoryStore
+from workers.tasks.submission import submission_from_bytes
+
+PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
+IT = "the example"
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    """Return the documents on the page by the headings above them; shortened digests are filled."""
+    parts = re.split(r"^##+ ([^:\n]+).*$", PAGE, flags=re.MULTILINE)
+    found = {}
+    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
+        for block in re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL):
+            full = re.sub(r'"([0-9a-f]*)…"', lambda short: f'"{short[1]:0<64}"', block)
+            found[heading] = json.loads(full)
+    return found
+
+
+def record(content: bytes) -> bytes:
+    blob = pack({"memory": torch.ones(1)}, json.loads(content))
+    return canonical_json(unpack(encode_record(decode_record(blob)))[1])
+
+
+def lead(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(LEAD, content)
+    found = read_leadership(store)
+    assert found is not None
+    return found.to_bytes()
+
+
+def page(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(page_key(0), content)
+    found = read_page(store, 0)
+    tickets = [ticket_to_json(ticket) for ticket in found.tickets.values()]
+    return seal({"epoch": found.epoch, "beat": found.beat, "tickets": tickets})
+
+
+def outcome(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(state_key("digits"), content)
+    ticket = read_outcome(store, "digits")
+    assert ticket is not None
+    return outcome_bytes(ticket)
+
+
+def progress(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(PROGRESS, content)
+    write_progress(store, read_progress(store))
+    return store.get(PROGRESS).data
+
+
+def request(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(f"{inbox.PREFIX}1-0.json", content)
+    (found,) = inbox.read(store, inbox.waiting(store))
+    if isinstance(found, CorruptionError):
+        raise found
+    return store.get(inbox.ask(store, found.event, who=found.who)).data
+
+
+def event(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(f"journal/digits/{1:020d}-3.json", content)
+    (entry,) = read_journal(store, "digits")
+    write_entry(store, "again", entry)
+    (listed,) = store.list("journal/again/")
+    return store.get(listed.key).data
+
+
+AGAIN: dict[str, Callable[[bytes], bytes]] = {
+    "The refs": lambda content: refs_from_bytes(content, IT).to_bytes(),
+    "A version's manifest": lambda content: manifest_from_bytes(content, IT).to_bytes(),
+    "A history entry": lambda content: entry_from_bytes(content, IT).to_bytes(),
+    "Tombstones": lambda content: tombstones_to_bytes(tombstones_from_bytes(content, IT)),
+    "Accuracies": lambda content: accuracies_to_bytes(accuracies_from_bytes(content, IT)),
+    "A record": record,
+    "A submission": lambda content: submission_from_bytes(content, IT).to_bytes(),
+    "Who leads": lead,
+    "A page of tickets": page,
+    "How a submission has ended": outcome,
+    "How far it is": progress,
+    "A request": request,
+    "An event": event,
+}
+
+
+def test_every_document_on_the_page_is_checked_here() -> None:
+    assert examples().keys() == AGAIN.keys()
+
+
+@pytest.mark.parametrize("heading", AGAIN)
+def test_an_example_is_read_and_written_again_as_it_stands(heading: str) -> None:
+    example = examples()[heading]
+    content = canonical_json(example)
+    if example.pop("sha256", None) is not None:
+        content = seal(example)
+    assert AGAIN[heading](content) == content
+
+
+@pytest.mark.parametrize("heading", ["A version's manifest", "A record"])
+def test_the_settings_in_an_example_are_settings_of_its_method(heading: str) -> None:
+    example = examples()[heading]
+    complete = method_named(example["method"]).check_settings(example["settings"])
+    assert complete.items() >= example["settings"].items()
