@@ -115,6 +115,10 @@ class Fault(Enum):
     CRASH_AFTER = "crash after"  # it happens, and the process dies
 
 
+OF_STORES = tuple(fault for fault in Fault if fault is not Fault.SURPRISE)
+"""What stores do and processes suffer; the other one is a defect of ours."""
+
+
 class CrashError(BaseException):
     """The process dies here; not an Exception, so that nothing handles it."""
 

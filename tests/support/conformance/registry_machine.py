@@ -27,11 +27,11 @@ from workers.registry import (
     verify,
 )
 from workers.store import MemoryStore, ObjectStore
-from workers.store.testing import CrashError, Fault, FaultyStore
+from workers.store.testing import OF_STORES, CrashError, Fault, FaultyStore
 
 BY = Author(who="anna", why="a test", now=0.0)
 WRITERS = st.integers(0, 1)
-FAULTS = st.none() | st.tuples(st.integers(0, 15), st.sampled_from(list(Fault)))
+FAULTS = st.none() | st.tuples(st.integers(0, 15), st.sampled_from(OF_STORES))
 Faulted = tuple[int, Fault] | None
 TASKS = st.sampled_from(["a", "b", "c", "d", "e"])
 

@@ -18,7 +18,7 @@ from workers.registry import (
     verify,
 )
 from workers.store import MemoryStore, ObjectStore
-from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore, fault_at
+from workers.store.testing import OF_STORES, CrashError, Fault, FaultyStore, WrappedStore, fault_at
 
 Command = Callable[[RegisteredAdapter], object]
 Visible = tuple[dict[str, tuple[str, ...]], int, str]
@@ -67,7 +67,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export_version(adapter(_prepared()), "head", Path(ARCHIVE))
 
 
-@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("fault", OF_STORES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_after_a_fault_at_any_operation_the_old_or_the_new_state_is_visible(
     command: str, fault: Fault
