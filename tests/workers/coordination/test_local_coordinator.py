@@ -26,6 +26,7 @@ def block(language: str) -> str:
     return str(found)
 
 
+@pytest.mark.slow
 def test_the_session_on_the_page_learns_and_answers_as_it_says_without_ray(
     examples: Path,
 ) -> None:
