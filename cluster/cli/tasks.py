@@ -209,7 +209,7 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
 @by_option
 @click.pass_obj
 def retry(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
-    """Try submissions again that failed, were refused or cancelled; or now where they wait.
+    """Try submissions again that failed, were rejected or cancelled; or now where they wait.
 
     \b
     Examples:

@@ -39,7 +39,7 @@ class MaintenanceVerbs(ClientPart):
     def export(
         self,
         version: int | str,
-        path: Path,
+        path: Path | str,
         *,
         adapter: str | None = None,
         on_progress: ProgressCallback = unwatched,
@@ -51,11 +51,11 @@ class MaintenanceVerbs(ClientPart):
             InputError: the file exists.
         """
         handle = self._adapter(adapter)
-        return registry.export_version(handle, version, path, progress=on_progress)
+        return registry.export_version(handle, version, Path(path), progress=on_progress)
 
     def import_(
         self,
-        path: Path,
+        path: Path | str,
         *,
         adapter: str | None = None,
         aliases: tuple[str, ...] = ("head",),
@@ -65,11 +65,14 @@ class MaintenanceVerbs(ClientPart):
         """Publish the version in the file `path`, in an adapter that is made where it is missing.
 
         Raises:
-            InputError: it is no such file, or the adapter has versions and `head` is in `aliases`.
+            NotFoundError: there is no such file.
+            InputError: it is no exported version, or the adapter has versions and `head` is in
+                `aliases`.
             CorruptionError: the file is damaged.
         """
         handle = self._registry.create(adapter or self.config.adapter)
-        return registry.import_version(handle, path, by=self._author(by, why), aliases=aliases)
+        author = self._author(by, why)
+        return registry.import_version(handle, Path(path), by=author, aliases=aliases)
 
     def verify(
         self, adapter: str | None = None, *, on_progress: ProgressCallback = unwatched

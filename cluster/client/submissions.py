@@ -97,7 +97,7 @@ class SubmissionVerbs(ClientPart):
         return self._wish(name, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:
-        """Try a submission again that has failed, or at once where it waits to be."""
+        """Try a submission again that failed, was rejected or cancelled; at once where it waits."""
         return self._wish(name, Retry, by=by)
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
@@ -109,7 +109,12 @@ class SubmissionVerbs(ClientPart):
         return self._asked(Resume(adapter=adapter), by=by)
 
     def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
-        """Yield what has happened to a submission later than `after`, oldest first."""
+        """Yield what has happened to a submission later than `after`, oldest first.
+
+        Raises:
+            NotFoundError: there is no submission of that id.
+        """
+        self.state(submission_id)
         return read_journal(self._store, submission_id, after=after)
 
     def watch(

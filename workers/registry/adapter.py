@@ -178,6 +178,6 @@ class RegisteredAdapter(AdapterReader):
 def _check_movable(alias: str) -> None:
     if check_alias(alias) == HEAD:
         raise InputError(
-            "alias 'head' is moved by commits and by `rollback` only, so that no task is lost "
-            "from sight"
+            "alias 'head' is moved by what is published, dropped or imported, and by `rollback`, "
+            "so that no task is lost from sight"
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from adapters.errors import CorruptionError, InputError
+from adapters.errors import CorruptionError, InputError, NotFoundError
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.adapter import RegisteredAdapter
@@ -159,6 +159,8 @@ def _read(archive: tarfile.TarFile, path: Path, name: str) -> bytes:
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         archive = tarfile.open(path, mode="r:")  # noqa: SIM115
+    except FileNotFoundError as error:
+        raise NotFoundError(f"expected an exported version at {path}, found none") from error
     except (tarfile.TarError, OSError) as error:
         raise InputError(f"{path} is not an exported version: {error}", path=str(path)) from error
     with archive:

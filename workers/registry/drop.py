@@ -120,8 +120,8 @@ def _check_unaliased(refs: Refs, tombstone: Tombstone) -> None:
     held = {name: ref for name, ref in refs.aliases.items() if ref.number in tombstone.versions}
     if held:
         raise InputError(
-            f"task {tombstone.task!r} is still in the versions of {', '.join(sorted(held))}: drop "
-            "it, and move these aliases to versions without it",
+            f"task {tombstone.task!r} is still in the versions of {', '.join(sorted(held))}: move "
+            "these aliases to a version without it; where there is none, `nacre drop` makes one",
             task=tombstone.task,
             aliases=tuple(sorted(held)),
         )
