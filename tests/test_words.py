@@ -12,15 +12,16 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
-absent accept access answer base bench benching bounded check demo diff distant drawing example fact
-fine format free health housekeeping joined layout list local loading log main managing measure
-measured measuring naming once only output packing page part past pattern published question random
-reader reading result row shared table testing trained verify
+absent accept access answer base bench benching bounded budget by check demo diff distant drawing
+essential example fact fine format free health housekeeping joined layout limit list loading local
+log main managing measure measured measuring naming once only orientation output packing page part
+past pattern published question random reader reading result row shared table testing trained turn
+verify
 """
 COMPUTING = """
-actor api app apply async batching callback cli concurrency config coordination decode error file
-folder follower handler header http machine op open option parameter process runtime schedule
-serving stream symmetric tar thread upload wire yaml
+actor api app apply async batching callback cli concurrency config coordination decode directory
+error file folder follower gif handler header http jpeg jpeg2000 machine op open option parameter
+png ppm process resizing runtime schedule serving stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting

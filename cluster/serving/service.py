@@ -1,8 +1,9 @@
 """The inference service of one replica: decode, embed in batches, answer by one version.
 
-Everything here belongs to one event loop; what takes long runs in threads beside it. At any moment
-one batch is being embedded and scored. Images that come meanwhile are gathered, and are the next
-batch: a replica without much to do answers at once, and a busy one in large batches.
+Everything here belongs to one event loop; what takes long runs in threads beside it. Requests take
+turns at decoding. At any moment one batch is being embedded and scored. Images that come meanwhile
+are gathered, and are the next batch: a replica without much to do answers at once, and a busy one
+in large batches.
 """
 
 import asyncio
@@ -33,14 +34,16 @@ from cluster.wire.documents import (
 )
 from workers.concurrency.supervision import Supervisor
 from workers.encoding.encoder import Encoder
-from workers.images.decode import decode_image
+from workers.images.decode import decode_image, open_image
 from workers.registry import Author, VersionRef
 from workers.registry.record_cache import Versions
 from workers.serving.batching import Batcher
 from workers.serving.follower import Refusal
 from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
+from workers.serving.turns import TakesLongError, Turns
 
-Files = Sequence[tuple[str, bytes]]
+File = tuple[str, bytes]
+Files = Sequence[File]
 Answer = list[Candidate] | NacreError
 Result = TypeVar("Result")
 LOADERS = 4
@@ -87,6 +90,12 @@ class Service:
         self._supervisors: dict[str, Supervisor] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
+        self._decoded: Turns[File, Tensor] = Turns(
+            self._decoding,
+            most=config.serve.decoders,
+            short=self._pixels_of_short,
+            long=self._pixels,
+        )
         self._answered = Batcher(self._answer, most=config.serve.batch)
         self._embedded = Batcher(self._embed, most=config.serve.batch)
 
@@ -203,10 +212,14 @@ class Service:
         except Exception:
             logger.exception("not in the history")
 
-    async def _decoded(self, files: Files) -> list[Tensor]:
-        return await asyncio.gather(*(_in(self._decoding, self._pixels, file) for file in files))
+    def _pixels_of_short(self, file: File) -> Tensor:
+        name, content = file
+        image = open_image(content, origin=name)
+        if not image.is_short:
+            raise TakesLongError
+        return self._encoder.transform(image.decoded())
 
-    def _pixels(self, file: tuple[str, bytes]) -> Tensor:
+    def _pixels(self, file: File) -> Tensor:
         name, content = file
         return self._encoder.transform(decode_image(content, origin=name))
 

@@ -1,56 +1,38 @@
 """Image decoding with limits, for files that strangers send: one RGB picture, upright.
 
-What is accepted: the formats below, first frame only, turned by its EXIF orientation. What
-is refused: files over the byte limit, pictures over the pixel limit, and anything truncated.
+What is accepted: the formats of `workers.images.files.formats`, first frame only, turned by its
+EXIF orientation, its values brought to bytes by the rules of `workers.images.ranges`. What is
+refused: everything over the limits of `workers.images.files.limits`, truncated files, and values
+whose range is not known. Whatever a library raises ends in one sentence that names the file.
 """
 
 import io
 import warnings
-from dataclasses import dataclass
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from adapters.errors import ImageError
+from workers.images.budget import Budget
+from workers.images.files.by_format import essentials_of
+from workers.images.files.essentials import Essentials
+from workers.images.files.formats import AVIF, EXTENSIONS, HEIF, JPEG2000, Format, extension_of
+from workers.images.files.limits import DEFAULT_LIMITS, ImageLimits
+from workers.images.files.orientation import orientation_in, orientation_noted, upright
+from workers.images.ranges import as_rgb
+from workers.images.refusals import known_format, refusing
 
-# Only these are ever tried: Pillow knows others that start programs of their own.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+__all__ = [
+    "DEFAULT_LIMITS",
+    "EXTENSIONS",
+    "ImageLimits",
+    "OpenImage",
+    "decode_image",
+    "extension_of",
+    "open_image",
+]
 
-
-_BEGINNINGS = (
-    (b"\xff\xd8", ".jpg"),
-    (b"\x89PNG", ".png"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"II", ".tif"),
-    (b"MM", ".tif"),
-    (b"P", ".ppm"),
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageLimits:
-    """The largest image that is read.
-
-    Attributes:
-        size_bytes: Most bytes in the file.
-        pixels: Most pixels (width times height) in the picture.
-    """
-
-    size_bytes: int = 20 * 2**20
-    pixels: int = 50_000_000
-
-
-DEFAULT_LIMITS = ImageLimits()
-# What Pillow raises for damaged files of one kind or another.
-_UNDECODABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    NotImplementedError,
-    Image.DecompressionBombError,
-)
+_AT_ONCE = Budget(DEFAULT_LIMITS.pixels_at_once, uncounted=DEFAULT_LIMITS.short_pixels)
 # Pillow warns of large pictures and odd metadata; the limits decide alone. Once for the process:
 # changing filters around each image would not be safe between threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -67,7 +49,16 @@ def decode_image(
         limits: What is too large.
 
     Raises:
-        ImageError: not an image, damaged, or over a limit.
+        ImageError: not an image, damaged, of an unknown range, or over a limit.
+        UnavailableError: the machine has not the memory that the limits permit.
+    """
+    return open_image(content, origin=origin, limits=limits).decoded()
+
+
+def open_image(content: bytes, *, origin: str, limits: ImageLimits = DEFAULT_LIMITS) -> "OpenImage":
+    """Return the image in `content`, of which the head alone has been read.
+
+    The arguments and errors are those of `decode_image`.
     """
     if not content:
         raise ImageError(f"expected an image in {origin}, found an empty file", origin=origin)
@@ -77,52 +68,77 @@ def decode_image(
             f"in {origin}; send a smaller one",
             origin=origin,
         )
-    try:
-        return _decode(content, origin, limits)
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"expected an image in {origin}, found {len(content)} bytes in no known image format",
-            origin=origin,
-        ) from error
-    except _UNDECODABLE as error:
-        raise ImageError(
-            f"the image in {origin} cannot be decoded ({error}); replace it by an intact copy",
-            origin=origin,
-        ) from error
+    kind = known_format(content, origin)
+    with refusing(kind, origin, limits):
+        found = essentials_of(content, kind, limits)
+        picture = kind.opener(io.BytesIO(found.content))
+        _check_pixels(picture, kind, origin, limits)
+        return OpenImage(picture, found, kind, origin=origin, limits=limits)
 
 
-def extension_of(content: bytes) -> str:
-    """Return the extension that an image file should have, by how its bytes begin."""
-    if content[8:12] == b"WEBP":
-        return ".webp"
-    for beginning, extension in _BEGINNINGS:
-        if content.startswith(beginning):
-            return extension
-    return ".img"
+class OpenImage:
+    """An image whose head has been read.
 
+    Attributes:
+        pixels: Width times height.
+        is_short: Whether it is decoded in about a tenth of a second.
+    """
 
-def _decode(content: bytes, origin: str, limits: ImageLimits) -> Image.Image:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-        width, height = picture.size
-        if width * height > limits.pixels:
-            raise ImageError(
-                f"expected at most {limits.pixels} pixels, found {width} x {height} in {origin}; "
-                "send a smaller picture",
-                origin=origin,
+    # Owns: the file, until it is decoded.
+
+    def __init__(
+        self,
+        picture: ImageFile,
+        essentials: Essentials,
+        kind: Format,
+        *,
+        origin: str,
+        limits: ImageLimits,
+    ) -> None:
+        self.pixels = picture.width * picture.height
+        self.is_short = self.pixels * kind.slowness <= limits.short_pixels
+        self._pictures: list[Image.Image] = [picture]
+        self._essentials = essentials
+        self._kind = kind
+        self._origin = origin
+        self._limits = limits
+
+    def decoded(self) -> Image.Image:
+        """Return the picture, once; see `decode_image`."""
+        with refusing(self._kind, self._origin, self._limits), _AT_ONCE.taking(self.pixels):
+            picture = self._pictures.pop()
+            picture.load()
+            # Some files turn out larger than their heads say.
+            _check_pixels(picture, self._kind, self._origin, self._limits)
+            orientation = self._orientation(picture)
+            found = self._essentials
+            # The name is taken over, so that no more than two of the pictures exist at a time.
+            picture = as_rgb(
+                picture, bits=found.bits, is_inverted=found.is_inverted, is_wide=found.is_wide
             )
-        picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-        return _as_rgb(picture)
+            return upright(picture, orientation)
+
+    def _orientation(self, picture: Image.Image) -> int:
+        if self._kind is HEIF:
+            return 1  # the library has turned it as the container says
+        if self._kind is AVIF:
+            return orientation_noted({"exif": picture.info.get("exif")})
+        exif, xmp = self._essentials.exif, self._essentials.xmp
+        return orientation_in(exif, xmp) if exif or xmp else orientation_noted(picture.info)
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in {"I", "I;16", "I;16B", "I;16L"}:
-        # Pillow clips 16-bit grey to white; keep the upper eight bits instead.
-        hole = picture.info.get("transparency")
-        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
-        if isinstance(hole, int):
-            picture.info["transparency"] = hole // 256
-    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+def _check_pixels(picture: Image.Image, kind: Format, origin: str, limits: ImageLimits) -> None:
+    width, height = picture.size
+    most = min(limits.pixels, limits.jpeg2000_pixels) if kind is JPEG2000 else limits.pixels
+    if width * height > most:
+        raise ImageError(
+            f"expected at most {most} pixels, found {width} x {height} in {origin}; send a smaller "
+            "picture",
+            origin=origin,
+        )
+    if not (min(width, height) > 0 and max(width, height) <= limits.side_pixels):
+        raise ImageError(
+            f"expected an image with sides of 1 to {limits.side_pixels} pixels, found {width} x "
+            f"{height} in {origin}; cut it to pieces",
+            origin=origin,
+        )

@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from workers.images.decode import decode_image
+from workers.images.files.limits import DEFAULT_LIMITS
+from workers.images.resizing import fitting_of, resizable
 from workers.images.torchvision_ops import ensure_torchvision_imports
 from workers.images.views import Views, augmented_views
 
@@ -20,7 +22,8 @@ class PixelTransform:
 
     What follows, the division by 255 and the normalisation, is the encoder's (`normalised`), so
     that it happens where the forward happens. Together they are the transform of open_clip, to the
-    bit.
+    bit for every picture whose resizing makes no more pixels than the limit; longer ones are cut or
+    averaged first, as `workers.images.resizing` says.
 
     Args:
         config: The encoder's preprocessing, as open_clip writes it.
@@ -34,7 +37,11 @@ class PixelTransform:
         from torchvision.transforms import PILToTensor
 
         self.config = dict(config)
-        whole: Any = image_transform_v2(PreprocessCfg(**config), is_train=False)
+        cfg = PreprocessCfg(**config)
+        self._fitting = fitting_of(
+            cfg.size, resize_mode=cfg.resize_mode, interpolation=cfg.interpolation
+        )
+        whole: Any = image_transform_v2(cfg, is_train=False)
         # The last two are the conversion to floating point and the normalisation.
         self._steps = (*whole.transforms[:-2], PILToTensor())
         normalise = whole.transforms[-1]
@@ -43,7 +50,7 @@ class PixelTransform:
 
     def __call__(self, picture: Image.Image) -> Tensor:
         """Return the test view of an RGB picture: (3, S, S) uint8."""
-        value: Any = picture
+        value: Any = resizable(picture, self._fitting, most=DEFAULT_LIMITS.resized_pixels)
         for step in self._steps:
             value = step(value)
         pixels: Tensor = value

@@ -1,6 +1,7 @@
 """Every picture gets the right answer, or a 4xx that says what is wrong with it."""
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Callable
@@ -55,6 +56,13 @@ def turned(image: Image.Image) -> bytes:
     return encoded(image.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
 
 
+def with_odd_exif(jpeg: bytes) -> bytes:
+    """Return a JPEG with the resolution -5/3, as some cameras write it."""
+    resolution = struct.pack(">HHII", 0x011A, 10, 1, 26) + bytes(4) + struct.pack(">ii", -5, 3)
+    block = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + resolution
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
+
+
 SAME: dict[str, Callable[[Image.Image], bytes]] = {
     "png": lambda image: encoded(image, "PNG"),
     "bmp": lambda image: encoded(image, "BMP"),
@@ -68,6 +76,15 @@ SAME: dict[str, Callable[[Image.Image], bytes]] = {
     "16 bits": lambda image: encoded(
         image.convert("L").convert("I").point(lambda value: value * 257).convert("I;16"), "PNG"
     ),
+    "12 bits in 16": lambda image: encoded(
+        image.convert("L").convert("I").point(lambda value: value * 16).convert("I;16"), "PNG"
+    ),
+    "floating point": lambda image: encoded(
+        image.convert("L").convert("F").point(lambda value: value / 255), "TIFF"
+    ),
+    "jpeg 2000": lambda image: encoded(image, "JPEG2000"),
+    "avif": lambda image: encoded(image, "AVIF", quality=95),
+    "odd exif": lambda image: with_odd_exif(encoded(image, "JPEG", quality=95)),
     "animated gif": lambda image: encoded(
         image.convert("L"), "GIF", save_all=True, append_images=[Image.new("L", image.size)] * 3
     ),
@@ -94,7 +111,7 @@ def test_a_single_pixel_is_a_picture(api: httpx.Client) -> None:
 
 
 def test_a_long_strip_is_a_picture(api: httpx.Client) -> None:
-    assert answered(api, encoded(Image.new("RGB", (1, 3000), "red"), "PNG")).results
+    assert answered(api, encoded(Image.new("RGB", (1, 20_000), "red"), "PNG")).results
 
 
 REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -120,6 +137,13 @@ REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "image",
     ),
     "too many bytes": (lambda image: image + bytes(21 * 2**20), "bytes"),
+    "not a number": (lambda _: encoded(Image.new("F", (9, 9), math.nan), "TIFF"), "not finite"),
+    "a range that nobody knows": (
+        lambda _: encoded(Image.new("F", (9, 9), 900.0), "TIFF"),
+        "0 to 1 or 0 to 255",
+    ),
+    "an icon": (lambda image: encoded(opened(image).convert("RGB"), "ICO"), "icon"),
+    "a video": (lambda _: b"\0\0\0\x18ftypisom" + bytes(100), "video"),
     "postscript": (lambda _: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "image"),
 }
 

@@ -1,14 +1,17 @@
 """Taking a task in: everything or nothing, and the submission last."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from adapters.contract.canonical import digest_of
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError, ImageError, InputError, UnavailableError
+from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, tiff_of_one_tile
 from workers.encoding.task_features import class_entries
 from workers.formats.problems import SHOWN
 from workers.intake.intake import Intake, take_in
@@ -92,6 +95,24 @@ def spoil(path: Path) -> list[str]:
     (folder / "red" / "3.png").write_bytes((folder / "red" / "3.png").read_bytes()[:50])
     (folder / "blue" / "5.png").write_text("not an image")
     return ["red/0.png", "red/3.png", "blue/5.png"]
+
+
+def test_odd_pictures_are_used_and_those_that_nobody_can_read_right_are_counted(
+    write_task: WriteTask,
+) -> None:
+    path = write_task(keys="skip_unreadable: 0.2")
+    folder = path.parent / "images" / "red"
+    sideways = exif_block([(0x0112, 3, 1, bytes([0, 6, 0, 0])), (0x011A, 10, 1, b"\0\0\0\x26")])
+    (folder / "0.jpg").write_bytes(
+        jpeg_with(jpeg_segment(0xE1, b"Exif\0\0" + sideways + struct.pack(">ii", -5, 3)))
+    )
+    Image.new("F", (9, 9), 0.5).save(folder / "1.tif")
+    Image.new("F", (9, 9), 900.0).save(folder / "2.tif")
+    (folder / "3.tif").write_bytes(tiff_of_one_tile(2**16, 2**14))
+    intake = taken_in(load_task(path), MemoryStore())
+    assert intake.submission.skipped == 2
+    for name, sentence in zip(("2.tif", "3.tif"), intake.skipped, strict=True):
+        assert name in sentence
 
 
 def test_nothing_is_stored_and_every_bad_image_is_named(write_task: WriteTask) -> None:
