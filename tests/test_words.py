@@ -19,8 +19,8 @@ reader reading result row shared table testing trained verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination decode error file
-folder follower handler header http machine op open option parameter process runtime schedule
-serving stream symmetric tar thread upload wire yaml
+folder follower handler header http machine node op open option parameter process runtime scalar
+schedule serving stream symmetric tar thread upload wire yaml
 """
 LEARNING = """
 accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting
