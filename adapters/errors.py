@@ -21,25 +21,37 @@ facts of the message for machines. Every error pickles and comes back equal, bec
 process boundaries.
 """
 
+import re
 from typing import ClassVar, Self
 
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
 FieldValue = str | int | float | bool | None | tuple[str, ...]
+
+
+def printable(text: str) -> str:
+    """Return `text` without what no terminal should be sent and UTF-8 cannot write, escaped.
+
+    These are control characters, and the bytes of names that are no UTF-8: `caf\\xe9`.
+    """
+    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
 
 
 class NacreError(Exception):
     """Base of all errors raised on purpose.
 
     Args:
-        message: One sentence for a person: expected, found, on what, what to do.
+        message: One sentence for a person: expected, found, on what, what to do. It may quote names
+            as they were found; what cannot be printed is escaped.
         **fields: The same facts for a machine.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, **fields: FieldValue) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fields = fields
+        self.message = printable(message)
+        super().__init__(self.message)
+        self.fields = {name: _printable_field(value) for name, value in fields.items()}
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.fields)
@@ -134,3 +146,16 @@ def _rebuild(
     error_type: type[NacreError], message: str, fields: dict[str, FieldValue]
 ) -> NacreError:
     return error_type.rebuild(message, fields)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"  # how Python keeps a byte that is no UTF-8
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _printable_field(value: FieldValue) -> FieldValue:
+    if isinstance(value, tuple):
+        return tuple(map(printable, value))
+    return printable(value) if isinstance(value, str) else value

@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import yaml
-
-from adapters.errors import InputError, SettingsError
+from adapters.errors import InputError
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
+from workers.formats.yaml_settings import settings_of
 from workers.store import ObjectStore
-from workers.tasks.task import Task, load_task
+from workers.tasks.task import Task, TaskFile, load_task
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
 MAX_MEMBERS = 200_000
@@ -62,14 +61,8 @@ def uploaded_task(
 
 
 def _check_sources(content: bytes) -> None:
-    try:
-        file = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the task is not valid YAML or JSON: {error}") from error
-    if not isinstance(file, dict):
-        raise SettingsError(f"expected the keys of a task file, found {type(file).__name__}")
-    for key in ("images", "held_out"):
-        source = str(file.get(key) or "")
+    file = settings_of(TaskFile, content, "the task")
+    for key, source in (("images", file.images), ("held_out", file.held_out or "")):
         path = PurePosixPath(source)
         elsewhere = _SCHEME.match(source) or path.is_absolute() or ".." in path.parts
         if elsewhere and not source.startswith("s3://"):

@@ -20,6 +20,7 @@ from workers.encoding.task_features import class_entries, task_of
 from workers.learning.evaluation import MeasuredAccuracy, accuracy_of
 from workers.progress_callbacks import StepCallback, unreported
 from workers.registry import Version
+from workers.registry.reader import version_number
 from workers.store import ObjectStore
 from workers.tasks.submission import Submission, read_submission
 
@@ -207,7 +208,7 @@ def _number(written: str, aliases: Mapping[str, int]) -> int:
             f"versions: expected a number, an alias or a range such as 1..5, found {written!r}; "
             f"the aliases are {', '.join(sorted(aliases))}"
         )
-    return int(written)
+    return version_number(written)
 
 
 def _submissions(

@@ -93,7 +93,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("store: [", "not valid YAML"),
     ("serve: {port: eighty}", "serve.port.*found 'eighty'"),
     ("serve: {replicas: {max: 1.5}}", "serve.replicas.max.*found 1.5"),
-    ("store: 5", "store.*found 5"),
+    ("store: [5]", "store.*found .5."),
     ("encoder: {precision: fp8}", "encoder.precision.*found 'fp8'"),
     ("encoder: {activation: relu}", "encoder.activation.*found 'relu'"),
     # numbers that no system can be started with

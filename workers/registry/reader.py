@@ -13,6 +13,8 @@ from workers.registry.purged import Tombstone
 from workers.registry.refs import Refs
 
 FETCH_THREADS = 8
+MOST_DIGITS = 18
+"""No adapter lives to see a version of more; Python reads no more than some thousand."""
 
 
 class AdapterReader:
@@ -58,7 +60,7 @@ class AdapterReader:
         """Return what `version` was or is, as of `refs`."""
         if isinstance(version, str) and not version.isdecimal():
             return refs.version(version)
-        number = int(version)
+        number = version_number(version) if isinstance(version, str) else version
         for pointed in refs.aliases.values():
             if pointed.number == number:
                 return pointed
@@ -180,3 +182,13 @@ class AdapterReader:
                     version=version.number,
                     task=tombstone.task,
                 )
+
+
+def version_number(written: str) -> int:
+    """Return the number that decimal digits write; NotFoundError for more digits than any has."""
+    if len(written) > MOST_DIGITS:
+        raise NotFoundError(
+            f"expected the number of a version, found {len(written)} digits: there is none of "
+            f"more than {MOST_DIGITS}"
+        )
+    return int(written)

@@ -180,3 +180,10 @@ def test_a_difference_names_tasks_classes_bytes_and_accuracies() -> None:
         ("d", None, 0.9),
         ("c", 0.9, None),
     ]
+
+
+def test_a_number_of_thousands_of_digits_is_no_version() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "flowers")
+    with pytest.raises(NotFoundError, match="found 4301 digits"):
+        main.rollback("9" * 4301, by=ANNA)
