@@ -26,7 +26,7 @@ upload wire yaml
 """
 LEARNING = """
 accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting
-randomness training tuned
+prompt randomness training tuned
 """
 FOREIGN = "nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())

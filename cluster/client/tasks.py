@@ -7,6 +7,7 @@ from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.stores.open import open_store
+from workers.encoding.prompts import PromptReader
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
 from workers.progress_callbacks import ProgressCallback, unwatched
@@ -44,7 +45,14 @@ def accept_task(
     chosen = config.of_adapter(loaded.adapter)
     # A task that was not read from a file, or under another configuration, was not checked by it.
     method_named(chosen.method).check_settings(loaded.settings)
-    return accept(loaded, store, author=author, max_open=chosen.max_open, on_progress=on_progress)
+    return accept(
+        loaded,
+        store,
+        author=author,
+        max_open=chosen.max_open,
+        cut=PromptReader(config.encoder).cut,
+        on_progress=on_progress,
+    )
 
 
 def load_task(

@@ -46,7 +46,7 @@ class Encoder:
         self.device = torch.device(device)
         model, config = _load(settings)
         self.model: Any = model.to(self.device).eval().requires_grad_(False)
-        self.tokenizer = _tokenizer(settings)
+        self.tokenizer = tokenizer_of(settings)
         self.transform = PixelTransform(model.visual.preprocess_cfg)
         self.width = int(config["embed_dim"])
         self.logit_scale = float(self.model.logit_scale.exp())
@@ -99,7 +99,9 @@ def _open_clip_name(settings: EncoderSettings) -> str:
     return f"local-dir:{folder}" if folder else settings.model
 
 
-def _tokenizer(settings: EncoderSettings) -> Tokenizer:
+def tokenizer_of(settings: EncoderSettings) -> Tokenizer:
+    """Return the tokenizer of an encoder, whose weights are not loaded."""
+    ensure_torchvision_imports()
     import open_clip
 
     tokenizer: Tokenizer = open_clip.get_tokenizer(_open_clip_name(settings))

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.encoding.prompts import PromptReader
 from workers.encoding.task_features import class_entries
 from workers.intake.intake import Intake, take_in
+from workers.intake.naming import CutPrompts, KnownNames
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Accepted
@@ -101,6 +104,7 @@ def accept(
     author: str,
     now: float | None = None,
     max_open: int = MAX_OPEN,
+    cut: CutPrompts | None = None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check a task, make it durable, ask the queue to learn it, and return its submission.
@@ -114,6 +118,8 @@ def accept(
         author: Who submits.
         now: Seconds since the epoch; the present where None.
         max_open: Most submissions of the adapter that may be open at once.
+        cut: Knows the prompts of which the encoder does not read the end; None for the encoder that
+            comes with nacre.
         on_progress: See `take_in`.
 
     Raises:
@@ -126,7 +132,7 @@ def accept(
         store,
         now=time.time() if now is None else now,
         author=author,
-        existing=around.classes,
+        known=KnownNames(classes=around.classes, cut=cut or PromptReader(EncoderSettings()).cut),
         reusable=around.still_counts,
         admit=lambda: around.admit(task, max_open=max_open),
         on_progress=on_progress,

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from adapters.contract.records import ClassEntry
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
 from workers.intake.identity import Reusable, check_fits, find_generation, identify, write
-from workers.intake.naming import Naming, SharedName, naming_of
+from workers.intake.naming import NO_NAMES, KnownNames, Naming, SharedName, naming_of
 from workers.intake.packing import Planned, plan_shards, store_shards
 from workers.intake.reading import count_images, read_images
 from workers.intake.test_split import with_test_split
@@ -40,6 +39,7 @@ class Intake:
         duplicates: Sentences on further copies of an image, which were left out.
         shared: Class names that other tasks have too.
         choice: What the task does about those.
+        cut: Prompts of which the encoder does not read the end.
     """
 
     submission: Submission
@@ -48,6 +48,7 @@ class Intake:
     duplicates: tuple[str, ...] = ()
     shared: tuple[SharedName, ...] = ()
     choice: SharedNames | None = None
+    cut: tuple[str, ...] = ()
 
     @property
     def images(self) -> Mapping[Split, int]:
@@ -60,6 +61,11 @@ class Intake:
             (self.submission.set_aside, self._drawn()),
             (self.skipped, f"{len(self.skipped)} images that cannot be read were skipped"),
             (self.duplicates, f"{len(self.duplicates)} copies of an image were left out"),
+            (
+                self.cut,
+                f"{len(self.cut)} prompts are longer than the encoder reads, so that their "
+                f"ends count for nothing: {_first(self.cut)}",
+            ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
         return tuple(note for condition, note in counted if condition)
@@ -78,6 +84,15 @@ _DONE: Mapping[SharedNames | None, str] = {
 }
 
 
+_NAMED = 3
+"""So many examples are named in a note."""
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(repr, names[:_NAMED])) + more
+
+
 def always(submission_id: str) -> bool:
     """Say of every submission that it does what is asked for."""
     del submission_id
@@ -90,7 +105,7 @@ def take_in(
     *,
     now: float,
     author: str,
-    existing: Sequence[ClassEntry] = (),
+    known: KnownNames = NO_NAMES,
     reusable: Reusable = always,
     admit: Callable[[], None] = lambda: None,
     on_progress: ProgressCallback = unwatched,
@@ -106,7 +121,7 @@ def take_in(
         store: The object store that the cluster works on.
         now: Seconds since the epoch.
         author: Who submits.
-        existing: The classes of the adapter's other tasks, learnt or on their way.
+        known: What the names of the classes are compared with.
         reusable: Says of a submission's id that it is open, or that its task is in `head`.
         admit: Called before a new submission is stored; raises what keeps it from being accepted.
         on_progress: Called with steps done and steps in all; every image is two, one when it has
@@ -119,7 +134,7 @@ def take_in(
     """
     total = count_images(task)
     checked = check_images(task, _counted(read_images(task), total, on_progress))
-    naming = naming_of(task, existing)
+    naming = naming_of(task, known)
     if checked.findings:
         raise_all([*checked.findings, *naming.findings])
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
@@ -127,7 +142,7 @@ def take_in(
     before = find_generation(store, first, reusable=reusable).stored
     if before is not None:
         on_progress(2 * total, 2 * total)
-        return _result(before, checked, is_new=False)
+        return _result(before, checked, naming, is_new=False)
     admit()
     raise_all(naming.findings)
     planned = plan_shards(samples)
@@ -137,7 +152,7 @@ def take_in(
     complete = replace(draft, shards=_stored(store, planned, total, on_progress))
     submission, is_new = write(store, complete, first, reusable=reusable)
     on_progress(2 * total, 2 * total)
-    result = _result(submission, checked, is_new=is_new)
+    result = _result(submission, checked, naming, is_new=is_new)
     return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
 
 
@@ -182,12 +197,13 @@ def _stored(
     return tuple(shards)
 
 
-def _result(submission: Submission, checked: Checked, *, is_new: bool) -> Intake:
+def _result(submission: Submission, checked: Checked, naming: Naming, *, is_new: bool) -> Intake:
     return Intake(
         submission=submission,
         is_new=is_new,
         skipped=checked.skipped,
         duplicates=checked.duplicates,
+        cut=naming.cut,
     )
 
 

@@ -10,16 +10,49 @@ Two classes of one name have one prompt, so that only what is learnt tells them 
 Without a word from the task, a shared name is an error.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.contract.class_names import comparable_name, name_collisions
+from adapters.contract.class_names import Tokens, name_collisions
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError
 from workers.encoding.task_features import class_id, task_of
 from workers.formats.problems import shown
 from workers.tasks.submission import SubmittedClass
 from workers.tasks.task import Task
+
+CutPrompts = Callable[[Sequence[str]], dict[str, Tokens]]
+"""Returns, of prompts that are too long for an encoder, the tokens that it reads."""
+
+
+def nothing_cut(prompts: Sequence[str]) -> dict[str, Tokens]:
+    """Say of all prompts that they are read to the end."""
+    del prompts
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownNames:
+    """What the names of a task's classes are compared with.
+
+    Attributes:
+        classes: The classes of the adapter's other tasks, learnt or on their way.
+        cut: Knows the prompts of which the encoder does not read the end.
+    """
+
+    classes: Sequence[ClassEntry] = ()
+    cut: CutPrompts = nothing_cut
+
+
+NO_NAMES = KnownNames()
+
+
+def told_apart(names: Sequence[str]) -> Sequence[str]:
+    """Return names as a message shows them: in ASCII where two look alike."""
+    looks = {unicodedata.normalize("NFKC", name) for name in names}
+    return names if len(looks) == len(set(names)) else tuple(map(ascii, names))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,32 +83,38 @@ class Naming:
         merges: Ids of existing classes, by the key of the class that counts as each.
         shared: The names that were shared.
         findings: What stands against them.
+        cut: Prompts of which the encoder does not read the end.
     """
 
     classes: tuple[SubmittedClass, ...]
     merges: Mapping[str, str]
     shared: tuple[SharedName, ...]
     findings: tuple[ClassNameError, ...]
+    cut: tuple[str, ...] = ()
 
 
-def naming_of(task: Task, existing: Sequence[ClassEntry]) -> Naming:
+def naming_of(task: Task, known: KnownNames) -> Naming:
     """Return the names and merges of the classes of `task`.
 
     Args:
         task: What is submitted, with its choice.
-        existing: The classes of the adapter's other tasks.
+        known: What its names are compared with.
     """
-    others = [entry for entry in existing if task_of(entry) not in (task.name, task.replaces)]
-    shared = _shared(task, task.classes, others)
+    others = [entry for entry in known.classes if task_of(entry) not in (task.name, task.replaces)]
+    prompts = [entry.prompt for entry in _entries(task, task.classes).values()]
+    tokens = known.cut(prompts)
+    if tokens:
+        tokens |= known.cut([entry.prompt for entry in others])
+    shared = _shared(task, task.classes, others, tokens)
     names = dict(task.classes)
     merges: dict[str, str] = {}
-    findings = [] if task.shared_names == "keep" else _equal_names(task)
+    findings = [] if task.shared_names == "keep" else _equal_names(task, tokens)
     match task.shared_names:
         case None:
             findings += _undecided(task, shared)
         case "qualify":
             names |= {entry.key: f"{entry.name} ({task.domain})" for entry in shared}
-            findings += _still_shared(task, _shared(task, names, others))
+            findings += _still_shared(task, _shared(task, names, others, tokens))
         case "merge":
             findings += _ambiguous(task, shared)
             merges = {entry.key: entry.existing[0].counts_as for entry in shared}
@@ -84,49 +123,55 @@ def naming_of(task: Task, existing: Sequence[ClassEntry]) -> Naming:
         merges=merges,
         shared=shared,
         findings=tuple(findings),
+        cut=tuple(prompt for prompt in dict.fromkeys(prompts) if prompt in tokens),
     )
 
 
 def _shared(
-    task: Task, names: Mapping[str, str], others: Iterable[ClassEntry]
+    task: Task,
+    names: Mapping[str, str],
+    others: Iterable[ClassEntry],
+    tokens: Mapping[str, Tokens],
 ) -> tuple[SharedName, ...]:
     """Return the classes whose names `others` have, but for those that count as them already."""
     own = _entries(task, names)
     by_id = {entry.class_id: entry for entry in others}
-    owners: dict[str, tuple[ClassEntry, ...]] = {
-        collision.name: tuple(by_id[each] for each in collision.class_ids if each in by_id)
-        for collision in name_collisions(own.values(), by_id.values())
-    }
+    owners: defaultdict[str, dict[str, ClassEntry]] = defaultdict(dict)
+    for collision in name_collisions(own.values(), by_id.values(), cut=tokens):
+        there = {each: by_id[each] for each in collision.class_ids if each in by_id}
+        for each in collision.class_ids:
+            owners[each] |= there
     found = []
     for key, entry in own.items():
-        there = tuple(
-            other
-            for other in owners.get(comparable_name(entry.name), ())
-            if other.counts_as != entry.class_id
+        existing = tuple(
+            other for other in owners[entry.class_id].values() if other.counts_as != entry.class_id
         )
-        if there:
-            found.append(SharedName(key=key, name=entry.name, existing=there))
+        if existing:
+            found.append(SharedName(key=key, name=entry.name, existing=existing))
     return tuple(found)
 
 
 def _entries(task: Task, names: Mapping[str, str]) -> dict[str, ClassEntry]:
     return {
-        key: ClassEntry(class_id=class_id(task.name, key), name=name, prompt="")
+        key: ClassEntry(
+            class_id=class_id(task.name, key), name=name, prompt=task.prompt.format(name)
+        )
         for key, name in names.items()
     }
 
 
-def _equal_names(task: Task) -> list[ClassNameError]:
+def _equal_names(task: Task, tokens: Mapping[str, Tokens]) -> list[ClassNameError]:
     problems = tuple(
-        f"{collision.name!r}: {', '.join(collision.class_ids)}"
-        for collision in name_collisions(_entries(task, task.classes).values(), [])
+        f"{collision.name!r}: {', '.join(told_apart(collision.class_ids))}"
+        for collision in name_collisions(_entries(task, task.classes).values(), [], cut=tokens)
     )
     if not problems:
         return []
     return [
         ClassNameError(
-            f"classes of task {task.name!r} have one name; give each its own under `classes`, or "
-            f"say `shared_names: keep`:{shown(problems)}",
+            f"classes of task {task.name!r} have one name to the encoder, which makes the same "
+            "tokens of their prompts; give each its own under `classes`, or say `shared_names: "
+            f"keep`:{shown(problems)}",
             task=task.name,
             problems=problems,
         )

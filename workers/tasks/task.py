@@ -11,6 +11,7 @@ settings: {steps: 100}
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from adapters.contract.class_names import comparable_name
 from adapters.errors import ClassNameError, NotFoundError, SettingsError
 from workers.formats.problems import SHOWN
 from workers.formats.yaml_settings import read_settings
@@ -144,8 +146,11 @@ def load_task(
         )
 
     images = found(file.images, "images")
-    held_out = None if file.held_out is None else found(file.held_out, "held_out")
     classes = file.classes or {key: key.replace("_", " ") for key in images}
+    images = _spelt_as(classes, images)
+    held_out = None
+    if file.held_out is not None:
+        held_out = _spelt_as(classes, found(file.held_out, "held_out"))
     _check_classes(path, classes, images, held_out)
     return Task(
         name=file.name,
@@ -163,6 +168,23 @@ def load_task(
         priority=file.priority,
         replaces=file.replaces,
     )
+
+
+def _spelt_as(classes: Mapping[str, str], images: Images) -> Images:
+    """Return `images` under the keys of `classes`, where those are spelt otherwise.
+
+    Systems write `café` in one character or in two, and keep apart or not what differs in case.
+    """
+    others: defaultdict[str, list[str]] = defaultdict(list)
+    for key in images:
+        if key not in classes:
+            others[comparable_name(key)].append(key)
+    spelt = {}
+    for key in classes:
+        alike = others.get(comparable_name(key), [])
+        if key not in images and len(alike) == 1:
+            spelt[alike[0]] = key
+    return {spelt.get(key, key): refs for key, refs in images.items()}
 
 
 def _check_values(path: Path, file: TaskFile) -> None:

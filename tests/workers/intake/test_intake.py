@@ -15,6 +15,7 @@ from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, t
 from workers.encoding.task_features import class_entries
 from workers.formats.problems import SHOWN
 from workers.intake.intake import Intake, take_in
+from workers.intake.naming import KnownNames
 from workers.sources.absent import JOB_VARIABLE
 from workers.store import BlobRef, MemoryStore, ObjectStore, get_blob
 from workers.store.testing import Fault, FaultyStore, RecordingStore, fault_at
@@ -232,7 +233,9 @@ def test_all_that_is_wrong_is_reported_at_once(write_task: WriteTask) -> None:
     spoil(path)
     copy(path, "red/1.png", "blue/other.png")
     with pytest.raises(InputError) as caught:
-        take_in(load_task(path), store, now=1.0, author="anna", existing=[SUNFLOWER])
+        take_in(
+            load_task(path), store, now=1.0, author="anna", known=KnownNames(classes=[SUNFLOWER])
+        )
     for sentence in (
         "6 of the 26 images of task 'colors' cannot be used",
         "2 images of task 'colors' are in two classes",
@@ -316,7 +319,7 @@ def test_a_name_of_another_task_is_refused_until_the_task_says_what_is_meant(
     store, task = MemoryStore(), load_task(write_task())
 
     def submitted(task: Task) -> Intake:
-        return take_in(task, store, now=1.0, author="anna", existing=[SUNFLOWER])
+        return take_in(task, store, now=1.0, author="anna", known=KnownNames(classes=[SUNFLOWER]))
 
     with pytest.raises(ClassNameError, match=r"(?s)'red' \(in caltech\).*shared_names: keep"):
         submitted(task)
@@ -336,7 +339,7 @@ def test_a_task_is_found_again_whatever_names_others_have_taken_since(
 ) -> None:
     store, task = MemoryStore(), load_task(write_task())
     first = taken_in(task, store)
-    again = take_in(task, store, now=2.0, author="anna", existing=[SUNFLOWER])
+    again = take_in(task, store, now=2.0, author="anna", known=KnownNames(classes=[SUNFLOWER]))
     assert (again.is_new, again.submission) == (False, first.submission)
 
 

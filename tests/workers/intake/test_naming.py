@@ -1,11 +1,15 @@
 """Class names that other tasks have: refused, kept, merged or qualified, as the task says."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from adapters.contract.class_names import Tokens
 from adapters.contract.records import ClassEntry
-from workers.intake.naming import Naming, naming_of
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.encoding.prompts import PromptReader
+from workers.intake.naming import NO_NAMES, KnownNames, Naming, naming_of
 from workers.tasks.task import SharedNames, Task
 
 TASK = Task(
@@ -24,7 +28,7 @@ CALTECH = [entry("caltech/1", "sunflower"), entry("caltech/2", "lotus"), entry("
 
 def named(choice: SharedNames | None, existing: list[ClassEntry], **changes: object) -> Naming:
     task = replace(TASK, shared_names=choice, **changes)  # type: ignore[arg-type]
-    return naming_of(task, existing)
+    return naming_of(task, KnownNames(classes=existing))
 
 
 def names(naming: Naming) -> list[str]:
@@ -120,3 +124,49 @@ def test_a_class_that_counts_as_ones_own_is_no_stranger() -> None:
     # plants was merged into this task's earlier submission, which is now replaced.
     existing = [entry("plants/s", "sunflower", "oxford-flowers/sun")]
     assert named(None, existing, replaces="oxford-flowers").findings == ()
+
+
+LONG = "a scratch on the left side of the housing " * 9
+
+
+def cut(prompts: Sequence[str]) -> dict[str, Tokens]:
+    return PromptReader(EncoderSettings()).cut(prompts)
+
+
+def test_names_that_differ_behind_what_the_encoder_reads_are_one_name() -> None:
+    task = replace(TASK, classes={"a": LONG + "deep", "b": LONG + "shallow", "c": "dent"})
+    naming = naming_of(task, KnownNames(cut=cut))
+    assert "a scratch on the left" in messages(naming)
+    assert "oxford-flowers/a, oxford-flowers/b" in messages(naming)
+    assert naming.cut == tuple(task.prompt.format(task.classes[key]) for key in "ab")
+    assert not naming_of(replace(task, shared_names="keep"), KnownNames(cut=cut)).findings
+
+
+def test_a_name_is_shared_too_where_another_task_has_what_is_read_of_it() -> None:
+    task = replace(TASK, classes={"a": LONG + "deep", "c": "dent"})
+    other = f"a photo of a {LONG}shallow."
+    existing = [ClassEntry(class_id="damages/x", name=LONG + "shallow", prompt=other)]
+    (finding,) = naming_of(task, KnownNames(classes=existing, cut=cut)).findings
+    assert finding.message.startswith("1 class names of task 'oxford-flowers'")
+    assert "(in damages)" in finding.message
+
+
+SPELLINGS = [("caf\u00e9", "cafe\u0301"), ("AT&T", "AT&amp;T"), ("\ufb01sh", "fish")]
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_spellings_of_one_prompt_are_one_name(one: str, other: str) -> None:
+    within = messages(naming_of(replace(TASK, classes={one: one, other: other}), NO_NAMES))
+    assert "have one name to the encoder" in within
+    (shared,) = naming_of(
+        replace(TASK, classes={"x": one}), KnownNames(classes=[entry("caltech/1", other)])
+    ).shared
+    assert shared.existing[0].class_id == "caltech/1"
+
+
+def test_keys_that_look_alike_are_told_apart() -> None:
+    within = messages(
+        naming_of(replace(TASK, classes={"caf\u00e9": "a", "cafe\u0301": "a"}), NO_NAMES)
+    )
+    assert r"caf\xe9'" in within
+    assert r"cafe\u0301'" in within

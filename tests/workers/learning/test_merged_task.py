@@ -11,6 +11,7 @@ from tests.support.drivers.learning import SETTINGS, published_by_hand, small_ta
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import class_entries, training_features
 from workers.intake.intake import Intake, take_in
+from workers.intake.naming import KnownNames
 from workers.learning.evaluation import accuracies, task_test_set
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import Predictor, Question
@@ -71,7 +72,9 @@ def scene(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     digits = submitted(store, path)
     published_by_hand(store, encoder, digits)
     task = load_task(more_digits(folder / "more"))
-    more = take_in(task, store, now=2.0, author="ben", existing=class_entries(digits))
+    more = take_in(
+        task, store, now=2.0, author="ben", known=KnownNames(classes=class_entries(digits))
+    )
     published_by_hand(store, encoder, more.submission)
     return Scene(store=store, encoder=encoder, digits=digits, more=more)
 

@@ -1,5 +1,6 @@
 """Task files: what each mistake is answered with, and what is filled in."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -68,6 +69,32 @@ def test_the_order_of_the_classes_is_that_of_the_file(write_task: WriteTask) -> 
 def test_a_folder_that_is_not_among_the_classes_is_left_alone(write_task: WriteTask) -> None:
     task = load_task(write_task(keys="classes: {red: red}"))
     assert list(task.images) == ["red"]
+
+
+SPELLINGS = [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9"), ("T-shirt", "t-Shirt")]
+
+
+@pytest.mark.parametrize(("learnt", "measured"), SPELLINGS)
+def test_a_folder_whose_name_is_spelt_otherwise_is_the_same_class(
+    write_task: WriteTask, learnt: str, measured: str
+) -> None:
+    path = write_task(images=4, classes=(learnt, "bar"), keys="held_out: test")
+    shutil.copytree(path.parent / "images" / learnt, path.parent / "test" / measured)
+    task = load_task(path)
+    assert sorted(task.classes) == sorted(task.images) == sorted((learnt, "bar"))
+    assert {key: len(refs) for key, refs in task.held_out.items()} == {learnt: 4, "bar": 0}
+    path.write_text(f"{path.read_text()}\nclasses: {{{measured}: a, bar: b}}")
+    assert list(load_task(path).images) == [measured, "bar"]
+
+
+def test_folders_that_differ_in_spelling_alone_are_not_guessed_between(
+    write_task: WriteTask,
+) -> None:
+    path = write_task(
+        classes=("one", "caf\u00e9", "cafe\u0301"), keys="classes: {one: one, Caf\u00e9: x}"
+    )
+    with pytest.raises(ClassNameError, match="without images: 'Caf"):
+        load_task(path)
 
 
 def test_numbers_need_no_quotes(write_task: WriteTask) -> None:
