@@ -103,7 +103,7 @@ class Adapter:
         SettingsError: no records, records of different methods, or of one that exists for measuring
             only.
         ClassNameError: two records of one class, where a method would count its images twice.
-        EncoderMismatchError: records of different encoders.
+        EncoderMismatchError: records, or a shared state, of different encoders.
         CorruptionError: a record whose tensors do not fit its classes.
     """
 
@@ -115,7 +115,7 @@ class Adapter:
         method: Method | None = None,
     ) -> None:
         self._records = _checked(records)
-        self._shared = shared
+        self._shared = _fitting(shared, records[0])
         self._method = method or method_named(records[0].method)
         self._scorer = self._method.scorer(self._state)
         self._anchors = tuple(
@@ -268,6 +268,21 @@ def _one_per_answer(values: Tensor, classes: tuple[ClassEntry, ...], *, seen: in
         classes=tuple(classes[column] for column in folded.columns),
         seen=sum(column < seen for column in folded.columns),
     )
+
+
+def _fitting(shared: SharedState | None, record: Record) -> SharedState | None:
+    """Return `shared`; an error where it belongs to another method or encoder than `record`."""
+    if shared is None:
+        return None
+    if shared.method != record.method:
+        raise SettingsError(
+            f"shared state: expected one of method {record.method!r}, as the records are, found "
+            f"one of {shared.method!r}",
+            expected=record.method,
+            found=shared.method,
+        )
+    check_encoder(shared.encoder, expected=record.encoder)
+    return shared
 
 
 def _checked(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -67,7 +67,7 @@ def _installed(offered: EntryPoint) -> Method:
     """Return a new method of the class that `offered` points to."""
     try:
         method = offered.load()()
-    except (ImportError, AttributeError, TypeError) as error:
+    except (Exception, SystemExit) as error:  # another package's code: whatever it raises
         raise SettingsError(
             f"method {offered.name!r}: expected a method at {offered.value!r}, which an installed "
             f"package names, found {error!r}; mend or remove that package",

@@ -168,8 +168,9 @@ class Follower:
             loaded = self._cache.load(self.adapter, ref)
         except UnavailableError:
             raise
-        except NacreError as error:
+        except Exception as error:  # noqa: BLE001 - a method of its own may raise whatever it likes
             label = f"{self.adapter}@{ref.number}"
-            refusal = Refusal(label=label, reason=error.message, ref=ref, at=asked_at)
+            reason = error.message if isinstance(error, NacreError) else repr(error)
+            refusal = Refusal(label=label, reason=reason, ref=ref, at=asked_at)
             return FollowerState(current=before.current, seen_at=before.seen_at, refusal=refusal)
         return FollowerState(current=loaded, seen_at=asked_at)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adapters.adapter import UnseenClasses
 from adapters.contract.records import ClassEntry
-from adapters.errors import NacreError, NotFoundError
+from adapters.errors import CorruptionError, NacreError, NotFoundError
 from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
 from workers.registry.record_cache import Versions
@@ -222,7 +222,15 @@ class Predictor:
             except NacreError as error:
                 answers[row] = error
         for rows in _by_tower(versions):
-            features = embed(versions[rows[0]].tower, torch.stack([pixels[row] for row in rows]))
+            tower = versions[rows[0]].tower
+            try:
+                features = embed(tower, torch.stack([pixels[row] for row in rows]))
+            except Exception as error:
+                if tower is self.encoder.image_tower:
+                    raise
+                # A tower that a method has made fails those who asked it, and nobody else.
+                answers |= dict.fromkeys(rows, _failed(versions[rows[0]], error))
+                continue
             asked = [(versions[row], requests[row].question) for row in rows]
             answers |= zip(rows, self._scored(features, asked), strict=True)
         return [answers[row] for row in range(len(requests))]
@@ -267,7 +275,7 @@ class Predictor:
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
         if missing:
             rows = self.encoder.text_features(missing)
-            known |= dict(zip(missing, rows, strict=True))
+            known |= {prompt: row.clone() for prompt, row in zip(missing, rows, strict=True)}
         with self._lock:
             self._prompts.update(known)
         return torch.stack([known[prompt] for prompt in prompts])
@@ -275,6 +283,13 @@ class Predictor:
 
 UNSEEN = "/"
 """How the ids of labels begin that nobody has learnt: no task is called so."""
+
+
+def _failed(version: LoadedVersion, error: Exception) -> NacreError:
+    """Return what those are told whose version's tower has raised `error`."""
+    if isinstance(error, NacreError):
+        return error
+    return CorruptionError(f"version {version.label} cannot read images: {error!r}")
 
 
 def _by_tower(versions: Mapping[int, LoadedVersion]) -> list[list[int]]:

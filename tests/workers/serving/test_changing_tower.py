@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.errors import EncoderMismatchError
+from adapters.contract.adapter_state import SharedState
+from adapters.errors import CorruptionError, EncoderMismatchError, SettingsError
 from adapters.methods import method_named
 from cluster.config import Config, ServeConfig
 from cluster.stores.open import open_store
@@ -26,10 +27,10 @@ from workers.images.decode import decode_image
 from workers.images.torchvision_ops import ensure_torchvision_imports
 from workers.learning.evaluation import accuracies, task_test_set
 from workers.queue.ticket import Stage
-from workers.registry import Author, Registry
+from workers.registry import Author, Commit, Registry, SetShared
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import PredictionRequest, Predictor, Question
-from workers.store import ObjectStore
+from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import Submission
 
 EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
@@ -161,6 +162,74 @@ def test_images_of_one_batch_are_read_by_the_tower_of_their_version(scene: Scene
         assert [entry.score for entry in answer] == pytest.approx(
             [entry.score for entry in alone], abs=1e-5
         )
+
+
+def test_shared_state_of_another_method_or_encoder_is_refused(scene: Scene) -> None:
+    state = Versions(scene.store).state("main", 1)
+    assert state.shared is not None
+    foreign = SharedState(method="lada", encoder=state.shared.encoder, tensors=state.shared.tensors)
+    with pytest.raises(SettingsError, match="one of 'lada'"):
+        Adapter(state.records, shared=foreign)
+    elsewhere = SharedState(
+        method=state.shared.method, encoder="another", tensors=state.shared.tensors
+    )
+    with pytest.raises(EncoderMismatchError, match="another"):
+        Adapter(state.records, shared=elsewhere)
+
+
+def test_a_version_that_its_method_cannot_put_together_is_refused_and_harms_nobody(
+    scene: Scene,
+) -> None:
+    store = MemoryStore()
+    for listed in scene.store.list(""):
+        store.put(listed.key, scene.store.get(listed.key).data)
+    adapter = Registry(store).adapter("main")
+    adapter.commit(
+        Commit(updates=(SetShared(state=None),), aliases=("head", "production")),
+        by=Author(who="anna", why="a writer that is mistaken", now=9.0),
+    )
+    predictor = Predictor(scene.encoder, Versions(store), adapters=("main",))
+    follower = predictor.follower("main")
+    assert not follower.follow()
+    assert follower.has_looked
+    assert follower.state.refusal is not None
+    assert "shared state" in follower.state.refusal.reason
+
+
+def test_a_tower_that_fails_fails_those_who_asked_it_alone(scene: Scene) -> None:
+    predictor = Predictor(scene.encoder, Versions(scene.store), adapters=("main",))
+    good, bad = (predictor.version("main", number) for number in (1, 2))
+    broken = replace(bad, tower=BrokenTower())
+    asked = [
+        PredictionRequest(adapter="main", question=Question(), version=version)
+        for version in (good, broken)
+    ]
+    fine, failed = predictor.predict_together(scene.pixels()[:2], asked)
+    assert isinstance(fine, list)
+    assert isinstance(failed, CorruptionError)
+
+
+def test_a_package_whose_method_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tmp_path / "broken_method-1.0.dist-info"
+    where.mkdir()
+    (where / "METADATA").write_text("Metadata-Version: 2.1\nName: broken_method\nVersion: 1.0\n")
+    (where / "entry_points.txt").write_text("[nacre.methods]\nbroken = broken_method:Broken\n")
+    (tmp_path / "broken_method.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match="mend or remove that package"):
+        method_named("broken")
+
+
+class BrokenTower:
+    """Reads no image."""
+
+    fingerprint = "broken"
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Raise an error that is none of nacre's."""
+        raise RuntimeError(f"no features of {tuple(pixels.shape)}")
 
 
 def test_a_rollback_answers_bit_for_bit_what_was_answered_before(scene: Scene) -> None:
