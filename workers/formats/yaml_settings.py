@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.errors import NotFoundError, SettingsError
-from workers.formats.yaml_nodes import DEFAULT_LIMITS, Entries, Items, Node, nodes_of
+from workers.formats.yaml_nodes import DEFAULT_LIMITS, Entries, Items, Node
+from workers.formats.yaml_reading import nodes_of
 from workers.formats.yaml_scalars import (
     anything_of,
     cut,

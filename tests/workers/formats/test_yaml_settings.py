@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pytest
 
 from adapters.errors import InputError, SettingsError
-from workers.formats.yaml_nodes import DEFAULT_LIMITS, YamlLimits, nodes_of
+from workers.formats.yaml_nodes import DEFAULT_LIMITS, YamlLimits
+from workers.formats.yaml_reading import nodes_of
 from workers.formats.yaml_settings import read_settings, settings_of
 
 
