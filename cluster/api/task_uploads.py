@@ -4,27 +4,26 @@ The process that answers must not be made to read files or to ask hosts of its o
 the archive, and addresses to the object store that the system works on.
 """
 
-import lzma
 import re
-import shutil
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from adapters.errors import InputError
+from adapters.errors import InputError, SettingsError
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
+from workers.formats.decompressed import decompressed
+from workers.formats.tar_headers import Kind, TarLimits
+from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_settings import settings_of
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
-MAX_MEMBERS = 200_000
+LIMITS = TarLimits(members=200_000, size_bytes=MAX_ARCHIVE_BYTES)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 TASK_FILE = "task.yaml"
 
@@ -92,42 +91,41 @@ def _own_server(url: str, config: Config, environment: dict[str, str]) -> Object
 
 
 def _unpack(archive: BinaryIO, folder: Path) -> None:
-    """Write the regular files of `archive` below `folder`; nothing else is written or followed."""
+    """Write the regular files of `archive` below `folder`; nothing else is written or followed.
+
+    An archive that is damaged or cut off is refused whole: half of one is another task.
+    """
     try:
-        with tarfile.open(fileobj=archive, mode="r:*") as tar:
-            size = 0
-            for number, member in enumerate(tar, 1):
-                size += member.size
-                if size > MAX_ARCHIVE_BYTES or number > MAX_MEMBERS:
-                    raise InputError(
-                        f"expected at most {MAX_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes in "
-                        "the archive, found more; put the images into the object store and name "
-                        "their s3:// address"
-                    )
-                _write(tar, member, folder)
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise InputError(f"the archive cannot be unpacked: {error}") from error
+        for member in bounded_members(decompressed(archive), limits=LIMITS):
+            _write(member, folder)
+    except (SettingsError, OSError, ValueError) as error:
+        reason = error.message if isinstance(error, SettingsError) else str(error)
+        raise InputError(
+            f"the archive cannot be unpacked: {reason}; large sets of images belong into the "
+            "object store, named by their s3:// address"
+        ) from error
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+def _write(member: TarMember, folder: Path) -> None:
     path = PurePosixPath(member.name)
-    if member.isdir():
+    if member.kind is Kind.FOLDER:
         return
-    if not member.isreg():
+    if member.kind is not Kind.FILE:
         raise InputError(
             f"expected files and folders in the archive, found {member.name!r}, which is a link or "
             "a device; put what it leads to into the archive (tar -h)",
             member=member.name,
         )
-    if path.is_absolute() or ".." in path.parts or not path.parts:
+    if path.is_absolute() or ".." in path.parts or not path.parts or path.parts[0] == TASK_FILE:
+        if path.parts == (TASK_FILE,):
+            return  # the task file that was sent beside the archive counts
         raise InputError(
             f"the archive cannot be unpacked: {member.name!r} leads outside of it; name its files "
             "relative to the folder of the task",
             member=member.name,
         )
-    content = tar.extractfile(member)
-    assert content is not None  # it is a regular file
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    with content, target.open("wb") as file:
-        shutil.copyfileobj(content, file)
+    with target.open("wb") as file:
+        while content := member.read(PIECE_BYTES):
+            file.write(content)

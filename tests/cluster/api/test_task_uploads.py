@@ -1,5 +1,6 @@
 """Tasks over HTTP: what is taken in, and what must not be reached through them."""
 
+import gzip
 import io
 import tarfile
 from collections.abc import Callable
@@ -118,6 +119,42 @@ def test_nothing_of_the_machine_is_read_and_no_error_quotes_it(
     with pytest.raises(InputError) as caught:
         handlers.submit(content, None, by=ANNA)
     assert "never come back" not in caught.value.message
+
+
+def damages() -> list[tuple[str, bytes]]:
+    """Return archives that the standard library takes for smaller ones, or reads without end."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for number in range(6):
+            member = tarfile.TarInfo(f"images/red/{number}.png")
+            member.size = 600
+            tar.addfile(member, io.BytesIO(bytes([number]) * 600))
+    whole, third = buffer.getvalue(), 2 * 1536
+    flipped = bytearray(whole)
+    flipped[third + 5] ^= 1
+    packed = bytearray(gzip.compress(whole))
+    packed[-6] ^= 1  # of its checksum
+    pax = tarfile.TarInfo("pax")
+    pax.type, pax.size = tarfile.XHDTYPE, 64 * 2**20
+    bomb = pax.tobuf(tarfile.USTAR_FORMAT) + bytes(64 * 2**20) + bytes(1024)
+    return [
+        ("cut at a member", whole[:third]),
+        ("cut in a header", whole[: third + 100]),
+        ("a header flipped", bytes(flipped)),
+        ("cut, then packed", gzip.compress(whole[:third])),
+        ("another checksum", bytes(packed)),
+        ("a header of 64 MiB", gzip.compress(bomb)),
+    ]
+
+
+DAMAGED = dict(damages())
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_half_an_archive_is_no_task(handlers: TaskHandlers, what: str) -> None:
+    content = DAMAGED[what]
+    with pytest.raises(InputError, match="archive cannot be unpacked"):
+        handlers.submit(b"name: colors\nimages: images\n", io.BytesIO(content), by=ANNA)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
