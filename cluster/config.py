@@ -77,6 +77,8 @@ class ServeConfig:
         threads: Torch threads of each replica.
         decoders: Images decoded at once by each replica.
         versions: Most versions that a replica keeps loaded.
+        versions_mb: Most megabytes of these versions in memory, whose records and towers count;
+            the one used last stays loaded however large it is.
         max_ongoing: Most requests under way in one replica.
         max_queued: Most requests that wait for a replica; more are answered with 429.
         timeout_s: Longest time that a request may take, unless it says less itself.
@@ -95,6 +97,7 @@ class ServeConfig:
     threads: AtLeastOne = 1
     decoders: AtLeastOne = 2
     versions: AtLeastOne = 16
+    versions_mb: AtLeastOne = 4096
     max_ongoing: AtLeastOne = 64
     max_queued: AtLeastOne = 256
     timeout_s: Seconds = 60.0

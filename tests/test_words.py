@@ -19,7 +19,7 @@ past pattern published question random reader reading result row shared table te
 verify
 """
 COMPUTING = """
-actor api app apply async batching callback cli concurrency config coordination decode
+actor api app apply async batching callback cli concurrency config coordination decode decoded
 decompressed directory error file folder follower gif handler header http jpeg jpeg2000 machine
 member node op open option parameter png ppm process resizing runtime scalar schedule serving
 stream symmetric tar thread tiff upload wire yaml

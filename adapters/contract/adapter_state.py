@@ -32,6 +32,11 @@ class SharedState:
     encoder: str
     tensors: Mapping[str, Tensor]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors in memory."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of its bytes, in hexadecimal."""

@@ -15,34 +15,50 @@ from adapters.errors import InputError
 
 
 def inputs_digest(inputs: TrainingInputs) -> str:
-    """Return a digest of the task, of what is learnt on, and of the text side."""
-    past, text = inputs.past, inputs.text
+    """Return a digest of the task, of what is learnt on, of the text side, and of the images."""
+    pixels, features = inputs.images.pixels, inputs.text.features
     return digest_of(
         canonical_json(
             {
-                "task": inputs.task.digest(),
-                "records": [digest_of(encode_record(record)) for record in past.records],
-                "shared": past.shared.digest if past.shared else None,
-                "text_features": hashlib.sha256(_data_of(text.features)).hexdigest(),
-                "logit_scale": text.logit_scale,
+                **_described(inputs),
+                "text_shape": list(features.shape),
+                "text_dtype": str(features.dtype),
+                "pixels": pixels.digest if pixels else None,
             }
         )
     )
 
 
 def check_inputs(digest: str, inputs: TrainingInputs) -> None:
-    """Raise InputError unless `digest` is that of `inputs`, in the form of today or the first one.
+    """Raise InputError unless `digest` is that of `inputs`, in the form of today or an older one.
 
     Args:
         digest: What a checkpoint carries.
         inputs: What its training is to go on from.
     """
-    if digest == inputs_digest(inputs) or digest == first_inputs_digest(inputs):
-        return  # the second one is asked for only where the first does not do
+    # An older form is computed only where a newer one does not do.
+    if any(digest == form(inputs) for form in FORMS):
+        return
     raise InputError(
-        f"checkpoint of task {inputs.task.task!r}: it was made from other features, records or "
-        "text features; start the training afresh"
+        f"checkpoint of task {inputs.task.task!r}: it was made from other features, records, text "
+        "features or images; start the training afresh"
     )
+
+
+def second_inputs_digest(inputs: TrainingInputs) -> str:
+    """Return the digest as checkpoints carry it that say nothing of images or of shapes of text."""
+    return digest_of(canonical_json(_described(inputs)))
+
+
+def _described(inputs: TrainingInputs) -> dict[str, object]:
+    past, text = inputs.past, inputs.text
+    return {
+        "task": inputs.task.digest(),
+        "records": [digest_of(encode_record(record)) for record in past.records],
+        "shared": past.shared.digest if past.shared else None,
+        "text_features": hashlib.sha256(_data_of(text.features)).hexdigest(),
+        "logit_scale": text.logit_scale,
+    }
 
 
 def first_inputs_digest(inputs: TrainingInputs) -> str:
@@ -56,6 +72,10 @@ def first_inputs_digest(inputs: TrainingInputs) -> str:
     digest.update(_data_of(text.features))
     digest.update(repr(text.logit_scale).encode())
     return digest.hexdigest()
+
+
+FORMS = (inputs_digest, second_inputs_digest, first_inputs_digest)
+"""The forms in which checkpoints have said what they were made from, today's first."""
 
 
 def _first_task_digest(task: TaskFeatures) -> str:

@@ -73,6 +73,11 @@ class Record:
     encoder: str
     tensors: Mapping[str, Tensor]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors in memory."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
 
 def check_classes(classes: tuple[ClassEntry, ...], *, task: str) -> None:
     """Raise ClassNameError unless `classes` are at least one, named, and unique by id.

@@ -19,6 +19,10 @@ from adapters.towers.image_tower import FrozenImageTower
 class PixelSource(Protocol):
     """The training images of a task, decoded when they are asked for."""
 
+    @property
+    def digest(self) -> str:
+        """Names the images, their order, and how views of them are made."""
+
     def __call__(self, images: Sequence[int], *, view: int = 0) -> Tensor:
         """Return one view of some images.
 

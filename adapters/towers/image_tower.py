@@ -22,6 +22,10 @@ class ImageTower(Protocol):
     def fingerprint(self) -> str:
         """Names weights, transform, precision, and whatever a method has changed."""
 
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of memory that it takes besides the encoder's tower, of which it was made."""
+
     def features(self, pixels: Tensor) -> Tensor:
         """Return the features of images.
 
@@ -59,6 +63,11 @@ class FrozenImageTower:
     def fingerprint(self) -> str:
         """Names model, weights, transform and precision."""
         return self._fingerprint
+
+    @property
+    def own_bytes(self) -> int:
+        """None: it is the encoder's tower itself."""
+        return 0
 
     @property
     def visual(self) -> Any:

@@ -76,7 +76,11 @@ class Service:
         self._versions = versions
         self._encoder = encoder(config.encoder, device=device)
         self._predictor = Predictor(
-            self._encoder, versions, adapters=config.served, most=config.serve.versions
+            self._encoder,
+            versions,
+            adapters=config.served,
+            most=config.serve.versions,
+            most_bytes=config.serve.versions_mb * 10**6,
         )
         self._decoding = _threads(config.serve.decoders, "decoding")
         self._loading = _threads(LOADERS, "loading")

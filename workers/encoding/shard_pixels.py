@@ -4,11 +4,12 @@ Shapes: N training images · n images asked for · S side of the encoder's input
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
+from adapters.contract.canonical import canonical_json, digest_of
 from workers.images.decode import decode_image
 from workers.images.pixels import PixelTransform
 from workers.images.views import numbered_view
@@ -42,6 +43,15 @@ class ShardPixels:
             (shard, index) for shard in self._shards for index in range(len(shard.labels))
         ]
         self._unpacked = lru_cache(KEPT_SHARDS)(self._read)
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the images, their order, and how views of them are made.
+
+        The transform is not in there: it is in the encoder's fingerprint.
+        """
+        images = [digest for shard in self._shards for digest in shard.image_digests]
+        return digest_of(canonical_json({"images": images, "augmentation": self._augmentation}))
 
     def __call__(self, images: Sequence[int], *, view: int = 0) -> Tensor:
         """See `PixelSource`; (n, 3, S, S) uint8.

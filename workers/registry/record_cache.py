@@ -1,18 +1,14 @@
 """Record cache: opens versions by alias or number, and decodes each record once."""
 
-import threading
 from dataclasses import dataclass
 
-from cachetools import LRUCache
-
-from adapters.contract.adapter_state import AdapterState, decode_shared
+from adapters.contract.adapter_state import AdapterState, SharedState, decode_shared
 from adapters.contract.records import Record, decode_record
 from adapters.contract.task_features import check_encoder
 from adapters.errors import NotFoundError
-from workers.registry import Audience, Manifest, Registry, TaskRef, VersionRef
+from workers.registry import Audience, Manifest, Registry, VersionRef
 from workers.store import BlobCache, ObjectStore
-
-KEPT_RECORDS = 4096
+from workers.store.decoded_cache import DecodedCache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +22,8 @@ class VersionFacts:
 class Versions:
     """Reads versions, and keeps the records that it has decoded.
 
-    Two versions that share a record share the decoded one too.
+    Two versions that share a record, or shared state, share the decoded one too.
     """
-
-    # Owns: `_records`, guarded by `_lock`.
 
     def __init__(
         self,
@@ -39,8 +33,7 @@ class Versions:
         audience: Audience | None = None,
     ) -> None:
         self.registry = Registry(store, cache, audience=audience)
-        self._records: LRUCache[str, Record] = LRUCache(KEPT_RECORDS)
-        self._lock = threading.Lock()
+        self._decoded = DecodedCache()
 
     def resolve(self, adapter: str, name: str | int) -> int | None:
         """Return the version that `name` means: a number, or an alias; None for no such alias."""
@@ -84,25 +77,28 @@ class Versions:
         return self._state_of(adapter, manifest)
 
     def _state_of(self, adapter: str, manifest: Manifest) -> AdapterState:
-        blob = self.registry.adapter(adapter).shared_bytes(manifest)
         return AdapterState(
-            records=self._records_of(adapter, manifest),
-            shared=None if blob is None else decode_shared(blob),
+            records=self._records_of(adapter, manifest), shared=self._shared_of(adapter, manifest)
         )
+
+    def _shared_of(self, adapter: str, manifest: Manifest) -> SharedState | None:
+        if manifest.shared is None:
+            return None
+        digest = manifest.shared.sha256
+        found = self._decoded.find(digest, SharedState)
+        if found is not None:
+            return found
+        blob = self.registry.adapter(adapter).shared_bytes(manifest)
+        return None if blob is None else self._decoded.keep(digest, decode_shared(blob))
 
     def _records_of(self, adapter: str, manifest: Manifest) -> tuple[Record, ...]:
         handle, tasks = self.registry.adapter(adapter), manifest.tasks
-        found = {task.record.sha256: self._kept(task) for task in tasks}
+        found = {
+            task.record.sha256: self._decoded.find(task.record.sha256, Record) for task in tasks
+        }
         missing = [task for task in tasks if found[task.record.sha256] is None]
         for task, content in handle.records(missing):
-            found[task.record.sha256] = self._keep(task, decode_record(content))
+            found[task.record.sha256] = self._decoded.keep(
+                task.record.sha256, decode_record(content)
+            )
         return tuple(record for task in tasks if (record := found[task.record.sha256]))
-
-    def _kept(self, task: TaskRef) -> Record | None:
-        with self._lock:
-            return self._records.get(task.record.sha256)
-
-    def _keep(self, task: TaskRef, record: Record) -> Record:
-        """Remember `record`, and return the one that others have remembered meanwhile."""
-        with self._lock:
-            return self._records.setdefault(task.record.sha256, record)

@@ -21,7 +21,7 @@ from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
-from workers.serving.version_cache import MOST, LoadedVersion, VersionCache
+from workers.serving.version_cache import MOST, MOST_BYTES, LoadedVersion, VersionCache
 from workers.serving.version_lookup import VersionLookup
 
 KEPT_PROMPTS = 10_000
@@ -90,6 +90,7 @@ class Predictor:
         versions: Reads versions.
         adapters: The adapters whose `production` is followed.
         most: Most versions that are kept loaded.
+        most_bytes: Most bytes of them.
         clock: Gives seconds that never go back.
     """
 
@@ -102,11 +103,14 @@ class Predictor:
         *,
         adapters: Sequence[str],
         most: int = MOST,
+        most_bytes: int = MOST_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.encoder = encoder
         self._lookup = VersionLookup(versions.registry, clock=clock)
-        self._cache = VersionCache(versions, base=encoder.image_tower, most=most)
+        self._cache = VersionCache(
+            versions, base=encoder.image_tower, most=most, most_bytes=most_bytes
+        )
         self._followers = {
             name: Follower(self._cache, versions, adapter=name, clock=clock) for name in adapters
         }

@@ -1,6 +1,7 @@
-"""LRU cache of loaded versions; a record that several of them hold is loaded once."""
+"""LRU cache of loaded versions; what several of them hold, records or a tower, is there once."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -13,6 +14,7 @@ from workers.registry import VersionRef
 from workers.registry.record_cache import Versions
 
 MOST = 16
+MOST_BYTES = 2**32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -53,16 +55,28 @@ class VersionCache:
         versions: Reads them.
         base: The image tower of the encoder that images are read with.
         most: How many are kept.
+        most_bytes: How many bytes of records, shared state and towers those that are kept may have
+            together; the latest used one is kept however large it is.
     """
 
-    # Owns: `_loaded`, `_alive` and `_turns`, guarded by `_lock`. What is in use elsewhere lives on
-    # when it leaves `_loaded`, and is found again: a version that is followed is never there twice.
+    # Owns: `_loaded`, `_alive`, `_towers` and `_turns`, guarded by `_lock`. What is in use
+    # elsewhere lives on when it leaves `_loaded`, and is found again: a version that is followed is
+    # never there twice.
 
-    def __init__(self, versions: Versions, *, base: FrozenImageTower, most: int = MOST) -> None:
+    def __init__(
+        self,
+        versions: Versions,
+        *,
+        base: FrozenImageTower,
+        most: int = MOST,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._versions = versions
+        self._most_bytes = most_bytes
         self._base = base
         self._loaded: LRUCache[str, LoadedVersion] = LRUCache(most)
         self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
+        self._towers: WeakValueDictionary[str, ImageTower] = WeakValueDictionary()
         self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
 
@@ -92,8 +106,18 @@ class VersionCache:
         state = self._versions.state_of(adapter, ref, encoder=self._base.fingerprint)
         built = self._built(state)
         return LoadedVersion(
-            adapter_name=adapter, ref=ref, adapter=built, tower=built.image_tower(self._base)
+            adapter_name=adapter, ref=ref, adapter=built, tower=self._tower_of(built)
         )
+
+    def _tower_of(self, built: Adapter) -> ImageTower:
+        """Return the tower of `built`: the one that is there already, where one is."""
+        with self._lock:
+            found = self._towers.get(built.fingerprint)
+        if found is not None:
+            return found
+        made = built.image_tower(self._base)
+        with self._lock:
+            return self._towers.setdefault(built.fingerprint, made)
 
     def _built(self, state: AdapterState) -> Adapter:
         """Return the adapter of `state`, grown out of the loaded one that shares most of it."""
@@ -119,7 +143,21 @@ class VersionCache:
             self._alive[loaded.digest] = loaded
             self._loaded.pop(loaded.digest, None)  # so that it is listed last, too
             self._loaded[loaded.digest] = loaded
+            while len(self._loaded) > 1 and nbytes(self._loaded.values()) > self._most_bytes:
+                self._loaded.popitem()
         return loaded
+
+
+def nbytes(versions: Iterable[LoadedVersion]) -> int:
+    """Return the bytes of memory of `versions`: what several of them hold counts once."""
+    parts: dict[int, int] = {}
+    for version in versions:
+        adapter = version.adapter
+        parts |= {id(record): record.nbytes for record in adapter.records}
+        parts[id(version.tower)] = version.tower.own_bytes
+        if adapter.shared is not None:
+            parts[id(adapter.shared)] = adapter.shared.nbytes
+    return sum(parts.values())
 
 
 def _begins(beginning: Adapter, state: AdapterState) -> bool:

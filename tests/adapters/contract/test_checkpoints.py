@@ -1,20 +1,41 @@
 """What a checkpoint says of its inputs: today's form, and the one of the first days."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
 from adapters.contract.adapter_state import AdapterState, SharedState
-from adapters.contract.checkpoints import check_inputs, first_inputs_digest, inputs_digest
+from adapters.contract.checkpoints import (
+    FORMS,
+    check_inputs,
+    first_inputs_digest,
+    inputs_digest,
+    second_inputs_digest,
+)
 from adapters.contract.records import ClassEntry, Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import InputError
+from adapters.towers.image_side import ImageSide
 from adapters.towers.text_side import TextSide
 
 ENCODER = "e" * 32
+
+
+class Pictures:
+    """Pixels that nobody reads.
+
+    Args:
+        digest: Names them.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+
+    def __call__(self, images: Sequence[int], *, view: int = 0) -> torch.Tensor:
+        raise AssertionError(f"nobody looks at {images} in view {view}")
 
 
 def classes(merged_into: str | None = None) -> tuple[ClassEntry, ...]:
@@ -81,10 +102,42 @@ def test_a_checkpoint_of_the_first_days_is_still_one_of_its_inputs(
     assert inputs_digest(given) != digest
 
 
-def test_todays_digest_is_the_same_tomorrow() -> None:
-    assert inputs_digest(inputs()) == (
+def test_the_digests_are_the_same_tomorrow() -> None:
+    given = inputs()
+    assert inputs_digest(given) == (
+        "8100a69ead54d22abdae5eb5769231ed34c4b401610b80590163fb189d1e2285"
+    )
+    assert second_inputs_digest(given) == (
         "5ccb83a00f6f47b0c05895237b7e038e1865bfca1f4373f0ef4e745d39493aa9"
     )
+    check_inputs(second_inputs_digest(given), given)
+
+
+SEEN_TODAY: list[Callable[[TrainingInputs], TrainingInputs]] = [
+    # what the older forms left out
+    lambda given: replace(
+        given, text=replace(given.text, features=given.text.features.reshape(4, 2))
+    ),
+    lambda given: replace(given, images=ImageSide(pixels=Pictures("a"))),
+]
+
+
+@pytest.mark.parametrize("change", SEEN_TODAY)
+def test_a_checkpoint_of_today_is_not_one_of_other_images_or_another_shape(
+    change: Callable[[TrainingInputs], TrainingInputs],
+) -> None:
+    other = change(inputs())
+    with pytest.raises(InputError, match="or images; start the training afresh"):
+        check_inputs(inputs_digest(inputs()), other)
+    check_inputs(inputs_digest(other), other)
+
+
+def test_a_checkpoint_of_some_images_is_not_one_of_others() -> None:
+    one, other = (
+        replace(inputs(), images=ImageSide(pixels=Pictures(digest))) for digest in ("a", "b")
+    )
+    with pytest.raises(InputError, match="or images; start the training afresh"):
+        check_inputs(inputs_digest(one), other)
 
 
 CHANGES: list[Callable[[TrainingInputs], TrainingInputs]] = [
@@ -113,6 +166,6 @@ def test_a_checkpoint_is_not_one_of_anything_else(
     change: Callable[[TrainingInputs], TrainingInputs],
 ) -> None:
     other = change(inputs())
-    for digest in (inputs_digest(inputs()), first_inputs_digest(inputs())):
+    for form in FORMS:
         with pytest.raises(InputError, match="it was made from other features"):
-            check_inputs(digest, other)
+            check_inputs(form(inputs()), other)

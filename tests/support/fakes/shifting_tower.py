@@ -43,6 +43,11 @@ class ShiftedTower:
         self._visual.ln_post.bias.data += shift
         self.fingerprint = fingerprint
 
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of its copy of the tower."""
+        return sum(each.nbytes for each in self._visual.parameters())
+
     @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
         """See `ImageTower`; (N, D)."""

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.contract.adapter_state import SharedState
+from adapters.contract.adapter_state import SharedState, encode_shared
 from adapters.errors import CorruptionError, EncoderMismatchError, SettingsError
 from adapters.methods import method_named
 from cluster.config import Config, ServeConfig
@@ -27,9 +27,10 @@ from workers.images.decode import decode_image
 from workers.images.torchvision_ops import ensure_torchvision_imports
 from workers.learning.evaluation import accuracies, task_test_set
 from workers.queue.ticket import Stage
-from workers.registry import Author, Commit, Registry, SetShared
+from workers.registry import Author, Commit, Inline, Registry, SetShared
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import PredictionRequest, Predictor, Question
+from workers.serving.version_cache import VersionCache, nbytes
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import Submission
 
@@ -164,6 +165,32 @@ def test_images_of_one_batch_are_read_by_the_tower_of_their_version(scene: Scene
         )
 
 
+def test_two_versions_that_share_a_tower_hold_one(scene: Scene) -> None:
+    store = copied(scene.store)
+    first = Versions(store).state("main", 1).shared
+    assert first is not None
+    adapter = Registry(store).adapter("main")
+    adapter.commit(
+        Commit(updates=(SetShared(state=Inline(encode_shared(first))),), aliases=("head",)),
+        by=Author(who="anna", why="the tower moved too far", now=9.0),
+    )
+    cache = VersionCache(Versions(store), base=scene.encoder.image_tower)
+    one, two, three = (cache.load("main", adapter.version(number)) for number in (1, 2, 3))
+    assert one.tower is three.tower is not two.tower
+    assert one.adapter.shared is three.adapter.shared
+    assert one.tower.own_bytes > 100_000
+    everything = nbytes([one, two, three])
+    assert everything < nbytes([two, three]) + one.tower.own_bytes
+
+
+def copied(store: ObjectStore) -> ObjectStore:
+    """Return a store with the same objects."""
+    copy = MemoryStore()
+    for listed in store.list(""):
+        copy.put(listed.key, store.get(listed.key).data)
+    return copy
+
+
 def test_shared_state_of_another_method_or_encoder_is_refused(scene: Scene) -> None:
     state = Versions(scene.store).state("main", 1)
     assert state.shared is not None
@@ -180,9 +207,7 @@ def test_shared_state_of_another_method_or_encoder_is_refused(scene: Scene) -> N
 def test_a_version_that_its_method_cannot_put_together_is_refused_and_harms_nobody(
     scene: Scene,
 ) -> None:
-    store = MemoryStore()
-    for listed in scene.store.list(""):
-        store.put(listed.key, scene.store.get(listed.key).data)
+    store = copied(scene.store)
     adapter = Registry(store).adapter("main")
     adapter.commit(
         Commit(updates=(SetShared(state=None),), aliases=("head", "production")),
@@ -225,7 +250,7 @@ def test_a_package_whose_method_cannot_be_made_is_named(
 class BrokenTower:
     """Reads no image."""
 
-    fingerprint = "broken"
+    fingerprint, own_bytes = "broken", 0
 
     def features(self, pixels: Tensor) -> Tensor:
         """Raise an error that is none of nacre's."""

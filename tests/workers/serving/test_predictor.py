@@ -1,9 +1,13 @@
 """The predictor: each answer from one version, bit for bit the same for ever."""
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -251,6 +255,31 @@ def test_a_prompt_is_embedded_once(scene: Scene) -> None:
         predictor.predict(scene.features(), version, Question(labels=labels))
     expected = [f"a photo of a {label}." for label in ("zebra", "okapi", "gnu")]
     assert encoder.embedded == expected
+
+
+class WholeBatchEncoder(Encoder):
+    """Watches the memory of the batches that it returns.
+
+    Attributes:
+        batches: Of each, a reference that is dead once nobody holds any row of it.
+    """
+
+    batches: list["weakref.ref[np.ndarray[Any, Any]]"]
+
+    def text_features(self, prompts: Sequence[str]) -> torch.Tensor:
+        whole = super().text_features(prompts).numpy().copy()
+        self.batches.append(weakref.ref(whole))
+        return torch.from_numpy(whole)
+
+
+def test_a_prompt_that_is_kept_keeps_no_batch_alive(scene: Scene) -> None:
+    encoder = WholeBatchEncoder(EncoderSettings())
+    encoder.batches = []
+    predictor = Predictor(encoder, Versions(scene.store), adapters=("main",))
+    predictor.learn_labels(Question(labels=("zebra", "okapi", "gnu")))
+    gc.collect()
+    (batch,) = encoder.batches
+    assert batch() is None
 
 
 class MovingEncoder(CountingEncoder):

@@ -22,15 +22,16 @@ from tests.support.scenes.serving import (
 from workers.registry import RegisteredAdapter, Registry, drop
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
-from workers.serving.version_cache import LoadedVersion, VersionCache
+from workers.serving.version_cache import MOST_BYTES, LoadedVersion, VersionCache, nbytes
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault, FaultyStore, RecordingStore
 
 TASKS = ("ants", "birds", "boats", "cars")
 
 
-def cache_on(store: ObjectStore, *, most: int = 3) -> VersionCache:
-    return VersionCache(Versions(store), base=NamedTower(FINGERPRINT), most=most)
+def cache_on(store: ObjectStore, *, most: int = 3, most_bytes: int = MOST_BYTES) -> VersionCache:
+    base = NamedTower(FINGERPRINT)
+    return VersionCache(Versions(store), base=base, most=most, most_bytes=most_bytes)
 
 
 def scores(loaded: LoadedVersion) -> torch.Tensor:
@@ -109,6 +110,22 @@ def test_the_least_recently_used_version_leaves(scene: Scene) -> None:
     for number in (1, 2, 3, 1, 4):
         scene.load(number)
     assert scene.cache.labels == ("main@3", "main@1", "main@4")
+
+
+def test_versions_leave_when_together_they_are_too_large_and_the_latest_stays(
+    scene: Scene,
+) -> None:
+    sizes = [nbytes([scene.load(number)]) for number in (1, 2)]
+    assert 0 < sizes[0] < sizes[1] == nbytes([scene.load(1), scene.load(2)])  # counted once
+    cache = cache_on(scene.inner, most_bytes=sizes[1])
+    for number, kept in (
+        (1, ("main@1",)),
+        (2, ("main@1", "main@2")),
+        (3, ("main@3",)),
+        (1, ("main@1",)),
+    ):
+        cache.load("main", scene.adapter.version(number))
+        assert cache.labels == kept
 
 
 def test_a_version_that_left_comes_back_without_a_record_being_read(scene: Scene) -> None:
