@@ -57,10 +57,11 @@ class FileStore(ObjectStore):
         try:
             for folder in (self._root / _WRITING, self._root / _LOCKS):
                 folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of names that no folder can have
+            reason = getattr(error, "strerror", None) or str(error)
             raise SettingsError(
                 f"expected a folder that can be written at {self._root}, found none "
-                f"({error.strerror}); name another one in the store's URL",
+                f"({reason}); name another one in the store's URL",
                 folder=str(self._root),
             ) from error
 

@@ -25,7 +25,7 @@ def open_local_store(url: str) -> ObjectStore:
     if parts.scheme == "memory":
         return _memory_store(parts.netloc + parts.path)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return FileStore(Path(unquote(parts.path)))
+        return FileStore(Path(unquote(parts.path, errors="surrogateescape")))
     raise InputError(
         f"{url!r} is not a local store: expected memory://NAME or file:///FOLDER (absolute)",
         url=url,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import InputError
+from adapters.errors import InputError, SettingsError
 from tests.support.conformance.store import StoreSuite
 from workers.store import FileStore, ObjectStore, open_local_store
 
@@ -97,3 +97,16 @@ for _ in range(25):
     writers = [subprocess.Popen([sys.executable, "-c", add, str(tmp_path)]) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
     assert store.get("count").data == b"100"
+
+
+@pytest.mark.parametrize("name", ["half\ud800", "zero\0byte", "n" * 300])
+def test_a_folder_that_no_file_system_can_have_is_a_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="name another one in the store's URL") as caught:
+        FileStore(tmp_path / name)
+    caught.value.message.encode()
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_found_again_by_its_url(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / os.fsdecode(b"caf\xe9"))
+    store.put("a", b"1")
+    assert open_local_store(store.url).get("a").data == b"1"
