@@ -107,7 +107,7 @@ def setup_of(config: Config) -> Setup:
 
     workers = config.workers
     return Setup(
-        store=open_store(config.store),
+        store=open_store(config.store, existing=True),
         crew=RayCrew(
             handles=Handles(
                 **{role: serve.get_app_handle(application(role)) for role in ROLES},

@@ -29,7 +29,8 @@ class Replica:
         log_as_json()
         device = "cuda" if get_gpu_ids() and torch.cuda.is_available() else "cpu"
         self._config = config
-        self._service = Service(config, open_versions(config), device=device, encoder=encoder)
+        versions = open_versions(config, existing=True)
+        self._service = Service(config, versions, device=device, encoder=encoder)
         await self._service.start()
 
     def __serve_build_asgi_app__(self) -> Any:

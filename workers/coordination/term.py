@@ -16,7 +16,9 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
     UnknownOutcomeError,
+    WorkerLostError,
 )
+from workers.concurrency.supervision import is_being_cancelled
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import recovered
 from workers.coordination.settings import Setup
@@ -213,10 +215,13 @@ class LeadershipTerm:
         event: Event | None
         try:
             event = await self._work(decision)
-        except asyncio.CancelledError:
-            if name not in self._interruptions:
+        except asyncio.CancelledError as error:
+            if name in self._interruptions:
+                event = self._interruptions[name]
+            elif is_being_cancelled():
                 raise
-            event = self._interruptions[name]
+            else:  # what it waited for was cancelled by others, as a worker that goes away does
+                event = self._broken(name, WorkerLostError(f"its work was cancelled ({error!r})"))
         except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
             interrupted = name in self._interruptions
             event = self._interruptions[name] if interrupted else self._broken(name, error)

@@ -210,6 +210,26 @@ def test_a_wish_is_kept_until_somebody_coordinates(
     assert len({listed.key for listed in store.list("queue/inbox/")} - before) == 1
 
 
+NO_TEXT = "caf\udce9"  # how Python keeps a byte that is no UTF-8
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["cancel"], ["retry"], ["logs"], ["watch"], ["pause"], ["resume"], ["show"], ["drop"]),
+        *(["rollback"], ["promote"], ["purge"], ["import"], ["submit"], ["versions", "--adapter"]),
+        *(["history", "--adapter"], ["verify", "--adapter"]),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused_with_a_sentence(
+    nacre: Command, arguments: list[str]
+) -> None:
+    ended = nacre(*arguments, NO_TEXT)
+    assert ended.code == 2
+    assert ended.err.strip().startswith("error: ")
+    assert "Traceback" not in ended.err
+
+
 def test_a_cancelled_submission_is_told_to_be(
     nacre: Command, write_task: WriteTask, store: FileStore
 ) -> None:
