@@ -36,6 +36,7 @@ from workers.store.base import (
     check_key,
     check_prefix,
 )
+from workers.store.patience import Patience
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.1
@@ -74,6 +75,10 @@ class S3Store(ObjectStore):
     @property
     def url(self) -> str:
         return self._settings.url
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(sleep=self._sleep)
 
     def get(self, key: str) -> Object:
         return self._read(key, {}, whole_object)
@@ -144,7 +149,11 @@ class S3Store(ObjectStore):
             if in_doubt or answer.meaning is not Meaning.PASSING:
                 found = self._read_back(key, in_doubt=in_doubt)
                 if found is not None and found.write_id == write_id:
-                    return found.etag
+                    # Seen, and perhaps by a part of the nodes alone: written again, on itself,
+                    # until it is acknowledged, which a majority of them is needed for.
+                    in_doubt, condition = True, Condition(etag=found.etag)
+                    self._wait(attempt)
+                    continue
                 if not in_doubt:
                     raise _lost(key, self.url, condition, found) from last
                 if not condition.holds(found):

@@ -56,7 +56,7 @@ def collect(
         progress: Called with objects removed so far, and objects to remove.
     """
     before = now - grace_s
-    refs = adapter.refs()
+    refs = adapter.refs() if dry_run else adapter.writer.settle()
     found = list(_unreachable(adapter, refs, before))
     if dry_run or not found:
         return _garbage(found, removed=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from workers.registry.accuracy import accuracies_to_bytes
 from workers.registry.apply import applied, published, stored_payload
 from workers.registry.commit import Commit, Payload
+from workers.registry.forks import check_no_fork
 from workers.registry.history import Author
 from workers.registry.layout import Kind, Stored, accuracies_key, check_alias, object_key
 from workers.registry.manifest import Manifest, VersionRef
@@ -36,6 +37,7 @@ class Publishing:
             ConflictError: A requirement does not hold any more.
             InputError: The commit is impossible.
         """
+        check_no_fork(refs.adapter, refs.forks)
         for alias in self.commit.aliases:
             check_alias(alias)
         situation = self._situation(refs)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from adapters.errors import CorruptionError
+from adapters.errors import CorruptionError, MissingError
 from workers.registry.history import walk
 from workers.registry.layout import Kind, Stored, accuracies_key, object_key
 from workers.registry.manifest import Manifest, VersionRef
 from workers.registry.reader import AdapterReader
 from workers.registry.refs import Refs
 
-OnBroken = Callable[[str, CorruptionError], None]
+OnBroken = Callable[[str, CorruptionError | MissingError], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ class Reach:
     def _guarded(self, used_by: str, visit: Callable[[], None]) -> None:
         try:
             visit()
-        except CorruptionError as error:
+        except (CorruptionError, MissingError) as error:
             if self.on_broken is None:
                 raise
             self.on_broken(used_by, error)

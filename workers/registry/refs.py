@@ -9,6 +9,7 @@ from typing import Any
 
 from adapters.errors import ConflictError, CorruptionError, NotFoundError
 from workers.formats.documents import seal, unseal
+from workers.registry.forks import Fork, fork_from_json
 from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 
@@ -42,6 +43,10 @@ class Refs:
         history: The latest history entry; None before the first.
         tombstones: What was purged; None when nothing was.
         area: The area into which new objects go.
+        serial: Grows by one with every change, however small; 0 in refs of the first days.
+        before: SHA-256 of the refs that these replaced; empty for the first, and after those.
+        forks: Acknowledged changes that are not in the history any more; while there are some, no
+            version is published.
         write_id: Names the change that wrote these refs. No two changes share one, so no two
             refs objects have equal bytes, and an etag never comes back.
     """
@@ -54,6 +59,9 @@ class Refs:
     history: Stored | None = None
     tombstones: Stored | None = None
     area: int = 0
+    serial: int = 0
+    before: str = ""
+    forks: tuple[Fork, ...] = ()
     write_id: str = ""
 
     def find(self, alias: str) -> VersionRef | None:
@@ -90,6 +98,8 @@ class Refs:
                 "tombstones": self.tombstones and self.tombstones.to_json(),
                 "area": self.area,
                 "write_id": self.write_id,
+                **({"serial": self.serial, "before": self.before} if self.serial else {}),
+                **({"forks": [fork.to_json() for fork in self.forks]} if self.forks else {}),
             }
         )
 
@@ -109,6 +119,9 @@ def refs_from_bytes(data: bytes, what: str) -> Refs:
             history=_optional(fields["history"]),
             tombstones=_optional(fields["tombstones"]),
             area=fields["area"],
+            serial=int(fields.get("serial", 0)),
+            before=str(fields.get("before", "")),
+            forks=tuple(fork_from_json(fork) for fork in fields.get("forks", ())),
             write_id=fields["write_id"],
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -63,7 +63,7 @@ class Registry:
         with suppress(NotFoundError):
             adapter.refs()
             return adapter
-        refs = Refs(adapter=name, write_id=f"{self._rng.getrandbits(128):032x}")
+        refs = Refs(adapter=name, serial=1, write_id=f"{self._rng.getrandbits(128):032x}")
         with suppress(ConflictError):  # somebody else has just done so
             self.store.create(refs_key(name), refs.to_bytes())
         return adapter

@@ -8,17 +8,20 @@ is harmless, and what is in doubt may be referenced after all.
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
+from workers.registry.acknowledged import Acknowledged, AcknowledgedChanges, is_in_history
 from workers.registry.audience import Audience, Nobody, moved_production
-from workers.registry.history import Action, Author, Entry, links, walk
+from workers.registry.history import Action, Author, Entry, links
 from workers.registry.layout import Kind, refs_key
 from workers.registry.manifest import VersionRef
 from workers.registry.objects import AdapterObjects
 from workers.registry.refs import Refs
+from workers.store.serial_document import Held
+from workers.store.sightings import sightings_of
 
 Result = TypeVar("Result")
 
@@ -98,6 +101,7 @@ class RefsWriter:
     ) -> None:
         self._audience = audience or Nobody()
         self._objects = objects
+        self._acknowledged = AcknowledgedChanges(objects)
         self._retry = retry
         self._rng = rng
         self._sleep = sleep
@@ -109,19 +113,21 @@ class RefsWriter:
             ConflictError: Every race was lost; nothing was changed.
             UnknownOutcomeError: The answer was lost and the store cannot be asked.
         """
+        refused: set[str] = set()
         for attempt in range(self._retry.attempts):
-            refs, etag = self._objects.refs()
-            decision = decide(refs)
-            if isinstance(decision, Settled):
-                return decision.result
-            after = self._finished(refs, decision)
-            served = moved_production(refs, after)
-            if served is not None:
-                self._audience.prepare(after.adapter, served)
-            if self._replaced(refs, etag, after):
-                if served is not None:
-                    self._audience.follow(after.adapter)
-                return decision.result
+            known = self._acknowledged.changes
+            held = self._objects.refs_to_change(frozenset(refused))
+            lost = self._acknowledged.lost(held.content)
+            if lost:
+                # Noted before anything is decided. Where these refs are only from before, not what
+                # there is, the store refuses it, and nothing has been lost.
+                if self._made(held, _forked(held, lost), known):
+                    continue
+            else:
+                decision = decide(held.content)
+                if isinstance(decision, Settled) or self._made(held, decision, known):
+                    return decision.result
+            refused.add(held.etag)
             self._sleep(self._retry.wait_s(attempt, self._rng))
         raise ConflictError(
             f"adapter {self._objects.adapter!r} is too busy: lost {self._retry.attempts} races in "
@@ -129,10 +135,30 @@ class RefsWriter:
             adapter=self._objects.adapter,
         )
 
-    def _finished(self, before: Refs, change: Change[Result]) -> Refs:
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the refs went back, or a change that this process has made may be lost."""
+        key = refs_key(self._objects.adapter)
+        return sightings_of(self._objects.store).is_unsettled(key) or bool(
+            self._acknowledged.changes and self._acknowledged.lost(self._objects.refs())
+        )
+
+    def settle(self) -> Refs:
+        """Change nothing but the serial, so that the refs are acknowledged; return them.
+
+        What is acknowledged is known to a majority of a store's nodes: nobody who reads it reads
+        again what was there before.
+        """
+
+        def decide(refs: Refs) -> Change[Refs]:
+            return Change(refs=refs, move=None, result=refs)
+
+        return self.change(decide)
+
+    def _finished(self, held: Held[Refs], change: Change[Any]) -> Refs:
         """Return the new refs with a write id, after storing the history entry they name."""
-        write_id = f"{self._rng.getrandbits(128):032x}"
-        refs = replace(change.refs, write_id=write_id)
+        before, write_id = held.content, f"{self._rng.getrandbits(128):032x}"
+        refs = replace(change.refs, write_id=write_id, serial=held.above + 1, before=held.digest)
         if change.move is None:
             return refs
         previous, jump = links(before.history, self._objects.entry)
@@ -151,51 +177,68 @@ class RefsWriter:
         stored = self._objects.write(Kind.HISTORY, entry.to_bytes(), area=before.area)
         return replace(refs, history=stored)
 
-    def _replaced(self, before: Refs, etag: str, after: Refs) -> bool:
-        """Replace `before` by `after`; False when another writer was first."""
+    def _made(self, held: Held[Refs], change: Change[Any], known: list[Acknowledged]) -> bool:
+        """Make a change, and tell the audience before and after where `production` moves."""
+        after = self._finished(held, change)
+        served = moved_production(held.content, after)
+        if served is not None:
+            self._audience.prepare(after.adapter, served)
+        if not self._replaced(held, after):
+            return False
+        # What was known when this was decided is in the history behind it, or noted as lost.
+        self._acknowledged.add(held.content, after, known)
+        if served is not None:
+            self._audience.follow(after.adapter)
+        return True
+
+    def _replaced(self, held: Held[Refs], after: Refs) -> bool:
+        """Replace the refs by `after`; False when another writer was first.
+
+        A write whose answer was lost is written again, over the old refs or over itself, until it
+        is acknowledged: what is merely seen need not stay.
+        """
+        data, etag = after.to_bytes(), held.etag
+        refused: set[str] = set()
         in_doubt = False
         for _ in range(self._retry.read_backs):
             try:
-                self._objects.store.replace(refs_key(before.adapter), after.to_bytes(), etag)
+                written = self._objects.store.replace(refs_key(after.adapter), data, etag)
             except ConflictError:
-                return in_doubt and self._landed(before, after)
+                if not in_doubt:
+                    return False
+                refused.add(etag)
             except UnknownOutcomeError:
                 in_doubt = True
-                if self._moved_on(before, after):
-                    return self._landed(before, after)
-                # Still the old refs: the write may yet arrive, so the very same one is repeated.
             except UnavailableError as error:
-                if in_doubt:
-                    raise _unknown(after) from error
-                raise
+                raise (_unknown(after) if in_doubt else error) from error
             else:
+                self._objects.refs_document.acknowledged(data, written, after)
                 return True
+            found = self._read_back(after, refused)
+            if found.content.write_id not in (after.write_id, held.content.write_id):
+                return self._is_in_history(held.content, after, found.content)
+            etag = found.etag
         raise _unknown(after)
 
-    def _moved_on(self, before: Refs, after: Refs) -> bool:
+    def _read_back(self, after: Refs, refused: set[str]) -> Held[Refs]:
         try:
-            return self._objects.refs()[0].write_id != before.write_id
+            return self._objects.refs_to_change(frozenset(refused))
         except UnavailableError as error:
             raise _unknown(after) from error
 
-    def _landed(self, before: Refs, after: Refs) -> bool:
-        """Say whether `after` took effect, although other changes may have followed it."""
+    def _is_in_history(self, before: Refs, after: Refs, refs: Refs) -> bool:
+        """Say whether `after` took effect, although other changes have followed it."""
+        if after.history in (None, before.history):
+            return False  # a fence or an area: deciding again on newer refs is right as well
         try:
-            refs, _ = self._objects.refs()
-            if refs.write_id == after.write_id:
-                return True
-            if after.history in (None, before.history):
-                return False  # a fence or an area: deciding again on newer refs is right as well
-            return self._in_history(refs, after)
+            return is_in_history(self._objects, refs, after.history)
         except UnavailableError as error:
             raise _unknown(after) from error
 
-    def _in_history(self, refs: Refs, after: Refs) -> bool:
-        mine = self._objects.entry(after.history) if after.history else None
-        for entry in walk(refs.history, self._objects.entry):
-            if mine is None or entry.index <= mine.index:
-                return entry == mine
-        return False
+
+def _forked(held: Held[Refs], lost: Sequence[Acknowledged]) -> Change[None]:
+    forks = (*held.content.forks, *(change.fork for change in lost))
+    return Change(refs=replace(held.content, forks=forks), move=None, result=None)
 
 
 def _moves(before: Refs, after: Refs) -> dict[str, tuple[int | None, int | None]]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.errors import CorruptionError, NotFoundError
+from adapters.errors import CorruptionError, MissingError, NotFoundError
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes
 from workers.registry.layout import refs_key
@@ -76,13 +76,13 @@ def verify(
     """
     objects = AdapterObjects(store, adapter, remembered=0)
     try:
-        refs, _ = objects.refs()
+        refs = objects.refs()
     except CorruptionError as error:
         problem = Damage(key=refs_key(adapter), used_by="everything", message=error.message)
         return Verification(objects=1, size_bytes=0, problems=(problem,))
     unreadable: list[Damage] = []
 
-    def note(used_by: str, error: CorruptionError) -> None:
+    def note(used_by: str, error: CorruptionError | MissingError) -> None:
         unreadable.append(Damage(key=refs_key(adapter), used_by=used_by, message=error.message))
 
     reach = reachable(AdapterReader(objects), refs, on_broken=note)
@@ -110,11 +110,17 @@ def _checked(
 
 def _check(store: ObjectStore, reached: Reached) -> Damage | None:
     try:
-        if reached.stored is not None:
-            read_verified(store, reached.key, reached.stored.ref)
+        stored = reached.stored
+        if stored is not None:
+            store.patience.ask(
+                lambda: read_verified(store, reached.key, stored.ref),
+                key=reached.key,
+                url=store.url,
+                because=f"{reached.used_by} needs it",
+            )
         else:
             _check_accuracies(store, reached.key)
-    except (CorruptionError, NotFoundError) as error:
+    except (CorruptionError, MissingError) as error:
         return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
     return None
 

@@ -6,9 +6,9 @@ import pytest
 
 from adapters.errors import (
     ConflictError,
-    CorruptionError,
     EncoderMismatchError,
     InputError,
+    MissingError,
     NotFoundError,
 )
 from tests.support.scenes.registry import (
@@ -235,5 +235,5 @@ def test_a_record_that_nobody_purged_but_is_gone_is_damage() -> None:
     manifest = learn(main, "flowers")
     key = next(listed.key for listed in store.list("adapters/") if "/records/" in listed.key)
     store.delete(key)
-    with pytest.raises(CorruptionError, match=rf"{key}.*is missing.*'flowers'"):
+    with pytest.raises(MissingError, match=rf"{key}.*is missing.*'flowers'"):
         main.record_bytes(manifest.tasks[0])
