@@ -19,6 +19,7 @@ from minio.error import MinioException
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
 from cluster.stores.s3_answers import (
+    IncompleteAnswerError,
     listed_below,
     part_of_object,
     strong_etag,
@@ -149,6 +150,8 @@ class S3Store(ObjectStore):
             if in_doubt or answer.meaning is not Meaning.PASSING:
                 found = self._read_back(key, in_doubt=in_doubt)
                 if found is not None and found.write_id == write_id:
+                    if isinstance(last, IncompleteAnswerError):
+                        return found.etag  # acknowledged, without its etag
                     # Seen, and perhaps by a part of the nodes alone: written again, on itself,
                     # until it is acknowledged, which a majority of them is needed for.
                     in_doubt, condition = True, Condition(etag=found.etag)

@@ -16,12 +16,10 @@ class Acknowledged:
 
     Attributes:
         serial: Of the refs that it made.
-        history: The entry that it wrote.
         fork: What is noted where it is lost.
     """
 
     serial: int
-    history: Stored
     fork: Fork
 
 
@@ -50,8 +48,13 @@ class AcknowledgedChanges:
         if after.history is None or after.history == before.history:
             return  # nothing that anybody would miss
         entry = self._objects.entry(after.history)
-        fork = Fork(write_id=after.write_id, action=entry.action.value, published=entry.published)
-        change = Acknowledged(serial=after.serial, history=after.history, fork=fork)
+        fork = Fork(
+            write_id=after.write_id,
+            action=entry.action.value,
+            history=after.history,
+            published=entry.published,
+        )
+        change = Acknowledged(serial=after.serial, fork=fork)
         self._sightings.remember(self._key, change)
 
     def lost(self, refs: Refs) -> list[Acknowledged]:
@@ -64,9 +67,10 @@ class AcknowledgedChanges:
         ]
 
     def _is_behind(self, refs: Refs, change: Acknowledged) -> bool:
-        if refs.history == change.history:
+        wanted = change.fork.history
+        if refs.history == wanted:
             return True
-        return refs.serial > change.serial and is_in_history(self._objects, refs, change.history)
+        return refs.serial > change.serial and is_in_history(self._objects, refs, wanted)
 
 
 def is_in_history(objects: AdapterObjects, refs: Refs, wanted: Stored) -> bool:

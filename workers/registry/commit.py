@@ -88,6 +88,8 @@ class Commit:
         accuracies: Measured before the commit, stored with it.
         base: The alias that is built on; None builds on nothing.
         aliases: These point to the new version from the same instant on.
+        action: What the history calls it.
+        settles: The write id of a fork whose lost version this publishes again.
     """
 
     updates: tuple[Update, ...]
@@ -100,6 +102,7 @@ class Commit:
     base: str | None = HEAD
     aliases: tuple[str, ...] = (HEAD,)
     action: Action = Action.COMMIT
+    settles: str = ""
 
     @property
     def payloads(self) -> tuple[Payload, ...]:

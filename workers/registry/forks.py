@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.errors import CorruptionError, ForkedError
+from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 
 
@@ -19,17 +20,20 @@ class Fork:
 
     Attributes:
         write_id: Of the change.
-        action: What was done, as the history would have said.
+        action: What was done, as its history entry says.
+        history: That entry, which lies under its digest.
         published: The version that it published; None where it published none.
     """
 
     write_id: str
     action: str
+    history: Stored
     published: VersionRef | None = None
 
     def to_json(self) -> list[Any]:
-        """Return [write id, action, version]."""
-        return [self.write_id, self.action, self.published and self.published.to_json()]
+        """Return [write id, action, entry, version]."""
+        version = self.published and self.published.to_json()
+        return [self.write_id, self.action, self.history.to_json(), version]
 
     def __str__(self) -> str:
         """Say what was lost."""
@@ -40,9 +44,12 @@ class Fork:
 def fork_from_json(value: Any) -> Fork:
     """Return the reverse of `Fork.to_json`; CorruptionError when it is not one."""
     try:
-        write_id, action, published = value
+        write_id, action, history, published = value
         return Fork(
-            write_id=str(write_id), action=str(action), published=version_from_json(published)
+            write_id=str(write_id),
+            action=str(action),
+            history=stored_from_json(history),
+            published=version_from_json(published),
         )
     except (TypeError, ValueError) as error:
         raise CorruptionError(f"expected a fork in the refs, found {value!r}") from error

@@ -26,6 +26,7 @@ class Action(Enum):
     ROLLBACK = "rollback"  # head and production moved back
     ALIAS = "alias"  # an alias was set or removed
     PURGE = "purge"  # a task's bytes were removed from all versions
+    SETTLE = "settle"  # acknowledged changes that a store had lost were looked at by somebody
     REFUSE = "refuse"  # a replica could not load what production points to; nothing moved
 
 

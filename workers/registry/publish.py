@@ -1,6 +1,6 @@
 """Publishing a commit: check, apply, store what the new version needs, and name the new refs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from workers.registry.accuracy import accuracies_to_bytes
 from workers.registry.apply import applied, published, stored_payload
@@ -37,7 +37,8 @@ class Publishing:
             ConflictError: A requirement does not hold any more.
             InputError: The commit is impossible.
         """
-        check_no_fork(refs.adapter, refs.forks)
+        others = tuple(fork for fork in refs.forks if fork.write_id != self.commit.settles)
+        check_no_fork(refs.adapter, others)
         for alias in self.commit.aliases:
             check_alias(alias)
         situation = self._situation(refs)
@@ -49,7 +50,9 @@ class Publishing:
         manifest = applied(self.commit, situation, now=self.author.now)
         version = VersionRef(number=manifest.number, manifest=self._store(manifest, refs.area))
         return Change(
-            refs=published(self.commit, refs, version, encoder=manifest.encoder),
+            refs=published(
+                self.commit, replace(refs, forks=others), version, encoder=manifest.encoder
+            ),
             move=Move(
                 action=self.commit.action,
                 author=self.author,

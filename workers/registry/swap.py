@@ -118,10 +118,10 @@ class RefsWriter:
             known = self._acknowledged.changes
             held = self._objects.refs_to_change(frozenset(refused))
             lost = self._acknowledged.lost(held.content)
-            if lost:
-                # Noted before anything is decided. Where these refs are only from before, not what
-                # there is, the store refuses it, and nothing has been lost.
-                if self._made(held, _forked(held, lost), known):
+            if lost or self._went_back:
+                # Settled before anything is decided, what is lost noted. Where these refs are only
+                # from before, not what there is, the store refuses it: nothing has been lost.
+                if self._made(held, _settling(held, lost), known):
                     continue
             else:
                 decision = decide(held.content)
@@ -138,10 +138,20 @@ class RefsWriter:
     @property
     def is_unsettled(self) -> bool:
         """Whether the refs went back, or a change that this process has made may be lost."""
+        return self._is_unsettled(self._objects.refs())
+
+    def settled(self) -> Refs:
+        """Return the refs, settled first where that is needed; one read where it is not."""
+        refs = self._objects.refs()
+        return self.settle() if self._is_unsettled(refs) else refs
+
+    def _is_unsettled(self, refs: Refs) -> bool:
+        return self._went_back or bool(self._acknowledged.lost(refs))
+
+    @property
+    def _went_back(self) -> bool:
         key = refs_key(self._objects.adapter)
-        return sightings_of(self._objects.store).is_unsettled(key) or bool(
-            self._acknowledged.changes and self._acknowledged.lost(self._objects.refs())
-        )
+        return sightings_of(self._objects.store).is_unsettled(key)
 
     def settle(self) -> Refs:
         """Change nothing but the serial, so that the refs are acknowledged; return them.
@@ -236,7 +246,7 @@ class RefsWriter:
             raise _unknown(after) from error
 
 
-def _forked(held: Held[Refs], lost: Sequence[Acknowledged]) -> Change[None]:
+def _settling(held: Held[Refs], lost: Sequence[Acknowledged]) -> Change[None]:
     forks = (*held.content.forks, *(change.fork for change in lost))
     return Change(refs=replace(held.content, forks=forks), move=None, result=None)
 
