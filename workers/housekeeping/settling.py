@@ -1,18 +1,29 @@
-"""Settling forks: what a store has lost of acknowledged changes is published again, or let go."""
+"""Settling forks: what a store has lost of acknowledged changes is published again, or let go.
 
+Whoever made a lost change notes it in the refs (`workers.registry.forks`). Where nobody of these is
+left, the queue's tickets still say what was published, and what they name lies under its digest.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from adapters.errors import InputError
+from workers.queue.progress import known_ticket
+from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit
 from workers.registry.forks import Fork
 from workers.registry.history import Action, Author
-from workers.registry.layout import Kind, Stored
+from workers.registry.layout import Kind, Stored, adapter_prefix, area_of
 from workers.registry.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.objects import AdapterObjects
+from workers.registry.reach import reachable
+from workers.registry.reader import AdapterReader
 from workers.registry.refs import Refs
 from workers.registry.swap import Change, Move, Settled
+from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef
+from workers.tasks.submission import submission_ids
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +58,30 @@ class _Kept:
         return self.objects.read(Kind.RECORD, self.stored)
 
 
-def settle(adapter: RegisteredAdapter, *, by: Author) -> tuple[Settlement, ...]:
+def lost_publications(store: ObjectStore, adapter: AdapterReader) -> dict[str, int]:
+    """Return the submissions that were told to be published and that the history does not know.
+
+    Returns:
+        The version that each was told to be, by its id.
+    """
+    known = {
+        entry.detail.get("submission") for entry in adapter.history() if entry.published is not None
+    }
+    told = (known_ticket(store, name) for name in submission_ids(store))
+    return {
+        ticket.submission_id: ticket.version
+        for ticket in told
+        if ticket is not None
+        and ticket.adapter == adapter.name
+        and ticket.stage is Stage.PUBLISHED
+        and ticket.version is not None
+        and ticket.submission_id not in known
+    }
+
+
+def settle(
+    adapter: RegisteredAdapter, *, by: Author, lost: Collection[str] = ()
+) -> tuple[Settlement, ...]:
     """Publish again what lost changes had published, let go of the rest, and go on.
 
     Each lost change is settled by one write, so that this can be broken off and called again.
@@ -55,6 +89,7 @@ def settle(adapter: RegisteredAdapter, *, by: Author) -> tuple[Settlement, ...]:
     Args:
         adapter: The adapter.
         by: Who has looked at the store, what was found, and when.
+        lost: Submissions whose publication was lost, as `lost_publications` returns them.
 
     Raises:
         InputError: `by` gives no reason.
@@ -64,8 +99,35 @@ def settle(adapter: RegisteredAdapter, *, by: Author) -> tuple[Settlement, ...]:
         raise InputError(
             "expected a reason: what was wrong with the store, and why it is not any more"
         )
-    forks = adapter.writer.settle().forks
+    forks = _with_found(adapter, adapter.writer.settle().forks, lost)
     return tuple(_settled(adapter, fork, by) for fork in forks)
+
+
+def _with_found(
+    adapter: RegisteredAdapter, noted: tuple[Fork, ...], lost: Collection[str]
+) -> tuple[Fork, ...]:
+    """Return the forks that are `noted`, and one for each other lost submission that is found."""
+    refs, key = adapter.refs(), f"/{Kind.HISTORY.value}/"
+    reached = reachable(adapter, refs).objects
+    found = {fork.write_id: fork for fork in noted}
+    for listed in adapter.objects.store.list(adapter_prefix(adapter.name)):
+        if not lost or key not in listed.key or listed.key in reached:
+            continue
+        stored = Stored(
+            sha256=listed.key.rsplit("/", 1)[1],
+            size=listed.size_bytes,
+            area=area_of(adapter.name, listed.key),
+        )
+        entry = adapter.objects.entry(stored)
+        if entry.published is not None and entry.detail.get("submission") in lost:
+            fork = Fork(
+                write_id=entry.write_id,
+                action=entry.action.value,
+                history=stored,
+                published=entry.published,
+            )
+            found.setdefault(fork.write_id, fork)
+    return tuple(found.values())
 
 
 def _settled(adapter: RegisteredAdapter, fork: Fork, by: Author) -> Settlement:

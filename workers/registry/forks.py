@@ -62,7 +62,8 @@ def check_no_fork(adapter: str, forks: tuple[Fork, ...]) -> None:
         raise ForkedError(
             f"the store has lost acknowledged changes of adapter {adapter!r} ({lost}): it let two "
             "writers win. Nothing more is published until somebody has looked at the store and "
-            f"settled it: `nacre settle {adapter} --why REASON`; what was lost is published again",
+            f"settled it: `nacre settle --adapter {adapter} --why REASON`; what was lost is then "
+            "published again",
             adapter=adapter,
             lost=lost,
         )

@@ -52,6 +52,7 @@ class Reach:
         """Collect what `refs` lead to."""
         self._guarded("tombstones", lambda: self._add_tombstones(refs))
         self._guarded("history", lambda: self._add_history(refs))
+        self._guarded("forks", lambda: self._add_forks(refs))
         for alias, version in refs.aliases.items():
             # Only behind a broken history can an alias lead to a version not reached yet.
             if version not in self.published:
@@ -72,6 +73,13 @@ class Reach:
             if entry.published:
                 self.published.add(entry.published)
                 self._add_version(entry.published, f"history entry {entry.index}")
+
+    def _add_forks(self, refs: Refs) -> None:
+        """Keep what can be published again."""
+        for fork in refs.forks:
+            self._add(Kind.HISTORY, fork.history, f"fork {fork.write_id}")
+            if fork.published is not None:
+                self._add_version(fork.published, f"fork {fork.write_id}")
 
     def _add_version(self, version: VersionRef, used_by: str) -> None:
         self._add(Kind.MANIFEST, version.manifest, used_by)

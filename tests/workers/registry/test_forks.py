@@ -87,7 +87,7 @@ def test_a_lost_change_is_noted_by_its_writer_and_stops_publishing(
     store, main = forked
     assert main.writer.is_unsettled
     for writer in (main, adapter(store, seed=5)):
-        with pytest.raises(ForkedError, match=r"commit of version 3.*nacre settle main"):
+        with pytest.raises(ForkedError, match=r"commit of version 3.*nacre settle --adapter main"):
             writer.commit(addition("c", parent=2), by=ANNA)
     (fork,) = adapter(store, seed=6).refs().forks
     assert fork.published is not None
