@@ -31,7 +31,7 @@ from adapters.errors import (
 from workers.store.base import ObjectStore
 from workers.store.conditions import Condition, broken_alone
 from workers.store.race import DOUBTS, Outcome, Racers
-from workers.store.scratch import Scratch
+from workers.store.scratch import Scratch, new_body
 
 logger = logging.getLogger("nacre.store")
 
@@ -60,7 +60,7 @@ def check_conditional_writes(
         UnavailableError: The store cannot be reached.
     """
     with Scratch(store) as scratch:
-        broken = _patiently(store, lambda: broken_alone(scratch))
+        broken = check_alone(scratch)
         if broken:
             raise _refused(
                 store, "; ".join(f"it does not hold that {each.value}" for each in broken)
@@ -70,6 +70,15 @@ def check_conditional_writes(
             nothing = scratch.new_key()
             threads.race([lambda _: store.get(nothing)])
             _run_races(scratch, threads, rounds)
+
+
+def check_alone(scratch: Scratch) -> tuple[Condition, ...]:
+    """Return which conditions do not hold even for one who writes alone; what passes is waited for.
+
+    Raises:
+        UnavailableError: The store cannot be reached.
+    """
+    return _patiently(scratch.store, lambda: broken_alone(scratch))
 
 
 def _run_races(scratch: Scratch, threads: Racers, rounds: int) -> None:
@@ -107,11 +116,11 @@ def _run_round(scratch: Scratch, threads: Racers) -> None:
 
 
 def _create(scratch: Scratch, key: str, _number: int) -> str:
-    return scratch.store.create(key, scratch.body())
+    return scratch.store.create(key, new_body())
 
 
 def _replace(scratch: Scratch, key: str, etag: str, _number: int) -> str:
-    return scratch.store.replace(key, scratch.body(), etag)
+    return scratch.store.replace(key, new_body(), etag)
 
 
 def _winners(store: ObjectStore, condition: Condition, outcomes: Sequence[Outcome]) -> list[str]:

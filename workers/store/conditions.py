@@ -6,7 +6,7 @@ from functools import partial
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.store.base import ObjectStore
-from workers.store.scratch import Scratch
+from workers.store.scratch import Scratch, new_body
 
 
 class Condition(Enum):
@@ -34,15 +34,15 @@ def broken_alone(scratch: Scratch) -> tuple[Condition, ...]:
         UnavailableError, UnknownOutcomeError: The store cannot be reached, or an answer was lost.
     """
     store, key, gone = scratch.store, scratch.new_key(), scratch.new_key()
-    etag = _made(lambda: store.create(key, scratch.body()))
+    etag = _made(lambda: store.create(key, new_body()))
     if etag is None:
         return (Condition.CREATES,)
-    broken = [Condition.TAKEN] * _wins(store, key, store.create, scratch.body())
+    broken = [Condition.TAKEN] * _wins(store, key, store.create, new_body())
     if _replaced(scratch, key) is None:
         broken.append(Condition.REPLACES)
         return tuple(broken)
-    broken += [Condition.STALE] * _wins(store, key, _replacing(store, etag), scratch.body())
-    broken += [Condition.GONE] * _wins(store, gone, _replacing(store, etag), scratch.body())
+    broken += [Condition.STALE] * _wins(store, key, _replacing(store, etag), new_body())
+    broken += [Condition.GONE] * _wins(store, gone, _replacing(store, etag), new_body())
     return tuple(broken)
 
 
@@ -58,7 +58,7 @@ def _replaced(scratch: Scratch, key: str) -> str | None:
     store = scratch.store
     for wait_s in (*store.patience.waits_s, None):
         found = store.get_existing(key, because="it has just been written")
-        etag = _made(partial(store.replace, key, scratch.body(), found.etag))
+        etag = _made(partial(store.replace, key, new_body(), found.etag))
         if etag is not None or wait_s is None:
             return etag
         store.patience.sleep(wait_s)

@@ -16,6 +16,7 @@ logger = logging.getLogger("nacre.store")
 PREFIX = "probe/"
 BODY_BYTES = 2**16
 """Large enough that a server which checks a condition and then writes is seen between the two."""
+_FILLING = os.urandom(BODY_BYTES)  # which no server can make smaller than it is
 LEFT_S = 86_400.0
 """What lies there for a day was left by a probe that was killed; none takes an hour."""
 
@@ -27,15 +28,14 @@ class Scratch:
         store: The store.
     """
 
-    # Owns: the keys that it has given and not removed. `body` and `remove` may be called from any
-    # thread, the rest from the one that made it.
+    # Owns: the keys that it has given and not removed. `remove` may be called from any thread, the
+    # rest from the one that made it.
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self.prefix = f"{PREFIX}{uuid.uuid4().hex}/"
         self._given = 0
         self._keys: set[str] = set()
-        self._filling = os.urandom(BODY_BYTES)
 
     def __enter__(self) -> Self:
         with suppress(UnavailableError):  # whoever goes on from here meets it again
@@ -68,10 +68,6 @@ class Scratch:
         self._keys.add(key)
         return key
 
-    def body(self, serial: int = 0) -> bytes:
-        """Return bytes that no other call returns; `serial_of` tells their serial."""
-        return b"%d %s\n" % (serial, uuid.uuid4().hex.encode()) + self._filling
-
     def remove(self, key: str) -> None:
         """Remove what is under `key`, now or at the end."""
         with suppress(UnavailableError):
@@ -92,7 +88,12 @@ class Scratch:
             self.store.delete(left.key)
 
 
+def new_body(serial: int = 0) -> bytes:
+    """Return bytes that no other call returns; `serial_of` tells their serial."""
+    return b"%d %s\n" % (serial, uuid.uuid4().hex.encode()) + _FILLING
+
+
 def serial_of(body: bytes) -> int:
-    """Return the serial that `Scratch.body` was given; -1 where the bytes are none of a probe."""
+    """Return the serial that `new_body` was given; -1 where the bytes are none of a probe."""
     first = body.split(b" ", 1)[0]
     return int(first) if first.isdigit() else -1
