@@ -55,6 +55,8 @@ def run_races(
             stack.enter_context(closing(RaceProcess(store, threads=THREADS)))
             for store in (stores[number % len(stores)] for number in range(processes))
         ]
+        report(0, int(seconds))
+        _asked(crowd, {}, lambda key: Order(key=key))  # until everybody has been started
         began, heat = time.monotonic(), 0
         while (passed := time.monotonic() - began) < seconds:
             report(int(passed), int(seconds))

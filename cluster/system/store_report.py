@@ -7,10 +7,9 @@ from typing import Any
 
 from cluster.system.doctor import Finding
 from cluster.system.race_results import Figures
+from workers.store.conditional_writes import ENOUGH
 from workers.store.conditions import ALONE, Condition
 
-LEAST_RACES = 31
-"""Of each condition; fewer say nothing, as `workers/store/conditional_writes.py` reckons."""
 MISSED = 0.001
 """With which probability what is not found out is allowed to be missed."""
 SLOW_WRITE_S = 0.5
@@ -41,10 +40,7 @@ class StoreReport:
         """Whether nacre may use it; None where the races were too few to say so."""
         if self.broken or self.figures.by_several:
             return False
-        raced = self.figures.raced.values()
-        if all(races.made - races.by_nobody >= LEAST_RACES for races in raced):
-            return True
-        return None
+        return True if self._fewest >= ENOUGH else None
 
     @property
     def verdict(self) -> str:
@@ -54,17 +50,21 @@ class StoreReport:
                 f"must not be used, because {self._reason}: two writers would overwrite each "
                 "other's versions, and nobody would be told"
             )
-        least = min(races.made for races in self.figures.raced.values())
         if self.fit is None:
             return (
-                f"cannot be judged: {least} races were run of the condition with the fewest, and "
-                f"{LEAST_RACES} with a winner are needed; let more seconds pass, or wait until "
-                "the store answers"
+                f"cannot be judged: {self._fewest} races had a winner, of the condition with the "
+                f"fewest, and {ENOUGH} are needed; race for more seconds, or wait until the store "
+                "answers"
             )
         return (
             "fit for nacre: no race was won by two; if that happened in one race of "
-            f"{_one_in(least)}, it would have been found out with 999 of 1,000"
+            f"{_one_in(self._fewest)}, it would have been found out with 999 of 1,000"
         )
+
+    @property
+    def _fewest(self) -> int:
+        """Races with a winner, of the condition of which there were fewest."""
+        return min(races.made - races.by_nobody for races in self.figures.raced.values())
 
     @property
     def _reason(self) -> str:

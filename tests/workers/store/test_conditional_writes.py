@@ -1,5 +1,6 @@
 """The probe: what it refuses, what it waits for, and that it leaves nothing."""
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +25,12 @@ from tests.support.fakes.lenient_store import (
     TellsLostAndWrites,
 )
 from workers.store import MemoryStore, ObjectStore
-from workers.store.conditional_writes import EXPECTED_S, RACES_AT_ONCE, check_conditional_writes
+from workers.store.conditional_writes import (
+    ENOUGH,
+    EXPECTED_S,
+    RACES_AT_ONCE,
+    check_conditional_writes,
+)
 from workers.store.conditions import Condition
 from workers.store.patience import Patience
 from workers.store.scratch import LEFT_S, PREFIX
@@ -38,6 +44,8 @@ from workers.store.testing import (
 )
 
 ONE_IN_FIVE = 0.2
+ALONE_WRITES = 5
+"""Conditional writes of a probe before its races begin."""
 
 
 @pytest.mark.parametrize(
@@ -200,17 +208,22 @@ class Slow(WrappedStore):
         return Patience(attempts=1, clock=self._clock)
 
 
-def test_a_slow_store_is_raced_on_to_the_end_and_that_is_logged(
+def test_a_slow_store_is_raced_with_until_it_is_enough_and_that_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     quick, slow = Slow(), Slow()
     check_conditional_writes(quick, rounds=RACES_AT_ONCE)
     assert "is slow" not in caplog.text
-    check_conditional_writes(slow, rounds=10 * RACES_AT_ONCE)
+    check_conditional_writes(slow, rounds=100 * RACES_AT_ONCE)
     assert caplog.text.count("is slow") == 1
     assert slow.now > EXPECTED_S
-    races = slow.written - 5  # which are made by one who is alone
-    assert races == 10 * (quick.written - 5)
+    heats = math.ceil(ENOUGH / RACES_AT_ONCE)
+    assert slow.written - ALONE_WRITES == heats * (quick.written - ALONE_WRITES)
+
+
+def test_what_is_enough_misses_one_race_in_five_in_one_start_of_a_thousand() -> None:
+    missed = 1.0 - ONE_IN_FIVE
+    assert missed**ENOUGH < 0.001 < missed ** (ENOUGH - 1)
 
 
 def test_the_objects_of_a_race_are_as_large_as_documents_are() -> None:
