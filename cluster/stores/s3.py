@@ -81,6 +81,15 @@ class S3Store(ObjectStore):
     def patience(self) -> Patience:
         return Patience(sleep=self._sleep)
 
+    def server(self, key: str) -> str:
+        """Return what the server calls itself where it answers with `key`; empty where it does not.
+
+        Raises:
+            NotFoundError: There is no such object.
+            UnavailableError: The server cannot be reached.
+        """
+        return self._read(key, {}, lambda answer: str(answer.headers.get("server") or ""))
+
     def get(self, key: str) -> Object:
         return self._read(key, {}, whole_object)
 

@@ -38,6 +38,12 @@ class Patience:
         """For work that nobody waits for: some twenty seconds instead of three."""
         return self if self.attempts == 1 else replace(self, attempts=self.attempts + 4)
 
+    @property
+    def waits_s(self) -> tuple[float, ...]:
+        """The waits between the attempts, in seconds."""
+        doubled = (self.first_s * 2.0**attempt for attempt in range(self.attempts - 1))
+        return tuple(min(self.longest_s, wait) for wait in doubled)
+
     def ask(self, read: Callable[[], Answer], *, key: str, url: str, because: str) -> Answer:
         """Return what `read` returns, asked again while it says that there is nothing.
 
@@ -51,13 +57,13 @@ class Patience:
             MissingError: it never was there.
         """
         began = self.clock()
-        for attempt in range(self.attempts):
+        for wait_s in (*self.waits_s, None):
             try:
                 return read()
             except NotFoundError as error:
                 last = error
-            if attempt < self.attempts - 1:
-                self.sleep(min(self.longest_s, self.first_s * 2.0**attempt))
+            if wait_s is not None:
+                self.sleep(wait_s)
         asked, wait = "", ""
         if self.attempts > 1:
             asked = f" (asked {self.attempts} times in {self.clock() - began:.0f} s)"

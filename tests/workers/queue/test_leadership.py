@@ -16,7 +16,7 @@ from workers.queue.leadership import (
     take_leadership,
 )
 from workers.store import MemoryStore, ObjectStore
-from workers.store.conditional_writes import race
+from workers.store.race import race
 from workers.store.testing import CrashError, Fault, FaultyStore, fault_at
 
 TTL_S = 15.0
