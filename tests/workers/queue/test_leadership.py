@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.errors import ConflictError, CorruptionError, UnavailableError
+from adapters.errors import ConflictError, CorruptionError, MissingError, UnavailableError
 from tests.support.fakes.faulty import OvertakenStore
 from workers.queue.leadership import (
     KEY,
@@ -17,7 +17,7 @@ from workers.queue.leadership import (
 )
 from workers.store import MemoryStore, ObjectStore
 from workers.store.conditional_writes import race
-from workers.store.testing import CrashError, Fault, FaultyStore, fault_at
+from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore, fault_at
 
 TTL_S = 15.0
 RACERS = 8
@@ -89,12 +89,14 @@ def test_a_lead_that_was_taken_over_cannot_be_renewed() -> None:
     assert read_leadership(store) == taken
 
 
-def test_a_lead_that_was_removed_cannot_be_renewed() -> None:
+def test_a_lead_that_was_removed_is_not_renewed_and_nobody_else_is_said_to_have_it() -> None:
     store = MemoryStore()
     lead = take(store)
     store.delete(KEY)
-    with pytest.raises(ConflictError, match="expected epoch 1, found nobody"):
+    with pytest.raises(MissingError, match="this process has read it before"):
         renew(store, lead, now=101.0)
+    with pytest.raises(ConflictError, match="expected epoch 1, found nobody"):
+        renew(WrappedStore(store), lead, now=101.0)
 
 
 def test_who_lets_go_lets_another_system_take_over_at_once() -> None:
