@@ -11,7 +11,6 @@ import torch
 
 from adapters.contract.canonical import canonical_json
 from adapters.contract.records import decode_record, encode_record, pack, unpack
-from adapters.errors import CorruptionError
 from adapters.methods import method_named
 from workers.formats.documents import seal
 from workers.queue import inbox
@@ -85,7 +84,7 @@ def request(content: bytes) -> bytes:
     store = MemoryStore()
     store.put(f"{inbox.PREFIX}1-0.json", content)
     (found,) = inbox.read(store, inbox.waiting(store))
-    if isinstance(found, CorruptionError):
+    if not isinstance(found, inbox.QueueRequest):
         raise found
     return store.get(inbox.ask(store, found.event, who=found.who)).data
 

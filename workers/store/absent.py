@@ -11,8 +11,13 @@ from workers.store.patience import AT_ONCE
 LISTED = "the store lists it"
 
 
-def find(store: ObjectStore, key: str) -> Object | None:
+def find(store: ObjectStore, key: str, *, beside: str | None = None) -> Object | None:
     """Return the object under `key`; None where the store neither has nor lists it.
+
+    Args:
+        store: The object store.
+        key: Its key.
+        beside: Something in the same folder that is there: a listing without it is not believed.
 
     Raises:
         MissingError: it is listed, and not to be found, however often it is asked for.
@@ -20,14 +25,15 @@ def find(store: ObjectStore, key: str) -> Object | None:
     try:
         return store.get(key)
     except NotFoundError:
-        if not is_listed(store, key):
+        if not is_listed(store, key, beside=beside):
             return None
     return store.get_existing(key, because=LISTED)
 
 
-def is_listed(store: ObjectStore, key: str) -> bool:
-    """Return whether `key` is listed although it was denied; of some stores it cannot be."""
+def is_listed(store: ObjectStore, key: str, *, beside: str | None = None) -> bool:
+    """Return whether `key`, which was denied, is listed; never where a denial is the truth."""
     if store.patience == AT_ONCE:
         return False
     folder = key.rpartition("/")[0]
-    return any(listed.key == key for listed in store.list(f"{folder}/"))
+    listed = {entry.key for entry in store.list(f"{folder}/")}
+    return key in listed or (beside is not None and beside not in listed)

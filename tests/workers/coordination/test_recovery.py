@@ -20,7 +20,7 @@ WRITTEN_AT = 70.0
 
 def found(store: MemoryStore | WrappedStore, *tickets: Ticket) -> dict[str, Ticket]:
     """Return what is recovered from the store and a ledger with `tickets`, by name."""
-    return {entry.submission_id: entry for entry in recovered(store, tickets)}
+    return {entry.submission_id: entry for entry in recovered(store, tickets).tickets}
 
 
 def store_with(*submissions: Submission) -> MemoryStore:

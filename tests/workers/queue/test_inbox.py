@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.errors import CorruptionError
+from adapters.errors import CorruptionError, MissingError
 from tests.support.scenes.queue import ticket
 from workers.formats.documents import encode
 from workers.queue import inbox
@@ -24,7 +24,7 @@ class StoreClock:
         return self.times.pop(0) if len(self.times) > 1 else self.times[0]
 
 
-def read(store: MemoryStore | WrappedStore) -> list[QueueRequest | CorruptionError]:
+def read(store: MemoryStore | WrappedStore) -> list[QueueRequest | CorruptionError | MissingError]:
     return list(inbox.read(store, waiting(store)))
 
 
