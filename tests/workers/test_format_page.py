@@ -20,7 +20,6 @@ from workers.queue.leadership import read_leadership
 from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_page, state_key
 from workers.queue.progress import KEY as PROGRESS
 from workers.queue.progress import read_progress, write_progress
-from workers.queue.ticket_json import ticket_to_json
 from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.history import entry_from_bytes
 from workers.registry.manifest import manifest_from_bytes
@@ -60,9 +59,7 @@ def lead(content: bytes) -> bytes:
 def page(content: bytes) -> bytes:
     store = MemoryStore()
     store.put(page_key(0), content)
-    found = read_page(store, 0)
-    tickets = [ticket_to_json(ticket) for ticket in found.tickets.values()]
-    return seal({"epoch": found.epoch, "beat": found.beat, "tickets": tickets})
+    return read_page(store, 0).to_bytes()
 
 
 def outcome(content: bytes) -> bytes:

@@ -60,7 +60,10 @@ class Leadership:
 
     def to_bytes(self) -> bytes:
         """Return the sealed document."""
-        return seal(asdict(self))
+        fields = asdict(self)
+        if not self.before:
+            del fields["before"]
+        return seal(fields)
 
 
 _LEADERSHIP = TypeAdapter(Leadership)

@@ -70,8 +70,8 @@ class Page:
             {
                 "epoch": self.epoch,
                 "beat": self.beat,
-                "before": self.before,
                 "tickets": [ticket_to_json(ticket) for ticket in self.tickets.values()],
+                **({"before": self.before} if self.before else {}),
             }
         )
 
