@@ -128,3 +128,19 @@ class DoubtfulStore(WrappedStore):
         with self._lock:
             self.slept_s += seconds
         self._sleep(seconds)
+
+
+class FirstTime:
+    """Says of every key whether it is asked of it for the first time."""
+
+    # Owns: the keys that were asked for.
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: set[str] = set()
+
+    def __call__(self, key: str) -> bool:
+        with self._lock:
+            is_new = key not in self._seen
+            self._seen.add(key)
+            return is_new

@@ -6,19 +6,27 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.drivers.simulation import Clock, InlineThreads, SimulatedLoop, simulate
+from tests.support.drivers.simulation import (
+    BEGINS_AT,
+    Clock,
+    InlineThreads,
+    SimulatedLoop,
+    simulate,
+)
 from tests.support.fakes.crews import LIMITS, ScriptedCrew
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.submissions import announced, submission, written
 from workers.coordination.coordinator import Coordinator
 from workers.coordination.settings import Setup
 from workers.encoding.encoder import Encoder
+from workers.queue.events import Cancel
+from workers.queue.inbox import ask, waiting
 from workers.queue.leadership import KEY, Leadership, read_leadership
 from workers.queue.progress import find_state
-from workers.queue.ticket import ENDED, Stage, Ticket
+from workers.queue.ticket import ENDED, Cause, Stage, Ticket
 from workers.registry import Registry
 from workers.store import MemoryStore, ObjectStore
-from workers.tasks.submission import submission_key
+from workers.tasks.submission import Submission
 
 BIRDS, BOATS, LIONS, WHALES = (
     submission("birds"),
@@ -160,22 +168,106 @@ def test_denials_and_answers_from_before_together_change_nothing_either(encoder:
     assert min(learnt.denied, learnt.went_back) > 30
 
 
+@dataclass(kw_only=True)
+class Running:
+    """A coordinator in simulated time whose way to the store can be disturbed.
+
+    Attributes:
+        truth: What there really is.
+        seen: The coordinator's way to it, and its crew's.
+    """
+
+    # Owns: the coordinator.
+
+    loop: SimulatedLoop
+    encoder: Encoder
+
+    def __post_init__(self) -> None:
+        clock = Clock(self.loop)
+        self.truth = RememberingStore(MemoryStore(clock=clock))
+        self.seen = DoubtfulStore(self.truth, clock=self.loop.time, sleep=self.loop.advance)
+        crew = ScriptedCrew(self.seen, self.encoder, threads=InlineThreads())
+        setup = Setup(
+            store=self.seen, crew=crew, clock=clock, limits=LIMITS, threads=InlineThreads()
+        )
+        self._coordinator = Coordinator(setup, owner="anna")
+
+    async def until(self, is_reached: Callable[[], bool]) -> None:
+        """Coordinate until something is reached, under one lead."""
+        running = asyncio.create_task(self._coordinator.run())
+        while not is_reached():
+            assert not running.done()
+            await asyncio.sleep(1)
+        lead = read_leadership(self.truth)
+        assert lead is not None
+        assert lead.epoch == 1
+        self._coordinator.stop()
+        await running
+
+    def ticket(self, entry: Submission) -> Ticket:
+        """Return the ticket of a submission as it is stored."""
+        return find_state(self.truth, entry.submission_id).ticket
+
+    def has_ended(self, *entries: Submission) -> bool:
+        """Return whether all have ended."""
+        return all(self.ticket(entry).stage in ENDED for entry in entries)
+
+
 def test_a_submission_that_is_denied_for_longer_than_anybody_asks_is_learnt_in_the_same_term(
     encoder: Encoder,
 ) -> None:
-    async def scene(loop: SimulatedLoop) -> tuple[Ticket, Leadership | None]:
-        clock = Clock(loop)
-        truth = RememberingStore(MemoryStore(clock=clock))
-        seen = DoubtfulStore(truth, clock=loop.time, sleep=loop.advance)
+    async def scene(loop: SimulatedLoop) -> Ticket:
+        system = Running(loop=loop, encoder=encoder)
         for entry in TASKS:
-            written(truth, entry)
-        seen.deny(200.0, lambda key: key == submission_key(BIRDS.submission_id))
-        crew = ScriptedCrew(seen, encoder, threads=InlineThreads())
-        setup = Setup(store=seen, crew=crew, clock=clock, limits=LIMITS, threads=InlineThreads())
-        await until_all_have_ended(Coordinator(setup, owner="anna"), truth)
-        return find_state(truth, BIRDS.submission_id).ticket, read_leadership(truth)
+            written(system.truth, entry)
+        system.seen.deny(200.0, lambda key: key == BIRDS.key)
+        await system.until(lambda: system.has_ended(*TASKS))
+        return system.ticket(BIRDS)
 
-    ticket, lead = simulate(scene)
+    ticket = simulate(scene)
     assert (ticket.stage, ticket.attempts) == (Stage.PUBLISHED, 0)
-    assert lead is not None
-    assert lead.epoch == 1
+
+
+def test_what_stays_away_is_told_in_its_ticket_and_holds_up_nobody_else(encoder: Encoder) -> None:
+    async def scene(loop: SimulatedLoop) -> tuple[Ticket, Ticket]:
+        system = Running(loop=loop, encoder=encoder)
+        for entry in (BIRDS, LIONS):
+            announced(system.truth, entry)
+        system.seen.deny(300.0, lambda key: key == BIRDS.key)
+        told: list[Ticket] = []
+
+        def reached() -> bool:
+            birds = system.ticket(BIRDS)
+            if birds.failures and not told and system.has_ended(LIONS):
+                told.append(birds)
+            return system.has_ended(BIRDS)
+
+        await system.until(reached)
+        return told[0], system.ticket(BIRDS)
+
+    told, published = simulate(scene)
+    assert (told.attempts, told.failures[-1].cause) == (0, Cause.OUTAGE)
+    assert "is missing" in str(told.error)
+    assert "asked 10 times in 21 s), although its ticket names it" in str(told.error)
+    assert (published.stage, published.attempts) == (Stage.PUBLISHED, 0)
+
+
+def test_a_wish_is_not_taken_note_of_before_what_it_is_about(encoder: Encoder) -> None:
+    async def scene(loop: SimulatedLoop) -> Ticket:
+        system = Running(loop=loop, encoder=encoder)
+        announced(system.truth, LIONS)
+
+        def reached() -> bool:
+            if loop.time() > BEGINS_AT + 10 and not inbox_of_whales:
+                announced(system.truth, WHALES)
+                inbox_of_whales.extend(entry.key for entry in waiting(system.truth))
+                ask(system.truth, Cancel(submission_id=WHALES.submission_id), who="anna")
+                system.seen.deny(20.0, lambda key: key in inbox_of_whales)
+            return bool(inbox_of_whales) and system.has_ended(LIONS, WHALES)
+
+        inbox_of_whales: list[str] = []
+        await system.until(reached)
+        assert set(inbox_of_whales) <= set(system.seen.denied)
+        return system.ticket(WHALES)
+
+    assert simulate(scene).stage is Stage.CANCELLED
