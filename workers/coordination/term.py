@@ -20,7 +20,7 @@ from adapters.errors import (
     WorkerLostError,
 )
 from workers.concurrency.supervision import is_being_cancelled
-from workers.coordination.head import head_of
+from workers.coordination.aliases import head_of
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import found_late, recovered
 from workers.coordination.settings import Setup

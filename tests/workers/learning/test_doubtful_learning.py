@@ -23,6 +23,7 @@ from workers.registry import Registry, TaskAccuracy
 from workers.registry.accuracy import accuracies_to_bytes
 from workers.registry.forks import Fork
 from workers.registry.layout import accuracies_key, refs_key
+from workers.registry.objects import place
 from workers.registry.record_cache import Versions
 from workers.store import Listed, MemoryStore
 
@@ -145,7 +146,7 @@ def test_nothing_is_learnt_for_an_adapter_whose_changes_were_lost(
     store = MemoryStore()
     adapter = Registry(store).create("main")
     refs = adapter.refs()
-    fork = Fork(write_id="ab" * 16, action="commit")
+    fork = Fork(write_id="ab" * 16, action="commit", history=place(b"lost", area=0))
     etag = store.get(refs_key("main")).etag
     store.replace(refs_key("main"), replace(refs, forks=(fork,), serial=2).to_bytes(), etag)
     publisher = Publisher(encoder, store, Versions(store))

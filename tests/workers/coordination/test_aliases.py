@@ -2,7 +2,7 @@
 
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA, adapter, learn
-from workers.coordination.head import head_of
+from workers.coordination.aliases import head_of
 from workers.registry.layout import refs_key
 from workers.store import MemoryStore
 

@@ -1,4 +1,4 @@
-"""Head of an adapter that is being learnt: where it points, as far as the store can be believed."""
+"""Alias `head` of an adapter that is being learnt: where it points, as far as the store knows."""
 
 import logging
 
