@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from adapters.errors import InputError, NotFoundError
+from adapters.errors import InputError, MissingError, NotFoundError
 from workers.registry.accuracy import TaskAccuracy, accuracies_from_bytes
 from workers.registry.history import Entry, find_version, walk
 from workers.registry.layout import Kind, accuracies_key, object_key
@@ -11,6 +11,7 @@ from workers.registry.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.objects import AdapterObjects
 from workers.registry.purged import Tombstone
 from workers.registry.refs import Refs
+from workers.store.patience import AT_ONCE, Patience
 
 FETCH_THREADS = 8
 MOST_DIGITS = 18
@@ -153,18 +154,28 @@ class AdapterReader:
         """Yield every move of the adapter's aliases, the latest first."""
         yield from walk(self.refs().history, self._objects.entry)
 
-    def accuracies(self, version: int | str) -> tuple[TaskAccuracy, ...]:
+    def accuracies(
+        self, version: int | str, *, patience: Patience = AT_ONCE
+    ) -> tuple[TaskAccuracy, ...]:
         """Return what was measured of a version, given by alias or number; empty for nothing."""
-        return self.accuracies_of(self.version(version))
+        return self.accuracies_of(self.version(version), patience=patience)
 
-    def accuracies_of(self, version: VersionRef) -> tuple[TaskAccuracy, ...]:
-        """Return what was measured of a version; empty when nothing was."""
-        key = accuracies_key(self.name, version.manifest)
+    def accuracies_of(
+        self, version: VersionRef, *, patience: Patience = AT_ONCE
+    ) -> tuple[TaskAccuracy, ...]:
+        """Return what was measured of a version; empty when nothing was.
+
+        Args:
+            version: The version.
+            patience: How long it is asked for before nothing was.
+        """
+        key, store = accuracies_key(self.name, version.manifest), self._objects.store
+        because = f"version {version.number} was measured"
         try:
-            data = self._objects.store.get(key).data
-        except NotFoundError:
+            found = patience.ask(lambda: store.get(key), key=key, url=store.url, because=because)
+        except MissingError:
             return ()
-        return accuracies_from_bytes(data, f"{key!r} in {self._objects.store.url}")
+        return accuracies_from_bytes(found.data, f"{key!r} in {store.url}")
 
     def tombstones(self, refs: Refs) -> tuple[Tombstone, ...]:
         """Return what was purged, as of `refs`."""

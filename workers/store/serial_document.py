@@ -56,17 +56,25 @@ class SerialDocument(Generic[Content]):
         self._decode = decode
         self._sightings = sightings_of(store)
 
-    def read(self) -> Held[Content]:
+    def read(self, *, because: str = "") -> Held[Content]:
         """Return the document, and never one from before one that this process has seen.
+
+        Args:
+            because: What says that it exists, as half a sentence; empty where nothing does but
+                what this process has seen.
 
         Raises:
             NotFoundError: there is none, and this process has not seen one.
-            MissingError: this process has seen one, and now there is none.
+            MissingError: this process has seen one, or something says that it exists, and there is
+                none.
             CorruptionError: it is damaged.
         """
-        return self._held(self._sightings.note(self._key, self._asked()))
+        asked = self._asked(because)
+        return self._held(self._sightings.note(self._key, asked.sight), asked)
 
-    def read_to_change(self, refused: frozenset[str] = frozenset()) -> Held[Content]:
+    def read_to_change(
+        self, refused: frozenset[str] = frozenset(), *, because: str = ""
+    ) -> Held[Content]:
         """Return what a change is to be made of; as `read`, but not what the store refuses.
 
         The store's condition decides which of several answers is the document. Where it does not
@@ -75,30 +83,47 @@ class SerialDocument(Generic[Content]):
 
         Args:
             refused: Etags on which a change was refused.
+            because: See `read`.
         """
-        asked = self._asked()
-        newest = self._sightings.note(self._key, asked)
+        asked = self._asked(because)
+        newest = self._sightings.note(self._key, asked.sight)
         if newest.found.etag in refused:
-            return self._held(asked, above=newest.serial)
-        return self._held(newest)
+            return self._held(asked.sight, asked, above=newest.serial)
+        return self._held(newest, asked)
+
+    @property
+    def seen(self) -> Content | None:
+        """The newest that this process has seen, whatever the store says now; None for nothing."""
+        newest = self._sightings.newest(self._key)
+        return None if newest is None else self._decoded(newest.found)
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the store went back, and nobody knows yet which document will stay."""
+        return self._sightings.is_unsettled(self._key)
 
     def acknowledged(self, data: bytes, etag: str, content: Content) -> None:
         """Note that the store has acknowledged a change to this process."""
         found = Object(data=data, etag=etag)
         self._sightings.settle(self._key, Sight(serial=content.serial, found=found))
 
-    def _asked(self) -> Sight:
-        found = self._found()
-        return Sight(serial=self._decoded(found).serial, found=found)
+    def _asked(self, because: str) -> "_Asked[Content]":
+        found = self._found(because)
+        content = self._decoded(found)
+        return _Asked(sight=Sight(serial=content.serial, found=found), content=content)
 
-    def _found(self) -> Object:
-        if self._sightings.newest(self._key) is None:
+    def _found(self, because: str) -> Object:
+        if self._sightings.newest(self._key) is not None:
+            because = because or "this process has read it before"
+        if not because:
             return self._store.get(self._key)
-        return self._store.get_existing(self._key, because="this process has read it before")
+        return self._store.get_existing(self._key, because=because)
 
-    def _held(self, sight: Sight, *, above: int = 0) -> Held[Content]:
+    def _held(self, sight: Sight, asked: "_Asked[Content]", *, above: int = 0) -> Held[Content]:
+        # What was asked for has been decoded; large documents are not decoded twice.
+        same = sight.found == asked.sight.found
         return Held(
-            content=self._decoded(sight.found),
+            content=asked.content if same else self._decoded(sight.found),
             etag=sight.found.etag,
             digest=digest_of(sight.found.data),
             above=max(above, sight.serial),
@@ -106,3 +131,11 @@ class SerialDocument(Generic[Content]):
 
     def _decoded(self, found: Object) -> Content:
         return self._decode(found.data, f"{self._key!r} in {self._store.url}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked(Generic[Content]):
+    """What the store has answered, and what it says."""
+
+    sight: Sight
+    content: Content
