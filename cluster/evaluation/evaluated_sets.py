@@ -20,7 +20,7 @@ from workers.encoding.task_features import class_id, task_of
 from workers.images.views import Views
 from workers.learning.evaluation import TaskTestSet, read_test_image
 from workers.progress_callbacks import ProgressCallback
-from workers.sources import ImageRef, images_by_class
+from workers.sources import ImageRef, read_source
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
 
@@ -92,7 +92,7 @@ def of_source(
         SettingsError: what is there cannot be read.
         ImageError: a file is no image.
     """
-    by_class = images_by_class(source, opener=open_store, named=f"--set {name}")
+    by_class = read_source(source, opener=open_store, named=f"--set {name}").images
     classes = tuple(
         known.get(class_id(name, key)) or class_of_set(name, key, name=key.replace("_", " "))
         for key in by_class

@@ -1,13 +1,15 @@
 """Validation of a task's images: everything that is wrong is reported at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
 from adapters.errors import ClassNameError, ImageError, InputError
 from workers.formats.problems import shown
+from workers.intake.counts import SourceCount, counts_of
 from workers.intake.reading import Sample, Unreadable
 from workers.sources import job_hint
+from workers.tasks.submission import Split
 from workers.tasks.task import Task
 
 # 0.29 * 100 is a little less than 29.
@@ -23,12 +25,14 @@ class Checked:
         skipped: Sentences on the unreadable images that the task allows to leave out.
         duplicates: Sentences on further copies of an image in its class.
         findings: What stands against accepting the task.
+        counts: What became of everything in each source.
     """
 
     samples: tuple[Sample, ...]
     skipped: tuple[str, ...]
     duplicates: tuple[str, ...]
     findings: tuple[InputError, ...]
+    counts: Mapping[Split, SourceCount]
 
 
 def check_images(task: Task, read: Iterable[Sample | Unreadable]) -> Checked:
@@ -54,6 +58,7 @@ def check_images(task: Task, read: Iterable[Sample | Unreadable]) -> Checked:
         skipped=tuple(image.problem for image in unreadable),
         duplicates=tuple(copies),
         findings=tuple(finding for finding in findings if finding is not None),
+        counts=counts_of(task, distinct, unreadable),
     )
 
 

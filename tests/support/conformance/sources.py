@@ -13,7 +13,7 @@ import pytest
 
 from adapters.errors import ImageError, InputError, NotFoundError, SettingsError
 from workers.images.decode import DEFAULT_LIMITS
-from workers.sources import ImageRef, Opener, images_by_class
+from workers.sources import ImageRef, Opener, Source, read_source
 from workers.store.base import ObjectStore
 
 Images = Mapping[str, tuple[ImageRef, ...]]
@@ -38,9 +38,13 @@ class Site(ABC):
     def source(self, name: str) -> str:
         """Return how a task file names it."""
 
+    def read(self, name: str) -> Source:
+        """Return what the source `name` holds, and what became of the rest."""
+        return read_source(self.source(name), opener=self.opener)
+
     def images(self, name: str) -> Images:
-        """Return what the source `name` holds."""
-        return images_by_class(self.source(name), opener=self.opener)
+        """Return the images of the source `name`."""
+        return self.read(name).images
 
 
 class StoreSite(Site):
@@ -142,7 +146,7 @@ class SourceSuite:
         ("x.csv", b"file,label\na.png,red\n", "columns path and label.*'file', 'label'"),
         # every row with a mistake is named: one that ends early, one without a path
         ("x.csv", b"path,label\na.png\nb.png,c\n,red\n", "2 rows of .*row 2: .*row 4: "),
-        ("x.csv", b"path,label\n\xff.png,red\n", "CSV list in UTF-8"),
+        ("x.csv", b"path,label\n\xff.png,red\n", r"row 2: .\\xff.png. has bytes that are no UTF-8"),
         ("x.parquet", b"path,label\na.png,red\n", "Parquet"),
         ("x.parquet", parquet(["a"], ["b"])[:-9], "Parquet"),
         ("x.parquet", parquet(["a", None], ["b", "c"]), "1 rows of .*row 2: .*None and 'c'"),
