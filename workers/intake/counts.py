@@ -1,10 +1,11 @@
 """Counts of a source once its images have been read: nothing that it holds is in none of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workers.intake.reading import Sample, Unreadable
+from workers.intake.reading import Sample
 from workers.sources import Survey
 from workers.tasks.submission import Split
 from workers.tasks.task import Images, Task
@@ -51,17 +52,16 @@ class SourceCount:
 
 
 def counts_of(
-    task: Task, distinct: Sequence[Sample], unreadable: Iterable[Unreadable]
+    task: Task, distinct: Sequence[Sample], unreadable: Mapping[Split, int]
 ) -> dict[Split, SourceCount]:
     """Return the counts of each source of `task`.
 
     Args:
         task: Says what its sources held.
         distinct: The images that can be used, each content once.
-        unreadable: Those that cannot.
+        unreadable: How many of each source cannot.
     """
-    refused = [each.split for each in unreadable]
-    used = [each.split for each in distinct]
+    used = Counter(each.split for each in distinct)
     sources: tuple[tuple[Split, Images], ...] = (
         ("train", task.images),
         ("held_out", task.held_out),
@@ -71,10 +71,13 @@ def counts_of(
         listed = sum(map(len, images.values()))
         if not listed:
             continue
+        survey = task.surveys.get(split)
+        if survey is None or survey.used != listed:  # of a task that was put together in Python
+            survey = Survey(seen=listed, used=listed)
         counts[split] = SourceCount(
-            survey=task.surveys.get(split, Survey(seen=listed, used=listed)),
-            used=used.count(split),
-            refused=refused.count(split),
-            copies=listed - used.count(split) - refused.count(split),
+            survey=survey,
+            used=used[split],
+            refused=unreadable.get(split, 0),
+            copies=listed - used[split] - unreadable.get(split, 0),
         )
     return counts

@@ -37,8 +37,8 @@ class Intake:
     Attributes:
         submission: What is stored.
         is_new: Whether this call stored it; otherwise the same had been submitted before.
-        skipped: Sentences on images that were left out because they cannot be read.
-        duplicates: Sentences on further copies of an image, which were left out.
+        skipped: Sentences on the first images that were left out because they cannot be read.
+        duplicates: Sentences on the first further copies of an image, which were left out.
         shared: Class names that other tasks have too.
         choice: What the task does about those.
         cut: Prompts of which the encoder does not read the end.
@@ -67,23 +67,24 @@ class Intake:
     def notes(self) -> tuple[str, ...]:
         """Return what whoever submitted should know, one sentence each."""
         counts = self.counts.items()
+        refused = sum(count.refused for _, count in counts)
+        copies = sum(count.copies for _, count in counts)
         counted = (
             (self.submission.set_aside, self._drawn()),
             *((str(count.survey), f"{SPLITS[split]}: {count.survey}") for split, count in counts),
             (
                 self.skipped,
-                f"{len(self.skipped)} images that cannot be read were skipped: "
-                f"{_first(self.skipped)}",
+                f"{refused} images that cannot be read were skipped: "
+                f"{_first(self.skipped, refused)}",
             ),
             (
                 self.duplicates,
-                f"{len(self.duplicates)} copies of an image were left out: "
-                f"{_first(self.duplicates)}",
+                f"{copies} copies of an image were left out: {_first(self.duplicates, copies)}",
             ),
             (
                 self.cut,
                 f"{len(self.cut)} prompts are longer than the encoder reads, so that their "
-                f"ends count for nothing: {_first(tuple(map(repr, self.cut)))}",
+                f"ends count for nothing: {_first(tuple(map(repr, self.cut)), len(self.cut))}",
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
@@ -107,8 +108,8 @@ _NAMED = 3
 """So many examples are named in a note."""
 
 
-def _first(examples: Sequence[str]) -> str:
-    more = f"; and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
+def _first(examples: Sequence[str], count: int) -> str:
+    more = f"; and {count - _NAMED} more" if count > _NAMED else ""
     return "; ".join(examples[:_NAMED]) + more
 
 
@@ -201,7 +202,7 @@ def _draft(
         priority=task.priority,
         replaces=task.replaces,
         merges=naming.merges,
-        skipped=len(checked.skipped),
+        skipped=sum(count.refused for count in checked.counts.values()),
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
@@ -9,16 +10,18 @@ from adapters.errors import NotFoundError, SettingsError
 from workers.formats.tar_headers import compression_of
 from workers.sources.places import Place
 from workers.sources.rows import LIMITS, Row, check_columns, shown_cell
+from workers.sources.survey import MOST_SEEN
 
 MOST_LINE = 2**20
 _READ_AHEAD = 2**20
+_BYTES = re.compile("[\udc80-\udcff]")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def csv_rows(place: Place, name: str) -> Generator[Row]:
     """Yield the rows of the CSV list called `name`, numbered as spreadsheets number them.
 
-    Empty rows count and give nothing. Bytes that are no UTF-8 are surrogates in the cells.
+    Empty rows are numbered and give nothing. Bytes that are no UTF-8 are surrogates in the cells.
 
     Raises:
         SettingsError: it is no CSV file, has other columns, or is too large.
@@ -29,6 +32,10 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
             records = csv.reader(_lines(text, origin), strict=True)
             header: list[str] | None = None
             for number, cells in enumerate(records, start=1):
+                if number > MOST_SEEN + 1:
+                    raise SettingsError(
+                        f"expected at most {MOST_SEEN} rows in {origin}, found more; divide it"
+                    )
                 if not cells:
                     continue
                 if header is None:
@@ -49,19 +56,23 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
 
 def _text(place: Place, name: str) -> io.TextIOWrapper:
     file = io.BufferedReader(place.opened(name), _READ_AHEAD)
-    beginning = file.peek(8)[:8]
-    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _other(place, name, "UTF-16; save it as CSV in UTF-8")
-    compression = compression_of(beginning)
-    if compression:
-        what = "a spreadsheet or an archive" if compression == "ZIP" else compression
-        raise _other(place, name, f"{what}; save it as CSV in UTF-8")
+    found = _other_format(file.peek(8)[:8])
+    if found:
+        file.close()
+        raise SettingsError(
+            f"expected {place.origin(name)} to be a CSV list in UTF-8, found {found}; save it as "
+            "CSV in UTF-8"
+        )
     # Spreadsheets put a byte-order mark at the beginning.
     return io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _other(place: Place, name: str, found: str) -> SettingsError:
-    return SettingsError(f"expected {place.origin(name)} to be a CSV list in UTF-8, found {found}")
+def _other_format(beginning: bytes) -> str:
+    """Return what a file is that is no CSV in UTF-8, by how it begins; empty where it may be."""
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    compression = compression_of(beginning)
+    return "a spreadsheet or an archive" if compression == "ZIP" else compression or ""
 
 
 def _row(number: int, cells: list[str], columns: int, at: tuple[int, int]) -> Row:
@@ -70,7 +81,7 @@ def _row(number: int, cells: list[str], columns: int, at: tuple[int, int]) -> Ro
         return Row(number, None, None, wrong)
     found = [cells[index] if index < len(cells) else None for index in at]
     for cell in found:
-        if cell is not None and any("\udc80" <= character <= "\udcff" for character in cell):
+        if cell is not None and _BYTES.search(cell):
             wrong = f"{shown_cell(cell)} has bytes that are no UTF-8; save the list as UTF-8"
             return Row(number, None, None, wrong)
     return Row(number, found[0], found[1])

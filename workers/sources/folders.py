@@ -98,8 +98,8 @@ def folder_images(
 
 def pass_over_beside(layout: Layout, place: Place, counting: Counting) -> None:
     """Count the files that lie beside the folders of classes, or beside shards."""
-    beside = [(What.LOOSE, name) for name in layout.files]
-    assert not list(look_at(beside, place, counting))
+    used = list(look_at([(What.LOOSE, name) for name in layout.files], place, counting))
+    assert not used
 
 
 def _where(entry: Entry) -> What:

@@ -1,5 +1,6 @@
 """List source: a CSV or Parquet file with the columns path and label."""
 
+import re
 from collections.abc import Generator
 from contextlib import closing
 
@@ -12,6 +13,8 @@ from workers.sources.parquet_rows import PARQUET, parquet_rows
 from workers.sources.places import Place
 from workers.sources.rows import MOST_PATH_BYTES, Row, shown_cell
 from workers.sources.survey import Counting, What
+
+_IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 
 
 def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tuple[ImageRef, ...]]:
@@ -55,10 +58,10 @@ def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: C
             "expected a path and a label (text or a whole number), found "
             f"{shown_cell(row.path)} and {shown_cell(row.label)}"
         )
-    wrong = what_is_wrong_with(label)
+    wrong = "" if label in listed else what_is_wrong_with(label)
     if wrong:
         return f"its label {shown_cell(label)} {wrong}"
-    if "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
+    if _IMPOSSIBLE.search(path):
         return f"its path {shown_cell(path)} has a NUL, or bytes that are no UTF-8"
     if len(path.encode()) > MOST_PATH_BYTES:
         return f"its path has more than {MOST_PATH_BYTES} bytes: {shown_cell(path)}"

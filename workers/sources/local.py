@@ -130,7 +130,8 @@ class LocalPlace(Place):
         return one_line(str(self.folder / name))
 
     def resolved(self, path: str) -> str:
-        self._path(path)
+        if self.within is not None:
+            self._path(path)
         return path
 
 

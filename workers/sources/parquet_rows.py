@@ -4,6 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 from adapters.errors import NotFoundError, SettingsError
+from workers.formats.parquet_pages import unpacked_sizes
 from workers.sources.places import Place
 from workers.sources.rows import COLUMNS, LIMITS, Row, check_columns
 from workers.sources.survey import MOST_SEEN
@@ -30,11 +31,11 @@ def parquet_rows(place: Place, name: str) -> Generator[Row]:
             "install pyarrow`, or give the list as CSV"
         ) from error
     try:
-        content = pyarrow.BufferReader(_content(place, name))
-        with ParquetFile(content) as file:
+        content = _content(place, name)
+        with ParquetFile(pyarrow.BufferReader(content)) as file:
             _check(file, origin)
-        content.seek(0)
-        with ParquetFile(content, read_dictionary=list(COLUMNS)) as file:
+            _check_pages(file.metadata, content, origin)
+        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=list(COLUMNS)) as file:
             number = 0
             batches = file.iter_batches(_AT_ONCE, columns=list(COLUMNS), use_threads=False)
             for batch in batches:
@@ -63,12 +64,10 @@ def _content(place: Place, name: str) -> bytes:
 
 def _check(file: Any, origin: str) -> None:
     """Raise SettingsError where columns or sizes are not what a list has."""
-    from pyarrow import types
-
     check_columns(origin, list(file.schema_arrow.names))
     for key in COLUMNS:
         kind = file.schema_arrow.field(key).type
-        if types.is_nested(kind):
+        if not _is_short(kind):
             raise SettingsError(
                 f"expected text or whole numbers in the column {key} of {origin}, found {kind}"
             )
@@ -88,6 +87,35 @@ def _check(file: Any, origin: str) -> None:
             )
 
 
+def _check_pages(metadata: Any, content: bytes, origin: str) -> None:
+    """Raise SettingsError where a page of the columns is larger than any program writes them."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    for chunk in (group.column(index) for group in groups for index in range(group.num_columns)):
+        if chunk.path_in_schema not in COLUMNS:
+            continue
+        start = chunk.data_page_offset
+        if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+            start = chunk.dictionary_page_offset
+        for size in unpacked_sizes(content, start, start + chunk.total_compressed_size):
+            if size > LIMITS.page_bytes:
+                raise SettingsError(
+                    f"expected pages of at most {LIMITS.page_bytes} bytes in the column "
+                    f"{chunk.path_in_schema} of {origin}, found one of {size}; write it with "
+                    "smaller row groups"
+                )
+
+
+def _is_short(kind: Any) -> bool:
+    """Return whether a column's cells are short however the file packs them, or can be checked."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    numbers = (types.is_primitive, types.is_null, types.is_decimal)
+    return any(is_one(kind) for is_one in (*texts, *numbers))
+
+
 def _cells(batch: Any, key: str, origin: str) -> list[Any]:
     """Return the cells of a column; bytes that are no UTF-8 are surrogates in them."""
     from pyarrow import compute, large_binary, types
@@ -96,15 +124,17 @@ def _cells(batch: Any, key: str, origin: str) -> list[Any]:
     if not types.is_dictionary(column.type):
         cells: list[Any] = column.to_pylist()
         return cells
-    # A text is unpacked once, however many rows have it, and not before it is known to be short.
+    # A text is unpacked once a batch, however many rows have it, and not before all are short.
     longest = compute.max(compute.binary_length(column.dictionary)).as_py() or 0
     if longest > LIMITS.cell_bytes:
         raise SettingsError(
             f"expected at most {LIMITS.cell_bytes} bytes in a cell of the column {key} of "
             f"{origin}, found {longest}"
         )
-    texts = [
-        None if text is None else text.decode("utf-8", "surrogateescape")
-        for text in column.dictionary.cast(large_binary()).to_pylist()
-    ]
-    return [None if index is None else texts[index] for index in column.indices.to_pylist()]
+    wanted = column.indices.unique().drop_null()
+    found = column.dictionary.take(wanted).cast(large_binary()).to_pylist()
+    texts = {
+        index: None if text is None else text.decode("utf-8", "surrogateescape")
+        for index, text in zip(wanted.to_pylist(), found, strict=True)
+    }
+    return [texts.get(index) for index in column.indices.to_pylist()]

@@ -10,6 +10,8 @@ COLUMNS = ("path", "label")
 MOST_PATH_BYTES = 4096
 """Linux opens nothing longer."""
 _SHOWN = 60
+_COMPARED = 1000
+"""A line of a mebibyte may name a million columns."""
 _OTHER_NAMES = {
     **dict.fromkeys(("file", "filename", "file_name", "filepath", "image", "img", "name"), "path"),
     **dict.fromkeys(("class", "category", "target", "y", "species", "label_name"), "label"),
@@ -23,12 +25,14 @@ class ListLimits:
     Attributes:
         size_bytes: Most bytes of the file: 2 million rows of 128.
         column_bytes: Most bytes of a column of a Parquet file as it is unpacked.
+        page_bytes: Most bytes of a page of such a column; programs write one megabyte, or twelve.
         cell_bytes: Most bytes of a cell of such a file, of which a few kilobytes can be a single
             cell of gigabytes.
     """
 
     size_bytes: int = 256 * 2**20
     column_bytes: int = 512 * 2**20
+    page_bytes: int = 32 * 2**20
     cell_bytes: int = MOST_PATH_BYTES
 
 
@@ -67,12 +71,12 @@ def check_columns(origin: str, found: list[str], hint: str = "") -> None:
 def shown_cell(value: object) -> str:
     """Return a cell as errors quote it, cut where it is long."""
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str | bytes) else repr(value)
-    return text if len(text) <= _SHOWN + 3 else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _SHOWN + 2 else f"{text[:_SHOWN]}…"
 
 
 def _renaming(found: list[str]) -> str:
     """Return which of the columns are probably meant."""
-    plain = {name.strip().lower(): name for name in found}
+    plain = {name.strip().lower(): name for name in found[:_COMPARED]}
     for name in COLUMNS:
         if name in found:
             continue

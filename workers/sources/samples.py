@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from adapters.errors import printable
@@ -34,9 +34,10 @@ class Sample:
         unreadable: Why some of these hold none.
     """
 
-    images: list[TarMember] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    descriptions: list[str] = field(default_factory=list)
+    # A shard may have millions: of nothing there is one.
+    images: tuple[TarMember, ...] = ()
+    labels: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
     unreadable: str = ""
 
     @property
@@ -67,7 +68,9 @@ def samples_of(members: Iterable[TarMember], counting: Counting) -> dict[str, Sa
         counting: Counts what is no label, and what belongs to no sample.
     """
     samples: dict[str, Sample] = {}
-    for member in members:
+    for number, member in enumerate(members):
+        if number % 1000 == 0:
+            counting.go_on()
         if member.kind is not Kind.FOLDER:
             _sort(member, samples, counting)
     for sample in samples.values():
@@ -94,7 +97,7 @@ def _sort(member: TarMember, samples: dict[str, Sample], counting: Counting) -> 
         else:
             counting.pass_over(What.HIDDEN, name, extension(name), is_picture=is_image(name))
     elif is_image(name):
-        samples.setdefault(key, Sample()).images.append(member)
+        samples.setdefault(key, Sample()).images += (member,)
     elif member.kind is not Kind.FILE:
         is_link = member.kind is Kind.LINK
         what, kind = (What.LINKS, "links") if is_link else (What.SPECIAL, "special files")
@@ -107,7 +110,7 @@ def _look_into(member: TarMember, key: str, samples: dict[str, Sample], counting
     """Put a file without an image's extension to its sample if it is one; else count it."""
     looks, kind = appearance_of(member.name, member.read(BEGINNING_BYTES))
     if looks is Looks.IMAGE:
-        samples.setdefault(key, Sample()).images.append(member)
+        samples.setdefault(key, Sample()).images += (member,)
         return
     what = {Looks.PICTURE: What.UNREAD, Looks.EMPTY: What.EMPTY}.get(looks, What.OTHER)
     counting.pass_over(what, member.name, kind, is_picture=looks is Looks.PICTURE)
@@ -115,7 +118,7 @@ def _look_into(member: TarMember, key: str, samples: dict[str, Sample], counting
 
 def _read_label(member: TarMember, suffix: str, sample: Sample) -> None:
     """Add the label that a file holds to its sample."""
-    sample.descriptions.append(member.name)
+    sample.descriptions += (member.name,)
     if member.size > MAX_LABEL_BYTES:
         sample.unreadable = f": {printable(member.name)} has more than {MAX_LABEL_BYTES} bytes"
         return
@@ -129,7 +132,7 @@ def _read_label(member: TarMember, suffix: str, sample: Sample) -> None:
         sample.unreadable = f": {printable(member.name)} is no JSON"
         return
     if label:
-        sample.labels.append(label)
+        sample.labels += (label,)
 
 
 def _label_in(value: object) -> str:

@@ -151,6 +151,10 @@ class Counting:
         """Say what is counted, before anything is."""
         self._things = things
 
+    def go_on(self) -> None:
+        """Raise what should stop the work, where nothing is seen for long."""
+        self._on_seen()
+
     def see(self, number: int = 1) -> None:
         """Count what was seen.
 

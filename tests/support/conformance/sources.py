@@ -1,5 +1,6 @@
 """Conformance suite of sources: what every place must offer; inherit it once per place."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -81,6 +82,13 @@ def tar(members: Sequence[tuple[str, bytes]]) -> bytes:
             member.size = len(content)
             file.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def header(name: str, *, size: int, kind: bytes) -> bytes:
+    """Return the header of a member of a tar."""
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.GNU_FORMAT)
 
 
 def parquet(paths: Sequence[object], labels: Sequence[object], **others: Sequence[object]) -> bytes:
@@ -246,6 +254,14 @@ class SourceSuite:
         # a header in the middle is damaged: everything behind it would be missing
         tar(ANNOTATED)[:1024] + b"\xff" * 512 + tar(ANNOTATED)[1536:],
         json.dumps({"label": 5}).encode() * 100,
+        # a member of zeros in the middle, two shards one behind another, something behind the end
+        tar(ANNOTATED)[:1024] + bytes(1024) + tar(ANNOTATED)[1024:],
+        tar(ANNOTATED) * 2,
+        tar(ANNOTATED) + b"signed by nobody",
+        # a name of a gigabyte before a member
+        header("x", size=2**30, kind=tarfile.XHDTYPE) + tar(ANNOTATED),
+        header("x", size=2**30, kind=tarfile.GNUTYPE_LONGNAME) + tar(ANNOTATED),
+        gzip.compress(tar(ANNOTATED)),
     ]
 
     @pytest.mark.parametrize("content", BAD_TARS)

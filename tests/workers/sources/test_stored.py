@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 
 from adapters.errors import InputError, SettingsError
+from tests.support.conformance.lists import ListSuite
 from tests.support.conformance.sources import RED, Site, SourceSuite, StoreSite, read, tar
 from tests.support.conformance.surveys import SurveySuite
 from workers.sources import read_source
@@ -85,7 +86,7 @@ def site() -> MemorySite:
     return MemorySite()
 
 
-class TestStoredSources(SourceSuite, SurveySuite):
+class TestStoredSources(SourceSuite, SurveySuite, ListSuite):
     """Every kind of source below an address."""
 
     OPENED: ClassVar[list[tuple[str, str]]] = [
