@@ -84,8 +84,8 @@ def folder_images(
     )
     if problems:
         raise SettingsError(
-            f"{len(problems)} folders cannot be classes; rename them (`convmv -f latin1 -t utf8` "
-            f"mends names that are no UTF-8):{shown(problems)}",
+            f"folders whose names can be no class's: {len(problems)}; rename them (`convmv -f "
+            f"latin1 -t utf8` mends names that are no UTF-8):{shown(problems)}",
             problems=problems,
         )
     pass_over_beside(layout, place, counting)

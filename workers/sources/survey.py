@@ -45,7 +45,7 @@ class PassedOver:
         are_pictures: Whether these look like pictures, by extension or content.
         count: How many.
         kinds: How many of each kind: an extension, the name of a format, a class.
-        examples: Some of their names.
+        examples: Some of their names; none of classes, which are kinds here.
     """
 
     what: What
@@ -57,9 +57,10 @@ class PassedOver:
     def __str__(self) -> str:
         of_kinds = [f"{count} {kind}" for kind, count in self.kinds[:EXAMPLES]]
         named = ", ".join(of_kinds) + (", …" if len(self.kinds) > EXAMPLES else "")
-        more = ", …" if self.count > len(self.examples) else ""
         reason = self.reason if self.count > 1 else self.reason.replace(self._things, self._thing)
-        return f"{self.count} {reason} ({named}: {', '.join(self.examples)}{more})"
+        more = ", …" if self.count > len(self.examples) else ""
+        examples = f": {', '.join(self.examples)}{more}" if self.examples else ""
+        return f"{self.count} {reason} ({named}{examples})"
 
     @property
     def reason(self) -> str:
@@ -111,7 +112,6 @@ class Survey:
             are_pictures=True,
             count=sum(count for _, count in left),
             kinds=tuple((repr(one_line(key)), count) for key, count in left[:MOST_KINDS]),
-            examples=tuple(one_line(key) for key, _ in left[:EXAMPLES]),
         )
         return replace(
             self,
