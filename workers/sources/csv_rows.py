@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.tar_headers import compression_of
@@ -55,14 +55,15 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
 
 
 def _text(place: Place, name: str) -> io.TextIOWrapper:
-    file = io.BufferedReader(place.opened(name), _READ_AHEAD)
-    found = _other_format(file.peek(8)[:8])
-    if found:
-        file.close()
-        raise SettingsError(
-            f"expected {place.origin(name)} to be a CSV list in UTF-8, found {found}; save it as "
-            "CSV in UTF-8"
-        )
+    with ExitStack() as unless_read:
+        file = unless_read.enter_context(io.BufferedReader(place.opened(name), _READ_AHEAD))
+        found = _other_format(file.peek(8)[:8])
+        if found:
+            raise SettingsError(
+                f"expected {place.origin(name)} to be a CSV list in UTF-8, found {found}; save it "
+                "as CSV in UTF-8"
+            )
+        unless_read.pop_all()
     # Spreadsheets put a byte-order mark at the beginning.
     return io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
 

@@ -117,14 +117,15 @@ class LocalPlace(Place):
         except (OSError, ValueError) as error:
             raise NotFoundError(_reason(self.folder / name, error)) from error
 
-    def _opened(self, name: str) -> io.FileIO:
+    def _opened(self, name: str) -> "_File":
         # Whoever opens a pipe waits until somebody writes into it.
-        descriptor = os.open(self._path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        path = self._path(name)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             os.close(descriptor)
             raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is no regular file")
-        return io.FileIO(descriptor)
+        return _File(descriptor, path)
 
     def origin(self, name: str) -> str:
         return one_line(str(self.folder / name))
@@ -133,6 +134,26 @@ class LocalPlace(Place):
         if self.within is not None:
             self._path(path)
         return path
+
+
+class _File(io.FileIO):
+    """An open file; what goes wrong while it is read is told as what goes wrong before."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        super().__init__(descriptor)
+        self._path = path
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int | None:  # type: ignore[override]
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise NotFoundError(_reason(self._path, error)) from error
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (OSError, OverflowError):  # beyond what a disk can hold
+            raise NotFoundError("it ends too early") from None
 
 
 def _reason(path: Path, error: Exception) -> str:

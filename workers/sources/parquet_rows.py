@@ -111,9 +111,10 @@ def _is_short(kind: Any) -> bool:
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    others = (types.is_binary, types.is_large_binary, types.is_binary_view)
     numbers = (types.is_primitive, types.is_null, types.is_decimal)
-    return any(is_one(kind) for is_one in (*texts, *numbers))
+    return any(is_one(kind) for is_one in (*texts, *others, *numbers))
 
 
 def _cells(batch: Any, key: str, origin: str) -> list[Any]:
@@ -121,7 +122,7 @@ def _cells(batch: Any, key: str, origin: str) -> list[Any]:
     from pyarrow import compute, large_binary, types
 
     column = batch.column(key)
-    if not types.is_dictionary(column.type):
+    if not types.is_dictionary(column.type) or types.is_primitive(column.type.value_type):
         cells: list[Any] = column.to_pylist()
         return cells
     # A text is unpacked once a batch, however many rows have it, and not before all are short.

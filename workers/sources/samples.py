@@ -84,7 +84,7 @@ def samples_of(members: Iterable[TarMember], counting: Counting) -> dict[str, Sa
 def _sort(member: TarMember, samples: dict[str, Sample], counting: Counting) -> None:
     """Put a member to its sample, or count it as passed over."""
     name, path = member.name, PurePosixPath(member.name)
-    key, suffix = str(path.with_suffix("")), path.suffix.lower()
+    key, suffix = str(path.parent / path.stem), path.suffix.lower()
     is_aside = any(part.startswith(".") or is_system_file(part) for part in path.parts)
     if suffix in LABELS and member.kind is Kind.FILE and not is_aside:
         _read_label(member, suffix, samples.setdefault(key, Sample()))

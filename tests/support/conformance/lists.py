@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import pyarrow
 import pytest
 
 from adapters.errors import ImageError, SettingsError
@@ -98,6 +99,27 @@ class ListSuite:
         site.write("x.parquet", content)
         with pytest.raises(SettingsError, match=message):
             site.images("x.parquet")
+
+    KINDS: ClassVar[list[pyarrow.DataType]] = [
+        # how programs keep text, and numbers: as such, or each value once
+        *(pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()),
+        *(pyarrow.binary(), pyarrow.large_binary(), pyarrow.int8(), pyarrow.uint64()),
+        pyarrow.dictionary(pyarrow.int32(), pyarrow.string()),
+        pyarrow.dictionary(pyarrow.int32(), pyarrow.large_string()),
+        pyarrow.dictionary(pyarrow.int32(), pyarrow.int64()),
+    ]
+
+    @pytest.mark.parametrize("kind", KINDS, ids=str)
+    def test_labels_of_parquet_are_text_or_numbers_of_any_kind(
+        self, site: Site, kind: pyarrow.DataType
+    ) -> None:
+        texts = pyarrow.array(["7", "8"]).cast(getattr(kind, "value_type", kind))
+        labels = pyarrow.DictionaryArray.from_arrays([0, 0, 1], texts)
+        if not isinstance(kind, pyarrow.DictionaryType):
+            labels = labels.dictionary_decode()
+        site.write("x.parquet", parquet(["1.jpg", "2.jpg", "3.jpg"], labels))
+        images = site.images("x.parquet")
+        assert {key: len(refs) for key, refs in images.items()} == {"7": 2, "8": 1}
 
     def test_bytes_of_parquet_are_text_and_rows_of_many_batches_keep_their_order(
         self, site: Site

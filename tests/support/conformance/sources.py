@@ -262,6 +262,10 @@ class SourceSuite:
         header("x", size=2**30, kind=tarfile.XHDTYPE) + tar(ANNOTATED),
         header("x", size=2**30, kind=tarfile.GNUTYPE_LONGNAME) + tar(ANNOTATED),
         gzip.compress(tar(ANNOTATED)),
+        # more than any disk holds
+        header("1.jpg", size=2**50, kind=tarfile.REGTYPE) + tar(ANNOTATED),
+        header("1.jpg", size=2**61, kind=tarfile.REGTYPE) + tar(ANNOTATED),
+        header("1.cls", size=2**61, kind=tarfile.REGTYPE) + tar(ANNOTATED),
     ]
 
     @pytest.mark.parametrize("content", BAD_TARS)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from adapters.errors import SettingsError
-from tests.support.conformance.sources import RED, Site, parquet, read, tar
+from tests.support.conformance.sources import RED, Site, header, parquet, read, tar
 from workers.sources import Survey
 from workers.sources.survey import What
 
@@ -207,6 +207,14 @@ class SurveySuite:
             (What.SYSTEM, False): {"__MACOSX": 1, "._*": 1, "Thumbs.db": 1},
         }
         assert str(source.survey).startswith("13 members seen, 9 passed over: 1 picture in formats")
+
+    @pytest.mark.parametrize("name", ["", ".", "/", "..", "a/..", "a.", "...", "~", "\n", "a" * 99])
+    def test_members_may_be_called_anything(self, site: Site, name: str) -> None:
+        for kind in (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE):
+            site.write("x.tar", header(name, size=0, kind=kind) + tar(self.SHARD))
+            survey = site.read("x.tar").survey
+            check_sum(survey)
+            assert survey.used == 3
 
     @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
     def test_a_link_in_a_shard_is_counted_or_refused_where_an_image_should_be(

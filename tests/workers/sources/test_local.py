@@ -200,6 +200,16 @@ class TestLocalSources(SourceSuite, SurveySuite, ListSuite):
         (tmp_path / "hidden").mkdir(mode=0)
         assert "Permission denied" in as_nobody(tmp_path, "hidden/train")["wrong"]
 
+    @pytest.mark.parametrize("name", ["x.csv", "x.tar", "x.parquet"])
+    def test_a_disk_that_cannot_be_read_is_a_sentence(
+        self, site: Site, tmp_path: Path, name: str
+    ) -> None:
+        if not Path("/proc/self/mem").exists():
+            pytest.skip("Linux alone has a file that fails when it is read")
+        (tmp_path / name).symlink_to("/proc/self/mem")
+        with pytest.raises(SettingsError, match=rf"{name}.* Input/output error"):
+            site.images(name)
+
     def test_work_that_nobody_waits_for_stops(self, site: Site) -> None:
         site.write("x.csv", b"path,label\n" + b"".join(b"%d.jpg,a\n" % n for n in range(5000)))
         asked = []
