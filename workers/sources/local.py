@@ -33,7 +33,7 @@ class LocalPlace(Place):
         path = self.folder / name
         if self.within is not None and not path.resolve().is_relative_to(self.within.resolve()):
             raise InputError(
-                f"expected a path inside of what was sent, found {name or str(self.folder)!r}, "
+                f"expected a path inside of what was sent, found {name or self.folder.name!r}, "
                 "which leads outside",
                 path=name,
             )
@@ -66,15 +66,17 @@ class LocalPlace(Place):
                 for entry in entries:
                     yield f"{folder}{entry.name}", entry
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFoundError(f"expected a folder at {path}, found nothing") from error
+            raise NotFoundError(
+                f"expected a folder at {self.origin(folder)}, found nothing"
+            ) from error
         except OSError as error:
             if folder.count("/") > 1:
                 yield folder.rstrip("/"), None
                 return
             raise InputError(
-                f"the folder {path} cannot be listed: {error.strerror}; let who submits read it, "
-                "or take it out",
-                path=str(path),
+                f"the folder {self.origin(folder)} cannot be listed: {error.strerror}; let who "
+                "submits read it, or take it out",
+                path=self.origin(folder),
             ) from error
 
     def _kind(self, name: str, entry: "os.DirEntry[str]") -> EntryKind:
@@ -128,7 +130,11 @@ class LocalPlace(Place):
         return _File(descriptor, path)
 
     def origin(self, name: str) -> str:
-        return one_line(str(self.folder / name))
+        path = self.folder / name
+        if self.within is not None and path.is_relative_to(self.within):
+            # Whoever sent it knows it so, and nothing of where it has been put.
+            path = path.relative_to(self.within)
+        return one_line(str(path))
 
     def resolved(self, path: str) -> str:
         if self.within is not None:

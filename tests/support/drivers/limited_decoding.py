@@ -10,7 +10,7 @@ import sys
 import time
 
 from adapters.errors import ImageError
-from tests.support.drivers.process_memory import forget_peak, status_bytes
+from tests.support.drivers.own_memory import forget_peak, status_bytes
 from tests.support.scenes.pictures import COSTLY
 from workers.images.decode import DEFAULT_LIMITS, decode_image
 from workers.images.pixels import PixelTransform

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet  # noqa: F401 - what a library takes is not what a list takes
 
 from adapters.errors import NacreError
-from tests.support.drivers.process_memory import forget_peak, status_bytes
+from tests.support.drivers.own_memory import forget_peak, status_bytes
 from tests.support.scenes.costly_sources import COSTLY
 from workers.sources import read_source
 from workers.store import FileStore

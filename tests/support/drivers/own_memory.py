@@ -1,4 +1,4 @@
-"""Memory of this process, as Linux counts it."""
+"""What this process holds in memory, as Linux counts it."""
 
 import ctypes
 from pathlib import Path
