@@ -7,8 +7,6 @@ encoding: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-
 
 from collections.abc import Iterator
 
-from adapters.errors import SettingsError
-
 _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY = (1, 2), 3, (4, 5, 6), 7, 8
 _LISTS, _STRUCT = (9, 10), 12
 _UNPACKED, _PACKED = 2, 3
@@ -25,7 +23,7 @@ def unpacked_sizes(content: bytes, start: int, end: int) -> Iterator[int]:
         end: Of its last page.
 
     Raises:
-        SettingsError: there is no page's header where one should be.
+        ValueError: there is no page's header where one should be.
     """
     while start < min(end, len(content)):
         header = _Header(content, start)
@@ -35,7 +33,7 @@ def unpacked_sizes(content: bytes, start: int, end: int) -> Iterator[int]:
             sizes = {}
         unpacked, packed = sizes.get(_UNPACKED, -1), sizes.get(_PACKED, -1)
         if unpacked < 0 or packed < 0:
-            raise SettingsError(f"it is damaged at byte {start}, where a page should begin")
+            raise ValueError(f"it is damaged at byte {start}, where a page should begin")
         yield unpacked
         start = header.at + packed
 

@@ -89,6 +89,7 @@ class ListSuite:
         (parquet([{"a": 1}], ["red"]), "text or whole numbers in the column path .*struct"),
         (parquet(["x" * 5000], ["red"]), "at most 4096 bytes in a cell of the column path .*5000"),
         (parquet([None] * 30_000, [None] * 30_000), "(?s)30000 rows of .*row 1: .*None and None"),
+        (b"PAR1\xff" + parquet(["a"], ["b"])[5:], "to be a Parquet file: it is damaged at byte 4"),
         (parquet(["a"], ["b"], **{"other": ["c"]})[:20], "to be a Parquet file"),
     ]
 
