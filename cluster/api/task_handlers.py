@@ -14,7 +14,7 @@ from adapters.errors import InputError
 from cluster.api.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.wire.documents import SourceCount, TaskAccepted, TaskEvent, TaskList, TaskState
 from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
@@ -42,6 +42,9 @@ class TaskHandlers:
             submission=_document(self._client.state(intake.submission)),
             is_new=intake.is_new,
             notes=list(intake.notes()),
+            sources={
+                key: SourceCount.model_validate(count) for key, count in intake.sources().items()
+            },
         )
 
     def tasks(self) -> TaskList:

@@ -22,6 +22,7 @@ from workers.queue.ticket import ENDED, Stage, Ticket
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
+    from workers.tasks.submission import Submission
 
 POLL_S = 0.5
 MOST_SHOWN = 60
@@ -54,16 +55,23 @@ def submit(
       ray job submit --working-dir . -- nacre submit task.yaml
     """
     client = Client(configured(path))
-    submissions = []
+    submissions: list[Submission] = []
+    said: list[dict[str, object]] = []
     for file in files:
         with progress_bar(f"reading {file}") as report:
             intake = client.submit(file, adapter=adapter, by=by, on_progress=report)
         submissions.append(intake.submission)
+        said.append({"is_new": intake.is_new, "notes": intake.notes(), "sources": intake.sources()})
         if output == "text":
             _print_intake(intake)
     states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
     if output == "json":
-        print_json([client.state(entry).to_json() for entry in submissions])
+        print_json(
+            [
+                {**client.state(entry).to_json(), **more}
+                for entry, more in zip(submissions, said, strict=True)
+            ]
+        )
     else:
         _print_published(states)
     broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]

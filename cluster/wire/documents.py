@@ -224,12 +224,36 @@ class TaskState(BaseModel):
     left_s: float | None = Field(description="Seconds left in the present stage.")
 
 
+class PassedOver(BaseModel):
+    """What was passed over in a source for one reason."""
+
+    reason: str = Field(examples=["files of operating systems and programs"])
+    pictures: bool = Field(description="Whether these look like pictures.")
+    count: int = Field(examples=[2])
+    kinds: dict[str, int] = Field(description="How many of each kind.", examples=[{"Thumbs.db": 2}])
+    examples: list[str] = Field(examples=[["daisy/Thumbs.db", "rose/Thumbs.db"]])
+
+
+class SourceCount(BaseModel):
+    """What became of everything in a source; `seen` is the sum of the other numbers."""
+
+    things: str = Field(description="What was counted: files, rows or members.", examples=["files"])
+    seen: int = Field(examples=[22])
+    used: int = Field(description="Images that are learnt from or measured on.", examples=[19])
+    refused: int = Field(description="Images that cannot be read, and were skipped.", examples=[0])
+    copies: int = Field(description="Further copies of an image in its class.", examples=[1])
+    passed_over: list[PassedOver]
+
+
 class TaskAccepted(BaseModel):
     """A task has become durable."""
 
     submission: TaskState
     is_new: bool = Field(description="False where the same had been submitted before.")
     notes: list[str] = Field(description="What whoever submitted should know.")
+    sources: dict[str, SourceCount] = Field(
+        description="What became of everything in `images` and `held_out`."
+    )
 
 
 class TaskList(BaseModel):

@@ -52,6 +52,26 @@ def test_a_task_with_its_images_in_an_archive_is_accepted(
     assert handlers.tasks().submissions[0].submission_id == accepted.submission.submission_id
 
 
+def test_what_lies_in_the_archive_besides_is_counted(
+    handlers: TaskHandlers, write_task: WriteTask
+) -> None:
+    task = write_task(images=4)
+    (task.parent / "images/red/drawing.svg").write_text("<svg/>")
+    (task.parent / "images/.DS_Store").write_text("x")
+    copy = task.parent / "images/red/copy.png"
+    copy.write_bytes((task.parent / "images/red/0.png").read_bytes())
+    accepted = handlers.submit(task.read_bytes(), archive_of(task.parent), by=ANNA)
+    count = accepted.sources["images"]
+    assert (count.things, count.seen, count.used, count.copies) == ("files", 11, 8, 1)
+    assert [(each.pictures, each.kinds) for each in count.passed_over] == [
+        (True, {"SVG": 1}),
+        (False, {".DS_Store": 1}),
+    ]
+    assert "red/drawing.svg" in accepted.notes[0]
+    # as it was sent, and not where the service has put it
+    assert ": images/red/copy.png is the same image as images/red/0.png" in accepted.notes[1]
+
+
 def test_a_task_is_found_followed_and_taken_back(
     handlers: TaskHandlers, write_task: WriteTask, tmp_path: Path
 ) -> None:

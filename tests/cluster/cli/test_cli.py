@@ -117,6 +117,34 @@ def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: Wr
     assert again.out.startswith("submitted before: colors-")
 
 
+def test_pictures_that_are_passed_over_are_told_to_people_and_machines(
+    nacre: Command, write_task: WriteTask
+) -> None:
+    path = write_task(images=4)
+    (path.parent / "images/red/drawing.svg").write_text("<svg/>")
+    said = "training images: 9 files seen, 1 passed over: 1 picture in formats that are not read"
+    assert f"  {said} (1 SVG: red/drawing.svg)" in nacre("submit", path).out
+    (entry,) = json.loads(nacre("submit", path, "--output", "json").out)
+    assert entry["is_new"] is False
+    assert entry["notes"] == [f"{said} (1 SVG: red/drawing.svg)"]
+    assert entry["sources"]["images"] == {
+        "things": "files",
+        "seen": 9,
+        "used": 8,
+        "refused": 0,
+        "copies": 0,
+        "passed_over": [
+            {
+                "reason": "pictures in formats that are not read",
+                "pictures": True,
+                "count": 1,
+                "kinds": {"SVG": 1},
+                "examples": ["red/drawing.svg"],
+            }
+        ],
+    }
+
+
 def test_submissions_are_read_by_machines(nacre: Command, write_task: WriteTask) -> None:
     submitted = json.loads(nacre("submit", write_task(), "--output", "json").out)
     status = json.loads(nacre("status", "--output", "json").out)
