@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 import click
 import psutil
@@ -410,3 +411,53 @@ def test_a_damaged_marker_is_no_running_system(
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / RUNNING).write_text(content)
     assert nacre("down").code == 2
+
+
+PRINTING = [
+    ["versions"],
+    ["versions", "--output", "json"],
+    ["status"],
+    ["--help"],
+    ["submit", "--help"],
+    ["--version"],
+]
+
+
+def printed_to(out: IO[bytes] | int, *arguments: str, err: Path | None = None) -> Ended:
+    """Run a command whose output goes to a file or pipe that cannot be written."""
+    command = [sys.executable, "-m", "cluster.cli", *arguments]
+    with (err or Path(os.devnull)).open("wb") as full:
+        errors = full if err else subprocess.PIPE
+        ended = subprocess.run(command, stdout=out, stderr=errors, timeout=60, check=False)
+    return Ended(code=ended.returncode, out="", err=(ended.stderr or b"").decode())
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+@pytest.mark.usefixtures("nacre")
+def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = printed_to(full, *arguments)
+    assert ended.code == 1
+    assert ended.err.startswith(
+        "error: what is printed cannot be written (No space left on device)"
+    )
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+@pytest.mark.usefixtures("nacre")
+def test_a_reader_that_has_gone_away_ends_a_command_quietly(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert printed_to(writer, *arguments) == Ended(code=1, out="", err="")
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.usefixtures("nacre")
+def test_notes_that_cannot_be_written_change_nothing(write_task: WriteTask) -> None:
+    full = Path("/dev/full")
+    assert printed_to(subprocess.DEVNULL, "submit", str(write_task()), err=full).code == 0
+    assert printed_to(subprocess.DEVNULL, "rollback", "9", err=full).code == 2
+    assert printed_to(subprocess.DEVNULL, "no-such-verb", err=full).code == 2
