@@ -15,8 +15,8 @@ ENGLISH = """
 absent accept access answer base bench benching bounded budget by check demo diff distant drawing
 essential example fact fine format free health housekeeping joined layout limit list loading local
 log main managing measure measured measuring naming once only orientation output packing page part
-past pattern published question random reader reading result row shared table testing trained turn
-verify
+past pattern published question random reader reading result row running shared table testing
+trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination decode

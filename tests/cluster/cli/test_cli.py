@@ -18,7 +18,7 @@ import pytest
 
 from adapters.errors import NotFoundError
 from cluster.cli.main import MODULES, cli, main
-from cluster.cli.serving import RUNNING, Running
+from cluster.cli.running import RUNNING, Running
 from cluster.client.client import Client
 from cluster.config import load_config
 from cluster.version import this_build
