@@ -20,9 +20,9 @@ trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination decode
-decompressed directory error file folder follower gif handler header http jpeg jpeg2000 machine
-member node op open option parameter png ppm process resizing runtime scalar schedule serving
-stream symmetric tar thread tiff upload wire yaml
+decompressed deployment directory error file folder follower gif handler header http jpeg jpeg2000
+machine member node op open option parameter png ppm process resizing runtime scalar schedule
+serving stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting

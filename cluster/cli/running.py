@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from adapters import errors
 from adapters.errors import (
     ConflictError,
     CorruptionError,
@@ -18,25 +21,52 @@ from adapters.errors import (
     NacreError,
     UnavailableError,
     UnknownOutcomeError,
+    reason_of,
 )
 from cluster.cli.output import progress_bar, stdout
 from cluster.config import Config, home
 from workers.progress_callbacks import ProgressCallback
 
 START_TIMEOUT_S = 300
-STOP_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 90
 RUNNING = "running.json"
+NOT_STARTED = "not-started.json"
+KINDS = (InputError, ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """What `nacre up` leaves in its home folder while it runs with a Ray of its own."""
+    """What `nacre up` leaves in its home folder while it runs with a Ray of its own.
+
+    Attributes:
+        pid: Its process.
+        started: When that was started, in seconds since the epoch.
+        endpoint: Where it answers.
+        store: The URL of its store.
+        waits_for: Why it did not coordinate when it had started.
+        config: The file that it was configured by; None for the defaults.
+    """
 
     pid: int
     started: float
     endpoint: str
     store: str
     waits_for: str | None = None
+    config: str | None = None
+
+    def was_started_with(self, config: Config, file: Path | None) -> bool:
+        """Return whether a configuration, read from `file`, is the one of this system.
+
+        What was started with the same file is it also where that was changed since.
+        """
+        same_file = file is not None and self.config == str(file.absolute())
+        return same_file or (self.store, self.endpoint) == (config.store, config.endpoint)
+
+    @property
+    def described(self) -> str:
+        """Whose system it is, for people."""
+        by = f"configured by {self.config}" if self.config else "without a configuration file"
+        return f"process {self.pid}, {self.endpoint}, store {self.store}, {by}"
 
 
 def start_detached(path: Path | None, config: Config) -> None:
@@ -110,7 +140,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallba
     started = time.monotonic()
     while time.monotonic() - started < START_TIMEOUT_S:
         if process.poll() is not None:
-            raise _why_not_started(process.returncode)
+            raise why_not_started(process.pid, process.returncode)
         if find_running() is not None:
             return
         report(int(time.monotonic() - started), START_TIMEOUT_S)
@@ -118,12 +148,49 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallba
     raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
 
 
-def _why_not_started(exit_code: int) -> NacreError:
-    """Return the error that ended a detached `nacre up`: its kind from the exit code."""
-    last = log_path().read_text().strip().splitlines()[-1:] or ["it printed nothing"]
-    kinds = (InputError, ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
-    kind = next((kind for kind in kinds if kind.exit_code == exit_code), NacreError)
-    return kind(f"nacre did not start: {last[0].removeprefix('error: ')} (log: {log_path()})")
+@contextmanager
+def failures_noted() -> Iterator[None]:
+    """Write down for whoever has started this process which error keeps it from running."""
+    try:
+        yield
+    except Exception as error:
+        noted = {"pid": os.getpid(), "kind": type(error).__name__, "reason": reason_of(error)}
+        with suppress(OSError):  # what went wrong is told all the same
+            home().mkdir(parents=True, exist_ok=True)
+            (home() / NOT_STARTED).write_text(json.dumps(noted), encoding="utf-8")
+        raise
+
+
+def why_not_started(pid: int, exit_code: int) -> NacreError:
+    """Return the error that ended a detached `nacre up`, as it has written it down.
+
+    What it has printed is no help: Ray's processes print to the same log, and whenever they like.
+    """
+    try:
+        noted = json.loads((home() / NOT_STARTED).read_text(encoding="utf-8"))
+        if noted["pid"] == pid:
+            known = getattr(errors, str(noted["kind"]), None)
+            kind = (
+                known if isinstance(known, type) and issubclass(known, NacreError) else NacreError
+            )
+            return kind(f"nacre did not start: {noted['reason']}{_log()}")
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it ended before it could
+    said = [line for line in _printed() if line.startswith("error: ")] or _printed()[-1:]
+    reason = said[-1].removeprefix("error: ") if said else "it printed nothing"
+    meant = next((kind for kind in KINDS if kind.exit_code == exit_code), NacreError)
+    return meant(f"nacre did not start: {reason}{_log()}")
+
+
+def _log() -> str:
+    return f" (log: {log_path()})"
+
+
+def _printed() -> list[str]:
+    try:
+        return log_path().read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return []
 
 
 def _started(pid: int) -> float | None:

@@ -24,6 +24,7 @@ from cluster.cli.output import (
 from cluster.cli.running import (
     RUNNING,
     Running,
+    failures_noted,
     find_running,
     print_waiting,
     start_detached,
@@ -31,7 +32,7 @@ from cluster.cli.running import (
 )
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.config import LOCAL, Config, home
+from cluster.config import LOCAL, Config, config_file, home
 
 address_option = click.option(
     "--address",
@@ -62,7 +63,7 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
     if detach:
         start_detached(path, config)
     else:
-        _run(config)
+        _run(config, config_file(path))
 
 
 @click.command()
@@ -71,19 +72,27 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
 def down(path: Path | None, address: str | None) -> None:
     """Stop what `nacre up` started; everything that was acknowledged stays in the store.
 
+    Returns when all of it has ended. What was started with another configuration than the one that
+    is named, or lies in the working folder, is left alone. Exits 2 where nothing runs, 3 where
+    something else does.
+
     \b
     Examples:
       nacre down
       nacre down --address auto      on a Ray that somebody else started
       NACRE_HOME=.nacre-demo nacre down
     """
-    if address is None and stop_running():
+    file = config_file(path)
+    running = find_running()
+    if address is None and running is not None and file is None:
+        stop_running()
         stdout().print("stopped")
         return
     config = with_address(configured(path), address)
     if config.ray == LOCAL:
-        raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
-    _stop_on_running(config)
+        _stop_at_home(running, config, file)
+    else:
+        _stop_on_running(config)
     stdout().print("stopped")
 
 
@@ -156,17 +165,32 @@ def _stop_on_running(config: Config) -> None:
     system.stop()
 
 
+def _stop_at_home(running: Running | None, config: Config, file: Path | None) -> None:
+    if running is None:
+        raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
+    if not running.was_started_with(config, file):
+        named = f"--config {running.config}" if running.config else "no configuration file"
+        raise ConflictError(
+            f"another system runs for {home()} ({running.described}): expected that of {file}, "
+            f"store {config.store}; stop it with `nacre down` and {named}, or set NACRE_HOME to "
+            "the folder of the one that you mean",
+            pid=running.pid,
+        )
+    if not stop_running():
+        raise NotFoundError(f"nothing to stop: it has ended meanwhile, for {home()}")
+
+
 def _check_not_running() -> None:
     running = find_running()
     if running is not None:
         raise ConflictError(
-            f"nacre is running already (process {running.pid}, {running.endpoint}); stop it with "
-            "`nacre down`, or set NACRE_HOME to another folder",
+            f"nacre is running already ({running.described}); stop it with `nacre down`, or set "
+            "NACRE_HOME to another folder",
             pid=running.pid,
         )
 
 
-def _run(config: Config) -> None:
+def _run(config: Config, file: Path | None) -> None:
     from cluster.system.system import running_system, waits_for
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -174,26 +198,31 @@ def _run(config: Config) -> None:
     home().mkdir(parents=True, exist_ok=True)
     marker = home() / RUNNING
     stdout().print(f"starting; store {config.store}")
-    with running_system(config):
-        running = Running(
-            pid=os.getpid(),
-            started=psutil.Process().create_time(),
-            endpoint=config.endpoint,
-            store=config.store,
-            waits_for=waits_for(),
-        )
-        marker.write_text(json.dumps(asdict(running)))
-        try:
+    try:
+        with failures_noted(), running_system(config):
+            running = Running(
+                pid=os.getpid(),
+                started=psutil.Process().create_time(),
+                endpoint=config.endpoint,
+                store=config.store,
+                waits_for=waits_for(),
+                config=str(file.absolute()) if file else None,
+            )
+            marker.write_text(json.dumps(asdict(running)))
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
             print_waiting(running.waits_for)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
-        finally:
-            marker.unlink(missing_ok=True)
             stdout().print("stopping")
+    finally:
+        marker.unlink(missing_ok=True)  # last: until then there is something to wait for
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End whatever goes on, the start included, in the way that a person's Ctrl-C does."""
+    """End whatever goes on, the start included, in the way that a person's Ctrl-C does.
+
+    Whoever asks for it again meanwhile, as a second `nacre down` does, waits for the same end.
+    """
     del number, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt

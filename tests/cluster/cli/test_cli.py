@@ -7,21 +7,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import IO
 
 import click
-import psutil
 import pytest
 
 from adapters.errors import NotFoundError
-from cluster.cli.main import MODULES, cli, main
-from cluster.cli.running import RUNNING, Running
+from cluster.cli.main import MODULES, cli
 from cluster.client.client import Client
 from cluster.config import load_config
 from cluster.version import this_build
+from tests.support.drivers.command import Command, Ended
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
 from workers.queue.ticket import Cause, Failure, Stage
@@ -31,46 +30,9 @@ from workers.store import FileStore
 WriteTask = Callable[..., Path]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> FileStore:
     return FileStore(tmp_path / "store")
-
-
-@pytest.fixture
-def nacre(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Return a function that runs `nacre` with a store and a home of its own."""
-    monkeypatch.setenv("NACRE_STORE", f"file://{tmp_path}/store")
-    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("NACRE_CONFIG", "NACRE_DEBUG", "NACRE_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["nacre", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        printed = capsys.readouterr()
-        return Ended(code=code, out=printed.out, err=printed.err)
-
-    return run
 
 
 VERBS = cli.list_commands(click.Context(cli))
@@ -381,36 +343,6 @@ def test_a_damaged_version_calls_for_a_person(nacre: Command, store: FileStore) 
 def test_with_debug_the_traceback_is_shown(nacre: Command) -> None:
     with pytest.raises(NotFoundError, match=r"gone\.yaml"):
         nacre("--debug", "submit", "gone.yaml")
-
-
-def mark_as_running(home: Path, *, started: float) -> None:
-    home.mkdir(exist_ok=True)
-    running = Running(
-        pid=os.getpid(), started=started, endpoint="http://127.0.0.1:1", store="memory://x"
-    )
-    (home / RUNNING).write_text(json.dumps(asdict(running)))
-
-
-def test_a_second_start_is_refused(nacre: Command, tmp_path: Path) -> None:
-    mark_as_running(tmp_path / "home", started=psutil.Process().create_time())
-    ended = nacre("up", "--detach")
-    assert ended.code == 3
-    assert f"running already (process {os.getpid()}" in ended.err
-
-
-def test_a_stale_marker_never_stops_a_stranger(nacre: Command, tmp_path: Path) -> None:
-    # This process has the number of one that ended long ago; it must survive.
-    mark_as_running(tmp_path / "home", started=1.0)
-    assert nacre("down").code == 2
-
-
-@pytest.mark.parametrize("content", ["", "null", "[]", '{"pid": 1}', '{"pid": "x"}'])
-def test_a_damaged_marker_is_no_running_system(
-    nacre: Command, tmp_path: Path, content: str
-) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / RUNNING).write_text(content)
-    assert nacre("down").code == 2
 
 
 PRINTING = [
