@@ -38,7 +38,7 @@ from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from cluster.system.ingress import prepare_ingress
 from cluster.system.replica import Replica
-from workers.coordination.coordinator import STARTING
+from workers.coordination.coordinator import STARTING, Waiting
 from workers.encoding.encoder import Encoder
 
 START_TIMEOUT_S = 300
@@ -147,9 +147,9 @@ def waits_for() -> str | None:
         return "nothing runs on this Ray"
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while True:
-        reason: str | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
-        if reason != STARTING or time.monotonic() > deadline:
-            return reason
+        found: Waiting | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
+        if found != Waiting(reason=STARTING) or time.monotonic() > deadline:
+            return None if found is None else str(found)
         time.sleep(POLL_S)
 
 

@@ -18,7 +18,7 @@ from adapters.errors import (
     UnknownOutcomeError,
     WorkerLostError,
 )
-from workers.concurrency.supervision import is_being_cancelled
+from workers.concurrency.supervision import Trouble, is_being_cancelled
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import recovered
 from workers.coordination.settings import Setup
@@ -41,7 +41,11 @@ logger = logging.getLogger("nacre.coordinator")
 
 
 class LeadershipTerm:
-    """Coordinates until it is told to stop, or another coordinator has taken over."""
+    """Coordinates until it is told to stop, or another coordinator has taken over.
+
+    Attributes:
+        trouble: What keeps it from the store now; None where nothing does.
+    """
 
     # Owns: the queue, the write-behind and the running jobs. All of it belongs to one event loop.
 
@@ -66,6 +70,7 @@ class LeadershipTerm:
         )
         self._changed = asyncio.Event()
         self._failed: BaseException | None = None
+        self.trouble: Trouble | None = None
 
     @classmethod
     async def begun(cls, setup: Setup, lead: Leadership) -> "LeadershipTerm":
@@ -104,8 +109,12 @@ class LeadershipTerm:
                     raise self._failed
                 try:
                     await self._step()
+                    self.trouble = None
                 except (UnavailableError, UnknownOutcomeError) as error:
-                    logger.warning("waiting for the store: %s", error.message)
+                    before = self.trouble
+                    self.trouble = Trouble.after(before, error, now=self._setup.clock())
+                    if before is None or before.reason != error.message:
+                        logger.warning("waiting for the store: %s", error.message)
                     self._changed.clear()
                 await self._rest(stopping)
         finally:
