@@ -44,6 +44,24 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
+MOST_REASON = 2000
+"""Characters of an error that is none of ours, in a sentence of ours."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return `error` as a reason that can be told, whatever it is and however it is written.
+
+    Errors of libraries and of methods that others wrote may fail to say what they are.
+    """
+    if isinstance(error, NacreError):
+        return error.message
+    try:
+        text = repr(error)
+    except Exception as failed:  # noqa: BLE001 - whatever it is, what happened is told
+        text = f"{type(error).__name__}, which cannot be written ({type(failed).__name__})"
+    return printable(text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]} …")
+
+
 class NacreError(Exception):
     """Base of all errors raised on purpose.
 

@@ -236,8 +236,13 @@ def load_config(path: Path | None = None) -> Config:
         NotFoundError: the named file does not exist.
         SettingsError: a key is unknown or has the wrong type.
     """
-    named = path or (Path(os.environ[CONFIG]) if CONFIG in os.environ else None)
-    file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
+    file = config_file(path)
     config = read_settings(Config, file) if file else Config()
     store = os.environ.get(STORE)
     return replace(config, store=store) if store else config
+
+
+def config_file(path: Path | None = None) -> Path | None:
+    """Return the file that `load_config` reads; None where it is the defaults."""
+    named = path or (Path(os.environ[CONFIG]) if CONFIG in os.environ else None)
+    return named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)

@@ -1,16 +1,37 @@
 """Routes for operations: liveness, readiness, status, metrics."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from cluster.api.problems import problem, problems
 from cluster.serving.metrics import CONTENT_TYPE
 from cluster.serving.service import Service
-from cluster.wire.documents import Live, Ready
+from cluster.wire.documents import Live, Ready, Status, Trouble
 
 
-def routes(service: Service) -> APIRouter:
-    """Return the routes, answered by `service`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What is known of the system around a replica.
+
+    Attributes:
+        coordinator: Why the queue is not coordinated by it; None where it is.
+        deployments: What else does not run as it should, by name.
+    """
+
+    coordinator: Trouble | None = None
+    deployments: Mapping[str, Trouble] = field(default_factory=dict)
+
+
+async def alone() -> Around:
+    """Return what a replica without a system around it knows."""
+    return Around()
+
+
+def routes(service: Service, around: Callable[[], Awaitable[Around]] = alone) -> APIRouter:
+    """Return the routes, answered by `service`; `around` looks at the rest of the system."""
     router = APIRouter(tags=["health"])
 
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
@@ -40,9 +61,16 @@ def routes(service: Service) -> APIRouter:
         return problem(503, "UnavailableError", detail)
 
     @router.get("/v1/status", responses=problems())
-    async def status() -> Ready:
-        """Say everything that this replica knows of its versions, whether it is ready or not."""
-        return service.ready()
+    async def status() -> Status:
+        """Say everything that this replica knows, whether it is ready or not: what is wrong, and
+        for how long.
+        """
+        found = await around()
+        return Status(
+            **service.ready().model_dump(),
+            coordinator=found.coordinator,
+            deployments=dict(found.deployments),
+        )
 
     @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
     async def metrics() -> Response:

@@ -14,8 +14,10 @@ from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
 from workers.queue.journal import JournalEntry, read_journal
 from workers.queue.leadership import read_leadership
+from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue.ticket import ENDED
+from workers.registry.layout import check_adapter
 from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:
@@ -102,11 +104,11 @@ class SubmissionVerbs(ClientPart):
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
         """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
-        return self._asked(Pause(adapter=adapter), by=by)
+        return self._asked(Pause(adapter=_checked(adapter)), by=by)
 
     def resume(self, adapter: str, *, by: By = None) -> bool:
         """Let an adapter go on; `*` stands for all. Return whether it is done."""
-        return self._asked(Resume(adapter=adapter), by=by)
+        return self._asked(Resume(adapter=_checked(adapter)), by=by)
 
     def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
         """Yield what has happened to a submission later than `after`, oldest first.
@@ -159,3 +161,8 @@ class SubmissionVerbs(ClientPart):
                 return True
             time.sleep(POLL_S)
         return False
+
+
+def _checked(adapter: str) -> str:
+    """Return the name of an adapter, or what stands for all."""
+    return adapter if adapter == EVERY_ADAPTER else check_adapter(adapter)

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from adapters.errors import reason_of
 from workers.registry import VersionRef
 
 PREPARE_TIMEOUT_S = 10.0
@@ -39,4 +40,4 @@ class Replicas:
                 self._handle = serve.get_app_handle(self._api)
             self._handle.broadcast(method, *arguments).results(timeout_s=timeout_s)
         except Exception as error:  # noqa: BLE001 - replicas that are not told look for themselves
-            logger.warning("replicas not told", extra={"what": method, "error": repr(error)})
+            logger.warning("replicas not told", extra={"what": method, "error": reason_of(error)})

@@ -50,7 +50,7 @@ class ShardEncoderRole:
         torch.set_num_threads(config.workers.threads)
         loaded = encoder(config.encoder, device=device())
         decode = None if decoders is None else DecodedElsewhere(decoders, loaded.transform)
-        self._encoder = ShardEncoder(loaded, open_store(config.store), decode=decode)
+        self._encoder = ShardEncoder(loaded, open_store(config.store, existing=True), decode=decode)
 
     async def embed(self, shard: Shard, views: Views) -> AsyncIterator[int]:
         """See `ShardEncoder.embed`."""
@@ -106,7 +106,9 @@ class TrainerRole:
     def __init__(self, config: Config, encoder: type[Encoder]) -> None:
         torch.set_num_threads(config.workers.threads)
         loaded = encoder(config.encoder, device=device())
-        self._trainer = Trainer(loaded, open_store(config.store), open_versions(config))
+        self._trainer = Trainer(
+            loaded, open_store(config.store, existing=True), open_versions(config, existing=True)
+        )
 
     async def train(self, assignment: Assignment) -> AsyncIterator[tuple[int, int]]:
         """See `Trainer.train`."""
@@ -122,7 +124,7 @@ class MixtureFitterRole:
 
     def __init__(self, config: Config) -> None:
         torch.set_num_threads(config.workers.threads)
-        self._fitter = MixtureFitter(open_store(config.store))
+        self._fitter = MixtureFitter(open_store(config.store, existing=True))
 
     async def parts(self, assignment: Assignment, most: int) -> list[range]:
         """See `MixtureFitter.parts`."""
@@ -147,8 +149,8 @@ class PublisherRole:
         torch.set_num_threads(config.workers.threads)
         loaded = encoder(config.encoder)
         self._fingerprint = loaded.fingerprint
-        versions = open_versions(config, Replicas(application(API)))
-        self._publisher = Publisher(loaded, open_store(config.store), versions)
+        versions = open_versions(config, Replicas(application(API)), existing=True)
+        self._publisher = Publisher(loaded, open_store(config.store, existing=True), versions)
 
     async def fingerprint(self) -> str:
         """Return the encoder's fingerprint."""

@@ -10,7 +10,11 @@ from workers.store.conditional_writes import check_conditional_writes
 
 
 def open_store(
-    url: str, *, probed: bool = False, environment: Mapping[str, str] | None = None
+    url: str,
+    *,
+    probed: bool = False,
+    existing: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> ObjectStore:
     """Return the object store at `url`.
 
@@ -21,6 +25,8 @@ def open_store(
 
     Args:
         url: Where the store is.
+        existing: Whether a folder must be a store already. What `nacre up` has started says so: a
+            folder that is empty when it is started again has lost what was there.
         probed: Also make sure, by a short race, that conditional writes are honoured.
         environment: Stands for the environment of the process where it is given.
 
@@ -30,16 +36,16 @@ def open_store(
             store does not honour conditional writes.
         UnavailableError: The store cannot be reached.
     """
-    store = _open(url, os.environ if environment is None else environment)
+    store = _open(url, os.environ if environment is None else environment, existing=existing)
     if probed:
         check_conditional_writes(store)
     return store
 
 
-def _open(url: str, environment: Mapping[str, str]) -> ObjectStore:
+def _open(url: str, environment: Mapping[str, str], *, existing: bool) -> ObjectStore:
     scheme = urlsplit(url).scheme
     if scheme in ("memory", "file"):
-        return open_local_store(url)
+        return open_local_store(url, existing=existing)
     if scheme == "s3":
         # minio takes a tenth of a second to import, which local stores need not pay.
         from cluster.stores.s3 import S3Store

@@ -11,12 +11,19 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import urllib3
 from minio.error import MinioException
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
+from cluster.stores.s3_answers import (
+    listed_below,
+    part_of_object,
+    strong_etag,
+    whole_object,
+)
 from cluster.stores.s3_client import WRITE_ID, Condition, Found, Headers, new_client, put_if
 from cluster.stores.s3_errors import classify, explain
 from cluster.stores.s3_settings import S3Settings
@@ -32,7 +39,7 @@ from workers.store.base import (
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.1
-# The last two are what the client makes of answers that it cannot take apart.
+# The last two are answers that cannot be taken apart, or lack something.
 _FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError, SyntaxError)
 
 Answer = TypeVar("Answer")
@@ -69,13 +76,14 @@ class S3Store(ObjectStore):
         return self._settings.url
 
     def get(self, key: str) -> Object:
-        return self._read(key, {})
+        return self._read(key, {}, whole_object)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         if length <= 0:
             return b""
+        headers: Headers = {"Range": f"bytes={start}-{start + length - 1}"}
         try:
-            return self._read(key, {"Range": f"bytes={start}-{start + length - 1}"}).data
+            return self._read(key, headers, lambda found: part_of_object(found, start, length))
         except _OutOfRangeError:
             return b""
 
@@ -102,13 +110,13 @@ class S3Store(ObjectStore):
     def _name(self, key: str) -> str:
         return self._settings.prefix + check_key(key)
 
-    def _read(self, key: str, headers: Headers) -> Object:
+    def _read(self, key: str, headers: Headers, taken: Callable[[Any], Answer]) -> Answer:
         name = self._name(key)
 
-        def read() -> Object:
+        def read() -> Answer:
             response = self._client.get_object(self._settings.bucket, name, request_headers=headers)
             try:
-                return Object(data=response.read(), etag=response.headers["etag"].strip('"'))
+                return taken(response)
             finally:
                 response.close()
                 response.release_conn()
@@ -117,14 +125,8 @@ class S3Store(ObjectStore):
 
     def _listing(self, prefix: str) -> Iterator[Listed]:
         top = self._settings.prefix
-        for found in self._client.list_objects(
-            self._settings.bucket, prefix=top + prefix, recursive=True
-        ):
-            yield Listed(
-                key=found.object_name.removeprefix(top),
-                size_bytes=found.size,
-                modified=found.last_modified.timestamp(),
-            )
+        for found in listed_below(self._client, self._settings.bucket, top + prefix):
+            yield replace(found, key=found.key.removeprefix(top))
 
     def _write_if(self, key: str, data: bytes, condition: Condition) -> str:
         """Write `data` while `condition` holds, and find out who won."""
@@ -161,13 +163,15 @@ class S3Store(ObjectStore):
 
     def _stat(self, key: str) -> Found | None:
         name = self._name(key)
+
+        def stat() -> Found:
+            headers: Any = self._client.stat_object(self._settings.bucket, name).metadata
+            return Found(etag=strong_etag(headers), write_id=headers.get(WRITE_ID, ""))
+
         try:
-            found = self._repeated(
-                lambda: self._client.stat_object(self._settings.bucket, name), key
-            )
+            return self._repeated(stat, key)
         except NotFoundError:
             return None
-        return Found(etag=found.etag or "", write_id=(found.metadata or {}).get(WRITE_ID, ""))
 
     def _repeated(self, request: Callable[[], Answer], key: str = "") -> Answer:
         """Return the answer to a request that may be sent any number of times."""

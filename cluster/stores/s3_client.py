@@ -8,6 +8,7 @@ import certifi
 import urllib3
 from minio import Minio
 
+from cluster.stores.s3_answers import strong_etag
 from cluster.stores.s3_settings import S3Settings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -42,7 +43,7 @@ class Condition:
 def put_if(
     client: Minio, bucket: str, name: str, data: bytes, condition: Condition, write_id: str
 ) -> str:
-    """Put one object under a condition and return its etag.
+    """Put one object under a condition and return its etag; without one it may have been put.
 
     The public `put_object` of minio 7.2.20 has no conditions: it turns `If-None-Match` given as
     metadata into `x-amz-meta-if-none-match`, which holds nobody back. The private method below
@@ -54,7 +55,7 @@ def put_if(
         **condition.headers,
     }
     answer = client._put_object(bucket, name, data, headers)
-    return str(answer.etag)
+    return strong_etag(answer.http_headers)
 
 
 def new_client(settings: S3Settings) -> Minio:

@@ -1,7 +1,7 @@
 """Errors of an S3 server and of the way to it, as one clear sentence for each case."""
 
 import urllib3
-from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from adapters.errors import InputError, NacreError, StoreRefusedError, UnavailableError
 from cluster.stores.s3_settings import S3Settings
@@ -76,6 +76,13 @@ def explain(error: Exception, settings: S3Settings) -> NacreError:
             code=code or str(status),
             **facts,
         )
+    if _is_unreadable(error):
+        return UnavailableError(
+            f"{settings.endpoint} answers for bucket {settings.bucket!r} as no server of S3 does "
+            f"({error or type(error).__name__}); check that it is one, and what changes its "
+            "answers on the way, then try again",
+            **facts,
+        )
     return UnavailableError(
         f"the object store at {settings.endpoint} cannot be reached ({_reason(error)}): check "
         "that it runs and that the address is right, then try again",
@@ -92,6 +99,12 @@ def _answered(error: Exception) -> tuple[int | None, str | None]:
     if isinstance(error, InvalidResponseError):  # no XML: a proxy on the way, or no S3 server
         return int(error._code), None
     return None, None
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Return whether there was an answer that cannot be taken apart, or lacks something."""
+    way = (MinioException, urllib3.exceptions.HTTPError, OSError)
+    return isinstance(error, (ValueError, SyntaxError)) and not isinstance(error, way)
 
 
 def _tls_sentence(error: Exception, settings: S3Settings) -> str:

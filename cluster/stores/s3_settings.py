@@ -85,11 +85,22 @@ def _credentials(environment: Mapping[str, str]) -> tuple[str, str, str]:
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     ):
         if environment.get(access) and environment.get(secret):
+            for name in (access, secret, token):
+                _check_sendable(name, environment.get(name, ""))
             return environment[access], environment[secret], environment.get(token, "")
     raise SettingsError(
         "expected S3 credentials in NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY (or "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), found none; set both"
     )
+
+
+def _check_sendable(name: str, value: str) -> None:
+    """Raise where `value` cannot stand in a header; what it is, is not told: it is a secret."""
+    if not (value.isascii() and value.isprintable()):
+        raise SettingsError(
+            f"expected printable ASCII in {name}, found other characters; set it anew",
+            variable=name,
+        )
 
 
 def _first(environment: Mapping[str, str], names: Sequence[str]) -> str | None:
@@ -110,6 +121,7 @@ def _checked_bucket(bucket: str) -> str:
 def _checked_endpoint(endpoint: str) -> str:
     parts = urlsplit(endpoint)
     more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    more = more or not endpoint.isprintable()
     if parts.scheme not in ("http", "https") or not parts.hostname or more:
         raise SettingsError(
             f"expected an S3 endpoint like http://HOST:PORT or https://HOST, found {endpoint!r}",

@@ -99,6 +99,14 @@ class EmbedAnswer(BaseModel):
     features: list[list[float]]
 
 
+class Trouble(BaseModel):
+    """What keeps something from running or answering."""
+
+    reason: str = Field(description="The latest error, as a sentence.")
+    for_s: float | None = Field(description="Seconds since the first of the row; null if unknown.")
+    tries: int = Field(description="How often it was tried in vain.")
+
+
 class AdapterState(BaseModel):
     """What a replica answers with for one adapter."""
 
@@ -109,6 +117,9 @@ class AdapterState(BaseModel):
         description="Seconds since `production` was last known to be this version."
     )
     stale: bool = Field(description="Whether that is longer ago than is allowed.")
+    trouble: Trouble | None = Field(
+        default=None, description="What keeps it from looking, if anything."
+    )
 
 
 class Ready(BaseModel):
@@ -117,6 +128,18 @@ class Ready(BaseModel):
     encoder: str
     adapters: dict[str, AdapterState]
     loaded: list[str] = Field(description="Versions kept loaded, the latest used last.")
+
+
+class Status(Ready):
+    """What a replica answers with, and what it knows of the system around it."""
+
+    coordinator: Trouble | None = Field(
+        default=None,
+        description="Why the queue is not coordinated by this system; null where it is.",
+    )
+    deployments: dict[str, Trouble] = Field(
+        default={}, description="What else does not run as it should, such as `shard_encoder`."
+    )
 
 
 class Live(BaseModel):

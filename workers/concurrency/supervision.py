@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from adapters.errors import NacreError
+from adapters.errors import NacreError, reason_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,15 @@ class Trouble:
     reason: str
     since: float
     times: int = 1
+
+    @classmethod
+    def after(cls, before: "Trouble | None", error: BaseException, *, now: float) -> "Trouble":
+        """Return the trouble that `error` is, in a row with what was `before`."""
+        return cls(
+            reason=reason_of(error),
+            since=before.since if before else now,
+            times=before.times + 1 if before else 1,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,12 +87,16 @@ class Supervisor:
         self.trouble: Trouble | None = None
 
     async def run(self) -> None:
-        """Run the work, again and again, until `stop` is called."""
+        """Run the work, again and again, until `stop` is called or whoever runs it is cancelled."""
         while not self._stopping.is_set():
             began = self._clock()
             try:
                 await self._work()
-                error: Exception = RuntimeError("it ended by itself")
+                error: BaseException = RuntimeError("it ended by itself")
+            except asyncio.CancelledError as found:
+                if is_being_cancelled():
+                    raise
+                error = found  # of something that it waited for, which others had cancelled
             except Exception as found:  # noqa: BLE001 - whatever it is, the work goes on
                 error = found
             if self._stopping.is_set():
@@ -100,19 +113,17 @@ class Supervisor:
         """Let `run` return when the work has ended."""
         self._stopping.set()
 
-    def _note(self, error: Exception, began: float) -> None:
+    def _note(self, error: BaseException, began: float) -> None:
         now, before = self._clock(), self.trouble
         if before is not None and now - began >= self._backoff.healthy_s:
             before = None
-        reason = error.message if isinstance(error, NacreError) else repr(error)
-        self.trouble = Trouble(
-            reason=reason,
-            since=before.since if before else now,
-            times=before.times + 1 if before else 1,
-        )
-        if before is None or before.reason != reason:  # an outage of an hour is said once
+        self.trouble = found = Trouble.after(before, error, now=now)
+        if before is None or before.reason != found.reason:  # an outage of an hour is said once
             self._logger.error(
-                "%s ended and is begun again: %s", self._name, reason, exc_info=_unexpected(error)
+                "%s ended and is begun again: %s",
+                self._name,
+                found.reason,
+                exc_info=_unexpected(error),
             )
 
     async def _rest(self, seconds: float) -> None:
@@ -122,6 +133,12 @@ class Supervisor:
             return
 
 
-def _unexpected(error: Exception) -> Exception | None:
+def is_being_cancelled() -> bool:
+    """Return whether somebody has cancelled the running task, and not only what it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _unexpected(error: BaseException) -> BaseException | None:
     """Return `error` for the log's traceback where it is none of nacre's own."""
     return None if isinstance(error, NacreError) else error

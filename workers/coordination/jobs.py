@@ -11,6 +11,7 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
     WorkerLostError,
+    reason_of,
 )
 from workers.coordination.settings import AdapterRules
 from workers.learning.crew import Assignment, Crew, Publication
@@ -93,8 +94,9 @@ CAUSES: tuple[tuple[type[NacreError], Cause], ...] = (
 )
 
 
-def broken(submission_id: str, error: Exception, *, progressed: bool) -> Broke:
+def broken(submission_id: str, error: BaseException, *, progressed: bool) -> Broke:
     """Return the event that `error` is to the queue."""
     cause = next((cause for kind, cause in CAUSES if isinstance(error, kind)), Cause.FAULT)
-    message = error.message if isinstance(error, NacreError) else repr(error)
-    return Broke(submission_id=submission_id, cause=cause, error=message, progressed=progressed)
+    return Broke(
+        submission_id=submission_id, cause=cause, error=reason_of(error), progressed=progressed
+    )

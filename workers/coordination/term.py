@@ -16,7 +16,9 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
     UnknownOutcomeError,
+    WorkerLostError,
 )
+from workers.concurrency.supervision import Trouble, is_being_cancelled
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import recovered
 from workers.coordination.settings import Setup
@@ -39,7 +41,11 @@ logger = logging.getLogger("nacre.coordinator")
 
 
 class LeadershipTerm:
-    """Coordinates until it is told to stop, or another coordinator has taken over."""
+    """Coordinates until it is told to stop, or another coordinator has taken over.
+
+    Attributes:
+        trouble: What keeps it from the store now; None where nothing does.
+    """
 
     # Owns: the queue, the write-behind and the running jobs. All of it belongs to one event loop.
 
@@ -64,6 +70,7 @@ class LeadershipTerm:
         )
         self._changed = asyncio.Event()
         self._failed: BaseException | None = None
+        self.trouble: Trouble | None = None
 
     @classmethod
     async def begun(cls, setup: Setup, lead: Leadership) -> "LeadershipTerm":
@@ -102,8 +109,12 @@ class LeadershipTerm:
                     raise self._failed
                 try:
                     await self._step()
+                    self.trouble = None
                 except (UnavailableError, UnknownOutcomeError) as error:
-                    logger.warning("waiting for the store: %s", error.message)
+                    before = self.trouble
+                    self.trouble = Trouble.after(before, error, now=self._setup.clock())
+                    if before is None or before.reason != error.message:
+                        logger.warning("waiting for the store: %s", error.message)
                     self._changed.clear()
                 await self._rest(stopping)
         finally:
@@ -213,10 +224,13 @@ class LeadershipTerm:
         event: Event | None
         try:
             event = await self._work(decision)
-        except asyncio.CancelledError:
-            if name not in self._interruptions:
+        except asyncio.CancelledError as error:
+            if name in self._interruptions:
+                event = self._interruptions[name]
+            elif is_being_cancelled():
                 raise
-            event = self._interruptions[name]
+            else:  # what it waited for was cancelled by others, as a worker that goes away does
+                event = self._broken(name, WorkerLostError(f"its work was cancelled ({error!r})"))
         except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
             interrupted = name in self._interruptions
             event = self._interruptions[name] if interrupted else self._broken(name, error)

@@ -222,7 +222,8 @@ def outcome_bytes(ticket: Ticket) -> bytes:
 
 def bucket_of(submission_id: str) -> int:
     """Return the number of the page that a submission's ticket is on."""
-    return hashlib.sha256(submission_id.encode()).digest()[0] % PAGES
+    # Names that people type may be no text; that there is no such submission is said later.
+    return hashlib.sha256(submission_id.encode("utf-8", "surrogatepass")).digest()[0] % PAGES
 
 
 def page_key(bucket: int) -> str:

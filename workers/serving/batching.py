@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from adapters.errors import UnavailableError
+from workers.concurrency.supervision import is_being_cancelled
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -57,11 +60,20 @@ class Batcher(Generic[Item, Result]):
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._work([item for item, _ in batch])
+        except asyncio.CancelledError:
+            self._tell(batch, UnavailableError("the work on a batch was cancelled; ask again"))
+            if is_being_cancelled():
+                raise
+            return
         except Exception as error:  # noqa: BLE001 - whoever asked is told
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            self._tell(batch, error)
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)
+
+    @staticmethod
+    def _tell(batch: list[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(error)

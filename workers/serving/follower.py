@@ -10,7 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from adapters.errors import NacreError, NotFoundError, NothingPublishedError, UnavailableError
+from adapters.errors import (
+    NotFoundError,
+    NothingPublishedError,
+    UnavailableError,
+    reason_of,
+)
 from workers.registry import VersionRef
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, VersionCache
@@ -170,7 +175,6 @@ class Follower:
             raise
         except Exception as error:  # noqa: BLE001 - a method of its own may raise whatever it likes
             label = f"{self.adapter}@{ref.number}"
-            reason = error.message if isinstance(error, NacreError) else repr(error)
-            refusal = Refusal(label=label, reason=reason, ref=ref, at=asked_at)
+            refusal = Refusal(label=label, reason=reason_of(error), ref=ref, at=asked_at)
             return FollowerState(current=before.current, seen_at=before.seen_at, refusal=refusal)
         return FollowerState(current=loaded, seen_at=asked_at)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adapters.adapter import UnseenClasses
 from adapters.contract.records import ClassEntry
-from adapters.errors import CorruptionError, NacreError, NotFoundError
+from adapters.errors import CorruptionError, NacreError, NotFoundError, reason_of
 from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
 from workers.registry.record_cache import Versions
@@ -293,7 +293,7 @@ def _failed(version: LoadedVersion, error: Exception) -> NacreError:
     """Return what those are told whose version's tower has raised `error`."""
     if isinstance(error, NacreError):
         return error
-    return CorruptionError(f"version {version.label} cannot read images: {error!r}")
+    return CorruptionError(f"version {version.label} cannot read images: {reason_of(error)}")
 
 
 def _by_tower(versions: Mapping[int, LoadedVersion]) -> list[list[int]]:

@@ -111,8 +111,7 @@ class ObjectStore(ABC):
 def check_key(key: str) -> str:
     """Return `key`, or raise InputError when it is not one that every store can hold."""
     segments = key.split("/")
-    if len(key.encode()) > MAX_KEY_BYTES:
-        raise InputError(f"a key has at most {MAX_KEY_BYTES} bytes; this one is longer: {key!r}")
+    # First, because what is no text has no bytes: half a surrogate pair, or a name not in UTF-8.
     for segment in segments:
         if not segment or segment.startswith(".") or not segment.isprintable():
             raise InputError(
@@ -120,6 +119,9 @@ def check_key(key: str) -> str:
                 "not start with a dot",
                 key=key,
             )
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise InputError(f"a key has at most {MAX_KEY_BYTES} bytes; this one is longer: {key!r}")
+    for segment in segments:
         if len(segment.encode()) > MAX_SEGMENT_BYTES:
             raise InputError(
                 f"key {key!r} is not usable: a part has at most {MAX_SEGMENT_BYTES} bytes", key=key

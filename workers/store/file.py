@@ -7,6 +7,8 @@ releases when a process dies, so a kill at any instant leaves either the old or 
     ROOT/<key>          the objects
     ROOT/.writing/      files under their temporary names; the leftovers of killed writers
     ROOT/.locks/00..3f  a key's lock is chosen by its hash
+
+Whether the folder is there at all, `workers.store.folder` knows.
 """
 
 import errno
@@ -24,7 +26,6 @@ from adapters.errors import (
     InputError,
     NacreError,
     NotFoundError,
-    SettingsError,
     StoreRefusedError,
     UnavailableError,
     UnknownOutcomeError,
@@ -39,6 +40,7 @@ from workers.store.base import (
     check_key,
     check_prefix,
 )
+from workers.store.folder import StoreFolder
 
 LOCK_STRIPES = 64
 _WRITING = ".writing"
@@ -49,23 +51,21 @@ class FileStore(ObjectStore):
     """Objects as files under `root`, shared safely by the processes of one machine.
 
     Args:
-        root: The folder; made when it is missing.
+        root: The folder.
+        existing: Whether it must be there; otherwise it is made when something is written.
+
+    Raises:
+        SettingsError: There can be no store.
+        UnavailableError: It is not there, and was in this process or must be.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, *, existing: bool = False) -> None:
         self._root = Path(root).absolute()
-        try:
-            for folder in (self._root / _WRITING, self._root / _LOCKS):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(
-                f"expected a folder that can be written at {self._root}, found none "
-                f"({error.strerror}); name another one in the store's URL",
-                folder=str(self._root),
-            ) from error
+        self._folder = StoreFolder(self._root, inner=(_WRITING, _LOCKS))
+        self._folder.open(existing=existing)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FileStore, (str(self._root),)
+        return _opened, (str(self._root), self._folder.must_be_there)
 
     @property
     def url(self) -> str:
@@ -78,7 +78,9 @@ class FileStore(ObjectStore):
     def get_range(self, key: str, start: int, length: int) -> bytes:
         with self._reading(key), self._path(key).open("rb") as file:
             file.seek(start)
-            return file.read(length)
+            data = file.read(length)
+        self._folder.note_held()
+        return data
 
     def put(self, key: str, data: bytes) -> None:
         with self._writing(key), self._locked(key), self._written(key, data) as temporary:
@@ -111,7 +113,7 @@ class FileStore(ObjectStore):
         return _etag(data)
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        top = self._root / check_prefix(prefix)
+        top, empty = self._root / check_prefix(prefix), True
         for folder, folders, names in os.walk(top, onerror=partial(self._unlisted, prefix)):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
@@ -119,7 +121,12 @@ class FileStore(ObjectStore):
                 with suppress(NotFoundError), self._reading(prefix):  # deleted since it was read
                     status = path.stat()
                     key = path.relative_to(self._root).as_posix()
+                    empty = False
                     yield Listed(key=key, size_bytes=status.st_size, modified=status.st_mtime)
+        if empty:
+            self._folder.check_there()
+        else:
+            self._folder.note_held()
 
     def delete(self, key: str) -> None:
         with self._writing(key), self._locked(key):
@@ -129,10 +136,11 @@ class FileStore(ObjectStore):
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return
             _flush_folder(path.parent)
+            self._folder.note_deleted()
 
     def sweep(self, before: float) -> int:
         removed = 0
-        with self._reading(_WRITING):
+        with suppress(NotFoundError), self._reading(_WRITING):  # of a store that is not made yet
             for path in (self._root / _WRITING).iterdir():
                 with suppress(FileNotFoundError):  # its writer has just finished
                     if path.stat().st_mtime < before:
@@ -145,7 +153,9 @@ class FileStore(ObjectStore):
 
     def _read(self, key: str) -> bytes:
         with self._reading(key):
-            return self._path(key).read_bytes()
+            data = self._path(key).read_bytes()
+        self._folder.note_held()
+        return data
 
     def _current_etag(self, key: str) -> str | None:
         try:
@@ -158,13 +168,14 @@ class FileStore(ObjectStore):
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            self._check_there()
+            self._folder.check_there()
             raise NotFoundError(f"no object {key!r} in {self.url}", key=key) from error
         except OSError as error:
             raise self._explained(key, error) from error
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:
+        self._folder.prepare()
         try:
             yield
         except OSError as error:
@@ -174,15 +185,6 @@ class FileStore(ObjectStore):
         """Raise, unless it is only that nothing lies below a prefix of a store that is there."""
         with suppress(NotFoundError), self._reading(prefix):
             raise error
-
-    def _check_there(self) -> None:
-        """Raise UnavailableError where the store is gone: nobody knows then what is absent."""
-        if not (self._root / _LOCKS).is_dir():
-            raise UnavailableError(
-                f"the folder {self._root} of the store is gone, or what was mounted there; "
-                "bring it back",
-                folder=str(self._root),
-            )
 
     def _settle(self, path: Path) -> None:
         """Make a name durable; where that fails nobody knows whether it is."""
@@ -214,20 +216,19 @@ class FileStore(ObjectStore):
                 file.flush()
                 os.fsync(file.fileno())
             yield temporary
+            self._folder.note_held()
         finally:
             with suppress(OSError):  # what failed before is what is told
                 temporary.unlink(missing_ok=True)
 
     def _explained(self, key: str, error: OSError) -> NacreError:
+        if not self._folder.is_there:  # whatever became of it: no key is at fault
+            return self._folder.gone()
         if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
             return InputError(f"{key!r} is a folder of other keys, or lies below a key", key=key)
         meaning, reason = of_os_error(error).meaning, error.strerror or repr(error)
         if meaning is Meaning.ABSENT:  # its own folders
-            return UnavailableError(
-                f"the folder {self._root} of the store is gone, or what was mounted there; "
-                "bring it back",
-                folder=str(self._root),
-            )
+            return self._folder.gone()
         if meaning is Meaning.REFUSED:
             return StoreRefusedError(
                 f"{key!r} in {self.url}: {reason}; let this user read and write there",
@@ -240,6 +241,11 @@ class FileStore(ObjectStore):
         return UnavailableError(
             f"{key!r} in {self.url} can be neither read nor written now: {reason}", key=key
         )
+
+
+def _opened(root: str, existing: bool) -> FileStore:
+    """Return a store that was sent here; it must be there where it was before."""
+    return FileStore(root, existing=existing)
 
 
 def _make_folder(folder: Path) -> None:

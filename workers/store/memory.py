@@ -63,7 +63,7 @@ class MemoryStore(ObjectStore):
     def create(self, key: str, data: bytes) -> str:
         check_conditional(key, data)
         with self._lock:
-            if key in self._cells:
+            if check_key(key) in self._cells:
                 raise ConflictError(
                     f"{key!r} exists already in {self.url}; nothing was written", key=key
                 )
@@ -72,7 +72,7 @@ class MemoryStore(ObjectStore):
     def replace(self, key: str, data: bytes, expected_etag: str) -> str:
         check_conditional(key, data)
         with self._lock:
-            cell = self._cells.get(key)
+            cell = self._cells.get(check_key(key))
             found = None if cell is None else _etag(cell.data)
             check_etag(self, key, expected=expected_etag, found=found)
             return self._write(key, data)

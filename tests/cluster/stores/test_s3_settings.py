@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.errors import InputError, SettingsError
+from adapters.errors import InputError
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
 
@@ -64,12 +64,24 @@ def test_credentials_come_from_the_environment_alone(
         ("s3://key:secret@b", KEYS, "credentials belong into the environment"),
         ("s3://b?acess_key=x", KEYS, "expected s3://BUCKET/PREFIX"),
         ("s3://bucket?endpoint=host:9000", KEYS, "expected an S3 endpoint like http://HOST:PORT"),
+        ("s3://bucket?endpoint=http://ho\udcffst", KEYS, "expected an S3 endpoint like"),
+        ("s3://bucket/caf\udce9", KEYS, "its parts must be printable"),
+        (
+            "s3://bucket",
+            {"NACRE_S3_ACCESS_KEY": "anna", "NACRE_S3_SECRET_KEY": "secret@\udcff"},
+            "printable ASCII in NACRE_S3_SECRET_KEY",
+        ),
+        (
+            "s3://bucket",
+            {"AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": "secret@"},
+            "printable ASCII in AWS_ACCESS_KEY_ID",
+        ),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(
     url: str, environment: dict[str, str], sentence: str
 ) -> None:
-    with pytest.raises(SettingsError, match=sentence) as caught:
+    with pytest.raises(InputError, match=sentence) as caught:
         S3Settings.from_url(url, environment)
     assert "secret@" not in str(caught.value)
 

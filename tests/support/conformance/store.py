@@ -4,6 +4,7 @@ A subclass gives the fixture `store`, empty at the start.
 """
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -148,14 +149,28 @@ class StoreSuite:
             "a/..",
             ".hidden",
             "line\nbreak",
+            "half a pair \ud800",
+            "below/caf\udce9",  # how Python keeps a byte that is no UTF-8
+            "zero\0byte",
             "s" * (MAX_SEGMENT_BYTES + 1),
             "a/" * 600 + "a",
         ],
     )
     def test_impossible_keys_are_refused(self, store: ObjectStore, key: str) -> None:
-        for use in (store.get, store.delete, lambda key: store.put(key, b"1")):
-            with pytest.raises(InputError):
+        uses: list[Callable[[str], object]] = [
+            store.get,
+            store.delete,
+            lambda key: store.get_range(key, 0, 1),
+            lambda key: store.put(key, b"1"),
+            lambda key: store.create(key, b"1"),
+            lambda key: store.replace(key, b"1", "0" * 32),
+        ]
+        if key and not key.endswith("/"):
+            uses.append(lambda key: list(store.list(f"{key}/")))
+        for use in uses:
+            with pytest.raises(InputError) as caught:
                 use(key)
+            caught.value.message.encode()
 
     def test_large_conditional_writes_are_refused(self, store: ObjectStore) -> None:
         data = bytes(MAX_CONDITIONAL_BYTES + 1)

@@ -92,7 +92,7 @@ class ScriptedCrew:
         self.interrupted: list[tuple[str, str]] = []
         self.assignments: list[Assignment] = []
         self.lasts: dict[tuple[str, str], float] = {}
-        self.raises: defaultdict[tuple[str, str], list[Exception]] = defaultdict(list)
+        self.raises: defaultdict[tuple[str, str], list[BaseException]] = defaultdict(list)
         self.holds: dict[tuple[str, str], Hold] = {}
         self._held: list[Hold] = []
         self.refuses: set[str] = set()

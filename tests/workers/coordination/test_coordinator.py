@@ -1,5 +1,6 @@
 """The coordinator around the queue, with a crew that does as it is told."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -326,5 +327,29 @@ def test_whoever_looks_sees_who_coordinates(encoder: Encoder) -> None:
             assert lead is not None
             assert (lead.owner, lead.host, lead.epoch) == ("anna", "anna's host", 1)
             await system.until(lambda: system.coordinator.waits_for is None)
+
+    play(scene)
+
+
+class UnwritableError(Exception):
+    """Fails to say what it is."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("call", ["embed", "train", "compress", "publish"])
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, UnwritableError])
+def test_work_that_others_cancel_or_that_ends_without_words_is_done_again(
+    encoder: Encoder, call: str, raised: type[BaseException]
+) -> None:
+    async def scene() -> None:
+        store = MemoryStore()
+        announced(store, BIRDS)
+        async with System(store, encoder) as system:
+            system.crew.raises[call, "birds"] = [raised()]
+            ticket = await system.until_stage(BIRDS, *ENDED)
+        assert ticket.stage is Stage.PUBLISHED
+        assert ticket.attempts == (raised is UnwritableError)  # a lost worker uses none up
 
     play(scene)

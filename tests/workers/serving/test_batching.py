@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.errors import UnavailableError
 from workers.serving.batching import Batcher
 
 
@@ -21,6 +22,8 @@ class Slow:
         await self.go.acquire()
         if 13 in items:
             raise ValueError("thirteen")
+        if 14 in items:
+            raise asyncio.CancelledError
         return [item**2 for item in items]
 
 
@@ -73,6 +76,19 @@ def test_an_error_is_told_to_its_batch_alone() -> None:
         slow.go.release()
         found = await asyncio.gather(*failing, return_exceptions=True)
         assert [type(one) for one in found] == [ValueError, ValueError]
+        assert await asyncio.gather(*later) == [16]
+
+    run(scene)
+
+
+def test_whose_batch_others_cancel_is_told_and_the_next_one_goes_on() -> None:
+    async def scene(slow: Slow, batcher: Batcher[int, int]) -> None:
+        cancelled = await asked(batcher, 14)
+        later = await asked(batcher, 4)
+        slow.go.release()
+        slow.go.release()
+        with pytest.raises(UnavailableError, match="ask again"):
+            await cancelled[0]
         assert await asyncio.gather(*later) == [16]
 
     run(scene)

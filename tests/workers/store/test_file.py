@@ -1,14 +1,17 @@
 """The store in a folder, and what is left of it when a writer is killed."""
 
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from adapters.errors import InputError
+from adapters.errors import InputError, NotFoundError, SettingsError, UnavailableError
 from tests.support.conformance.store import StoreSuite
 from workers.store import FileStore, ObjectStore, open_local_store
 
@@ -97,3 +100,130 @@ for _ in range(25):
     writers = [subprocess.Popen([sys.executable, "-c", add, str(tmp_path)]) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
     assert store.get("count").data == b"100"
+
+
+@pytest.mark.parametrize("name", ["half\ud800", "zero\0byte", "n" * 300])
+def test_a_folder_that_no_file_system_can_have_is_a_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="name another one in the store's URL") as caught:
+        FileStore(tmp_path / name)
+    caught.value.message.encode()
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_found_again_by_its_url(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / os.fsdecode(b"caf\xe9"))
+    store.put("a", b"1")
+    assert open_local_store(store.url).get("a").data == b"1"
+
+
+def removed(root: Path) -> None:
+    shutil.rmtree(root)
+
+
+def unmounted(root: Path) -> None:
+    """Leave the empty folder on which something was mounted."""
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+def emptied(root: Path) -> None:
+    """Remove what `rm -r STORE/*` does: everything whose name has no dot in front."""
+    for path in root.iterdir():
+        if not path.name.startswith("."):
+            shutil.rmtree(path)
+
+
+def replaced_by_a_file(root: Path) -> None:
+    shutil.rmtree(root)
+    root.write_bytes(b"no folder")
+
+
+WAYS = [
+    (removed, "gone"),
+    (unmounted, "gone"),
+    (emptied, "found it empty"),
+    (replaced_by_a_file, "a file in its place"),
+]
+OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {
+    "get": lambda store: store.get("a/b"),
+    "get_range": lambda store: store.get_range("a/b", 0, 1),
+    "put": lambda store: store.put("a/b", b"1"),
+    "create": lambda store: store.create("a/c", b"1"),
+    "replace": lambda store: store.replace("a/b", b"1", "0" * 64),
+    "delete": lambda store: store.delete("a/b"),
+    "list": lambda store: list(store.list("")),
+    "list below": lambda store: list(store.list("a/")),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+@pytest.mark.parametrize(("happens", "found"), WAYS)
+def test_a_store_that_was_lost_is_waited_for_and_never_begun_anew(
+    tmp_path: Path,
+    happens: Callable[[Path], None],
+    found: str,
+    operation: Callable[[ObjectStore], object],
+) -> None:
+    root = tmp_path / "store"
+    store = FileStore(root)
+    store.put("a/b", b"1")
+    shutil.copytree(root, tmp_path / "copy")
+    happens(root)
+    with pytest.raises(UnavailableError, match=found):
+        operation(store)
+    with pytest.raises(UnavailableError, match=found):
+        FileStore(root)  # this process knows it
+    assert not (root / "a").exists()
+    shutil.rmtree(root, ignore_errors=True)
+    root.unlink(missing_ok=True)
+    (tmp_path / "copy").rename(root)
+    assert store.get("a/b").data == b"1"
+
+
+@pytest.mark.parametrize(("happens", "found"), WAYS)
+def test_a_process_that_is_told_of_a_store_makes_none(
+    tmp_path: Path, happens: Callable[[Path], None], found: str
+) -> None:
+    """What `nacre up` has started, and Ray starts again, knows nothing of what there was."""
+    root = tmp_path / "store"
+    FileStore(root).put("a/b", b"1")
+    happens(root)
+    code = f"from workers.store import FileStore; FileStore({str(root)!r}, existing=True)"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if happens is emptied:  # its own folders are left: nobody can tell it from one without objects
+        assert ended.returncode == 0
+    else:
+        assert found in ended.stderr.splitlines()[-1]
+    assert happens is emptied or not (root / ".locks").exists()
+
+
+def test_a_store_whose_last_object_was_deleted_is_one_without_objects(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.put("a", b"1")
+    store.delete("a")
+    assert list(store.list("")) == []
+    FileStore(tmp_path).put("a", b"2")
+
+
+def test_a_file_where_a_new_store_should_be_is_final(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"no folder")
+    with pytest.raises(SettingsError, match="name another one in the store's URL"):
+        FileStore(tmp_path / "store")
+
+
+def test_a_look_at_a_folder_whose_disk_is_away_leaves_no_store_there(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    assert list(store.list("")) == []
+    assert store.sweep(2.0**40) == 0
+    with pytest.raises(NotFoundError):
+        store.get("a")
+    assert not (tmp_path / "store").exists()
+    assert pickle.loads(pickle.dumps(store)).url == store.url
+    store.put("a", b"1")
+    assert FileStore(tmp_path / "store", existing=True).get("a").data == b"1"
+
+
+def test_a_folder_that_cannot_be_made_is_said_when_something_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SettingsError, match="name another one in the store's URL"):
+        FileStore(tmp_path / "file" / "store").put("a", b"1")
