@@ -49,4 +49,9 @@ def routes(service: Service) -> APIRouter:
         """Return the counters of the replica that answers, in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
+    # Some probes and load balancers ask so; the server leaves out the body.
+    for path, answer in (("live", live), ("ready", ready)):
+        router.add_api_route(
+            f"/v1/health/{path}", answer, methods=["HEAD"], include_in_schema=False
+        )
     return router

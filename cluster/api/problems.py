@@ -15,24 +15,23 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
     UnknownOutcomeError,
+    printable,
 )
 from cluster.wire.documents import Problem
 
 RETRY_AFTER_S = 1
-
-
-class TooLargeError(InputError):
-    """A request's body is larger than is allowed."""
-
+LONGEST_DETAIL = 8_000
+"""Characters; what is wrong with a thousand labels need not be said a thousand times."""
 
 STATUS: tuple[tuple[type[NacreError], int], ...] = (
     (NotFoundError, 404),
-    (TooLargeError, 413),
     (InputError, 422),
     (ConflictError, 409),
     (UnknownOutcomeError, 504),
     (UnavailableError, 503),
 )
+HTTP_TITLES = {413: "TooLargeError"}
+"""Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",
     401: "A token is missing or wrong.",
@@ -68,7 +67,10 @@ def add_problems(api: FastAPI) -> None:
 def problem(
     status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return an error document."""
+    """Return an error document; what cannot be printed in `detail` is escaped, what is long cut."""
+    detail = printable(detail)
+    if len(detail) > LONGEST_DETAIL:
+        detail = f"{detail[:LONGEST_DETAIL]}…"
     content = Problem(title=title, status=status, detail=detail).model_dump()
     return JSONResponse(
         content,
@@ -83,6 +85,12 @@ def problem_of(error: NacreError) -> JSONResponse:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     return problem(status, type(error).__name__, error.message, headers)
+
+
+def problem_of_http(error: HTTPException) -> JSONResponse:
+    """Return the document of a refusal by a status."""
+    title = HTTP_TITLES.get(error.status_code, "HTTPException")
+    return problem(error.status_code, title, str(error.detail), error.headers)
 
 
 def sentence(errors: Sequence[Any]) -> str:
@@ -104,4 +112,4 @@ async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
 
 async def _answer_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, "HTTPException", str(error.detail), error.headers)
+    return problem_of_http(error)

@@ -11,7 +11,8 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from adapters.errors import InputError
-from cluster.api.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
+from cluster.api.limits import check_charset, is_form
+from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.wire.documents import SourceCount, TaskAccepted, TaskEvent, TaskList, TaskState
@@ -80,21 +81,22 @@ async def received_task(request: Request) -> AsyncIterator[tuple[bytes, BinaryIO
     """Give the task file in a request, and its archive if there is one.
 
     Raises:
-        InputError: there is no task, or it is too large.
+        InputError: there is no task, it is too large, or the archive is no file.
     """
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > MAX_ARCHIVE_BYTES:
-        raise InputError(
-            f"expected a Content-Length of at most {MAX_ARCHIVE_BYTES} bytes, found "
-            f"{length or 'none'}; put large sets of images into the object store"
-        )
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if not is_form(request.headers.get("content-type", "")):
         yield _checked(await request.body()), None
         return
-    async with request.form(max_files=2) as form:
+    check_charset(request)
+    async with request.form(max_files=2, max_fields=2, max_part_size=MAX_TASK_BYTES) as form:
         task, archive = form.get("task"), form.get("archive")
-        content = await task.read() if isinstance(task, UploadFile) else str(task or "").encode()
-        yield _checked(content), archive.file if isinstance(archive, UploadFile) else None
+        if isinstance(archive, str):
+            raise InputError("expected a file as `archive`, found a part without a file name")
+        content = (
+            await task.read(MAX_TASK_BYTES + 1)
+            if isinstance(task, UploadFile)
+            else (task or "").encode()
+        )
+        yield _checked(content), archive.file if archive else None
 
 
 def _checked(content: bytes) -> bytes:

@@ -38,7 +38,8 @@ class Replica:
             self._service,
             config,
             audience=Replicas(application(API)),
-            access=Access.of(os.environ, timeout_s=config.serve.timeout_s),
+            # Serve puts the id on every answer itself.
+            access=Access.of(os.environ, timeout_s=config.serve.timeout_s, says_id=False),
         )
 
     async def check_health(self) -> None:
