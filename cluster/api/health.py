@@ -3,15 +3,22 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from cluster.api.places import Places
 from cluster.api.problems import problem, problems
 from cluster.serving.metrics import CONTENT_TYPE
 from cluster.serving.service import Service
 from cluster.wire.documents import Live, Ready
 
 
-def routes(service: Service) -> APIRouter:
-    """Return the routes, answered by `service`."""
+def routes(service: Service, places: Places) -> APIRouter:
+    """Return the routes, answered by `service`; reasons are said as `places` has them."""
     router = APIRouter(tags=["health"])
+
+    def known() -> Ready:
+        found = service.ready()
+        for state in found.adapters.values():
+            state.reason = state.reason and places.said(state.reason)
+        return found
 
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
     async def live() -> Response:
@@ -23,7 +30,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
         """Say which versions answer, also before the first one; 503 where that may be outdated."""
-        found = service.ready()
+        found = known()
         states = found.adapters
         refused = [
             f"{state.refused} ({state.reason})"
@@ -42,7 +49,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/v1/status", responses=problems())
     async def status() -> Ready:
         """Say everything that this replica knows of its versions, whether it is ready or not."""
-        return service.ready()
+        return known()
 
     @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
     async def metrics() -> Response:

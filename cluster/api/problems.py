@@ -17,6 +17,7 @@ from adapters.errors import (
     UnknownOutcomeError,
     printable,
 )
+from cluster.api.places import NOWHERE, Places
 from cluster.wire.documents import Problem
 
 RETRY_AFTER_S = 1
@@ -57,9 +58,14 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def add_problems(api: FastAPI) -> None:
-    """Let `api` answer every error with its status and its sentence."""
-    api.add_exception_handler(NacreError, _answer)
+def add_problems(api: FastAPI, places: Places = NOWHERE) -> None:
+    """Let `api` answer every error with its status and its sentence, as `places` has it said."""
+
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, NacreError)
+        return problem_of(places.error(error))
+
+    api.add_exception_handler(NacreError, answer)
     api.add_exception_handler(RequestValidationError, _answer_invalid)
     api.add_exception_handler(HTTPException, _answer_http)
 
@@ -98,11 +104,6 @@ def sentence(errors: Sequence[Any]) -> str:
     return "; ".join(
         f"{'.'.join(map(str, entry['loc'])) or 'the request'}: {entry['msg']}" for entry in errors
     )
-
-
-async def _answer(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, NacreError)
-    return problem_of(error)
 
 
 async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:

@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 
 from adapters.errors import InputError
 from cluster.api.limits import check_charset, is_form
+from cluster.api.places import Places
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
@@ -26,12 +27,14 @@ class TaskHandlers:
 
     Args:
         client: Of the system, opened once for all requests.
+        places: What stands for the service's own places in what is said of tasks.
     """
 
     # Owns: nothing that changes; safe between threads.
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, places: Places) -> None:
         self._client = client
+        self._places = places
 
     def submit(self, content: bytes, archive: BinaryIO | None, *, by: Requester) -> TaskAccepted:
         """Check a task, make it durable, and return its submission."""
@@ -40,7 +43,7 @@ class TaskHandlers:
         with uploaded_task(content, archive, config, environment=environment) as task:
             intake = self._client.submit(task, by=by)
         return TaskAccepted(
-            submission=_document(self._client.state(intake.submission)),
+            submission=self._document(self._client.state(intake.submission)),
             is_new=intake.is_new,
             notes=list(intake.notes()),
             sources={
@@ -55,25 +58,34 @@ class TaskHandlers:
         return TaskList(
             coordinated=lead is not None and lead.expires > time.time(),
             paused=list(lead.paused) if lead else [],
-            submissions=[_document(state) for state in queue.states],
+            submissions=[self._document(state) for state in queue.states],
         )
 
     def task(self, name: str) -> TaskState:
         """Return where a submission is, given by its id or its task's name."""
-        return _document(self._client.find(name))
+        return self._document(self._client.find(name))
 
     def events(self, name: str) -> list[TaskEvent]:
         """Return what has happened to a submission, oldest first."""
         found = self._client.find(name).ticket.submission_id
-        return [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
+        events = [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
+        for event in events:
+            event.message = self._places.said(event.message)
+        return events
 
     def cancel(self, name: str, *, by: Requester) -> TaskState:
         """Take a submission back."""
-        return _document(self._client.cancel(name, by=by))
+        return self._document(self._client.cancel(name, by=by))
 
     def retry(self, name: str, *, by: Requester) -> TaskState:
         """Try a submission again."""
-        return _document(self._client.retry(name, by=by))
+        return self._document(self._client.retry(name, by=by))
+
+    def _document(self, state: State) -> TaskState:
+        document = TaskState.model_validate(state.to_json())
+        document.error = document.error and self._places.said(document.error)
+        document.note = document.note and self._places.said(document.note)
+        return document
 
 
 @asynccontextmanager
@@ -106,7 +118,3 @@ def _checked(content: bytes) -> bytes:
             f"called `task`), found {len(content)} bytes"
         )
     return content
-
-
-def _document(state: State) -> TaskState:
-    return TaskState.model_validate(state.to_json())

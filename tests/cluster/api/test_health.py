@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cluster.api.health import routes
+from cluster.api.places import NOWHERE
 from cluster.config import Config, ServeConfig
 from cluster.serving.service import Service
 from cluster.wire.documents import AdapterState, Ready
@@ -43,7 +44,7 @@ class Scene:
         config = Config(serve=ServeConfig(stale_s=stale_s))
         self._service = Service(config, Versions(store))
         app = FastAPI()
-        app.include_router(routes(self._service))
+        app.include_router(routes(self._service, NOWHERE))
         self._client = TestClient(app)
 
     def _fault(self) -> Fault | None:
