@@ -163,7 +163,7 @@ def _write(member: TarMember, folder: Path) -> None:
                 file.write(content)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(
-            f"the archive cannot be unpacked: {member.name!r} is in it twice, or both as a file and "
-            "as a folder; leave one out",
+            f"the archive cannot be unpacked: {member.name!r} is in it twice, or both as a file "
+            "and as a folder; leave one out",
             member=member.name,
         ) from error

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-import httpx
 import pytest
 from hypothesis import strategies as st
 
@@ -162,14 +161,14 @@ def test_whatever_is_sent_no_answer_is_a_fault_of_the_service(changed: ApiServer
     codes: Counter[int] = Counter()
 
     def check(sent: Sent) -> None:
-        headers = {name: value.encode("latin-1") for name, value in sent.headers.items()}
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in sent.headers.items()]
         if sent.kind:
-            headers["Content-Type"] = sent.kind.encode()
+            headers.append((b"Content-Type", sent.kind.encode()))
         response = client.request(
             sent.verb, sent.path, params=sent.query, content=sent.body, headers=headers
         )
         codes[response.status_code] += 1
-        assert response.status_code < 500 or response.status_code == 503, response.text
+        assert response.status_code < 500 or response.status_code in (503, 504), response.text
         assert "Traceback" not in response.text
         assert "/tmp/" not in response.text
 
