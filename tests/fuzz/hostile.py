@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-DEEP = 100_000
+DEEP = 20_000
 Example = TypeVar("Example")
 
 

@@ -1,11 +1,11 @@
-"""The table of loaders: everything that makes something of bytes which somebody else has written."""
+"""The table of loaders: everything that makes something of bytes that others have written."""
 
 import asyncio
 import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from workers.formats.documents import seal
 from workers.formats.tar_members import bounded_members
 from workers.formats.yaml_settings import settings_of
 from workers.images.decode import decode_image
+from workers.images.files.formats import format_of
 from workers.queue import inbox
 from workers.queue.events import Accepted, Cancel
 from workers.queue.journal import JournalEntry, read_journal, write_entry
@@ -126,7 +127,7 @@ def _task_beside(name: str) -> Callable[[bytes], object]:
             (Path(folder) / name).write_bytes(content)
             task = Path(folder) / "task.yaml"
             task.write_text(f"name: colors\nimages: {name}\n")
-            return load_task(task)
+            return load_task(task, within=Path(folder).resolve())
 
     return load
 
@@ -175,7 +176,10 @@ def _queue() -> dict[str, tuple[str, bytes]]:
         "journal": (journal, store.get(journal).data),
         "lead": ("queue/lead.json", lead.to_bytes()),
         "page": (page_key(0), seal(page)),
-        "outcome": (state_key(birds.submission_id), outcome_bytes(ticket)),
+        "outcome": (
+            state_key(birds.submission_id),
+            outcome_bytes(replace(ticket, stage=Stage.PUBLISHED, version=1)),
+        ),
     }
 
 
@@ -186,6 +190,12 @@ def _inbox(store: ObjectStore) -> object:
 
 def _journal(store: ObjectStore) -> object:
     return list(read_journal(store, submission("birds").submission_id))
+
+
+def _is_read(content: bytes) -> bool:
+    """Return whether the library for a picture is there; HEIC's is an extra."""
+    kind = format_of(content)
+    return kind is not None and kind.is_there
 
 
 EXIF = jpeg_segment(0xE1, b"Exif\0\0" + exif_block([(0x0112, 3, 1, b"\0\x06\0\0")]))
@@ -217,7 +227,7 @@ LOADERS: dict[str, Loader] = {
     "pictures": of_bytes(
         lambda content: decode_image(content, origin="x"),
         jpeg_with(EXIF),
-        *of_every_format().values(),
+        *filter(_is_read, of_every_format().values()),
     ),
     "task files": of_bytes(lambda content: settings_of(TaskFile, content, "x"), *TASKS),
     "configurations": of_bytes(lambda content: settings_of(Config, content, "x"), CONFIG),

@@ -18,7 +18,7 @@ from tests.support.scenes.uploads import PICTURES, REFUSED, TASK, packed, pictur
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = 600
+EXAMPLES = 400
 PICTURE = picture(7)
 BODIES = (
     {"version": 1, "why": "x"},

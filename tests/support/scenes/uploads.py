@@ -75,6 +75,8 @@ REFUSED: Mapping[str, tuple[str, Members | None, str]] = {
         (("list.csv", b"path,label\n../9.png,red\nimages/blue/0.png,blue\n"), *PICTURES),
         "leads outside",
     ),
+    "a list with a NUL": (LIST, (("list.csv", b"path,label\na\0b,red\n"), *PICTURES), "a NUL"),
+    "a class of no UTF-8": (TASK, (*PICTURES, ("images/\udc80/a.png", b"1")), "no UTF-8"),
     "no Parquet": ("name: c\nimages: l.parquet", (("l.parquet", b"PAR1xPAR1"),), "l.parquet"),
     "no tar": ("name: c\nimages: a.tar", (("a.tar", b"no tar"),), "at a.tar"),
     "no shards": ("name: c\nimages: '{000..003}.tar'", PICTURES, "at 000.tar"),
