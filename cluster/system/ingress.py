@@ -1,8 +1,8 @@
 """Ingress: how requests reach the replicas, through Serve's own proxy or through HAProxy.
 
 HAProxy carries several times as many requests, and sends them to the replicas directly. For that
-Serve lets every replica listen on all interfaces of its machine. So it is used where tokens protect
-them, or where somebody says so.
+Serve lets every replica listen, too, where the API does. So it is used where tokens protect them, or
+where somebody says so.
 """
 
 import os
