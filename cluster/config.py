@@ -83,8 +83,8 @@ class ServeConfig:
         max_queued: Most requests that wait for a replica; more are answered with 429.
         timeout_s: Longest time that a request may take, unless it says less itself.
         gpus: Share of a GPU that each replica takes; 0.25 where the cluster has GPUs.
-        haproxy: Whether requests come in through HAProxy, which lets the replicas listen on all
-            interfaces; where there is a token, unless it is said here.
+        haproxy: Whether requests come in through HAProxy, which lets the replicas listen on
+            `host` as well; where there is a token, unless it is said here.
     """
 
     host: str = "127.0.0.1"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from cluster.api.places import Places
 from cluster.api.problems import problem, problems
 from cluster.serving.metrics import CONTENT_TYPE
 from cluster.serving.service import Service
@@ -30,9 +31,23 @@ async def alone() -> Around:
     return Around()
 
 
-def routes(service: Service, around: Callable[[], Awaitable[Around]] = alone) -> APIRouter:
-    """Return the routes, answered by `service`; `around` looks at the rest of the system."""
+def routes(
+    service: Service, places: Places, around: Callable[[], Awaitable[Around]] = alone
+) -> APIRouter:
+    """Return the routes, answered by `service`.
+
+    Args:
+        service: Of the replica.
+        places: How reasons that name places are said.
+        around: Looks at the rest of the system.
+    """
     router = APIRouter(tags=["health"])
+
+    def known() -> Ready:
+        found = service.ready()
+        for state in found.adapters.values():
+            state.reason = state.reason and places.said(state.reason)
+        return found
 
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
     async def live() -> Response:
@@ -44,7 +59,7 @@ def routes(service: Service, around: Callable[[], Awaitable[Around]] = alone) ->
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
         """Say which versions answer, also before the first one; 503 where that may be outdated."""
-        found = service.ready()
+        found = known()
         states = found.adapters
         refused = [
             f"{state.refused} ({state.reason})"
@@ -67,7 +82,7 @@ def routes(service: Service, around: Callable[[], Awaitable[Around]] = alone) ->
         """
         found = await around()
         return Status(
-            **service.ready().model_dump(),
+            **known().model_dump(),
             coordinator=found.coordinator,
             deployments=dict(found.deployments),
         )
@@ -77,4 +92,9 @@ def routes(service: Service, around: Callable[[], Awaitable[Around]] = alone) ->
         """Return the counters of the replica that answers, in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
+    # Some probes and load balancers ask so; the server leaves out the body.
+    for path, answer in (("live", live), ("ready", ready)):
+        router.add_api_route(
+            f"/v1/health/{path}", answer, methods=["HEAD"], include_in_schema=False
+        )
     return router

@@ -50,7 +50,8 @@ class Replica:
             self._service,
             config,
             audience=Replicas(application(API)),
-            access=Access.of(os.environ, timeout_s=config.serve.timeout_s),
+            # Serve puts the id on every answer itself.
+            access=Access.of(os.environ, timeout_s=config.serve.timeout_s, says_id=False),
             around=around,
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
 
 MAX_IMAGES = 64
 MAX_LABELS = 1000
@@ -12,6 +12,8 @@ PIXEL = (
 """A PNG of one grey pixel, in base64, for examples."""
 IMAGES: list[JsonValue] = [{"data": PIXEL}]
 
+WholeNumber = Annotated[int, Strict()]
+"""No truth, no fraction and no text: `{"version": true}` is not version 1."""
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -43,7 +45,7 @@ class PredictRequest(EmbedRequest):
     )
 
     top_k: int = Field(default=5, ge=1, le=1000, description="Most classes per image.")
-    version: str | int | None = Field(
+    version: str | WholeNumber | None = Field(
         default=None,
         description="Pin a version by its number or an alias.",
         examples=[3, "canary"],
@@ -183,7 +185,7 @@ class MoveRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: str | int = Field(examples=[3, "canary"])
+    version: str | WholeNumber = Field(examples=[3, "canary"])
     why: str = Field(default="", max_length=1000, description="Kept in the history.")
 
 
@@ -223,10 +225,10 @@ class VersionName(BaseModel):
         json_schema_extra={"examples": [{"number": 5, "sha256": "ab" * 32, "size": 900, "area": 0}]}
     )
 
-    number: int = Field(ge=1)
+    number: WholeNumber = Field(ge=1, lt=2**63)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=1)
-    area: int = Field(ge=0)
+    size: WholeNumber = Field(ge=1, lt=2**48)
+    area: WholeNumber = Field(ge=0, lt=2**48)
 
 
 class TaskState(BaseModel):

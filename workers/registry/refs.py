@@ -5,12 +5,13 @@ Everything here is a value or a pure function on values.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from adapters.errors import ConflictError, CorruptionError, NotFoundError
-from workers.formats.documents import seal, unseal
-from workers.registry.layout import Stored, stored_from_json
-from workers.registry.manifest import VersionRef, version_from_json
+from pydantic import FiniteFloat, TypeAdapter
+
+from adapters.errors import ConflictError, NotFoundError
+from workers.formats.documents import Count, seal, unseal, validated
+from workers.registry.layout import Stored, StoredJson, stored_of
+from workers.registry.manifest import VersionJson, VersionRef, version_of
 
 NEVER_HELD = 0.0
 """Stands where refs once said until when the fence keeps others from beginning: it keeps nobody."""
@@ -96,23 +97,36 @@ class Refs:
 
 def refs_from_bytes(data: bytes, what: str) -> Refs:
     """Return the refs in `data`; CorruptionError naming `what` when they are damaged."""
-    fields = unseal(data, what)
-    try:
-        owner, epoch, _ = fields["lease"]
-        aliases = {name: version_from_json(ref) for name, ref in fields["aliases"].items()}
-        return Refs(
-            adapter=fields["adapter"],
-            aliases={name: ref for name, ref in aliases.items() if ref},
-            next_version=fields["next_version"],
-            encoder=fields["encoder"],
-            fence=Fence(owner=owner, epoch=epoch),
-            history=_optional(fields["history"]),
-            tombstones=_optional(fields["tombstones"]),
-            area=fields["area"],
-            write_id=fields["write_id"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{what} is not a refs object: {error!r}") from error
+    unseal(data, what)
+    stored = validated(_REFS, data, what)
+    owner, epoch, _ = stored.lease
+    return Refs(
+        adapter=stored.adapter,
+        aliases={name: version_of(ref) for name, ref in stored.aliases.items()},
+        next_version=stored.next_version,
+        encoder=stored.encoder,
+        fence=Fence(owner=owner, epoch=epoch),
+        history=stored.history and stored_of(stored.history),
+        tombstones=stored.tombstones and stored_of(stored.tombstones),
+        area=stored.area,
+        write_id=stored.write_id,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredRefs:
+    adapter: str
+    aliases: dict[str, VersionJson]
+    next_version: Count
+    encoder: str
+    lease: tuple[str, Count, FiniteFloat]
+    history: StoredJson | None
+    tombstones: StoredJson | None
+    area: Count
+    write_id: str
+
+
+_REFS = TypeAdapter(_StoredRefs)
 
 
 def fenced(refs: Refs, *, owner: str) -> Refs:
@@ -131,7 +145,3 @@ def check_epoch(refs: Refs, epoch: int) -> None:
             found=refs.fence.epoch,
             owner=refs.fence.owner,
         )
-
-
-def _optional(value: Any) -> Stored | None:
-    return None if value is None else stored_from_json(value)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.errors import CorruptionError, NotFoundError
+from adapters.errors import CorruptionError, InputError, NotFoundError
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes
 from workers.registry.layout import refs_key
@@ -64,6 +64,10 @@ def verify(
 ) -> Verification:
     """Read everything that the refs of `adapter` lead to, without caches, and check every byte.
 
+    Records and shared states are decoded too, as a replica would do it.
+
+    Records and shared states are decoded too, as a replica would.
+
     Args:
         store: The object store.
         adapter: The adapter's name.
@@ -111,12 +115,29 @@ def _checked(
 def _check(store: ObjectStore, reached: Reached) -> Damage | None:
     try:
         if reached.stored is not None:
-            read_verified(store, reached.key, reached.stored.ref)
+            content = read_verified(store, reached.key, reached.stored.ref)
+            _check_content(content, reached)
         else:
             _check_accuracies(store, reached.key)
-    except (CorruptionError, NotFoundError) as error:
+    except (CorruptionError, InputError) as error:  # also of what the store cannot read, as a loop
         return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
     return None
+
+
+def _check_content(content: bytes, reached: Reached) -> None:
+    """Raise CorruptionError where `content` is no record or no state, as it should be."""
+    # Records need torch, which takes a second to load: not where versions are only looked up.
+    from adapters.contract.adapter_state import decode_shared
+    from adapters.contract.records import decode_record
+
+    if reached.is_shared:
+        decode_shared(content)
+    if reached.task and (found := decode_record(content).task) != reached.task:
+        raise CorruptionError(
+            f"{reached.key!r} is the record of task {found!r}, and a version holds it as that of "
+            f"{reached.task!r}; roll back to a version without it",
+            key=reached.key,
+        )
 
 
 def _check_accuracies(store: ObjectStore, key: str) -> None:

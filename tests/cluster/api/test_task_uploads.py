@@ -10,6 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from adapters.errors import InputError, SettingsError
+from cluster.api.places import Places
 from cluster.api.task_handlers import TaskHandlers
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
@@ -35,7 +36,8 @@ def archive_of(folder: Path, *, mode: str = "w:gz") -> BinaryIO:
 
 @pytest.fixture
 def handlers(tmp_path: Path) -> TaskHandlers:
-    return TaskHandlers(Client(Config(store=f"file://{tmp_path}/store")))
+    config = Config(store=f"file://{tmp_path}/store")
+    return TaskHandlers(Client(config), Places.of(config))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
