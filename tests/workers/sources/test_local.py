@@ -249,7 +249,7 @@ def as_nobody(folder: Path, name: str) -> dict[str, Any]:
     """Return what a user without rights is told of a source; root may read everything."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    for each in (folder, *folder.parents[:2]):  # a test's, a run's, all of pytest's
+    for each in (folder, *folder.parents[:3]):  # a test's, a process's, a run's, all of pytest's
         each.chmod(0o755)
     run = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(folder / name)],
