@@ -137,6 +137,14 @@ def test_a_task_is_submitted_over_http_and_published(
         assert api.get("/v1/tasks/nobody").status_code == 404
 
 
+def test_a_running_system_says_in_one_line_that_all_is_well(running: Nacre) -> None:
+    told = parsed(running("status", "--output", "json"))
+    assert told["troubles"] == []
+    assert (told["service"]["coordinator"], told["service"]["deployments"]) == (None, {})
+    shown = running("status")
+    assert shown.stdout.splitlines()[-1].startswith("all is well: coordinated from ")
+
+
 def test_submitting_the_same_task_again_does_nothing_twice(running: Nacre, examples: Path) -> None:
     again = running("submit", examples / "digits/task.yaml")
     assert again.returncode == 0
