@@ -156,6 +156,14 @@ def test_an_answer_carries_the_id_of_its_request_once(running: Nacre, workspace:
         assert len(answer.headers.get_list("x-request-id")) == 1
 
 
+def test_a_running_system_says_in_one_line_that_all_is_well(running: Nacre) -> None:
+    told = parsed(running("status", "--output", "json"))
+    assert told["troubles"] == []
+    assert (told["service"]["coordinator"], told["service"]["deployments"]) == (None, {})
+    shown = running("status")
+    assert shown.stdout.splitlines()[-1].startswith("all is well: coordinated from ")
+
+
 def test_submitting_the_same_task_again_does_nothing_twice(running: Nacre, examples: Path) -> None:
     again = running("submit", examples / "digits/task.yaml")
     assert again.returncode == 0
