@@ -27,6 +27,8 @@ import re
 from typing import ClassVar, Self
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_BYTE_IN_REPR = re.compile(r"\\udc([89a-f][0-9a-f])")
+"""How `repr` writes a byte that is no UTF-8."""
 
 FieldValue = str | int | float | bool | None | tuple[str, ...]
 
@@ -36,7 +38,12 @@ def printable(text: str) -> str:
 
     These are control characters, and the bytes of names that are no UTF-8: `caf\\xe9`.
     """
-    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
+    return _BYTE_IN_REPR.sub(r"\\x\1", _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text))
+
+
+def one_line(text: str) -> str:
+    """Return `text` as `printable` does, and line breaks and tabs escaped too."""
+    return printable(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 MOST_REASON = 2000

@@ -21,6 +21,7 @@ import click
 import torch
 
 from adapters.methods import METHODS
+from benchmarks.absent import need_features, need_images
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.methods import HEADINGS, ON_SEQUENCE, Entry, chosen, measured
 from benchmarks.table import Row, grid, report
@@ -56,6 +57,8 @@ RESULTS = Path("benchmarks/out/ten-sets")
 def main(features: Path, root: Path | None, seeds: int, threads: int) -> None:
     """Measure, print and judge."""
     torch.set_num_threads(threads)
+    need_features(features, {name for order in (SEQUENCE, *ORDERS.values()) for name in order})
+    need_images(read_suite(TEN_SETS, root=root), remedy="name their folder with --root")
     rows = [*_on_the_sequence(features, seeds), *_in_other_orders(features, seeds)]
     sys.exit(report("beyond", [*rows, *_on_ten_sets(root, seeds)]))
 

@@ -25,6 +25,7 @@ from adapters.contract.method import Method, Scorer
 from adapters.contract.records import Record
 from adapters.methods.own_metric.method import OwnMetric, OwnMetricScorer, TaskMetric
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
+from benchmarks.absent import need_features, need_images
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from cluster.config import home
@@ -169,6 +170,8 @@ TRIALS = (
 def main(features: Path, parts: int, only: str, threads: int) -> None:
     """Measure all trials on both collections."""
     torch.set_num_threads(threads)
+    need_features(features, SEQUENCE)
+    need_images(read_suite(TEN_SETS), remedy=f"put them there, or change `root:` in {TEN_SETS}")
     collections = {
         "CLIP, 4 sets": _feature_sets(features),
         "tiny, 10 sets": _image_sets(),

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.absent import end_without
 from workers.images.torchvision_ops import ensure_torchvision_imports
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,14 +213,16 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Score, print, write; 1 where a bar does not hold."""
+    """Score, print, write; 1 where a bar does not hold, 2 without image sets."""
     options = parse_arguments()
     wanted = [name for name in options.sets.split(",") if name]
     folders = sorted(path.parent for path in options.datasets.glob("*/meta.json"))
     folders = [folder for folder in folders if not wanted or folder.name in wanted]
     if not folders:
-        print(f"skipped: no image sets in {options.datasets}; name a folder with --datasets")
-        return 0
+        end_without(
+            f"expected image sets (NAME/meta.json) in {options.datasets}, found none; set "
+            "NACRE_DATASETS, or name their folder with --datasets"
+        )
     torch.set_num_threads(options.threads)
     benchmark = Benchmark(options.start)
     scores = {}

@@ -21,6 +21,7 @@ from adapters.contract.records import Record
 from adapters.methods import method_named
 from adapters.methods.lada.learner import LadaLearner
 from adapters.methods.lada.settings import LadaSettings
+from benchmarks.absent import need_features
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.plain_lada import PlainLoop
 from benchmarks.table import Row, report
@@ -54,9 +55,7 @@ _INEXACT: Mapping[str, Mapping[str, Any]] = {
 def main(folder: Path, seeds: int, threads: int, inexact: bool) -> None:
     """Measure LADA on the cached features in FOLDER."""
     torch.set_num_threads(threads)
-    if not folder.is_dir():
-        click.echo(f"no features in {folder}; set NACRE_FEATURES to a folder that has them")
-        sys.exit(1)
+    need_features(folder, SEQUENCE)
     sets = [feature_set(name, folder=folder) for name in SEQUENCE]
     rows = speed_rows(sets)
     for name, (settings, bar) in _VARIANTS.items():

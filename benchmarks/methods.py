@@ -19,6 +19,7 @@ import click
 import torch
 
 from adapters.methods import measured_method
+from benchmarks.absent import need_features
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from harness.measured_set import MeasuredSet
@@ -95,9 +96,7 @@ ON_SEQUENCE = (
 def main(features: Path, methods: str, seeds: int, threads: int) -> None:
     """Measure all methods on the sequence."""
     torch.set_num_threads(threads)
-    if not features.is_dir():
-        click.echo(f"no features in {features}; set NACRE_FEATURES to a folder that has them")
-        sys.exit(1)
+    need_features(features, SEQUENCE)
     wanted = [name for name in methods.split(",") if name]
     sets = [feature_set(name, folder=features) for name in SEQUENCE]
     sys.exit(table("methods-sequence", chosen(ON_SEQUENCE, wanted), sets, seeds))

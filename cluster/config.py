@@ -86,8 +86,8 @@ class ServeConfig:
         max_queued: Most requests that wait for a replica; more are answered with 429.
         timeout_s: Longest time that a request may take, unless it says less itself.
         gpus: Share of a GPU that each replica takes; 0.25 where the cluster has GPUs.
-        haproxy: Whether requests come in through HAProxy, which lets the replicas listen on all
-            interfaces; where there is a token, unless it is said here.
+        haproxy: Whether requests come in through HAProxy, which lets the replicas listen on
+            `host` as well; where there is a token, unless it is said here.
     """
 
     host: str = "127.0.0.1"
@@ -240,8 +240,13 @@ def load_config(path: Path | None = None) -> Config:
         NotFoundError: the named file does not exist.
         SettingsError: a key is unknown or has the wrong type.
     """
-    named = path or (Path(os.environ[CONFIG]) if CONFIG in os.environ else None)
-    file = named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)
+    file = config_file(path)
     config = read_settings(Config, file) if file else Config()
     store = os.environ.get(STORE)
     return replace(config, store=store) if store else config
+
+
+def config_file(path: Path | None = None) -> Path | None:
+    """Return the file that `load_config` reads; None where it is the defaults."""
+    named = path or (Path(os.environ[CONFIG]) if CONFIG in os.environ else None)
+    return named or (Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None)

@@ -12,17 +12,17 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
-absent accept access answer base bench benching bounded budget by check demo diff distant drawing
-essential example fact fine format free health housekeeping joined layout limit list loading local
-log main managing measure measured measuring naming once only orientation output packing page part
-past pattern published question random reader reading result row shared table testing trained turn
-verify
+absent accept access answer appearance base bench benching bounded budget by check count demo diff
+distant drawing essential example fact fine format free health housekeeping joined key layout
+leaving limit list loading local log looking main managing measure measured measuring naming once
+only orientation output packing page part past pattern published question random reader reading
+result row running shared table testing trained turn verify
 """
 COMPUTING = """
-actor api app apply async batching callback cli concurrency config coordination decode decoded
-decompressed directory error file folder follower gif handler header http jpeg jpeg2000 machine
-member node op open option parameter png ppm process resizing runtime scalar schedule serving stream
-symmetric tar thread tiff upload wire yaml
+actor api app apply async batching callback cli concurrency config coordination csv decode decoded
+decompressed deployment directory error file folder follower gif handler header http jpeg jpeg2000
+machine member node op open option parameter parquet png ppm process resizing runtime scalar
+schedule serving stored stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting

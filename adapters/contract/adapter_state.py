@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from adapters.contract.records import Record, pack, unpack
+from adapters.contract.records import Record, check_finite, pack, unpack
 from adapters.errors import CorruptionError, FeatureError
 
 SCHEMA = 1
@@ -76,10 +76,13 @@ def decode_shared(blob: bytes) -> SharedState:
         CorruptionError: the bytes are not those of a shared state of this schema.
     """
     tensors, described = unpack(blob)
-    found = described.get("schema"), described.get("method"), described.get("encoder")
+    schema = described.get("schema")
+    found = type(schema) is int and schema, described.get("method"), described.get("encoder")
     match found:
         case (1, str(method), str(encoder)):
+            check_finite(tensors, what="shared state")
             return SharedState(method=method, encoder=encoder, tensors=tensors)
     raise CorruptionError(
-        f"shared state: expected schema {SCHEMA} with a method and an encoder, found {described}"
+        f"shared state: expected schema {SCHEMA} with a method and an encoder, found "
+        f"{described!r:.200}"
     )

@@ -5,17 +5,18 @@ everything that is not a tensor. The same record gives the same bytes on every m
 digest is its name.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json
+from adapters.contract.json_reading import read_json
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
 SCHEMA = 1
@@ -25,6 +26,8 @@ SCHEMA_MERGED = 2
 """Of records with merged classes, which a release that does not know them must refuse."""
 
 _METADATA_KEY = "nacre"
+# What safetensors and torch raise of headers that lie, besides what reading JSON does.
+_NO_BLOB = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
 _HEADER_SIZE_BYTES = 8
 
 
@@ -142,36 +145,57 @@ def decode_record(blob: bytes) -> Record:
         CorruptionError: the bytes are not those of a record of this schema.
     """
     tensors, described = unpack(blob)
-    if described.get("schema") not in (SCHEMA, SCHEMA_MERGED):
+    schema = described.get("schema")
+    if type(schema) is not int or schema not in (SCHEMA, SCHEMA_MERGED):
         raise CorruptionError(
-            f"record: expected schema {SCHEMA} or {SCHEMA_MERGED}, found "
-            f"{described.get('schema')!r}; read it with the release that wrote it"
+            f"record: expected schema {SCHEMA} or {SCHEMA_MERGED}, found {schema!r:.80}; read it "
+            "with the release that wrote it"
         )
+    check_finite(tensors, what="record")
     try:
+        stored = _DESCRIPTION.validate_json(canonical_json(described), strict=True)
         record = Record(
-            task=str(described["task"]),
-            classes=_classes(described),
-            method=str(described["method"]),
-            settings=dict(described["settings"]),
-            seed=int(described["seed"]),
-            encoder=str(described["encoder"]),
+            task=stored.task,
+            classes=stored.entries(merged=stored.merged if schema == SCHEMA_MERGED else {}),
+            method=stored.method,
+            settings=stored.settings,
+            seed=stored.seed,
+            encoder=stored.encoder,
             tensors=tensors,
         )
         check_classes(record.classes, task=record.task)
-    except (KeyError, TypeError, ValueError, AttributeError, ClassNameError) as error:
+    except (ValidationError, ClassNameError) as error:
         raise CorruptionError(f"record: its description is malformed: {error}") from error
     return record
 
 
-def _classes(described: Mapping[str, Any]) -> tuple[ClassEntry, ...]:
-    classes = tuple(
-        ClassEntry(class_id=class_id, name=name, prompt=prompt)
-        for class_id, name, prompt in described["classes"]
-    )
-    if described["schema"] == SCHEMA:
-        return classes
-    merged = described["merged"]
-    return tuple(replace(entry, merged_into=merged.get(entry.class_id)) for entry in classes)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Description:
+    task: str
+    classes: tuple[tuple[str, str, str], ...]
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    encoder: str
+    merged: dict[str, str] = field(default_factory=dict)
+
+    def entries(self, *, merged: Mapping[str, str]) -> tuple[ClassEntry, ...]:
+        return tuple(
+            ClassEntry(
+                class_id=class_id, name=name, prompt=prompt, merged_into=merged.get(class_id)
+            )
+            for class_id, name, prompt in self.classes
+        )
+
+
+_DESCRIPTION = TypeAdapter(_Description)
+
+
+def check_finite(tensors: Mapping[str, Tensor], *, what: str) -> None:
+    """Raise CorruptionError, naming `what`, where a tensor has NaN or an infinity."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise CorruptionError(f"{what}: tensor {name!r} is not finite; nobody wrote it so")
 
 
 def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
@@ -190,9 +214,9 @@ def unpack(blob: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         tensors = safetensors.torch.load(blob)
         size = int.from_bytes(blob[:_HEADER_SIZE_BYTES], "little")
-        header = json.loads(blob[_HEADER_SIZE_BYTES : _HEADER_SIZE_BYTES + size])
-        described = json.loads(header["__metadata__"][_METADATA_KEY])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        header = read_json(blob[_HEADER_SIZE_BYTES : _HEADER_SIZE_BYTES + size])
+        described = read_json(header["__metadata__"][_METADATA_KEY].encode())
+    except _NO_BLOB as error:
         raise CorruptionError(
             f"expected a safetensors blob written by nacre, found {len(blob)} other bytes: {error}"
         ) from error

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cluster.api.limits import BodyLimits
 from cluster.api.problems import problem
 from cluster.client.requester import Requester
 from cluster.config import PREDICT_TOKEN, TOKEN
@@ -24,6 +26,8 @@ from cluster.serving.metrics import Metrics
 from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
 
 LONGEST_ID = 128
+LEFT = 499
+"""The status of a request whose client has left, as proxies log it."""
 OPEN = ("/v1/health/",)
 ASKING = ("/predict", "/embed")
 OVER_HTTP = Requester(name="http")
@@ -42,19 +46,25 @@ class Access:
         change_token: Of who may do everything; None lets everybody.
         predict_token: Of who may ask and look; None where there is no such role.
         timeout_s: Longest time of a request, in seconds.
+        says_id: Whether answers carry the id of their request; not where what stands in front of
+            the application adds it, as Serve does.
     """
 
     change_token: str | None = None
     predict_token: str | None = None
     timeout_s: float = 60.0
+    says_id: bool = True
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], *, timeout_s: float) -> "Access":
+    def of(
+        cls, environment: Mapping[str, str], *, timeout_s: float, says_id: bool = True
+    ) -> "Access":
         """Return the access that `environment` says."""
         return cls(
             change_token=environment.get(TOKEN) or None,
             predict_token=environment.get(PREDICT_TOKEN) or None,
             timeout_s=timeout_s,
+            says_id=says_id,
         )
 
     def requester(self, authorization: str) -> Requester | None:
@@ -82,7 +92,8 @@ class Access:
 
 
 def add_access(api: FastAPI, access: Access, metrics: Metrics) -> None:
-    """Let every request to `api` pass through `access`."""
+    """Let every request to `api` pass through `access`, and then bodies up to their limits."""
+    api.add_middleware(BodyLimits)
     api.add_middleware(_AccessMiddleware, access=access, metrics=metrics)
 
 
@@ -104,7 +115,8 @@ class _AccessMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                if self._access.says_id:
+                    MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
 
         try:
@@ -149,6 +161,10 @@ class _AccessMiddleware:
                 raise
             detail = f"the request was not answered within {timeout_s:g} s"
             await problem(504, "DeadlineExceeded", detail)(scope, receive, send)
+        except ClientDisconnect:
+            if not begun:  # nobody hears it; counted and logged as what it was
+                detail = "the client has left before it was answered"
+                await problem(LEFT, "ClientDisconnect", detail)(scope, receive, send)
         except Exception:
             logger.exception("a request broke")
             if begun:

@@ -1,10 +1,14 @@
 """The HTTP API as one FastAPI application."""
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import FastAPI
 
 from cluster.api import health, managing, predicting, tasks
 from cluster.api.access import OVER_HTTP, Access, add_access
+from cluster.api.health import Around, alone
 from cluster.api.managing import VersionHandlers
+from cluster.api.places import Places
 from cluster.api.problems import add_problems
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
@@ -21,7 +25,14 @@ points to at that moment; every answer says which version that was. Errors are
 """
 
 
-def build_api(service: Service, config: Config, *, audience: Audience, access: Access) -> FastAPI:
+def build_api(
+    service: Service,
+    config: Config,
+    *,
+    audience: Audience,
+    access: Access,
+    around: Callable[[], Awaitable[Around]] = alone,
+) -> FastAPI:
     """Return the application of one replica; all of its routes share one client.
 
     Args:
@@ -29,14 +40,16 @@ def build_api(service: Service, config: Config, *, audience: Audience, access: A
         config: Of the system.
         audience: The replicas, told when `production` moves.
         access: Who may do what, and how long.
+        around: Looks at the rest of the system, for the status.
     """
+    places = Places.of(config)
     # Every route says who asks; one that forgot to must not write the name of this process's user.
     client = Client(config, by=OVER_HTTP, audience=audience)
     api = FastAPI(title="nacre", version="1", description=DESCRIPTION)
-    add_problems(api)
+    add_problems(api, places)
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service, adapter=config.adapter))
     api.include_router(managing.routes(VersionHandlers(client, audience)))
-    api.include_router(tasks.routes(TaskHandlers(client)))
-    api.include_router(health.routes(service))
+    api.include_router(tasks.routes(TaskHandlers(client, places)))
+    api.include_router(health.routes(service, places, around))
     return api

@@ -1,17 +1,53 @@
 """Routes for operations: liveness, readiness, status, metrics."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from cluster.api.places import Places
 from cluster.api.problems import problem, problems
 from cluster.serving.metrics import CONTENT_TYPE
 from cluster.serving.service import Service
-from cluster.wire.documents import Live, Ready
+from cluster.wire.documents import Live, Ready, Status, Trouble
 
 
-def routes(service: Service) -> APIRouter:
-    """Return the routes, answered by `service`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Around:
+    """What is known of the system around a replica.
+
+    Attributes:
+        coordinator: Why the queue is not coordinated by it; None where it is.
+        deployments: What else does not run as it should, by name.
+    """
+
+    coordinator: Trouble | None = None
+    deployments: Mapping[str, Trouble] = field(default_factory=dict)
+
+
+async def alone() -> Around:
+    """Return what a replica without a system around it knows."""
+    return Around()
+
+
+def routes(
+    service: Service, places: Places, around: Callable[[], Awaitable[Around]] = alone
+) -> APIRouter:
+    """Return the routes, answered by `service`.
+
+    Args:
+        service: Of the replica.
+        places: How reasons that name places are said.
+        around: Looks at the rest of the system.
+    """
     router = APIRouter(tags=["health"])
+
+    def known() -> Ready:
+        found = service.ready()
+        for state in found.adapters.values():
+            state.reason = state.reason and places.said(state.reason)
+        return found
 
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
     async def live() -> Response:
@@ -23,7 +59,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
         """Say which versions answer, also before the first one; 503 where one cannot."""
-        found = service.ready()
+        found = known()
         unready = {name: state for name, state in found.adapters.items() if not state.ready}
         refused = [f"{s.refused} ({s.reason})" for s in unready.values() if s.refused]
         if refused:
@@ -35,13 +71,25 @@ def routes(service: Service) -> APIRouter:
         return problem(503, "UnavailableError", detail)
 
     @router.get("/v1/status", responses=problems())
-    async def status() -> Ready:
-        """Say everything that this replica knows of its versions, whether it is ready or not."""
-        return service.ready()
+    async def status() -> Status:
+        """Say everything that this replica knows, whether it is ready or not: what is wrong, and
+        for how long.
+        """
+        found = await around()
+        return Status(
+            **known().model_dump(),
+            coordinator=found.coordinator,
+            deployments=dict(found.deployments),
+        )
 
     @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
     async def metrics() -> Response:
         """Return the counters of the replica that answers, in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
+    # Some probes and load balancers ask so; the server leaves out the body.
+    for path, answer in (("live", live), ("ready", ready)):
+        router.add_api_route(
+            f"/v1/health/{path}", answer, methods=["HEAD"], include_in_schema=False
+        )
     return router

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 
-from cluster.api.parameters import AdapterPath, AskedBy
+from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
 from cluster.client.client import Client
 from cluster.client.requester import Requester
@@ -22,7 +22,7 @@ from workers.registry import Audience, TaskAccuracy, Version, VersionRef
 from workers.registry.layout import Stored
 
 LOOK = problems(404, 422, 503)
-MOVE = problems(404, 409, 422, 503, 504)
+MOVE = problems(400, 404, 409, 413, 422, 503, 504)
 
 
 class VersionHandlers:
@@ -91,7 +91,7 @@ class VersionHandlers:
 
 def routes(handlers: VersionHandlers) -> APIRouter:
     """Return the routes, answered by `handlers`."""
-    router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"])
+    router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"], route_class=JsonRoute)
 
     @router.get("/versions", responses=LOOK)
     async def versions(adapter: AdapterPath) -> list[PublishedVersion]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from cluster.api.leaving import while_awaited
 from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
 from cluster.api.uploads import received_images, received_question
@@ -48,7 +49,8 @@ def routes(service: Service, *, adapter: str) -> APIRouter:
     )
     async def embed(request: Request) -> EmbedAnswer:
         """Return the encoder's unit features of images."""
-        return await service.embed(await received_images(request))
+        files = await received_images(request)
+        return await while_awaited(request, service.embed(files))
 
     async def answered(request: Request, adapter: str) -> PredictAnswer:
         files, asked = await received_question(request)
@@ -60,7 +62,8 @@ def routes(service: Service, *, adapter: str) -> APIRouter:
             prompt=asked.prompt,
         )
         pinned = written or asked.version
-        return await service.predict(files, question, adapter=name, pinned=pinned)
+        answer = service.predict(files, question, adapter=name, pinned=pinned)
+        return await while_awaited(request, answer)
 
     return router
 

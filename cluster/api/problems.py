@@ -15,24 +15,24 @@ from adapters.errors import (
     NotFoundError,
     UnavailableError,
     UnknownOutcomeError,
+    printable,
 )
+from cluster.api.places import NOWHERE, Places
 from cluster.wire.documents import Problem
 
 RETRY_AFTER_S = 1
-
-
-class TooLargeError(InputError):
-    """A request's body is larger than is allowed."""
-
+LONGEST_DETAIL = 8_000
+"""Characters; what is wrong with a thousand labels need not be said a thousand times."""
 
 STATUS: tuple[tuple[type[NacreError], int], ...] = (
     (NotFoundError, 404),
-    (TooLargeError, 413),
     (InputError, 422),
     (ConflictError, 409),
     (UnknownOutcomeError, 504),
     (UnavailableError, 503),
 )
+HTTP_TITLES = {413: "TooLargeError"}
+"""Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",
     401: "A token is missing or wrong.",
@@ -58,9 +58,14 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def add_problems(api: FastAPI) -> None:
-    """Let `api` answer every error with its status and its sentence."""
-    api.add_exception_handler(NacreError, _answer)
+def add_problems(api: FastAPI, places: Places = NOWHERE) -> None:
+    """Let `api` answer every error with its status and its sentence, as `places` has it said."""
+
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, NacreError)
+        return problem_of(places.error(error))
+
+    api.add_exception_handler(NacreError, answer)
     api.add_exception_handler(RequestValidationError, _answer_invalid)
     api.add_exception_handler(HTTPException, _answer_http)
 
@@ -68,7 +73,10 @@ def add_problems(api: FastAPI) -> None:
 def problem(
     status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return an error document."""
+    """Return an error document; what cannot be printed in `detail` is escaped, what is long cut."""
+    detail = printable(detail)
+    if len(detail) > LONGEST_DETAIL:
+        detail = f"{detail[:LONGEST_DETAIL]}…"
     content = Problem(title=title, status=status, detail=detail).model_dump()
     return JSONResponse(
         content,
@@ -85,16 +93,17 @@ def problem_of(error: NacreError) -> JSONResponse:
     return problem(status, type(error).__name__, error.message, headers)
 
 
+def problem_of_http(error: HTTPException) -> JSONResponse:
+    """Return the document of a refusal by a status."""
+    title = HTTP_TITLES.get(error.status_code, "HTTPException")
+    return problem(error.status_code, title, str(error.detail), error.headers)
+
+
 def sentence(errors: Sequence[Any]) -> str:
     """Return what Pydantic found, as a sentence."""
     return "; ".join(
         f"{'.'.join(map(str, entry['loc'])) or 'the request'}: {entry['msg']}" for entry in errors
     )
-
-
-async def _answer(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, NacreError)
-    return problem_of(error)
 
 
 async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
@@ -104,4 +113,4 @@ async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
 
 async def _answer_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, "HTTPException", str(error.detail), error.headers)
+    return problem_of_http(error)

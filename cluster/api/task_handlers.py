@@ -11,10 +11,12 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from adapters.errors import InputError
-from cluster.api.task_uploads import MAX_ARCHIVE_BYTES, uploaded_task
+from cluster.api.limits import check_charset, is_form
+from cluster.api.places import Places
+from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.wire.documents import SourceCount, TaskAccepted, TaskEvent, TaskList, TaskState
 from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
@@ -25,12 +27,14 @@ class TaskHandlers:
 
     Args:
         client: Of the system, opened once for all requests.
+        places: What stands for the service's own places in what is said of tasks.
     """
 
     # Owns: nothing that changes; safe between threads.
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, places: Places) -> None:
         self._client = client
+        self._places = places
 
     def submit(self, content: bytes, archive: BinaryIO | None, *, by: Requester) -> TaskAccepted:
         """Check a task, make it durable, and return its submission."""
@@ -39,9 +43,12 @@ class TaskHandlers:
         with uploaded_task(content, archive, config, environment=environment) as task:
             intake = self._client.submit(task, by=by)
         return TaskAccepted(
-            submission=_document(self._client.state(intake.submission)),
+            submission=self._document(self._client.state(intake.submission)),
             is_new=intake.is_new,
             notes=list(intake.notes()),
+            sources={
+                key: SourceCount.model_validate(count) for key, count in intake.sources().items()
+            },
         )
 
     def tasks(self) -> TaskList:
@@ -51,25 +58,34 @@ class TaskHandlers:
         return TaskList(
             coordinated=lead is not None and lead.expires > time.time(),
             paused=list(lead.paused) if lead else [],
-            submissions=[_document(state) for state in queue.states],
+            submissions=[self._document(state) for state in queue.states],
         )
 
     def task(self, name: str) -> TaskState:
         """Return where a submission is, given by its id or its task's name."""
-        return _document(self._client.find(name))
+        return self._document(self._client.find(name))
 
     def events(self, name: str) -> list[TaskEvent]:
         """Return what has happened to a submission, oldest first."""
         found = self._client.find(name).ticket.submission_id
-        return [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
+        events = [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
+        for event in events:
+            event.message = self._places.said(event.message)
+        return events
 
     def cancel(self, name: str, *, by: Requester) -> TaskState:
         """Take a submission back."""
-        return _document(self._client.cancel(name, by=by))
+        return self._document(self._client.cancel(name, by=by))
 
     def retry(self, name: str, *, by: Requester) -> TaskState:
         """Try a submission again."""
-        return _document(self._client.retry(name, by=by))
+        return self._document(self._client.retry(name, by=by))
+
+    def _document(self, state: State) -> TaskState:
+        document = TaskState.model_validate(state.to_json())
+        document.error = document.error and self._places.said(document.error)
+        document.note = document.note and self._places.said(document.note)
+        return document
 
 
 @asynccontextmanager
@@ -77,21 +93,22 @@ async def received_task(request: Request) -> AsyncIterator[tuple[bytes, BinaryIO
     """Give the task file in a request, and its archive if there is one.
 
     Raises:
-        InputError: there is no task, or it is too large.
+        InputError: there is no task, it is too large, or the archive is no file.
     """
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > MAX_ARCHIVE_BYTES:
-        raise InputError(
-            f"expected a Content-Length of at most {MAX_ARCHIVE_BYTES} bytes, found "
-            f"{length or 'none'}; put large sets of images into the object store"
-        )
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if not is_form(request.headers.get("content-type", "")):
         yield _checked(await request.body()), None
         return
-    async with request.form(max_files=2) as form:
+    check_charset(request)
+    async with request.form(max_files=2, max_fields=2, max_part_size=MAX_TASK_BYTES) as form:
         task, archive = form.get("task"), form.get("archive")
-        content = await task.read() if isinstance(task, UploadFile) else str(task or "").encode()
-        yield _checked(content), archive.file if isinstance(archive, UploadFile) else None
+        if isinstance(archive, str):
+            raise InputError("expected a file as `archive`, found a part without a file name")
+        content = (
+            await task.read(MAX_TASK_BYTES + 1)
+            if isinstance(task, UploadFile)
+            else (task or "").encode()
+        )
+        yield _checked(content), archive.file if archive else None
 
 
 def _checked(content: bytes) -> bytes:
@@ -101,7 +118,3 @@ def _checked(content: bytes) -> bytes:
             f"called `task`), found {len(content)} bytes"
         )
     return content
-
-
-def _document(state: State) -> TaskState:
-    return TaskState.model_validate(state.to_json())

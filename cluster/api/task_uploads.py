@@ -4,6 +4,7 @@ The process that answers must not be made to read files or to ask hosts of its o
 the archive, and addresses to the object store that the system works on.
 """
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -11,18 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from adapters.errors import InputError, SettingsError
+from adapters.errors import InputError, NacreError, SettingsError
+from cluster.api.places import of_upload
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
 from workers.formats.decompressed import decompressed
 from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
+from workers.formats.yaml_scalars import cut
 from workers.formats.yaml_settings import settings_of
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
+NAME_BYTES, DEPTH = 255, 32
+"""Of names in an archive and in paths; Linux keeps no longer ones."""
 LIMITS = TarLimits(members=200_000, size_bytes=MAX_ARCHIVE_BYTES)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 TASK_FILE = "task.yaml"
@@ -46,23 +51,38 @@ def uploaded_task(
     _check_sources(content)
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
-        if archive is not None:
-            _unpack(archive, folder)
-        (folder / TASK_FILE).write_bytes(content)
+        try:
+            yield _loaded(content, archive, folder, config, environment)
+        except NacreError as error:
+            raise of_upload(folder, name).error(error) from error
 
-        def opener(url: str) -> ObjectStore:
-            return _own_server(url, config, environment)
 
-        def method_of(adapter: str) -> str:
-            return config.of_adapter(adapter).method
+def _loaded(
+    content: bytes,
+    archive: BinaryIO | None,
+    folder: Path,
+    config: Config,
+    environment: dict[str, str],
+) -> Task:
+    if archive is not None:
+        _unpack(archive, folder)
+    (folder / TASK_FILE).write_bytes(content)
 
-        yield load_task(folder / TASK_FILE, opener=opener, method_of=method_of, within=folder)
+    def opener(url: str) -> ObjectStore:
+        return _own_server(url, config, environment)
+
+    def method_of(adapter: str) -> str:
+        return config.of_adapter(adapter).method
+
+    return load_task(folder / TASK_FILE, opener=opener, method_of=method_of, within=folder)
 
 
 def _check_sources(content: bytes) -> None:
     file = settings_of(TaskFile, content, "the task")
     for key, source in (("images", file.images), ("held_out", file.held_out or "")):
         path = PurePosixPath(source)
+        if not source.startswith("s3://"):
+            _check_length(path, f"the path {cut(source)!r} of {key!r}")
         elsewhere = _SCHEME.match(source) or path.is_absolute() or ".." in path.parts
         if elsewhere and not source.startswith("s3://"):
             raise InputError(
@@ -70,6 +90,16 @@ def _check_sources(content: bytes) -> None:
                 f"{source!r}; send the images in an archive, or submit with `nacre submit`",
                 key=key,
             )
+
+
+def _check_length(path: PurePosixPath, what: str) -> None:
+    """Raise InputError where no system of files could keep what is called so."""
+    names = [len(os.fsencode(part)) for part in path.parts]
+    if max(names, default=0) > NAME_BYTES or len(names) > DEPTH:
+        raise InputError(
+            f"expected names of at most {NAME_BYTES} bytes, at most {DEPTH} inside each other, "
+            f"found {what} with {len(names)}, the longest of {max(names)} bytes; use shorter ones"
+        )
 
 
 def _own_server(url: str, config: Config, environment: dict[str, str]) -> ObjectStore:
@@ -83,8 +113,8 @@ def _own_server(url: str, config: Config, environment: dict[str, str]) -> Object
     own = S3Settings.from_url(config.store, environment).endpoint
     if S3Settings.from_url(url, {"NACRE_S3_ENDPOINT": own, **environment}).endpoint != own:
         raise InputError(
-            f"images at {url!r} are on another server than this service's store ({own}); copy them "
-            "there, send them in an archive, or submit with `nacre submit`",
+            f"images at {url!r} are on another server than this service's store; copy them there, "
+            "send them in an archive, or submit with `nacre submit`",
             url=url,
         )
     return open_store(url, environment={**environment, "NACRE_S3_ENDPOINT": own})
@@ -98,8 +128,8 @@ def _unpack(archive: BinaryIO, folder: Path) -> None:
     try:
         for member in bounded_members(decompressed(archive), limits=LIMITS):
             _write(member, folder)
-    except (SettingsError, OSError, ValueError) as error:
-        reason = error.message if isinstance(error, SettingsError) else str(error)
+    except (SettingsError, OSError) as error:
+        reason = error.message if isinstance(error, SettingsError) else error.strerror
         raise InputError(
             f"the archive cannot be unpacked: {reason}; large sets of images belong into the "
             "object store, named by their s3:// address"
@@ -124,8 +154,16 @@ def _write(member: TarMember, folder: Path) -> None:
             "relative to the folder of the task",
             member=member.name,
         )
+    _check_length(path, f"the member {cut(member.name)!r}")
     target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        while content := member.read(PIECE_BYTES):
-            file.write(content)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            while content := member.read(PIECE_BYTES):
+                file.write(content)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"the archive cannot be unpacked: {member.name!r} is in it twice, or both as a file "
+            "and as a folder; leave one out",
+            member=member.name,
+        ) from error

@@ -10,6 +10,7 @@ from cluster.api.task_handlers import TaskHandlers, received_task
 from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
 
 LOOK = problems(404, 422, 503)
+CHANGE = problems(404, 413, 422, 503)
 
 
 def routes(handlers: TaskHandlers) -> APIRouter:
@@ -17,7 +18,7 @@ def routes(handlers: TaskHandlers) -> APIRouter:
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
     @router.post(
-        "", status_code=202, responses=problems(409, 413, 422, 503, 504), openapi_extra=_BODY
+        "", status_code=202, responses=problems(400, 409, 413, 422, 503, 504), openapi_extra=_BODY
     )
     async def submit_task(request: Request, by: AskedBy) -> TaskAccepted:
         """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
@@ -42,12 +43,12 @@ def routes(handlers: TaskHandlers) -> APIRouter:
         """Say what has happened to a submission, oldest first."""
         return await asyncio.to_thread(handlers.events, name)
 
-    @router.post("/{name}/cancel", responses=LOOK)
+    @router.post("/{name}/cancel", responses=CHANGE)
     async def cancel_task(name: str, by: AskedBy) -> TaskState:
         """Take a submission back; what is published stays."""
         return await asyncio.to_thread(handlers.cancel, name, by=by)
 
-    @router.post("/{name}/retry", responses=LOOK)
+    @router.post("/{name}/retry", responses=CHANGE)
     async def retry_task(name: str, by: AskedBy) -> TaskState:
         """Try a submission again that has failed, or at once where it waits to be."""
         return await asyncio.to_thread(handlers.retry, name, by=by)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -10,11 +9,17 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import ImageError, InputError
-from cluster.api.problems import TooLargeError, sentence
-from cluster.wire.documents import MAX_IMAGES, EmbedRequest, PredictRequest
+from cluster.api.limits import check_charset, is_form
+from cluster.api.problems import sentence
+from cluster.wire.documents import MAX_IMAGES, MAX_LABELS, EmbedRequest, PredictRequest
 
-MAX_BODY_BYTES = 128 * 2**20
+FIELD_BYTES = 4096
+"""Of a field of a form; the longest is a prompt."""
+VALUES = JsonLimits(depth=8, values=500_000)
+"""Of a JSON body: two thousand names, and two hundred commas in each."""
+MAX_FIELDS = 2 * MAX_LABELS + 8
 LISTS = ("tasks", "candidate_labels")
 
 Asked = TypeVar("Asked", bound=EmbedRequest)
@@ -32,9 +37,11 @@ async def received_question(request: Request) -> tuple[Files, PredictRequest]:
 
 
 async def _received(request: Request, kind: type[Asked]) -> tuple[Files, Asked]:
-    _check_size(request)
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        async with request.form(max_files=MAX_IMAGES) as form:
+    if is_form(request.headers.get("content-type", "")):
+        check_charset(request)
+        async with request.form(
+            max_files=MAX_IMAGES, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES
+        ) as form:
             return await _from_form(form, request.query_params, kind)
     return _from_json(await request.body(), request.query_params, kind)
 
@@ -42,9 +49,11 @@ async def _received(request: Request, kind: type[Asked]) -> tuple[Files, Asked]:
 async def _from_form(
     form: FormData, query: Mapping[str, str], kind: type[Asked]
 ) -> tuple[Files, Asked]:
-    uploads = [entry for entry in form.getlist("images") if isinstance(entry, UploadFile)]
-    if not uploads:
-        raise ImageError("expected at least one file called `images`, found none")
+    parts = form.getlist("images")
+    uploads = [entry for entry in parts if isinstance(entry, UploadFile)]
+    if not uploads or len(uploads) < len(parts):
+        found = "a part without a file name" if parts else "none"
+        raise ImageError(f"expected at least one file called `images`, found {found}")
     files = [(upload.filename or "image", await upload.read()) for upload in uploads]
     fields: dict[str, Any] = {
         name: [value for value in form.getlist(name) if isinstance(value, str)]
@@ -59,8 +68,8 @@ async def _from_form(
 
 def _from_json(body: bytes, query: Mapping[str, str], kind: type[Asked]) -> tuple[Files, Asked]:
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        content = read_json(body, limits=VALUES)
+    except ValueError as error:
         raise InputError(
             "expected multipart files called `images`, or JSON like "
             f'{{"images": [{{"data": "<base64>"}}]}}; {error}'
@@ -86,15 +95,3 @@ def _decoded(data: str, index: int) -> bytes:
         return base64.b64decode(data, validate=True)
     except (ValueError, binascii.Error) as error:
         raise ImageError(f"expected base64 in images[{index}].data: {error}") from error
-
-
-def _check_size(request: Request) -> None:
-    """Refuse a body that is too large before any of it is read."""
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal():
-        raise InputError("expected a Content-Length, found none; send the body in one piece")
-    if int(length) > MAX_BODY_BYTES:
-        raise TooLargeError(
-            f"expected at most {MAX_BODY_BYTES} bytes in one request, found {length}; send fewer "
-            "or smaller images"
-        )

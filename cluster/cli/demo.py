@@ -16,7 +16,7 @@ from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.measures import continual_measures
 from cluster.cli.matrix import MatrixTable
 from cluster.cli.output import bars, stdout
-from cluster.cli.serving import start_detached, stop_running
+from cluster.cli.running import start_detached, stop_running
 from cluster.client.client import Client
 from cluster.config import load_config, set_home
 from cluster.examples import EXAMPLES, TASKS

@@ -9,6 +9,7 @@ import click
 
 from adapters.errors import NacreError
 from cluster.cli.output import stderr, stdout
+from cluster.cli.streams import written_streams
 from cluster.version import this_build
 
 EXIT_INTERRUPTED = 130
@@ -81,6 +82,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
     \b
     Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was
     first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 130 interrupted.
+    What is printed and cannot be written is 1, without a word where its reader has gone away.
     """
     context.obj = config
     context.meta["debug"] = debug
@@ -88,16 +90,22 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    with written_streams():
+        sys.exit(_run())
+
+
+def _run() -> int:
     try:
         cli.main(standalone_mode=False)
     except click.Abort:
         stderr().print("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except NacreError as error:
         if "--debug" in sys.argv or os.environ.get("NACRE_DEBUG"):
             raise
         stderr().print(f"error: {error.message}", markup=False)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    return 0

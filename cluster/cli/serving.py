@@ -3,12 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,15 +13,7 @@ from typing import Any
 import click
 import psutil
 
-from adapters.errors import (
-    ConflictError,
-    CorruptionError,
-    InputError,
-    NacreError,
-    NotFoundError,
-    UnavailableError,
-    UnknownOutcomeError,
-)
+from adapters.errors import ConflictError, NotFoundError
 from cluster.cli.output import (
     output_option,
     print_json,
@@ -32,31 +21,23 @@ from cluster.cli.output import (
     progress_bar,
     stdout,
 )
+from cluster.cli.running import (
+    RUNNING,
+    Running,
+    failures_noted,
+    find_running,
+    print_waiting,
+    start_detached,
+    stop_running,
+)
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.config import LOCAL, Config, home
-from workers.progress_callbacks import ProgressCallback
-
-START_TIMEOUT_S = 300
-STOP_TIMEOUT_S = 60
-RUNNING = "running.json"
-
+from cluster.config import LOCAL, Config, config_file, home
 
 address_option = click.option(
     "--address",
     help="`auto` or HOST:PORT of a running Ray.  [default: `ray:` of the configuration]",
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Running:
-    """What `nacre up` leaves in its home folder while it runs with a Ray of its own."""
-
-    pid: int
-    started: float
-    endpoint: str
-    store: str
-    waits_for: str | None = None
 
 
 @click.command()
@@ -82,7 +63,7 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
     if detach:
         start_detached(path, config)
     else:
-        _run(config)
+        _run(config, config_file(path))
 
 
 @click.command()
@@ -91,19 +72,27 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
 def down(path: Path | None, address: str | None) -> None:
     """Stop what `nacre up` started; everything that was acknowledged stays in the store.
 
+    Returns when all of it has ended. What was started with another configuration than the one that
+    is named, or lies in the working folder, is left alone. Exits 2 where nothing runs, 3 where
+    something else does.
+
     \b
     Examples:
       nacre down
       nacre down --address auto      on a Ray that somebody else started
       NACRE_HOME=.nacre-demo nacre down
     """
-    if address is None and stop_running():
+    file = config_file(path)
+    running = find_running()
+    if address is None and running is not None and file is None:
+        stop_running()
         stdout().print("stopped")
         return
     config = with_address(configured(path), address)
     if config.ray == LOCAL:
-        raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
-    _stop_on_running(config)
+        _stop_at_home(running, config, file)
+    else:
+        _stop_on_running(config)
     stdout().print("stopped")
 
 
@@ -150,67 +139,6 @@ def predict(
 VERBS = (up, down, predict)
 
 
-def start_detached(path: Path | None, config: Config) -> None:
-    """Start `nacre up` in a session of its own and wait until it answers."""
-    home().mkdir(parents=True, exist_ok=True)
-    options = ["--config", str(path.absolute())] if path else []
-    with log_path().open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cluster.cli", *options, "up"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    try:
-        with progress_bar("starting") as report:
-            _wait_until_ready(process, report)
-    except BaseException:
-        # An interrupt must not leave half a system behind.
-        process.terminate()
-        process.wait(STOP_TIMEOUT_S)
-        raise
-    stdout().print(f"ready at {config.endpoint}; stop with `nacre down`; log in {log_path()}")
-    running = find_running()
-    _print_waiting(running.waits_for if running else None)
-
-
-def stop_running() -> bool:
-    """Stop the `nacre up` of this home folder and wait for it; False where there is none.
-
-    Raises:
-        UnavailableError: it does not stop.
-    """
-    running = find_running()
-    if running is None:
-        return False
-    os.kill(running.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if find_running() is None:
-            return True
-        time.sleep(0.1)
-    raise UnavailableError(
-        f"process {running.pid} has not stopped after {STOP_TIMEOUT_S} s; see {log_path()}",
-        pid=running.pid,
-    )
-
-
-def find_running() -> Running | None:
-    """Return the `nacre up` of this home folder, if it is alive."""
-    try:
-        running = Running(**json.loads((home() / RUNNING).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    # A process id may have gone to somebody else since; the time of its start tells.
-    return running if running.started == _started(running.pid) else None
-
-
-def log_path() -> Path:
-    """Return where a detached `nacre up` writes what it prints."""
-    return home() / "up.log"
-
-
 def with_address(config: Config, address: str | None) -> Config:
     """Return `config` with another Ray, where one is given."""
     return replace(config, ray=address) if address else config
@@ -224,13 +152,7 @@ def _start_on_running(config: Config) -> None:
         system.connect(config)
         system.start(config)
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
-    _print_waiting(system.waits_for())
-
-
-def _print_waiting(reason: str | None) -> None:
-    """Say why the queue is coordinated by another system, where it is."""
-    if reason:
-        stdout().print(reason, markup=False)
+    print_waiting(system.waits_for())
 
 
 def _stop_on_running(config: Config) -> None:
@@ -243,17 +165,32 @@ def _stop_on_running(config: Config) -> None:
     system.stop()
 
 
+def _stop_at_home(running: Running | None, config: Config, file: Path | None) -> None:
+    if running is None:
+        raise NotFoundError(f"nothing to stop: no `nacre up` is running for {home()}")
+    if not running.was_started_with(config, file):
+        named = f"--config {running.config}" if running.config else "no configuration file"
+        raise ConflictError(
+            f"another system runs for {home()} ({running.described}): expected that of {file}, "
+            f"store {config.store}; stop it with `nacre down` and {named}, or set NACRE_HOME to "
+            "the folder of the one that you mean",
+            pid=running.pid,
+        )
+    if not stop_running():
+        raise NotFoundError(f"nothing to stop: it has ended meanwhile, for {home()}")
+
+
 def _check_not_running() -> None:
     running = find_running()
     if running is not None:
         raise ConflictError(
-            f"nacre is running already (process {running.pid}, {running.endpoint}); stop it with "
-            "`nacre down`, or set NACRE_HOME to another folder",
+            f"nacre is running already ({running.described}); stop it with `nacre down`, or set "
+            "NACRE_HOME to another folder",
             pid=running.pid,
         )
 
 
-def _run(config: Config) -> None:
+def _run(config: Config, file: Path | None) -> None:
     from cluster.system.system import running_system, waits_for
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -261,56 +198,31 @@ def _run(config: Config) -> None:
     home().mkdir(parents=True, exist_ok=True)
     marker = home() / RUNNING
     stdout().print(f"starting; store {config.store}")
-    with running_system(config):
-        running = Running(
-            pid=os.getpid(),
-            started=psutil.Process().create_time(),
-            endpoint=config.endpoint,
-            store=config.store,
-            waits_for=waits_for(),
-        )
-        marker.write_text(json.dumps(asdict(running)))
-        try:
+    try:
+        with failures_noted(), running_system(config):
+            running = Running(
+                pid=os.getpid(),
+                started=psutil.Process().create_time(),
+                endpoint=config.endpoint,
+                store=config.store,
+                waits_for=waits_for(),
+                config=str(file.absolute()) if file else None,
+            )
+            marker.write_text(json.dumps(asdict(running)))
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
-            _print_waiting(running.waits_for)
+            print_waiting(running.waits_for)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
-        finally:
-            marker.unlink(missing_ok=True)
             stdout().print("stopping")
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallback) -> None:
-    started = time.monotonic()
-    while time.monotonic() - started < START_TIMEOUT_S:
-        if process.poll() is not None:
-            raise _why_not_started(process.returncode)
-        if find_running() is not None:
-            return
-        report(int(time.monotonic() - started), START_TIMEOUT_S)
-        time.sleep(0.2)
-    raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
+    finally:
+        marker.unlink(missing_ok=True)  # last: until then there is something to wait for
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End whatever goes on, the start included, in the way that a person's Ctrl-C does."""
+    """End whatever goes on, the start included, in the way that a person's Ctrl-C does.
+
+    Whoever asks for it again meanwhile, as a second `nacre down` does, waits for the same end.
+    """
     del number, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _why_not_started(exit_code: int) -> NacreError:
-    """Return the error that ended a detached `nacre up`: its kind from the exit code."""
-    last = log_path().read_text().strip().splitlines()[-1:] or ["it printed nothing"]
-    kinds = (InputError, ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
-    kind = next((kind for kind in kinds if kind.exit_code == exit_code), NacreError)
-    return kind(f"nacre did not start: {last[0].removeprefix('error: ')} (log: {log_path()})")
-
-
-def _started(pid: int) -> float | None:
-    """Return when process `pid` was started, in seconds since the epoch; None if it has ended."""
-    try:
-        process = psutil.Process(pid)
-        # A child that has ended stays as a zombie until its parent asks for it.
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adapters.errors import NacreError
-from cluster.cli.facts import entry_json
+from adapters.errors import NacreError, UnavailableError
+from cluster.cli.facts import counted, entry_json
 from cluster.cli.options import by_option
-from cluster.cli.output import bars, output_option, print_json, print_table, progress_bar, stdout
+from cluster.cli.output import (
+    bars,
+    output_option,
+    print_json,
+    print_table,
+    progress_bar,
+    stderr,
+    stdout,
+)
+from cluster.cli.trouble import Service, all_wrong, asked, is_coordinated, running_here, wrong_of
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from cluster.config import Config
 from workers.queue.leadership import Leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State
@@ -22,6 +32,7 @@ from workers.queue.ticket import ENDED, Stage, Ticket
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
+    from workers.tasks.submission import Submission
 
 POLL_S = 0.5
 MOST_SHOWN = 60
@@ -54,16 +65,23 @@ def submit(
       ray job submit --working-dir . -- nacre submit task.yaml
     """
     client = Client(configured(path))
-    submissions = []
+    submissions: list[Submission] = []
+    said: list[dict[str, object]] = []
     for file in files:
         with progress_bar(f"reading {file}") as report:
             intake = client.submit(file, adapter=adapter, by=by, on_progress=report)
         submissions.append(intake.submission)
+        said.append({"is_new": intake.is_new, "notes": intake.notes(), "sources": intake.sources()})
         if output == "text":
             _print_intake(intake)
     states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
     if output == "json":
-        print_json([client.state(entry).to_json() for entry in submissions])
+        print_json(
+            [
+                {**client.state(entry).to_json(), **more}
+                for entry, more in zip(submissions, said, strict=True)
+            ]
+        )
     else:
         _print_published(states)
     broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]
@@ -82,18 +100,29 @@ def submit(
 @output_option
 @click.pass_obj
 def status(path: Path | None, adapter: str | None, output: str, *, everything: bool) -> None:
-    """Show where every submission is that is open or ended within a day, and who coordinates.
+    """Show where every submission is that is open or ended within a day, and what is wrong.
 
-    Where there are very many, the first ones that are open are shown, and how many there are.
+    Where there are very many, the first ones that are open are shown, and how many there are. Then
+    one line says that all is well, or one for each trouble what it is, for how long, and how often
+    it was tried. Exits 0 where all is well or nothing runs, and 4 where something is wrong.
 
     \b
     Examples:
       nacre status
       nacre status --adapter main --output json
     """
-    client = Client(configured(path))
-    queue, refusals = client.queue(), client.refusals()
+    config = configured(path)
+    try:
+        client = Client(config)
+        queue, refusals = client.queue(), client.refusals()
+    except UnavailableError:
+        _print_service_alone(config)
+        raise
     states = [state for state in queue.states if adapter in (None, state.ticket.adapter)]
+    running = running_here(config)
+    asks = running is not None or is_coordinated(queue, now=time.time())
+    service = asked(config) if asks else None
+    wrong = all_wrong(queue, refusals, service, running=running)
     if output == "json":
         print_json(
             {
@@ -102,28 +131,57 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
                 "unread_requests": queue.unread,
                 "refusals": [entry_json(entry) for entry in refusals],
                 "submissions": [state.to_json() for state in states],
+                "service": _service_as_json(service),
+                "troubles": [asdict(entry) for entry in wrong],
             }
         )
-        return
+    else:
+        _print_states(states if everything else _most_telling(states), states)
+        stdout().print(_standing(queue, service, well=not wrong), markup=False)
+        for entry in wrong:
+            stdout().print(str(entry), markup=False)
+    if wrong:
+        told = counted(len(wrong), "trouble")
+        raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
+
+
+def _print_states(shown: list[State], states: list[State]) -> None:
     columns = (
         *("submission", "adapter", "stage", "progress", "rate", "left"),
         *("version", "attempts", "last error"),
     )
-    shown = states if everything else _most_telling(states)
     rows = [_row(state) for state in shown]
     print_table(columns, rows, empty="no submissions; add one with `nacre submit task.yaml`")
     if len(shown) < len(states):
         counts = Counter(state.ticket.stage.value for state in states)
         told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
         stdout().print(f"{len(states) - len(shown):,} more (in all: {told}); --all shows them")
-    stdout().print(_coordination(queue))
-    for entry in refusals:
-        stdout().print(
-            f"version {entry.detail['version']} is not served: {entry.author.who} could not load "
-            f"it ({entry.author.why}); `nacre verify` looks for damage, `nacre rollback` serves "
-            "another version",
-            markup=False,
-        )
+
+
+def _standing(queue: QueueState, service: Service | None, *, well: bool) -> str:
+    """Return who coordinates and who answers, in one line, and that all is well where it is."""
+    said = _coordination(queue)
+    if service is None:
+        return said
+    if service.status is None:
+        return f"{said}; the API was not asked: {service.error.message if service.error else ''}"
+    answers = [str(state.version) for state in service.status.adapters.values() if state.version]
+    said += f"; answered by {', '.join(answers) or 'nothing yet'}"
+    return f"all is well: {said}" if well else said
+
+
+def _print_service_alone(config: Config) -> None:
+    """Say what the system of this home folder knows, where the store cannot be asked."""
+    if running_here(config) is not None and (status := asked(config).status) is not None:
+        for entry in wrong_of(status):
+            stderr().print(str(entry), markup=False)
+
+
+def _service_as_json(service: Service | None) -> dict[str, object] | None:
+    if service is None or service.status is None:
+        error = service.error if service else None
+        return {"error": error.message} if error else None
+    return dict(service.status.model_dump())
 
 
 @click.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from adapters.errors import NotFoundError
 from cluster.client.attempts import Call
-from cluster.wire.documents import EmbedAnswer, PredictAnswer, Ready
+from cluster.wire.documents import EmbedAnswer, PredictAnswer, Ready, Status
 
 Images = Sequence[Path | str | bytes]
 
@@ -46,6 +46,11 @@ def embedding(images: Images) -> Call[EmbedAnswer]:
 def readiness() -> Call[Ready]:
     """Return the call that asks what is answered with; it is sent once."""
     return Call(kind=Ready, verb="GET", path="/v1/health/ready", arguments={}, patient=False)
+
+
+def standing() -> Call[Status]:
+    """Return the call that asks what is wrong, and for how long; it is sent once."""
+    return Call(kind=Status, verb="GET", path="/v1/status", arguments={}, patient=False)
 
 
 def _files(images: Images) -> list[tuple[str, tuple[str, bytes]]]:

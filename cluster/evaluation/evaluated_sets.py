@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -20,7 +20,7 @@ from workers.encoding.task_features import class_id, task_of
 from workers.images.views import Views
 from workers.learning.evaluation import TaskTestSet, read_test_image
 from workers.progress_callbacks import ProgressCallback
-from workers.sources import ImageRef, images_by_class
+from workers.sources import ImageRef, Survey, read_source
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
 
@@ -33,11 +33,13 @@ class EvaluatedSet:
         column: What is said of it.
         test_set: Its features.
         image: Returns the file of the image at a place; None where it has been removed.
+        survey: What else its source holds.
     """
 
     column: Column
     test_set: TaskTestSet
     image: Callable[[int], bytes | None]
+    survey: Survey = field(default_factory=Survey)
 
 
 def of_submission(
@@ -92,7 +94,8 @@ def of_source(
         SettingsError: what is there cannot be read.
         ImageError: a file is no image.
     """
-    by_class = images_by_class(source, opener=open_store, named=f"--set {name}")
+    opened = read_source(source, opener=open_store, named=f"--set {name}")
+    by_class = opened.images
     classes = tuple(
         known.get(class_id(name, key)) or class_of_set(name, key, name=key.replace("_", " "))
         for key in by_class
@@ -128,20 +131,23 @@ def of_source(
         ),
         test_set=under(encoder.image_tower),
         image=lambda place: refs[place].read(),
+        survey=opened.survey,
     )
     return found, under
 
 
-def remarks_on(found: TaskTestSet, known: Mapping[str, ClassEntry]) -> list[str]:
-    """Return what people should know where a set is called as a task but has other classes."""
+def remarks_on(found: EvaluatedSet, known: Mapping[str, ClassEntry]) -> list[str]:
+    """Return what people should know of a set: what was passed over, and classes of no task."""
+    name, classes = found.test_set.name, found.test_set.classes
+    remarks = [f"the set {name}: {found.survey}"] if str(found.survey) else []
     tasks = {task_of(entry) for entry in known.values()}
-    others = [entry.class_id for entry in found.classes if entry.class_id not in known]
-    if found.name not in tasks or not others:
-        return []
-    return [
-        f"{len(others)} of the {len(found.classes)} classes of the set {found.name} are not of the "
-        f"task {found.name}, such as {others[0]}: they take part as classes of their own"
-    ]
+    others = [entry.class_id for entry in classes if entry.class_id not in known]
+    if name in tasks and others:
+        remarks.append(
+            f"{len(others)} of the {len(classes)} classes of the set {name} are not of the "
+            f"task {name}, such as {others[0]}: they take part as classes of their own"
+        )
+    return remarks
 
 
 def _digest(ref: ImageRef) -> str:

@@ -81,7 +81,7 @@ def evaluate(
             encoder=measuring.encoder,
             progress=partial(report, f"embedding {called}"),
         )
-        remarks += remarks_on(further.test_set, learnt)
+        remarks += remarks_on(further, learnt)
         measuring.add(under)
         columns.append(further)
     if not columns:

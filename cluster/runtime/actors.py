@@ -17,7 +17,7 @@ from cluster.runtime.logs import log_as_json
 from cluster.runtime.names import COORDINATOR, NAMESPACE, ROLES, application
 from cluster.stores.open import open_store
 from workers.concurrency.supervision import Supervisor
-from workers.coordination.coordinator import STARTING, Coordinator
+from workers.coordination.coordinator import STARTING, Coordinator, Waiting
 from workers.coordination.settings import AdapterRules, Intervals, Setup
 from workers.queue.machine import Limits
 from workers.queue.retry_policy import RetryPolicy
@@ -51,12 +51,14 @@ class CoordinatorActor:
         """Return the configuration of the running system."""
         return self._config
 
-    def waits_for(self) -> str | None:
+    def waits_for(self) -> Waiting | None:
         """Return why this system does not coordinate; None where it does."""
         if self._coordinator is not None:
-            return self._coordinator.waits_for
+            return self._coordinator.waiting
         trouble = self._supervisor.trouble if self._supervisor else None
-        return f"{STARTING}: {trouble.reason}" if trouble else STARTING
+        if trouble is None:
+            return Waiting(reason=STARTING)
+        return Waiting.because(trouble, now=time.monotonic(), doing=STARTING)
 
     def stop(self) -> None:
         """Stop, and let another system coordinate at once."""

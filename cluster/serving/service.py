@@ -25,6 +25,7 @@ from adapters.errors import NacreError, UnavailableError
 from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
+from cluster.wire import documents
 from cluster.wire.documents import (
     AdapterState,
     EmbedAnswer,
@@ -33,7 +34,7 @@ from cluster.wire.documents import (
     Prediction,
     Ready,
 )
-from workers.concurrency.supervision import Supervisor
+from workers.concurrency.supervision import Supervisor, Trouble
 from workers.encoding.encoder import Encoder
 from workers.images.decode import decode_image, open_image
 from workers.registry import Author, VersionRef
@@ -64,7 +65,7 @@ class Service:
         encoder: What embeds; another class than the usual one only to measure the rest.
     """
 
-    # Owns: the threads, and one task per followed adapter.
+    # Owns: the threads, one task per followed adapter, and what keeps it from following.
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Service:
         self._embedding = ThreadPoolExecutor(1, "embedding")
         self._embedding.submit(torch.set_num_threads, config.serve.threads).result()
         self._supervisors: dict[str, Supervisor] = {}
+        self._troubles: dict[str, Trouble] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
         self._decoded: Turns[File, Tensor] = Turns(
@@ -178,13 +180,9 @@ class Service:
         before = follower.state.refusal
         try:
             await _in(self._following, follower.follow)
-        except UnavailableError as error:
-            logger.warning("the store cannot be reached", extra={"error": error.message})
-        except NacreError as error:  # damaged refs: what answers goes on
-            logger.warning("cannot follow", extra={"adapter": adapter, "error": error.message})
-        except Exception:
-            # Nobody thought of it; what answers goes on, and the next look may go well.
-            logger.exception("cannot follow", extra={"adapter": adapter})
+            self._troubles.pop(adapter, None)
+        except Exception as error:  # noqa: BLE001 - what answers goes on, and so does looking
+            self._note_trouble(adapter, error)
         refusal = follower.state.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
             await _in(self._following, self._note_refusal, adapter, refusal)
@@ -209,6 +207,27 @@ class Service:
             stale=age_s > self._config.stale_s,
             ready=answers and age_s < (inf if most_s is None else most_s),
             went_back=sightings_of(self._versions.registry.store).went_back.get(refs_key(name), 0),
+            trouble=self._trouble(name),
+        )
+
+    def _trouble(self, name: str) -> documents.Trouble | None:
+        known = self._troubles.get(name)
+        if known is None:
+            return None
+        for_s = time.monotonic() - known.since
+        return documents.Trouble(reason=known.reason, for_s=for_s, tries=known.times)
+
+    def _note_trouble(self, adapter: str, error: Exception) -> None:
+        """Note that `production` cannot be looked at; that it lasts is said once in the log."""
+        before = self._troubles.get(adapter)
+        self._troubles[adapter] = found = Trouble.after(before, error, now=time.monotonic())
+        if before is not None and before.reason == found.reason:
+            return
+        away = isinstance(error, UnavailableError)
+        logger.warning(
+            "the store cannot be reached" if away else "cannot follow",
+            extra={"adapter": adapter, "error": found.reason},
+            exc_info=None if isinstance(error, NacreError) else error,
         )
 
     def _note_refusal(self, adapter: str, refusal: Refusal) -> None:

@@ -1,8 +1,8 @@
 """Ingress: how requests reach the replicas, through Serve's own proxy or through HAProxy.
 
 HAProxy carries several times as many requests, and sends them to the replicas directly. For that
-Serve lets every replica listen on all interfaces of its machine. So it is used where tokens protect
-them, or where somebody says so.
+Serve lets every replica listen, too, where the API does. So it is used where tokens protect them,
+or where somebody says so.
 """
 
 import os
@@ -13,7 +13,9 @@ from pathlib import Path
 from cluster.config import TOKEN, Config, home
 
 SOCKET = "admin.sock"
-LONGEST_SOCKET = 90
+NODE_BYTES = 56
+"""Of the id of a Ray node: Serve puts the files of each node into a folder so called."""
+LONGEST_SOCKET = 97
 """Bytes of a socket's path: the system stops at 107, and HAProxy adds a suffix of its own."""
 HEADER_TIMEOUT_S = 60
 
@@ -50,11 +52,11 @@ def private_folder(wanted: Path) -> Path:
     """Return a folder that this user alone may enter: `wanted`, or a short one where a socket in it
     could not be named.
     """
-    if len(str(wanted / SOCKET).encode()) <= LONGEST_SOCKET:
+    if len(os.fsencode(wanted / ("x" * NODE_BYTES) / SOCKET)) <= LONGEST_SOCKET:
         wanted.mkdir(parents=True, exist_ok=True)
         wanted.chmod(0o700)
         return wanted
-    return Path(tempfile.mkdtemp(prefix="nacre-haproxy-"))
+    return Path(tempfile.mkdtemp(prefix="nacre-"))
 
 
 def _is_there() -> bool:

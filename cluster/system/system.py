@@ -4,9 +4,11 @@ import contextlib
 import logging
 import os
 import socket
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -14,14 +16,16 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 from ray.serve.config import AutoscalingConfig
+from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ProxyStatus
 
-from adapters.errors import SettingsError, UnavailableError
+from adapters.errors import SettingsError, UnavailableError, reason_of
 from adapters.methods import method_named
 from cluster.config import LOCAL, PREDICT_TOKEN, TOKEN, Config
 from cluster.runtime.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
+from cluster.runtime.deployments import MORE, broken, deployed_at, reason_in
 from cluster.runtime.names import API, COORDINATOR, NAMESPACE, application
 from cluster.runtime.roles import (
     DecoderRole,
@@ -34,7 +38,7 @@ from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from cluster.system.ingress import prepare_ingress
 from cluster.system.replica import Replica
-from workers.coordination.coordinator import STARTING
+from workers.coordination.coordinator import STARTING, Waiting
 from workers.encoding.encoder import Encoder
 
 START_TIMEOUT_S = 300
@@ -115,23 +119,11 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
     """
     start_serve(config)
     targets = {**_workers(config, encoder), API: _replicas(config, encoder)}
-    handles = dict(
-        zip(
-            targets,
-            serve.run_many(
-                [
-                    serve.RunTarget(
-                        target,
-                        name=application(role),
-                        route_prefix="/" if role == API else None,
-                    )
-                    for role, target in targets.items()
-                ]
-            ),
-            strict=True,
-        )
-    )
-    fingerprint = handles["publisher"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
+    handles = _deployed(targets)
+    try:
+        fingerprint = handles["publisher"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
+    except (RayError, RayServeException, TimeoutError) as error:
+        raise UnavailableError(f"the publisher does not answer: {reason_of(error)}") from error
     check_encoder(config, fingerprint)
     _start_coordinator(config)
 
@@ -139,7 +131,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
 def start_api(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
     """Start the HTTP API alone, without workers, and wait until it answers."""
     start_serve(config)
-    serve.run(_replicas(config, encoder), name=application(API), route_prefix="/")
+    _deployed({API: _replicas(config, encoder)})
 
 
 def stop() -> None:
@@ -155,9 +147,9 @@ def waits_for() -> str | None:
         return "nothing runs on this Ray"
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while True:
-        reason: str | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
-        if reason != STARTING or time.monotonic() > deadline:
-            return reason
+        found: Waiting | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
+        if found != Waiting(reason=STARTING) or time.monotonic() > deadline:
+            return None if found is None else str(found)
         time.sleep(POLL_S)
 
 
@@ -232,6 +224,46 @@ def start_serve(config: Config) -> None:
                 port=config.serve.port,
             )
         time.sleep(POLL_S)
+
+
+def _deployed(targets: Mapping[str, Any]) -> dict[str, Any]:
+    """Deploy what is to run, wait until all of it does, and return its handles by name.
+
+    Serve tries a replica that does not start again and again before it says so, for minutes. Whose
+    own error says that this is of no use ends the wait at once.
+
+    Raises:
+        NacreError: something does not start; the error that its constructor ended with.
+    """
+    before = deployed_at(serve.status())
+    deploying: Future[list[Any]] = Future()
+    # Not of a pool, whose threads the interpreter waits for: this one may wait for Serve for long.
+    threading.Thread(target=_deploy, args=(targets, deploying), daemon=True).start()
+    while not deploying.done():
+        for found in broken(serve.status(), since=before):
+            if found.is_final:
+                raise found.error()
+        wait([deploying], timeout=1.0)
+    error = deploying.exception()
+    if error is not None:
+        reasons = broken(serve.status(), since=before)
+        raise (
+            reasons[0].error()
+            if reasons
+            else UnavailableError(f"the system does not start: {reason_of(error)}. {MORE}")
+        ) from error
+    return dict(zip(targets, deploying.result(), strict=True))
+
+
+def _deploy(targets: Mapping[str, Any], deploying: "Future[list[Any]]") -> None:
+    wanted = [
+        serve.RunTarget(target, name=application(role), route_prefix="/" if role == API else None)
+        for role, target in targets.items()
+    ]
+    try:
+        deploying.set_result(serve.run_many(wanted))
+    except Exception as error:  # noqa: BLE001 - whoever waits is told
+        deploying.set_exception(error)
 
 
 def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
@@ -338,4 +370,9 @@ def _start_coordinator(config: Config) -> None:
     started = CoordinatorActor.options(  # type: ignore[attr-defined]
         name=COORDINATOR, namespace=NAMESPACE, lifetime="detached"
     ).remote(config, uuid.uuid4().hex)
-    ray.get(started.alive.remote(), timeout=START_TIMEOUT_S)
+    try:
+        ray.get(started.alive.remote(), timeout=START_TIMEOUT_S)
+    except RayError as error:
+        raise UnavailableError(
+            f"the coordinator does not start: {reason_in(str(error))[1]}. {MORE}"
+        ) from error

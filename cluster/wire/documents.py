@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
 
 MAX_IMAGES = 64
 MAX_LABELS = 1000
@@ -12,6 +12,8 @@ PIXEL = (
 """A PNG of one grey pixel, in base64, for examples."""
 IMAGES: list[JsonValue] = [{"data": PIXEL}]
 
+WholeNumber = Annotated[int, Strict()]
+"""No truth, no fraction and no text: `{"version": true}` is not version 1."""
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -43,7 +45,7 @@ class PredictRequest(EmbedRequest):
     )
 
     top_k: int = Field(default=5, ge=1, le=1000, description="Most classes per image.")
-    version: str | int | None = Field(
+    version: str | WholeNumber | None = Field(
         default=None,
         description="Pin a version by its number or an alias.",
         examples=[3, "canary"],
@@ -99,6 +101,14 @@ class EmbedAnswer(BaseModel):
     features: list[list[float]]
 
 
+class Trouble(BaseModel):
+    """What keeps something from running or answering."""
+
+    reason: str = Field(description="The latest error, as a sentence.")
+    for_s: float | None = Field(description="Seconds since the first of the row; null if unknown.")
+    tries: int = Field(description="How often it was tried in vain.")
+
+
 class AdapterState(BaseModel):
     """What a replica answers with for one adapter."""
 
@@ -115,6 +125,9 @@ class AdapterState(BaseModel):
     went_back: int = Field(
         default=0, description="How often the store answered with an older `production`, unheeded."
     )
+    trouble: Trouble | None = Field(
+        default=None, description="What keeps it from looking, if anything."
+    )
 
 
 class Ready(BaseModel):
@@ -123,6 +136,18 @@ class Ready(BaseModel):
     encoder: str
     adapters: dict[str, AdapterState]
     loaded: list[str] = Field(description="Versions kept loaded, the latest used last.")
+
+
+class Status(Ready):
+    """What a replica answers with, and what it knows of the system around it."""
+
+    coordinator: Trouble | None = Field(
+        default=None,
+        description="Why the queue is not coordinated by this system; null where it is.",
+    )
+    deployments: dict[str, Trouble] = Field(
+        default={}, description="What else does not run as it should, such as `shard_encoder`."
+    )
 
 
 class Live(BaseModel):
@@ -166,7 +191,7 @@ class MoveRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: str | int = Field(examples=[3, "canary"])
+    version: str | WholeNumber = Field(examples=[3, "canary"])
     why: str = Field(default="", max_length=1000, description="Kept in the history.")
 
 
@@ -206,10 +231,10 @@ class VersionName(BaseModel):
         json_schema_extra={"examples": [{"number": 5, "sha256": "ab" * 32, "size": 900, "area": 0}]}
     )
 
-    number: int = Field(ge=1)
+    number: WholeNumber = Field(ge=1, lt=2**63)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=1)
-    area: int = Field(ge=0)
+    size: WholeNumber = Field(ge=1, lt=2**48)
+    area: WholeNumber = Field(ge=0, lt=2**48)
 
 
 class TaskState(BaseModel):
@@ -230,12 +255,36 @@ class TaskState(BaseModel):
     left_s: float | None = Field(description="Seconds left in the present stage.")
 
 
+class PassedOver(BaseModel):
+    """What was passed over in a source for one reason."""
+
+    reason: str = Field(examples=["files of operating systems and programs"])
+    pictures: bool = Field(description="Whether these look like pictures.")
+    count: int = Field(examples=[2])
+    kinds: dict[str, int] = Field(description="How many of each kind.", examples=[{"Thumbs.db": 2}])
+    examples: list[str] = Field(examples=[["daisy/Thumbs.db", "rose/Thumbs.db"]])
+
+
+class SourceCount(BaseModel):
+    """What became of everything in a source; `seen` is the sum of the other numbers."""
+
+    things: str = Field(description="What was counted: files, rows or members.", examples=["files"])
+    seen: int = Field(examples=[22])
+    used: int = Field(description="Images that are learnt from or measured on.", examples=[19])
+    refused: int = Field(description="Images that cannot be read, and were skipped.", examples=[0])
+    copies: int = Field(description="Further copies of an image in its class.", examples=[1])
+    passed_over: list[PassedOver]
+
+
 class TaskAccepted(BaseModel):
     """A task has become durable."""
 
     submission: TaskState
     is_new: bool = Field(description="False where the same had been submitted before.")
     notes: list[str] = Field(description="What whoever submitted should know.")
+    sources: dict[str, SourceCount] = Field(
+        description="What became of everything in `images` and `held_out`."
+    )
 
 
 class TaskList(BaseModel):

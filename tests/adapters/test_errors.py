@@ -10,6 +10,7 @@ from adapters.errors import InputError
 NAMES: list[tuple[str, str]] = [
     # a name as it is found, and as it is told
     (os.fsdecode(b"caf\xe9"), r"caf\xe9"),
+    (repr(os.fsdecode(b"caf\xe9")), r"'caf\xe9'"),
     ("\ud800 half of an emoji", r"\ud800 half of an emoji"),
     ("a\0b", r"a\x00b"),
     ("red\x1b[31m", r"red\x1b[31m"),

@@ -27,6 +27,7 @@ from adapters.methods import METHODS, measured_method
 from adapters.methods.harness_only import HARNESS_METHODS
 from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
+from benchmarks.absent import absent_features
 from benchmarks.feature_sets import default_folder, feature_set
 from harness.measured_set import MeasuredSet, unseen_of, with_views
 from tests.adapters.synthetic import class_means, clusters
@@ -130,7 +131,9 @@ def orders(features: Path) -> Iterator[Order]:
         for each in (_clustered(place, width=encoder.width) for place in range(len(TASKS)))
     ]
     yield Order(name="synthetic, prompts", sets=prompted[:-1], never=prompted[-1])
-    for names in REAL if features.is_dir() else ():
+    for names in REAL:
+        if absent_features(features, names):
+            continue
         few = [_few(feature_set(name, folder=features)) for name in names]
         yield Order(name=", ".join(names[:-1]), sets=few[:-1], never=few[-1])
 
@@ -232,8 +235,12 @@ def main(features: Path, write: Path | None, against: TextIO | None) -> None:
     torch.manual_seed(SEED)
     expected = json.load(against) if against else None
     found = _found(list(orders(features)))
-    if not features.is_dir():
-        click.echo(f"no features in {features}; set NACRE_FEATURES to a folder that has them")
+    absent = absent_features(features, dict.fromkeys(name for names in REAL for name in names))
+    if absent:
+        click.echo(
+            f"without the features of {', '.join(absent)}, which are not in {features}; set "
+            "NACRE_FEATURES to a folder that has them"
+        )
     made_by = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
     if write is not None:
         write.write_text(json.dumps({"made by": made_by, "digests": found}, indent=1) + "\n")

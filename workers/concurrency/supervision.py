@@ -27,6 +27,15 @@ class Trouble:
     since: float
     times: int = 1
 
+    @classmethod
+    def after(cls, before: "Trouble | None", error: BaseException, *, now: float) -> "Trouble":
+        """Return the trouble that `error` is, in a row with what was `before`."""
+        return cls(
+            reason=reason_of(error),
+            since=before.since if before else now,
+            times=before.times + 1 if before else 1,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backoff:
@@ -108,15 +117,13 @@ class Supervisor:
         now, before = self._clock(), self.trouble
         if before is not None and now - began >= self._backoff.healthy_s:
             before = None
-        reason = reason_of(error)
-        self.trouble = Trouble(
-            reason=reason,
-            since=before.since if before else now,
-            times=before.times + 1 if before else 1,
-        )
-        if before is None or before.reason != reason:  # an outage of an hour is said once
+        self.trouble = found = Trouble.after(before, error, now=now)
+        if before is None or before.reason != found.reason:  # an outage of an hour is said once
             self._logger.error(
-                "%s ended and is begun again: %s", self._name, reason, exc_info=_unexpected(error)
+                "%s ended and is begun again: %s",
+                self._name,
+                found.reason,
+                exc_info=_unexpected(error),
             )
 
     async def _rest(self, seconds: float) -> None:

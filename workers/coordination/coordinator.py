@@ -6,15 +6,40 @@ has run out. A coordinator that is started anew finds every submission in the st
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from adapters.errors import ConflictError
-from workers.concurrency.supervision import Backoff, Supervisor
+from workers.concurrency.supervision import Backoff, Supervisor, Trouble
 from workers.coordination.settings import Setup
 from workers.coordination.term import LeadershipTerm
 from workers.queue.leadership import Leadership, release_leadership, take_leadership
 
 STARTING = "the coordinator is starting"
 logger = logging.getLogger("nacre.coordinator")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """Why a coordinator does not coordinate now.
+
+    Attributes:
+        reason: A sentence.
+        for_s: Since when, in seconds; None where it is no trouble: another system coordinates.
+        tries: How often it was tried in vain.
+    """
+
+    reason: str
+    for_s: float | None = None
+    tries: int = 0
+
+    @classmethod
+    def because(cls, trouble: Trouble, *, now: float, doing: str = "") -> "Waiting":
+        """Return that `trouble` keeps it from what it was `doing`."""
+        reason = f"{doing}: {trouble.reason}" if doing else trouble.reason
+        return cls(reason=reason, for_s=max(0.0, now - trouble.since), tries=trouble.times)
+
+    def __str__(self) -> str:
+        return self.reason if self.for_s is None else f"{self.reason} (for {self.for_s:.0f} s)"
 
 
 class Coordinator:
@@ -27,7 +52,7 @@ class Coordinator:
         host: Where it runs, for people.
     """
 
-    # Owns: the lead, while it has it.
+    # Owns: the lead and its term, while it has it.
 
     def __init__(self, setup: Setup, *, owner: str, host: str = "") -> None:
         self._setup = setup
@@ -35,6 +60,7 @@ class Coordinator:
         self._host = host
         self._stopping = asyncio.Event()
         self._waits_for: str | None = STARTING
+        self._term: LeadershipTerm | None = None
         step_back_s = setup.intervals.step_back_s
         self._supervisor = Supervisor(
             "the coordinator",
@@ -45,12 +71,19 @@ class Coordinator:
         )
 
     @property
+    def waiting(self) -> Waiting | None:
+        """Why this one does not coordinate now; None while it does."""
+        term = self._term
+        trouble = self._supervisor.trouble or (term.trouble if term else None)
+        if trouble is not None:
+            return Waiting.because(trouble, now=self._setup.clock())
+        return None if self._waits_for is None else Waiting(reason=self._waits_for)
+
+    @property
     def waits_for(self) -> str | None:
-        """Why this one does not coordinate, and since when; None while it does."""
-        trouble = self._supervisor.trouble
-        if trouble is None:
-            return self._waits_for
-        return f"{trouble.reason} (for {self._setup.clock() - trouble.since:.0f} s)"
+        """The same as a sentence, with since when."""
+        waiting = self.waiting
+        return None if waiting is None else str(waiting)
 
     async def run(self) -> None:
         """Coordinate, or wait to, until `stop` is called, whatever goes wrong meanwhile."""
@@ -89,7 +122,11 @@ class Coordinator:
         logger.info("coordinating, epoch %d", lead.epoch)
         self._waits_for = None
         self._supervisor.recovered()
-        await term.run(self._stopping)
+        self._term = term
+        try:
+            await term.run(self._stopping)
+        finally:
+            self._term = None
         await self._setup.threads.call(release_leadership, self._setup.store, term.lead)
 
     def _say(self, reason: str) -> None:

@@ -19,7 +19,7 @@ from adapters.errors import (
     UnknownOutcomeError,
     WorkerLostError,
 )
-from workers.concurrency.supervision import is_being_cancelled
+from workers.concurrency.supervision import Trouble, is_being_cancelled
 from workers.coordination.aliases import head_of
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import found_late, recovered
@@ -43,7 +43,11 @@ logger = logging.getLogger("nacre.coordinator")
 
 
 class LeadershipTerm:
-    """Coordinates until it is told to stop, or another coordinator has taken over."""
+    """Coordinates until it is told to stop, or another coordinator has taken over.
+
+    Attributes:
+        trouble: What keeps it from the store now; None where nothing does.
+    """
 
     # Owns: the queue, the write-behind and the running jobs. All of it belongs to one event loop.
 
@@ -70,6 +74,7 @@ class LeadershipTerm:
         )
         self._changed = asyncio.Event()
         self._failed: BaseException | None = None
+        self.trouble: Trouble | None = None
 
     @classmethod
     async def begun(cls, setup: Setup, lead: Leadership) -> "LeadershipTerm":
@@ -109,8 +114,12 @@ class LeadershipTerm:
                     raise self._failed
                 try:
                     await self._step()
+                    self.trouble = None
                 except (UnavailableError, UnknownOutcomeError) as error:
-                    logger.warning("waiting for the store: %s", error.message)
+                    before = self.trouble
+                    self.trouble = Trouble.after(before, error, now=self._setup.clock())
+                    if before is None or before.reason != error.message:
+                        logger.warning("waiting for the store: %s", error.message)
                     self._changed.clear()
                 await self._rest(stopping)
         finally:

@@ -3,9 +3,12 @@
 features/<fingerprint>/<views>/<shard digest>.json    names the blob that holds the block
 """
 
-import json
+from dataclasses import dataclass
 
-from adapters.errors import NotFoundError
+from pydantic import TypeAdapter, ValidationError
+
+from adapters.errors import CorruptionError, NotFoundError
+from workers.formats.documents import Digest, Size, first_problem
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, blob_key
 from workers.tasks.submission import Shard
@@ -28,9 +31,36 @@ def block_key(fingerprint: str, views: str, shard: Shard) -> str:
 def block_blob(store: ObjectStore, key: str) -> str | None:
     """Return the key of the blob that the block named by `key` is in; None where it names none."""
     try:
-        return blob_key(BlobRef(**json.loads(store.get(key).data)), BLOBS)
-    except (NotFoundError, ValueError, TypeError):
+        return blob_key(named_blob(store, key), BLOBS)
+    except (NotFoundError, CorruptionError):
         return None
+
+
+def named_blob(store: ObjectStore, key: str) -> BlobRef:
+    """Return the blob that the block named by `key` is in.
+
+    Raises:
+        NotFoundError: it has not been embedded yet.
+        CorruptionError: it names none.
+    """
+    try:
+        named = _NAMED.validate_json(store.get(key).data, strict=True)
+    except ValidationError as error:
+        raise CorruptionError(
+            f"{key!r} in {store.url} is damaged: {first_problem(error)}; remove it, and the shard "
+            "is embedded again",
+            key=key,
+        ) from error
+    return BlobRef(sha256=named.sha256, size=named.size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    sha256: Digest
+    size: Size
+
+
+_NAMED = TypeAdapter(_Named)
 
 
 def has_block(store: ObjectStore, key: str) -> bool:

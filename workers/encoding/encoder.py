@@ -5,21 +5,28 @@ Shapes: N images or prompts · V views per image · D feature width.
 
 import hashlib
 import json
+import pickle
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from adapters.errors import SettingsError, UnavailableError
+from adapters.errors import NacreError, SettingsError, UnavailableError
 from adapters.towers.image_tower import FrozenImageTower
 from workers.encoding.encoder_settings import TINY, Activation, EncoderSettings, Precision
 from workers.images.pixels import PixelTransform
 from workers.images.torchvision_ops import ensure_torchvision_imports
+from workers.store.answers import Meaning, of_os_error
 
 TINY_FOLDER = Path(__file__).parent / "tiny_clip"
+
+_DOES_NOT_FIT = "Error(s) in loading state_dict"  # how torch begins
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_MOST_REASON = 400
 
 Tokenizer = Callable[[list[str]], Tensor]
 
@@ -78,13 +85,47 @@ def _load(settings: EncoderSettings) -> tuple[Any, dict[str, Any]]:
             force_quick_gelu=force_quick_gelu,
             require_pretrained=True,
         )
-    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-        raise UnavailableError(
-            f"the weights of encoder {settings.model!r} (pretrained={settings.pretrained!r}) "
-            f"cannot be loaded: {error}",
-            model=settings.model,
-        ) from error
+    except Exception as error:
+        raise not_loaded(settings, error) from error
     return model, config | {"quick_gelu": force_quick_gelu or config.get("quick_gelu", False)}
+
+
+def not_loaded(settings: EncoderSettings, error: Exception) -> NacreError:
+    """Return what is raised where weights cannot be loaded: final, unless loading may work later.
+
+    Files that are missing, damaged or of another model stay so until a person changes them. What
+    passes is what keeps a download, a file system or the memory from giving them now.
+    """
+    where = _folder(settings) or settings.pretrained
+    ours = Path(str(where)).exists()
+    if _may_pass(error) or not (ours or _DOES_NOT_FIT in str(error)):
+        return UnavailableError(
+            f"the weights of encoder {settings.model!r} ({where}) cannot be loaded now: "
+            f"{_reason(error)}",
+            model=settings.model,
+        )
+    return SettingsError(
+        f"expected weights of encoder {settings.model!r} in {where}, found some that are missing, "
+        f"damaged or of another model ({_reason(error)}); put the right ones there, or set `model` "
+        "and `pretrained` of the encoder to what belongs together",
+        model=settings.model,
+        found=str(where),
+    )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether `error` is one of the machine's, which says nothing about the weights."""
+    if not isinstance(error, OSError):
+        return isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    native = _OS_ERROR.search(str(error))  # how safetensors says the number
+    known = OSError(int(native[1]), "") if native else error
+    return of_os_error(known).meaning in (Meaning.PASSING, Meaning.REFUSED)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):  # torch advises then to run whatever is in it
+        return "no weights that can be read without running code"
+    return textwrap.shorten(str(error), _MOST_REASON, placeholder=" …") or type(error).__name__
 
 
 def _folder(settings: EncoderSettings) -> Path | None:

@@ -3,18 +3,18 @@
 Shapes: N images · V views per image · D feature width.
 """
 
-import json
 from dataclasses import asdict
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json
-from adapters.errors import MissingError, NotFoundError
-from workers.encoding.blocks import BLOBS, block_key
+from adapters.errors import CorruptionError, MissingError, NotFoundError
+from workers.encoding.blocks import BLOBS, block_key, named_blob
 from workers.store.base import ObjectStore
-from workers.store.blobs import BlobRef, get_blob, put_blob
+from workers.store.blobs import get_blob, put_blob
 from workers.store.patience import AT_ONCE, Patience
 from workers.tasks.submission import Split, Submission
 
@@ -48,8 +48,13 @@ def read_block(store: ObjectStore, key: str, *, patience: Patience = AT_ONCE) ->
 
 
 def _block(store: ObjectStore, key: str) -> Tensor:
-    ref = BlobRef(**json.loads(store.get(key).data))
-    return load(get_blob(store, ref, prefix=BLOBS))["features"]
+    content = get_blob(store, named_blob(store, key), prefix=BLOBS)
+    try:
+        return load(content)["features"]
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        raise CorruptionError(
+            f"{key!r} in {store.url} names a blob that holds no features: {error}", key=key
+        ) from error
 
 
 def read_split(

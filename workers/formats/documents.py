@@ -4,14 +4,13 @@ An immutable document is checked by the digest that refers to it. A document tha
 place has nothing that refers to its bytes, so it carries the digest of its other fields (`seal`).
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from adapters.contract.canonical import canonical_json, digest_of
+from adapters.contract.json_reading import read_json
 from adapters.errors import CorruptionError
 
 SCHEMA = 1
@@ -22,6 +21,10 @@ Kind = TypeVar("Kind")
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """Of things that are counted; what is larger has not been counted by anybody."""
+Size = Annotated[int, Field(ge=0, lt=2**48)]
+"""Bytes of an object; no store keeps as many in one."""
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 in hexadecimal."""
 
 
 def encode(fields: JsonObject) -> bytes:
@@ -32,11 +35,13 @@ def encode(fields: JsonObject) -> bytes:
 def decode(data: bytes, what: str) -> dict[str, Any]:
     """Return the fields of a document; CorruptionError naming `what` when it is none."""
     try:
-        fields = json.loads(data)
+        fields = read_json(data)
         schema = fields["schema"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
+        reason = f" ({error})" if isinstance(error, ValueError) else ""
         raise CorruptionError(
-            f"{what} is damaged: expected a JSON object with a schema; restore it from a copy"
+            f"{what} is damaged: expected a JSON object with a schema{reason}; restore it from a "
+            "copy"
         ) from error
     _check_schema(schema, what)
     return dict(fields)
@@ -56,8 +61,8 @@ def validated(kind: TypeAdapter[Kind], data: bytes, what: str) -> Kind:
         CorruptionError: No JSON, a higher schema, a missing key, or a value of another type; the
             message names `what` and the first key that is wrong.
     """
+    decode(data, what)  # JSON of one meaning; types are looked at where it is read as JSON
     try:
-        _check_schema(_SCHEMA.validate_json(data, strict=True).schema, what)
         return kind.validate_json(data, strict=True)
     except ValidationError as error:
         raise CorruptionError(
@@ -76,16 +81,8 @@ SHOWN = 80
 """So many characters of what is wrong are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Schema:
-    schema: int
-
-
-_SCHEMA = TypeAdapter(_Schema)
-
-
 def _check_schema(schema: Any, what: str) -> None:
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema > SCHEMA:
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise CorruptionError(
             f"{what} has schema {schema!r}, and this program reads up to {SCHEMA}: use a newer one"
         )
@@ -115,5 +112,5 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
 def _digest(fields: JsonObject) -> str | None:
     try:
         return digest_of(canonical_json(fields))
-    except (ValueError, RecursionError):
-        return None  # no number, half of a character, or too deep: nobody sealed that
+    except ValueError:
+        return None  # half of a character: nobody sealed that

@@ -7,7 +7,7 @@ end that is missing are errors, so that half an archive is never taken for a who
 """
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -69,7 +69,7 @@ class TarMember:
         return self._stream.exactly(max(0, min(length, left)))
 
 
-def bounded_members(file: Readable, *, limits: TarLimits = DEFAULT_LIMITS) -> Iterator[TarMember]:
+def bounded_members(file: Readable, *, limits: TarLimits = DEFAULT_LIMITS) -> Generator[TarMember]:
     """Yield the members of an uncompressed tar, in their order.
 
     Args:

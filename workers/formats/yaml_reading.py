@@ -163,7 +163,9 @@ class _Building:
         mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
         if mark is None:
             return self._wrong(0, problem)
-        since = f" ({error.context} of line {start.line + 1})" if start else ""  # type: ignore[attr-defined]
+        since = ""
+        if start is not None and start.line != mark.line:
+            since = f" ({error.context} of line {start.line + 1})"  # type: ignore[attr-defined]
         return self._wrong(mark.line + 1, f"{problem}{since}{_hint(problem, text, mark.line)}")
 
     def _node(self, event: Any, line: int) -> Node | None:
@@ -197,7 +199,7 @@ class _Building:
             raise self._wrong(node.line, "a key is a list or a mapping; expected text")
         before = holder.entries.get(node.text)
         if before is not None:
-            lines = f" (lines {before[0].line} and {node.line})" if node.line else ""
+            lines = _lines(before[0].line, node.line)
             raise SettingsError(
                 f"the key {node.text!r} is there twice in {self._where}{lines}; leave one out",
                 key=node.text,
@@ -214,6 +216,13 @@ class _Building:
         return SettingsError(
             f"{self._where} is not valid YAML{at}: {problem}", path=self._where, line=line
         )
+
+
+def _lines(first: int, second: int) -> str:
+    """Return the lines of two keys, for the end of a message."""
+    if not second:
+        return ""
+    return f" (line {second})" if first == second else f" (lines {first} and {second})"
 
 
 def _hint(problem: str, text: str, line: int) -> str:

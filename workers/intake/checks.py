@@ -1,13 +1,16 @@
 """Validation of a task's images: everything that is wrong is reported at once."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import floor
 
 from adapters.errors import ClassNameError, ImageError, InputError
-from workers.formats.problems import shown
+from workers.formats.problems import Problems, shown
+from workers.intake.counts import SourceCount, counts_of
 from workers.intake.reading import Sample, Unreadable
 from workers.sources import job_hint
+from workers.tasks.submission import Split
 from workers.tasks.task import Task
 
 # 0.29 * 100 is a little less than 29.
@@ -20,30 +23,45 @@ class Checked:
 
     Attributes:
         samples: The images that can be used, each content once in a class and split.
-        skipped: Sentences on the unreadable images that the task allows to leave out.
-        duplicates: Sentences on further copies of an image in its class.
+        skipped: Sentences on the first unreadable images that the task allows to leave out.
+        duplicates: Sentences on the first further copies of an image in its class.
         findings: What stands against accepting the task.
+        counts: What became of everything in each source.
     """
 
     samples: tuple[Sample, ...]
     skipped: tuple[str, ...]
     duplicates: tuple[str, ...]
     findings: tuple[InputError, ...]
+    counts: Mapping[Split, SourceCount]
+
+
+@dataclass(slots=True)
+class _Unreadable:
+    """The images that cannot be used, of which there may be as many as a list has rows."""
+
+    problems: Problems = field(default_factory=Problems)
+    splits: Counter[Split] = field(default_factory=Counter)
+    missing_here: bool = False
+
+    def add(self, image: Unreadable) -> None:
+        self.problems.add(image.problem)
+        self.splits[image.split] += 1
+        self.missing_here |= image.missing_here
 
 
 def check_images(task: Task, read: Iterable[Sample | Unreadable]) -> Checked:
     """Return the images that can be used, and all that was found."""
     samples: list[Sample] = []
-    unreadable: list[Unreadable] = []
+    unreadable = _Unreadable()
     for image in read:
         if isinstance(image, Sample):
             samples.append(image)
         else:
-            unreadable.append(image)
-    total = len(samples) + len(unreadable)
+            unreadable.add(image)
     distinct, copies, disputed = _without_copies(task, samples)
     findings: list[InputError | None] = [
-        _too_many_unreadable(task, unreadable, total),
+        _too_many_unreadable(task, unreadable, len(samples) + unreadable.problems.count),
         _in_two_classes(task, disputed),
         _in_both_splits(task, distinct),
     ]
@@ -51,57 +69,58 @@ def check_images(task: Task, read: Iterable[Sample | Unreadable]) -> Checked:
         findings.append(_without_images(task, distinct))
     return Checked(
         samples=tuple(distinct),
-        skipped=tuple(image.problem for image in unreadable),
-        duplicates=tuple(copies),
+        skipped=unreadable.problems.kept,
+        duplicates=copies.kept,
         findings=tuple(finding for finding in findings if finding is not None),
+        counts=counts_of(task, distinct, unreadable.splits),
     )
 
 
 def _without_copies(
     task: Task, samples: Sequence[Sample]
-) -> tuple[list[Sample], list[str], list[str]]:
+) -> tuple[list[Sample], Problems, Problems]:
     """Return the first of each content in a split; copies in its class; copies in another."""
     keys = tuple(task.classes)
     first: dict[tuple[str, str], Sample] = {}
-    copies, disputed = [], []
+    copies, disputed = Problems(), Problems()
     for sample in samples:
         original = first.setdefault((sample.split, sample.digest), sample)
         if original is sample:
             continue
         if original.label == sample.label:
-            copies.append(f"{sample.ref.origin} is the same image as {original.ref.origin}")
+            copies.add(f"{sample.ref.origin} is the same image as {original.ref.origin}")
         else:
-            disputed.append(
+            disputed.add(
                 f"{original.ref.origin} ({keys[original.label]}) and {sample.ref.origin} "
                 f"({keys[sample.label]})"
             )
     return list(first.values()), copies, disputed
 
 
-def _too_many_unreadable(task: Task, unreadable: list[Unreadable], total: int) -> ImageError | None:
+def _too_many_unreadable(task: Task, unreadable: _Unreadable, total: int) -> ImageError | None:
+    problems = unreadable.problems
     allowed = floor(task.skip_unreadable * total + _ROUNDING)
-    if len(unreadable) <= allowed:
+    if problems.count <= allowed:
         return None
-    problems = tuple(image.problem for image in unreadable)
     beyond = f" ({allowed} may be skipped)" if allowed else ""
-    hint = job_hint() if any(image.missing_here for image in unreadable) else ""
+    hint = job_hint() if unreadable.missing_here else ""
     return ImageError(
-        f"{len(problems)} of the {total} images of task {task.name!r} cannot be used{beyond}; "
-        f"repair or remove them and submit again:{shown(problems)}{hint and '.' + hint}",
+        f"{problems.count} of the {total} images of task {task.name!r} cannot be used{beyond}; "
+        f"repair or remove them and submit again:{problems}{hint and '.' + hint}",
         task=task.name,
-        bad_images=len(problems),
-        problems=problems,
+        bad_images=problems.count,
+        problems=problems.kept,
     )
 
 
-def _in_two_classes(task: Task, problems: list[str]) -> ImageError | None:
+def _in_two_classes(task: Task, problems: Problems) -> ImageError | None:
     if not problems:
         return None
     return ImageError(
-        f"{len(problems)} images of task {task.name!r} are in two classes; leave each in the one "
-        f"it belongs to:{shown(problems)}",
+        f"{problems.count} images of task {task.name!r} are in two classes; leave each in the one "
+        f"it belongs to:{problems}",
         task=task.name,
-        problems=tuple(problems),
+        problems=problems.kept,
     )
 
 

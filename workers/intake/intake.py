@@ -10,11 +10,13 @@ referenced.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
+from adapters.errors import one_line
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
+from workers.intake.counts import SPLITS, SourceCount
 from workers.intake.identity import Reusable, check_fits, find_generation, identify, write
 from workers.intake.naming import NO_NAMES, KnownNames, Naming, SharedName, naming_of
 from workers.intake.packing import Planned, plan_shards, store_shards
@@ -35,11 +37,12 @@ class Intake:
     Attributes:
         submission: What is stored.
         is_new: Whether this call stored it; otherwise the same had been submitted before.
-        skipped: Sentences on images that were left out because they cannot be read.
-        duplicates: Sentences on further copies of an image, which were left out.
+        skipped: Sentences on the first images that were left out because they cannot be read.
+        duplicates: Sentences on the first further copies of an image, which were left out.
         shared: Class names that other tasks have too.
         choice: What the task does about those.
         cut: Prompts of which the encoder does not read the end.
+        counts: What became of everything in each source.
     """
 
     submission: Submission
@@ -49,26 +52,43 @@ class Intake:
     shared: tuple[SharedName, ...] = ()
     choice: SharedNames | None = None
     cut: tuple[str, ...] = ()
+    counts: Mapping[Split, SourceCount] = field(default_factory=dict)
 
     @property
     def images(self) -> Mapping[Split, int]:
         """Images of each split."""
         return {split: self.submission.images(split) for split in ("train", "held_out")}
 
+    def sources(self) -> dict[str, Any]:
+        """Return the counts of each source by its key in the task file, as JSON."""
+        keys: Mapping[Split, str] = {"train": "images", "held_out": "held_out"}
+        return {keys[split]: count.to_json() for split, count in self.counts.items()}
+
     def notes(self) -> tuple[str, ...]:
         """Return what whoever submitted should know, one sentence each."""
+        counts = self.counts.items()
+        refused = sum(count.refused for _, count in counts)
+        copies = sum(count.copies for _, count in counts)
         counted = (
             (self.submission.set_aside, self._drawn()),
-            (self.skipped, f"{len(self.skipped)} images that cannot be read were skipped"),
-            (self.duplicates, f"{len(self.duplicates)} copies of an image were left out"),
+            *((str(count.survey), f"{SPLITS[split]}: {count.survey}") for split, count in counts),
+            (
+                self.skipped,
+                f"{refused} images that cannot be read were skipped: "
+                f"{_first(self.skipped, refused)}",
+            ),
+            (
+                self.duplicates,
+                f"{copies} copies of an image were left out: {_first(self.duplicates, copies)}",
+            ),
             (
                 self.cut,
                 f"{len(self.cut)} prompts are longer than the encoder reads, so that their "
-                f"ends count for nothing: {_first(self.cut)}",
+                f"ends count for nothing: {_first(tuple(map(repr, self.cut)), len(self.cut))}",
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
-        return tuple(note for condition, note in counted if condition)
+        return tuple(one_line(note) for condition, note in counted if condition)
 
     def _drawn(self) -> str:
         return (
@@ -88,9 +108,9 @@ _NAMED = 3
 """So many examples are named in a note."""
 
 
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(map(repr, names[:_NAMED])) + more
+def _first(examples: Sequence[str], count: int) -> str:
+    more = f"; and {count - _NAMED} more" if count > _NAMED else ""
+    return "; ".join(examples[:_NAMED]) + more
 
 
 def always(submission_id: str) -> bool:
@@ -182,7 +202,7 @@ def _draft(
         priority=task.priority,
         replaces=task.replaces,
         merges=naming.merges,
-        skipped=len(checked.skipped),
+        skipped=sum(count.refused for count in checked.counts.values()),
     )
 
 
@@ -204,6 +224,7 @@ def _result(submission: Submission, checked: Checked, naming: Naming, *, is_new:
         skipped=checked.skipped,
         duplicates=checked.duplicates,
         cut=naming.cut,
+        counts=checked.counts,
     )
 
 

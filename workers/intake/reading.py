@@ -46,10 +46,12 @@ class Unreadable:
 
     Attributes:
         problem: One sentence that names it.
+        split: What it is for.
         missing_here: Whether it should be on this machine and is not.
     """
 
     problem: str
+    split: Split = "train"
     missing_here: bool = False
 
 
@@ -94,7 +96,7 @@ def _read(listed: _Listed) -> Sample | Unreadable:
         content = read_content(listed.ref)
     except ImageError as error:
         missing = error.fields.get("missing_here") is True
-        return Unreadable(problem=error.message, missing_here=missing)
+        return Unreadable(problem=error.message, split=listed.split, missing_here=missing)
     return Sample(
         ref=listed.ref,
         split=listed.split,

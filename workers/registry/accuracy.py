@@ -1,9 +1,12 @@
 """Measured accuracies of a version: one object beside its manifest, named by that."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from adapters.errors import CorruptionError, InputError
-from workers.formats.documents import seal, unseal
+from pydantic import Field, TypeAdapter
+
+from adapters.errors import InputError
+from workers.formats.documents import Count, seal, unseal, validated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +36,16 @@ def accuracies_to_bytes(accuracies: tuple[TaskAccuracy, ...]) -> bytes:
 
 def accuracies_from_bytes(data: bytes, what: str) -> tuple[TaskAccuracy, ...]:
     """Return the accuracies in `data`; CorruptionError naming `what` when it is damaged."""
-    fields = unseal(data, what)
-    try:
-        return tuple(
-            TaskAccuracy(task=task, accuracy=accuracy, images=images)
-            for task, accuracy, images in fields["tasks"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{what} does not hold accuracies: {error!r}") from error
+    unseal(data, what)
+    return tuple(
+        TaskAccuracy(task=task, accuracy=accuracy, images=images)
+        for task, accuracy, images in validated(_ACCURACIES, data, what).tasks
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredAccuracies:
+    tasks: tuple[tuple[str, Annotated[float, Field(ge=0, le=1)], Count], ...]
+
+
+_ACCURACIES = TypeAdapter(_StoredAccuracies)

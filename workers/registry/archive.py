@@ -7,13 +7,15 @@ records/<sha256>      the records and the shared state, each under its digest
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
-from adapters.errors import CorruptionError, InputError, NotFoundError
+from adapters.errors import CorruptionError, InputError, NotFoundError, SettingsError
+from workers.formats.tar_headers import Kind
+from workers.formats.tar_members import bounded_members
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.adapter import RegisteredAdapter
@@ -92,11 +94,10 @@ def import_version(
             adapter=adapter.name,
         )
     with _opened(path) as archive:
-        manifest = manifest_from_bytes(_read(archive, path, _MANIFEST), f"{_MANIFEST} in {path}")
-        names = archive.getnames()
-        measured = _read(archive, path, _ACCURACIES) if _ACCURACIES in names else None
+        manifest = manifest_from_bytes(archive.read(_MANIFEST), f"{_MANIFEST} in {path}")
+        measured = archive.read(_ACCURACIES) if _ACCURACIES in archive.members else None
         commit = Commit(
-            updates=_updates(archive, path, manifest),
+            updates=_updates(archive, manifest),
             encoder=manifest.encoder,
             method=manifest.method,
             settings=manifest.settings,
@@ -113,29 +114,51 @@ def import_version(
 
 
 @dataclass(frozen=True, slots=True)
+class _Archive:
+    """A file that was exported, as somebody may have changed it since.
+
+    Attributes:
+        path: Where it is.
+        file: The same, opened.
+        members: First byte and size of each file in it, by name.
+    """
+
+    path: Path
+    file: BinaryIO
+    members: Mapping[str, tuple[int, int]]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of the member called `name`."""
+        if name not in self.members:
+            raise CorruptionError(f"{name} is missing in {self.path}: export the version again")
+        start, size = self.members[name]
+        self.file.seek(start)
+        return self.file.read(size)
+
+
+@dataclass(frozen=True, slots=True)
 class _Packed:
     """A record inside an archive, read and checked whenever it is needed."""
 
-    archive: tarfile.TarFile
-    path: Path
+    archive: _Archive
     ref: BlobRef
 
     def read(self) -> bytes:
         name = f"records/{self.ref.sha256}"
-        return verified(_read(self.archive, self.path, name), self.ref, f"{name} in {self.path}")
+        return verified(self.archive.read(name), self.ref, f"{name} in {self.archive.path}")
 
 
-def _updates(archive: tarfile.TarFile, path: Path, manifest: Manifest) -> tuple[Update, ...]:
+def _updates(archive: _Archive, manifest: Manifest) -> tuple[Update, ...]:
     tasks = (
         AddRecord(
             task=task.task,
             submission=task.submission,
-            record=_Packed(archive, path, task.record.ref),
+            record=_Packed(archive, task.record.ref),
             classes=task.classes,
         )
         for task in manifest.tasks
     )
-    shared = _Packed(archive, path, manifest.shared.ref) if manifest.shared else None
+    shared = _Packed(archive, manifest.shared.ref) if manifest.shared else None
     return (*tasks, SetShared(state=shared))
 
 
@@ -145,26 +168,33 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(member, io.BytesIO(data))
 
 
-def _read(archive: tarfile.TarFile, path: Path, name: str) -> bytes:
-    try:
-        member = archive.extractfile(name)
-        if member is not None:
-            return member.read()
-    except (KeyError, tarfile.TarError, OSError) as error:
-        raise CorruptionError(f"{name} is missing in {path}: export the version again") from error
-    raise CorruptionError(f"{name} in {path} is not a file: export the version again")
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path) -> Iterator[_Archive]:
     try:
-        archive = tarfile.open(path, mode="r:")  # noqa: SIM115
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise NotFoundError(f"expected an exported version at {path}, found none") from error
-    except (tarfile.TarError, OSError) as error:
-        raise InputError(f"{path} is not an exported version: {error}", path=str(path)) from error
-    with archive:
-        yield archive
+    except OSError as error:
+        raise InputError(
+            f"{path} is not an exported version: {error.strerror}", path=str(path)
+        ) from error
+    with file:
+        yield _Archive(path, file, dict(_members(path, file)))
+
+
+def _members(path: Path, file: BinaryIO) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield where each file in an archive lies; all of it is looked at before anything is read."""
+    seen = 0
+    try:
+        for member in bounded_members(file):
+            seen += 1
+            if member.kind is Kind.FILE:
+                yield member.name, (member.start, member.size)
+    except (SettingsError, OSError) as error:
+        reason = error.message if isinstance(error, SettingsError) else error.strerror
+        if seen:
+            raise CorruptionError(f"{path} is damaged: {reason}; export it again") from error
+        raise InputError(f"{path} is not an exported version: {reason}", path=str(path)) from error
 
 
 @contextmanager

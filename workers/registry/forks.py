@@ -9,9 +9,9 @@ published again.
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.errors import CorruptionError, ForkedError
-from workers.registry.layout import Stored, stored_from_json
-from workers.registry.manifest import VersionRef, version_from_json
+from adapters.errors import ForkedError
+from workers.registry.layout import Stored, StoredJson, stored_of
+from workers.registry.manifest import VersionJson, VersionRef, version_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,18 +41,19 @@ class Fork:
         return f"{self.action}{what} (write {self.write_id})"
 
 
-def fork_from_json(value: Any) -> Fork:
-    """Return the reverse of `Fork.to_json`; CorruptionError when it is not one."""
-    try:
-        write_id, action, history, published = value
-        return Fork(
-            write_id=str(write_id),
-            action=str(action),
-            history=stored_from_json(history),
-            published=version_from_json(published),
-        )
-    except (TypeError, ValueError) as error:
-        raise CorruptionError(f"expected a fork in the refs, found {value!r}") from error
+ForkJson = tuple[str, str, StoredJson, VersionJson | None]
+"""What `Fork.to_json` writes, as documents are validated."""
+
+
+def fork_of(value: ForkJson) -> Fork:
+    """Return the reverse of `Fork.to_json`."""
+    write_id, action, history, published = value
+    return Fork(
+        write_id=write_id,
+        action=action,
+        history=stored_of(history),
+        published=published and version_of(published),
+    )
 
 
 def check_no_fork(adapter: str, forks: tuple[Fork, ...]) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from adapters.errors import CorruptionError
-from workers.formats.documents import decode, encode
-from workers.registry.layout import Stored, stored_from_json
-from workers.registry.manifest import VersionRef, version_from_json
+from pydantic import FiniteFloat, TypeAdapter
+
+from workers.formats.documents import Count, encode, validated
+from workers.registry.layout import Stored, StoredJson, stored_of
+from workers.registry.manifest import VersionJson, VersionRef, version_of
 
 
 class Action(Enum):
@@ -100,22 +101,41 @@ ReadEntry = Callable[[Stored], Entry]
 
 def entry_from_bytes(data: bytes, what: str) -> Entry:
     """Return the entry in `data`; CorruptionError naming `what` when there is none."""
-    fields = decode(data, what)
-    try:
-        return Entry(
-            index=fields["index"],
-            action=Action(fields["action"]),
-            author=Author(who=fields["who"], why=fields["why"], now=fields["when"]),
-            moves={alias: (move[0], move[1]) for alias, move in fields["moves"].items()},
-            published=version_from_json(fields["published"]),
-            next_version=fields["next_version"],
-            detail=fields["detail"],
-            write_id=fields["write_id"],
-            previous=_link_from_json(fields["previous"]),
-            jump=_link_from_json(fields["jump"]),
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise CorruptionError(f"{what} is not a history entry: {error!r}") from error
+    stored = validated(_ENTRY, data, what)
+    return Entry(
+        index=stored.index,
+        action=stored.action,
+        author=Author(who=stored.who, why=stored.why, now=stored.when),
+        moves=stored.moves,
+        published=stored.published and version_of(stored.published),
+        next_version=stored.next_version,
+        detail=stored.detail,
+        write_id=stored.write_id,
+        previous=stored.previous and _link_of(stored.previous),
+        jump=stored.jump and _link_of(stored.jump),
+    )
+
+
+_LinkJson = tuple[Count, StoredJson]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredEntry:
+    index: Count
+    action: Action
+    who: str
+    why: str
+    when: FiniteFloat
+    moves: dict[str, tuple[Count | None, Count | None]]
+    published: VersionJson | None
+    next_version: Count
+    detail: dict[str, str]
+    write_id: str
+    previous: _LinkJson | None
+    jump: _LinkJson | None
+
+
+_ENTRY = TypeAdapter(_StoredEntry)
 
 
 def links(latest: Stored | None, read: ReadEntry) -> tuple[EntryRef | None, EntryRef | None]:
@@ -166,7 +186,6 @@ def _link_to_json(link: EntryRef | None) -> list[Any] | None:
     return [link.index, link.stored.to_json()] if link else None
 
 
-def _link_from_json(value: Any) -> EntryRef | None:
-    if value is None:
-        return None
-    return EntryRef(index=int(value[0]), stored=stored_from_json(value[1]))
+def _link_of(value: _LinkJson) -> EntryRef:
+    index, stored = value
+    return EntryRef(index=index, stored=stored_of(stored))

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from adapters.errors import CorruptionError, InputError
+from adapters.errors import InputError
+from workers.formats.documents import Count, Digest, Size
 from workers.store.blobs import BlobRef
 
 REFS = "refs/"
@@ -25,7 +26,6 @@ PRODUCTION = "production"
 
 _ADAPTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ALIAS = re.compile(r"(?![0-9]+$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Kind(Enum):
@@ -58,15 +58,14 @@ class Stored:
         return [self.sha256, self.size, self.area]
 
 
-def stored_from_json(value: Any) -> Stored:
-    """Return the reverse of `Stored.to_json`; CorruptionError when it is not one."""
-    try:
-        sha256, size, area = value
-        if _DIGEST.fullmatch(sha256) and int(size) >= 0 and int(area) >= 0:
-            return Stored(sha256=sha256, size=int(size), area=int(area))
-    except (TypeError, ValueError):
-        pass
-    raise CorruptionError(f"expected [sha256, size, area] in a document, found {value!r}")
+StoredJson = tuple[Digest, Size, Count]
+"""What `Stored.to_json` writes, as documents are validated."""
+
+
+def stored_of(value: StoredJson) -> Stored:
+    """Return the reverse of `Stored.to_json`."""
+    sha256, size, area = value
+    return Stored(sha256=sha256, size=size, area=area)
 
 
 def refs_key(adapter: str) -> str:

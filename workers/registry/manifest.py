@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from adapters.errors import CorruptionError, InputError, NotFoundError
-from workers.formats.documents import decode, encode
-from workers.registry.layout import Stored, stored_from_json
+from pydantic import FiniteFloat, TypeAdapter
+
+from adapters.errors import InputError, NotFoundError
+from workers.formats.documents import Count, Digest, Size, encode, validated
+from workers.registry.layout import Stored, StoredJson, stored_of
 
 MAX_TASK_BYTES = 64
 MAX_SUBMISSION_BYTES = 36
@@ -137,30 +139,47 @@ class Manifest:
 
 def manifest_from_bytes(data: bytes, what: str) -> Manifest:
     """Return the manifest in `data`; CorruptionError naming `what` when there is none."""
-    fields = decode(data, what)
-    try:
-        return Manifest(
-            adapter=fields["adapter"],
-            number=fields["number"],
-            parent=version_from_json(fields["parent"]),
-            tasks=tuple(_task_from_json(task) for task in fields["tasks"]),
-            shared=fields["shared"] and stored_from_json(fields["shared"]),
-            encoder=fields["encoder"],
-            method=fields["method"],
-            settings=fields["settings"],
-            provenance=Provenance(**fields["provenance"]),
-            created=fields["created"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{what} is not a manifest: {error!r}") from error
+    stored = validated(_MANIFEST, data, what)
+    return Manifest(
+        adapter=stored.adapter,
+        number=stored.number,
+        parent=stored.parent and version_of(stored.parent),
+        tasks=tuple(map(_task_of, stored.tasks)),
+        shared=stored.shared and stored_of(stored.shared),
+        encoder=stored.encoder,
+        method=stored.method,
+        settings=stored.settings,
+        provenance=stored.provenance,
+        created=stored.created,
+    )
 
 
-def version_from_json(value: Any) -> VersionRef | None:
-    """Return the reverse of `VersionRef.to_json`; None for null."""
-    if value is None:
-        return None
+VersionJson = tuple[Count, StoredJson]
+"""What `VersionRef.to_json` writes, as documents are validated."""
+_TaskJson = tuple[str, str, Count, Digest, Size, Count]
+
+
+def version_of(value: VersionJson) -> VersionRef:
+    """Return the reverse of `VersionRef.to_json`."""
     number, manifest = value
-    return VersionRef(number=int(number), manifest=stored_from_json(manifest))
+    return VersionRef(number=number, manifest=stored_of(manifest))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredManifest:
+    adapter: str
+    number: Count
+    parent: VersionJson | None
+    tasks: tuple[_TaskJson, ...]
+    shared: StoredJson | None
+    encoder: str
+    method: str
+    settings: dict[str, Any]
+    provenance: Provenance
+    created: FiniteFloat
+
+
+_MANIFEST = TypeAdapter(_StoredManifest)
 
 
 def check_task(task: str, submission: str) -> None:
@@ -191,11 +210,11 @@ def _task_to_json(task: TaskRef) -> list[Any]:
     return [task.task, submission, task.classes, *task.record.to_json()]
 
 
-def _task_from_json(value: Any) -> TaskRef:
-    name, submission, classes, *record = value
+def _task_of(value: _TaskJson) -> TaskRef:
+    name, submission, classes, sha256, size, area = value
     return TaskRef(
         task=name,
         submission=f"{name}{submission}" if submission.startswith("-") else submission,
-        classes=int(classes),
-        record=stored_from_json(record),
+        classes=classes,
+        record=Stored(sha256=sha256, size=size, area=area),
     )

@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from adapters.errors import CorruptionError
-from workers.formats.documents import decode, encode
+from pydantic import FiniteFloat, TypeAdapter
+
+from workers.formats.documents import Count, encode, validated
 from workers.registry.history import Author
-from workers.registry.layout import Stored, stored_from_json
+from workers.registry.layout import Stored, StoredJson, stored_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +36,31 @@ def tombstones_to_bytes(tombstones: tuple[Tombstone, ...]) -> bytes:
 
 def tombstones_from_bytes(data: bytes, what: str) -> tuple[Tombstone, ...]:
     """Return the tombstones in `data`; CorruptionError naming `what` when there are none."""
-    fields = decode(data, what)
-    try:
-        return tuple(_from_json(value) for value in fields["purged"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{what} does not hold tombstones: {error!r}") from error
+    return tuple(map(_tombstone_of, validated(_TOMBSTONES, data, what).purged))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredAuthor:
+    who: str
+    why: str
+    now: FiniteFloat
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredTombstone:
+    task: str
+    submissions: tuple[str, ...]
+    records: tuple[StoredJson, ...]
+    versions: tuple[Count, ...]
+    author: _StoredAuthor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredTombstones:
+    purged: tuple[_StoredTombstone, ...]
+
+
+_TOMBSTONES = TypeAdapter(_StoredTombstones)
 
 
 def _to_json(tombstone: Tombstone) -> dict[str, Any]:
@@ -52,11 +73,12 @@ def _to_json(tombstone: Tombstone) -> dict[str, Any]:
     }
 
 
-def _from_json(value: Any) -> Tombstone:
+def _tombstone_of(stored: _StoredTombstone) -> Tombstone:
+    author = stored.author
     return Tombstone(
-        task=value["task"],
-        submissions=tuple(value["submissions"]),
-        records=tuple(stored_from_json(record) for record in value["records"]),
-        versions=tuple(value["versions"]),
-        author=Author(**value["author"]),
+        task=stored.task,
+        submissions=stored.submissions,
+        records=tuple(map(stored_of, stored.records)),
+        versions=stored.versions,
+        author=Author(who=author.who, why=author.why, now=author.now),
     )

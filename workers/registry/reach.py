@@ -21,11 +21,15 @@ class Reached:
         key: Where it lies.
         stored: Its digest and size; None for accuracies, which carry their own digest.
         used_by: What leads to it, for people.
+        task: Of which it is the record; empty for what is none.
+        is_shared: Whether it is a version's shared state.
     """
 
     key: str
     stored: Stored | None
     used_by: str
+    task: str = ""
+    is_shared: bool = False
 
 
 @dataclass(kw_only=True)
@@ -93,15 +97,19 @@ class Reach:
     def _add_records(self, manifest: Manifest) -> None:
         used_by = f"version {manifest.number}"
         if manifest.shared:
-            self._add(Kind.RECORD, manifest.shared, used_by)
+            self._add(Kind.RECORD, manifest.shared, used_by, is_shared=True)
         for task in manifest.tasks:
             if task.record not in self._purged:
-                self._add(Kind.RECORD, task.record, f"{used_by}, task {task.task}")
+                named = f"{used_by}, task {task.task}"
+                self._add(Kind.RECORD, task.record, named, task=task.task)
 
-    def _add(self, kind: Kind, stored: Stored, used_by: str) -> None:
+    def _add(
+        self, kind: Kind, stored: Stored, used_by: str, *, task: str = "", is_shared: bool = False
+    ) -> None:
         """Note that `used_by` leads to an object; the first mention stays."""
         key = object_key(self.reader.name, kind, stored)
-        self.objects.setdefault(key, Reached(key=key, stored=stored, used_by=used_by))
+        reached = Reached(key=key, stored=stored, used_by=used_by, task=task, is_shared=is_shared)
+        self.objects.setdefault(key, reached)
 
     def _guarded(self, used_by: str, visit: Callable[[], None]) -> None:
         try:

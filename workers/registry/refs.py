@@ -5,13 +5,14 @@ Everything here is a value or a pure function on values.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from adapters.errors import ConflictError, CorruptionError, NotFoundError
-from workers.formats.documents import seal, unseal
-from workers.registry.forks import Fork, fork_from_json
-from workers.registry.layout import Stored, stored_from_json
-from workers.registry.manifest import VersionRef, version_from_json
+from pydantic import FiniteFloat, TypeAdapter
+
+from adapters.errors import ConflictError, NotFoundError
+from workers.formats.documents import Count, seal, unseal, validated
+from workers.registry.forks import Fork, ForkJson, fork_of
+from workers.registry.layout import Stored, StoredJson, stored_of
+from workers.registry.manifest import VersionJson, VersionRef, version_of
 
 NEVER_HELD = 0.0
 """Stands where refs once said until when the fence keeps others from beginning: it keeps nobody."""
@@ -106,26 +107,42 @@ class Refs:
 
 def refs_from_bytes(data: bytes, what: str) -> Refs:
     """Return the refs in `data`; CorruptionError naming `what` when they are damaged."""
-    fields = unseal(data, what)
-    try:
-        owner, epoch, _ = fields["lease"]
-        aliases = {name: version_from_json(ref) for name, ref in fields["aliases"].items()}
-        return Refs(
-            adapter=fields["adapter"],
-            aliases={name: ref for name, ref in aliases.items() if ref},
-            next_version=fields["next_version"],
-            encoder=fields["encoder"],
-            fence=Fence(owner=owner, epoch=epoch),
-            history=_optional(fields["history"]),
-            tombstones=_optional(fields["tombstones"]),
-            area=fields["area"],
-            serial=int(fields.get("serial", 0)),
-            before=str(fields.get("before", "")),
-            forks=tuple(fork_from_json(fork) for fork in fields.get("forks", ())),
-            write_id=fields["write_id"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError(f"{what} is not a refs object: {error!r}") from error
+    unseal(data, what)
+    stored = validated(_REFS, data, what)
+    owner, epoch, _ = stored.lease
+    return Refs(
+        adapter=stored.adapter,
+        aliases={name: version_of(ref) for name, ref in stored.aliases.items()},
+        next_version=stored.next_version,
+        encoder=stored.encoder,
+        fence=Fence(owner=owner, epoch=epoch),
+        history=stored.history and stored_of(stored.history),
+        tombstones=stored.tombstones and stored_of(stored.tombstones),
+        area=stored.area,
+        serial=stored.serial,
+        before=stored.before,
+        forks=tuple(map(fork_of, stored.forks)),
+        write_id=stored.write_id,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredRefs:
+    adapter: str
+    aliases: dict[str, VersionJson]
+    next_version: Count
+    encoder: str
+    lease: tuple[str, Count, FiniteFloat]
+    history: StoredJson | None
+    tombstones: StoredJson | None
+    area: Count
+    write_id: str
+    serial: Count = 0
+    before: str = ""
+    forks: tuple[ForkJson, ...] = ()
+
+
+_REFS = TypeAdapter(_StoredRefs)
 
 
 def fenced(refs: Refs, *, owner: str) -> Refs:
@@ -144,7 +161,3 @@ def check_epoch(refs: Refs, epoch: int) -> None:
             found=refs.fence.epoch,
             owner=refs.fence.owner,
         )
-
-
-def _optional(value: Any) -> Stored | None:
-    return None if value is None else stored_from_json(value)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.errors import CorruptionError, MissingError, NotFoundError
+from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.accuracy import accuracies_from_bytes
 from workers.registry.layout import refs_key
@@ -64,6 +64,10 @@ def verify(
 ) -> Verification:
     """Read everything that the refs of `adapter` lead to, without caches, and check every byte.
 
+    Records and shared states are decoded too, as a replica would do it.
+
+    Records and shared states are decoded too, as a replica would.
+
     Args:
         store: The object store.
         adapter: The adapter's name.
@@ -112,17 +116,35 @@ def _check(store: ObjectStore, reached: Reached) -> Damage | None:
     try:
         stored = reached.stored
         if stored is not None:
-            store.patience.ask(
+            content = store.patience.ask(
                 lambda: read_verified(store, reached.key, stored.ref),
                 key=reached.key,
                 url=store.url,
                 because=f"{reached.used_by} needs it",
             )
+            _check_content(content, reached)
         else:
             _check_accuracies(store, reached.key)
-    except (CorruptionError, MissingError) as error:
+    # InputError also of what the store cannot read, such as a loop of links.
+    except (CorruptionError, MissingError, InputError) as error:
         return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
     return None
+
+
+def _check_content(content: bytes, reached: Reached) -> None:
+    """Raise CorruptionError where `content` is no record or no state, as it should be."""
+    # Records need torch, which takes a second to load: not where versions are only looked up.
+    from adapters.contract.adapter_state import decode_shared
+    from adapters.contract.records import decode_record
+
+    if reached.is_shared:
+        decode_shared(content)
+    if reached.task and (found := decode_record(content).task) != reached.task:
+        raise CorruptionError(
+            f"{reached.key!r} is the record of task {found!r}, and a version holds it as that of "
+            f"{reached.task!r}; roll back to a version without it",
+            key=reached.key,
+        )
 
 
 def _check_accuracies(store: ObjectStore, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from workers.sources.absent import job_hint
 from workers.sources.image import ImageRef
-from workers.sources.source import Opener, images_by_class
+from workers.sources.source import Opener, Source, read_source
+from workers.sources.survey import Survey
 
-__all__ = ["ImageRef", "Opener", "images_by_class", "job_hint"]
+__all__ = ["ImageRef", "Opener", "Source", "Survey", "job_hint", "read_source"]

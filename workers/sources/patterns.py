@@ -1,16 +1,19 @@
 """Glob patterns, many files by one name: `{000..003}`, `{a,b}`, `*`, `?` and `[...]` at the end."""
 
+import fnmatch
 import re
-from fnmatch import fnmatchcase
 from itertools import islice, product
 from math import prod
 
 from adapters.errors import NotFoundError, SettingsError
 from workers.sources.places import Place
+from workers.sources.survey import MOST_SEEN
 
 MAX_ALTERNATIVES = 100_000
+MAX_COMPARISONS = 20_000_000
+"""Most files times patterns: some seconds."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"([0-9]{1,18})\.\.([0-9]{1,18})")
 _WILD = frozenset("*?[")
 
 
@@ -32,11 +35,20 @@ def matching(place: Place, name: str) -> list[str]:
         return [name]
     if not is_pattern(name):
         return []
-    files = place.tree().files
+    wanted_names = alternatives(name)
+    files = sorted(islice(place.files(), MOST_SEEN))
+    present = frozenset(files)
+    compared = len(files) * sum(bool(_WILD & set(wanted)) for wanted in wanted_names)
+    if compared > MAX_COMPARISONS:
+        raise SettingsError(
+            f"expected a pattern of fewer parts beside {len(files)} files, found {name!r}"
+        )
     found: dict[str, None] = {}
-    for wanted in alternatives(name):
-        wild = _WILD & set(wanted)
-        hits = [file for file in files if (fnmatchcase(file, wanted) if wild else file == wanted)]
+    for wanted in wanted_names:
+        if _WILD & set(wanted):
+            hits = fnmatch.filter(files, wanted)
+        else:
+            hits = [wanted] if wanted in present else []
         if not hits:
             raise NotFoundError(
                 f"expected a file at {place.origin(wanted)}, as {name!r} says, found none"

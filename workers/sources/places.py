@@ -3,29 +3,34 @@
 Whatever reads a source asks a place, so that a source is the same thing wherever it lies.
 """
 
-import os
-import posixpath
+import io
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
-
-from adapters.errors import InputError, NotFoundError
-from workers.store.base import ObjectStore
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import ClassVar, NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tree:
-    """What lies in a place; names that begin with a dot are left out.
+class EntryKind(Enum):
+    """What an entry of a place is."""
+
+    FILE = auto()
+    FOLDER = auto()  # directly in the place; deeper ones show in the names of their files alone
+    SYSTEM = auto()  # left by a system or a program; what is in such a folder is not looked at
+    LINK = auto()  # to nowhere, to itself, or to a folder inside one of the place's folders
+    CLOSED = auto()  # a folder that cannot be listed
+    SPECIAL = auto()  # a pipe, a socket or a device
+
+
+class Entry(NamedTuple):
+    """Something that lies in a place.
 
     Attributes:
-        files: Names of its files, sorted.
-        folders: Names of its folders, sorted, and the files of each as `folder/file`, sorted.
+        name: Relative to the place, with slashes.
+        kind: What it is.
     """
 
-    files: tuple[str, ...]
-    folders: Mapping[str, tuple[str, ...]]
+    name: str
+    kind: EntryKind
 
 
 class Place(ABC):
@@ -34,9 +39,25 @@ class Place(ABC):
     read_ahead: ClassVar[int]
     """Bytes worth reading at once where a file is read piece by piece."""
 
+    looks: ClassVar[int]
+    """Most files whose first bytes are worth looking at, where their names do not say enough."""
+
     @abstractmethod
-    def tree(self) -> Tree:
-        """Return what lies here, one folder deep."""
+    def entries(self) -> Iterator[Entry]:
+        """Yield everything that lies here, however deep, in no particular order.
+
+        Raises:
+            InputError: the place, or a folder directly in it, cannot be listed.
+            UnavailableError: the store cannot be reached.
+        """
+
+    @abstractmethod
+    def files(self) -> Iterator[str]:
+        """Yield the names of the files directly here; errors as in `entries`."""
+
+    def opened(self, name: str) -> io.RawIOBase:
+        """Return a file as a stream; errors as in `read`, while it is read."""
+        return RangeFile(self, name)
 
     @abstractmethod
     def has(self, name: str) -> bool:
@@ -64,115 +85,37 @@ class Place(ABC):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class LocalPlace(Place):
-    """A folder of this machine.
+class RangeFile(io.RawIOBase):
+    """A file of a place as a stream: what is asked for is read, and nothing else.
 
-    Attributes:
-        folder: Where it is.
-        within: Nothing outside of this folder is looked at or read, wherever names and links lead;
-            None for no such limit.
+    Args:
+        place: Where it is.
+        name: Of the file.
     """
 
-    read_ahead: ClassVar[int] = 4096
-    folder: Path
-    within: Path | None = None
+    # Owns: the position. Used by one thread.
 
-    def _path(self, name: str = "") -> Path:
-        """Return where `name` is; InputError where that is outside of what may be read."""
-        path = self.folder / name
-        if self.within is not None and not path.resolve().is_relative_to(self.within.resolve()):
-            raise InputError(
-                f"expected a path inside of what was sent, found {name or str(self.folder)!r}, "
-                "which leads outside",
-                path=name,
-            )
-        return path
+    def __init__(self, place: Place, name: str) -> None:
+        super().__init__()
+        self._place, self._name, self._position = place, name, 0
 
-    def tree(self) -> Tree:
-        files, folders = [], {}
-        for entry in _visible(self._path()):
-            if entry.is_dir():
-                inside_of = _visible(self._path(entry.name))
-                inner = (inside.name for inside in inside_of if not inside.is_dir())
-                folders[entry.name] = tuple(sorted(f"{entry.name}/{name}" for name in inner))
-            else:
-                files.append(entry.name)
-        return Tree(files=tuple(sorted(files)), folders=dict(sorted(folders.items())))
-
-    def has(self, name: str) -> bool:
-        return self._path(name).is_file()
-
-    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        try:
-            with self._path(name).open("rb") as file:
-                file.seek(start)
-                return file.read(length)
-        except OSError as error:
-            raise NotFoundError(error.strerror or repr(error)) from error
-
-    def origin(self, name: str) -> str:
-        return str(self.folder / name)
-
-    def resolved(self, path: str) -> str:
-        self._path(path)
-        return path
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPlace(Place):
-    """A prefix of an object store.
-
-    Attributes:
-        store: Opened at the prefix.
-        address: Of the prefix, without a query or a slash at its end, for messages.
-    """
-
-    read_ahead: ClassVar[int] = 2**20
-    store: ObjectStore
-    address: str
-
-    def tree(self) -> Tree:
-        files: list[str] = []
-        folders: dict[str, list[str]] = {}
-        for listed in self.store.list(""):
-            first, *rest = listed.key.split("/")
-            # Consoles make empty objects that stand for folders; the prefix's own has no name here.
-            if not first or any(part.startswith(".") for part in (first, *rest)):
-                continue
-            if not rest:
-                files.append(first)
-                continue
-            inner = folders.setdefault(first, [])
-            if len(rest) == 1:
-                inner.append(listed.key)
-        sorted_folders = {name: tuple(sorted(folders[name])) for name in sorted(folders)}
-        return Tree(files=tuple(sorted(files)), folders=sorted_folders)
-
-    def has(self, name: str) -> bool:
-        try:
-            self.store.get_range(name, 0, 1)
-        except NotFoundError:
-            return False
+    def readable(self) -> bool:
         return True
 
-    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        if length is None:
-            return self.store.get(name).data[start:]
-        return self.store.get_range(name, start, length)
+    def seekable(self) -> bool:
+        return True
 
-    def origin(self, name: str) -> str:
-        return f"{self.address}/{name}"
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("the end of the file is not known")
+        self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
+        return self._position
 
-    def resolved(self, path: str) -> str:
-        name = posixpath.normpath(path)
-        if name.startswith(("/", "../")):
-            raise InputError(
-                f"expected a path below {self.address}, where the list is, found {path!r}"
-            )
-        return name
+    def tell(self) -> int:
+        return self._position
 
-
-def _visible(folder: Path | str) -> list["os.DirEntry[str]"]:
-    with os.scandir(folder) as entries:
-        return [entry for entry in entries if not entry.name.startswith(".")]
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        content = self._place.read(self._name, self._position, len(buffer))
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)

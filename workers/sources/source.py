@@ -4,36 +4,57 @@ A source is a folder per class, a list, or tar shards; a path beside the task fi
 such as s3://bucket/prefix?endpoint=http://host:port of any of these.
 """
 
+import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from adapters.errors import NotFoundError, SettingsError
+from adapters.errors import InputError, NotFoundError, SettingsError
 from workers.sources.absent import job_hint
-from workers.sources.folders import folder_images
+from workers.sources.folders import folder_images, layout_of, pass_over_beside
 from workers.sources.image import ImageRef
-from workers.sources.lists import PARQUET, listed_images
+from workers.sources.lists import listed_images
+from workers.sources.local import LocalPlace
+from workers.sources.parquet_rows import PARQUET
 from workers.sources.patterns import is_pattern, matching
-from workers.sources.places import LocalPlace, Place, StoredPlace
-from workers.sources.tars import TAR, tar_images
+from workers.sources.places import Place
+from workers.sources.stored import StoredPlace
+from workers.sources.survey import Counting, Survey, unwatched
+from workers.sources.tars import TAR, is_tar, tar_images
 from workers.store.base import ObjectStore
 from workers.store.local import open_local_store
 
 Opener = Callable[[str], ObjectStore]
+Images = dict[str, tuple[ImageRef, ...]]
 _LOCAL = "file://"
 _FILES = (".csv", PARQUET, TAR)
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
-def images_by_class(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """What a source holds.
+
+    Attributes:
+        images: The images of each class by its key, both sorted.
+        survey: What was seen, used and passed over.
+    """
+
+    images: dict[str, tuple[ImageRef, ...]]
+    survey: Survey
+
+
+def read_source(
     source: str,
     *,
     folder: Path | None = None,
     opener: Opener = open_local_store,
     named: str = "the source",
     within: Path | None = None,
-) -> dict[str, tuple[ImageRef, ...]]:
-    """Return the images of `source` by the key of their class, both sorted.
+    on_seen: Callable[[], None] = unwatched,
+) -> Source:
+    """Return what a source holds; its images are named, not read.
 
     Args:
         source: A path or an address.
@@ -41,6 +62,7 @@ def images_by_class(
         opener: Returns the object store at the address of a prefix.
         named: Where `source` is written, for messages.
         within: No file of this machine outside of this folder is read; None for no such limit.
+        on_seen: Called again and again while there is more; raises what should stop the work.
 
     Raises:
         NotFoundError: there is nothing.
@@ -48,28 +70,46 @@ def images_by_class(
         InputError: it leads outside of `within`.
         UnavailableError: the store cannot be reached.
     """
-    if source.startswith(_LOCAL):
-        place, name = _local(Path(unquote(source.removeprefix(_LOCAL))), within)
-    elif "://" in source:
-        place, name = _stored(source, opener)
-    else:
-        place, name = _local((folder or Path()) / source, within)
-    images = _everything(place) if name is None else _named(place, name)
+    place, name = _located(source, folder, opener, named, within)
+    counting = Counting(on_seen=on_seen)
+    images = _everything(place, counting) if name is None else _named(place, name, counting)
     if images is None:
         raise NotFoundError(
             f"expected a folder of classes, a list or tar shards at {place.origin(name or '')} "
             f"({named}), found nothing.{job_hint() if isinstance(place, LocalPlace) else ''}",
             path=place.origin(name or ""),
         )
-    return images
+    return Source(images=images, survey=counting.survey())
+
+
+def _located(
+    source: str, folder: Path | None, opener: Opener, named: str, within: Path | None
+) -> tuple[Place, str | None]:
+    """Return the place that a source is in, and the name of a file or pattern there."""
+    try:
+        if source.startswith(_LOCAL):
+            return _local(Path(unquote(source.removeprefix(_LOCAL))), within)
+        if "://" in source:
+            return _stored(source, opener)
+        return _local((folder or Path()) / source, within)
+    except (ValueError, OSError) as error:  # a NUL, a bracket of IPv6, a name that is too long
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{source[:200]!r} ({named}) can be no source: {reason}") from error
 
 
 def _local(path: Path, within: Path | None) -> tuple[Place, str | None]:
     # Whether there is a folder is not to be learnt of what may not be read.
     LocalPlace(path.parent, within).resolved(path.name)
-    if path.is_dir():
+    if stat.S_ISDIR(_mode(path)):
         return LocalPlace(path, within), None
     return LocalPlace(path.parent, within), path.name
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _stored(address: str, opener: Opener) -> tuple[Place, str | None]:
@@ -83,17 +123,21 @@ def _stored(address: str, opener: Opener) -> tuple[Place, str | None]:
     return StoredPlace(opener(urlunsplit(prefix)), bare), name
 
 
-def _everything(place: Place) -> dict[str, tuple[ImageRef, ...]] | None:
-    """Return the images in the whole of `place`: tar shards, if it holds nothing else."""
-    tree = place.tree()
-    if tree.files and not tree.folders and all(map(_is_tar, tree.files)):
-        return tar_images(place, tree.files)
-    if not (tree.files or tree.folders) and isinstance(place, StoredPlace):
+def _everything(place: Place, counting: Counting) -> Images | None:
+    """Return the images in the whole of `place`: tar shards, if it holds no folders of classes."""
+    layout = layout_of(place, counting)
+    shards = sorted(filter(is_tar, layout.files))
+    if shards and not layout.classes:
+        counting.see(-len(shards))  # their members are counted, not they themselves
+        layout.files = [name for name in layout.files if not is_tar(name)]
+        pass_over_beside(layout, place, counting)
+        return tar_images(place, shards, counting)
+    if not (layout.files or layout.classes) and isinstance(place, StoredPlace):
         return None
-    return folder_images(place, tree)
+    return folder_images(layout, place, counting)
 
 
-def _named(place: Place, name: str) -> dict[str, tuple[ImageRef, ...]] | None:
+def _named(place: Place, name: str, counting: Counting) -> Images | None:
     """Return the images of one list or of the shards that `name` stands for."""
     names = matching(place, name)
     if not names:
@@ -103,16 +147,12 @@ def _named(place: Place, name: str) -> dict[str, tuple[ImageRef, ...]] | None:
             f"expected uncompressed tar shards, found {place.origin(name)}: images in a "
             "compressed one cannot be read one by one; decompress it"
         )
-    if all(map(_is_tar, names)):
-        return tar_images(place, names)
+    if all(map(is_tar, names)):
+        return tar_images(place, names, counting)
     if len(names) == 1:
-        return listed_images(place, names[0])
-    others = [each for each in names if not _is_tar(each)]
+        return listed_images(place, names[0], counting)
+    others = [each for each in names if not is_tar(each)]
     raise SettingsError(
         f"expected tar shards alone at {place.origin(name)}, found {others[0]}; a pattern may "
         "not stand for several lists"
     )
-
-
-def _is_tar(name: str) -> bool:
-    return name.lower().endswith(TAR)

@@ -52,7 +52,7 @@ class FileStore(ObjectStore):
 
     Args:
         root: The folder.
-        existing: Whether it must be there; otherwise it is made when it is missing.
+        existing: Whether it must be there; otherwise it is made when something is written.
 
     Raises:
         SettingsError: There can be no store.
@@ -65,7 +65,7 @@ class FileStore(ObjectStore):
         self._folder.open(existing=existing)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _existing, (str(self._root),)
+        return _opened, (str(self._root), self._folder.must_be_there)
 
     @property
     def url(self) -> str:
@@ -78,7 +78,8 @@ class FileStore(ObjectStore):
     def get_range(self, key: str, start: int, length: int) -> bytes:
         with self._reading(key), self._path(key).open("rb") as file:
             file.seek(start)
-            data = file.read(length)
+            # No more than is there: room for all that is asked for would be made beforehand.
+            data = file.read(min(length, max(0, os.fstat(file.fileno()).st_size - start)))
         self._folder.note_held()
         return data
 
@@ -140,7 +141,7 @@ class FileStore(ObjectStore):
 
     def sweep(self, before: float) -> int:
         removed = 0
-        with self._reading(_WRITING):
+        with suppress(NotFoundError), self._reading(_WRITING):  # of a store that is not made yet
             for path in (self._root / _WRITING).iterdir():
                 with suppress(FileNotFoundError):  # its writer has just finished
                     if path.stat().st_mtime < before:
@@ -175,7 +176,7 @@ class FileStore(ObjectStore):
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:
-        self._folder.check_there()
+        self._folder.prepare()
         try:
             yield
         except OSError as error:
@@ -243,9 +244,9 @@ class FileStore(ObjectStore):
         )
 
 
-def _existing(root: str) -> FileStore:
-    """Return a store that was sent here by a process that had it."""
-    return FileStore(root, existing=True)
+def _opened(root: str, existing: bool) -> FileStore:
+    """Return a store that was sent here; it must be there where it was before."""
+    return FileStore(root, existing=existing)
 
 
 def _make_folder(folder: Path) -> None:

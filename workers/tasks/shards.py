@@ -14,6 +14,8 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from adapters.errors import CorruptionError, SettingsError
+from workers.formats.tar_members import bounded_members
 from workers.images.decode import extension_of
 
 MAX_IMAGES = 256
@@ -75,10 +77,15 @@ def pack_shard(contents: Iterable[bytes]) -> bytes:
 
 
 def unpack_shard(content: bytes) -> tuple[bytes, ...]:
-    """Return the image files in the tar `content`, in order."""
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r") as tar:
-        files = (tar.extractfile(member) for member in tar.getmembers())
-        return tuple(file.read() for file in files if file is not None)
+    """Return the image files in the tar `content`, in order.
+
+    Raises:
+        CorruptionError: it is no tar, which nobody has packed.
+    """
+    try:
+        return tuple(member.read(member.size) for member in bounded_members(io.BytesIO(content)))
+    except SettingsError as error:
+        raise CorruptionError(f"a shard is damaged: {error.message}; submit again") from error
 
 
 def _fits(group: Sequence[Content]) -> bool:

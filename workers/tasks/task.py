@@ -25,8 +25,11 @@ from workers.formats.problems import SHOWN
 from workers.formats.yaml_settings import read_settings
 from workers.images.decode import EXTENSIONS
 from workers.images.views import Augmentation
-from workers.sources import ImageRef, Opener, images_by_class, job_hint
+from workers.sources import ImageRef, Opener, Source, Survey, job_hint, read_source
+from workers.sources.keys import what_is_wrong_with
+from workers.sources.survey import unwatched
 from workers.store.local import open_local_store
+from workers.tasks.submission import Split
 
 # YAML reads a class called 0 as a number.
 PlainText = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -64,6 +67,7 @@ class Task:
         skip_unreadable: Fraction of the images that may be left out because they cannot be read.
         priority: Higher goes first.
         replaces: The task of the adapter that this one takes the place of.
+        surveys: What the sources held besides, of training and of test images.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Task:
     skip_unreadable: float = 0.0
     priority: int = 0
     replaces: str | None = None
+    surveys: Mapping[Split, Survey] = field(default_factory=dict)
 
     @property
     def domain(self) -> str:
@@ -113,6 +118,7 @@ def load_task(
     opener: Opener = open_local_store,
     method_of: Callable[[str], str] = lambda _adapter: "lada",
     within: Path | None = None,
+    on_seen: Callable[[], None] = unwatched,
 ) -> Task:
     """Return the task that the file at `path` describes; its images are named, not read.
 
@@ -121,6 +127,8 @@ def load_task(
         opener: Returns the object store at an address, for images that lie in one.
         method_of: Says by which method the tasks of an adapter, given by its name, are learnt.
         within: No file of this machine outside of this folder is read; None for no such limit.
+        on_seen: Called again and again while sources are looked through; raises what should stop
+            that.
 
     Raises:
         NotFoundError: the file, or a source of images that it names, does not exist.
@@ -128,30 +136,38 @@ def load_task(
         ClassNameError: no class, or a class without images.
         UnavailableError: an object store cannot be reached.
     """
-    if not path.is_file():
-        raise NotFoundError(
-            f"expected a task file at {path}, found none.{job_hint()}", path=str(path)
-        )
     # Methods need torch, which takes a second to load: not where a task's shape is all that counts.
     from adapters.methods import method_named
 
-    file = read_settings(TaskFile, path)
+    try:
+        file = read_settings(TaskFile, path)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"expected a task file at {path}, found none.{job_hint()}", path=str(path)
+        ) from error
     _check_values(path, file)
     method_named(method_of(file.adapter)).check_settings(file.settings)
 
-    def found(source: str, key: str) -> Images:
-        named = f"{key!r} in {path}, relative to the task file"
-        return images_by_class(
-            source, folder=path.parent, opener=opener, named=named, within=within
+    def found(source: str, key: str) -> Source:
+        return read_source(
+            source,
+            folder=path.parent,
+            opener=opener,
+            named=f"{key!r} in {path}, relative to the task file",
+            within=within,
+            on_seen=on_seen,
         )
 
-    images = found(file.images, "images")
-    classes = file.classes or {key: key.replace("_", " ") for key in images}
-    images = _spelt_as(classes, images)
-    held_out = None
-    if file.held_out is not None:
-        held_out = _spelt_as(classes, found(file.held_out, "held_out"))
-    _check_classes(path, classes, images, held_out)
+    learnt = found(file.images, "images")
+    measured = None if file.held_out is None else found(file.held_out, "held_out")
+    classes = file.classes or {key: key.replace("_", " ") for key in learnt.images}
+    images = _spelt_as(classes, learnt.images)
+    held_out = None if measured is None else _spelt_as(classes, measured.images)
+    left = [(key, len(refs)) for key, refs in images.items() if key not in classes]
+    surveys: dict[Split, Survey] = {"train": learnt.survey.without(left)}
+    if measured is not None:
+        surveys["held_out"] = measured.survey
+    _check_classes(path, classes, images, held_out, surveys)
     return Task(
         name=file.name,
         images={key: images[key] for key in classes},
@@ -167,6 +183,7 @@ def load_task(
         skip_unreadable=file.skip_unreadable,
         priority=file.priority,
         replaces=file.replaces,
+        surveys=surveys,
     )
 
 
@@ -219,27 +236,41 @@ def _check_values(path: Path, file: TaskFile) -> None:
                 f"expected a readable name for class {key!r} of {path}, found an empty one",
                 class_key=key,
             )
+        for written in (key, " ".join(name.split())):
+            wrong = what_is_wrong_with(written)
+            if wrong:
+                raise ClassNameError(
+                    f"{written[:60]!r} of `classes` in {path} can be no class's: it {wrong}",
+                    class_key=key[:60],
+                )
 
 
 def _check_classes(
-    path: Path, classes: Mapping[str, str], images: Images, held_out: Images | None
+    path: Path,
+    classes: Mapping[str, str],
+    images: Images,
+    held_out: Images | None,
+    surveys: Mapping[Split, Survey],
 ) -> None:
+    seen, measured = (_told(surveys.get(split)) for split in ("train", "held_out"))
     if not classes:
         raise ClassNameError(
-            f"expected at least one class with images for {path}, found none.{job_hint()}",
+            f"expected at least one class with images for {path}, found none.{seen}{job_hint()}",
             path=str(path),
         )
     empty = tuple(key for key in classes if not images.get(key))
     if empty:
         raise ClassNameError(
             f"classes of {path} without images: {_quoted(empty)}; expected image files "
-            f"({', '.join(sorted(EXTENSIONS))}); add images or remove the class.{job_hint()}",
+            f"({', '.join(sorted(EXTENSIONS))}); add images or remove the class.{seen}"
+            f"{job_hint()}",
             class_keys=empty,
         )
     if held_out is not None and not any(held_out.values()):
         raise ClassNameError(
             f"expected test images (`held_out`) for {path}, found none; add some, or leave the "
-            f"key out: a tenth of the training images becomes the test split then.{job_hint()}",
+            f"key out: a tenth of the training images becomes the test split then.{measured}"
+            f"{job_hint()}",
             path=str(path),
         )
     unknown = tuple(key for key in held_out or () if key not in classes)
@@ -247,9 +278,15 @@ def _check_classes(
         raise ClassNameError(
             f"classes of the test images (`held_out`) of {path} that are not among those that are "
             f"learnt: {_quoted(unknown)}; expected some of {_quoted(tuple(classes))}; remove them "
-            "or add training images",
+            f"or add training images.{measured}",
             class_keys=unknown,
         )
+
+
+def _told(survey: Survey | None) -> str:
+    """Return what a survey says, for the end of a message."""
+    said = str(survey or "")
+    return f" Of the source: {said}." if said else ""
 
 
 def _quoted(keys: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.support.drivers.learning import small_task
+from tests.support.drivers.listening import listening, untold
 from tests.support.drivers.s3_server import S3Server
 
 TIMEOUT_S = 240
@@ -135,6 +136,32 @@ def test_a_task_is_submitted_over_http_and_published(
         refused = api.post("/v1/tasks", content=b"name: x\nimages: /etc\n")
         assert (refused.status_code, refused.json()["title"]) == (422, "InputError")
         assert api.get("/v1/tasks/nobody").status_code == 404
+
+
+def test_every_socket_is_in_the_table_of_the_documents(running: Nacre, workspace: Path) -> None:
+    assert running("status").returncode == 0
+    port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
+    sockets = list(listening(workspace / "home"))
+    assert {socket.host for socket in sockets if socket.port == port} == {"127.0.0.1"}
+    assert untold(sockets, host="127.0.0.1", port=port) == []
+
+
+def test_an_answer_carries_the_id_of_its_request_once(running: Nacre, workspace: Path) -> None:
+    """Serve puts one on every answer, and so did the application."""
+    assert running("status").returncode == 0
+    port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
+    url = f"http://127.0.0.1:{port}/v1/health/live"
+    for answer in (httpx.get(url, headers={"X-Request-Id": "mine"}), httpx.head(url)):
+        assert answer.status_code == 200
+        assert len(answer.headers.get_list("x-request-id")) == 1
+
+
+def test_a_running_system_says_in_one_line_that_all_is_well(running: Nacre) -> None:
+    told = parsed(running("status", "--output", "json"))
+    assert told["troubles"] == []
+    assert (told["service"]["coordinator"], told["service"]["deployments"]) == (None, {})
+    shown = running("status")
+    assert shown.stdout.splitlines()[-1].startswith("all is well: coordinated from ")
 
 
 def test_submitting_the_same_task_again_does_nothing_twice(running: Nacre, examples: Path) -> None:

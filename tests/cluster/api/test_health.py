@@ -2,11 +2,13 @@
 
 import asyncio
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cluster.api.health import routes
+from cluster.api.places import NOWHERE
 from cluster.config import Config, ServeConfig
 from cluster.serving.service import Service
 from cluster.wire.documents import AdapterState, Ready
@@ -42,7 +44,7 @@ class Scene:
         config = Config(serve=ServeConfig(stale_s=stale_s, max_staleness_s=most_s))
         self._service = Service(config, Versions(store))
         app = FastAPI()
-        app.include_router(routes(self._service))
+        app.include_router(routes(self._service, NOWHERE))
         self._client = TestClient(app)
 
     def _fault(self) -> Fault | None:
@@ -152,3 +154,16 @@ def test_a_first_version_that_cannot_be_loaded_is_named(stale_s: float) -> None:
     status, detail = scene.ready()
     assert status == 503
     assert detail.startswith("what is in production cannot be loaded: main@1 (")
+
+
+def test_probes_that_ask_for_the_head_alone_are_answered(api: httpx.Client) -> None:
+    for path in ("/v1/health/live", "/v1/health/ready"):
+        asked, head = api.get(path), api.head(path)
+        assert head.status_code == asked.status_code == 200
+        assert head.content == b""
+        assert head.headers["content-type"] == asked.headers["content-type"]
+
+
+def test_an_answer_carries_the_id_of_its_request_once(api: httpx.Client) -> None:
+    answer = api.get("/v1/health/live", headers={"X-Request-Id": "mine"})
+    assert answer.headers.get_list("x-request-id") == ["mine"]

@@ -16,6 +16,7 @@ from adapters.errors import InputError
 from cluster.api import managing, tasks
 from cluster.api.access import Access, add_access
 from cluster.api.managing import VersionHandlers
+from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
@@ -44,7 +45,7 @@ def routes() -> TestClient:
     add_problems(api)
     add_access(api, Access(), Metrics())
     api.include_router(managing.routes(VersionHandlers(client, Nobody())))
-    api.include_router(tasks.routes(TaskHandlers(client)))
+    api.include_router(tasks.routes(TaskHandlers(client, NOWHERE)))
     return TestClient(api)
 
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from adapters.errors import InputError, SettingsError
+from cluster.api.places import Places
 from cluster.api.task_handlers import TaskHandlers
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
@@ -35,7 +36,8 @@ def archive_of(folder: Path, *, mode: str = "w:gz") -> BinaryIO:
 
 @pytest.fixture
 def handlers(tmp_path: Path) -> TaskHandlers:
-    return TaskHandlers(Client(Config(store=f"file://{tmp_path}/store")))
+    config = Config(store=f"file://{tmp_path}/store")
+    return TaskHandlers(Client(config), Places.of(config))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
@@ -50,6 +52,26 @@ def test_a_task_with_its_images_in_an_archive_is_accepted(
     again = handlers.submit(task.read_bytes(), archive_of(task.parent, mode=mode), by=ANNA)
     assert (again.is_new, again.submission) == (False, accepted.submission)
     assert handlers.tasks().submissions[0].submission_id == accepted.submission.submission_id
+
+
+def test_what_lies_in_the_archive_besides_is_counted(
+    handlers: TaskHandlers, write_task: WriteTask
+) -> None:
+    task = write_task(images=4)
+    (task.parent / "images/red/drawing.svg").write_text("<svg/>")
+    (task.parent / "images/.DS_Store").write_text("x")
+    copy = task.parent / "images/red/copy.png"
+    copy.write_bytes((task.parent / "images/red/0.png").read_bytes())
+    accepted = handlers.submit(task.read_bytes(), archive_of(task.parent), by=ANNA)
+    count = accepted.sources["images"]
+    assert (count.things, count.seen, count.used, count.copies) == ("files", 11, 8, 1)
+    assert [(each.pictures, each.kinds) for each in count.passed_over] == [
+        (True, {"SVG": 1}),
+        (False, {".DS_Store": 1}),
+    ]
+    assert "red/drawing.svg" in accepted.notes[0]
+    # as it was sent, and not where the service has put it
+    assert ": images/red/copy.png is the same image as images/red/0.png" in accepted.notes[1]
 
 
 def test_a_task_is_found_followed_and_taken_back(

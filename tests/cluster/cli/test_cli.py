@@ -7,20 +7,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 import click
-import psutil
 import pytest
 
 from adapters.errors import NotFoundError
-from cluster.cli.main import MODULES, cli, main
-from cluster.cli.serving import RUNNING, Running
+from cluster.cli.main import MODULES, cli
 from cluster.client.client import Client
 from cluster.config import load_config
 from cluster.version import this_build
+from tests.support.drivers.command import Command, Ended
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
 from workers.queue.ticket import Cause, Failure, Stage
@@ -30,46 +30,9 @@ from workers.store import FileStore
 WriteTask = Callable[..., Path]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> FileStore:
     return FileStore(tmp_path / "store")
-
-
-@pytest.fixture
-def nacre(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Return a function that runs `nacre` with a store and a home of its own."""
-    monkeypatch.setenv("NACRE_STORE", f"file://{tmp_path}/store")
-    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("NACRE_CONFIG", "NACRE_DEBUG", "NACRE_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["nacre", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        printed = capsys.readouterr()
-        return Ended(code=code, out=printed.out, err=printed.err)
-
-    return run
 
 
 VERBS = cli.list_commands(click.Context(cli))
@@ -115,6 +78,34 @@ def test_a_task_is_submitted_once_and_found_again(nacre: Command, write_task: Wr
         "2 of the training images, a tenth of each class, were drawn as the test split" in first.out
     )
     assert again.out.startswith("submitted before: colors-")
+
+
+def test_pictures_that_are_passed_over_are_told_to_people_and_machines(
+    nacre: Command, write_task: WriteTask
+) -> None:
+    path = write_task(images=4)
+    (path.parent / "images/red/drawing.svg").write_text("<svg/>")
+    said = "training images: 9 files seen, 1 passed over: 1 picture in formats that are not read"
+    assert f"  {said} (1 SVG: red/drawing.svg)" in nacre("submit", path).out
+    (entry,) = json.loads(nacre("submit", path, "--output", "json").out)
+    assert entry["is_new"] is False
+    assert entry["notes"] == [f"{said} (1 SVG: red/drawing.svg)"]
+    assert entry["sources"]["images"] == {
+        "things": "files",
+        "seen": 9,
+        "used": 8,
+        "refused": 0,
+        "copies": 0,
+        "passed_over": [
+            {
+                "reason": "pictures in formats that are not read",
+                "pictures": True,
+                "count": 1,
+                "kinds": {"SVG": 1},
+                "examples": ["red/drawing.svg"],
+            }
+        ],
+    }
 
 
 def test_submissions_are_read_by_machines(nacre: Command, write_task: WriteTask) -> None:
@@ -385,34 +376,54 @@ def test_with_debug_the_traceback_is_shown(nacre: Command) -> None:
         nacre("--debug", "submit", "gone.yaml")
 
 
-def mark_as_running(home: Path, *, started: float) -> None:
-    home.mkdir(exist_ok=True)
-    running = Running(
-        pid=os.getpid(), started=started, endpoint="http://127.0.0.1:1", store="memory://x"
+PRINTING = [
+    ["versions"],
+    ["versions", "--output", "json"],
+    ["status"],
+    ["--help"],
+    ["submit", "--help"],
+    ["--version"],
+]
+
+
+def printed_to(out: IO[bytes] | int, *arguments: str, err: Path | None = None) -> Ended:
+    """Run a command whose output goes to a file or pipe that cannot be written."""
+    command = [sys.executable, "-m", "cluster.cli", *arguments]
+    with (err or Path(os.devnull)).open("wb") as full:
+        errors = full if err else subprocess.PIPE
+        ended = subprocess.run(command, stdout=out, stderr=errors, timeout=60, check=False)
+    return Ended(code=ended.returncode, out="", err=(ended.stderr or b"").decode())
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+@pytest.mark.usefixtures("nacre")
+def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = printed_to(full, *arguments)
+    assert ended.code == 1
+    assert ended.err.startswith(
+        "error: what is printed cannot be written (No space left on device)"
     )
-    (home / RUNNING).write_text(json.dumps(asdict(running)))
+    assert ended.err.count("\n") == 1
 
 
-def test_a_second_start_is_refused(nacre: Command, tmp_path: Path) -> None:
-    mark_as_running(tmp_path / "home", started=psutil.Process().create_time())
-    ended = nacre("up", "--detach")
-    assert ended.code == 3
-    assert f"running already (process {os.getpid()}" in ended.err
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+@pytest.mark.usefixtures("nacre")
+def test_a_reader_that_has_gone_away_ends_a_command_quietly(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert printed_to(writer, *arguments) == Ended(code=1, out="", err="")
+    finally:
+        os.close(writer)
 
 
-def test_a_stale_marker_never_stops_a_stranger(nacre: Command, tmp_path: Path) -> None:
-    # This process has the number of one that ended long ago; it must survive.
-    mark_as_running(tmp_path / "home", started=1.0)
-    assert nacre("down").code == 2
-
-
-@pytest.mark.parametrize("content", ["", "null", "[]", '{"pid": 1}', '{"pid": "x"}'])
-def test_a_damaged_marker_is_no_running_system(
-    nacre: Command, tmp_path: Path, content: str
-) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / RUNNING).write_text(content)
-    assert nacre("down").code == 2
+@pytest.mark.usefixtures("nacre")
+def test_notes_that_cannot_be_written_change_nothing(write_task: WriteTask) -> None:
+    full = Path("/dev/full")
+    assert printed_to(subprocess.DEVNULL, "submit", str(write_task()), err=full).code == 0
+    assert printed_to(subprocess.DEVNULL, "rollback", "9", err=full).code == 2
+    assert printed_to(subprocess.DEVNULL, "no-such-verb", err=full).code == 2
 
 
 @pytest.mark.slow

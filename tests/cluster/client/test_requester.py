@@ -16,6 +16,7 @@ from adapters.errors import InputError
 from cluster.api import managing, tasks
 from cluster.api.access import Access, add_access
 from cluster.api.managing import VersionHandlers
+from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
 from cluster.api.task_handlers import TaskHandlers
 from cluster.cli.main import cli
@@ -176,7 +177,7 @@ def road(scene: Scene, request: pytest.FixtureRequest) -> Iterator[Road]:
     add_problems(api)
     add_access(api, access, Metrics())
     api.include_router(managing.routes(VersionHandlers(scene.client(), Nobody())))
-    api.include_router(tasks.routes(TaskHandlers(scene.client())))
+    api.include_router(tasks.routes(TaskHandlers(scene.client(), NOWHERE)))
     with TestClient(api, headers=headers) as client:
         yield Road(api=client, name=name)
 

@@ -179,6 +179,15 @@ def test_a_set_is_embedded_once_and_anew_where_an_image_has_changed(tmp_path: Pa
     assert len(list(cached.rglob("set-colors-*.safetensors"))) == 2
 
 
+def test_pictures_that_a_set_leaves_out_are_told(tmp_path: Path) -> None:
+    for name in ("red", "red/more"):
+        (tmp_path / "colors" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), "red").save(tmp_path / "colors" / name / "0.png")
+    (remark,) = parsed("--set", "colors=colors")["remarks"]
+    assert "the set colors: 2 files seen, 1 passed over: 1 picture in folders inside" in remark
+    assert "(1 .png: red/more/0.png)" in remark
+
+
 def test_a_damaged_image_of_a_set_is_named_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "colors" / "red").mkdir(parents=True)
     Image.new("RGB", (32, 32), "red").save(tmp_path / "colors" / "red" / "0.png")

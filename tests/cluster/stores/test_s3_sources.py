@@ -8,9 +8,13 @@ import pytest
 
 import nacre
 from cluster.stores.open import open_store
+from cluster.stores.s3_client import new_client
+from tests.support.conformance.lists import ListSuite
 from tests.support.conformance.sources import SourceSuite, StoreSite, tar
+from tests.support.conformance.surveys import SurveySuite
 from tests.support.drivers.s3_server import BUCKET, S3Server
 from workers.intake.intake import take_in
+from workers.sources import Opener
 from workers.store import BlobRef, ObjectStore, get_blob
 from workers.tasks.submission import SHARDS
 from workers.tasks.task import load_task
@@ -20,16 +24,28 @@ pytestmark = pytest.mark.slow
 NUMBERS = itertools.count()
 
 
+class S3Site(StoreSite):
+    """A prefix of a bucket, into which other programs write what no store of ours would."""
+
+    def __init__(self, server: S3Server, address: str, opener: Opener) -> None:
+        super().__init__(address, opener, query=f"?endpoint={server.settings.endpoint}")
+        self._client = new_client(server.settings)
+
+    def write(self, name: str, content: bytes) -> None:
+        key = f"{self.address.removeprefix(f's3://{BUCKET}/')}/{name}"
+        self._client._put_object(BUCKET, key, content)
+
+
 @pytest.fixture
 def site(s3_server: S3Server) -> StoreSite:
     def opened(url: str) -> ObjectStore:
         return open_store(url, environment=s3_server.environment)
 
     address = f"s3://{BUCKET}/sources-{next(NUMBERS)}"
-    return StoreSite(address, opened, query=f"?endpoint={s3_server.settings.endpoint}")
+    return S3Site(s3_server, address, opened)
 
 
-class TestS3Sources(SourceSuite):
+class TestS3Sources(SourceSuite, SurveySuite, ListSuite):
     """Every kind of source below an s3:// address."""
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from adapters.errors import ConflictError, InputError, UnavailableError
+from tests.support.scenes.registry import record_of
 from workers.registry import (
     AddRecord,
     Author,
@@ -113,7 +114,7 @@ class RegistryMachine(RuleBasedStateMachine):
         commit = Commit(
             updates=(
                 AddRecord(
-                    task=task, submission=f"{task}-1", record=Inline(task.encode()), classes=1
+                    task=task, submission=f"{task}-1", record=Inline(record_of(task)), classes=1
                 ),
             ),
             requirements=(HeadIs(head), SubmissionAbsent(f"{task}-1")),
@@ -246,6 +247,6 @@ class RegistryMachine(RuleBasedStateMachine):
             assert tuple(task.task for task in manifest.tasks) == tasks
             if number not in self.purged:
                 assert [adapter.record_bytes(task) for task in manifest.tasks] == [
-                    task.encode() for task in tasks
+                    record_of(task) for task in tasks
                 ]
         assert verify(self.store, "main", threads=1).problems == ()

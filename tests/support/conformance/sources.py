@@ -1,5 +1,6 @@
 """Conformance suite of sources: what every place must offer; inherit it once per place."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -13,7 +14,7 @@ import pytest
 
 from adapters.errors import ImageError, InputError, NotFoundError, SettingsError
 from workers.images.decode import DEFAULT_LIMITS
-from workers.sources import ImageRef, Opener, images_by_class
+from workers.sources import ImageRef, Opener, Source, read_source
 from workers.store.base import ObjectStore
 
 Images = Mapping[str, tuple[ImageRef, ...]]
@@ -38,9 +39,13 @@ class Site(ABC):
     def source(self, name: str) -> str:
         """Return how a task file names it."""
 
+    def read(self, name: str) -> Source:
+        """Return what the source `name` holds, and what became of the rest."""
+        return read_source(self.source(name), opener=self.opener)
+
     def images(self, name: str) -> Images:
-        """Return what the source `name` holds."""
-        return images_by_class(self.source(name), opener=self.opener)
+        """Return the images of the source `name`."""
+        return self.read(name).images
 
 
 class StoreSite(Site):
@@ -77,6 +82,13 @@ def tar(members: Sequence[tuple[str, bytes]]) -> bytes:
             member.size = len(content)
             file.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def header(name: str, *, size: int, kind: bytes) -> bytes:
+    """Return the header of a member of a tar."""
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.GNU_FORMAT)
 
 
 def parquet(paths: Sequence[object], labels: Sequence[object], **others: Sequence[object]) -> bytes:
@@ -142,7 +154,7 @@ class SourceSuite:
         ("x.csv", b"file,label\na.png,red\n", "columns path and label.*'file', 'label'"),
         # every row with a mistake is named: one that ends early, one without a path
         ("x.csv", b"path,label\na.png\nb.png,c\n,red\n", "2 rows of .*row 2: .*row 4: "),
-        ("x.csv", b"path,label\n\xff.png,red\n", "CSV list in UTF-8"),
+        ("x.csv", b"path,label\n\xff.png,red\n", r"row 2: .\\xff.png. has bytes that are no UTF-8"),
         ("x.parquet", b"path,label\na.png,red\n", "Parquet"),
         ("x.parquet", parquet(["a"], ["b"])[:-9], "Parquet"),
         ("x.parquet", parquet(["a", None], ["b", "c"]), "1 rows of .*row 2: .*None and 'c'"),
@@ -242,6 +254,18 @@ class SourceSuite:
         # a header in the middle is damaged: everything behind it would be missing
         tar(ANNOTATED)[:1024] + b"\xff" * 512 + tar(ANNOTATED)[1536:],
         json.dumps({"label": 5}).encode() * 100,
+        # a member of zeros in the middle, two shards one behind another, something behind the end
+        tar(ANNOTATED)[:1024] + bytes(1024) + tar(ANNOTATED)[1024:],
+        tar(ANNOTATED) * 2,
+        tar(ANNOTATED) + b"signed by nobody",
+        # a name of a gigabyte before a member
+        header("x", size=2**30, kind=tarfile.XHDTYPE) + tar(ANNOTATED),
+        header("x", size=2**30, kind=tarfile.GNUTYPE_LONGNAME) + tar(ANNOTATED),
+        gzip.compress(tar(ANNOTATED)),
+        # more than any disk holds
+        header("1.jpg", size=2**50, kind=tarfile.REGTYPE) + tar(ANNOTATED),
+        header("1.jpg", size=2**61, kind=tarfile.REGTYPE) + tar(ANNOTATED),
+        header("1.cls", size=2**61, kind=tarfile.REGTYPE) + tar(ANNOTATED),
     ]
 
     @pytest.mark.parametrize("content", BAD_TARS)

@@ -17,6 +17,7 @@ from cluster.api.app import build_api
 from cluster.config import Config
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
+from cluster.wire.documents import Status
 from workers.encoding.encoder import Encoder
 from workers.registry import VersionRef
 
@@ -70,6 +71,11 @@ class ApiServer:
     def client(self, **headers: str) -> httpx.Client:
         """Return a client whose every request has `headers`; the caller closes it."""
         return httpx.Client(base_url=self.url, headers=headers, timeout=START_TIMEOUT_S)
+
+    def status(self) -> Status:
+        """Return what the replica says of itself."""
+        with self.client() as client:
+            return Status.model_validate(client.get("/v1/status").json())
 
     def prepare(self, adapter: str, version: VersionRef) -> None:
         """See `Audience`; for this one replica."""

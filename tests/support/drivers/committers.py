@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adapters.errors import ConflictError
 from cluster.stores.open import open_store
+from tests.support.scenes.registry import record_of
 from workers.registry import (
     AddRecord,
     Author,
@@ -25,7 +26,6 @@ from workers.registry.reach import published_versions
 
 THIS = "tests.support.drivers.committers"
 ROOT = Path(__file__).parents[3]
-RECORD_BYTES = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +113,7 @@ def _commit(url: str, worker: int, seconds: float, most: int) -> None:
                 AddRecord(
                     task=submission,
                     submission=submission,
-                    record=Inline(submission.encode() * (RECORD_BYTES // len(submission))),
+                    record=Inline(record_of(submission)),
                     classes=10,
                 ),
             ),

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from tests.support.drivers.running import Clock, Running
 from tests.support.fakes.faulty import MortalStore
+from tests.support.scenes.registry import record_of
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.coordination.settings import Intervals, Setup
 from workers.encoding.encoder import Encoder
@@ -162,7 +163,7 @@ class ScriptedCrew:
                 AddRecord(
                     task=submission.task,
                     submission=submission.submission_id,
-                    record=Inline(submission.task.encode()),
+                    record=Inline(record_of(submission.task)),
                     classes=len(submission.classes),
                 ),
             ),

@@ -2,7 +2,13 @@
 
 import random
 from dataclasses import replace
+from functools import cache
 
+import torch
+
+from adapters.contract.adapter_state import SharedState, encode_shared
+from adapters.contract.records import encode_record
+from tests.support.fakes.random_records import random_record
 from workers.registry import (
     AddRecord,
     Author,
@@ -57,9 +63,20 @@ def addition(task: str, *, parent: int | None, aliases: tuple[str, ...] = ("head
     )
 
 
+@cache
 def record_of(task: str) -> bytes:
-    """Return the bytes that stand for the record of `task`."""
-    return f"record of {task}".encode()
+    """Return the bytes of a small record of `task`."""
+    record = random_record(
+        task, encoder="tiny", width=2, classes=10, vectors=1, seed=len(task), noun=task
+    )
+    return encode_record(record)
+
+
+@cache
+def shared_of(name: str) -> bytes:
+    """Return the bytes of a small shared state, other ones for another name."""
+    tensors = {name: torch.ones(2)}
+    return encode_shared(SharedState(method="lada", encoder="tiny", tensors=tensors))
 
 
 def learn(target: RegisteredAdapter, *tasks: str, by: Author = ANNA) -> Manifest:

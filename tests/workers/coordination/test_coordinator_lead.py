@@ -8,8 +8,9 @@ import pytest
 from adapters.errors import ConflictError
 from tests.support.drivers.running import Clock, play
 from tests.support.fakes.crews import PACE, Hold, System
+from tests.support.fakes.faulty import MortalStore
 from tests.support.scenes.submissions import announced, submission
-from workers.coordination.coordinator import STARTING
+from workers.coordination.coordinator import STARTING, Waiting
 from workers.encoding.encoder import Encoder
 from workers.queue import inbox
 from workers.queue.events import Cancel
@@ -19,6 +20,7 @@ from workers.queue.ledger import Ledger
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry
 from workers.store import MemoryStore
+from workers.store.testing import Fault, FaultyStore
 
 BIRDS, BOATS = submission("birds"), submission("boats")
 LEAD_S = 10_000.0
@@ -213,3 +215,24 @@ def was_renewed(store: MemoryStore, clock: Clock, times: int) -> bool:
     assert lead is not None
     assert lead.expires > clock()
     return lead.beat >= times and lead.epoch == 1
+
+
+def test_while_the_store_is_away_it_is_said_since_when_and_how_often_it_was_tried(
+    encoder: Encoder,
+) -> None:
+    async def scene() -> None:
+        store, away = MemoryStore(), [False]
+        faulty = FaultyStore(store, lambda *_: Fault.FAIL if away[0] else None)
+        async with System(store, encoder, link=MortalStore(faulty)) as anna:
+            await anna.until(lambda: anna.coordinator.waiting is None)
+            away[0] = True
+            await anna.until(lambda: (anna.coordinator.waiting or Waiting(reason="")).tries >= 3)
+            waiting = anna.coordinator.waiting
+            assert waiting is not None
+            assert waiting.for_s is not None
+            assert "was made to fail" in waiting.reason
+            assert "was made to fail (for " in str(anna.coordinator.waits_for)
+            away[0] = False
+            await anna.until(lambda: anna.coordinator.waiting is None)
+
+    play(scene)

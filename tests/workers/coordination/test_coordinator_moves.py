@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.drivers.running import play
 from tests.support.fakes.crews import System
+from tests.support.scenes.registry import record_of
 from tests.support.scenes.submissions import announced, submission
 from workers.encoding.encoder import Encoder
 from workers.queue.ticket import ENDED, Stage
@@ -29,7 +30,7 @@ def prepared() -> MemoryStore:
 
 def addition(task: str, parent: int | None) -> Commit:
     """Return what somebody publishes by hand."""
-    record = AddRecord(task=task, submission=f"{task}-1", record=Inline(b"x"), classes=1)
+    record = AddRecord(task=task, submission=f"{task}-1", record=Inline(record_of(task)), classes=1)
     aliases = ("head", "production")
     return Commit(
         updates=(record,),

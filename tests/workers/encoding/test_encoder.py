@@ -1,8 +1,11 @@
 """The frozen towers: unit features, one name per way of computing them, and clear refusals."""
 
+import errno
 import json
 import math
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import torch
 from PIL import Image
 
 from adapters.errors import NacreError, SettingsError, UnavailableError
-from workers.encoding.encoder import TINY_FOLDER, Encoder
+from workers.encoding.encoder import TINY_FOLDER, Encoder, not_loaded
 from workers.encoding.encoder_settings import EncoderSettings
 
 PROMPTS = ["a photo of a bird.", "a drawing of a boat.", "the handwritten digit three."]
@@ -79,17 +82,79 @@ def test_another_transform_has_another_fingerprint(encoder: Encoder, folder: Pat
     assert Encoder(EncoderSettings(model=str(folder))).fingerprint != encoder.fingerprint
 
 
-def test_a_folder_without_weights_is_refused(folder: Path) -> None:
+def without_weights(folder: Path) -> None:
     (folder / "open_clip_model.safetensors").unlink()
-    with pytest.raises(UnavailableError, match=r"weights of encoder .* cannot be loaded"):
-        Encoder(EncoderSettings(model=str(folder)))
 
 
-def test_a_folder_with_damaged_weights_is_refused(folder: Path) -> None:
+def cut_off(folder: Path) -> None:
     weights = folder / "open_clip_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:10_000])
-    with pytest.raises(NacreError, match=r"weights of encoder .* cannot be loaded"):
+
+
+def empty(folder: Path) -> None:
+    (folder / "open_clip_model.safetensors").write_bytes(b"")
+
+
+def no_weights_at_all(folder: Path) -> None:
+    (folder / "open_clip_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec")
+
+
+def configured(folder: Path, tower: str, name: str, value: object) -> None:
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["model_cfg"][tower][name] = value
+    path.write_text(json.dumps(config))
+
+
+def of_fewer_words(folder: Path) -> None:
+    configured(folder, "text_cfg", "vocab_size", 1000)
+
+
+def of_fewer_layers(folder: Path) -> None:
+    configured(folder, "text_cfg", "layers", 2)
+
+
+def impossible(folder: Path) -> None:
+    configured(folder, "text_cfg", "layers", "many")
+
+
+@pytest.mark.parametrize(
+    ("happens", "found"),
+    [
+        (without_weights, "put the right ones there"),
+        (cut_off, "put the right ones there"),
+        (empty, "put the right ones there"),
+        (no_weights_at_all, "put the right ones there"),
+        (of_fewer_words, "size mismatch for"),
+        (of_fewer_layers, "Unexpected key"),
+        (impossible, "many|str|integer"),
+    ],
+)
+def test_weights_that_do_not_fit_are_final_and_said_with_where_they_are(
+    folder: Path, happens: Callable[[Path], None], found: str
+) -> None:
+    happens(folder)
+    with pytest.raises(SettingsError, match=found) as caught:
         Encoder(EncoderSettings(model=str(folder)))
+    assert f"expected weights of encoder {str(folder)!r} in {folder}, found" in caught.value.message
+    assert len(caught.value.message) < 1000
+
+
+def test_a_pickle_in_place_of_weights_is_refused_without_advice_to_run_it(weights: str) -> None:
+    settings = EncoderSettings(model="RN50-quickgelu", pretrained=weights, activation="quick_gelu")
+    with pytest.raises(SettingsError, match="put the right ones there") as caught:
+        Encoder(settings)
+    assert "weights_only" not in caught.value.message
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ESTALE])
+@pytest.mark.parametrize("native", [False, True])
+def test_a_disk_that_fails_says_nothing_against_the_weights(number: int, *, native: bool) -> None:
+    reason = os.strerror(number)
+    error = OSError(f"{reason} (os error {number})") if native else OSError(number, reason)
+    found = not_loaded(EncoderSettings(), error)
+    assert type(found) is UnavailableError
+    assert reason in found.message
 
 
 CONFIGURATIONS = [

@@ -161,7 +161,9 @@ def test_as_many_unreadable_images_as_the_task_allows_are_skipped_and_named(
     assert intake.submission.skipped == len(intake.skipped) == 3
     assert all(any(name in sentence for sentence in intake.skipped) for name in names)
     assert sum(intake.images.values()) == 9
-    assert "3 images that cannot be read were skipped" in intake.notes()
+    said = "\n".join(intake.notes())
+    assert "3 images that cannot be read were skipped: " in said
+    assert any(name in said for name in names)
 
 
 def test_a_share_is_not_rounded_against_the_user(write_task: WriteTask) -> None:
@@ -208,7 +210,9 @@ def test_copies_in_one_class_are_kept_once_and_counted(write_task: WriteTask) ->
     assert sum(intake.images.values()) == 6
     assert len(stored_images(store, intake.submission, "train")) == 6
     assert [sentence.count("red/0.png") for sentence in intake.duplicates] == [1, 1]
-    assert "2 copies of an image were left out" in intake.notes()
+    (note,) = intake.notes()
+    assert note.startswith("2 copies of an image were left out: ")
+    assert "red/copy.jpeg is the same image as " in note
 
 
 def test_one_image_in_two_classes_is_refused_and_both_are_named(write_task: WriteTask) -> None:

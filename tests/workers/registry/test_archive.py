@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import CorruptionError, EncoderMismatchError, InputError, MissingError
-from tests.support.scenes.registry import ANNA, BEN, adapter, learn, state
+from tests.support.scenes.registry import ANNA, BEN, adapter, learn, shared_of, state
 from workers.registry import Commit, Inline, SetShared, export_version, import_version, verify
 from workers.store import MemoryStore
 
@@ -14,7 +14,7 @@ from workers.store import MemoryStore
 def _exported(path: Path) -> Path:
     main = adapter(MemoryStore())
     learn(main, "a", "b")
-    main.commit(Commit(updates=(SetShared(state=Inline(b"shared")),)), by=ANNA)
+    main.commit(Commit(updates=(SetShared(state=Inline(shared_of("shared"))),)), by=ANNA)
     export_version(main, "head", path / "v3.tar")
     return path / "v3.tar"
 
@@ -26,7 +26,7 @@ def test_an_exported_version_is_imported_elsewhere_unchanged(tmp_path: Path) -> 
     manifest = import_version(other, file, by=BEN)
     assert (manifest.number, manifest.parent) == (1, None)
     assert state(other) == {"head": ("a", "b")}
-    assert other.shared_bytes(manifest) == b"shared"
+    assert other.shared_bytes(manifest) == shared_of("shared")
     assert verify(store, "main").clean
 
 

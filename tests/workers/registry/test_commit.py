@@ -20,6 +20,7 @@ from tests.support.scenes.registry import (
     learn,
     record_of,
     registry,
+    shared_of,
     state,
 )
 from workers.registry import Commit, EpochIs, HeadIs, Inline, RaceRetry, SetShared
@@ -148,8 +149,8 @@ def test_a_task_name_is_used_once() -> None:
 def test_shared_state_belongs_to_its_version() -> None:
     main = adapter(MemoryStore())
     learn(main, "flowers")
-    main.commit(Commit(updates=(SetShared(state=Inline(b"shared")),)), by=ANNA)
-    assert main.shared_bytes(main.manifest(2)) == b"shared"
+    main.commit(Commit(updates=(SetShared(state=Inline(shared_of("shared"))),)), by=ANNA)
+    assert main.shared_bytes(main.manifest(2)) == shared_of("shared")
     assert main.shared_bytes(main.manifest(1)) is None
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.errors import ConflictError, InputError, NotFoundError
-from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, state
+from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, record_of, state
 from workers.registry import Action, Fence, diff
 from workers.store import MemoryStore
 from workers.store.testing import RecordingStore
@@ -175,7 +175,7 @@ def test_a_difference_names_tasks_classes_bytes_and_accuracies() -> None:
     assert [task.task for task in found.removed] == ["b", "c"]
     assert found.replaced == ()
     assert found.classes == -10
-    assert found.size_bytes == -len(b"record of b")
+    assert found.size_bytes == -len(record_of("b"))
     assert [(each.task, each.before, each.after) for each in found.accuracies] == [
         ("d", None, 0.9),
         ("c", 0.9, None),

@@ -1,10 +1,16 @@
 """Damage is found and named."""
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
+from adapters.contract.records import pack, unpack
 from adapters.errors import CorruptionError, NotFoundError
-from tests.support.scenes.registry import ANNA, adapter, learn
-from workers.registry import Commit, Inline, SetShared, drop, purge, verify
+from tests.support.scenes.registry import ANNA, adapter, learn, shared_of
+from workers.registry import Commit, Inline, SetShared, VersionRef, drop, purge, verify
+from workers.registry.layout import Kind, Stored
 from workers.store import MemoryStore
 
 
@@ -14,7 +20,9 @@ def _full() -> MemoryStore:
     main = adapter(store)
     learn(main, "a", "b")
     main.commit(
-        Commit(updates=(SetShared(state=Inline(b"shared")),), aliases=("head", "production")),
+        Commit(
+            updates=(SetShared(state=Inline(shared_of("shared"))),), aliases=("head", "production")
+        ),
         by=ANNA,
     )
     drop(main, "b", by=ANNA, promoted=True)
@@ -103,3 +111,93 @@ def _flipped(data: bytes, position: int) -> bytes:
     flipped = bytearray(data)
     flipped[position] ^= 1
     return bytes(flipped)
+
+
+def rewritten(store: MemoryStore, kind: str, change: Callable[[bytes], bytes]) -> None:
+    """Change what production holds, and make every digest on the way to it anew."""
+    target = adapter(store)
+    held = target.objects.refs_to_change(frozenset())
+    refs = held.content
+    alias = refs.version("production")
+    manifest = target.objects.manifest(alias.manifest)
+
+    def placed(where: Kind, content: bytes) -> Stored:
+        return target.objects.write(where, content, area=refs.area)
+
+    if kind == "record":
+        task = manifest.tasks[-1]
+        record = placed(Kind.RECORD, change(target.record_bytes(task)))
+        manifest = replace(manifest, tasks=(*manifest.tasks[:-1], replace(task, record=record)))
+    if kind == "shared":
+        shared = target.shared_bytes(manifest)
+        assert shared
+        manifest = replace(manifest, shared=placed(Kind.RECORD, change(shared)))
+    content = manifest.to_bytes()
+    version = VersionRef(
+        number=alias.number,
+        manifest=placed(Kind.MANIFEST, change(content) if kind == "manifest" else content),
+    )
+    assert refs.history
+    entry = replace(target.objects.entry(refs.history), published=version)
+    content = entry.to_bytes()
+    latest = placed(Kind.HISTORY, change(content) if kind == "entry" else content)
+    changed = replace(refs, aliases={"production": version}, history=latest, serial=refs.serial + 1)
+    store.replace("refs/main.json", changed.to_bytes(), held.etag)
+
+
+def record_with(**changes: object) -> Callable[[bytes], bytes]:
+    def changed(content: bytes) -> bytes:
+        tensors, described = unpack(content)
+        return pack(tensors, described | changes)
+
+    return changed
+
+
+def holding(number: float) -> Callable[[bytes], bytes]:
+    """Return a change that puts a number into every tensor of fractions."""
+
+    def changed(content: bytes) -> bytes:
+        tensors, described = unpack(content)
+        for tensor in tensors.values():
+            if tensor.is_floating_point():
+                tensor.fill_(number)
+        return pack(tensors, described)
+
+    return changed
+
+
+SENSELESS: list[tuple[str, Callable[[bytes], bytes], str]] = [
+    # what is changed, how, and what is said of it
+    ("record", lambda _: b"no record", "expected a safetensors blob"),
+    ("record", holding(math.nan), "is not finite"),
+    ("record", holding(math.inf), "is not finite"),
+    ("record", record_with(task="another"), "is the record of task 'another'"),
+    ("record", record_with(schema=True), "expected schema 1 or 2, found True"),
+    ("record", record_with(seed="7"), "its description is malformed"),
+    ("record", record_with(classes="ab"), "its description is malformed"),
+    ("record", record_with(settings=None), "its description is malformed"),
+    ("shared", lambda _: b"no state", "expected a safetensors blob"),
+    ("shared", holding(math.inf), "is not finite"),
+    ("manifest", lambda content: content.replace(b'"lada"', b"[1]"), "method: Input should be"),
+    ("manifest", lambda content: content.replace(b',"tasks":', b',"task":'), "tasks: Field"),
+    ("manifest", lambda content: content.replace(b'"number":4', b'"number":true'), "number: Inp"),
+    ("manifest", lambda _: b"[" * 100_000, "more than 32 inside each other"),
+    ("entry", lambda content: content.replace(b'"index":', b'"index":-'), "index: Input should be"),
+    ("entry", lambda _: b'{"schema":1}', "Field required"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "sentence"), SENSELESS)
+def test_what_makes_no_sense_is_found_whatever_its_digest(
+    kind: str, change: Callable[[bytes], bytes], sentence: str
+) -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a", "b", "c")
+    shared = SetShared(state=Inline(shared_of("shared")))
+    main.commit(Commit(updates=(shared,), aliases=("head", "production")), by=ANNA)
+    rewritten(store, "nothing", lambda content: content)
+    assert verify(store, "main").clean
+    rewritten(store, kind, change)
+    problems = verify(store, "main").problems
+    assert any(sentence in problem.message for problem in problems), problems

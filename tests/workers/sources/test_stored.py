@@ -7,18 +7,27 @@ from typing import ClassVar
 import pytest
 
 from adapters.errors import InputError, SettingsError
+from tests.support.conformance.lists import ListSuite
 from tests.support.conformance.sources import RED, Site, SourceSuite, StoreSite, read, tar
-from workers.sources import images_by_class
+from tests.support.conformance.surveys import SurveySuite
+from workers.sources import read_source
 from workers.store import Listed, MemoryStore, Object, ObjectStore
 from workers.store.testing import RecordingStore, WrappedStore
 
 
 class Below(WrappedStore):
-    """The part of a store below a prefix."""
+    """The part of a store below a prefix.
 
-    def __init__(self, whole: ObjectStore, prefix: str) -> None:
+    Args:
+        whole: The store.
+        prefix: What is left out of the keys.
+        foreign: Keys that other programs have written, which no store here reads or writes.
+    """
+
+    def __init__(self, whole: ObjectStore, prefix: str, foreign: list[str]) -> None:
         super().__init__(whole)
         self.prefix = prefix
+        self.foreign = foreign
 
     def get(self, key: str) -> Object:
         return super().get(self.prefix + key)
@@ -32,6 +41,9 @@ class Below(WrappedStore):
     def list(self, prefix: str) -> Iterator[Listed]:
         for listed in super().list(self.prefix + prefix):
             yield replace(listed, key=listed.key.removeprefix(self.prefix))
+        for key in self.foreign:
+            if key.startswith(self.prefix):
+                yield Listed(key=key.removeprefix(self.prefix), size_bytes=1, modified=0.0)
 
 
 class WithMarker(WrappedStore):
@@ -47,16 +59,25 @@ class MemorySite(StoreSite):
 
     def __init__(self) -> None:
         self.whole = MemoryStore()
+        self.foreign: list[str] = []
         self.opened: list[str] = []
         self.recorded = RecordingStore(self.whole)
         super().__init__("s3://bucket/top", self._open, query="?endpoint=http://host:1")
+
+    def write(self, name: str, content: bytes) -> None:
+        if any(part.startswith(".") for part in name.split("/")):
+            self.foreign.append(f"top/{name}")
+        else:
+            super().write(name, content)
 
     def _open(self, url: str) -> ObjectStore:
         self.opened.append(url)
         path, _, query = url.partition("?")
         assert query == "endpoint=http://host:1"
         prefix = path.removeprefix("s3://bucket").strip("/")
-        self.recorded = RecordingStore(Below(self.whole, f"{prefix}/" if prefix else ""))
+        self.recorded = RecordingStore(
+            Below(self.whole, f"{prefix}/" if prefix else "", self.foreign)
+        )
         return self.recorded
 
 
@@ -65,7 +86,7 @@ def site() -> MemorySite:
     return MemorySite()
 
 
-class TestStoredSources(SourceSuite):
+class TestStoredSources(SourceSuite, SurveySuite, ListSuite):
     """Every kind of source below an address."""
 
     OPENED: ClassVar[list[tuple[str, str]]] = [
@@ -109,9 +130,9 @@ class TestStoredSources(SourceSuite):
     def test_objects_that_stand_for_folders_are_no_files(self, site: MemorySite) -> None:
         site.write("x/1.tar", tar([("1.jpg", RED), ("1.cls", b"red")]))
         opened = site.opener(site.source("x"))
-        images = images_by_class("s3://bucket/x", opener=lambda _: WithMarker(opened))
+        images = read_source("s3://bucket/x", opener=lambda _: WithMarker(opened)).images
         assert read(images) == {"red": [RED]}
 
     def test_an_address_without_an_opener_for_it_is_refused(self) -> None:
         with pytest.raises(InputError, match="s3://bucket/train"):
-            images_by_class("s3://bucket/train")
+            read_source("s3://bucket/train")

@@ -1,6 +1,7 @@
 """The store in a folder, and what is left of it when a writer is killed."""
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import InputError, SettingsError, UnavailableError
+from adapters.errors import InputError, NotFoundError, SettingsError, UnavailableError
 from tests.support.conformance.store import StoreSuite
 from workers.store import FileStore, ObjectStore, open_local_store
 
@@ -208,3 +209,21 @@ def test_a_file_where_a_new_store_should_be_is_final(tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(b"no folder")
     with pytest.raises(SettingsError, match="name another one in the store's URL"):
         FileStore(tmp_path / "store")
+
+
+def test_a_look_at_a_folder_whose_disk_is_away_leaves_no_store_there(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    assert list(store.list("")) == []
+    assert store.sweep(2.0**40) == 0
+    with pytest.raises(NotFoundError):
+        store.get("a")
+    assert not (tmp_path / "store").exists()
+    assert pickle.loads(pickle.dumps(store)).url == store.url
+    store.put("a", b"1")
+    assert FileStore(tmp_path / "store", existing=True).get("a").data == b"1"
+
+
+def test_a_folder_that_cannot_be_made_is_said_when_something_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SettingsError, match="name another one in the store's URL"):
+        FileStore(tmp_path / "file" / "store").put("a", b"1")

@@ -1,0 +1,117 @@
+"""Strict reading of JSON that somebody else may have written: bounded, and with one meaning alone.
+
+The standard library takes `NaN`, keeps the last of two equal keys, builds numbers and lists of any
+length, and gives up in its own way on what is deep. Whoever reads here gets what JSON means
+everywhere, or a ValueError.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JsonLimits:
+    """The largest document that is read.
+
+    Attributes:
+        depth: Most lists and objects inside each other; documents of nacre have 6.
+        values: Most values. Commas and brackets in text count too, so that it is known beforehand.
+    """
+
+    depth: int = 32
+    values: int = 4_000_000
+
+
+DEFAULT_LIMITS = JsonLimits()
+_MOST_DIGITS = 20
+_LARGEST = 2**64
+_HALF = re.compile(r"[\ud800-\udfff]")
+_HALF_WRITTEN = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read_json(content: bytes, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
+    """Return what the JSON in `content` says.
+
+    Args:
+        content: UTF-8, with or without a byte-order mark.
+        limits: What is too large.
+
+    Raises:
+        ValueError: it is no JSON, is over a limit, has a key twice, half a character, or a number
+            that is none or does not fit into 64 bits; the message says which.
+    """
+    brackets = content.count(b"[") + content.count(b"{")
+    if brackets + content.count(b",") > limits.values:
+        raise ValueError(f"expected at most {limits.values} values, found more")
+    try:
+        value = json.loads(
+            content.decode("utf-8-sig"),
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_fraction,
+            parse_constant=_no_number,
+        )
+    except RecursionError as error:
+        raise _too_deep(limits) from error
+    if brackets > limits.depth or _HALF_WRITTEN.search(content):
+        _check(value, limits)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise ValueError(f"the key {twice[:60]!r} is there twice")
+    return found
+
+
+def _whole(text: str) -> int:
+    if len(text) <= _MOST_DIGITS + 1 and abs(int(text)) < _LARGEST:
+        return int(text)
+    raise ValueError(f"expected a whole number of 64 bits, found {len(text)} digits")
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if math.isfinite(number):
+        return number
+    raise ValueError(f"expected a number, found one that is too large: {text[:60]}")
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"expected a number, found {text}")
+
+
+def _check(value: Any, limits: JsonLimits) -> None:
+    """Raise ValueError where `value` is too deep, or has half a character; without recursion."""
+    level: list[Any] = [value]
+    for _ in range(limits.depth + 1):
+        deeper: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                _check_texts(each)
+                deeper += each.values()
+            elif isinstance(each, list):
+                deeper += each
+            elif isinstance(each, str):
+                _check_texts((each,))
+        if not deeper:
+            return
+        level = deeper
+    raise _too_deep(limits)
+
+
+def _check_texts(texts: Iterable[str]) -> None:
+    for text in texts:
+        if _HALF.search(text):
+            raise ValueError("expected text, found half a character (a lone surrogate)")
+
+
+def _too_deep(limits: JsonLimits) -> ValueError:
+    return ValueError(f"lists and objects are more than {limits.depth} inside each other")

@@ -1,0 +1,124 @@
+"""Limits of request bodies: how many bytes each route takes, held while they come.
+
+What says beforehand that it is too long is refused before any of it is read; what says nothing,
+because it comes in chunks, is refused at the first byte too many.
+"""
+
+import re
+from dataclasses import dataclass
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.errors import InputError
+from cluster.api.problems import problem_of_http
+
+KIB, MIB = 2**10, 2**20
+MULTIPART = "multipart/form-data"
+_MOST_DIGITS = 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyLimit:
+    """What one kind of route takes.
+
+    Attributes:
+        path: A pattern of the paths of these routes.
+        form_bytes: Most bytes of a multipart form; its files go to the disk as they come.
+        other_bytes: Most bytes of any other body, which is held in memory.
+        hint: What to do about more.
+    """
+
+    path: re.Pattern[str]
+    form_bytes: int
+    other_bytes: int
+    hint: str
+
+
+LIMITS = (
+    BodyLimit(
+        path=re.compile(r"/v1/(adapters/[^/]+/predict|predict|embed)"),
+        form_bytes=128 * MIB,
+        other_bytes=128 * MIB,
+        hint="send fewer or smaller images",
+    ),
+    BodyLimit(
+        path=re.compile(r"/v1/tasks"),
+        form_bytes=2048 * MIB,
+        other_bytes=MIB,
+        hint="put large sets of images into the object store, and send a short task file",
+    ),
+    # Moves of aliases, and whatever reads no body at all.
+    BodyLimit(
+        path=re.compile(r".*", re.DOTALL),
+        form_bytes=64 * KIB,
+        other_bytes=64 * KIB,
+        hint="send what this route takes",
+    ),
+)
+
+
+def limit_of(path: str) -> BodyLimit:
+    """Return the limit of the route that answers at `path`."""
+    return next(limit for limit in LIMITS if limit.path.fullmatch(path))
+
+
+def is_form(content_type: str) -> bool:
+    """Return whether a body of this type is a multipart form."""
+    return content_type.partition(";")[0].strip().lower() == MULTIPART
+
+
+def check_charset(request: Request) -> None:
+    """Raise InputError where the text of a form is in anything but UTF-8.
+
+    Others would be decoded, too: by codecs that take long, or make what nobody can write again.
+    """
+    named = parse_options_header(request.headers.get("content-type", ""))[1].get(b"charset", b"")
+    if named.lower() not in (b"", b"utf-8", b"utf8"):
+        raise InputError(
+            f"expected a form in UTF-8, found the charset {named.decode('latin-1')!r}; leave it out"
+        )
+
+
+class BodyLimits:
+    """ASGI middleware that holds `LIMITS`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 413, or let the application read up to the limit."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers, limit = Headers(scope=scope), limit_of(scope["path"])
+        form = is_form(headers.get("content-type", ""))
+        most = limit.form_bytes if form else limit.other_bytes
+        said = headers.get("content-length", "").strip().lstrip("0")
+        if said.isdecimal() and (len(said) > _MOST_DIGITS or int(said) > most):
+            await problem_of_http(_too_large(most, limit.hint))(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive, most=most, hint=limit.hint), send)
+
+
+def _counted(receive: Receive, *, most: int, hint: str) -> Receive:
+    """Return `receive` up to so many bytes; further ones are an HTTPException of status 413."""
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            # FastAPI makes a 400 of every other exception while it reads a body.
+            raise _too_large(most, hint)
+        return message
+
+    return counted
+
+
+def _too_large(most: int, hint: str) -> HTTPException:
+    return HTTPException(413, f"expected a body of at most {most} bytes, found more; {hint}")

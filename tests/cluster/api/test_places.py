@@ -1,0 +1,113 @@
+"""Errors over HTTP name what was sent, and no place of the service."""
+
+import io
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from adapters.errors import InputError, NotFoundError
+from cluster.api.places import Places
+from cluster.api.task_handlers import TaskHandlers
+from cluster.client.client import Client
+from cluster.client.requester import Requester
+from cluster.config import Config
+from tests.support.scenes.tickets import set_ticket
+from tests.support.scenes.uploads import PICTURES, REFUSED, TASK, packed
+from workers.queue.ticket import Cause, Failure, Stage
+from workers.store import FileStore
+
+ANNA = Requester(name="anna")
+
+
+@pytest.fixture
+def handlers(tmp_path: Path) -> TaskHandlers:
+    config = Config(store=f"file://{tmp_path}/store")
+    return TaskHandlers(Client(config), Places.of(config))
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_task_that_is_refused_names_what_was_sent_and_no_place_of_ours(
+    handlers: TaskHandlers, tmp_path: Path, what: str
+) -> None:
+    content, members, sentence = REFUSED[what]
+    archive = None if members is None else io.BytesIO(packed(*members))
+    with pytest.raises(InputError) as caught:
+        handlers.submit(content.encode(), archive, by=ANNA)
+    said = f"{caught.value.message} {caught.value.fields}"
+    assert sentence in caught.value.message
+    assert str(tmp_path) not in said
+    assert tempfile.gettempdir() not in said
+    assert "nacre-task" not in said
+
+
+@pytest.mark.parametrize("depth", [31, 2000])
+def test_an_upload_leaves_nothing_behind(
+    handlers: TaskHandlers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    archive = io.BytesIO(packed(*PICTURES, ("a/" * depth + "x", b"1")))
+    with suppress(InputError):
+        handlers.submit(TASK.encode(), archive, by=ANNA)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_why_a_task_has_failed_names_no_place_of_ours(
+    handlers: TaskHandlers, tmp_path: Path
+) -> None:
+    accepted = handlers.submit(TASK.encode(), io.BytesIO(packed(*PICTURES)), by=ANNA)
+    name = accepted.submission.submission_id
+    store = FileStore(tmp_path / "store")
+    failure = Failure(
+        stage=Stage.ENCODING,
+        cause=Cause.FAULT,
+        error=f"'shards/x' in {store.url} is damaged",
+        at=1.0,
+    )
+    set_ticket(store, name, stage=Stage.FAILED, failures=(failure,))
+    assert handlers.task(name).error == "'shards/x' in the store is damaged"
+
+
+SAID = [
+    # as the store says it, and as whoever asks over HTTP reads it
+    (
+        "'refs/x.json' in s3://own/prefix?endpoint=http://10.0.0.5:9000",
+        "'refs/x.json' in the store",
+    ),
+    ("no bucket 'own' at http://10.0.0.5:9000; create it", "at the server of the store; create it"),
+    # what was sent may lie beside it
+    ("found nothing at s3://own/prefix/photos, look", "at s3://own/prefix/photos, look"),
+    ("found nothing at s3://own/prefix2", "at s3://own/prefix2"),
+    ("found nothing at http://10.0.0.5:90001/x", "at http://10.0.0.5:90001/x"),
+]
+
+
+@pytest.mark.parametrize(("said", "expected"), SAID)
+def test_addresses_of_the_store_are_not_told(said: str, expected: str) -> None:
+    config = Config(store="s3://own/prefix?endpoint=http://10.0.0.5:9000")
+    keys = {"NACRE_S3_ACCESS_KEY": "key", "NACRE_S3_SECRET_KEY": "secret"}
+    error = Places.of(config, keys).error(NotFoundError(said, url=said))
+    assert type(error) is NotFoundError
+    assert expected in error.message
+    assert error.message == error.fields["url"]
+
+
+def test_no_route_tells_where_the_store_is(api: httpx.Client) -> None:
+    store = api.get("/v1/adapters/nobody/versions")
+    assert store.status_code == 404
+    assert "no adapter 'nobody' in the store" in store.json()["detail"]
+    asked = [
+        api.get("/v1/adapters/nobody/aliases"),
+        api.get("/v1/tasks/nobody"),
+        api.post("/v1/adapters/nobody/promote", json={"version": 1}),
+        api.post("/v1/adapters/nobody/rollback", json={"version": 1}),
+        api.post("/v1/adapters/main/rollback", json={"version": 99}),
+        api.post("/v1/tasks", content=b"name: x\nimages: photos/\n"),
+    ]
+    for response in asked:
+        assert 400 <= response.status_code < 500, response.text
+        assert "file://" not in response.text
+        assert tempfile.gettempdir() not in response.text

@@ -1,0 +1,260 @@
+"""The table of loaders: everything that makes something of bytes that others have written."""
+
+import asyncio
+import io
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message
+
+from adapters.contract.adapter_state import decode_shared
+from adapters.contract.records import decode_record
+from cluster.api.uploads import received_question
+from cluster.config import Config
+from tests.fuzz.hostile import damaged, json_of, tampered
+from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, of_every_format
+from tests.support.scenes.registry import ANNA, adapter, learn, record_of, shared_of
+from tests.support.scenes.submissions import submission
+from tests.support.scenes.uploads import PICTURES, packed, picture
+from workers.encoding.blocks import named_blob
+from workers.formats.decompressed import decompressed
+from workers.formats.documents import seal
+from workers.formats.tar_members import bounded_members
+from workers.formats.yaml_settings import settings_of
+from workers.images.decode import decode_image
+from workers.images.files.formats import format_of
+from workers.queue import inbox
+from workers.queue.events import Accepted, Cancel
+from workers.queue.journal import JournalEntry, read_journal, write_entry
+from workers.queue.leadership import Leadership, read_leadership
+from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_page, state_key
+from workers.queue.progress import ticket_of
+from workers.queue.ticket import Stage
+from workers.registry import drop, purge
+from workers.registry.accuracy import accuracies_from_bytes
+from workers.registry.history import entry_from_bytes
+from workers.registry.manifest import manifest_from_bytes
+from workers.registry.purged import tombstones_from_bytes
+from workers.registry.refs import refs_from_bytes
+from workers.store import MemoryStore, ObjectStore
+from workers.tasks.submission import submission_from_bytes
+from workers.tasks.task import TaskFile, load_task
+
+HEADER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Loader:
+    """One way from bytes to what they mean.
+
+    Attributes:
+        load: The loader; it raises nothing but nacre's own errors.
+        examples: What it is fed with.
+        good: What it must be able to read.
+    """
+
+    load: Callable[[bytes], object]
+    examples: st.SearchStrategy[bytes]
+    good: Sequence[bytes]
+
+
+def of_bytes(load: Callable[[bytes], object], *good: bytes) -> Loader:
+    """Return a loader that is fed with damaged bytes."""
+    return Loader(load, st.one_of(damaged(good), st.binary(max_size=200)), good)
+
+
+def of_json(load: Callable[[bytes], object], *good: bytes, sealed: bool = False) -> Loader:
+    """Return a loader of JSON that is fed with documents in which a value is another."""
+
+    def written(document: Any) -> bytes:
+        if sealed and isinstance(document, dict):
+            document.pop("sha256", None)
+            try:
+                return seal({key: value for key, value in document.items() if key != "schema"})
+            except (TypeError, ValueError, RecursionError):
+                pass  # what is no Python value is written as it is
+        return json_of(document)
+
+    documents = tuple(json.loads(content) for content in good)
+    return Loader(load, st.one_of(tampered(documents).map(written), damaged(good)), good)
+
+
+def of_tensors(load: Callable[[bytes], object], good: bytes) -> Loader:
+    """Return a loader of safetensors, whose header and description are tampered with."""
+    size = int.from_bytes(good[:HEADER_BYTES], "little")
+    header, content = (
+        json.loads(good[HEADER_BYTES : HEADER_BYTES + size]),
+        good[HEADER_BYTES + size :],
+    )
+    described = json.loads(header["__metadata__"]["nacre"])
+
+    def blob(header: Any) -> bytes:
+        text = json_of(header)
+        return len(text).to_bytes(HEADER_BYTES, "little") + text + content
+
+    def describing(described: Any) -> bytes:
+        text = json_of(described).decode("utf-8", "surrogatepass")
+        return blob(header | {"__metadata__": {"nacre": text}})
+
+    examples = st.one_of(
+        tampered((header,)).map(blob), tampered((described,)).map(describing), damaged((good,))
+    )
+    return Loader(load, examples, (good,))
+
+
+def kept(key: str, read: Callable[[ObjectStore], object]) -> Callable[[bytes], object]:
+    """Return a loader of what is stored under `key`."""
+
+    def load(content: bytes) -> object:
+        store = MemoryStore()
+        store.put(key, content)
+        return read(store)
+
+    return load
+
+
+def _task_beside(name: str) -> Callable[[bytes], object]:
+    """Return a loader of the source called `name`, as a task file names it."""
+
+    def load(content: bytes) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name).write_bytes(content)
+            task = Path(folder) / "task.yaml"
+            task.write_text(f"name: colors\nimages: {name}\n")
+            return load_task(task, within=Path(folder).resolve())
+
+    return load
+
+
+def _tar(content: bytes) -> object:
+    members = bounded_members(decompressed(io.BytesIO(content)))
+    return [(member.name, member.read(2**16)) for member in members]
+
+
+def _question(content: bytes) -> object:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    scope = {"type": "http", "headers": [], "query_string": b""}
+    return asyncio.run(received_question(Request(scope, receive)))
+
+
+def _registry() -> dict[str, bytes]:
+    """Return one document of each kind that a registry has."""
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a", "b")
+    drop(main, "a", by=ANNA, promoted=True)
+    purge(main, "a", by=ANNA)
+    found = {listed.key.split("/")[-2]: listed.key for listed in store.list("adapters/")}
+    return {kind: store.get(key).data for kind, key in found.items()} | {
+        "refs": store.get("refs/main.json").data
+    }
+
+
+def _queue() -> dict[str, tuple[str, bytes]]:
+    """Return key and bytes of one document of each kind that a queue has."""
+    store = MemoryStore()
+    birds = submission("birds")
+    ticket = ticket_of(birds)
+    accepted = inbox.ask(store, Accepted(ticket=ticket), who="anna")
+    cancelled = inbox.ask(store, Cancel(submission_id=birds.submission_id), who="anna")
+    event = JournalEntry(at=1.0, stage=Stage.TRAINING, message="is being learnt")
+    write_entry(store, birds.submission_id, event)
+    (journal,) = [listed.key for listed in store.list("journal/")]
+    lead = Leadership(owner="a", host="b", epoch=1, expires=2.0, since=1.0)
+    page = {"epoch": 1, "beat": 1, "tickets": [json.loads(outcome_bytes(ticket))["ticket"]]}
+    return {
+        "accepted": (accepted, store.get(accepted).data),
+        "cancelled": (cancelled, store.get(cancelled).data),
+        "journal": (journal, store.get(journal).data),
+        "lead": ("queue/lead.json", lead.to_bytes()),
+        "page": (page_key(0), seal(page)),
+        "outcome": (
+            state_key(birds.submission_id),
+            outcome_bytes(replace(ticket, stage=Stage.PUBLISHED, version=1)),
+        ),
+    }
+
+
+def _inbox(store: ObjectStore) -> object:
+    """Return the requests; a damaged one is an error in their list."""
+    return inbox.read(store, inbox.waiting(store))
+
+
+def _journal(store: ObjectStore) -> object:
+    return list(read_journal(store, submission("birds").submission_id))
+
+
+def _is_read(content: bytes) -> bool:
+    """Return whether the library for a picture is there; HEIC's is an extra."""
+    kind = format_of(content)
+    return kind is not None and kind.is_there
+
+
+EXIF = jpeg_segment(0xE1, b"Exif\0\0" + exif_block([(0x0112, 3, 1, b"\0\x06\0\0")]))
+TASKS = (
+    b"name: colors\nimages: train\nheld_out: test\nclasses: {a: an a, 007: b}\nseed: 0x1f\n"
+    b"settings: {steps: 100, rate: 1e-3}\nskip_unreadable: 0.5\nshared_names: merge\n",
+    b'{"name": "colors", "images": "train", "settings": {"steps": [1, 2.5, true, null]}}',
+)
+CONFIG = (
+    b"store: file:///x\nserve: {port: 8000, replicas: {min: 1}}\nadapters:\n  am: {method: lada}\n"
+)
+QUESTION = json.dumps({"images": [{"data": "MQ=="}], "top_k": 3, "tasks": ["a"]}).encode()
+BLOCK = json.dumps({"sha256": "ab" * 32, "size": 12}).encode()
+SHARD = packed(
+    ("0.png", picture(1)), ("0.cls", b"red"), ("1.png", picture(2)), ("1.json", b'{"label": 1}')
+)
+LIST = b"path,label\ntrain/1.png,red\ntrain/2.png,7\n"
+
+_OF_REGISTRY, _OF_QUEUE = _registry(), _queue()
+
+
+def _of_queue(kind: str, read: Callable[[ObjectStore], object], *, sealed: bool = False) -> Loader:
+    key, content = _OF_QUEUE[kind]
+    return of_json(kept(key, read), content, sealed=sealed)
+
+
+LOADERS: dict[str, Loader] = {
+    # what people and strangers send
+    "pictures": of_bytes(
+        lambda content: decode_image(content, origin="x"),
+        jpeg_with(EXIF),
+        *filter(_is_read, of_every_format().values()),
+    ),
+    "task files": of_bytes(lambda content: settings_of(TaskFile, content, "x"), *TASKS),
+    "configurations": of_bytes(lambda content: settings_of(Config, content, "x"), CONFIG),
+    "tars": of_bytes(_tar, packed(*PICTURES), packed(("é" * 200, b"x"), ("folder", None))),
+    "lists": of_bytes(_task_beside("list.csv"), LIST),
+    "shards": of_bytes(_task_beside("shard.tar"), SHARD),
+    "JSON bodies": of_json(_question, QUESTION),
+    # what lies in the store
+    "refs": of_json(lambda data: refs_from_bytes(data, "x"), _OF_REGISTRY["refs"], sealed=True),
+    "manifests": of_json(lambda data: manifest_from_bytes(data, "x"), _OF_REGISTRY["manifests"]),
+    "history": of_json(lambda data: entry_from_bytes(data, "x"), _OF_REGISTRY["history"]),
+    "tombstones": of_json(
+        lambda data: tombstones_from_bytes(data, "x"), _OF_REGISTRY["tombstones"]
+    ),
+    "accuracies": of_json(
+        lambda data: accuracies_from_bytes(data, "x"), _OF_REGISTRY["accuracies"], sealed=True
+    ),
+    "records": of_tensors(decode_record, record_of("birds")),
+    "shared states": of_tensors(decode_shared, shared_of("birds")),
+    "submissions": of_json(
+        lambda data: submission_from_bytes(data, "x"), submission("birds").to_bytes()
+    ),
+    "named blocks": of_json(kept("block", lambda store: named_blob(store, "block")), BLOCK),
+    "requests": _of_queue("accepted", _inbox),
+    "wishes": _of_queue("cancelled", _inbox),
+    "journals": _of_queue("journal", _journal),
+    "leads": _of_queue("lead", read_leadership, sealed=True),
+    "pages": _of_queue("page", lambda store: read_page(store, 0), sealed=True),
+    "outcomes": _of_queue("outcome", lambda store: read_outcome(store, "birds-0123456789ab")),
+}

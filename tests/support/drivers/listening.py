@@ -1,0 +1,91 @@
+"""Sockets that a running system listens on, and the table of them in the documents."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
+FIRST_CHOSEN = 32_768
+"""Linux gives whoever asks for any port this one or a higher one."""
+ALL = frozenset({"0.0.0.0", "::"})
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A socket that somebody listens on.
+
+    Attributes:
+        process: The command of the process, with its arguments.
+        host: The address it is bound to.
+        port: Its port.
+    """
+
+    process: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        processes: Parts of commands.
+        port: Which ports.
+        interfaces: Where they are bound to.
+    """
+
+    processes: tuple[str, ...]
+    port: str
+    interfaces: str
+
+    def has(self, socket: Socket, *, host: str, port: int) -> bool:
+        """Return whether a socket of a system with this `serve: host:` and `port:` is in it."""
+        if not any(process in socket.process for process in self.processes):
+            return False
+        bound = socket.host in ALL if self.interfaces == "all" else socket.host == host
+        if self.port == "`serve: port:`":
+            return bound and socket.port == port
+        if self.port.startswith("from "):
+            return bound and socket.port >= int(self.port.removeprefix("from "))
+        if self.port.isdecimal():
+            return bound and socket.port == int(self.port)
+        # What the system chose: never the port that strangers are let in by.
+        return bound and socket.port >= FIRST_CHOSEN and socket.port != port
+
+
+def listening(home: Path) -> Iterator[Socket]:
+    """Yield the sockets of all processes of the system whose files are in `home`."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("NACRE_HOME") != str(home):
+                continue
+            command = " ".join(process.cmdline())
+            for found in process.net_connections(kind="inet"):
+                if found.status == psutil.CONN_LISTEN:
+                    yield Socket(command, found.laddr.ip, found.laddr.port)
+        except psutil.Error:
+            continue  # it has ended meanwhile, or is somebody else's
+
+
+def table() -> list[Row]:
+    """Return the table of the documents."""
+    (section,) = re.findall(r"## What listens where\n(.*?)\n## ", PAGE.read_text(), re.DOTALL)
+    lines = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return [
+        Row(tuple(re.findall(r"`(.+?)`", process)), port.strip(), interfaces.strip())
+        for process, port, interfaces, *_ in lines
+    ]
+
+
+def untold(sockets: list[Socket], *, host: str, port: int) -> list[Socket]:
+    """Return the sockets that the table does not have."""
+    rows = table()
+    return [
+        socket
+        for socket in sockets
+        if not any(row.has(socket, host=host, port=port) for row in rows)
+    ]

@@ -1,0 +1,108 @@
+"""Rows of CSV lists, read line by line."""
+
+import csv
+import io
+import re
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+
+from adapters.errors import NotFoundError, SettingsError
+from workers.formats.tar_headers import compression_of
+from workers.sources.places import Place
+from workers.sources.rows import LIMITS, Row, check_columns, shown_cell
+from workers.sources.survey import MOST_SEEN
+
+MOST_LINE = 2**20
+_READ_AHEAD = 2**20
+_BYTES = re.compile("[\udc80-\udcff]")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def csv_rows(place: Place, name: str) -> Generator[Row]:
+    """Yield the rows of the CSV list called `name`, numbered as spreadsheets number them.
+
+    Empty rows are numbered and give nothing. Bytes that are no UTF-8 are surrogates in the cells.
+
+    Raises:
+        SettingsError: it is no CSV file, has other columns, or is too large.
+    """
+    origin, number = place.origin(name), 0
+    try:
+        with closing(_text(place, name)) as text:
+            records = csv.reader(_lines(text, origin), strict=True)
+            header: list[str] | None = None
+            for number, cells in enumerate(records, start=1):
+                if number > MOST_SEEN + 1:
+                    raise SettingsError(
+                        f"expected at most {MOST_SEEN} rows in {origin}, found more; divide it"
+                    )
+                if not cells:
+                    continue
+                if header is None:
+                    header = cells
+                    check_columns(origin, header, _hint(header))
+                    at = header.index("path"), header.index("label")
+                    continue
+                yield _row(number, cells, len(header), at)
+            check_columns(origin, header or [])
+    except csv.Error as error:
+        raise SettingsError(
+            f"expected {origin} to be a CSV list: row {number + 1} cannot be read ({error}); look "
+            "for a quotation mark that is not closed"
+        ) from error
+    except NotFoundError as error:
+        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+
+
+def _text(place: Place, name: str) -> io.TextIOWrapper:
+    with ExitStack() as unless_read:
+        file = unless_read.enter_context(io.BufferedReader(place.opened(name), _READ_AHEAD))
+        found = _other_format(file.peek(8)[:8])
+        if found:
+            raise SettingsError(
+                f"expected {place.origin(name)} to be a CSV list in UTF-8, found {found}; save it "
+                "as CSV in UTF-8"
+            )
+        unless_read.pop_all()
+    # Spreadsheets put a byte-order mark at the beginning.
+    return io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _other_format(beginning: bytes) -> str:
+    """Return what a file is that is no CSV in UTF-8, by how it begins; empty where it may be."""
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    compression = compression_of(beginning)
+    return "a spreadsheet or an archive" if compression == "ZIP" else compression or ""
+
+
+def _row(number: int, cells: list[str], columns: int, at: tuple[int, int]) -> Row:
+    if len(cells) > columns:
+        wrong = f"expected {columns} cells, found {len(cells)}; quote those that hold a comma"
+        return Row(number, None, None, wrong)
+    found = [cells[index] if index < len(cells) else None for index in at]
+    for cell in found:
+        if cell is not None and _BYTES.search(cell):
+            wrong = f"{shown_cell(cell)} has bytes that are no UTF-8; save the list as UTF-8"
+            return Row(number, None, None, wrong)
+    return Row(number, found[0], found[1])
+
+
+def _hint(header: list[str]) -> str:
+    for separator, name in _SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            return f"; its cells are separated by {name}, save it with commas"
+    return ""
+
+
+def _lines(text: io.TextIOWrapper, origin: str) -> Iterator[str]:
+    """Yield the lines of a file, none of which is read beyond a limit."""
+    size = 0
+    while line := text.readline(MOST_LINE):
+        size += len(line)
+        if size > LIMITS.size_bytes or len(line) == MOST_LINE:
+            raise SettingsError(
+                f"expected a list of at most {LIMITS.size_bytes} bytes in lines of less than "
+                f"{MOST_LINE} at {origin}, found more"
+            )
+        yield line

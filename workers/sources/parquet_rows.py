@@ -1,0 +1,141 @@
+"""Rows of Parquet lists: what the file says of itself is checked before anything is unpacked."""
+
+from collections.abc import Generator
+from typing import Any
+
+from adapters.errors import NotFoundError, SettingsError
+from workers.formats.parquet_pages import unpacked_sizes
+from workers.sources.places import Place
+from workers.sources.rows import COLUMNS, LIMITS, Row, check_columns
+from workers.sources.survey import MOST_SEEN
+
+PARQUET = ".parquet"
+_AT_ONCE = 10_000
+
+
+def parquet_rows(place: Place, name: str) -> Generator[Row]:
+    """Yield the rows of the Parquet list called `name`, from 1.
+
+    Raises:
+        SettingsError: it is no such file, has other columns or no text in them, is too large, or
+            there is no library to read it.
+    """
+    origin = place.origin(name)
+    try:
+        # Imported where a list needs it: it takes long, and few tasks have such a list.
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise SettingsError(
+            f"expected the library pyarrow to read {origin}, found none; install it with `pip "
+            "install pyarrow`, or give the list as CSV"
+        ) from error
+    try:
+        content = _content(place, name)
+        with ParquetFile(pyarrow.BufferReader(content)) as file:
+            _check(file, origin)
+            _check_pages(file.metadata, content, origin)
+        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=list(COLUMNS)) as file:
+            number = 0
+            batches = file.iter_batches(_AT_ONCE, columns=list(COLUMNS), use_threads=False)
+            for batch in batches:
+                for path, label in zip(
+                    *(_cells(batch, key, origin) for key in COLUMNS), strict=True
+                ):
+                    number += 1
+                    yield Row(number, path, label)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+
+
+def _content(place: Place, name: str) -> bytes:
+    try:
+        content = place.read(name, 0, LIMITS.size_bytes + 1)
+    except NotFoundError as error:
+        origin = place.origin(name)
+        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+    if len(content) > LIMITS.size_bytes:
+        raise SettingsError(
+            f"expected a list of at most {LIMITS.size_bytes} bytes at {place.origin(name)}, found "
+            "more"
+        )
+    return content
+
+
+def _check(file: Any, origin: str) -> None:
+    """Raise SettingsError where columns or sizes are not what a list has."""
+    check_columns(origin, list(file.schema_arrow.names))
+    for key in COLUMNS:
+        kind = file.schema_arrow.field(key).type
+        if not _is_short(kind):
+            raise SettingsError(
+                f"expected text or whole numbers in the column {key} of {origin}, found {kind}"
+            )
+    metadata = file.metadata
+    if metadata.num_rows > MOST_SEEN:
+        raise SettingsError(
+            f"expected at most {MOST_SEEN} rows in {origin}, found {metadata.num_rows}; divide it"
+        )
+    most = min(LIMITS.column_bytes, 2**20 + metadata.num_rows * LIMITS.cell_bytes)
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
+    for key in COLUMNS:
+        size = sum(each.total_uncompressed_size for each in chunks if each.path_in_schema == key)
+        if size > most:
+            raise SettingsError(
+                f"expected at most {most} bytes in the column {key} of {origin}, found {size}"
+            )
+
+
+def _check_pages(metadata: Any, content: bytes, origin: str) -> None:
+    """Raise SettingsError where a page of the columns is larger than any program writes them."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    for chunk in (group.column(index) for group in groups for index in range(group.num_columns)):
+        if chunk.path_in_schema not in COLUMNS:
+            continue
+        start = chunk.data_page_offset
+        if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+            start = chunk.dictionary_page_offset
+        for size in unpacked_sizes(content, start, start + chunk.total_compressed_size):
+            if size > LIMITS.page_bytes:
+                raise SettingsError(
+                    f"expected pages of at most {LIMITS.page_bytes} bytes in the column "
+                    f"{chunk.path_in_schema} of {origin}, found one of {size}; write it with "
+                    "smaller row groups"
+                )
+
+
+def _is_short(kind: Any) -> bool:
+    """Return whether a column's cells are short however the file packs them, or can be checked."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    others = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    numbers = (types.is_primitive, types.is_null, types.is_decimal)
+    return any(is_one(kind) for is_one in (*texts, *others, *numbers))
+
+
+def _cells(batch: Any, key: str, origin: str) -> list[Any]:
+    """Return the cells of a column; bytes that are no UTF-8 are surrogates in them."""
+    from pyarrow import compute, large_binary, types
+
+    column = batch.column(key)
+    if not types.is_dictionary(column.type) or types.is_primitive(column.type.value_type):
+        cells: list[Any] = column.to_pylist()
+        return cells
+    # A text is unpacked once a batch, however many rows have it, and not before all are short.
+    longest = compute.max(compute.binary_length(column.dictionary)).as_py() or 0
+    if longest > LIMITS.cell_bytes:
+        raise SettingsError(
+            f"expected at most {LIMITS.cell_bytes} bytes in a cell of the column {key} of "
+            f"{origin}, found {longest}"
+        )
+    wanted = column.indices.unique().drop_null()
+    found = column.dictionary.take(wanted).cast(large_binary()).to_pylist()
+    texts = {
+        index: None if text is None else text.decode("utf-8", "surrogateescape")
+        for index, text in zip(wanted.to_pylist(), found, strict=True)
+    }
+    return [texts.get(index) for index in column.indices.to_pylist()]

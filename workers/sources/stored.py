@@ -1,0 +1,66 @@
+"""Places in object stores: prefixes, and the objects below them."""
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from adapters.errors import InputError, NotFoundError, one_line
+from workers.sources.places import Entry, EntryKind, Place
+from workers.sources.system_files import is_system_file
+from workers.store.base import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlace(Place):
+    """A prefix of an object store.
+
+    Attributes:
+        store: Opened at the prefix.
+        address: Of the prefix, without a query or a slash at its end, for messages.
+    """
+
+    read_ahead: ClassVar[int] = 2**20
+    looks: ClassVar[int] = 2_000
+    store: ObjectStore
+    address: str
+
+    def entries(self) -> Iterator[Entry]:
+        folders: set[str] = set()
+        for listed in self.store.list(""):
+            parts = listed.key.split("/")
+            if len(parts) > 1 and parts[0] and parts[0] not in folders:
+                folders.add(parts[0])
+                yield Entry(parts[0], EntryKind.FOLDER)
+            # Consoles make empty objects that stand for folders.
+            if parts[-1]:
+                is_left = any(map(is_system_file, parts))
+                yield Entry(listed.key, EntryKind.SYSTEM if is_left else EntryKind.FILE)
+
+    def files(self) -> Iterator[str]:
+        for name, kind in self.entries():
+            if kind is EntryKind.FILE and "/" not in name:
+                yield name
+
+    def has(self, name: str) -> bool:
+        try:
+            self.store.get_range(name, 0, 1)
+        except NotFoundError:
+            return False
+        return True
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        if length is None:
+            return self.store.get(name).data[start:]
+        return self.store.get_range(name, start, length)
+
+    def origin(self, name: str) -> str:
+        return one_line(f"{self.address}/{name}")
+
+    def resolved(self, path: str) -> str:
+        name = posixpath.normpath(path)
+        if name.startswith(("/", "../")):
+            raise InputError(
+                f"expected a path below {self.address}, where the list is, found {path!r}"
+            )
+        return name
