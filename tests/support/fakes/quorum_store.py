@@ -46,7 +46,8 @@ class QuorumStore(S3Store):
     def __init__(self, quorum: Quorum, *, calm: bool = False) -> None:
         self.time = VirtualTime()
         client: Any = _Client(quorum, quorum.calm if calm else nullcontext)
-        super().__init__(SETTINGS, sleep=self.time.sleep, client=cast(Minio, client))
+        with quorum.calm():  # only who uses a store that is open already is tried here
+            super().__init__(SETTINGS, sleep=self.time.sleep, client=cast(Minio, client))
 
     def __reduce__(self) -> Never:
         raise TypeError("a model of a store cannot be sent to another process")
