@@ -15,6 +15,9 @@ from workers.formats.documents import decode, encode
 from workers.registry.layout import Stored, stored_from_json
 from workers.registry.manifest import VersionRef, version_from_json
 
+SETTLES = "settles"
+"""Names, in the details of a move, the write id of the lost change that it settles."""
+
 
 class Action(Enum):
     """What was done."""

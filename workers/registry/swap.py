@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from adapters.errors import ConflictError, InputError, UnavailableError, UnknownOutcomeError
-from workers.registry.acknowledged import Acknowledged, AcknowledgedChanges, is_in_history
+from workers.registry.acknowledged import AcknowledgedChanges, part
 from workers.registry.audience import Audience, Nobody, moved_production
+from workers.registry.forks import Fork
 from workers.registry.history import Action, Author, Entry, links
 from workers.registry.layout import Kind, refs_key
 from workers.registry.manifest import VersionRef
@@ -225,9 +226,7 @@ class RefsWriter:
         stored = self._objects.write(Kind.HISTORY, entry.to_bytes(), area=before.area)
         return replace(refs, history=stored)
 
-    def _made(
-        self, held: Held[Refs], change: Change[Any], known: list[Acknowledged]
-    ) -> Refs | None:
+    def _made(self, held: Held[Refs], change: Change[Any], known: list[Fork]) -> Refs | None:
         """Make a change and return the new refs; None when another writer was first.
 
         The audience is told before and after where `production` moves.
@@ -304,16 +303,15 @@ class RefsWriter:
 
     def _is_in_history(self, after: Refs, refs: Refs) -> bool:
         """Say whether `after` took effect, although other changes have followed it."""
-        assert after.history is not None
         try:
-            return is_in_history(self._objects, refs, after.history)
+            return not part(self._objects, refs.history, after.history).lost
         except UnavailableError as error:
             raise _unknown(after) from error
 
 
-def _settling(held: Held[Refs], lost: Sequence[Acknowledged] = ()) -> Change[None]:
+def _settling(held: Held[Refs], lost: Sequence[Fork] = ()) -> Change[None]:
     """Return the change of nothing but the serial, and of what is noted as lost."""
-    forks = (*held.content.forks, *(change.fork for change in lost))
+    forks = (*held.content.forks, *lost)
     return Change(refs=replace(held.content, forks=forks), move=None, result=None)
 
 

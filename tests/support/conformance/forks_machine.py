@@ -1,7 +1,7 @@
 """Processes that commit to a store which lets two writers win one race in five.
 
-Acknowledged changes are lost on such a store. Whoever was told of one notices: with its next change,
-or by settling the refs, which says so in the refs; and from then on nothing is published.
+Acknowledged changes are lost on such a store. Whoever was told of one notices it with its next
+change, or by settling the refs, and says so in the refs; from then on nothing is published.
 """
 
 from dataclasses import replace
