@@ -73,6 +73,7 @@ class QuorumQueueMachine(QueueMachine):
         super().start(limits)
         self.quorum = Quorum(seed=seed, odds=STORMY, clock=lambda: self.now)
         self.asking, self.looking = QuorumStore(self.quorum), QuorumStore(self.quorum)
+        self.is_recovering = False
         self.seen_beats = [0] * PAGES
         self.deposed: list[Coordinator] = []
         self.coordinator = Coordinator(self.quorum, now=self.now)
@@ -84,7 +85,9 @@ class QuorumQueueMachine(QueueMachine):
         kept = {name: t for name, t in self.coordinator.saved.items() if name not in self.forgotten}
         assert kept == self.queue.tickets
         assert set(self.coordinator.lead.paused) == self.paused
+        self.is_recovering = True
         super().start_the_coordinator_again()
+        self.is_recovering = False
 
     @precondition(lambda self: self.deposed and self._known())
     @rule(data=st.data())
@@ -110,7 +113,7 @@ class QuorumQueueMachine(QueueMachine):
             MET["coordinators"] += 1 + len(self.deposed)
 
     def _tell(self, event: Event) -> None:
-        key = self._asked(event) if isinstance(event, ASKED) else None
+        key = self._asked(event) if isinstance(event, ASKED) and not self.is_recovering else None
         super()._tell(event)
         self.coordinator.save(self._tickets(), now=self.now)
         if isinstance(event, Pause | Resume):
