@@ -4,7 +4,6 @@ What is drawn for one may happen between reading and replacing the refs of anoth
 was lost is read from the history at the end: every change names the command that made it.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
+from tests.support.drivers.machines import COMMANDS
 from tests.support.fakes.quorum import Copy, Quorum
 from tests.support.fakes.quorum_store import QuorumStore
 from tests.support.scenes.registry import ANNA, registry
@@ -30,9 +30,6 @@ from workers.store import ObjectStore
 from workers.store.testing import WrappedStore
 
 REFS_KEY = refs_key("main")
-MET: Counter[str] = Counter()
-"""How often each fault was met, in all runs of this process."""
-
 FAILURES = (ConflictError, InputError, UnavailableError, UnknownOutcomeError)
 """A command that failed so has told nobody that it was carried out."""
 
@@ -98,12 +95,14 @@ class Process:
         with suppress(*FAILURES):
             if wish.kind.startswith("publish"):
                 both = wish.kind == "publish"
-                self._publish(f"t{number}", by, ("head", "production") if both else ("head",))
+                aliases = ("head", "production") if both else ("head",)
+                self.publish(f"t{number}", by=by, aliases=aliases)
                 self.acknowledged[number] = None
             else:
                 self.acknowledged[number] = self._moved(wish, by)
 
-    def _publish(self, task: str, by: Author, aliases: Sequence[str]) -> None:
+    def publish(self, task: str, *, by: Author = ANNA, aliases: Sequence[str] = ("head",)) -> None:
+        """Publish a version with a task that is called so."""
         record = small_record(task)
         added = AddRecord(
             task=task,
@@ -151,6 +150,7 @@ class Site:
         if not wishes:
             return
         number, self.commands = self.commands, self.commands + 1
+        self.quorum.met[COMMANDS] += 1
         process = self.processes[wishes[0].process]
         rest = [wish for wish in wishes[1:] if wish.process != wishes[0].process]
         process.store.meanwhile = lambda: self.carry_out(rest)

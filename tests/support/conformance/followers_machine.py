@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from adapters.errors import UnavailableError
-from tests.support.conformance.committing_processes import KINDS, MET, Process, Site, Wish
+from tests.support.conformance.committing_processes import KINDS, Process, Site, Wish
+from tests.support.drivers.machines import Met
 from tests.support.fakes.quorum import STORMY, Quorum
 from tests.support.fakes.quorum_store import QuorumStore
 from tests.support.scenes.serving import Replica, Replicas
 from workers.registry import VersionRef
 
+MET = Met()
 PROCESSES = 3
 WISHES = st.lists(
     st.builds(
@@ -97,12 +99,11 @@ class FollowersMachine(RuleBasedStateMachine):
             assert [n for n in published if n not in made] == [], "called published and is not"
         for each in self.watched:
             self._check_answers(each.answers)
-        MET.update(self.quorum.met)
-        MET["commands"] += self.site.commands
-        MET["commands that were acknowledged"] += sum(
-            len(process.acknowledged) for process in [*self.gone, *self.site.processes]
+        self.quorum.met["commands that were acknowledged"] += sum(
+            len(process.acknowledged) for process in (*self.gone, *self.site.processes)
         )
-        MET["answers that moved"] += sum(len(each.answers) for each in self.watched)
+        self.quorum.met["versions that answered"] += sum(len(w.answers) for w in self.watched)
+        MET.add(self.quorum.met)
 
     def _check_answers(self, answers: list[VersionRef]) -> None:
         """Find what has answered among what was in production, in order.
@@ -118,4 +119,4 @@ class FollowersMachine(RuleBasedStateMachine):
                 at = served.index(answer, at)
             else:
                 assert answer in vanished, f"{answer.number} answered behind {served[at]}"
-                MET["answers of a write that failed"] += 1
+                self.quorum.met["answers of a write that failed"] += 1

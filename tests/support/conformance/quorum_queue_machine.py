@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
-from tests.support.conformance.committing_processes import MET
 from tests.support.conformance.queue_machine import LIMITS, QueueMachine
+from tests.support.drivers.machines import COMMANDS, Met
 from tests.support.drivers.simulation import InlineThreads
 from tests.support.fakes.quorum import STORMY, Quorum
 from tests.support.fakes.quorum_store import QuorumStore
@@ -27,6 +27,7 @@ from workers.queue.ledger import PAGES, Ledger, read_page
 from workers.queue.machine import Limits
 from workers.queue.ticket import Stage, Ticket
 
+MET = Met()
 ASKED = (Accepted, Cancel, Retry, Pause, Resume)
 ATTEMPTS = 100
 LASTS_S = 1e9
@@ -108,11 +109,11 @@ class QuorumQueueMachine(QueueMachine):
     def teardown(self) -> None:
         super().teardown()
         if hasattr(self, "coordinator"):
-            MET.update(self.quorum.met)
-            MET["tickets"] += len(self.accepted)
-            MET["coordinators"] += 1 + len(self.deposed)
+            self.quorum.met["coordinators"] += 1 + len(self.deposed)
+            MET.add(self.quorum.met)
 
     def _tell(self, event: Event) -> None:
+        self.quorum.met[COMMANDS] += 1
         key = self._asked(event) if isinstance(event, ASKED) and not self.is_recovering else None
         super()._tell(event)
         self.coordinator.save(self._tickets(), now=self.now)

@@ -4,22 +4,22 @@ Beside the two writers there is somebody who only looks: no serial goes down bef
 whatever the store denies, nobody is told that what exists does not.
 """
 
-from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
 from adapters.errors import ConflictError, UnavailableError
-from tests.support.conformance.registry_machine import RegistryMachine
+from tests.support.conformance.registry_machine import Faulted, RegistryMachine
+from tests.support.drivers.machines import COMMANDS, Met
 from tests.support.fakes.quorum import STORMY, Quorum
 from tests.support.fakes.quorum_store import QuorumStore
 from workers.registry import RegisteredAdapter, Registry
 from workers.registry.refs import Refs
 from workers.store import ObjectStore
 
-MET: Counter[str] = Counter()
-"""How often each fault was met, in all runs of this process."""
+MET = Met()
 
 
 class QuorumRegistryMachine(RegistryMachine):
@@ -49,6 +49,16 @@ class QuorumRegistryMachine(RegistryMachine):
     def settled(self) -> Refs:
         return self.truth.writer.settle()
 
+    def _run(
+        self,
+        writer: int,
+        fault: Faulted,
+        command: Callable[[RegisteredAdapter], object],
+        effect: Callable[[], object],
+    ) -> None:
+        self.quorum.met[COMMANDS] += 1
+        super()._run(writer, fault, command, effect)
+
     @invariant()
     def no_serial_goes_down(self) -> None:
         for number, watcher in enumerate(self.watchers):
@@ -59,4 +69,4 @@ class QuorumRegistryMachine(RegistryMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "quorum"):
-            MET.update(self.quorum.met)
+            MET.add(self.quorum.met)
