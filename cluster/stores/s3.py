@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import urllib3
+from minio import Minio
 from minio.error import MinioException
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
@@ -53,6 +54,7 @@ class S3Store(ObjectStore):
     Args:
         settings: Where the bucket is; the credentials travel with a pickled store.
         sleep: Waits for some seconds between attempts.
+        client: Sends the requests; one for `settings` where None. It must not repeat any.
 
     Raises:
         StoreRefusedError: The bucket does not exist, or the server refuses the credentials.
@@ -61,12 +63,16 @@ class S3Store(ObjectStore):
     """
 
     def __init__(
-        self, settings: S3Settings, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: S3Settings,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        client: Minio | None = None,
     ) -> None:
         self._settings = settings
         self._sleep = sleep
         self._jitter = random.SystemRandom()
-        self._client = new_client(settings)
+        self._client = client or new_client(settings)
         # Listing tells apart a missing bucket, wrong credentials and a wrong clock.
         self._repeated(lambda: next(self._listing("probe/"), None))
 

@@ -13,7 +13,7 @@ from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit
 from workers.registry.forks import Fork
-from workers.registry.history import Action, Author
+from workers.registry.history import SETTLES, Action, Author
 from workers.registry.layout import Kind, Stored, adapter_prefix, area_of
 from workers.registry.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.objects import AdapterObjects
@@ -190,7 +190,9 @@ def _let_go(adapter: RegisteredAdapter, fork: Fork, by: Author, *, note: str = "
         others = tuple(each for each in refs.forks if each.write_id != fork.write_id)
         if others == refs.forks:
             return Settled(result=None)
-        move = Move(action=Action.SETTLE, author=by, detail={"lost": str(fork)})
+        move = Move(
+            action=Action.SETTLE, author=by, detail={"lost": str(fork), SETTLES: fork.write_id}
+        )
         return Change(refs=replace(refs, forks=others), move=move, result=None)
 
     adapter.writer.change(decide)

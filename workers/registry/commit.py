@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from workers.registry.accuracy import TaskAccuracy
-from workers.registry.history import Action
+from workers.registry.history import SETTLES, Action
 from workers.registry.layout import HEAD
 from workers.registry.manifest import Provenance
 from workers.registry.requirements import Requirement, SubmissionAbsent
@@ -132,4 +132,5 @@ class Commit:
             **({"added": ", ".join(update.task for update in added)} if added else {}),
             **({"submission": added[0].submission} if len(added) == 1 else {}),
             **({"dropped": ", ".join(dropped)} if dropped else {}),
+            **({SETTLES: self.settles} if self.settles else {}),
         }

@@ -16,6 +16,9 @@ from workers.formats.documents import Count, encode, validated
 from workers.registry.layout import Stored, StoredJson, stored_of
 from workers.registry.manifest import VersionJson, VersionRef, version_of
 
+SETTLES = "settles"
+"""Names, in the details of a move, the write id of the lost change that it settles."""
+
 
 class Action(Enum):
     """What was done."""

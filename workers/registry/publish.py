@@ -38,7 +38,8 @@ class Publishing:
             InputError: The commit is impossible.
         """
         others = tuple(fork for fork in refs.forks if fork.write_id != self.commit.settles)
-        check_no_fork(refs.adapter, others)
+        if not self.commit.settles:  # one after the other is settled
+            check_no_fork(refs.adapter, refs.forks)
         for alias in self.commit.aliases:
             check_alias(alias)
         situation = self._situation(refs)

@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
-from workers.registry.acknowledged import Acknowledged, AcknowledgedChanges, is_in_history
+from adapters.errors import ConflictError, InputError, UnavailableError, UnknownOutcomeError
+from workers.registry.acknowledged import AcknowledgedChanges, part
 from workers.registry.audience import Audience, Nobody, moved_production
+from workers.registry.forks import Fork
 from workers.registry.history import Action, Author, Entry, links
 from workers.registry.layout import Kind, refs_key
 from workers.registry.manifest import VersionRef
 from workers.registry.objects import AdapterObjects
 from workers.registry.refs import Refs
+from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held
 from workers.store.sightings import sightings_of
 
@@ -79,6 +81,19 @@ class Settled(Generic[Result]):
 Decide = Callable[[Refs], Change[Result] | Settled[Result]]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step(Generic[Result]):
+    """What is written next.
+
+    Attributes:
+        change: The new refs.
+        wanted: The change that was decided on; None for one that comes before any decision.
+    """
+
+    change: Change[Any]
+    wanted: Change[Result] | None = None
+
+
 class RefsWriter:
     """Replaces the refs of one adapter.
 
@@ -114,21 +129,21 @@ class RefsWriter:
             UnknownOutcomeError: The answer was lost and the store cannot be asked.
         """
         refused: set[str] = set()
+        confirmed = ""
         for attempt in range(self._retry.attempts):
             known = self._acknowledged.changes
             held = self._objects.refs_to_change(frozenset(refused))
-            lost = self._acknowledged.lost(held.content)
-            if lost or self._went_back:
-                # Settled before anything is decided, what is lost noted. Where these refs are only
-                # from before, not what there is, the store refuses it: nothing has been lost.
-                if self._made(held, _settling(held, lost), known):
-                    continue
+            step = self._decided(held, decide, confirmed)
+            if isinstance(step, Settled):
+                return step.result
+            made = self._made(held, step.change, known)
+            if made is None:
+                refused.add(held.etag)
+                self._sleep(self._retry.wait_s(attempt, self._rng))
+            elif step.wanted is None:
+                confirmed = made.write_id
             else:
-                decision = decide(held.content)
-                if isinstance(decision, Settled) or self._made(held, decision, known):
-                    return decision.result
-            refused.add(held.etag)
-            self._sleep(self._retry.wait_s(attempt, self._rng))
+                return step.wanted.result
         raise ConflictError(
             f"adapter {self._objects.adapter!r} is too busy: lost {self._retry.attempts} races in "
             "a row; nothing was changed, try again later",
@@ -165,6 +180,30 @@ class RefsWriter:
 
         return self.change(decide)
 
+    def _decided(
+        self, held: Held[Refs], decide: Decide[Result], confirmed: str
+    ) -> _Step[Result] | Settled[Result]:
+        """Return what follows from refs, which the store has `confirmed` where it wrote them last.
+
+        That nothing is to be done, or never can be, is only said of refs that the store has
+        acknowledged: others may be from before, or of a write that failed and vanishes again.
+        """
+        lost = self._acknowledged.lost(held.content)
+        if lost or self._went_back:
+            # Settled before anything is decided, what is lost noted. Where these refs are only
+            # from before, not what there is, the store refuses it: nothing has been lost.
+            return _Step(change=_settling(held, lost))
+        is_certain = held.content.write_id == confirmed or self._objects.store.patience == AT_ONCE
+        try:
+            decision = decide(held.content)
+        except InputError:
+            if is_certain:
+                raise
+            return _Step(change=_settling(held))
+        if isinstance(decision, Settled):
+            return decision if is_certain else _Step(change=_settling(held))
+        return _Step(change=decision, wanted=decision)
+
     def _finished(self, held: Held[Refs], change: Change[Any]) -> Refs:
         """Return the new refs with a write id, after storing the history entry they name."""
         before, write_id = held.content, f"{self._rng.getrandbits(128):032x}"
@@ -187,19 +226,22 @@ class RefsWriter:
         stored = self._objects.write(Kind.HISTORY, entry.to_bytes(), area=before.area)
         return replace(refs, history=stored)
 
-    def _made(self, held: Held[Refs], change: Change[Any], known: list[Acknowledged]) -> bool:
-        """Make a change, and tell the audience before and after where `production` moves."""
+    def _made(self, held: Held[Refs], change: Change[Any], known: list[Fork]) -> Refs | None:
+        """Make a change and return the new refs; None when another writer was first.
+
+        The audience is told before and after where `production` moves.
+        """
         after = self._finished(held, change)
         served = moved_production(held.content, after)
         if served is not None:
             self._audience.prepare(after.adapter, served)
         if not self._replaced(held, after):
-            return False
+            return None
         # What was known when this was decided is in the history behind it, or noted as lost.
         self._acknowledged.add(held.content, after, known)
         if served is not None:
             self._audience.follow(after.adapter)
-        return True
+        return after
 
     def _replaced(self, held: Held[Refs], after: Refs) -> bool:
         """Replace the refs by `after`; False when another writer was first.
@@ -225,10 +267,33 @@ class RefsWriter:
                 self._objects.refs_document.acknowledged(data, written, after)
                 return True
             found = self._read_back(after, refused)
-            if found.content.write_id not in (after.write_id, held.content.write_id):
-                return self._is_in_history(held.content, after, found.content)
-            etag = found.etag
+            if found.content.write_id in (after.write_id, held.content.write_id):
+                etag = found.etag
+            elif after.history in (None, held.content.history):
+                return False  # a fence or an area: deciding again on newer refs is right as well
+            elif self._is_current(found, after):
+                return self._is_in_history(after, found.content)
+            else:
+                refused.add(found.etag)
         raise _unknown(after)
+
+    def _is_current(self, found: Held[Refs], after: Refs) -> bool:
+        """Say whether the store acknowledges a change of what was `found`.
+
+        Others may be from before `after`, or of a write after it that vanishes and takes it along.
+        """
+        if self._objects.store.patience == AT_ONCE:
+            return True
+        settled = self._finished(found, _settling(found))
+        data = settled.to_bytes()
+        try:
+            etag = self._objects.store.replace(refs_key(after.adapter), data, found.etag)
+        except ConflictError:
+            return False
+        except (UnavailableError, UnknownOutcomeError) as error:
+            raise _unknown(after) from error
+        self._objects.refs_document.acknowledged(data, etag, settled)
+        return True
 
     def _read_back(self, after: Refs, refused: set[str]) -> Held[Refs]:
         try:
@@ -236,18 +301,17 @@ class RefsWriter:
         except UnavailableError as error:
             raise _unknown(after) from error
 
-    def _is_in_history(self, before: Refs, after: Refs, refs: Refs) -> bool:
+    def _is_in_history(self, after: Refs, refs: Refs) -> bool:
         """Say whether `after` took effect, although other changes have followed it."""
-        if after.history in (None, before.history):
-            return False  # a fence or an area: deciding again on newer refs is right as well
         try:
-            return is_in_history(self._objects, refs, after.history)
+            return not part(self._objects, refs.history, after.history).lost
         except UnavailableError as error:
             raise _unknown(after) from error
 
 
-def _settling(held: Held[Refs], lost: Sequence[Acknowledged]) -> Change[None]:
-    forks = (*held.content.forks, *(change.fork for change in lost))
+def _settling(held: Held[Refs], lost: Sequence[Fork] = ()) -> Change[None]:
+    """Return the change of nothing but the serial, and of what is noted as lost."""
+    forks = (*held.content.forks, *lost)
     return Change(refs=replace(held.content, forks=forks), move=None, result=None)
 
 

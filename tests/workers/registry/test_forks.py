@@ -133,3 +133,38 @@ def test_what_others_built_on_is_not_looked_for_again() -> None:
         learn(main, f"{task}-mine")
     assert not main.writer.is_unsettled
     assert len(sightings_of(main.objects.store).remembered(KEY)) == 1
+
+
+def test_a_note_that_is_lost_as_well_is_written_again(
+    forked: tuple[MemoryStore, RegisteredAdapter],
+) -> None:
+    store, main = forked
+    losing(main, store, main.writer.settle)
+    main.rollback(1, by=ANNA)
+    assert len(adapter(store, seed=6).refs().forks) == 1
+
+
+def test_what_was_lost_together_is_noted_and_published_again() -> None:
+    store = MemoryStore()
+    main = adapter(WrappedStore(store))
+    learn(main, "a")
+    losing(main, store, lambda: learn(main, "b", "c"))
+    main.writer.settle()
+    lost = [fork.published.number for fork in main.refs().forks if fork.published]
+    assert lost == [2, 3]
+    assert [found.version for found in settle(main, by=ANNA)] == [2, 3]
+    assert state(adapter(store))["head"] == ("a", "b", "c")
+    assert not main.writer.is_unsettled
+
+
+def test_a_change_that_moves_nothing_does_not_cover_what_is_lost_with_it() -> None:
+    store = MemoryStore()
+    main = adapter(WrappedStore(store))
+    learn(main, "a")
+
+    def publish_and_fence() -> None:
+        learn(main, "b")
+        main.fence("anna")
+
+    losing(main, store, publish_and_fence)
+    assert [fork.action for fork in main.writer.settle().forks] == ["commit"]
