@@ -16,7 +16,7 @@ from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
 from workers.registry import Damage, Garbage, Manifest, Purged, RegisteredAdapter, Verification
-from workers.registry.layout import adapter_prefix, refs_key
+from workers.registry.documents.layout import adapter_prefix, refs_key
 from workers.registry.reach import published_versions
 
 DAY_S = 24 * 3600.0

@@ -38,7 +38,7 @@ from workers.concurrency.supervision import Supervisor, Trouble
 from workers.encoding.encoder import Encoder
 from workers.images.decode import decode_image, open_image
 from workers.registry import Author, VersionRef
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.registry.record_cache import Versions
 from workers.serving.batching import Batcher
 from workers.serving.follower import Refusal

@@ -20,11 +20,11 @@ from workers.queue.leadership import read_leadership
 from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_page, state_key
 from workers.queue.progress import KEY as PROGRESS
 from workers.queue.progress import read_progress, write_progress
-from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
-from workers.registry.history import entry_from_bytes
-from workers.registry.manifest import manifest_from_bytes
-from workers.registry.purged import tombstones_from_bytes, tombstones_to_bytes
-from workers.registry.refs import refs_from_bytes
+from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.documents.history import entry_from_bytes
+from workers.registry.documents.manifest import manifest_from_bytes
+from workers.registry.documents.purged import tombstones_from_bytes, tombstones_to_bytes
+from workers.registry.documents.refs import refs_from_bytes
 from workers.store import MemoryStore
 from workers.tasks.submission import submission_from_bytes
 

@@ -4,7 +4,7 @@ import logging
 
 from adapters.errors import ConflictError, MissingError
 from workers.registry import Refs, RegisteredAdapter, Registry
-from workers.registry.layout import HEAD, refs_key
+from workers.registry.documents.layout import HEAD, refs_key
 from workers.store.base import ObjectStore
 
 logger = logging.getLogger("nacre.coordinator")

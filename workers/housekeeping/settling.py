@@ -1,7 +1,8 @@
 """Settling forks: what a store has lost of acknowledged changes is published again, or let go.
 
-Whoever made a lost change notes it in the refs (`workers.registry.forks`). Where nobody of these is
-left, the queue's tickets still say what was published, and what they name lies under its digest.
+Whoever made a lost change notes it in the refs (`workers.registry.documents.forks`). Where nobody
+of these is left, the queue's tickets still say what was published, and what they name lies under its
+digest.
 """
 
 from collections.abc import Collection
@@ -12,14 +13,14 @@ from workers.queue.progress import known_ticket
 from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit
-from workers.registry.forks import Fork
-from workers.registry.history import SETTLES, Action, Author
-from workers.registry.layout import Kind, Stored, adapter_prefix, area_of
-from workers.registry.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.forks import Fork
+from workers.registry.documents.history import SETTLES, Action, Author
+from workers.registry.documents.layout import Kind, Stored, adapter_prefix, area_of
+from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
 from workers.registry.reach import reachable
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 from workers.registry.swap import Change, Move, Settled
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef

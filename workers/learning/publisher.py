@@ -29,7 +29,7 @@ from workers.registry import (
     TaskAccuracy,
     TaskRef,
 )
-from workers.registry.forks import check_no_fork
+from workers.registry.documents.forks import check_no_fork
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission

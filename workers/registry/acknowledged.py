@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from workers.registry.forks import Fork
-from workers.registry.history import SETTLES
-from workers.registry.layout import Stored, refs_key
+from workers.registry.documents.forks import Fork
+from workers.registry.documents.history import SETTLES
+from workers.registry.documents.layout import Stored, refs_key
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
-from workers.registry.refs import Refs
 from workers.store.sightings import sightings_of
 
 

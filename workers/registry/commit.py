@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from workers.registry.accuracy import TaskAccuracy
-from workers.registry.history import SETTLES, Action
-from workers.registry.layout import HEAD
-from workers.registry.manifest import Provenance
+from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.history import SETTLES, Action
+from workers.registry.documents.layout import HEAD
+from workers.registry.documents.manifest import Provenance
 from workers.registry.requirements import Requirement, SubmissionAbsent
 from workers.store.blobs import BlobRef, blob_ref
 

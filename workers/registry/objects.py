@@ -6,11 +6,11 @@ from collections.abc import Callable
 from cachetools import LRUCache
 
 from adapters.errors import NotFoundError
-from workers.registry.history import Entry, entry_from_bytes
-from workers.registry.layout import REFS, Kind, Stored, object_key, refs_key
-from workers.registry.manifest import Manifest, manifest_from_bytes
-from workers.registry.purged import Tombstone, tombstones_from_bytes
-from workers.registry.refs import Refs, refs_from_bytes
+from workers.registry.documents.history import Entry, entry_from_bytes
+from workers.registry.documents.layout import REFS, Kind, Stored, object_key, refs_key
+from workers.registry.documents.manifest import Manifest, manifest_from_bytes
+from workers.registry.documents.purged import Tombstone, tombstones_from_bytes
+from workers.registry.documents.refs import Refs, refs_from_bytes
 from workers.store.base import ObjectStore
 from workers.store.blobs import blob_ref, read_verified
 from workers.store.cache import BlobCache

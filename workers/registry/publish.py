@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field, replace
 
-from workers.registry.accuracy import accuracies_to_bytes
 from workers.registry.apply import applied, published, stored_payload
 from workers.registry.commit import Commit, Payload
-from workers.registry.forks import check_no_fork
-from workers.registry.history import Author
-from workers.registry.layout import Kind, Stored, accuracies_key, check_alias, object_key
-from workers.registry.manifest import Manifest, VersionRef
+from workers.registry.documents.accuracy import accuracies_to_bytes
+from workers.registry.documents.forks import check_no_fork
+from workers.registry.documents.history import Author
+from workers.registry.documents.layout import Kind, Stored, accuracies_key, check_alias, object_key
+from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 from workers.registry.requirements import Situation
 from workers.registry.swap import Change, Move, Settled
 

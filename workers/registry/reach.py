@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from adapters.errors import CorruptionError, MissingError
-from workers.registry.history import walk
-from workers.registry.layout import Kind, Stored, accuracies_key, object_key
-from workers.registry.manifest import Manifest, VersionRef
+from workers.registry.documents.history import walk
+from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
+from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 
 OnBroken = Callable[[str, CorruptionError | MissingError], None]
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from adapters.errors import InputError, MissingError, NotFoundError
-from workers.registry.accuracy import TaskAccuracy, accuracies_from_bytes
-from workers.registry.history import Entry, find_version, walk
-from workers.registry.layout import Kind, accuracies_key, object_key
-from workers.registry.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
+from workers.registry.documents.history import Entry, find_version, walk
+from workers.registry.documents.layout import Kind, accuracies_key, object_key
+from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.purged import Tombstone
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
-from workers.registry.purged import Tombstone
-from workers.registry.refs import Refs
 from workers.store.patience import AT_ONCE, Patience
 
 FETCH_THREADS = 8

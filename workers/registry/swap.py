@@ -15,12 +15,12 @@ from typing import Any, Generic, TypeVar
 from adapters.errors import ConflictError, InputError, UnavailableError, UnknownOutcomeError
 from workers.registry.acknowledged import AcknowledgedChanges, part
 from workers.registry.audience import Audience, Nobody, moved_production
-from workers.registry.forks import Fork
-from workers.registry.history import Action, Author, Entry, links
-from workers.registry.layout import Kind, refs_key
-from workers.registry.manifest import VersionRef
+from workers.registry.documents.forks import Fork
+from workers.registry.documents.history import Action, Author, Entry, links
+from workers.registry.documents.layout import Kind, refs_key
+from workers.registry.documents.manifest import VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
-from workers.registry.refs import Refs
 from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held
 from workers.store.sightings import sightings_of
@@ -175,8 +175,8 @@ class RefsWriter:
         again what was there before.
         """
 
-        def decide(refs: Refs) -> Change[Refs]:
-            return Change(refs=refs, move=None, result=refs)
+        def decide(refs: Refs) -> Settled[Refs]:
+            return Settled(result=refs)  # which is said of acknowledged refs alone
 
         return self.change(decide)
 

@@ -8,12 +8,12 @@ from functools import partial
 
 from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.progress_callbacks import ProgressCallback
-from workers.registry.accuracy import accuracies_from_bytes
-from workers.registry.layout import refs_key
+from workers.registry.documents.accuracy import accuracies_from_bytes
+from workers.registry.documents.layout import refs_key
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
 from workers.registry.reach import Reach, Reached, reachable
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 from workers.store.base import ObjectStore
 from workers.store.blobs import read_verified
 

@@ -12,7 +12,7 @@ from tests.support.scenes.submissions import submission, written
 from tests.support.scenes.tickets import set_ticket
 from workers.queue.ticket import Stage
 from workers.registry import AddRecord, Commit, Inline, Registry
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.store import FileStore
 
 KEY = refs_key("main")

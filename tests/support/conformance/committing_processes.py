@@ -23,9 +23,9 @@ from tests.support.scenes.registry import ANNA, registry
 from tests.support.scenes.serving import small_record
 from workers.registry import AddRecord, Author, Commit, Inline, RegisteredAdapter, SubmissionAbsent
 from workers.registry.audience import Audience
-from workers.registry.history import Entry, entry_from_bytes
-from workers.registry.layout import refs_key
-from workers.registry.refs import Refs, refs_from_bytes
+from workers.registry.documents.history import Entry, entry_from_bytes
+from workers.registry.documents.layout import refs_key
+from workers.registry.documents.refs import Refs, refs_from_bytes
 from workers.store import ObjectStore
 from workers.store.testing import WrappedStore
 

@@ -18,7 +18,7 @@ from tests.support.drivers.machines import Met
 from tests.support.fakes.quorum import CALM, STORMY, Odds, Quorum
 from tests.support.scenes.registry import ANNA
 from workers.housekeeping.settling import settle
-from workers.registry.history import Entry
+from workers.registry.documents.history import Entry
 from workers.registry.reach import published_versions
 
 MET = Met()

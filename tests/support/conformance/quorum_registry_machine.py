@@ -16,7 +16,7 @@ from tests.support.drivers.machines import COMMANDS, Met
 from tests.support.fakes.quorum import STORMY, Quorum
 from tests.support.fakes.quorum_store import QuorumStore
 from workers.registry import RegisteredAdapter, Registry
-from workers.registry.refs import Refs
+from workers.registry.documents.refs import Refs
 from workers.store import ObjectStore
 
 MET = Met()

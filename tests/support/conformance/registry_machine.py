@@ -32,7 +32,7 @@ from workers.registry import (
     purge,
     verify,
 )
-from workers.registry.refs import Refs
+from workers.registry.documents.refs import Refs
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import OF_STORES, CrashError, Fault, FaultyStore
 

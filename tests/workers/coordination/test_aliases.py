@@ -3,7 +3,7 @@
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA, adapter, learn
 from workers.coordination.aliases import head_of
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore
 
 REFS = refs_key("main")

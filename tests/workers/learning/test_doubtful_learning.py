@@ -20,9 +20,9 @@ from workers.learning.handover import (
 )
 from workers.learning.publisher import Publisher
 from workers.registry import Registry, TaskAccuracy
-from workers.registry.accuracy import accuracies_to_bytes
-from workers.registry.forks import Fork
-from workers.registry.layout import accuracies_key, refs_key
+from workers.registry.documents.accuracy import accuracies_to_bytes
+from workers.registry.documents.forks import Fork
+from workers.registry.documents.layout import accuracies_key, refs_key
 from workers.registry.objects import place
 from workers.registry.record_cache import Versions
 from workers.store import Listed, MemoryStore

@@ -25,7 +25,7 @@ from tests.support.scenes.registry import (
 )
 from workers.registry import Commit, EpochIs, HeadIs, Inline, RaceRetry, SetShared
 from workers.registry.commit import DropTask
-from workers.registry.manifest import MAX_SUBMISSION_BYTES
+from workers.registry.documents.manifest import MAX_SUBMISSION_BYTES
 from workers.store import BlobCache, MemoryStore
 from workers.store.testing import RecordingStore, WrappedStore
 

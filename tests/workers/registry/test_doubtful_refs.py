@@ -7,7 +7,7 @@ import pytest
 from adapters.errors import NotFoundError, UnknownOutcomeError
 from tests.support.scenes.registry import ANNA, adapter, learn, state
 from workers.registry import Action, RegisteredAdapter, drop
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore, Object
 from workers.store.patience import Patience
 from workers.store.testing import WrappedStore

@@ -8,7 +8,7 @@ from adapters.errors import ForkedError, InputError
 from tests.support.scenes.registry import ANNA, adapter, addition, learn, state
 from workers.housekeeping.settling import settle
 from workers.registry import Action, RegisteredAdapter
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore, Object
 from workers.store.sightings import sightings_of
 from workers.store.testing import WrappedStore

@@ -10,7 +10,7 @@ from adapters.contract.records import pack, unpack
 from adapters.errors import CorruptionError, NotFoundError
 from tests.support.scenes.registry import ANNA, adapter, learn, shared_of
 from workers.registry import Commit, Inline, SetShared, VersionRef, drop, purge, verify
-from workers.registry.layout import Kind, Stored
+from workers.registry.documents.layout import Kind, Stored
 from workers.store import MemoryStore
 
 

@@ -10,9 +10,9 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.formats.documents import Count, seal, unseal, validated
-from workers.registry.forks import Fork, ForkJson, fork_of
-from workers.registry.layout import Stored, StoredJson, stored_of
-from workers.registry.manifest import VersionJson, VersionRef, version_of
+from workers.registry.documents.forks import Fork, ForkJson, fork_of
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
 
 NEVER_HELD = 0.0
 """Stands where refs once said until when the fence keeps others from beginning: it keeps nobody."""

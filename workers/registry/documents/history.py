@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import FiniteFloat, TypeAdapter
 
 from workers.formats.documents import Count, encode, validated
-from workers.registry.layout import Stored, StoredJson, stored_of
-from workers.registry.manifest import VersionJson, VersionRef, version_of
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
 
 SETTLES = "settles"
 """Names, in the details of a move, the write id of the lost change that it settles."""

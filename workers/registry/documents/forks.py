@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.errors import ForkedError
-from workers.registry.layout import Stored, StoredJson, stored_of
-from workers.registry.manifest import VersionJson, VersionRef, version_of
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
