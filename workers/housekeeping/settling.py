@@ -1,8 +1,8 @@
 """Settling forks: what a store has lost of acknowledged changes is published again, or let go.
 
 Whoever made a lost change notes it in the refs (`workers.registry.documents.forks`). Where nobody
-of these is left, the queue's tickets still say what was published, and what they name lies under its
-digest.
+of these is left, the queue's tickets still say what was published, and what they name lies under
+its digest.
 """
 
 from collections.abc import Collection
