@@ -37,16 +37,20 @@ def routes(
     """Return the routes, answered by `service`.
 
     Args:
-        service: Of the replica.
-        places: How reasons that name places are said.
+        service: Answers for this replica.
+        places: What stands for the service's own places in reasons.
         around: Looks at the rest of the system.
     """
     router = APIRouter(tags=["health"])
+
+    def said(trouble: Trouble) -> Trouble:
+        return trouble.model_copy(update={"reason": places.said(trouble.reason)})
 
     def known() -> Ready:
         found = service.ready()
         for state in found.adapters.values():
             state.reason = state.reason and places.said(state.reason)
+            state.trouble = state.trouble and said(state.trouble)
         return found
 
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
@@ -76,11 +80,9 @@ def routes(
         for how long.
         """
         found = await around()
-        return Status(
-            **known().model_dump(),
-            coordinator=found.coordinator,
-            deployments=dict(found.deployments),
-        )
+        coordinator = found.coordinator and said(found.coordinator)
+        deployments = {name: said(trouble) for name, trouble in found.deployments.items()}
+        return Status(**known().model_dump(), coordinator=coordinator, deployments=deployments)
 
     @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
     async def metrics() -> Response:

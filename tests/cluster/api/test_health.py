@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api.health import routes
-from cluster.api.places import NOWHERE
+from cluster.api.health import Around, routes
+from cluster.api.places import NOWHERE, Places
 from cluster.config import Config, ServeConfig
 from cluster.serving.service import Service
-from cluster.wire.documents import AdapterState, Ready
+from cluster.wire.documents import AdapterState, Ready, Status, Trouble
 from tests.support.scenes.serving import publish, small_record
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
@@ -167,3 +167,19 @@ def test_probes_that_ask_for_the_head_alone_are_answered(api: httpx.Client) -> N
 def test_an_answer_carries_the_id_of_its_request_once(api: httpx.Client) -> None:
     answer = api.get("/v1/health/live", headers={"X-Request-Id": "mine"})
     assert answer.headers.get_list("x-request-id") == ["mine"]
+
+
+def test_the_status_tells_of_troubles_without_the_places_of_the_store(encoder: str) -> None:
+    trouble = Trouble(reason="'refs/x' in memory://mine cannot be read", for_s=1.0, tries=2)
+
+    async def around() -> Around:
+        return Around(coordinator=trouble, deployments={"trainer": trouble})
+
+    service = Service(Config(), Versions(MemoryStore()))
+    app = FastAPI()
+    app.include_router(routes(service, Places(addresses={"memory://mine": "the store"}), around))
+    told = Status.model_validate(TestClient(app).get("/v1/status").json())
+    assert told.encoder == encoder
+    assert told.coordinator is not None
+    said = {told.coordinator.reason, told.deployments["trainer"].reason}
+    assert said == {"'refs/x' in the store cannot be read"}
