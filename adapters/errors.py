@@ -12,6 +12,8 @@
     ├── UnavailableError      nothing is wrong with the request: wait and retry   exit 4
     │   ├── NothingPublishedError an adapter that has no version in production yet
     │   ├── StoreRefusedError     the store does not let us in: keys, rights, clock     exit 2
+    │   ├── MissingError          stored, and not to be found now: nodes may be starting
+    │   ├── ForkedError           the store has lost acknowledged changes: settle that first
     │   └── WorkerLostError       the worker that did it has died
     ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
     └── CorruptionError       stored bytes are not what was written: call a human exit 6
@@ -149,6 +151,20 @@ class StoreRefusedError(UnavailableError):
     """
 
     exit_code = 2
+
+
+class MissingError(UnavailableError):
+    """Something that must be stored is not to be found, however often it is asked for.
+
+    Nodes of a store that start say so for a while of what they have. What stays away for good is
+    restored by a person, and then everything goes on.
+    """
+
+
+class ForkedError(UnavailableError):
+    """A store has lost acknowledged changes; nothing is published until a person settles that."""
+
+    exit_code = 3
 
 
 class WorkerLostError(UnavailableError):

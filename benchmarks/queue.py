@@ -218,7 +218,7 @@ def _backlog(folder: Path) -> list[Row]:
     ledger.save(tickets, now=time.time())
     started = time.monotonic()
     lead = take_leadership(store, owner="bench", host="bench", ttl_s=3600, now=time.time())
-    found = recovered(store, Ledger(store, lead).tickets)
+    found = recovered(store, Ledger(store, lead).tickets).tickets
     queue = Queue(Limits())
     for ticket in found:
         queue.apply(Accepted(ticket=ticket), now=0.0)

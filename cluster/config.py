@@ -71,7 +71,10 @@ class ServeConfig:
         adapters: Adapters whose `production` is followed, besides the configured one.
         replicas: How many replicas.
         poll_s: How often a replica looks whether `production` has moved, besides being told.
-        stale_s: A replica that has not been able to look for so long says that it is not ready.
+        stale_s: A replica that has not been able to look for so long says so in its status; it goes
+            on answering, and stays ready.
+        max_staleness_s: One that has not been able to look for so long is not ready any more; None
+            for no such limit, since all replicas are cut off from a store at once.
         batch: Most images that are embedded together. None waits for others: while some are being
             embedded those that come are gathered.
         threads: Torch threads of each replica.
@@ -93,6 +96,7 @@ class ServeConfig:
     replicas: ReplicasConfig = field(default_factory=ReplicasConfig)
     poll_s: Seconds = 0.1
     stale_s: Seconds = 2.0
+    max_staleness_s: Seconds | None = None
     batch: AtLeastOne = 16
     threads: AtLeastOne = 1
     decoders: AtLeastOne = 2

@@ -62,19 +62,14 @@ def routes(
 
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
-        """Say which versions answer, also before the first one; 503 where that may be outdated."""
+        """Say which versions answer, also before the first one; 503 where one cannot."""
         found = known()
-        states = found.adapters
-        refused = [
-            f"{state.refused} ({state.reason})"
-            for state in states.values()
-            if state.refused and (state.stale or state.version is None)
-        ]
-        stale = [name for name, s in states.items() if s.stale and not s.refused]
+        unready = {name: state for name, state in found.adapters.items() if not state.ready}
+        refused = [f"{s.refused} ({s.reason})" for s in unready.values() if s.refused]
         if refused:
             detail = f"what is in production cannot be loaded: {', '.join(refused)}"
-        elif stale:
-            detail = f"whether `production` has moved is not known of: {', '.join(stale)}"
+        elif unready:
+            detail = f"whether `production` has moved is not known of: {', '.join(unready)}"
         else:
             return JSONResponse(found.model_dump())
         return problem(503, "UnavailableError", detail)

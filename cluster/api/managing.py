@@ -19,7 +19,7 @@ from cluster.wire.documents import (
     VersionName,
 )
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
-from workers.registry.layout import Stored
+from workers.registry.documents.layout import Stored
 
 LOOK = problems(404, 422, 503)
 MOVE = problems(400, 404, 409, 413, 422, 503, 504)

@@ -22,7 +22,7 @@ MODULES = {
         *("versions", "history", "show", "diff"),
         *("promote", "rollback", "alias", "drop"),
     ),
-    "maintenance": ("export", "import", "verify", "purge", "gc"),
+    "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
     "bench": ("bench",),
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),

@@ -101,6 +101,36 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
 
 
 @click.command()
+@adapter_option
+@by_option
+@why_option
+@output_option
+@click.pass_obj
+def settle(path: Path | None, adapter: str | None, by: str | None, why: str, output: str) -> None:
+    """Settle what the store has lost of acknowledged changes, after somebody has looked at it.
+
+    Such a loss means that the store let two writers win, or was restored from a copy. Until it is
+    settled nothing is published; what answers goes on. Lost versions are published again from their
+    stored records, without learning; other lost changes are named, to be made again.
+
+    \b
+    Examples:
+      nacre settle --why "a gateway that is not atomic was replaced by the server itself"
+      nacre settle --adapter main --why "restored from the backup of yesterday" --output json
+    """
+    client = Client(configured(path))
+    with progress_bar("looking for what is lost"):
+        found = client.settle(adapter, by=by, why=why)
+    if output == "json":
+        print_json([asdict(each) for each in found])
+    elif not found:
+        say("nothing is lost")
+    for each in found if output == "text" else ():
+        again = f"published again as version {each.version}" if each.version else "let go"
+        say(f"{each.lost}: {again}{f'; {each.note}' if each.note else ''}")
+
+
+@click.command()
 @click.argument("task")
 @adapter_option
 @by_option
@@ -200,4 +230,4 @@ def gc(
         print_garbage(found, deleted=delete)
 
 
-VERBS = (export, import_, verify, purge, gc)
+VERBS = (export, import_, verify, settle, purge, gc)

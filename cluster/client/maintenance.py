@@ -1,6 +1,7 @@
 """The client's verbs for the maintenance of a store: export, import, verify, purge, gc."""
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,12 @@ from cluster.client.part import ClientPart
 from cluster.client.requester import By
 from workers import registry
 from workers.housekeeping.leftovers import NEEDED, every_submission, traces
+from workers.housekeeping.settling import Settlement, lost_publications, settle
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
-from workers.registry import Garbage, Manifest, Purged, RegisteredAdapter, Verification
-from workers.registry.layout import adapter_prefix
+from workers.registry import Damage, Garbage, Manifest, Purged, RegisteredAdapter, Verification
+from workers.registry.documents.layout import adapter_prefix, refs_key
 from workers.registry.reach import published_versions
 
 DAY_S = 24 * 3600.0
@@ -31,6 +33,22 @@ class Held:
 
     versions: tuple[int, ...]
     submissions: tuple[str, ...]
+
+
+def _forks(handle: RegisteredAdapter) -> Iterator[Damage]:
+    for fork in handle.refs().forks:
+        yield _damage(handle, str(fork), f"the store has lost an acknowledged change: {fork}")
+
+
+def _lost(handle: RegisteredAdapter, lost: Mapping[str, int]) -> Iterator[Damage]:
+    for submission, version in lost.items():
+        message = f"{submission} was published as version {version}, which the history has lost"
+        yield _damage(handle, submission, message)
+
+
+def _damage(handle: RegisteredAdapter, used_by: str, message: str) -> Damage:
+    advice = f"look at the store, then `nacre settle --adapter {handle.name} --why REASON`"
+    return Damage(key=refs_key(handle.name), used_by=used_by, message=f"{message}; {advice}")
 
 
 class MaintenanceVerbs(ClientPart):
@@ -77,9 +95,37 @@ class MaintenanceVerbs(ClientPart):
     def verify(
         self, adapter: str | None = None, *, on_progress: ProgressCallback = unwatched
     ) -> Verification:
-        """Read and check every byte that any alias or earlier version leads to."""
-        name = self._adapter(adapter).name
-        return registry.verify(self._store, name, progress=on_progress)
+        """Read and check every byte that any alias or earlier version leads to.
+
+        What the queue was told to be published and the history does not know is a problem, too.
+        """
+        handle = self._adapter(adapter)
+        found = registry.verify(self._store, handle.name, progress=on_progress)
+        if not found.clean or handle.refs().forks:
+            return replace(found, problems=(*found.problems, *_forks(handle)))
+        lost = lost_publications(self._store, handle)
+        return replace(found, problems=tuple(_lost(handle, lost)))
+
+    def settle(
+        self, adapter: str | None = None, *, by: By = None, why: str = ""
+    ) -> tuple[Settlement, ...]:
+        """Settle what the store has lost of acknowledged changes, so that publishing goes on.
+
+        Lost versions are published again from their stored records, without learning.
+
+        Args:
+            adapter: The adapter; the configured one where None.
+            by: Who has looked at the store.
+            why: What was wrong with it, and why it is not any more.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+            InputError: no reason is given.
+            MissingError: a lost record is not to be found.
+        """
+        handle = self._adapter(adapter)
+        lost = lost_publications(self._store, handle)
+        return settle(handle, by=self._author(by, why), lost=lost)
 
     def held(self, task: str, *, adapter: str | None = None) -> Held:
         """Return where `task` is.

@@ -17,7 +17,7 @@ from workers.queue.leadership import read_leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue.ticket import ENDED
-from workers.registry.layout import check_adapter
+from workers.registry.documents.layout import check_adapter
 from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:

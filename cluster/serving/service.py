@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
 import torch
@@ -37,11 +38,13 @@ from workers.concurrency.supervision import Supervisor, Trouble
 from workers.encoding.encoder import Encoder
 from workers.images.decode import decode_image, open_image
 from workers.registry import Author, VersionRef
+from workers.registry.documents.layout import refs_key
 from workers.registry.record_cache import Versions
 from workers.serving.batching import Batcher
 from workers.serving.follower import Refusal
 from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 from workers.serving.turns import TakesLongError, Turns
+from workers.store.sightings import sightings_of
 
 File = tuple[str, bytes]
 Files = Sequence[File]
@@ -194,13 +197,16 @@ class Service:
 
     def _state(self, name: str) -> AdapterState:
         state = self._predictor.followers[name].state
-        age_s = time.monotonic() - state.seen_at
+        age_s, most_s = time.monotonic() - state.seen_at, self._config.max_staleness_s
+        answers = state.current is not None or state.refusal is None
         return AdapterState(
             version=state.current.label if state.current else None,
             refused=state.refusal.label if state.refusal else None,
             reason=state.refusal.reason if state.refusal else None,
             seen_s=None if age_s == float("inf") else age_s,
             stale=age_s > self._config.stale_s,
+            ready=answers and age_s < (inf if most_s is None else most_s),
+            went_back=sightings_of(self._versions.registry.store).went_back.get(refs_key(name), 0),
             trouble=self._trouble(name),
         )
 

@@ -15,10 +15,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import urllib3
+from minio import Minio
 from minio.error import MinioException
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
 from cluster.stores.s3_answers import (
+    IncompleteAnswerError,
     listed_below,
     part_of_object,
     strong_etag,
@@ -36,6 +38,7 @@ from workers.store.base import (
     check_key,
     check_prefix,
 )
+from workers.store.patience import Patience
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.1
@@ -51,6 +54,7 @@ class S3Store(ObjectStore):
     Args:
         settings: Where the bucket is; the credentials travel with a pickled store.
         sleep: Waits for some seconds between attempts.
+        client: Sends the requests; one for `settings` where None. It must not repeat any.
 
     Raises:
         StoreRefusedError: The bucket does not exist, or the server refuses the credentials.
@@ -59,12 +63,16 @@ class S3Store(ObjectStore):
     """
 
     def __init__(
-        self, settings: S3Settings, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: S3Settings,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        client: Minio | None = None,
     ) -> None:
         self._settings = settings
         self._sleep = sleep
         self._jitter = random.SystemRandom()
-        self._client = new_client(settings)
+        self._client = client or new_client(settings)
         # Listing tells apart a missing bucket, wrong credentials and a wrong clock.
         self._repeated(lambda: next(self._listing("probe/"), None))
 
@@ -74,6 +82,19 @@ class S3Store(ObjectStore):
     @property
     def url(self) -> str:
         return self._settings.url
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(sleep=self._sleep)
+
+    def server(self, key: str) -> str:
+        """Return what the server calls itself where it answers with `key`; empty where it does not.
+
+        Raises:
+            NotFoundError: There is no such object.
+            UnavailableError: The server cannot be reached.
+        """
+        return self._read(key, {}, lambda answer: str(answer.headers.get("server") or ""))
 
     def get(self, key: str) -> Object:
         return self._read(key, {}, whole_object)
@@ -144,7 +165,13 @@ class S3Store(ObjectStore):
             if in_doubt or answer.meaning is not Meaning.PASSING:
                 found = self._read_back(key, in_doubt=in_doubt)
                 if found is not None and found.write_id == write_id:
-                    return found.etag
+                    if isinstance(last, IncompleteAnswerError):
+                        return found.etag  # acknowledged, without its etag
+                    # Seen, and perhaps by a part of the nodes alone: written again, on itself,
+                    # until it is acknowledged, which a majority of them is needed for.
+                    in_doubt, condition = True, Condition(etag=found.etag)
+                    self._wait(attempt)
+                    continue
                 if not in_doubt:
                     raise _lost(key, self.url, condition, found) from last
                 if not condition.holds(found):

@@ -118,7 +118,13 @@ class AdapterState(BaseModel):
     seen_s: float | None = Field(
         description="Seconds since `production` was last known to be this version."
     )
-    stale: bool = Field(description="Whether that is longer ago than is allowed.")
+    stale: bool = Field(description="Whether that is longer ago than `stale_s`.")
+    ready: bool = Field(
+        default=True, description="Whether requests for the adapter can be answered."
+    )
+    went_back: int = Field(
+        default=0, description="How often the store answered with an older `production`, unheeded."
+    )
     trouble: Trouble | None = Field(
         default=None, description="What keeps it from looking, if anything."
     )

@@ -37,11 +37,11 @@ from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_pag
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import Stage
 from workers.registry import drop, purge
-from workers.registry.accuracy import accuracies_from_bytes
-from workers.registry.history import entry_from_bytes
-from workers.registry.manifest import manifest_from_bytes
-from workers.registry.purged import tombstones_from_bytes
-from workers.registry.refs import refs_from_bytes
+from workers.registry.documents.accuracy import accuracies_from_bytes
+from workers.registry.documents.history import entry_from_bytes
+from workers.registry.documents.manifest import manifest_from_bytes
+from workers.registry.documents.purged import tombstones_from_bytes
+from workers.registry.documents.refs import refs_from_bytes
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import submission_from_bytes
 from workers.tasks.task import TaskFile, load_task

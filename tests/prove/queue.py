@@ -1,9 +1,9 @@
 """The proof of the queue: `make prove-queue`.
 
 Twenty queues of twelve real tasks over two adapters, on a real Ray and a real S3 server. In each,
-somebody is killed in every stage, the submitter and the head included; in every fifth the store is
-away for a minute. Every task must end
-published exactly once, in order, with the very bytes of an undisturbed run.
+somebody is killed in every stage, the submitter and the head included; in every fifth the store
+then is away, refuses, is read-only, breaks and denies what it has, for as long as `WEATHER` says.
+Every task must end published exactly once, in order, with the very bytes of an undisturbed run.
 """
 
 import sys
@@ -19,11 +19,21 @@ from tests.support.drivers.killing import STAGES
 from tests.support.drivers.queue_tasks import expected_digests, write_tasks
 from tests.support.drivers.queue_trial import Outcome, running_site, trial
 from tests.support.drivers.s3_server import seaweedfs
+from tests.support.fakes.weather import Weather
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
 TRIALS = 20
-OUTAGE_S = 60.0
+WEATHER = {
+    Weather.AWAY: 60.0,
+    Weather.BUSY: 30.0,
+    Weather.FORBIDDEN: 120.0,
+    Weather.READ_ONLY: 60.0,
+    Weather.BROKEN: 60.0,
+    Weather.DENYING: 20.0,
+}
+"""How the store is, one after another, and for how many seconds."""
+
 EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 
 
@@ -53,7 +63,7 @@ def main(trials: int = TRIALS) -> int:
                             seed=seed,
                             tasks=tasks,
                             expected=expected,
-                            outage_s=OUTAGE_S if seed % 5 == 0 else 0.0,
+                            weather=WEATHER if seed % 5 == 0 else {},
                         )
                     )
                 _say(seed, outcomes[-1])
@@ -72,6 +82,7 @@ def _say(seed: int, outcome: Outcome) -> None:
 def _rows(outcomes: list[Outcome], trials: int) -> list[Row]:
     kills = sum((outcome.kills for outcome in outcomes), Counter[str]())
     victims = sum((outcome.victims for outcome in outcomes), Counter[str]())
+    met = sum((outcome.weather for outcome in outcomes), Counter[Weather]())
     problems = [problem for outcome in outcomes for problem in outcome.problems]
     return [
         *(
@@ -86,7 +97,10 @@ def _rows(outcomes: list[Outcome], trials: int) -> list[Row]:
         *(Row(figure=f"killed: {victim}", value=count) for victim, count in victims.items()),
         Row(figure="heads that died", value=kills["head"]),
         Row(figure="submitters that died", value=kills["submitter"]),
-        Row(figure=f"outages of the store, {OUTAGE_S:.0f} s", value=kills["outage"]),
+        *(
+            Row(figure=f"requests that met: {kind.value} ({WEATHER[kind]:.0f} s)", value=met[kind])
+            for kind in WEATHER
+        ),
         Row(figure="tasks", value=12 * len(outcomes)),
         Row(
             figure="lost, doubled, out of order or different",

@@ -1,9 +1,9 @@
 """The proof of serving: `make prove-serve`.
 
 Sixteen clients ask for ten minutes while thirty versions are published, promoted and rolled back,
-replicas and Serve's controller are killed, and the store is away for half a minute. Every answer
-must come from one version, and from the right one. `python -m tests.prove.serve 600 haproxy` does
-the same behind HAProxy.
+replicas and Serve's controller are killed, and the store is away, refuses and denies what it has
+for three minutes. Every answer must come from one version, and from the right one.
+`python -m tests.prove.serve 600 haproxy` does the same behind HAProxy.
 """
 
 import statistics
@@ -17,14 +17,24 @@ from tests.support.drivers.s3_server import seaweedfs
 from tests.support.drivers.serve_trial import Plan, example_pictures, serving, trial
 from tests.support.drivers.serve_verdict import Allowance, Verdict
 from tests.support.fakes.s3_proxy import S3Proxy
+from tests.support.fakes.weather import Weather
 
 ALLOWED = Allowance()
+WEATHER = {
+    Weather.AWAY: 30.0,
+    Weather.BUSY: 20.0,
+    Weather.FORBIDDEN: 120.0,
+    Weather.READ_ONLY: 10.0,
+    Weather.DENYING: 10.0,
+}
+"""How the store is for a while, and for how many of 600 seconds."""
 EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 
 
 def main(seconds: float = 600.0, ingress: str = "proxy") -> int:
     """Run the trial, print what was found, and return 0 when all of it holds."""
-    plan = Plan(seconds=seconds)
+    share = seconds / 600.0
+    plan = Plan(seconds=seconds, weather={kind: share * lasts for kind, lasts in WEATHER.items()})
     with tempfile.TemporaryDirectory() as name:
         server = seaweedfs(Path(name) / "s3")
         if server is None:
@@ -53,7 +63,8 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
     yield Row(figure="moves of production", value=found.moves)
     for who, count in found.kills.items():
         yield Row(figure=f"killed: {who}", value=count)
-    yield Row(figure="outage of the store", value=plan.outage_s, unit="s")
+    for kind, seconds in plan.weather.items():
+        yield Row(figure=f"the store: {kind.value}", value=seconds, unit="s")
     yield Row(figure="requests sent", value=found.sent)
     yield Row(figure="requests failed, by status (0: connection broken)", value=failed or "none")
     figure = "of these, pins that a replica had not met before the store went away"

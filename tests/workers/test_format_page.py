@@ -11,7 +11,6 @@ import torch
 
 from adapters.contract.canonical import canonical_json
 from adapters.contract.records import decode_record, encode_record, pack, unpack
-from adapters.errors import CorruptionError
 from adapters.methods import method_named
 from workers.formats.documents import seal
 from workers.queue import inbox
@@ -21,12 +20,11 @@ from workers.queue.leadership import read_leadership
 from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_page, state_key
 from workers.queue.progress import KEY as PROGRESS
 from workers.queue.progress import read_progress, write_progress
-from workers.queue.ticket_json import ticket_to_json
-from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
-from workers.registry.history import entry_from_bytes
-from workers.registry.manifest import manifest_from_bytes
-from workers.registry.purged import tombstones_from_bytes, tombstones_to_bytes
-from workers.registry.refs import refs_from_bytes
+from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.documents.history import entry_from_bytes
+from workers.registry.documents.manifest import manifest_from_bytes
+from workers.registry.documents.purged import tombstones_from_bytes, tombstones_to_bytes
+from workers.registry.documents.refs import refs_from_bytes
 from workers.store import MemoryStore
 from workers.tasks.submission import submission_from_bytes
 
@@ -61,9 +59,7 @@ def lead(content: bytes) -> bytes:
 def page(content: bytes) -> bytes:
     store = MemoryStore()
     store.put(page_key(0), content)
-    found = read_page(store, 0)
-    tickets = [ticket_to_json(ticket) for ticket in found.tickets.values()]
-    return seal({"epoch": found.epoch, "beat": found.beat, "tickets": tickets})
+    return read_page(store, 0).to_bytes()
 
 
 def outcome(content: bytes) -> bytes:
@@ -85,7 +81,7 @@ def request(content: bytes) -> bytes:
     store = MemoryStore()
     store.put(f"{inbox.PREFIX}1-0.json", content)
     (found,) = inbox.read(store, inbox.waiting(store))
-    if isinstance(found, CorruptionError):
+    if not isinstance(found, inbox.QueueRequest):
         raise found
     return store.get(inbox.ask(store, found.event, who=found.who)).data
 

@@ -14,7 +14,7 @@ from adapters.errors import (
     reason_of,
 )
 from workers.coordination.settings import AdapterRules
-from workers.learning.crew import Assignment, Crew, Publication
+from workers.learning.crew import Assignment, Begun, Crew, Publication
 from workers.progress_callbacks import ProgressCallback
 from workers.queue.events import Broke, Event, Moved
 from workers.queue.ticket import Cause, Stage
@@ -29,6 +29,7 @@ class Job:
         crew: The roles.
         submission: What is to be done.
         tell: Tells the queue of an event.
+        begun: Is told what it is learnt on, before the queue is.
         durable: Waits until what the queue was told is durable.
         progress: Called with units done and units in all.
     """
@@ -36,6 +37,7 @@ class Job:
     crew: Crew
     submission: Submission
     tell: Callable[[Event], None]
+    begun: Callable[[Begun], None]
     durable: Callable[[], Awaitable[None]]
     progress: ProgressCallback
 
@@ -63,6 +65,7 @@ class Job:
             parent=begun.parent,
             epoch=begun.epoch,
         )
+        self.begun(begun)
         self.tell(self._moved(Stage.TRAINING, parent=begun.parent))
         await self.crew.train(assignment, self.progress)
         self.tell(self._moved(Stage.COMPRESSING))

@@ -7,23 +7,26 @@ needs it to stay alive.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 from adapters.errors import (
     CorruptionError,
     InputError,
-    NotFoundError,
+    MissingError,
     UnavailableError,
     UnknownOutcomeError,
     WorkerLostError,
 )
 from workers.concurrency.supervision import Trouble, is_being_cancelled
+from workers.coordination.aliases import head_of
 from workers.coordination.jobs import Job, broken
-from workers.coordination.recovery import recovered
+from workers.coordination.recovery import found_late, recovered
 from workers.coordination.settings import Setup
 from workers.coordination.write_behind import WriteBehind
 from workers.housekeeping.retention import PeriodicRetention
+from workers.learning.crew import Begun
 from workers.learning.handover import remove_work
 from workers.queue import inbox
 from workers.queue.events import Accepted, Broke, Decision, Encode, Event, Learn, Moved, Stop
@@ -32,8 +35,7 @@ from workers.queue.leadership import Leadership, renew_leadership
 from workers.queue.ledger import Ledger, read_outcome
 from workers.queue.machine import Queue
 from workers.queue.ticket import CLEARED, Cause, Stage, Ticket
-from workers.registry import Registry
-from workers.tasks.submission import read_submission
+from workers.tasks.submission import existing_submission
 
 REQUESTS_AT_ONCE = 1000
 INTERRUPTIBLE = frozenset({Stage.TRAINING, Stage.COMPRESSING})
@@ -59,9 +61,11 @@ class LeadershipTerm:
         self._queue.paused = frozenset(lead.paused)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._interruptions: dict[str, Event | None] = {}
-        self._parents: dict[str, int] = {}
+        self._begun: dict[str, Begun] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
         self._polled_at = 0.0
+        self._missing: Mapping[str, float] = {}
+        self._asked_again_at = 0.0
         self._retention = PeriodicRetention(
             setup.store,
             setup.retention,
@@ -83,7 +87,8 @@ class LeadershipTerm:
             recovered, store, kept.values(), announced=announced, threads=threads
         )
         term = cls(setup, lead, ledger)
-        for ticket in found:
+        term._missing = found.missing
+        for ticket in found.tickets:
             term._queue.apply(Accepted(ticket=ticket), now=setup.clock())
             if ticket != kept.get(ticket.submission_id):
                 term._write_behind.note_ticket(ticket)
@@ -127,6 +132,7 @@ class LeadershipTerm:
         if now - self._polled_at >= self._setup.intervals.poll_s:
             self._polled_at = now
             await self._read_requests()
+            await self._look_for_missing(now)
             await self._look_at_heads()
         if self._write_behind.requests:
             # They are removed below: what is paused must be durable by then, and nobody else lead.
@@ -175,6 +181,10 @@ class LeadershipTerm:
                 logger.warning("a request is passed over: %s", request.message)
                 self._write_behind.note_request(str(request.fields["key"]))
                 continue
+            if isinstance(request, MissingError):
+                # Those behind it wait, too: a wish must not come before what it is about.
+                logger.warning("a request waits: %s", request.message)
+                return
             await self._remember(request.event)
             self._tell(request.event)
             self._write_behind.note_request(request.key)
@@ -192,23 +202,28 @@ class LeadershipTerm:
         if outcome is not None:
             self._queue.apply(Accepted(ticket=outcome), now=self._setup.clock())
 
+    async def _look_for_missing(self, now: float) -> None:
+        """Accept submissions that were listed at the beginning and are to be found only now."""
+        if self._missing and now - self._asked_again_at >= self._setup.intervals.step_back_s:
+            self._asked_again_at = now
+            found = await self._threads.call(found_late, self._store, self._missing)
+            for ticket in found.tickets:
+                self._tell(Accepted(ticket=ticket))
+            self._missing = found.missing
+
     async def _look_at_heads(self) -> None:
         """Interrupt what is being learnt on a version that is not `head` any more."""
-        for name, parent in list(self._parents.items()):
+        for name, begun in list(self._begun.items()):
             ticket = self._queue.tickets[name]
             if ticket.stage not in INTERRUPTIBLE:
                 continue
-            head = await self._threads.call(self._head, ticket.adapter)
-            if head != parent and self._parents.get(name) == parent:
-                error = f"`head` moved from version {parent} to {head}; it is learnt again on that"
+            head = await self._threads.call(head_of, self._store, ticket.adapter, epoch=begun.epoch)
+            if head not in (None, begun.parent) and self._begun.get(name) == begun:
+                error = (
+                    f"`head` moved from version {begun.parent} to {head}; it is learnt again on "
+                    "that"
+                )
                 self._interrupt(name, Broke(submission_id=name, cause=Cause.MOVED, error=error))
-
-    def _head(self, adapter: str) -> int:
-        try:
-            found = Registry(self._store).adapter(adapter).refs().find("head")
-        except NotFoundError:
-            return 0
-        return found.number if found else 0
 
     def _begin_what_is_due(self, now: float) -> None:
         for decision in self._queue.decide(now=now):
@@ -235,7 +250,7 @@ class LeadershipTerm:
             interrupted = name in self._interruptions
             event = self._interruptions[name] if interrupted else self._broken(name, error)
         self._interruptions.pop(name, None)
-        self._parents.pop(name, None)
+        self._begun.pop(name, None)
         if event is not None:
             self._tell(event)
         await self._clear(name)
@@ -251,11 +266,14 @@ class LeadershipTerm:
     async def _work(self, decision: Decision) -> Event:
         name = decision.submission_id
         since = self._queue.tickets[name].since_version
-        submission = await self._threads.call(read_submission, self._store, name)
+        submission = await self._threads.call(
+            existing_submission, self._store, name, because="its ticket names it"
+        )
         job = Job(
             crew=self._setup.crew,
             submission=submission,
             tell=self._tell,
+            begun=partial(self._begun.__setitem__, name),
             durable=partial(self._write_behind.durable, name),
             progress=partial(self._write_behind.note_progress, name),
         )
@@ -305,8 +323,6 @@ class LeadershipTerm:
             if isinstance(decision, Stop):
                 self._interrupt(decision.submission_id, None)
         self._changed.set()
-        if isinstance(event, Moved) and event.parent is not None:
-            self._parents[event.submission_id] = event.parent
         after = self._queue.tickets.get(name) if name else None
         if after is not None and after != before:
             self._note(before, after, now)

@@ -20,7 +20,7 @@ from workers.encoding.features import write_block
 from workers.images.pixels import Decode, Decoder
 from workers.images.views import Views
 from workers.store.base import ObjectStore
-from workers.store.blobs import BlobRef, get_blob
+from workers.store.blobs import BlobRef, get_existing_blob
 from workers.tasks.shards import unpack_shard
 from workers.tasks.submission import SHARDS, Shard, Split, Submission
 
@@ -81,7 +81,7 @@ class ShardEncoder:
 
     def _shard(self, shard: Shard) -> bytes:
         ref = BlobRef(sha256=shard.digest, size=shard.size)
-        return get_blob(self._store, ref, prefix=SHARDS)
+        return get_existing_blob(self._store, ref, prefix=SHARDS, because="its submission names it")
 
     def _batches(
         self, files: Sequence[bytes], digests: Sequence[str], views: Views

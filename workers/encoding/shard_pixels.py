@@ -14,7 +14,7 @@ from workers.images.decode import decode_image
 from workers.images.pixels import PixelTransform
 from workers.images.views import numbered_view
 from workers.store.base import ObjectStore
-from workers.store.blobs import BlobRef, get_blob
+from workers.store.blobs import BlobRef, get_existing_blob
 from workers.tasks.shards import unpack_shard
 from workers.tasks.submission import SHARDS, Shard, Submission
 
@@ -76,4 +76,6 @@ class ShardPixels:
 
     def _read(self, shard: Shard) -> tuple[bytes, ...]:
         ref = BlobRef(sha256=shard.digest, size=shard.size)
-        return unpack_shard(get_blob(self._store, ref, prefix=SHARDS))
+        return unpack_shard(
+            get_existing_blob(self._store, ref, prefix=SHARDS, because="its submission names it")
+        )

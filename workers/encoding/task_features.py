@@ -61,7 +61,7 @@ def training_features(
 
     Raises:
         SettingsError: as in `training_views`.
-        NotFoundError: a shard has not been embedded yet.
+        NotFoundError: a shard has not been embedded yet, or its features are gone.
         CorruptionError: a block is damaged.
         FeatureError: a feature is zero or not finite.
     """
@@ -71,6 +71,7 @@ def training_features(
         "train",
         fingerprint=fingerprint,
         views=training_views(submission, method=method).name,
+        patience=store.patience.longer,
     )
     return TaskFeatures(
         task=submission.task,

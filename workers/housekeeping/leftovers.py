@@ -5,26 +5,30 @@ Which of it is needed, and which belongs to nothing but submissions that are to 
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import PurePosixPath
 
-from adapters.errors import CorruptionError, NotFoundError
+from adapters.errors import CorruptionError, MissingError
 from workers.encoding.blocks import BLOBS, FEATURES
 from workers.learning import handover as work
 from workers.queue.progress import known_ticket
 from workers.queue.ticket import CLEARED
-from workers.store.base import ObjectStore
+from workers.store import absent
+from workers.store.base import Object, ObjectStore
 from workers.store.blobs import BlobRef, blob_key
-from workers.tasks.submission import SHARDS, Shard, Submission, read_submission, submission_ids
+from workers.tasks.submission import SHARDS, Shard, Submission, existing_submission, submission_ids
 
 
 def every_submission(store: ObjectStore) -> list[Submission]:
     """Return all submissions in `store`.
 
     Raises:
+        MissingError: One is listed, and not to be found, so that nobody can say what it needs.
         CorruptionError: One is damaged, so that nobody can say what it needs.
     """
-    return [read_submission(store, submission_id) for submission_id in submission_ids(store)]
+    return [
+        existing_submission(store, submission_id, because=absent.LISTED)
+        for submission_id in submission_ids(store)
+    ]
 
 
 def needed_shards(store: ObjectStore) -> set[str]:
@@ -125,8 +129,23 @@ def _pointers(store: ObjectStore, prefix: str, *, but: str) -> Iterator[str]:
 
 def _documents(store: ObjectStore, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, object]]]:
     for key in keys:
-        with suppress(NotFoundError):  # removed since it was listed: it names nothing any more
-            yield key, _document(key, store.get(key).data)
+        found = _listed(store, key)
+        if found is not None:
+            yield key, _document(key, found.data)
+
+
+def _listed(store: ObjectStore, key: str) -> Object | None:
+    """Return an object that was listed; None where it was removed since: it names nothing then.
+
+    Raises:
+        MissingError: it is listed still, and not to be found: nobody can say what it names.
+    """
+    try:
+        return store.get_existing(key, because=absent.LISTED)
+    except MissingError:
+        if absent.is_listed(store, key):
+            raise
+        return None
 
 
 def _document(key: str, content: bytes) -> dict[str, object]:

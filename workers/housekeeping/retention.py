@@ -10,20 +10,22 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import Field
 
-from adapters.errors import CorruptionError, NacreError, NotFoundError
+from adapters.errors import CorruptionError, NacreError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.encoding.blocks import FEATURES, block_blob
 from workers.formats.documents import encode
 from workers.queue.ledger import read_outcome, read_pages
 from workers.queue.ticket import ENDED, Ticket
+from workers.store import absent
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, blob_key
-from workers.tasks.submission import PREFIX, SHARDS, Shard, read_submission
+from workers.tasks.submission import PREFIX, SHARDS, Shard, existing_submission, swept_key
 
 DAY_S = 24 * 3600.0
 logger = logging.getLogger("nacre.coordinator")
@@ -107,38 +109,46 @@ def remove_expired(
         retention: How long things are kept.
         now: Seconds since the epoch.
         threads: In which pages of the queue are read.
+
+    Raises:
+        MissingError: something that must be there is not to be found: nothing is removed.
     """
     if retention.days is None:
         return []
     on_page = {ticket.submission_id: ticket for ticket in read_pages(store, threads=threads)}
-    ended, open_ones = _unswept(store, on_page)
+    submitted = _submitted(store)
+    ended, open_ones = _unswept(submitted, on_page)
     limit = now - retention.days * DAY_S
     expired = [name for name in ended if _ended_before(store, name, limit, on_page)]
     if not expired:
         return []
-    needed = {
-        shard.digest for name in {*open_ones, *ended} - {*expired} for shard in _shards(store, name)
-    }
-    going = {
-        shard for name in expired for shard in _shards(store, name) if shard.digest not in needed
-    }
+    shards = partial(_shards, store, submitted, on_page)
+    needed = {shard.digest for name in {*open_ones, *ended} - {*expired} for shard in shards(name)}
+    going = {shard for name in expired for shard in shards(name) if shard.digest not in needed}
     for key in _keys(store, going, before=now - DAY_S):
         store.delete(key)
     for name in expired:
-        store.put(_swept_key(name), encode({"at": now}))
+        store.put(swept_key(name), encode({"at": now}))
     return expired
 
 
-def _unswept(store: ObjectStore, on_page: Mapping[str, Ticket]) -> tuple[set[str], set[str]]:
-    """Return the ids of submissions that have ended, and of those that have not."""
+def _submitted(store: ObjectStore) -> Mapping[str, set[str]]:
+    """Return what is kept of each submission, by its id."""
     kinds: dict[str, set[str]] = {}
     for listed in store.list(PREFIX):
         name, _, kind = listed.key.removeprefix(PREFIX).partition("/")
         kinds.setdefault(name, set()).add(kind)
+    return kinds
+
+
+def _unswept(
+    submitted: Mapping[str, set[str]], on_page: Mapping[str, Ticket]
+) -> tuple[set[str], set[str]]:
+    """Return the ids of submissions that have ended, and of those that have not."""
     # A page counts more than an outcome: what failed long ago may be learnt again by now.
     begun = {name for name, ticket in on_page.items() if ticket.stage not in ENDED}
-    unswept = {name for name, found in kinds.items() if "swept.json" not in found}
-    ended = {name for name in unswept - begun if "state.json" in kinds[name]}
+    unswept = {name for name, found in submitted.items() if "swept.json" not in found}
+    ended = {name for name in unswept - begun if "state.json" in submitted[name]}
     return ended, unswept - ended | begun
 
 
@@ -152,11 +162,18 @@ def _ended_before(
     return outcome is not None and outcome.since < limit
 
 
-def _shards(store: ObjectStore, name: str) -> tuple[Shard, ...]:
-    try:
-        return read_submission(store, name).shards
-    except NotFoundError:
-        return ()
+def _shards(
+    store: ObjectStore,
+    submitted: Mapping[str, set[str]],
+    on_page: Mapping[str, Ticket],
+    name: str,
+) -> tuple[Shard, ...]:
+    """Return the shards of a submission; none of what has left nothing but an outcome."""
+    if "submission.json" in submitted.get(name, ()):
+        return existing_submission(store, name, because=absent.LISTED).shards
+    if name in on_page:
+        return existing_submission(store, name, because="its ticket names it").shards
+    return ()
 
 
 def _keys(store: ObjectStore, shards: Collection[Shard], *, before: float) -> Iterator[str]:
@@ -174,7 +191,3 @@ def _keys(store: ObjectStore, shards: Collection[Shard], *, before: float) -> It
         if PurePosixPath(listed.key).stem in learnt_from and listed.modified < before:
             blob = block_blob(store, listed.key)
             yield from (key for key in (blob, listed.key) if key)
-
-
-def _swept_key(name: str) -> str:
-    return f"{PREFIX}{name}/swept.json"

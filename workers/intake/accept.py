@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
@@ -22,7 +23,7 @@ from workers.queue.progress import known_ticket, read_queue, ticket_of
 from workers.queue.ticket import ENDED, Ticket
 from workers.registry import Manifest, Registry
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Submission, read_submission
+from workers.tasks.submission import Submission, find_submission
 from workers.tasks.task import Task
 
 READING_THREADS = 8
@@ -169,12 +170,6 @@ def _head(store: ObjectStore, adapter: str) -> Manifest | None:
 
 def _readable(store: ObjectStore, names: Sequence[str]) -> tuple[Submission, ...]:
     """Return submissions; those of imported versions may not be there."""
-
-    def one(name: str) -> Submission | None:
-        try:
-            return read_submission(store, name)
-        except NotFoundError:
-            return None
-
+    read = partial(find_submission, store)
     with ThreadPoolExecutor(READING_THREADS) as threads:
-        return tuple(found for found in threads.map(one, dict.fromkeys(names)) if found)
+        return tuple(found for found in threads.map(read, dict.fromkeys(names)) if found)

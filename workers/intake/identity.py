@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from adapters.contract.canonical import canonical_json, digest_of
-from adapters.errors import ConflictError, InputError, NotFoundError
+from adapters.errors import ConflictError, InputError
 from workers.store.base import MAX_CONDITIONAL_BYTES, ObjectStore
-from workers.tasks.submission import Split, Submission, read_submission
+from workers.tasks.submission import Split, Submission, find_submission
 from workers.tasks.task import Task
 
 Reusable = Callable[[str], bool]
@@ -69,7 +69,7 @@ def find_generation(store: ObjectStore, first: str, *, reusable: Reusable) -> Ge
     generation = 1
     while True:
         submission_id = numbered(first, generation)
-        stored = _stored(store, submission_id)
+        stored = find_submission(store, submission_id)
         if stored is None or reusable(submission_id):
             return Generation(submission_id=submission_id, generation=generation, stored=stored)
         generation += 1
@@ -113,10 +113,3 @@ def check_fits(submission: Submission) -> None:
             task=submission.task,
             images=images,
         )
-
-
-def _stored(store: ObjectStore, submission_id: str) -> Submission | None:
-    try:
-        return read_submission(store, submission_id)
-    except NotFoundError:
-        return None

@@ -17,6 +17,7 @@ from workers.encoding.features import read_split
 from workers.encoding.task_features import class_entries
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_blob
+from workers.store.patience import AT_ONCE, Patience
 from workers.tasks.shards import unpack_shard
 from workers.tasks.submission import SHARDS, Submission
 
@@ -45,13 +46,27 @@ class TaskTestSet:
         return [self.classes[label] for label in self.labels.tolist()]
 
 
-def task_test_set(store: ObjectStore, submission: Submission, *, fingerprint: str) -> TaskTestSet:
+def task_test_set(
+    store: ObjectStore,
+    submission: Submission,
+    *,
+    fingerprint: str,
+    patience: Patience = AT_ONCE,
+) -> TaskTestSet:
     """Return the test features of `submission` under one tower, from their stored blocks.
+
+    Args:
+        store: The object store.
+        submission: The task.
+        fingerprint: Of the tower.
+        patience: How long they are asked for, where they should have been made.
 
     Raises:
         NotFoundError: a shard has not been embedded yet.
     """
-    features, labels = read_split(store, submission, "held_out", fingerprint=fingerprint, views="1")
+    features, labels = read_split(
+        store, submission, "held_out", fingerprint=fingerprint, views="1", patience=patience
+    )
     return TaskTestSet(
         name=submission.task,
         classes=class_entries(submission),

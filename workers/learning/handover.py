@@ -12,7 +12,8 @@ so two workers that write the same key write the same bytes.
 import hashlib
 
 from adapters.errors import CorruptionError, NotFoundError
-from workers.store.base import ObjectStore
+from workers.store import absent
+from workers.store.base import Object, ObjectStore
 
 PREFIX = "work/"
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -34,14 +35,51 @@ def hand_over(store: ObjectStore, key: str, content: bytes) -> None:
 
 
 def take_over(store: ObjectStore, key: str) -> bytes:
-    """Return the verified content of a handover.
+    """Return the verified content of a handover; whether its stage has finished is the question.
 
     Raises:
         NotFoundError: the stage has not finished.
+        MissingError: it has, and the content is not to be found now.
         CorruptionError: the content is damaged.
     """
-    data = store.get(key).data
-    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    found = find_handover(store, key)
+    if found is None:
+        raise NotFoundError(f"no object {key!r} in {store.url}", key=key)
+    return found
+
+
+def take_over_finished(store: ObjectStore, key: str) -> bytes:
+    """Return the verified content of a handover whose stage has finished.
+
+    Raises:
+        MissingError: the content is not to be found now.
+        CorruptionError: the content is damaged.
+    """
+    because = "the stage that hands it over has finished"
+    found = store.patience.longer.ask(
+        lambda: store.get(key), key=key, url=store.url, because=because
+    )
+    return _verified(store, key, found)
+
+
+def find_handover(store: ObjectStore, key: str, *, beside: str | None = None) -> bytes | None:
+    """Return the verified content of a handover; None where there is none.
+
+    Args:
+        store: The object store.
+        key: Its key.
+        beside: The key of another handover on the same version that is there.
+
+    Raises:
+        MissingError: there is one, and it is not to be found now.
+        CorruptionError: the content is damaged.
+    """
+    found = absent.find(store, key, beside=beside)
+    return None if found is None else _verified(store, key, found)
+
+
+def _verified(store: ObjectStore, key: str, found: Object) -> bytes:
+    digest, content = found.data[:_DIGEST_BYTES], found.data[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         raise CorruptionError(f"{key!r} in {store.url} is damaged; it is made again", key=key)
     return content
@@ -50,10 +88,9 @@ def take_over(store: ObjectStore, key: str) -> bytes:
 def is_handed_over(store: ObjectStore, key: str) -> bool:
     """Return whether a handover is there and intact."""
     try:
-        take_over(store, key)
-    except (NotFoundError, CorruptionError):
+        return find_handover(store, key) is not None
+    except CorruptionError:
         return False
-    return True
 
 
 def remove_work(store: ObjectStore, submission_id: str) -> None:

@@ -14,7 +14,7 @@ from adapters.contract.task_features import TaskFeatures
 from adapters.methods import method_named
 from workers.encoding.task_features import training_features
 from workers.learning.crew import Assignment
-from workers.learning.handover import hand_over, handover_key, is_handed_over, take_over
+from workers.learning.handover import hand_over, handover_key, is_handed_over, take_over_finished
 from workers.store.base import ObjectStore
 
 
@@ -57,7 +57,7 @@ class MixtureFitter:
         learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
         record = method_named(assignment.method).record(
             self._features(assignment),
-            Learnt(tensors=load(take_over(self._store, learnt))),
+            Learnt(tensors=load(take_over_finished(self._store, learnt))),
             mixtures,
             settings=submission.settings,
             seed=submission.seed,

@@ -7,15 +7,14 @@ from adapters.adapter import Adapter
 from adapters.contract.adapter_state import SharedState, decode_shared
 from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.records import Record, decode_record
-from adapters.errors import InputError, NotFoundError
-from adapters.towers.image_tower import ImageTower
+from adapters.errors import InputError
 from workers import registry
 from workers.encoding.encoder import Encoder
-from workers.encoding.shard_encoder import ShardEncoder
 from workers.learning.crew import Assignment, Begun, Publication
-from workers.learning.evaluation import TaskTestSet, accuracies, task_test_set
+from workers.learning.evaluation import accuracies
 from workers.learning.gate import Verdict, judge
-from workers.learning.handover import handover_key, take_over
+from workers.learning.handover import find_handover, handover_key, take_over_finished
+from workers.learning.measured_tasks import MeasuredTasks
 from workers.registry import (
     AddRecord,
     Author,
@@ -30,9 +29,10 @@ from workers.registry import (
     TaskAccuracy,
     TaskRef,
 )
+from workers.registry.documents.forks import check_no_fork
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Submission, read_submission
+from workers.tasks.submission import Submission
 
 GATE_NOTE = "gate"
 """What the gate said of a version, among the notes of its provenance."""
@@ -47,13 +47,14 @@ class Publisher:
         self._encoder = encoder
         self._store = store
         self._versions = versions
-        self._shard_encoder = ShardEncoder(encoder, store)
+        self._measured_tasks = MeasuredTasks(encoder, store)
 
     def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew.begin`.
 
         Raises:
             InputError: the task that it replaces is not in `head`.
+            ForkedError: the store has lost changes of the adapter, and nobody has settled that.
         """
         adapter = self._versions.registry.create(submission.adapter)
         # First the fence, then the look: nobody who began before can publish after the look.
@@ -61,6 +62,8 @@ class Publisher:
         refs = adapter.refs()
         head = refs.find("head")
         published = self._published(adapter, submission, since=since)
+        if published is None:
+            check_no_fork(adapter.name, refs.forks)
         tasks = adapter.manifest(head.number).tasks if head else ()
         if published is None and submission.replaces:
             _check_replaces(submission, tasks)
@@ -83,15 +86,13 @@ class Publisher:
                 begun to learn for this adapter.
         """
         submission = assignment.submission
-        content = take_over(
-            self._store, handover_key(submission.submission_id, assignment.parent, "record")
-        )
+        content = take_over_finished(self._store, _handover_key(assignment, "record"))
         record = decode_record(content)
         adapter = self._versions.registry.create(submission.adapter)
         handed = self._shared(assignment)
         shared = None if handed is None else decode_shared(handed)
         measured = self._measured(assignment, record, shared)
-        before = adapter.accuracies(assignment.parent) if assignment.parent else ()
+        before = self._before(adapter, assignment.parent)
         verdict = judge(assignment.gate, task=submission.task, before=before, after=measured)
         commit = Commit(
             updates=(
@@ -155,8 +156,8 @@ class Publisher:
         candidate = Adapter((*past, record), shared=shared)
         tower = candidate.image_tower(self._encoder.image_tower)
         measured = [
-            *(task for ref in kept if (task := self._earlier(ref.submission, tower)) is not None),
-            self._test_set(submission, tower),
+            *self._measured_tasks.earlier(kept, tower),
+            self._measured_tasks.own(submission, tower),
         ]
         found = accuracies(candidate, measured, self._encoder)
         images = {task.name: len(task.labels) for task in measured}
@@ -165,29 +166,20 @@ class Publisher:
             for task, accuracy in found.items()
         )
 
-    def _earlier(self, submission_id: str, tower: ImageTower) -> TaskTestSet | None:
-        """Return an earlier task's test images; None where its version was imported."""
-        try:
-            return self._test_set(read_submission(self._store, submission_id), tower)
-        except NotFoundError:
-            return None
-
-    def _test_set(self, submission: Submission, tower: ImageTower) -> TaskTestSet:
-        """Return the test images of `submission` under `tower`.
-
-        The encoder's own features are there; those of a tower that the version brings are made.
-        """
-        if tower is not self._encoder.image_tower:
-            self._shard_encoder.embed_split(submission, "held_out", tower)
-        return task_test_set(self._store, submission, fingerprint=tower.fingerprint)
+    def _before(self, adapter: registry.RegisteredAdapter, parent: int) -> tuple[TaskAccuracy, ...]:
+        """Return what was measured of the parent; nothing where it was imported so."""
+        if not parent:
+            return ()
+        return adapter.accuracies(parent, patience=self._store.patience)
 
     def _shared(self, assignment: Assignment) -> bytes | None:
         """Return the shared state that was handed over; None where the method has none."""
-        key = handover_key(assignment.submission.submission_id, assignment.parent, "shared")
-        try:
-            return take_over(self._store, key)
-        except NotFoundError:
-            return None
+        record = _handover_key(assignment, "record")
+        return find_handover(self._store, _handover_key(assignment, "shared"), beside=record)
+
+
+def _handover_key(assignment: Assignment, stage: str) -> str:
+    return handover_key(assignment.submission.submission_id, assignment.parent, stage)
 
 
 def _check_replaces(submission: Submission, tasks: Sequence[TaskRef]) -> None:

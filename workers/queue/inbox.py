@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.errors import CorruptionError, NotFoundError
+from adapters.errors import CorruptionError, MissingError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.formats.documents import decode, encode
 from workers.queue.events import Accepted, Cancel, Event, Pause, Resume, Retry
 from workers.queue.ticket import Ticket
 from workers.queue.ticket_json import ticket_from_json, ticket_to_json
+from workers.store import absent
 from workers.store.base import Listed, ObjectStore
 
 PREFIX = "queue/inbox/"
@@ -62,17 +63,20 @@ def waiting(store: ObjectStore) -> list[Listed]:
 
 def read(
     store: ObjectStore, entries: Sequence[Listed], *, threads: Threads = SYSTEM_THREADS
-) -> list[QueueRequest | CorruptionError]:
+) -> list[QueueRequest | CorruptionError | MissingError]:
     """Return the requests in `entries`, in their order.
 
-    For one that is damaged an error whose fields name its `key`.
+    For one that is damaged, or listed and not to be found, an error whose fields name its `key`.
+    What others have removed since it was listed is left out.
     """
 
-    def one(entry: Listed) -> QueueRequest | CorruptionError | None:
+    def one(entry: Listed) -> QueueRequest | CorruptionError | MissingError | None:
         try:
-            return _request(entry, store.get(entry.key).data)
-        except NotFoundError:
-            return None  # taken note of by a coordinator that was slow to remove it
+            found = absent.find(store, entry.key)
+            return None if found is None else _request(entry, found.data)
+        except MissingError as error:
+            # Taken note of meanwhile by a coordinator that was slow to remove it, or denied.
+            return error if absent.is_listed(store, entry.key) else None
         except CorruptionError as error:
             return error
 

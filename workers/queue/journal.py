@@ -11,6 +11,7 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from workers.formats.documents import Count, encode, validated
 from workers.queue.ticket import ENDED, Stage, Ticket
+from workers.store import absent
 from workers.store.base import ObjectStore
 
 PREFIX = "journal/"
@@ -72,7 +73,9 @@ def read_journal(
     keys = sorted(listed.key for listed in store.list(folder))
     wanted = [key for key in keys if int(key.removeprefix(folder)[:20]) > int(after * 1e6)]
     with ThreadPoolExecutor(READING_THREADS) as threads:
-        contents = threads.map(lambda key: store.get(key).data, wanted)
+        contents = threads.map(
+            lambda key: store.get_existing(key, because=absent.LISTED).data, wanted
+        )
         for key, content in zip(wanted, contents, strict=True):
             yield _entry(key, content)
 

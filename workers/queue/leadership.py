@@ -16,11 +16,16 @@ from dataclasses import asdict, dataclass, replace
 
 from pydantic import FiniteFloat, TypeAdapter
 
-from adapters.errors import ConflictError, NotFoundError, UnknownOutcomeError
+from adapters.errors import ConflictError, NotFoundError
 from workers.formats.documents import Count, seal, unseal, validated
 from workers.store.base import ObjectStore
+from workers.store.patience import AT_ONCE
+from workers.store.serial_document import Held
+from workers.store.serial_swap import SerialSwap
 
 KEY = "queue/lead.json"
+PAGES = "queue/pages/"
+"""Below it there is something once anybody has led; see `workers.queue.ledger`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +38,10 @@ class Leadership:
         epoch: Rises whenever the lead is taken.
         expires: From then on another system may take it; seconds since the epoch.
         since: When it was taken, in seconds since the epoch.
-        beat: Rises with every renewal, so that no two leads are written alike.
+        beat: Grows by one with every change, whoever makes it.
         paused: Adapters of which nothing new is begun; `*` stands for all.
+        before: SHA-256 of the lead that this one replaced; empty for the first, and in leads of
+            the first days, whose beat began anew with every epoch.
     """
 
     owner: str
@@ -44,18 +51,37 @@ class Leadership:
     since: FiniteFloat
     beat: Count = 0
     paused: tuple[str, ...] = ()
+    before: str = ""
+
+    @property
+    def serial(self) -> int:
+        """The beat; 0 where it says nothing of the order, as in leads of the first days."""
+        return self.beat if self.before else 0
 
     def to_bytes(self) -> bytes:
         """Return the sealed document."""
-        return seal(asdict(self))
+        fields = asdict(self)
+        if not self.before:
+            del fields["before"]
+        return seal(fields)
 
 
 _LEADERSHIP = TypeAdapter(Leadership)
 
 
 def read_leadership(store: ObjectStore) -> Leadership | None:
-    """Return who leads or led last; None where nobody ever did."""
-    return _read(store)[0]
+    """Return who leads or led last; None where nobody ever did.
+
+    Raises:
+        MissingError: somebody has, and the lead is not to be found now.
+    """
+    document = _swap(store).document
+    try:
+        return document.read().content
+    except NotFoundError:
+        if not _is_told_by_pages(store):
+            return None
+    return document.read(because="the queue has pages").content
 
 
 def take_leadership(
@@ -84,7 +110,7 @@ def take_leadership(
             paused=held.paused if held else (),
         )
 
-    return _swap(store, taken)
+    return _changed(store, taken)
 
 
 def renew_leadership(
@@ -95,13 +121,13 @@ def renew_leadership(
     Raises:
         ConflictError: another system, or another start of this one, has taken it.
     """
-    return _swap(store, _following(store, lead, expires=now + ttl_s))
+    return _changed(store, _following(store, lead, expires=now + ttl_s))
 
 
 def release_leadership(store: ObjectStore, lead: Leadership) -> None:
     """Let another system take over at once; nothing happens where one already has."""
     try:
-        _swap(store, _following(store, lead, expires=0.0))
+        _changed(store, _following(store, lead, expires=0.0))
     except ConflictError:
         return
 
@@ -110,41 +136,44 @@ def _following(
     store: ObjectStore, lead: Leadership, *, expires: float
 ) -> Callable[[Leadership | None], Leadership]:
     def following(held: Leadership | None) -> Leadership:
-        if held is None or (held.owner, held.epoch) != (lead.owner, lead.epoch):
+        if held is None or _is_taken_over(held, lead):
             found = f"{held.host!r}, epoch {held.epoch}" if held else "nobody"
             raise ConflictError(
                 f"the lead of the queue in {store.url} was taken over: expected epoch "
                 f"{lead.epoch}, found {found}; this coordinator steps back",
                 epoch=lead.epoch,
             )
-        return replace(lead, expires=expires, beat=held.beat + 1)
+        return replace(lead, expires=expires)
 
     return following
 
 
-def _swap(store: ObjectStore, decide: Callable[[Leadership | None], Leadership]) -> Leadership:
+def _is_taken_over(held: Leadership, lead: Leadership) -> bool:
+    # An earlier epoch is what the store had before `lead` was acknowledged: that deposes nobody.
+    return held.epoch > lead.epoch or (held.epoch == lead.epoch and held.owner != lead.owner)
+
+
+def _changed(store: ObjectStore, decide: Callable[[Leadership | None], Leadership]) -> Leadership:
     """Replace the lead by what `decide` makes of it; a lost race is decided again."""
-    while True:
-        held, etag = _read(store)
-        wanted = decide(held)
-        try:
-            if etag is None:
-                store.create(KEY, wanted.to_bytes())
-            else:
-                store.replace(KEY, wanted.to_bytes(), etag)
-        except ConflictError:
-            continue  # also where the winner wrote the same: another start of this system did
-        except UnknownOutcomeError:
-            if _read(store)[0] != wanted:
-                continue
-        return wanted
+
+    def decided(held: Held[Leadership] | None) -> Leadership:
+        wanted = decide(held.content if held else None)
+        if held is None:
+            return replace(wanted, beat=1, before="")
+        return replace(wanted, beat=max(held.above, held.content.beat) + 1, before=held.digest)
+
+    return _swap(store).change(decided).content
 
 
-def _read(store: ObjectStore) -> tuple[Leadership | None, str | None]:
-    try:
-        found = store.get(KEY)
-    except NotFoundError:
-        return None, None
-    what = f"{KEY!r} in {store.url}"
-    unseal(found.data, what)
-    return validated(_LEADERSHIP, found.data, what), found.etag
+def _swap(store: ObjectStore) -> SerialSwap[Leadership]:
+    return SerialSwap(store, KEY, _leadership)
+
+
+def _leadership(data: bytes, what: str) -> Leadership:
+    unseal(data, what)
+    return validated(_LEADERSHIP, data, what)
+
+
+def _is_told_by_pages(store: ObjectStore) -> bool:
+    """Return whether the store, which has denied the lead, lists what only a leader writes."""
+    return store.patience != AT_ONCE and any(True for _ in store.list(PAGES))

@@ -5,26 +5,34 @@ submissions/<id>/state.json          the ticket of a submission that has ended, 
 
 Only the coordinator that leads writes here. When it opens the ledger it writes every page anew,
 under its own epoch: from then on a page that an earlier coordinator still wants to write has
-another etag than it expects, and it is told so. Ended tickets stay on their page for a while, so
-that a look at the queue shows them too. As long as a ticket is on its page, that alone counts.
+another etag than it expects, and it is told so. Where a store answers with a page from before, or
+one that is damaged, it is written again: under one epoch one coordinator writes, and it knows what
+is on it. Ended tickets stay on their page for a while, so that a look at the queue shows them too.
+As long as a ticket is on its page, that alone counts.
 
 A page costs what its tickets cost, so that a change among ten thousand of them writes some 40 kB.
 """
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import TypeAdapter
 
-from adapters.errors import ConflictError, CorruptionError, NotFoundError, UnknownOutcomeError
+from adapters.errors import ConflictError, CorruptionError, MissingError, NotFoundError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.formats.documents import Count, encode, seal, unseal, validated
-from workers.queue.leadership import Leadership
+from workers.queue import leadership
+from workers.queue.leadership import Leadership, read_leadership
 from workers.queue.ticket import ENDED, Ticket
 from workers.queue.ticket_json import ticket_to_json
+from workers.store import absent
 from workers.store.base import ObjectStore
+from workers.store.patience import AT_ONCE
+from workers.store.serial_document import Held
+from workers.store.serial_swap import SerialSwap
 from workers.tasks.submission import PREFIX
 
 PAGES = 64
@@ -41,14 +49,31 @@ class Page:
     Attributes:
         tickets: By submission id.
         epoch: Of the lead under which it was written.
-        beat: Rises with every writing, so that no two pages are alike.
-        etag: What replacing it expects; None where it does not exist yet.
+        beat: Grows by one with every writing.
+        before: SHA-256 of the page that this one replaced; empty for the first, and in pages of
+            the first days.
     """
 
     tickets: Mapping[str, Ticket]
     epoch: int = 0
     beat: int = 0
-    etag: str | None = None
+    before: str = ""
+
+    @property
+    def serial(self) -> int:
+        """The beat; 0 in pages of the first days, which nobody has ordered."""
+        return self.beat if self.before else 0
+
+    def to_bytes(self) -> bytes:
+        """Return the sealed document."""
+        return seal(
+            {
+                "epoch": self.epoch,
+                "beat": self.beat,
+                "tickets": [ticket_to_json(ticket) for ticket in self.tickets.values()],
+                **({"before": self.before} if self.before else {}),
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +81,7 @@ class _StoredPage:
     epoch: Count
     beat: Count
     tickets: tuple[Ticket, ...]
+    before: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,13 +112,15 @@ class Ledger:
         self._store = store
         self._epoch = lead.epoch
         self._threads = threads
+        self._swaps = [_swap(store, bucket) for bucket in range(PAGES)]
         pages = threads.map(self._taken_over, range(PAGES), most=THREADS)
         self._pages = dict(enumerate(pages))
 
     @property
     def tickets(self) -> list[Ticket]:
         """Every ticket that was written down, in no particular order."""
-        return [ticket for page in self._pages.values() for ticket in page.tickets.values()]
+        pages = self._pages.values()
+        return [ticket for page in pages for ticket in page.content.tickets.values()]
 
     def save(self, tickets: Iterable[Ticket], *, now: float) -> list[str]:
         """Write `tickets` down; durable when this returns.
@@ -101,7 +129,7 @@ class Ledger:
             The ids of tickets that ended so long ago that they have left their page.
         """
         changed = {ticket.submission_id: ticket for ticket in tickets}
-        by_bucket: dict[int, dict[str, Ticket]] = {}
+        by_bucket: dict[int, dict[str, Ticket]] = {bucket: {} for bucket in self._unsettled}
         for name, ticket in changed.items():
             by_bucket.setdefault(bucket_of(name), {})[name] = ticket
         pages = self._threads.map(
@@ -111,101 +139,130 @@ class Ledger:
         self._threads.map(self._keep_outcome, changed.values(), most=THREADS)
         return [name for names in pages for name in names]
 
+    @property
+    def _unsettled(self) -> list[int]:
+        """The pages that somebody in this process has seen to go back."""
+        return [bucket for bucket, swap in enumerate(self._swaps) if swap.document.is_unsettled]
+
     def _keep_outcome(self, ticket: Ticket) -> None:
         if ticket.stage in ENDED:
             self._store.put(state_key(ticket.submission_id), outcome_bytes(ticket))
 
     def _turn(self, bucket: int, changed: Mapping[str, Ticket], *, now: float) -> list[str]:
         page = self._pages[bucket]
-        tickets = {**page.tickets, **changed}
+        tickets = {**page.content.tickets, **changed}
         old = [name for name, ticket in tickets.items() if _is_old(ticket, now)]
         for name in old:
             # Once more: a crash may have come right after the page on which it ended.
             self._keep_outcome(tickets.pop(name))
-        self._pages[bucket] = self._written(bucket, page, tickets)
+        decide = partial(self._decided, lambda _found: tickets)
+        self._pages[bucket] = self._swaps[bucket].change(decide, held=page)
         return old
 
-    def _taken_over(self, bucket: int) -> Page:
-        while True:
-            page = read_page(self._store, bucket)
-            if page.epoch > self._epoch:
-                raise _deposed(page.epoch, self._epoch)
-            try:
-                return self._written(bucket, page, page.tickets)
-            except (ConflictError, UnknownOutcomeError):
-                continue  # the one that led before has just written it: read that
+    def _taken_over(self, bucket: int) -> Held[Page]:
+        swap = self._swaps[bucket]
 
-    def _written(self, bucket: int, page: Page, tickets: Mapping[str, Ticket]) -> Page:
-        key, beat = page_key(bucket), page.beat + 1
-        content = seal(
-            {
-                "epoch": self._epoch,
-                "beat": beat,
-                "tickets": [ticket_to_json(ticket) for ticket in tickets.values()],
-            }
+        def latest(found: Page) -> Mapping[str, Ticket]:
+            # What this process has seen is of what has happened, even where the store lost it.
+            seen = swap.document.seen or found
+            return max(found, seen, key=lambda page: (page.epoch, page.beat)).tickets
+
+        return swap.change(partial(self._decided, latest))
+
+    def _decided(
+        self, tickets: Callable[[Page], Mapping[str, Ticket]], held: Held[Page] | None
+    ) -> Page:
+        found = held.content if held else Page(tickets={})
+        if found.epoch > self._epoch:
+            raise _deposed(found.epoch, self._epoch)
+        return Page(
+            tickets=tickets(found),
+            epoch=self._epoch,
+            beat=max(found.beat, held.above if held else 0) + 1,
+            before=held.digest if held else "",
         )
-        try:
-            if page.etag is None:
-                etag = self._store.create(key, content)
-            else:
-                etag = self._store.replace(key, content, page.etag)
-        except (ConflictError, UnknownOutcomeError):
-            found = read_page(self._store, bucket)
-            if (found.epoch, found.beat) == (self._epoch, beat):
-                # By this call; or by an earlier one, which was never told so, with less on it.
-                same = found.tickets == tickets
-                return found if same else self._written(bucket, found, tickets)
-            if found.epoch > self._epoch:
-                raise _deposed(found.epoch, self._epoch) from None
-            if found.etag != page.etag:
-                raise
-            return self._written(bucket, page, tickets)  # it did not happen: once more
-        return Page(tickets=tickets, epoch=self._epoch, beat=beat, etag=etag)
 
 
 def read_page(store: ObjectStore, bucket: int) -> Page:
     """Return one page; an empty one where it does not exist yet, or is damaged.
 
     What a damaged page held is found again: every submission is kept on its own.
+
+    Raises:
+        MissingError: it exists, and is not to be found now.
     """
-    key = page_key(bucket)
+    page = _found_page(store, bucket)
+    if page is None and _is_written(store):
+        page = _existing_page(store, bucket)
+    return page or Page(tickets={})
+
+
+def read_pages(store: ObjectStore, *, threads: Threads = SYSTEM_THREADS) -> list[Ticket]:
+    """Return the tickets of all pages, in no particular order.
+
+    Raises:
+        MissingError: a page exists, and is not to be found now.
+    """
+    pages = threads.map(lambda bucket: _found_page(store, bucket), range(PAGES), most=THREADS)
+    denied = [bucket for bucket, page in enumerate(pages) if page is None]
+    if denied and _is_written(store):
+        pages += threads.map(lambda bucket: _existing_page(store, bucket), denied, most=THREADS)
+    return [ticket for page in pages if page for ticket in page.tickets.values()]
+
+
+def _found_page(store: ObjectStore, bucket: int) -> Page | None:
     try:
-        found = store.get(key)
+        return _swap(store, bucket).document.read().content
     except NotFoundError:
-        return Page(tickets={})
-    what = f"{key!r} in {store.url}"
+        return None
+
+
+def _is_written(store: ObjectStore) -> bool:
+    """Return whether pages that the store has just denied should be there: somebody has led."""
+    return store.patience != AT_ONCE and read_leadership(store) is not None
+
+
+def _existing_page(store: ObjectStore, bucket: int) -> Page | None:
+    """Return a page that should be there; None where whoever led has died before it wrote it."""
     try:
-        unseal(found.data, what)
-        stored = validated(_PAGE, found.data, what)
+        return _swap(store, bucket).document.read(because="somebody has led this queue").content
+    except MissingError:
+        if absent.is_listed(store, page_key(bucket)):
+            raise
+        return None
+
+
+def _swap(store: ObjectStore, bucket: int) -> SerialSwap[Page]:
+    return SerialSwap(store, page_key(bucket), partial(_page, bucket))
+
+
+def _page(bucket: int, data: bytes, what: str) -> Page:
+    try:
+        unseal(data, what)
+        stored = validated(_PAGE, data, what)
     except CorruptionError as error:
         logger.warning("page %d of the queue is made anew: %s", bucket, error.message)
-        return Page(tickets={}, etag=found.etag)
+        return Page(tickets={})
     return Page(
         tickets={ticket.submission_id: ticket for ticket in stored.tickets},
         epoch=stored.epoch,
         beat=stored.beat,
-        etag=found.etag,
+        before=stored.before,
     )
-
-
-def read_pages(store: ObjectStore, *, threads: Threads = SYSTEM_THREADS) -> list[Ticket]:
-    """Return the tickets of all pages, in no particular order."""
-    pages = threads.map(lambda bucket: read_page(store, bucket), range(PAGES), most=THREADS)
-    return [ticket for page in pages for ticket in page.tickets.values()]
 
 
 def read_outcome(store: ObjectStore, submission_id: str) -> Ticket | None:
     """Return how a submission has ended; None where it has not, as far as anybody wrote down.
 
     Raises:
+        MissingError: it was written down, and is not to be found now.
         CorruptionError: what was written down is damaged.
     """
     key = state_key(submission_id)
-    try:
-        content = store.get(key).data
-    except NotFoundError:
+    found = absent.find(store, key)
+    if found is None:
         return None
-    ticket = validated(_OUTCOME, content, f"{key!r} in {store.url}").ticket
+    ticket = validated(_OUTCOME, found.data, f"{key!r} in {store.url}").ticket
     if ticket.stage not in ENDED:
         raise CorruptionError(
             f"{key!r} in {store.url} is damaged: expected how {submission_id!r} has ended, found "
@@ -228,7 +285,7 @@ def bucket_of(submission_id: str) -> int:
 
 def page_key(bucket: int) -> str:
     """Return where a page is stored."""
-    return f"queue/pages/{bucket:02d}.json"
+    return f"{leadership.PAGES}{bucket:02d}.json"
 
 
 def state_key(submission_id: str) -> str:

@@ -1,16 +1,16 @@
 """The model registry: versions of adapters that cannot be lost, torn or mixed up."""
 
-from workers.registry.accuracy import TaskAccuracy
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.archive import export_version, import_version
 from workers.registry.audience import Audience
 from workers.registry.collect import Garbage, collect, collect_blobs
 from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShared
 from workers.registry.diff import AccuracyChange, Difference, diff
+from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.history import Action, Author, Entry
+from workers.registry.documents.manifest import Manifest, Provenance, TaskRef, VersionRef
+from workers.registry.documents.refs import Fence, Refs
 from workers.registry.drop import Purged, drop, purge
-from workers.registry.history import Action, Author, Entry
-from workers.registry.manifest import Manifest, Provenance, TaskRef, VersionRef
-from workers.registry.refs import Fence, Refs
 from workers.registry.registry import Registry
 from workers.registry.requirements import EpochIs, HeadIs, SubmissionAbsent
 from workers.registry.swap import RaceRetry

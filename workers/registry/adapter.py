@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from adapters.errors import InputError
 from workers.registry.commit import Commit
-from workers.registry.history import Action, Author, walk
-from workers.registry.layout import HEAD, PRODUCTION, check_alias
-from workers.registry.manifest import Manifest, VersionRef
+from workers.registry.documents.history import Action, Author, walk
+from workers.registry.documents.layout import HEAD, PRODUCTION, check_alias
+from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.refs import Fence, Refs, fenced
 from workers.registry.objects import AdapterObjects
 from workers.registry.publish import Publishing
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Fence, Refs, fenced
 from workers.registry.requirements import check_alias_is
 from workers.registry.swap import Change, Move, RefsWriter, Result, Settled
 

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from adapters.errors import EncoderMismatchError, InputError
 from workers.registry.commit import AddRecord, Commit, DropTask, Payload, SetShared
-from workers.registry.layout import Stored
-from workers.registry.manifest import Manifest, TaskRef, VersionRef, check_task
-from workers.registry.refs import Refs
+from workers.registry.documents.layout import Stored
+from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef, check_task
+from workers.registry.documents.refs import Refs
 from workers.registry.requirements import Situation
 
 _Value = TypeVar("_Value")

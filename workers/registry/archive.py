@@ -17,12 +17,12 @@ from adapters.errors import CorruptionError, InputError, NotFoundError, Settings
 from workers.formats.tar_headers import Kind
 from workers.formats.tar_members import bounded_members
 from workers.progress_callbacks import ProgressCallback
-from workers.registry.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit, SetShared, Update
-from workers.registry.history import Action, Author
-from workers.registry.layout import HEAD
-from workers.registry.manifest import Manifest, manifest_from_bytes
+from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.documents.history import Action, Author
+from workers.registry.documents.layout import HEAD
+from workers.registry.documents.manifest import Manifest, manifest_from_bytes
 from workers.registry.reader import AdapterReader
 from workers.registry.requirements import HeadIs
 from workers.store.blobs import BlobRef, verified

@@ -7,9 +7,9 @@ looking. What goes wrong with an audience never keeps an alias from moving.
 
 from typing import Protocol
 
-from workers.registry.layout import PRODUCTION
-from workers.registry.manifest import VersionRef
-from workers.registry.refs import Refs
+from workers.registry.documents.layout import PRODUCTION
+from workers.registry.documents.manifest import VersionRef
+from workers.registry.documents.refs import Refs
 
 
 class Audience(Protocol):

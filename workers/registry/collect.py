@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.layout import adapter_prefix, area_of
+from workers.registry.documents.layout import adapter_prefix, area_of
+from workers.registry.documents.refs import Refs
 from workers.registry.reach import reachable
-from workers.registry.refs import Refs
 from workers.registry.swap import Change
 from workers.store.base import Listed, ObjectStore
 
@@ -56,7 +56,7 @@ def collect(
         progress: Called with objects removed so far, and objects to remove.
     """
     before = now - grace_s
-    refs = adapter.refs()
+    refs = adapter.refs() if dry_run else adapter.writer.settle()
     found = list(_unreachable(adapter, refs, before))
     if dry_run or not found:
         return _garbage(found, removed=False)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from workers.registry.accuracy import TaskAccuracy
-from workers.registry.history import Action
-from workers.registry.layout import HEAD
-from workers.registry.manifest import Provenance
+from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.history import SETTLES, Action
+from workers.registry.documents.layout import HEAD
+from workers.registry.documents.manifest import Provenance
 from workers.registry.requirements import Requirement, SubmissionAbsent
 from workers.store.blobs import BlobRef, blob_ref
 
@@ -88,6 +88,8 @@ class Commit:
         accuracies: Measured before the commit, stored with it.
         base: The alias that is built on; None builds on nothing.
         aliases: These point to the new version from the same instant on.
+        action: What the history calls it.
+        settles: The write id of a fork whose lost version this publishes again.
     """
 
     updates: tuple[Update, ...]
@@ -100,6 +102,7 @@ class Commit:
     base: str | None = HEAD
     aliases: tuple[str, ...] = (HEAD,)
     action: Action = Action.COMMIT
+    settles: str = ""
 
     @property
     def payloads(self) -> tuple[Payload, ...]:
@@ -129,4 +132,5 @@ class Commit:
             **({"added": ", ".join(update.task for update in added)} if added else {}),
             **({"submission": added[0].submission} if len(added) == 1 else {}),
             **({"dropped": ", ".join(dropped)} if dropped else {}),
+            **({SETTLES: self.settles} if self.settles else {}),
         }

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from workers.registry.accuracy import TaskAccuracy
-from workers.registry.manifest import Manifest, TaskRef
+from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.manifest import Manifest, TaskRef
 from workers.registry.reader import AdapterReader
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from adapters.errors import InputError, NotFoundError
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import Commit, DropTask
-from workers.registry.history import Action, Author
-from workers.registry.layout import HEAD, PRODUCTION, Kind, Stored, object_key
-from workers.registry.manifest import Manifest
-from workers.registry.purged import Tombstone, tombstones_to_bytes
+from workers.registry.documents.history import Action, Author
+from workers.registry.documents.layout import HEAD, PRODUCTION, Kind, Stored, object_key
+from workers.registry.documents.manifest import Manifest
+from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
+from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
-from workers.registry.refs import Refs
 from workers.registry.swap import Change, Move, Settled
 
 

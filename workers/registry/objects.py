@@ -1,18 +1,21 @@
 """Content-addressed objects of one adapter: stored under their digest, checked on every read."""
 
 import threading
+from collections.abc import Callable
 
 from cachetools import LRUCache
 
-from adapters.errors import CorruptionError, NotFoundError
-from workers.registry.history import Entry, entry_from_bytes
-from workers.registry.layout import Kind, Stored, object_key, refs_key
-from workers.registry.manifest import Manifest, manifest_from_bytes
-from workers.registry.purged import Tombstone, tombstones_from_bytes
-from workers.registry.refs import Refs, refs_from_bytes
+from adapters.errors import NotFoundError
+from workers.registry.documents.history import Entry, entry_from_bytes
+from workers.registry.documents.layout import REFS, Kind, Stored, object_key, refs_key
+from workers.registry.documents.manifest import Manifest, manifest_from_bytes
+from workers.registry.documents.purged import Tombstone, tombstones_from_bytes
+from workers.registry.documents.refs import Refs, refs_from_bytes
 from workers.store.base import ObjectStore
 from workers.store.blobs import blob_ref, read_verified
 from workers.store.cache import BlobCache
+from workers.store.patience import AT_ONCE
+from workers.store.serial_document import Held, SerialDocument
 
 REMEMBERED = 64
 """How many manifests, history entries and the like are kept in memory."""
@@ -40,26 +43,72 @@ class AdapterObjects:
         self.adapter = adapter
         self.cache = cache
         self._lock = threading.Lock()
+        self.refs_document = SerialDocument(store, refs_key(adapter), refs_from_bytes)
         self._documents: LRUCache[Stored, bytes] = LRUCache(remembered)  # owned by _lock
 
-    def refs(self) -> tuple[Refs, str]:
-        """Return the current refs and their etag; NotFoundError when there is no such adapter."""
-        key = refs_key(self.adapter)
-        try:
-            found = self.store.get(key)
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"there is no adapter {self.adapter!r} in {self.store.url}; create it first",
-                adapter=self.adapter,
-            ) from error
-        return refs_from_bytes(found.data, f"{key!r} in {self.store.url}"), found.etag
+    def refs(self) -> Refs:
+        """Return the current refs, never older ones than this process has seen.
 
-    def read(self, kind: Kind, stored: Stored) -> bytes:
+        Raises:
+            NotFoundError: there is no such adapter.
+            MissingError: there was one, and its refs are not to be found now.
+            CorruptionError: they are damaged.
+        """
+        return self._held(self.refs_document.read).content
+
+    def refs_to_change(self, refused: frozenset[str]) -> Held[Refs]:
+        """Return the refs that a change is made of; see `SerialDocument.read_to_change`."""
+        return self._held(lambda: self.refs_document.read_to_change(refused))
+
+    def _held(self, read: Callable[[], Held[Refs]]) -> Held[Refs]:
+        try:
+            return read()
+        except NotFoundError as error:
+            missing = error
+        if self._is_listed():
+            return self.store.patience.ask(
+                read,
+                key=refs_key(self.adapter),
+                url=self.store.url,
+                because="the store lists it",
+            )
+        raise NotFoundError(
+            f"there is no adapter {self.adapter!r} in {self.store.url}; create it first",
+            adapter=self.adapter,
+        ) from missing
+
+    def _is_listed(self) -> bool:
+        """Ask in another way whether there are refs: nodes that have just started deny objects."""
+        if self.store.patience == AT_ONCE:
+            return False
+        wanted = refs_key(self.adapter)
+        return any(listed.key == wanted for listed in self.store.list(REFS))
+
+    def read(self, kind: Kind, stored: Stored, *, because: str = "") -> bytes:
+        """Return the checked bytes of an object that exists.
+
+        Args:
+            kind: What it is.
+            stored: Names it.
+            because: What says that it exists; the adapter's history where it is empty.
+
+        Raises:
+            MissingError: It is not to be found, however often it is asked for.
+            CorruptionError: It is damaged.
+        """
+        return self.store.patience.ask(
+            lambda: self.read_once(kind, stored),
+            key=object_key(self.adapter, kind, stored),
+            url=self.store.url,
+            because=because or f"the history of adapter {self.adapter!r} names it",
+        )
+
+    def read_once(self, kind: Kind, stored: Stored) -> bytes:
         """Return the checked bytes of an object, from the local cache where they are there.
 
         Raises:
-            NotFoundError: The object is gone, for instance because its task was purged.
-            CorruptionError: The object is damaged.
+            NotFoundError: The store says that there is none.
+            CorruptionError: It is damaged.
         """
         cached = self.cache.get(stored.ref) if self.cache else None
         if cached is not None:
@@ -98,15 +147,7 @@ class AdapterObjects:
             data = self._documents.get(stored)
         if data is not None:
             return data
-        try:
-            data = self.read(kind, stored)
-        except NotFoundError as error:
-            key = object_key(self.adapter, kind, stored)
-            raise CorruptionError(
-                f"{key!r} is missing in {self.store.url}, although the history of adapter "
-                f"{self.adapter!r} names it; restore the object from a copy or a backup",
-                key=key,
-            ) from error
+        data = self.read(kind, stored)
         self._remember(stored, data)
         return data
 

@@ -1,15 +1,16 @@
 """Publishing a commit: check, apply, store what the new version needs, and name the new refs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from workers.registry.accuracy import accuracies_to_bytes
 from workers.registry.apply import applied, published, stored_payload
 from workers.registry.commit import Commit, Payload
-from workers.registry.history import Author
-from workers.registry.layout import Kind, Stored, accuracies_key, check_alias, object_key
-from workers.registry.manifest import Manifest, VersionRef
+from workers.registry.documents.accuracy import accuracies_to_bytes
+from workers.registry.documents.forks import check_no_fork
+from workers.registry.documents.history import Author
+from workers.registry.documents.layout import Kind, Stored, accuracies_key, check_alias, object_key
+from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 from workers.registry.requirements import Situation
 from workers.registry.swap import Change, Move, Settled
 
@@ -36,6 +37,9 @@ class Publishing:
             ConflictError: A requirement does not hold any more.
             InputError: The commit is impossible.
         """
+        others = tuple(fork for fork in refs.forks if fork.write_id != self.commit.settles)
+        if not self.commit.settles:  # one after the other is settled
+            check_no_fork(refs.adapter, refs.forks)
         for alias in self.commit.aliases:
             check_alias(alias)
         situation = self._situation(refs)
@@ -47,7 +51,9 @@ class Publishing:
         manifest = applied(self.commit, situation, now=self.author.now)
         version = VersionRef(number=manifest.number, manifest=self._store(manifest, refs.area))
         return Change(
-            refs=published(self.commit, refs, version, encoder=manifest.encoder),
+            refs=published(
+                self.commit, replace(refs, forks=others), version, encoder=manifest.encoder
+            ),
             move=Move(
                 action=self.commit.action,
                 author=self.author,

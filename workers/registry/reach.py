@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from adapters.errors import CorruptionError
-from workers.registry.history import walk
-from workers.registry.layout import Kind, Stored, accuracies_key, object_key
-from workers.registry.manifest import Manifest, VersionRef
+from adapters.errors import CorruptionError, MissingError
+from workers.registry.documents.history import walk
+from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
+from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 
-OnBroken = Callable[[str, CorruptionError], None]
+OnBroken = Callable[[str, CorruptionError | MissingError], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +56,7 @@ class Reach:
         """Collect what `refs` lead to."""
         self._guarded("tombstones", lambda: self._add_tombstones(refs))
         self._guarded("history", lambda: self._add_history(refs))
+        self._guarded("forks", lambda: self._add_forks(refs))
         for alias, version in refs.aliases.items():
             # Only behind a broken history can an alias lead to a version not reached yet.
             if version not in self.published:
@@ -76,6 +77,13 @@ class Reach:
             if entry.published:
                 self.published.add(entry.published)
                 self._add_version(entry.published, f"history entry {entry.index}")
+
+    def _add_forks(self, refs: Refs) -> None:
+        """Keep what can be published again."""
+        for fork in refs.forks:
+            self._add(Kind.HISTORY, fork.history, f"fork {fork.write_id}")
+            if fork.published is not None:
+                self._add_version(fork.published, f"fork {fork.write_id}")
 
     def _add_version(self, version: VersionRef, used_by: str) -> None:
         self._add(Kind.MANIFEST, version.manifest, used_by)
@@ -106,7 +114,7 @@ class Reach:
     def _guarded(self, used_by: str, visit: Callable[[], None]) -> None:
         try:
             visit()
-        except CorruptionError as error:
+        except (CorruptionError, MissingError) as error:
             if self.on_broken is None:
                 raise
             self.on_broken(used_by, error)

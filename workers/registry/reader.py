@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from adapters.errors import CorruptionError, InputError, NotFoundError
-from workers.registry.accuracy import TaskAccuracy, accuracies_from_bytes
-from workers.registry.history import Entry, find_version, walk
-from workers.registry.layout import Kind, accuracies_key, object_key
-from workers.registry.manifest import Manifest, TaskRef, VersionRef
+from adapters.errors import InputError, MissingError, NotFoundError
+from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
+from workers.registry.documents.history import Entry, find_version, walk
+from workers.registry.documents.layout import Kind, accuracies_key, object_key
+from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.purged import Tombstone
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
-from workers.registry.purged import Tombstone
-from workers.registry.refs import Refs
+from workers.store.patience import AT_ONCE, Patience
 
 FETCH_THREADS = 8
 MOST_DIGITS = 18
@@ -39,7 +40,7 @@ class AdapterReader:
 
     def refs(self) -> Refs:
         """Return the aliases, next version number, epoch and latest history entry as of now."""
-        return self._objects.refs()[0]
+        return self._objects.refs()
 
     def resolve(self, version: int | str) -> int:
         """Return the number of a version given by alias or number.
@@ -83,32 +84,31 @@ class AdapterReader:
 
         Raises:
             NotFoundError: The task was purged.
-            CorruptionError: The record is damaged, or missing although nobody purged it.
+            MissingError: The record is not to be found, although nobody purged it.
+            CorruptionError: The record is damaged.
         """
         try:
-            return self._objects.read(Kind.RECORD, task.record)
-        except NotFoundError as error:
-            key = object_key(self.name, Kind.RECORD, task.record)
-            for tombstone in self.tombstones(self.refs()):
-                if task.record in tombstone.records:
-                    raise NotFoundError(
-                        f"task {task.task!r} was purged by {tombstone.author.who!r}: its record "
-                        "is gone for good; serve a version without it",
-                        task=task.task,
-                        key=key,
-                    ) from error
-            raise CorruptionError(
-                f"{key!r} is missing in {self._objects.store.url}, although a version holds task "
-                f"{task.task!r}; restore the object from a copy or a backup",
-                task=task.task,
-                key=key,
-            ) from error
+            return self._objects.read_once(Kind.RECORD, task.record)
+        except NotFoundError:
+            self._check_not_purged(task)
+        because = f"a version of adapter {self.name!r} holds task {task.task!r}"
+        return self._objects.read(Kind.RECORD, task.record, because=because)
+
+    def _check_not_purged(self, task: TaskRef) -> None:
+        for tombstone in self.tombstones(self.refs()):
+            if task.record in tombstone.records:
+                raise NotFoundError(
+                    f"task {task.task!r} was purged by {tombstone.author.who!r}: its record is "
+                    "gone for good; serve a version without it",
+                    task=task.task,
+                    key=object_key(self.name, Kind.RECORD, task.record),
+                )
 
     def records(self, tasks: Sequence[TaskRef]) -> Iterator[tuple[TaskRef, bytes]]:
         """Yield tasks with the bytes of their records, in order, fetching several at once.
 
         Raises:
-            NotFoundError, CorruptionError: Like `record_bytes`.
+            NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
         with ThreadPoolExecutor(FETCH_THREADS) as pool:
             yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
@@ -154,18 +154,28 @@ class AdapterReader:
         """Yield every move of the adapter's aliases, the latest first."""
         yield from walk(self.refs().history, self._objects.entry)
 
-    def accuracies(self, version: int | str) -> tuple[TaskAccuracy, ...]:
+    def accuracies(
+        self, version: int | str, *, patience: Patience = AT_ONCE
+    ) -> tuple[TaskAccuracy, ...]:
         """Return what was measured of a version, given by alias or number; empty for nothing."""
-        return self.accuracies_of(self.version(version))
+        return self.accuracies_of(self.version(version), patience=patience)
 
-    def accuracies_of(self, version: VersionRef) -> tuple[TaskAccuracy, ...]:
-        """Return what was measured of a version; empty when nothing was."""
-        key = accuracies_key(self.name, version.manifest)
+    def accuracies_of(
+        self, version: VersionRef, *, patience: Patience = AT_ONCE
+    ) -> tuple[TaskAccuracy, ...]:
+        """Return what was measured of a version; empty when nothing was.
+
+        Args:
+            version: The version.
+            patience: How long it is asked for before nothing was.
+        """
+        key, store = accuracies_key(self.name, version.manifest), self._objects.store
+        because = f"version {version.number} was measured"
         try:
-            data = self._objects.store.get(key).data
-        except NotFoundError:
+            found = patience.ask(lambda: store.get(key), key=key, url=store.url, because=because)
+        except MissingError:
             return ()
-        return accuracies_from_bytes(data, f"{key!r} in {self._objects.store.url}")
+        return accuracies_from_bytes(found.data, f"{key!r} in {store.url}")
 
     def tombstones(self, refs: Refs) -> tuple[Tombstone, ...]:
         """Return what was purged, as of `refs`."""

@@ -8,9 +8,9 @@ from contextlib import suppress
 from adapters.errors import ConflictError, NotFoundError
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.audience import Audience
-from workers.registry.layout import REFS, check_adapter, refs_key
+from workers.registry.documents.layout import REFS, check_adapter, refs_key
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
-from workers.registry.refs import Refs
 from workers.registry.swap import RaceRetry, RefsWriter
 from workers.store.base import ObjectStore
 from workers.store.cache import BlobCache
@@ -63,7 +63,7 @@ class Registry:
         with suppress(NotFoundError):
             adapter.refs()
             return adapter
-        refs = Refs(adapter=name, write_id=f"{self._rng.getrandbits(128):032x}")
+        refs = Refs(adapter=name, serial=1, write_id=f"{self._rng.getrandbits(128):032x}")
         with suppress(ConflictError):  # somebody else has just done so
             self.store.create(refs_key(name), refs.to_bytes())
         return adapter

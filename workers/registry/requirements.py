@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.errors import ConflictError
-from workers.registry.history import Entry
-from workers.registry.layout import HEAD
-from workers.registry.manifest import Manifest
-from workers.registry.refs import Refs, check_epoch
+from workers.registry.documents.history import Entry
+from workers.registry.documents.layout import HEAD
+from workers.registry.documents.manifest import Manifest
+from workers.registry.documents.refs import Refs, check_epoch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

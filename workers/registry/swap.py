@@ -8,17 +8,22 @@ is harmless, and what is in doubt may be referenced after all.
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
+from adapters.errors import ConflictError, InputError, UnavailableError, UnknownOutcomeError
+from workers.registry.acknowledged import AcknowledgedChanges, part
 from workers.registry.audience import Audience, Nobody, moved_production
-from workers.registry.history import Action, Author, Entry, links, walk
-from workers.registry.layout import Kind, refs_key
-from workers.registry.manifest import VersionRef
+from workers.registry.documents.forks import Fork
+from workers.registry.documents.history import Action, Author, Entry, links
+from workers.registry.documents.layout import Kind, refs_key
+from workers.registry.documents.manifest import VersionRef
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
-from workers.registry.refs import Refs
+from workers.store.patience import AT_ONCE
+from workers.store.serial_document import Held
+from workers.store.sightings import sightings_of
 
 Result = TypeVar("Result")
 
@@ -76,6 +81,19 @@ class Settled(Generic[Result]):
 Decide = Callable[[Refs], Change[Result] | Settled[Result]]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step(Generic[Result]):
+    """What is written next.
+
+    Attributes:
+        change: The new refs.
+        wanted: The change that was decided on; None for one that comes before any decision.
+    """
+
+    change: Change[Any]
+    wanted: Change[Result] | None = None
+
+
 class RefsWriter:
     """Replaces the refs of one adapter.
 
@@ -98,6 +116,7 @@ class RefsWriter:
     ) -> None:
         self._audience = audience or Nobody()
         self._objects = objects
+        self._acknowledged = AcknowledgedChanges(objects)
         self._retry = retry
         self._rng = rng
         self._sleep = sleep
@@ -109,30 +128,86 @@ class RefsWriter:
             ConflictError: Every race was lost; nothing was changed.
             UnknownOutcomeError: The answer was lost and the store cannot be asked.
         """
+        refused: set[str] = set()
+        confirmed = ""
         for attempt in range(self._retry.attempts):
-            refs, etag = self._objects.refs()
-            decision = decide(refs)
-            if isinstance(decision, Settled):
-                return decision.result
-            after = self._finished(refs, decision)
-            served = moved_production(refs, after)
-            if served is not None:
-                self._audience.prepare(after.adapter, served)
-            if self._replaced(refs, etag, after):
-                if served is not None:
-                    self._audience.follow(after.adapter)
-                return decision.result
-            self._sleep(self._retry.wait_s(attempt, self._rng))
+            known = self._acknowledged.changes
+            held = self._objects.refs_to_change(frozenset(refused))
+            step = self._decided(held, decide, confirmed)
+            if isinstance(step, Settled):
+                return step.result
+            made = self._made(held, step.change, known)
+            if made is None:
+                refused.add(held.etag)
+                self._sleep(self._retry.wait_s(attempt, self._rng))
+            elif step.wanted is None:
+                confirmed = made.write_id
+            else:
+                return step.wanted.result
         raise ConflictError(
             f"adapter {self._objects.adapter!r} is too busy: lost {self._retry.attempts} races in "
             "a row; nothing was changed, try again later",
             adapter=self._objects.adapter,
         )
 
-    def _finished(self, before: Refs, change: Change[Result]) -> Refs:
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the refs went back, or a change that this process has made may be lost."""
+        return self._is_unsettled(self._objects.refs())
+
+    def settled(self) -> Refs:
+        """Return the refs, settled first where that is needed; one read where it is not."""
+        refs = self._objects.refs()
+        return self.settle() if self._is_unsettled(refs) else refs
+
+    def _is_unsettled(self, refs: Refs) -> bool:
+        return self._went_back or bool(self._acknowledged.lost(refs))
+
+    @property
+    def _went_back(self) -> bool:
+        key = refs_key(self._objects.adapter)
+        return sightings_of(self._objects.store).is_unsettled(key)
+
+    def settle(self) -> Refs:
+        """Change nothing but the serial, so that the refs are acknowledged; return them.
+
+        What is acknowledged is known to a majority of a store's nodes: nobody who reads it reads
+        again what was there before.
+        """
+
+        def decide(refs: Refs) -> Settled[Refs]:
+            return Settled(result=refs)  # which is said of acknowledged refs alone
+
+        return self.change(decide)
+
+    def _decided(
+        self, held: Held[Refs], decide: Decide[Result], confirmed: str
+    ) -> _Step[Result] | Settled[Result]:
+        """Return what follows from refs, which the store has `confirmed` where it wrote them last.
+
+        That nothing is to be done, or never can be, is only said of refs that the store has
+        acknowledged: others may be from before, or of a write that failed and vanishes again.
+        """
+        lost = self._acknowledged.lost(held.content)
+        if lost or self._went_back:
+            # Settled before anything is decided, what is lost noted. Where these refs are only
+            # from before, not what there is, the store refuses it: nothing has been lost.
+            return _Step(change=_settling(held, lost))
+        is_certain = held.content.write_id == confirmed or self._objects.store.patience == AT_ONCE
+        try:
+            decision = decide(held.content)
+        except InputError:
+            if is_certain:
+                raise
+            return _Step(change=_settling(held))
+        if isinstance(decision, Settled):
+            return decision if is_certain else _Step(change=_settling(held))
+        return _Step(change=decision, wanted=decision)
+
+    def _finished(self, held: Held[Refs], change: Change[Any]) -> Refs:
         """Return the new refs with a write id, after storing the history entry they name."""
-        write_id = f"{self._rng.getrandbits(128):032x}"
-        refs = replace(change.refs, write_id=write_id)
+        before, write_id = held.content, f"{self._rng.getrandbits(128):032x}"
+        refs = replace(change.refs, write_id=write_id, serial=held.above + 1, before=held.digest)
         if change.move is None:
             return refs
         previous, jump = links(before.history, self._objects.entry)
@@ -151,51 +226,93 @@ class RefsWriter:
         stored = self._objects.write(Kind.HISTORY, entry.to_bytes(), area=before.area)
         return replace(refs, history=stored)
 
-    def _replaced(self, before: Refs, etag: str, after: Refs) -> bool:
-        """Replace `before` by `after`; False when another writer was first."""
+    def _made(self, held: Held[Refs], change: Change[Any], known: list[Fork]) -> Refs | None:
+        """Make a change and return the new refs; None when another writer was first.
+
+        The audience is told before and after where `production` moves.
+        """
+        after = self._finished(held, change)
+        served = moved_production(held.content, after)
+        if served is not None:
+            self._audience.prepare(after.adapter, served)
+        if not self._replaced(held, after):
+            return None
+        # What was known when this was decided is in the history behind it, or noted as lost.
+        self._acknowledged.add(held.content, after, known)
+        if served is not None:
+            self._audience.follow(after.adapter)
+        return after
+
+    def _replaced(self, held: Held[Refs], after: Refs) -> bool:
+        """Replace the refs by `after`; False when another writer was first.
+
+        A write whose answer was lost is written again, over the old refs or over itself, until it
+        is acknowledged: what is merely seen need not stay.
+        """
+        data, etag = after.to_bytes(), held.etag
+        refused: set[str] = set()
         in_doubt = False
         for _ in range(self._retry.read_backs):
             try:
-                self._objects.store.replace(refs_key(before.adapter), after.to_bytes(), etag)
+                written = self._objects.store.replace(refs_key(after.adapter), data, etag)
             except ConflictError:
-                return in_doubt and self._landed(before, after)
+                if not in_doubt:
+                    return False
+                refused.add(etag)
             except UnknownOutcomeError:
                 in_doubt = True
-                if self._moved_on(before, after):
-                    return self._landed(before, after)
-                # Still the old refs: the write may yet arrive, so the very same one is repeated.
             except UnavailableError as error:
-                if in_doubt:
-                    raise _unknown(after) from error
-                raise
+                raise (_unknown(after) if in_doubt else error) from error
             else:
+                self._objects.refs_document.acknowledged(data, written, after)
                 return True
+            found = self._read_back(after, refused)
+            if found.content.write_id in (after.write_id, held.content.write_id):
+                etag = found.etag
+            elif after.history in (None, held.content.history):
+                return False  # a fence or an area: deciding again on newer refs is right as well
+            elif self._is_current(found, after):
+                return self._is_in_history(after, found.content)
+            else:
+                refused.add(found.etag)
         raise _unknown(after)
 
-    def _moved_on(self, before: Refs, after: Refs) -> bool:
+    def _is_current(self, found: Held[Refs], after: Refs) -> bool:
+        """Say whether the store acknowledges a change of what was `found`.
+
+        Others may be from before `after`, or of a write after it that vanishes and takes it along.
+        """
+        if self._objects.store.patience == AT_ONCE:
+            return True
+        settled = self._finished(found, _settling(found))
+        data = settled.to_bytes()
         try:
-            return self._objects.refs()[0].write_id != before.write_id
+            etag = self._objects.store.replace(refs_key(after.adapter), data, found.etag)
+        except ConflictError:
+            return False
+        except (UnavailableError, UnknownOutcomeError) as error:
+            raise _unknown(after) from error
+        self._objects.refs_document.acknowledged(data, etag, settled)
+        return True
+
+    def _read_back(self, after: Refs, refused: set[str]) -> Held[Refs]:
+        try:
+            return self._objects.refs_to_change(frozenset(refused))
         except UnavailableError as error:
             raise _unknown(after) from error
 
-    def _landed(self, before: Refs, after: Refs) -> bool:
-        """Say whether `after` took effect, although other changes may have followed it."""
+    def _is_in_history(self, after: Refs, refs: Refs) -> bool:
+        """Say whether `after` took effect, although other changes have followed it."""
         try:
-            refs, _ = self._objects.refs()
-            if refs.write_id == after.write_id:
-                return True
-            if after.history in (None, before.history):
-                return False  # a fence or an area: deciding again on newer refs is right as well
-            return self._in_history(refs, after)
+            return not part(self._objects, refs.history, after.history).lost
         except UnavailableError as error:
             raise _unknown(after) from error
 
-    def _in_history(self, refs: Refs, after: Refs) -> bool:
-        mine = self._objects.entry(after.history) if after.history else None
-        for entry in walk(refs.history, self._objects.entry):
-            if mine is None or entry.index <= mine.index:
-                return entry == mine
-        return False
+
+def _settling(held: Held[Refs], lost: Sequence[Fork] = ()) -> Change[None]:
+    """Return the change of nothing but the serial, and of what is noted as lost."""
+    forks = (*held.content.forks, *lost)
+    return Change(refs=replace(held.content, forks=forks), move=None, result=None)
 
 
 def _moves(before: Refs, after: Refs) -> dict[str, tuple[int | None, int | None]]:

@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.errors import CorruptionError, InputError, NotFoundError
+from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.progress_callbacks import ProgressCallback
-from workers.registry.accuracy import accuracies_from_bytes
-from workers.registry.layout import refs_key
+from workers.registry.documents.accuracy import accuracies_from_bytes
+from workers.registry.documents.layout import refs_key
+from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
 from workers.registry.reach import Reach, Reached, reachable
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 from workers.store.base import ObjectStore
 from workers.store.blobs import read_verified
 
@@ -80,13 +80,13 @@ def verify(
     """
     objects = AdapterObjects(store, adapter, remembered=0)
     try:
-        refs, _ = objects.refs()
+        refs = objects.refs()
     except CorruptionError as error:
         problem = Damage(key=refs_key(adapter), used_by="everything", message=error.message)
         return Verification(objects=1, size_bytes=0, problems=(problem,))
     unreadable: list[Damage] = []
 
-    def note(used_by: str, error: CorruptionError) -> None:
+    def note(used_by: str, error: CorruptionError | MissingError) -> None:
         unreadable.append(Damage(key=refs_key(adapter), used_by=used_by, message=error.message))
 
     reach = reachable(AdapterReader(objects), refs, on_broken=note)
@@ -114,12 +114,19 @@ def _checked(
 
 def _check(store: ObjectStore, reached: Reached) -> Damage | None:
     try:
-        if reached.stored is not None:
-            content = read_verified(store, reached.key, reached.stored.ref)
+        stored = reached.stored
+        if stored is not None:
+            content = store.patience.ask(
+                lambda: read_verified(store, reached.key, stored.ref),
+                key=reached.key,
+                url=store.url,
+                because=f"{reached.used_by} needs it",
+            )
             _check_content(content, reached)
         else:
             _check_accuracies(store, reached.key)
-    except (CorruptionError, InputError) as error:  # also of what the store cannot read, as a loop
+    # InputError also of what the store cannot read, such as a loop of links.
+    except (CorruptionError, MissingError, InputError) as error:
         return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
     return None
 

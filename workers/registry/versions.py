@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from workers.registry.accuracy import TaskAccuracy
-from workers.registry.history import walk
-from workers.registry.manifest import Manifest, VersionRef
-from workers.registry.purged import Tombstone
+from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.history import walk
+from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.purged import Tombstone
+from workers.registry.documents.refs import Refs
 from workers.registry.reader import AdapterReader
-from workers.registry.refs import Refs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

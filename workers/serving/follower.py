@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from adapters.errors import (
+    MissingError,
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
@@ -171,10 +172,17 @@ class Follower:
             return before
         try:
             loaded = self._cache.load(self.adapter, ref)
+        except MissingError as error:
+            return self._refused(before, ref, error, asked_at)
         except UnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - a method of its own may raise whatever it likes
-            label = f"{self.adapter}@{ref.number}"
-            refusal = Refusal(label=label, reason=reason_of(error), ref=ref, at=asked_at)
-            return FollowerState(current=before.current, seen_at=before.seen_at, refusal=refusal)
+            return self._refused(before, ref, error, asked_at)
         return FollowerState(current=loaded, seen_at=asked_at)
+
+    def _refused(
+        self, before: FollowerState, ref: VersionRef, error: Exception, asked_at: float
+    ) -> FollowerState:
+        label = f"{self.adapter}@{ref.number}"
+        refusal = Refusal(label=label, reason=reason_of(error), ref=ref, at=asked_at)
+        return FollowerState(current=before.current, seen_at=before.seen_at, refusal=refusal)

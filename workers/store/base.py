@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapters.errors import ConflictError, InputError
+from workers.store.patience import AT_ONCE, Patience
 
 MAX_SEGMENT_BYTES = 254
 """Longest part of a key between two slashes: file systems stop at 255 bytes."""
@@ -56,6 +57,23 @@ class ObjectStore(ABC):
     @abstractmethod
     def url(self) -> str:
         """Where the store is, without secrets."""
+
+    @property
+    def patience(self) -> Patience:
+        """How long what must be there is asked for again when this store says that it is not."""
+        return AT_ONCE
+
+    def get_existing(self, key: str, *, because: str) -> Object:
+        """Return the object under `key`, of which something says that it exists.
+
+        Args:
+            key: Its key.
+            because: What says so, as half a sentence: "a ticket names it".
+
+        Raises:
+            MissingError: it is not to be found, however often it was asked for.
+        """
+        return self.patience.ask(lambda: self.get(key), key=key, url=self.url, because=because)
 
     @abstractmethod
     def get(self, key: str) -> Object:

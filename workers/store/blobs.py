@@ -36,6 +36,21 @@ def put_blob(store: ObjectStore, data: bytes, *, prefix: str) -> BlobRef:
     return ref
 
 
+def get_existing_blob(store: ObjectStore, ref: BlobRef, *, prefix: str, because: str) -> bytes:
+    """Return the bytes of a blob of which something says that it exists.
+
+    It is asked for with the patience of work that nobody waits for.
+
+    Raises:
+        MissingError: it is not to be found, however often it was asked for.
+        CorruptionError: The stored bytes are not those that were written.
+    """
+    key = blob_key(ref, prefix)
+    return store.patience.longer.ask(
+        lambda: read_verified(store, key, ref), key=key, url=store.url, because=because
+    )
+
+
 def get_blob(store: ObjectStore, ref: BlobRef, *, prefix: str) -> bytes:
     """Return the bytes of a blob after checking them.
 

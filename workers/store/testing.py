@@ -7,6 +7,7 @@ from enum import Enum
 
 from adapters.errors import StoreRefusedError, UnavailableError, UnknownOutcomeError
 from workers.store.base import Listed, Object, ObjectStore
+from workers.store.patience import Patience
 
 CONDITIONAL = frozenset({"create", "replace"})
 Calls = list[tuple[str, str]]
@@ -31,6 +32,10 @@ class WrappedStore(ObjectStore):
     @property
     def url(self) -> str:
         return self.inner.url
+
+    @property
+    def patience(self) -> Patience:
+        return self.inner.patience
 
     def get(self, key: str) -> Object:
         self.before("get", key)

@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 from pydantic import FiniteFloat, TypeAdapter
 
+from adapters.errors import NotFoundError
 from workers.formats.documents import Count, encode, validated
 from workers.images.views import Augmentation
-from workers.store.base import ObjectStore
+from workers.store import absent
+from workers.store.base import Object, ObjectStore
 
 PREFIX = "submissions/"
 SHARDS = "shards/"
@@ -126,15 +128,71 @@ def submission_key(submission_id: str) -> str:
     return f"{PREFIX}{submission_id}/submission.json"
 
 
+def swept_key(submission_id: str) -> str:
+    """Return where it is noted that a submission's images have been removed."""
+    return f"{PREFIX}{submission_id}/swept.json"
+
+
+def is_swept(store: ObjectStore, submission_id: str) -> bool:
+    """Return whether a submission's images have been removed."""
+    return absent.find(store, swept_key(submission_id)) is not None
+
+
 def read_submission(store: ObjectStore, submission_id: str) -> Submission:
-    """Return the submission called `submission_id`.
+    """Return the submission called `submission_id`, of which nobody knows whether it exists.
 
     Raises:
         NotFoundError: there is none.
         CorruptionError: it is damaged.
     """
-    key = submission_key(submission_id)
-    return submission_from_bytes(store.get(key).data, f"the submission {key!r} in {store.url}")
+    found = find_submission(store, submission_id)
+    if found is None:
+        key = submission_key(submission_id)
+        raise NotFoundError(f"no object {key!r} in {store.url}", key=key)
+    return found
+
+
+def find_submission(store: ObjectStore, submission_id: str) -> Submission | None:
+    """Return the submission called `submission_id`; None where there is none.
+
+    Raises:
+        MissingError: the store lists it, and it is not to be found now.
+        CorruptionError: it is damaged.
+    """
+    found = absent.find(store, submission_key(submission_id))
+    return None if found is None else _submission(store, submission_id, found)
+
+
+def existing_submission(store: ObjectStore, submission_id: str, *, because: str) -> Submission:
+    """Return a submission of which something says that it exists.
+
+    It is asked for with the patience of work that nobody waits for.
+
+    Args:
+        store: The object store.
+        submission_id: Its id.
+        because: What says so, as half a sentence: "its ticket names it".
+
+    Raises:
+        MissingError: it is not to be found, however often it was asked for.
+        CorruptionError: it is damaged.
+    """
+    return store.patience.longer.ask(
+        lambda: submission_at_once(store, submission_id),
+        key=submission_key(submission_id),
+        url=store.url,
+        because=because,
+    )
+
+
+def submission_at_once(store: ObjectStore, submission_id: str) -> Submission:
+    """Return a submission; NotFoundError where the store says now that there is none."""
+    return _submission(store, submission_id, store.get(submission_key(submission_id)))
+
+
+def _submission(store: ObjectStore, submission_id: str, found: Object) -> Submission:
+    what = f"the submission {submission_key(submission_id)!r} in {store.url}"
+    return submission_from_bytes(found.data, what)
 
 
 def submission_ids(store: ObjectStore) -> list[str]:

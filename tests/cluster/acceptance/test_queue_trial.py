@@ -9,11 +9,19 @@ from tests.support.drivers.killing import STAGES
 from tests.support.drivers.queue_tasks import expected_digests, write_tasks
 from tests.support.drivers.queue_trial import running_site, trial
 from tests.support.drivers.s3_server import S3Server
+from tests.support.fakes.weather import Weather
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
 SEED = 20
-OUTAGE_S = 8.0
+WEATHER = {
+    Weather.AWAY: 8.0,
+    Weather.BUSY: 4.0,
+    Weather.FORBIDDEN: 6.0,
+    Weather.READ_ONLY: 5.0,
+    Weather.BROKEN: 5.0,
+    Weather.DENYING: 5.0,
+}
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -25,6 +33,7 @@ def test_whoever_is_killed_every_task_is_published_once_in_order_and_as_without_
     tasks = write_tasks(examples, tmp_path / "tasks", per_adapter=4)
     expected = expected_digests(Encoder(EncoderSettings()), tasks)
     with running_site(s3_server, tmp_path / "site", "trial") as (site, proxy):
-        outcome = trial(site, proxy, seed=SEED, tasks=tasks, expected=expected, outage_s=OUTAGE_S)
+        outcome = trial(site, proxy, seed=SEED, tasks=tasks, expected=expected, weather=WEATHER)
     assert outcome.problems == ()
+    assert set(outcome.weather) == set(WEATHER)
     assert set(STAGES) <= set(outcome.kills)

@@ -33,7 +33,7 @@ def encoder() -> str:
 class Scene:
     """A replica without Ray, whose way to the store can be cut."""
 
-    def __init__(self, encoder: str, *, stale_s: float) -> None:
+    def __init__(self, encoder: str, *, stale_s: float, most_s: float | None = None) -> None:
         self.away = False
         self._encoder = encoder
         inner = MemoryStore()
@@ -41,7 +41,7 @@ class Scene:
         store = FaultyStore(inner, lambda *_: self._fault())
         self._inner = inner
         self._main = Registry(inner).create("main")
-        config = Config(serve=ServeConfig(stale_s=stale_s))
+        config = Config(serve=ServeConfig(stale_s=stale_s, max_staleness_s=most_s))
         self._service = Service(config, Versions(store))
         app = FastAPI()
         app.include_router(routes(self._service, NOWHERE))
@@ -87,17 +87,18 @@ def test_before_the_first_version_a_replica_is_ready_for_the_first_task(encoder:
 
 
 @pytest.mark.parametrize(
-    ("stale_s", "expected"),
+    ("most_s", "expected"),
     [
-        # cut off for longer than is allowed, and not as long
+        # cut off for longer than is allowed, not as long, and without a limit
         (AT_ONCE, (503, "whether `production` has moved is not known of: main")),
         (NEVER, (200, "")),
+        (None, (200, "")),
     ],
 )
-def test_a_replica_that_cannot_look_is_ready_for_so_long(
-    encoder: str, stale_s: float, expected: tuple[int, str]
+def test_a_replica_that_cannot_look_goes_on_and_is_ready_as_long_as_it_may(
+    encoder: str, most_s: float | None, expected: tuple[int, str]
 ) -> None:
-    scene = Scene(encoder, stale_s=stale_s)
+    scene = Scene(encoder, stale_s=AT_ONCE, most_s=most_s)
     scene.publish("ants")
     scene.look()
     seen_s = scene.state.seen_s
@@ -105,7 +106,8 @@ def test_a_replica_that_cannot_look_is_ready_for_so_long(
     scene.publish("birds")
     scene.look()
     assert scene.ready() == expected
-    assert scene.state.version == "main@1"
+    assert (scene.state.version, scene.state.stale) == ("main@1", True)
+    assert scene.state.ready is (expected[0] == 200)
     # The look in vain has not made it any younger.
     assert seen_s is not None
     assert scene.state.seen_s is not None
@@ -129,8 +131,8 @@ def test_refs_that_are_gone_are_not_taken_for_an_alias_that_was_removed(encoder:
     scene.look()
     scene.lose_refs()
     scene.look()
-    assert scene.state.version == "main@1"
-    assert scene.ready()[0] == 503
+    assert (scene.state.version, scene.state.stale) == ("main@1", True)
+    assert scene.ready()[0] == 200
 
 
 def test_what_nobody_thought_of_leaves_the_follower_alive(encoder: str) -> None:

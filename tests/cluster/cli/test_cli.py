@@ -318,6 +318,9 @@ ERRORS: list[tuple[Sequence[str], int, str]] = [
     (["--config", "gone.yaml", "status"], 2, "gone.yaml"),
     # usage, as click says it
     (["predict"], 2, "Missing argument"),
+    (["doctor", "--seconds", "3"], 2, "belong to --store"),
+    (["doctor", "--store", "file:///x", "--address", "auto"], 2, "--address is about a Ray"),
+    (["doctor", "--store", "memory://x"], 2, "several cannot race for it"),
     (["status", "--output", "xml"], 2, "'xml' is not one of"),
     (["sumbit", "task.yaml"], 2, "No such command 'sumbit'"),
 ]
@@ -421,3 +424,15 @@ def test_notes_that_cannot_be_written_change_nothing(write_task: WriteTask) -> N
     assert printed_to(subprocess.DEVNULL, "submit", str(write_task()), err=full).code == 0
     assert printed_to(subprocess.DEVNULL, "rollback", "9", err=full).code == 2
     assert printed_to(subprocess.DEVNULL, "no-such-verb", err=full).code == 2
+
+
+@pytest.mark.slow
+def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Path) -> None:
+    url = (tmp_path / "other").as_uri()
+    asked = ("doctor", "--store", url, "--seconds", "3", "--processes", "2")
+    ended = nacre(*asked, "--output", "json")
+    found = json.loads(ended.out)
+    assert (ended.code, found["fit"]) in ((0, True), (4, None))  # on a slow machine
+    assert found["store"] == [url]
+    assert found["won_by_several"] == 0
+    assert found["races"] == sum(each.get("made", 0) for each in found["conditions"])

@@ -35,6 +35,7 @@ METHODS = {
     "import": "import_",  # a word of Python
     "verify": "verify",
     "purge": "purge",
+    "settle": "settle",
     "gc": "gc",
     # the service
     "predict": "predict",
@@ -48,9 +49,9 @@ NO_CALLS = {
 }
 CHANGING = (
     *("submit", "cancel", "retry", "pause", "resume"),
-    *("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge"),
+    *("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge", "settle"),
 )
-HISTORY = ("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge")
+HISTORY = ("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge", "settle")
 
 
 def test_every_verb_of_the_command_line_has_its_call() -> None:

@@ -8,12 +8,20 @@ from tests.support.drivers.s3_server import S3Server
 from tests.support.drivers.serve_trial import Plan, example_pictures, serving, trial
 from tests.support.drivers.serve_verdict import Allowance
 from tests.support.fakes.s3_proxy import S3Proxy
+from tests.support.fakes.weather import Weather
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 # Machines differ: how fast replicas move is for `make prove-serve` to say.
 ALLOWED = Allowance(grace_s=20.0, missed_s=20.0, kill_s=60.0)
-PLAN = Plan(seconds=60.0, versions=8, replicas=1, controllers=1, outage_s=5.0, seed=1)
+WEATHER = {
+    Weather.AWAY: 5.0,
+    Weather.BUSY: 3.0,
+    Weather.FORBIDDEN: 4.0,
+    Weather.READ_ONLY: 2.0,
+    Weather.DENYING: 3.0,
+}
+PLAN = Plan(seconds=60.0, versions=8, replicas=1, controllers=1, weather=WEATHER, seed=1)
 
 
 def test_under_load_every_answer_comes_from_one_version_and_the_right_one(

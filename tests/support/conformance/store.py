@@ -11,7 +11,8 @@ import pytest
 from adapters.errors import ConflictError, CorruptionError, InputError, NotFoundError
 from workers.store import BlobRef, ObjectStore, get_blob, put_blob
 from workers.store.base import MAX_CONDITIONAL_BYTES, MAX_SEGMENT_BYTES
-from workers.store.conditional_writes import check_conditional_writes, race
+from workers.store.conditional_writes import check_conditional_writes
+from workers.store.race import race
 
 RACERS = 32
 

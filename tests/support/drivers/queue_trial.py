@@ -21,6 +21,7 @@ from tests.support.drivers.queue_tasks import ADAPTERS, Digests, digests
 from tests.support.drivers.ray_nodes import RayNode, new_head
 from tests.support.drivers.s3_server import S3Server, free_port
 from tests.support.fakes.s3_proxy import S3Proxy
+from tests.support.fakes.weather import Sky, Weather
 from workers.queue.progress import read_queue
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry, verify
@@ -112,12 +113,14 @@ class Outcome:
     Attributes:
         kills: How often somebody was killed, by stage; `head` and `submitter` among them.
         victims: How often each one was killed.
+        weather: How many requests met each kind of weather.
         problems: Everything that is not as it must be; empty when all is well.
         seconds: How long it took.
     """
 
     kills: Counter[str]
     victims: Counter[str]
+    weather: Counter[Weather]
     problems: tuple[str, ...]
     seconds: float
 
@@ -129,35 +132,34 @@ def trial(
     seed: int,
     tasks: list[Path],
     expected: Digests,
-    outage_s: float = 0.0,
+    weather: Mapping[Weather, float] | None = None,
     say: Say = print,
 ) -> Outcome:
     """Submit `tasks`, kill by a plan drawn from `seed`, and judge what has become of them.
 
-    The head dies too, at a moment drawn from the seed, and the queue goes on on a new one. Where
-    `outage_s` is more than 0, the store is away for so many seconds after that.
+    The head dies too, at a moment drawn from the seed, and the queue goes on on a new one. After
+    that the store has each kind of `weather` for so many seconds.
     """
     started = time.monotonic()
     draw = random.Random(seed + 1000)
     killer = Killer(plan=drawn_plan(seed), kill=site.kill)
     store = open_store(site.url, environment=site.environment)
-    proxy.hook = killer.hook  # what is submitted first is embedded while the rest is submitted
+    # What is submitted first is embedded while the rest is submitted.
+    sky = Sky(proxy=proxy, hook=killer.hook)
     _submit_twice(site, tasks, draw)
     _wait(store, tasks, until=draw.randint(3, len(tasks) - 3))
     site.die()
     say(f"seed {seed}: the head died after {_ended(store)} of {len(tasks)} tasks")
     site.start()
-    if outage_s:
-        _wait(store, tasks, until=_ended(store) + 1)
-        proxy.away = True
-        say(f"seed {seed}: the store is away for {outage_s:.0f} s")
-        time.sleep(outage_s)  # a system that does nothing wrong for so long is what is looked for
-        proxy.away = False
+    for kind, seconds in (weather or {}).items():
+        _wait(store, tasks, until=min(len(tasks), _ended(store) + 1))
+        sky.last(kind, seconds, say=lambda said: say(f"seed {seed}: {said}"))
     _wait(store, tasks, until=len(tasks))
-    proxy.hook = Killer(plan=[], kill=site.kill).hook
+    sky.hook = Killer(plan=[], kill=site.kill).hook
     kills = Counter(entry.stage for entry in killer.carried_out)
     return Outcome(
-        kills=kills + Counter({"head": 1, "submitter": 1, "outage": int(outage_s > 0)}),
+        kills=kills + Counter({"head": 1, "submitter": 1}),
+        weather=sky.met,
         victims=Counter(entry.victim for entry in killer.carried_out),
         problems=tuple(problems(store, tasks=len(tasks), expected=expected)),
         seconds=time.monotonic() - started,

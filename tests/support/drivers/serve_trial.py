@@ -10,9 +10,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,7 @@ from tests.support.drivers.s3_server import S3Server, free_port
 from tests.support.drivers.serve_verdict import Allowance, Asked, Move, Verdict, judged
 from tests.support.fakes.random_records import random_record
 from tests.support.fakes.s3_proxy import S3Proxy
+from tests.support.fakes.weather import Sky, Weather
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.images.decode import decode_image
@@ -67,7 +69,7 @@ class Plan:
         versions: How many versions are published; as many other moves lie between them.
         replicas: How often a replica is killed.
         controllers: How often Serve's controller is killed.
-        outage_s: How long the store is away, once.
+        weather: How the store is for a while, one kind after another, and for how many seconds.
         clients: How many ask at once.
         seed: Of everything that is drawn.
     """
@@ -76,9 +78,14 @@ class Plan:
     versions: int = 30
     replicas: int = 5
     controllers: int = 2
-    outage_s: float = 30.0
+    weather: Mapping[Weather, float] = field(default_factory=lambda: {Weather.AWAY: 30.0})
     clients: int = 16
     seed: int = 0
+
+    @property
+    def bad_s(self) -> float:
+        """How long the weather is bad, in seconds."""
+        return sum(self.weather.values())
 
 
 class _TimedStore(WrappedStore):
@@ -283,7 +290,8 @@ def _carry_out(
     """
     draw = random.Random(plan.seed)
     kills: dict[str, list[float]] = {"replica": [], "controller": []}
-    outage_at = draw.uniform(0.3, 0.5) * plan.seconds
+    outage_at = draw.uniform(0.2, 0.4) * plan.seconds
+    sky = Sky(proxy=proxy)
 
     def kill(who: str, title: str) -> None:
         if kill_youngest(os.getpid(), title) is not None:
@@ -295,13 +303,13 @@ def _carry_out(
     def move() -> None:
         mover.move(told=draw.random() < 0.8)
 
-    # What moves lies evenly outside of the outage, during which nothing can move.
+    # What moves lies evenly outside of the bad weather, in which nobody would see it.
     turns = 2 * (plan.versions - len(mover.numbers))
-    moving_s = plan.seconds - plan.outage_s - 5.0
+    moving_s = plan.seconds - plan.bad_s - 5.0
     due: list[tuple[float, str, Callable[[], None]]] = []
     for turn in range(turns):
         at = (turn + 0.5) * moving_s / turns
-        at += plan.outage_s if at >= outage_at else 0.0
+        at += plan.bad_s if at >= outage_at else 0.0
         due.append((at, "move", move if turn % 2 else publish))
     due += [
         (draw.uniform(0.05, 0.9) * plan.seconds, "kill", lambda: kill("replica", REPLICA))
@@ -311,9 +319,12 @@ def _carry_out(
         (draw.uniform(0.05, 0.9) * plan.seconds, "kill", lambda: kill("controller", CONTROLLER))
         for _ in range(plan.controllers)
     ]
-    if plan.outage_s:
-        due.append((outage_at, "away", lambda: setattr(proxy, "away", True)))
-        due.append((outage_at + plan.outage_s, "back", lambda: setattr(proxy, "away", False)))
+    at = outage_at
+    for kind, lasts in plan.weather.items():
+        due.append((at, kind.value, partial(setattr, sky, "now", kind)))
+        at += lasts
+    if plan.weather:
+        due.append((at, "good weather", partial(setattr, sky, "now", None)))
     started = time.monotonic()
     for at, what, act in sorted(due, key=lambda entry: entry[0]):
         time.sleep(max(0.0, started + at - time.monotonic()))
@@ -321,8 +332,8 @@ def _carry_out(
         if what != "move":
             say(f"{time.monotonic() - started:6.1f} s: {what}, version {mover.moves[-1].number}")
     time.sleep(max(0.0, started + plan.seconds - time.monotonic()))
-    away = [(started + outage_at, started + outage_at + plan.outage_s + SETTLED_S)]
-    return kills, away if plan.outage_s else []
+    away = [(started + outage_at, started + outage_at + plan.bad_s + SETTLED_S)]
+    return kills, away if plan.weather else []
 
 
 def _ask(

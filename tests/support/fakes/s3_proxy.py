@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that can hold a request, lose it, lose its answer, or go away.
+"""A proxy in front of an S3 server that holds, loses or refuses requests, or goes away.
 
 It speaks just enough HTTP for that: one request per connection, bodies of a known length. Which
 request goes wrong is decided by a function that sees every one before it is passed on, and may take
@@ -20,10 +20,11 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Request:
-    """One request: its verb, and the key in its bucket."""
+    """One request: its verb, the key in its bucket, and whether it asks for an object's content."""
 
     verb: str
     key: str
+    of_object: bool = True
 
 
 class Fate(Enum):
@@ -34,7 +35,29 @@ class Fate(Enum):
     LOSE_ANSWER = "lose answer"  # it reaches the server, and the answer is lost
 
 
-Hook = Callable[[S3Request], Fate]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """An answer that the server never gave.
+
+    Attributes:
+        status: Of HTTP.
+        code: Of S3.
+    """
+
+    status: int
+    code: str
+
+    def to_bytes(self, verb: str) -> bytes:
+        """Return the answer to a request with that verb; the connection ends with it."""
+        body = f"<Error><Code>{self.code}</Code><Message>{self.code}</Message></Error>".encode()
+        head = (
+            f"HTTP/1.1 {self.status} Refused\r\nContent-Type: application/xml\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        ).encode()
+        return head if verb == "HEAD" else head + body
+
+
+Hook = Callable[[S3Request], Fate | Refusal]
 
 
 class S3Proxy:
@@ -88,6 +111,10 @@ class S3Proxy:
             fate = self.hook(_request(head))
             if fate is Fate.LOSE or self.away:
                 return
+            if isinstance(fate, Refusal):
+                _swallow_body(client, head, rest)
+                client.sendall(fate.to_bytes(_request(head).verb))
+                return
             with socket.create_connection(("127.0.0.1", self.upstream), TIMEOUT_S) as server:
                 server.sendall(_closing(head))
                 _copy_body(client, server, head, rest)
@@ -112,8 +139,9 @@ def _head(client: socket.socket) -> tuple[bytes, bytes]:
 
 def _request(head: bytes) -> S3Request:
     verb, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
-    path = unquote(urlsplit(target).path).lstrip("/")
-    return S3Request(verb=verb, key=path.partition("/")[2])
+    parts = urlsplit(target)
+    path = unquote(parts.path).lstrip("/")
+    return S3Request(verb=verb, key=path.partition("/")[2], of_object=not parts.query)
 
 
 def _closing(head: bytes) -> bytes:
@@ -136,6 +164,20 @@ def _copy_body(client: socket.socket, server: socket.socket, head: bytes, rest: 
         server.sendall(part)
         left -= len(part)
         rest = b""
+
+
+def _swallow_body(client: socket.socket, head: bytes, rest: bytes) -> None:
+    """Read what the client sends, or it would take the answer for a broken connection."""
+    left, expects = 0, False
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            left = int(line.split(b":", 1)[1]) - len(rest)
+        expects = expects or line.startswith(b"expect:")
+    while left > 0 and not expects:
+        part = client.recv(min(CHUNK, left))
+        if not part:
+            return
+        left -= len(part)
 
 
 def _copy_all(source: socket.socket, target: socket.socket) -> None:

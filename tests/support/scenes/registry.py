@@ -11,6 +11,7 @@ from adapters.contract.records import encode_record
 from tests.support.fakes.random_records import random_record
 from workers.registry import (
     AddRecord,
+    Audience,
     Author,
     Commit,
     HeadIs,
@@ -35,10 +36,18 @@ def registry(
     *,
     cache: BlobCache | None = None,
     retry: RaceRetry | None = None,
+    audience: Audience | None = None,
     seed: int = 0,
 ) -> Registry:
     """Return a registry that waits for nobody and draws the same numbers every time."""
-    return Registry(store, cache, retry=retry, rng=random.Random(seed), sleep=lambda _seconds: None)
+    return Registry(
+        store,
+        cache,
+        retry=retry,
+        rng=random.Random(seed),
+        sleep=lambda _seconds: None,
+        audience=audience,
+    )
 
 
 def adapter(store: ObjectStore, *, seed: int = 0) -> RegisteredAdapter:

@@ -10,8 +10,10 @@ from adapters.errors import (
     CorruptionError,
     EncoderMismatchError,
     FeatureError,
+    ForkedError,
     ImageError,
     InputError,
+    MissingError,
     NacreError,
     NotFoundError,
     SettingsError,
@@ -44,6 +46,8 @@ CAUSES: list[tuple[Exception, Cause]] = [
     # unavailable by its type, but it may be the work's own fault in the end
     (WorkerLostError("died"), Cause.LOSS),
     (UnavailableError("away"), Cause.OUTAGE),
+    (MissingError("denied"), Cause.OUTAGE),
+    (ForkedError("lost"), Cause.OUTAGE),
     # the next attempt begins by looking whether it happened
     (UnknownOutcomeError("lost"), Cause.OUTAGE),
     (CorruptionError("damaged"), Cause.FAULT),
@@ -74,6 +78,7 @@ class Diary:
             crew=self,
             submission=BIRDS,
             tell=self._tell,
+            begun=lambda begun: self.entries.append(f"begun on {begun.parent}"),
             durable=self._durable,
             progress=lambda _done, _total: None,
         )
@@ -125,6 +130,7 @@ def test_before_anything_is_published_it_is_durable_on_what_it_was_learnt() -> N
     assert event == Moved(submission_id=BIRDS.submission_id, stage=Stage.PUBLISHED, version=5)
     assert diary.entries == [
         "begin for anna since None",
+        "begun on 4",
         "training on 4",
         "train",
         "compressing",

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.submissions import submission, written
-from workers.coordination.recovery import recovered
+from workers.coordination.recovery import Recovered, found_late, recovered
 from workers.queue.ledger import outcome_bytes, state_key
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import ENDED, Stage, Ticket
@@ -20,7 +21,7 @@ WRITTEN_AT = 70.0
 
 def found(store: MemoryStore | WrappedStore, *tickets: Ticket) -> dict[str, Ticket]:
     """Return what is recovered from the store and a ledger with `tickets`, by name."""
-    return {entry.submission_id: entry for entry in recovered(store, tickets)}
+    return {entry.submission_id: entry for entry in recovered(store, tickets).tickets}
 
 
 def store_with(*submissions: Submission) -> MemoryStore:
@@ -126,3 +127,29 @@ def test_an_outcome_without_its_submission_is_passed_over() -> None:
     store = store_with(BIRDS)
     store.put(state_key("purged-000000000000"), b"{}")
     assert found(store) == {NAME: unannounced()}
+
+
+def test_a_submission_that_is_denied_for_seconds_is_found() -> None:
+    seen = DoubtfulStore(RememberingStore(store_with(BIRDS)))
+    seen.deny(15.0)
+    assert found(seen) == {NAME: unannounced()}
+
+
+def test_a_submission_that_stays_away_is_left_out_until_it_is_found_late() -> None:
+    boats = submission("boats")
+    seen = DoubtfulStore(RememberingStore(store_with(BIRDS, boats)))
+    seen.deny(1e9, lambda key: key == BIRDS.key)
+    first = recovered(seen, [])
+    assert [entry.submission_id for entry in first.tickets] == [boats.submission_id]
+    assert first.missing == {NAME: WRITTEN_AT}
+    assert found_late(seen, first.missing) == Recovered(tickets=[], missing=first.missing)
+    seen.deny(0.0)
+    assert found_late(seen, first.missing) == Recovered(tickets=[unannounced()])
+
+
+def test_what_is_found_late_and_damaged_is_left_out_for_good() -> None:
+    store = MemoryStore()
+    store.put(BIRDS.key, b"damaged")
+    assert found_late(store, {NAME: 1.0, "gone-000000000000": 1.0}) == Recovered(
+        tickets=[], missing={"gone-000000000000": 1.0}
+    )

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from adapters.errors import CorruptionError, NotFoundError
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from workers.encoding.blocks import BLOBS, block_key, has_block
 from workers.encoding.features import read_block, read_split, write_block
 from workers.store import MemoryStore
@@ -132,3 +133,19 @@ def test_a_split_without_images_is_empty() -> None:
         MemoryStore(), submission(shard("aa")), "held_out", fingerprint=FINGERPRINT, views="1"
     )
     assert (len(features), len(labels)) == (0, 0)
+
+
+def test_features_that_are_denied_for_seconds_are_read_by_whoever_knows_that_they_were_made() -> (
+    None
+):
+    seen = DoubtfulStore(RememberingStore(MemoryStore()))
+    write_block(seen, "features/x.json", block(images=2))
+    seen.deny(15.0)
+    found = read_block(seen, "features/x.json", patience=seen.patience.longer)
+    assert torch.equal(found, block(images=2))
+
+
+def test_features_that_stay_away_are_to_be_made_again() -> None:
+    seen = DoubtfulStore(RememberingStore(MemoryStore()))
+    with pytest.raises(NotFoundError, match=r"asked 10 times in 21 s.*let it be embedded again"):
+        read_block(seen, "features/x.json", patience=seen.patience.longer)

@@ -23,8 +23,8 @@ from workers.learning.local_crew import LocalCrew
 from workers.learning.publisher import Publisher
 from workers.queue.ticket import Stage
 from workers.registry import Author, RegisteredAdapter, Registry, verify
-from workers.registry.accuracy import accuracies_to_bytes
-from workers.registry.layout import accuracies_key
+from workers.registry.documents.accuracy import accuracies_to_bytes
+from workers.registry.documents.layout import accuracies_key
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore
 from workers.tasks.submission import Submission

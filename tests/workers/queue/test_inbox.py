@@ -2,7 +2,8 @@
 
 import pytest
 
-from adapters.errors import CorruptionError
+from adapters.errors import CorruptionError, MissingError
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.queue import ticket
 from workers.formats.documents import encode
 from workers.queue import inbox
@@ -24,7 +25,7 @@ class StoreClock:
         return self.times.pop(0) if len(self.times) > 1 else self.times[0]
 
 
-def read(store: MemoryStore | WrappedStore) -> list[QueueRequest | CorruptionError]:
+def read(store: MemoryStore | WrappedStore) -> list[QueueRequest | CorruptionError | MissingError]:
     return list(inbox.read(store, waiting(store)))
 
 
@@ -140,3 +141,38 @@ def test_two_who_ask_at_once_write_two_requests() -> None:
     store = MemoryStore()
     keys = {ask(store, Pause(adapter="a"), who="anna") for _ in range(50)}
     assert len(keys) == len(waiting(store)) == 50
+
+
+def keys_of(found: list[QueueRequest | CorruptionError | MissingError]) -> list[object]:
+    return [entry.key if isinstance(entry, QueueRequest) else type(entry) for entry in found]
+
+
+def two_requests() -> tuple[RememberingStore, list[str]]:
+    store = RememberingStore(MemoryStore(clock=StoreClock(1.0, 2.0)))
+    return store, [ask(store, wish(adapter="a"), who="anna") for wish in (Pause, Resume)]
+
+
+def test_a_request_that_is_denied_for_seconds_is_read_in_its_place() -> None:
+    store, keys = two_requests()
+    seen = DoubtfulStore(store)
+    seen.deny(2.0)
+    assert keys_of(read(seen)) == keys
+
+
+def test_a_request_that_stays_away_is_named_in_its_place() -> None:
+    store, keys = two_requests()
+    seen = DoubtfulStore(store)
+    seen.deny(1e9, lambda key: key == keys[0])
+    found = read(seen)
+    assert keys_of(found) == [MissingError, keys[1]]
+    assert isinstance(found[0], MissingError)
+    assert found[0].fields["key"] == keys[0]
+
+
+def test_a_request_that_is_removed_while_it_is_denied_is_passed_over() -> None:
+    store, keys = two_requests()
+    seen = DoubtfulStore(store)
+    seen.deny(2.0)
+    listed = waiting(seen)
+    store.delete(keys[0])
+    assert keys_of(inbox.read(seen, listed)) == [keys[1]]

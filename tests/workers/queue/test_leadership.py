@@ -1,11 +1,20 @@
 """Who coordinates: one system at a time, and nobody who was deposed goes on believing it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from adapters.errors import ConflictError, CorruptionError, UnavailableError
+from adapters.contract.canonical import digest_of
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    MissingError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.fakes.faulty import OvertakenStore
 from workers.queue.leadership import (
     KEY,
@@ -15,9 +24,10 @@ from workers.queue.leadership import (
     renew_leadership,
     take_leadership,
 )
+from workers.queue.ledger import Ledger
 from workers.store import MemoryStore, ObjectStore
-from workers.store.conditional_writes import race
-from workers.store.testing import CrashError, Fault, FaultyStore, fault_at
+from workers.store.race import race
+from workers.store.testing import CrashError, Fault, FaultyStore, WrappedStore, fault_at
 
 TTL_S = 15.0
 RACERS = 8
@@ -89,12 +99,14 @@ def test_a_lead_that_was_taken_over_cannot_be_renewed() -> None:
     assert read_leadership(store) == taken
 
 
-def test_a_lead_that_was_removed_cannot_be_renewed() -> None:
+def test_a_lead_that_was_removed_is_not_renewed_and_nobody_else_is_said_to_have_it() -> None:
     store = MemoryStore()
     lead = take(store)
     store.delete(KEY)
-    with pytest.raises(ConflictError, match="expected epoch 1, found nobody"):
+    with pytest.raises(MissingError, match="this process has read it before"):
         renew(store, lead, now=101.0)
+    with pytest.raises(ConflictError, match="expected epoch 1, found nobody"):
+        renew(WrappedStore(store), lead, now=101.0)
 
 
 def test_who_lets_go_lets_another_system_take_over_at_once() -> None:
@@ -242,3 +254,106 @@ def test_no_two_renewals_are_written_alike() -> None:
         lead = renew(store, lead, now=101.0)
         seen.add(store.get(KEY).data)
     assert len(seen) == 3
+
+
+def test_the_beat_grows_by_one_with_every_change_and_each_lead_names_the_one_before() -> None:
+    store, seen = MemoryStore(), list[bytes]()
+
+    def noted(lead: Leadership) -> Leadership:
+        seen.append(store.get(KEY).data)
+        return lead
+
+    noted(renew(store, noted(take(store)), now=101.0))
+    lead = noted(take(store, now=102.0))
+    release_leadership(store, lead)
+    noted(lead)
+    noted(take(store, "ben", now=103.0))
+    leads = [json.loads(data) for data in seen]
+    assert [entry["beat"] for entry in leads] == [1, 2, 3, 4, 5]
+    assert [entry["epoch"] for entry in leads] == [1, 1, 2, 2, 3]
+    assert [entry.get("before", "") for entry in leads] == ["", *map(digest_of, seen[:-1])]
+
+
+def test_a_lead_of_the_first_days_is_read_and_followed_by_one_with_a_serial() -> None:
+    store = MemoryStore()
+    old = Leadership(owner="ben", host="h", epoch=3, expires=1.0, since=0.0, beat=41)
+    store.put(KEY, old.to_bytes())
+    assert b"before" not in store.get(KEY).data
+    assert read_leadership(store) == old
+    lead = take(store)
+    assert (lead.epoch, lead.beat, lead.serial) == (4, 42, 42)
+
+
+def test_a_write_that_was_seen_and_not_acknowledged_is_written_again_over_itself() -> None:
+    written: list[bytes] = []
+
+    class Unheard(WrappedStore):
+        """Does not say twice that it has written."""
+
+        def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+            written.append(data)
+            etag = self.inner.replace(key, data, expected_etag)
+            if len(written) < 3:
+                raise UnknownOutcomeError("the answer was lost")
+            return etag
+
+    store = MemoryStore()
+    lead = renew(Unheard(store), take(store), now=101.0)
+    assert written == [lead.to_bytes()] * 3
+
+
+def test_a_lead_from_before_deposes_nobody_and_is_written_over() -> None:
+    store = MemoryStore()
+    take(store, "ben", now=10.0)
+    before = store.get(KEY).data
+    lead = renew(store, take(store), now=101.0)
+    store.put(KEY, before)  # what was acknowledged is gone
+    again = renew(store, lead, now=102.0)
+    assert (again.owner, again.epoch, again.beat) == ("anna", lead.epoch, lead.beat + 1)
+    assert read_leadership(WrappedStore(store)) == again
+
+
+def test_whoever_looks_does_not_go_back_behind_the_lead_that_it_has_seen() -> None:
+    store = RememberingStore(MemoryStore())
+    lead = renew(store, take(store), now=101.0)
+    looking = DoubtfulStore(store, old=lambda key: key == KEY)
+    assert [read_leadership(looking) for _ in range(4)] == [lead] * 4
+    assert looking.went_back == [KEY] * 2
+
+
+def test_a_lead_that_is_denied_for_seconds_is_neither_nobodys_nor_begun_anew() -> None:
+    store = RememberingStore(MemoryStore())
+    lead = take(store)
+    Ledger(store, lead)
+    seen = DoubtfulStore(store)
+    seen.deny(2.0)
+    assert read_leadership(seen) == lead
+    seen = DoubtfulStore(store)
+    seen.deny(2.0)
+    assert take(seen, "ben", now=200.0).epoch == lead.epoch + 1
+
+
+def test_that_nobody_leads_is_answered_at_once() -> None:
+    seen = DoubtfulStore(RememberingStore(MemoryStore()))
+    assert read_leadership(seen) is None
+    assert seen.slept_s == 0.0
+
+
+def test_a_lead_that_stays_away_is_missing_and_said_to_be_so() -> None:
+    store = RememberingStore(MemoryStore())
+    seen = DoubtfulStore(store)
+    lead = take(seen)
+    seen.deny(1e9)
+    with pytest.raises(MissingError, match=r"lead.json' is missing .*asked 6 times in 3 s"):
+        renew(seen, lead, now=101.0)
+
+
+def test_a_store_that_refuses_every_change_of_what_it_answers_is_not_asked_for_ever() -> None:
+    class Deaf(DoubtfulStore):
+        def replace(self, key: str, data: bytes, expected_etag: str) -> str:
+            raise ConflictError(f"{key!r} is not as expected: {expected_etag} ({len(data)})")
+
+    store = RememberingStore(MemoryStore())
+    lead = take(store)
+    with pytest.raises(UnavailableError, match="refused 40 changes in a row"):
+        renew(Deaf(store), lead, now=101.0)

@@ -1,18 +1,28 @@
 """The queue's memory: nothing is lost, and nobody who was deposed changes anything."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from adapters.errors import ConflictError, CorruptionError, UnavailableError, UnknownOutcomeError
+from adapters.contract.canonical import digest_of
+from adapters.errors import (
+    ConflictError,
+    CorruptionError,
+    MissingError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.fakes.faulty import ArmedStore, OvertakenStore
 from tests.support.scenes.queue import ticket
-from workers.queue.leadership import Leadership
+from workers.queue.leadership import Leadership, take_leadership
 from workers.queue.ledger import (
     KEPT_S,
     PAGES,
     Ledger,
+    Page,
     bucket_of,
     page_key,
     read_outcome,
@@ -287,7 +297,7 @@ DAMAGES = [
 def test_a_damaged_page_is_made_anew_and_the_others_stay(content: bytes) -> None:
     store = MemoryStore()
     tickets = [ticket(name) for name in EVERY_PAGE]
-    opened(store).save(tickets, now=NOW)
+    opened(WrappedStore(store)).save(tickets, now=NOW)  # in another process
     store.put(page_key(3), content)
     assert read_page(store, 3).tickets == {}
     ledger = opened(store, epoch=2)
@@ -296,14 +306,23 @@ def test_a_damaged_page_is_made_anew_and_the_others_stay(content: bytes) -> None
     assert found(store) == by_name(tickets)
 
 
-def test_a_page_that_is_damaged_while_somebody_leads_makes_it_step_back() -> None:
+@pytest.mark.parametrize("content", DAMAGES)
+def test_who_has_seen_what_was_on_a_damaged_page_stays_with_it(content: bytes) -> None:
     store = MemoryStore()
-    ledger = opened(store)
+    opened(store).save(SAVED, now=NOW)
+    store.put(page_key(bucket_of("open")), content)
+    assert found(store) == by_name(SAVED)
+    assert by_name(opened(store, epoch=2).tickets) == by_name(SAVED)
+    assert found(WrappedStore(store)) == by_name(SAVED)
+
+
+def test_a_page_that_is_damaged_while_somebody_leads_is_written_again() -> None:
+    store = MemoryStore()
+    ledger, neighbour = opened(store), ticket(name_in(bucket_of("task")))
+    ledger.save([neighbour], now=NOW)
     store.put(page_key(bucket_of("task")), b"")
-    with pytest.raises(ConflictError):
-        ledger.save([ticket("task")], now=NOW)
-    opened(store, epoch=2).save([ticket("task")], now=NOW)
-    assert found(store) == by_name([ticket("task")])
+    ledger.save([ticket("task")], now=NOW)
+    assert found(WrappedStore(store)) == by_name([ticket("task"), neighbour])
 
 
 def test_what_ended_long_ago_leaves_its_page_and_its_outcome_stays() -> None:
@@ -371,3 +390,123 @@ def test_a_change_among_ten_thousand_writes_little() -> None:
     assert store.sent < 100_000
     assert store.operations == {"replace": 1}
     assert len(ledger.tickets) == 10_000
+
+
+def test_pages_grow_by_one_and_each_names_the_one_before() -> None:
+    store, key = MemoryStore(), page_key(bucket_of("task"))
+    seen = []
+    for epoch in (1, 2):
+        ledger = opened(store, epoch=epoch)
+        seen.append(store.get(key).data)
+        ledger.save([ticket("task", priority=epoch)], now=NOW)
+        seen.append(store.get(key).data)
+    pages = [json.loads(data) for data in seen]
+    assert [entry["beat"] for entry in pages] == [1, 2, 3, 4]
+    assert [entry.get("before", "") for entry in pages] == ["", *map(digest_of, seen[:-1])]
+
+
+def test_a_page_of_the_first_days_is_read_and_followed_by_one_with_a_serial() -> None:
+    store, task = MemoryStore(), ticket("task")
+    old = Page(tickets={"task": task}, epoch=1, beat=7)
+    store.put(page_key(bucket_of("task")), old.to_bytes())
+    assert found(store) == by_name([task])
+    assert opened(store, epoch=2).tickets == [task]
+    assert read_page(store, bucket_of("task")).serial == 8
+
+
+def test_a_page_of_which_an_earlier_state_comes_back_is_written_again() -> None:
+    store, key = MemoryStore(), page_key(bucket_of("task"))
+    neighbour = ticket(name_in(bucket_of("task")))
+    opened(store).save([neighbour], now=NOW)
+    before = store.get(key).data
+    ledger = opened(store, epoch=2)
+    ledger.save([ticket("task")], now=NOW)
+    store.put(key, before)  # of an earlier epoch, too
+    ledger.save([moved := ticket("task", stage=Stage.TRAINING)], now=NOW)
+    assert found(WrappedStore(store)) == by_name([moved, neighbour])
+    assert by_name(ledger.tickets) == by_name([moved, neighbour])
+
+
+def test_what_was_seen_to_go_back_is_written_again_with_the_next_saving() -> None:
+    store, key = MemoryStore(), page_key(bucket_of("task"))
+    ledger = opened(store)
+    before = store.get(key).data
+    ledger.save([ticket("task")], now=NOW)
+    store.put(key, before)
+    assert found(store) == by_name([ticket("task")])  # as retention looks, in the same process
+    elsewhere = ticket(name_in((bucket_of("task") + 1) % PAGES))
+    ledger.save([elsewhere], now=NOW)
+    assert found(WrappedStore(store)) == by_name([ticket("task"), elsewhere])
+
+
+def test_who_opens_the_ledger_goes_on_from_what_it_has_seen_and_the_store_has_lost() -> None:
+    store, key = MemoryStore(), page_key(bucket_of("task"))
+    ledger = opened(store)
+    before = store.get(key).data
+    ledger.save([ticket("task")], now=NOW)
+    store.put(key, before)
+    assert opened(store, epoch=2).tickets == [ticket("task")]
+    assert found(WrappedStore(store)) == by_name([ticket("task")])
+
+
+def test_whoever_looks_does_not_go_back_behind_the_page_that_it_has_seen() -> None:
+    store = RememberingStore(MemoryStore())
+    opened(store).save([ticket("task")], now=NOW)
+    looking = DoubtfulStore(store, old=lambda key: key.startswith("queue/pages/"))
+    assert [found(looking) for _ in range(4)] == [by_name([ticket("task")])] * 4
+    assert len(looking.went_back) == 2
+
+
+def led(*tickets: Ticket) -> RememberingStore:
+    """Return a store whose queue somebody leads, who has written `tickets` down."""
+    store = RememberingStore(MemoryStore())
+    lead = take_leadership(store, owner="anna", host="here", ttl_s=15.0, now=NOW)
+    Ledger(store, lead).save(tickets, now=NOW)
+    return store
+
+
+def test_pages_that_are_denied_for_seconds_are_not_empty() -> None:
+    tickets = [ticket(name) for name in EVERY_PAGE]
+    store = led(*tickets)
+    seen = DoubtfulStore(store)
+    seen.deny(2.0)
+    assert found(seen) == by_name(tickets)
+    seen = DoubtfulStore(store)
+    seen.deny(2.0)
+    assert read_page(seen, 7).tickets == by_name([tickets[7]])
+
+
+def test_who_takes_over_while_pages_are_denied_finds_every_ticket() -> None:
+    tickets = [ticket(name) for name in EVERY_PAGE]
+    seen = DoubtfulStore(led(*tickets))
+    seen.deny(2.0)
+    assert by_name(opened(seen, epoch=2).tickets) == by_name(tickets)
+
+
+def test_a_queue_that_nobody_has_led_is_empty_at_once() -> None:
+    seen = DoubtfulStore(RememberingStore(MemoryStore()))
+    assert found(seen) == {}
+    assert seen.slept_s == 0.0
+
+
+def test_pages_that_the_first_one_to_lead_has_not_come_to_are_empty() -> None:
+    seen = DoubtfulStore(led())
+    for bucket in range(3, PAGES):
+        seen.inner.delete(page_key(bucket))
+    assert found(seen) == {}
+
+
+def test_a_page_that_stays_away_is_missing_and_not_empty() -> None:
+    seen = DoubtfulStore(led())
+    seen.deny(1e9, lambda key: key == page_key(3))
+    with pytest.raises(MissingError, match=r"03.json' is missing .*somebody has led this queue"):
+        found(seen)
+
+
+def test_an_outcome_that_is_denied_for_seconds_is_found_and_one_that_is_not_there_at_once() -> None:
+    store = led(ended("task", since=NOW))
+    seen = DoubtfulStore(store)
+    assert read_outcome(seen, "other") is None
+    assert seen.slept_s == 0.0
+    seen.deny(2.0)
+    assert read_outcome(seen, "task") == ended("task", since=NOW)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import CorruptionError, EncoderMismatchError, InputError
+from adapters.errors import CorruptionError, EncoderMismatchError, InputError, MissingError
 from tests.support.scenes.registry import ANNA, BEN, adapter, learn, shared_of, state
 from workers.registry import Commit, Inline, SetShared, export_version, import_version, verify
 from workers.store import MemoryStore
@@ -108,6 +108,6 @@ def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
     for listed in list(store.list("adapters/")):
         if "/records/" in listed.key:
             store.delete(listed.key)
-    with pytest.raises(CorruptionError):
+    with pytest.raises(MissingError):
         export_version(main, 1, tmp_path / "v1.tar")
     assert not list(tmp_path.iterdir())

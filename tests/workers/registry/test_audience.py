@@ -7,7 +7,7 @@ from tests.support.fakes.faulty import OvertakenStore
 from tests.support.scenes.registry import ANNA, BOTH, addition, learn, registry
 from workers.registry import HeadIs, Manifest, Registry, VersionRef, drop
 from workers.registry.audience import moved_production
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore
 from workers.store.testing import Fault, FaultyStore
 

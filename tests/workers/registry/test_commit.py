@@ -6,9 +6,9 @@ import pytest
 
 from adapters.errors import (
     ConflictError,
-    CorruptionError,
     EncoderMismatchError,
     InputError,
+    MissingError,
     NotFoundError,
 )
 from tests.support.scenes.registry import (
@@ -25,7 +25,7 @@ from tests.support.scenes.registry import (
 )
 from workers.registry import Commit, EpochIs, HeadIs, Inline, RaceRetry, SetShared
 from workers.registry.commit import DropTask
-from workers.registry.manifest import MAX_SUBMISSION_BYTES
+from workers.registry.documents.manifest import MAX_SUBMISSION_BYTES
 from workers.store import BlobCache, MemoryStore
 from workers.store.testing import RecordingStore, WrappedStore
 
@@ -236,5 +236,5 @@ def test_a_record_that_nobody_purged_but_is_gone_is_damage() -> None:
     manifest = learn(main, "flowers")
     key = next(listed.key for listed in store.list("adapters/") if "/records/" in listed.key)
     store.delete(key)
-    with pytest.raises(CorruptionError, match=rf"{key}.*is missing.*'flowers'"):
+    with pytest.raises(MissingError, match=rf"{key}.*is missing.*'flowers'"):
         main.record_bytes(manifest.tasks[0])

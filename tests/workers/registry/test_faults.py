@@ -105,8 +105,12 @@ def _attempt(run: Command, store: ObjectStore, *, seed: int) -> BaseException | 
 
 @pytest.mark.parametrize("command", ["commit", "rollback", "promote", "alias", "drop"])
 def test_a_change_whose_answer_is_lost_is_known_to_have_been_made(command: str) -> None:
+    lost = 0
+
     def lose(_number: int, operation: str, _key: str) -> Fault | None:
-        return Fault.LOSE_ANSWER if operation == "replace" else None
+        nonlocal lost
+        lost += operation == "replace"
+        return Fault.LOSE_ANSWER if operation == "replace" and lost % 3 else None
 
     store = _prepared()
     COMMANDS[command](adapter(FaultyStore(store, lose), seed=7))
@@ -127,13 +131,16 @@ class _Overtaken(WrappedStore):
 class _Late(WrappedStore):
     """The first replacement arrives only when the second one is sent."""
 
-    waiting: tuple[str, bytes, str] | None = None
+    sent = 0
+    waiting: tuple[str, bytes, str]
 
     def replace(self, key: str, data: bytes, expected_etag: str) -> str:
-        if self.waiting is None:
+        self.sent += 1
+        if self.sent == 1:
             self.waiting = (key, data, expected_etag)
             raise UnknownOutcomeError("the answer was lost")
-        self.inner.replace(*self.waiting)
+        if self.sent == 2:
+            self.inner.replace(*self.waiting)
         return self.inner.replace(key, data, expected_etag)
 
 

@@ -10,7 +10,7 @@ from adapters.contract.records import pack, unpack
 from adapters.errors import CorruptionError, NotFoundError
 from tests.support.scenes.registry import ANNA, adapter, learn, shared_of
 from workers.registry import Commit, Inline, SetShared, VersionRef, drop, purge, verify
-from workers.registry.layout import Kind, Stored
+from workers.registry.documents.layout import Kind, Stored
 from workers.store import MemoryStore
 
 
@@ -116,7 +116,8 @@ def _flipped(data: bytes, position: int) -> bytes:
 def rewritten(store: MemoryStore, kind: str, change: Callable[[bytes], bytes]) -> None:
     """Change what production holds, and make every digest on the way to it anew."""
     target = adapter(store)
-    refs, etag = target.objects.refs()
+    held = target.objects.refs_to_change(frozenset())
+    refs = held.content
     alias = refs.version("production")
     manifest = target.objects.manifest(alias.manifest)
 
@@ -140,8 +141,8 @@ def rewritten(store: MemoryStore, kind: str, change: Callable[[bytes], bytes]) -
     entry = replace(target.objects.entry(refs.history), published=version)
     content = entry.to_bytes()
     latest = placed(Kind.HISTORY, change(content) if kind == "entry" else content)
-    changed = replace(refs, aliases={"production": version}, history=latest).to_bytes()
-    store.replace("refs/main.json", changed, etag)
+    changed = replace(refs, aliases={"production": version}, history=latest, serial=refs.serial + 1)
+    store.replace("refs/main.json", changed.to_bytes(), held.etag)
 
 
 def record_with(**changes: object) -> Callable[[bytes], bytes]:

@@ -17,7 +17,7 @@ from tests.support.scenes.serving import (
     records_read,
 )
 from workers.registry import RegisteredAdapter, Registry, VersionRef
-from workers.registry.layout import refs_key
+from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore
 from workers.store.testing import CrashError, Fault, FaultyStore
 

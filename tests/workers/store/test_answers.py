@@ -19,6 +19,7 @@ ANSWERS = [
     (429, None, PASSING, False),
     (429, "SlowDown", PASSING, False),
     (503, "SlowDown", PASSING, False),  # the code knows that nothing has happened
+    (503, "SlowDownWrite", PASSING, True),  # less than a majority of the drives may keep it
     (503, None, PASSING, True),
     (500, "InternalError", PASSING, True),
     (507, "XMinioStorageFull", PASSING, False),

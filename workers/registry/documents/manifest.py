@@ -8,7 +8,7 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import InputError, NotFoundError
 from workers.formats.documents import Count, Digest, Size, encode, validated
-from workers.registry.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
 
 MAX_TASK_BYTES = 64
 MAX_SUBMISSION_BYTES = 36

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import FiniteFloat, TypeAdapter
 
 from workers.formats.documents import Count, encode, validated
-from workers.registry.history import Author
-from workers.registry.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.history import Author
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

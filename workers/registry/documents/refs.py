@@ -10,8 +10,9 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.formats.documents import Count, seal, unseal, validated
-from workers.registry.layout import Stored, StoredJson, stored_of
-from workers.registry.manifest import VersionJson, VersionRef, version_of
+from workers.registry.documents.forks import Fork, ForkJson, fork_of
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
 
 NEVER_HELD = 0.0
 """Stands where refs once said until when the fence keeps others from beginning: it keeps nobody."""
@@ -43,6 +44,10 @@ class Refs:
         history: The latest history entry; None before the first.
         tombstones: What was purged; None when nothing was.
         area: The area into which new objects go.
+        serial: Grows by one with every change, however small; 0 in refs of the first days.
+        before: SHA-256 of the refs that these replaced; empty for the first, and after those.
+        forks: Acknowledged changes that are not in the history any more; while there are some, no
+            version is published.
         write_id: Names the change that wrote these refs. No two changes share one, so no two
             refs objects have equal bytes, and an etag never comes back.
     """
@@ -55,6 +60,9 @@ class Refs:
     history: Stored | None = None
     tombstones: Stored | None = None
     area: int = 0
+    serial: int = 0
+    before: str = ""
+    forks: tuple[Fork, ...] = ()
     write_id: str = ""
 
     def find(self, alias: str) -> VersionRef | None:
@@ -91,6 +99,8 @@ class Refs:
                 "tombstones": self.tombstones and self.tombstones.to_json(),
                 "area": self.area,
                 "write_id": self.write_id,
+                **({"serial": self.serial, "before": self.before} if self.serial else {}),
+                **({"forks": [fork.to_json() for fork in self.forks]} if self.forks else {}),
             }
         )
 
@@ -109,6 +119,9 @@ def refs_from_bytes(data: bytes, what: str) -> Refs:
         history=stored.history and stored_of(stored.history),
         tombstones=stored.tombstones and stored_of(stored.tombstones),
         area=stored.area,
+        serial=stored.serial,
+        before=stored.before,
+        forks=tuple(map(fork_of, stored.forks)),
         write_id=stored.write_id,
     )
 
@@ -124,6 +137,9 @@ class _StoredRefs:
     tombstones: StoredJson | None
     area: Count
     write_id: str
+    serial: Count = 0
+    before: str = ""
+    forks: tuple[ForkJson, ...] = ()
 
 
 _REFS = TypeAdapter(_StoredRefs)

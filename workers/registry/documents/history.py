@@ -13,8 +13,11 @@ from typing import Any
 from pydantic import FiniteFloat, TypeAdapter
 
 from workers.formats.documents import Count, encode, validated
-from workers.registry.layout import Stored, StoredJson, stored_of
-from workers.registry.manifest import VersionJson, VersionRef, version_of
+from workers.registry.documents.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
+
+SETTLES = "settles"
+"""Names, in the details of a move, the write id of the lost change that it settles."""
 
 
 class Action(Enum):
@@ -27,6 +30,7 @@ class Action(Enum):
     ROLLBACK = "rollback"  # head and production moved back
     ALIAS = "alias"  # an alias was set or removed
     PURGE = "purge"  # a task's bytes were removed from all versions
+    SETTLE = "settle"  # acknowledged changes that a store had lost were looked at by somebody
     REFUSE = "refuse"  # a replica could not load what production points to; nothing moved
 
 

@@ -1,0 +1,73 @@
+"""What a store has lost of what was told to be published: found by `verify`, mended by `settle`."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import ForkedError, InputError
+from cluster.client.client import Client
+from cluster.config import Config
+from tests.support.scenes.registry import ANNA, BOTH, record_of
+from tests.support.scenes.submissions import submission, written
+from tests.support.scenes.tickets import set_ticket
+from workers.queue.ticket import Stage
+from workers.registry import AddRecord, Commit, Inline, Registry
+from workers.registry.documents.layout import refs_key
+from workers.store import FileStore
+
+KEY = refs_key("main")
+
+
+def publish(store: FileStore, task: str) -> None:
+    """Publish a task as the queue does, and write its ticket."""
+    entry = written(store, submission(task))
+    record = AddRecord(
+        task=task, submission=entry.submission_id, record=Inline(record_of(task)), classes=2
+    )
+    commit = Commit(updates=(record,), encoder="tiny", method="lada", settings={}, aliases=BOTH)
+    number = Registry(store).create("main").commit(commit, by=ANNA).number
+    set_ticket(store, entry.submission_id, stage=Stage.PUBLISHED, version=number)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    """Return a client of a store that was restored from before its last publication."""
+    folder = tmp_path / "store"
+    writer = FileStore(folder)
+    publish(writer, "ants")
+    before = writer.get(KEY).data
+    publish(writer, "birds")
+    writer.put(KEY, before)
+    return Client(Config(store=f"file://{folder}"))
+
+
+def test_verify_finds_what_the_history_does_not_know(client: Client) -> None:
+    (problem,) = client.verify().problems
+    assert problem.used_by == "birds-0123456789ab"
+    assert "published as version 2, which the history has lost" in problem.message
+    assert "nacre settle --adapter main --why" in problem.message
+
+
+def test_settling_publishes_it_again_and_all_is_well(client: Client) -> None:
+    with pytest.raises(InputError, match="expected a reason"):
+        client.settle()
+    (found,) = client.settle(why="restored from the backup of yesterday")
+    assert (found.version, found.note) == (2, "")
+    assert [task.task for task in client.show("head").manifest.tasks] == ["ants", "birds"]
+    assert client.verify().clean
+    assert client.settle(why="once more") == ()
+
+
+def test_the_one_who_lost_it_publishes_nothing_until_then(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    store = FileStore(folder)
+    publish(store, "ants")
+    before = store.get(KEY).data
+    publish(store, "birds")
+    store.put(KEY, before)
+    with pytest.raises(ForkedError, match="commit of version 2"):
+        publish(store, "cars")
+    client = Client(Config(store=f"file://{folder}"))
+    assert "has lost an acknowledged change: commit" in client.verify().problems[0].message
+    client.settle(why="restored")
+    assert client.verify().clean

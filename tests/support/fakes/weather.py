@@ -1,0 +1,83 @@
+"""Weather of a store: what a proxy makes of its requests for a while, one kind after another."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tests.support.fakes.s3_proxy import Fate, Hook, Refusal, S3Proxy, S3Request
+
+READING = frozenset({"GET", "HEAD"})
+
+
+class Weather(Enum):
+    """What happens to requests."""
+
+    AWAY = "the store is away"  # connections end without an answer
+    BUSY = "429 SlowDown"  # of every request
+    FORBIDDEN = "403 InvalidAccessKeyId"  # keys are being rotated
+    READ_ONLY = "403 of every write"  # a policy, a bucket that is being moved
+    BROKEN = "503 of every second write, half of them made"
+    DENYING = "404 of what exists"  # nodes that have just started
+
+
+REFUSALS: Mapping[Weather, Refusal] = {
+    Weather.BUSY: Refusal(status=429, code="SlowDown"),
+    Weather.FORBIDDEN: Refusal(status=403, code="InvalidAccessKeyId"),
+    Weather.READ_ONLY: Refusal(status=403, code="AccessDenied"),
+    Weather.BROKEN: Refusal(status=503, code="ServiceUnavailable"),
+    Weather.DENYING: Refusal(status=404, code="NoSuchKey"),
+}
+
+
+@dataclass(kw_only=True)
+class Sky:
+    """Makes the weather of a proxy.
+
+    Attributes:
+        proxy: Where it happens.
+        hook: Decides about each request in good weather.
+        now: The weather; None while it is good.
+        met: How many requests met each kind.
+    """
+
+    proxy: S3Proxy
+    hook: Hook = field(default=lambda _request: Fate.PASS)
+    now: Weather | None = None
+    met: Counter[Weather] = field(default_factory=Counter)
+    _writes: int = 0
+
+    def __post_init__(self) -> None:
+        """Look at each request of the proxy."""
+        self.proxy.hook = self.decide
+
+    def decide(self, request: S3Request) -> Fate | Refusal:
+        """Return what becomes of a request."""
+        weather = self.now
+        if weather is None or not self._meets(weather, request):
+            return self.hook(request)
+        self.met[weather] += 1
+        if weather is Weather.AWAY:
+            return Fate.LOSE
+        if weather is Weather.BROKEN:
+            self._writes += 1
+            if self._writes % 2:
+                return Fate.LOSE_ANSWER if self._writes % 4 == 1 else REFUSALS[weather]
+            return self.hook(request)
+        return REFUSALS[weather]
+
+    def last(self, weather: Weather, seconds: float, *, say: Callable[[str], None]) -> None:
+        """Let `weather` last for some seconds."""
+        say(f"{weather.value}, for {seconds:.0f} s")
+        self.now = weather
+        time.sleep(seconds)  # a system that does nothing wrong for so long is what is looked for
+        self.now = None
+
+    @staticmethod
+    def _meets(weather: Weather, request: S3Request) -> bool:
+        if weather in (Weather.READ_ONLY, Weather.BROKEN):
+            return request.verb not in READING
+        if weather is Weather.DENYING:
+            return request.verb in READING and request.of_object
+        return True

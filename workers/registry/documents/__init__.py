@@ -1,0 +1,1 @@
+"""The documents of an adapter: refs, manifests, history entries and the like, as values."""
