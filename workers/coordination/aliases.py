@@ -34,15 +34,16 @@ def head_of(store: ObjectStore, adapter: str, *, epoch: int) -> int | None:
 
 def _settled(handle: RegisteredAdapter) -> Refs:
     store = handle.objects.store
-    refs = store.patience.ask(
-        handle.refs,
+
+    def settled() -> Refs:
+        try:
+            return handle.writer.settled()
+        except ConflictError:
+            return handle.refs()  # others change them all the time, which settles them as well
+
+    return store.patience.ask(
+        settled,
         key=refs_key(handle.name),
         url=store.url,
         because="a task of this adapter is being learnt",
     )
-    if not handle.writer.is_unsettled:
-        return refs
-    try:
-        return handle.writer.settle()
-    except ConflictError:
-        return refs  # others change them all the time, which settles them as well

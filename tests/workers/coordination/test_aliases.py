@@ -55,4 +55,4 @@ def test_refs_that_went_back_are_settled_above_all_that_were_seen() -> None:
     serial = main.refs().serial
     store.inner.put(REFS, store.earlier[REFS].data)  # a write that had been seen is gone
     assert head_of(seen, "main", epoch=epoch) == 2
-    assert adapter(DoubtfulStore(store)).refs().serial == serial + 1
+    assert adapter(DoubtfulStore(store)).refs().serial > serial

@@ -151,5 +151,5 @@ def test_nothing_is_learnt_for_an_adapter_whose_changes_were_lost(
     store.replace(refs_key("main"), replace(refs, forks=(fork,), serial=2).to_bytes(), etag)
     publisher = Publisher(encoder, store, Versions(store))
     entry = submitted(store, make_task("fashion"), now=1.0)
-    with pytest.raises(ForkedError, match=r"commit \(write abab.*nacre settle main"):
+    with pytest.raises(ForkedError, match=r"commit \(write abab.*nacre settle --adapter main"):
         publisher.begin(entry, owner="anna", since=None)
