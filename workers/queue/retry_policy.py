@@ -18,7 +18,9 @@ class RetryPolicy:
         longest_s: Longest wait between two attempts, in seconds.
         losses: A submission has failed when so many workers died under it in a row without
             progress: then it is probably what kills them.
-        lost_s: Seconds until work is begun again whose worker was lost or could not be reached.
+        lost_s: Seconds until work is begun again whose worker was lost or could not be reached; with
+            every further outage in a row it is twice as long.
+        outage_s: Longest wait between two tries while something cannot be reached, in seconds.
     """
 
     attempts: int = 3
@@ -27,6 +29,7 @@ class RetryPolicy:
     longest_s: float = 300.0
     losses: int = 8
     lost_s: float = 1.0
+    outage_s: float = 15.0
 
     def wait_s(self, attempts: int) -> float:
         """Return how long to wait after failure number `attempts`, counted from 1."""
@@ -55,7 +58,9 @@ def after_failure(
         or attempts >= retry_policy.attempts
         or losses >= retry_policy.losses
     )
-    wait_s = retry_policy.wait_s(attempts) if counted else retry_policy.lost_s
+    wait_s = (
+        retry_policy.wait_s(attempts) if counted else _outage_wait_s(ticket, failure, retry_policy)
+    )
     again = Stage.ACCEPTED if failure.cause is Cause.MISSING else resumed_stage(ticket.stage)
     return replace(
         ticket,
@@ -65,6 +70,15 @@ def after_failure(
         not_before=failure.at + wait_s,
         failures=_with(ticket.failures, failure),
     )
+
+
+def _outage_wait_s(ticket: Ticket, failure: Failure, retry_policy: RetryPolicy) -> float:
+    """Return how long to wait for what cannot be reached: twice as long as after the one before."""
+    before = ticket.failures[-1] if ticket.failures else None
+    if before is None or (before.cause, failure.cause) != (Cause.OUTAGE, Cause.OUTAGE):
+        return retry_policy.lost_s
+    waited_s = max(0.0, ticket.not_before - before.at)
+    return max(retry_policy.lost_s, min(retry_policy.outage_s, 2 * waited_s))
 
 
 def resumed_stage(stage: Stage) -> Stage:

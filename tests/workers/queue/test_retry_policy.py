@@ -38,6 +38,15 @@ def test_waits_grow_up_to_the_longest(attempts: int, seconds: float) -> None:
     assert POLICY.wait_s(attempts) == seconds
 
 
+def test_an_outage_that_goes_on_is_tried_less_and_less_often() -> None:
+    entry, waits = ticket("task", stage=Stage.TRAINING), []
+    for number in range(7):
+        found = failure(Cause.OUTAGE, at=100.0 * number)
+        entry = after_failure(entry, found, retry_policy=POLICY, progressed=False)
+        waits.append(entry.not_before - found.at)
+    assert waits == [1, 2, 4, 8, 15, 15, 15]
+
+
 AFTER = [
     # cause; where it goes on, attempts used, losses counted, seconds to wait
     (Cause.INPUT, Stage.FAILED, 1, 0, 5.0),
