@@ -232,7 +232,7 @@ def test_an_outage_is_waited_for_however_often_it_is_met() -> None:
         scene.breaks("task", Cause.OUTAGE)
     assert (scene["task"].stage, scene["task"].attempts) == (Stage.WAITING, 0)
     assert len(scene["task"].failures) == 1
-    assert scene.queue.wake_at(now=scene.now) == scene.now + 1
+    assert scene.queue.wake_at(now=scene.now) == scene.now + 15
 
 
 def test_when_head_has_moved_the_task_is_learnt_again_at_once_and_at_no_cost() -> None:
