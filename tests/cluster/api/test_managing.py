@@ -144,9 +144,9 @@ def test_a_broken_version_is_refused_and_everybody_can_see_it(config: Config, sc
         # Over HTTP no place of the service is named; the history is for those who run it.
         assert entry.author.why.replace(config.store, "the store") == state.reason
         # What answers, answers on; what is behind says so.
-        until(lambda: client.get("/v1/health/ready").status_code == 503)
-        assert client.post("/v1/adapters/main/promote", json={"version": 1}).status_code == 200
+        until(lambda: client.get("/v1/status").json()["adapters"]["main"]["stale"])
         assert client.get("/v1/health/ready").status_code == 200
+        assert client.post("/v1/adapters/main/promote", json={"version": 1}).status_code == 200
         assert refusals() == []
 
 
