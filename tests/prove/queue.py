@@ -3,9 +3,9 @@
 Twenty queues of twelve real tasks over two adapters, on a real Ray and a real S3 server. In each,
 somebody is killed in every stage, the submitter and the head included; in every fifth the store
 then is away, refuses, is read-only, breaks and denies what it has, for as long as `WEATHER` says.
-Every task must end published exactly once, in order, with the very bytes of an undisturbed run. Before that
-the queue agrees with a plain model over some ten thousand events, with everything that it knows on a
-model of a store whose drives and nodes come and go.
+Every task must end published exactly once, in order, with the very bytes of an undisturbed run.
+Before that the queue agrees with a plain model over some ten thousand events, with everything that
+it knows on a model of a store whose drives and nodes come and go.
 """
 
 import sys
