@@ -4,6 +4,8 @@ Twenty queues of twelve real tasks over two adapters, on a real Ray and a real S
 somebody is killed in every stage, the submitter and the head included; in every fifth the store
 then is away, refuses, is read-only, breaks and denies what it has, for as long as `WEATHER` says.
 Every task must end published exactly once, in order, with the very bytes of an undisturbed run.
+Before that the queue agrees with a plain model over some ten thousand events, with everything that
+it knows on a model of a store whose drives and nodes come and go.
 """
 
 import sys
@@ -15,7 +17,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.table import Row, report
+from tests.support.conformance import quorum_queue_machine
 from tests.support.drivers.killing import STAGES
+from tests.support.drivers.machines import proof
 from tests.support.drivers.queue_tasks import expected_digests, write_tasks
 from tests.support.drivers.queue_trial import Outcome, running_site, trial
 from tests.support.drivers.s3_server import seaweedfs
@@ -24,6 +28,7 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
 TRIALS = 20
+COMMANDS = 10_000
 WEATHER = {
     Weather.AWAY: 60.0,
     Weather.BUSY: 30.0,
@@ -40,6 +45,8 @@ EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 def main(trials: int = TRIALS) -> int:
     """Run all trials, print what was found, and return 0 when all of them hold."""
     torch.set_num_threads(1)
+    machine, met = quorum_queue_machine.QuorumQueueMachine, quorum_queue_machine.MET
+    modelled = proof(machine, met, commands=COMMANDS, name="a model")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tasks = write_tasks(EXAMPLES, folder / "tasks")
@@ -47,7 +54,7 @@ def main(trials: int = TRIALS) -> int:
         server = seaweedfs(folder / "s3")
         if server is None:
             row = Row(figure="S3", value="no `weed`", bar="an S3 server", holds=False)
-            return report("prove-queue", [row])
+            return report("prove-queue", [*modelled, row])
         server.start()
         try:
             outcomes = []
@@ -69,7 +76,7 @@ def main(trials: int = TRIALS) -> int:
                 _say(seed, outcomes[-1])
         finally:
             server.stop()
-    return report("prove-queue", _rows(outcomes, trials))
+    return report("prove-queue", [*modelled, *_rows(outcomes, trials)])
 
 
 def _say(seed: int, outcome: Outcome) -> None:
