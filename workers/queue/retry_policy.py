@@ -18,8 +18,8 @@ class RetryPolicy:
         longest_s: Longest wait between two attempts, in seconds.
         losses: A submission has failed when so many workers died under it in a row without
             progress: then it is probably what kills them.
-        lost_s: Seconds until work is begun again whose worker was lost or could not be reached; with
-            every further outage in a row it is twice as long.
+        lost_s: Seconds until work is begun again whose worker was lost or could not be reached;
+            with every further outage in a row it is twice as long.
         outage_s: Longest wait between two tries while something cannot be reached, in seconds.
     """
 
