@@ -65,10 +65,17 @@ def read_json(content: bytes, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-        raise ValueError(f"the key {twice[:60]!r} is there twice")
+        raise ValueError(f"the key {_first_twice(pairs)[:60]!r} is there twice")
     return found
+
+
+def _first_twice(pairs: list[tuple[str, Any]]) -> str:
+    seen = set[str]()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError("asked only where a key is there twice")
 
 
 def _whole(text: str) -> int:

@@ -190,8 +190,13 @@ class MaintenanceVerbs(ClientPart):
 
         Returns:
             What was found, by the prefix of its keys.
+
+        Raises:
+            ConflictError: the history has lost what may be published again: settle that first.
         """
         handle = self._adapter(adapter)
+        if not dry_run:
+            self._check_nothing_lost(handle)
         collect = partial(registry.collect, now=time.time(), dry_run=dry_run, progress=on_progress)
         found = {adapter_prefix(handle.name): collect(handle, grace_s=grace_s)}
         if not blobs:
@@ -199,6 +204,18 @@ class MaintenanceVerbs(ClientPart):
         return found | self._collect_blobs(
             grace_s=grace_s, dry_run=dry_run, on_progress=on_progress
         )
+
+    def _check_nothing_lost(self, handle: RegisteredAdapter) -> None:
+        """Raise ConflictError while there is something that `settle` could publish again."""
+        lost = lost_publications(self._store, handle)
+        if lost:
+            raise ConflictError(
+                f"the history of adapter {handle.name!r} has lost {', '.join(sorted(lost))}; what "
+                "they had published is collected only after `nacre settle --adapter "
+                f"{handle.name} --why REASON` has looked for it, and they were submitted again "
+                "where it says so",
+                adapter=handle.name,
+            )
 
     def _collect_blobs(
         self, *, grace_s: float, dry_run: bool, on_progress: ProgressCallback

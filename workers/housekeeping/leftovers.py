@@ -5,30 +5,67 @@ Which of it is needed, and which belongs to nothing but submissions that are to 
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 
-from adapters.errors import CorruptionError, MissingError
+from adapters.errors import CorruptionError, MissingError, NotFoundError
 from workers.encoding.blocks import BLOBS, FEATURES
 from workers.learning import handover as work
+from workers.queue.ledger import read_pages
 from workers.queue.progress import known_ticket
-from workers.queue.ticket import CLEARED
+from workers.queue.ticket import CLEARED, ENDED
+from workers.registry import Registry
+from workers.registry.documents.layout import HEAD
 from workers.store import absent
 from workers.store.base import Object, ObjectStore
 from workers.store.blobs import BlobRef, blob_key
-from workers.tasks.submission import SHARDS, Shard, Submission, existing_submission, submission_ids
+from workers.tasks.submission import (
+    SHARDS,
+    Shard,
+    Submission,
+    existing_submission,
+    read_submission,
+    submission_ids,
+)
 
 
 def every_submission(store: ObjectStore) -> list[Submission]:
-    """Return all submissions in `store`.
+    """Return all submissions in `store`: those that it lists, and those that anything names.
+
+    Listings of stores have lacked objects.
 
     Raises:
-        MissingError: One is listed, and not to be found, so that nobody can say what it needs.
+        MissingError: One is listed or open, and not to be found, so that nobody can say what it
+            needs.
         CorruptionError: One is damaged, so that nobody can say what it needs.
     """
-    return [
-        existing_submission(store, submission_id, because=absent.LISTED)
-        for submission_id in submission_ids(store)
+    listed = set(submission_ids(store))
+    on_page = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    open_ones = {name for name, ticket in on_page.items() if ticket.stage not in ENDED}
+    expected = [
+        existing_submission(store, name, because=absent.LISTED if name in listed else ON_PAGE)
+        for name in listed | open_ones
     ]
+    others = (on_page.keys() | _published(store)) - listed - open_ones
+    return [*expected, *_found(store, others)]
+
+
+ON_PAGE = "a page of the queue names it"
+
+
+def _published(store: ObjectStore) -> set[str]:
+    """Return the submissions of all tasks of all heads."""
+    registry = Registry(store)
+    handles = [registry.adapter(name) for name in registry.adapters()]
+    heads = [handle.manifest(HEAD) for handle in handles if handle.refs().find(HEAD)]
+    return {task.submission for manifest in heads for task in manifest.tasks}
+
+
+def _found(store: ObjectStore, names: Iterable[str]) -> Iterator[Submission]:
+    """Yield those that are there: of imported and purged tasks there is no submission."""
+    for name in names:
+        with suppress(NotFoundError):
+            yield read_submission(store, name)
 
 
 def needed_shards(store: ObjectStore) -> set[str]:
@@ -49,7 +86,7 @@ def needed_work(store: ObjectStore) -> set[str]:
         handed_over.setdefault(name, set()).add(listed.key)
     return {
         key
-        for name in handed_over.keys() & set(submission_ids(store))
+        for name in handed_over.keys() & {entry.submission_id for entry in every_submission(store)}
         if (ticket := known_ticket(store, name)) is None or ticket.stage not in CLEARED
         for key in handed_over[name]
     }

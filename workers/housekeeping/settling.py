@@ -14,8 +14,8 @@ from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit
 from workers.registry.documents.forks import Fork
-from workers.registry.documents.history import SETTLES, Action, Author
-from workers.registry.documents.layout import Kind, Stored, adapter_prefix, area_of
+from workers.registry.documents.history import SETTLES, Action, Author, Entry
+from workers.registry.documents.layout import HEAD, Kind, Stored, adapter_prefix, area_of
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
@@ -101,7 +101,17 @@ def settle(
             "expected a reason: what was wrong with the store, and why it is not any more"
         )
     forks = _with_found(adapter, adapter.writer.settle().forks, lost)
-    return tuple(_settled(adapter, fork, by) for fork in forks)
+    found = {_submission(adapter, fork) for fork in forks}
+    gone = [
+        Settlement(lost=name, note="what it had published is gone for good: submit it again")
+        for name in lost
+        if name not in found
+    ]
+    return (*(_settled(adapter, fork, by) for fork in forks), *gone)
+
+
+def _submission(adapter: RegisteredAdapter, fork: Fork) -> str | None:
+    return adapter.objects.entry(fork.history).detail.get("submission")
 
 
 def _with_found(
@@ -132,7 +142,7 @@ def _with_found(
 
 
 def _settled(adapter: RegisteredAdapter, fork: Fork, by: Author) -> Settlement:
-    if fork.published is None:
+    if fork.published is None or fork.action != Action.COMMIT.value:
         return _let_go(adapter, fork, by, note=f"do it again where it is still wanted: {fork}")
     lost = adapter.objects.manifest(fork.published.manifest)
     missing = _missing(adapter, lost)
@@ -146,14 +156,17 @@ def _settled(adapter: RegisteredAdapter, fork: Fork, by: Author) -> Settlement:
 
 
 def _missing(adapter: RegisteredAdapter, lost: Manifest) -> list[TaskRef]:
-    """Return the tasks that the lost version had added and that `head` has not."""
-    head = adapter.refs().find("head")
+    """Return the tasks that the lost version had added, that `head` has not and nobody purged."""
+    refs = adapter.refs()
+    head = refs.find(HEAD)
+    purged = {name for stone in adapter.tombstones(refs) for name in stone.submissions}
     there = [ref.manifest for ref in (lost.parent, head) if ref is not None]
     kept = [adapter.objects.manifest(stored) for stored in there]
     return [
         task
         for task in lost.tasks
-        if not any(manifest.has_submission(task.submission) for manifest in kept)
+        if task.submission not in purged
+        and not any(manifest.has_submission(task.submission) for manifest in kept)
     ]
 
 
@@ -180,10 +193,24 @@ def _published_again(
         settings=lost.settings,
         provenance=lost.provenance,
         accuracies=adapter.accuracies_of(version),
-        aliases=tuple(moves.moves),
+        aliases=_aliases_to_move(adapter.refs(), moves),
         settles=fork.write_id,
     )
     return Settlement(lost=str(fork), version=adapter.commit(commit, by=by).number)
+
+
+def _aliases_to_move(refs: Refs, lost: Entry) -> tuple[str, ...]:
+    """Return the aliases that the lost change had moved, but those that somebody moved since."""
+    return tuple(
+        alias
+        for alias, (before, _) in lost.moves.items()
+        if alias == HEAD or _number(refs, alias) == before
+    )
+
+
+def _number(refs: Refs, alias: str) -> int | None:
+    found = refs.find(alias)
+    return found.number if found else None
 
 
 def _let_go(adapter: RegisteredAdapter, fork: Fork, by: Author, *, note: str = "") -> Settlement:

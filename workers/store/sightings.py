@@ -110,8 +110,8 @@ class Sightings:
 
 
 def _is_behind(sight: Sight, newest: Sight) -> bool:
-    if sight.found == newest.found:
-        return False
+    if sight.found.data == newest.found.data:
+        return False  # also where its etag is another one: it was copied
     # Documents from before there were serials have 0 and follow each other as they are read.
     return sight.serial <= newest.serial and newest.serial > 0
 

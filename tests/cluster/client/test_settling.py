@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import ForkedError, InputError
+from adapters.errors import ConflictError, ForkedError, InputError
 from cluster.client.client import Client
 from cluster.config import Config
 from tests.support.scenes.registry import ANNA, BOTH, record_of
@@ -71,3 +71,26 @@ def test_the_one_who_lost_it_publishes_nothing_until_then(tmp_path: Path) -> Non
     assert "has lost an acknowledged change: commit" in client.verify().problems[0].message
     client.settle(why="restored")
     assert client.verify().clean
+
+
+def test_nothing_is_collected_that_may_be_published_again(client: Client) -> None:
+    with pytest.raises(ConflictError, match=r"has lost birds-0123456789ab.*nacre settle"):
+        client.gc(grace_s=0, dry_run=False)
+    client.settle(why="restored")
+    client.gc(grace_s=0, dry_run=False)
+    assert client.verify().clean
+
+
+def test_what_is_gone_for_good_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    store = FileStore(folder)
+    publish(store, "ants")
+    before = {listed.key for listed in store.list("adapters/")}, store.get(KEY).data
+    publish(store, "birds")
+    store.put(KEY, before[1])
+    for listed in list(store.list("adapters/")):
+        if listed.key not in before[0]:
+            store.delete(listed.key)
+    (found,) = Client(Config(store=f"file://{folder}")).settle(why="restored")
+    assert (found.lost, found.version) == ("birds-0123456789ab", None)
+    assert "submit it again" in found.note

@@ -1,6 +1,6 @@
 """Housekeeping on a store that denies what it has: nothing that is needed is ever removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -19,8 +19,10 @@ from workers.queue.ledger import Ledger, outcome_bytes, state_key
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import Stage
 from workers.registry import collect_blobs
-from workers.store import MemoryStore
+from workers.store import MemoryStore, ObjectStore
+from workers.store.base import Listed
 from workers.store.blobs import put_blob
+from workers.store.testing import WrappedStore
 from workers.tasks.submission import SHARDS, Shard, Submission, submission_key
 
 NOW = 100 * DAY_S
@@ -145,3 +147,21 @@ def test_what_was_removed_since_it_was_listed_names_nothing() -> None:
     store = Shelf().store
     assert needed_features(Removing(store)) == set()
     assert submission_key("birds-0123456789ab") in {entry.key for entry in store.list("")}
+
+
+class ForgetfulStore(WrappedStore):
+    """Lists nothing of a submission: pages of listings have been left out."""
+
+    def __init__(self, inner: ObjectStore, forgotten: str) -> None:
+        super().__init__(inner)
+        self._forgotten = forgotten
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        return (entry for entry in super().list(prefix) if self._forgotten not in entry.key)
+
+
+def test_what_a_listing_leaves_out_is_needed_as_long_as_the_queue_names_it() -> None:
+    shelf = Shelf()
+    store = ForgetfulStore(shelf.store, shelf.again.submission_id)
+    assert shelf.again.submission_id in {entry.submission_id for entry in every_submission(store)}
+    assert NEEDED[SHARDS](store) == NEEDED[SHARDS](shelf.store)

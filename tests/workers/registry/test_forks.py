@@ -7,7 +7,7 @@ import pytest
 from adapters.errors import ForkedError, InputError
 from tests.support.scenes.registry import ANNA, adapter, addition, learn, state
 from workers.housekeeping.settling import settle
-from workers.registry import Action, RegisteredAdapter
+from workers.registry import Action, RegisteredAdapter, drop, purge
 from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore, Object
 from workers.store.sightings import sightings_of
@@ -168,3 +168,41 @@ def test_a_change_that_moves_nothing_does_not_cover_what_is_lost_with_it() -> No
 
     losing(main, store, publish_and_fence)
     assert [fork.action for fork in main.writer.settle().forks] == ["commit"]
+
+
+def test_a_lost_drop_is_named_and_not_undone_in_silence() -> None:
+    store = MemoryStore()
+    main = adapter(WrappedStore(store))
+    learn(main, "a", "b")
+    losing(main, store, lambda: drop(main, "a", by=ANNA, promoted=True))
+    (found,) = settle(main, by=ANNA)
+    assert found.version is None
+    assert "drop of version 3" in found.note
+
+
+def test_production_stays_where_somebody_has_put_it_meanwhile(
+    forked: tuple[MemoryStore, RegisteredAdapter],
+) -> None:
+    store, main = forked
+    adapter(store, seed=8).rollback(1, by=ANNA, serving_only=True)
+    (found,) = settle(main, by=ANNA)
+    assert found.version == 3
+    assert adapter(store, seed=9).resolve("production") == 1
+    assert state(adapter(store))["head"] == ("a", "b", "lost")
+
+
+def test_what_was_purged_meanwhile_is_not_published_again() -> None:
+    store = MemoryStore()
+    main = adapter(WrappedStore(store))
+    learn(main, "a")
+    before = store.get(KEY).data
+    learn(main, "lost")
+    store.put(KEY, before)
+    other = adapter(store, seed=77)
+    learn(other, "lost")
+    drop(other, "lost", by=ANNA, promoted=True)
+    purge(other, "lost", by=ANNA)
+    (found,) = settle(main, by=ANNA)
+    assert found.version is None
+    assert not main.refs().forks
+    assert state(adapter(store))["head"] == ("a",)
