@@ -108,7 +108,11 @@ def _environment_with(wheel: Path, folder: Path) -> Path:
 
 def _pip(*arguments: str | Path) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    # With the checkout on the path, nacre would count as installed.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=kept
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

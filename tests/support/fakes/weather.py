@@ -8,6 +8,7 @@ from enum import Enum
 
 from tests.support.fakes.s3_proxy import Fate, Hook, Refusal, S3Proxy, S3Request
 
+PATIENCE_S = 60.0
 READING = frozenset({"GET", "HEAD"})
 
 
@@ -68,10 +69,12 @@ class Sky:
         return REFUSALS[weather]
 
     def last(self, weather: Weather, seconds: float, *, say: Callable[[str], None]) -> None:
-        """Let `weather` last for some seconds."""
+        """Let `weather` last for some seconds, and until a request has met it."""
         say(f"{weather.value}, for {seconds:.0f} s")
-        self.now = weather
+        self.now, began = weather, time.monotonic()
         time.sleep(seconds)  # a system that does nothing wrong for so long is what is looked for
+        while not self.met[weather] and time.monotonic() - began < seconds + PATIENCE_S:
+            time.sleep(0.1)
         self.now = None
 
     @staticmethod
