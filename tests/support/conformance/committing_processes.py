@@ -17,7 +17,8 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from tests.support.drivers.machines import COMMANDS
-from tests.support.fakes.quorum import Copy, Quorum
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_answers import Copy
 from tests.support.fakes.quorum_store import QuorumStore
 from tests.support.scenes.registry import ANNA, registry
 from tests.support.scenes.serving import small_record
