@@ -17,7 +17,8 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from tests.support.drivers.machines import COMMANDS
-from tests.support.fakes.quorum import Copy, Quorum
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_answers import Copy
 from tests.support.fakes.quorum_store import QuorumStore
 from tests.support.scenes.registry import ANNA, registry
 from tests.support.scenes.serving import small_record
@@ -139,7 +140,8 @@ class Site:
     def __init__(self, quorum: Quorum, *, processes: int, audience: Audience | None = None) -> None:
         self.quorum = quorum
         self.commands = 0
-        registry(QuorumStore(quorum, calm=True)).create("main")
+        # No two have one seed: they would have the same write ids.
+        registry(QuorumStore(quorum, calm=True), seed=2 * 10**9).create("main")
         self.processes = [
             Process(quorum, seed=number, audience=audience if number == 0 else None)
             for number in range(processes)

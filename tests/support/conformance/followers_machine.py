@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from adapters.errors import UnavailableError
 from tests.support.conformance.committing_processes import KINDS, Process, Site, Wish
 from tests.support.drivers.machines import Met
-from tests.support.fakes.quorum import STORMY, Quorum
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_odds import STORMY
 from tests.support.fakes.quorum_store import QuorumStore
 from tests.support.scenes.serving import Replica, Replicas
 from workers.registry import VersionRef

@@ -15,7 +15,8 @@ from adapters.errors import ForkedError
 from tests.support.conformance.committing_processes import Process, Site, Wish
 from tests.support.conformance.followers_machine import PROCESSES, WISHES
 from tests.support.drivers.machines import Met
-from tests.support.fakes.quorum import CALM, STORMY, Odds, Quorum
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_odds import CALM, STORMY, Odds
 from tests.support.scenes.registry import ANNA
 from workers.housekeeping.settling import settle
 from workers.registry.documents.history import Entry

@@ -18,7 +18,8 @@ from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
 from tests.support.conformance.queue_machine import LIMITS, QueueMachine
 from tests.support.drivers.machines import COMMANDS, Met
 from tests.support.drivers.simulation import InlineThreads
-from tests.support.fakes.quorum import STORMY, Quorum
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_odds import STORMY
 from tests.support.fakes.quorum_store import QuorumStore
 from workers.queue import inbox
 from workers.queue.events import Accepted, Cancel, Event, Pause, Resume, Retry

@@ -13,7 +13,8 @@ from hypothesis.stateful import initialize, invariant
 from adapters.errors import ConflictError, UnavailableError
 from tests.support.conformance.registry_machine import Faulted, RegistryMachine
 from tests.support.drivers.machines import COMMANDS, Met
-from tests.support.fakes.quorum import STORMY, Quorum
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_odds import STORMY
 from tests.support.fakes.quorum_store import QuorumStore
 from workers.registry import RegisteredAdapter, Registry
 from workers.registry.documents.refs import Refs

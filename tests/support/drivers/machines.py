@@ -1,5 +1,6 @@
 """State machines run by the thousands of commands, and how often they met each fault."""
 
+import logging
 import time
 from collections import Counter
 
@@ -41,6 +42,7 @@ def brief(runs: int, steps: int) -> settings:
 def proof(machine: type[RuleBasedStateMachine], met: Met, *, commands: int, name: str) -> list[Row]:
     """Run `machine` until it has given so many commands, and return what is to be told of it."""
     met.counts.clear()
+    logging.getLogger("nacre").setLevel(logging.ERROR)  # every fault would be told, by thousands
     started = time.monotonic()
     long = settings(
         brief(RUNS_AT_ONCE, STEPS),

@@ -5,11 +5,10 @@ asks so many of them that it meets every acknowledged write, and answers with th
 it meets. So nothing that was acknowledged is lost; but a write that failed may be kept by some
 drives, and is then seen by some reads and not by others until somebody writes.
 
-What such a store may do is in `Odds`; how often it has done so, in `Quorum.met`. In one thread the
-same seed and the same requests give the same answers.
+What such a store may do is in `quorum_odds`; how often it has done so, in `Quorum.met`. In one
+thread the same seed and the same requests give the same answers.
 """
 
-import hashlib
 import random
 import threading
 from collections import Counter, defaultdict
@@ -17,7 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-NEVER = 0.0
+from tests.support.fakes.quorum_answers import (
+    ABSENT,
+    AnswerLostError,
+    Condition,
+    Copy,
+    RefusedError,
+    always,
+)
+from tests.support.fakes.quorum_odds import CALM, NEVER, Odds
+
 MOST_BLIND = 5
 """So many requests a node denies what exists once it has started."""
 MOST_AWAY = 25
@@ -26,81 +34,6 @@ MOST_LATE = 40
 """So many requests later a request that hangs is carried out."""
 REMEMBERED = 4
 """Reads from before are of one of so many contents."""
-
-
-class AnswerLostError(Exception):
-    """No answer comes; the request may have been carried out, may never be, or may be later."""
-
-
-class RefusedError(Exception):
-    """An answer that is an error: a status and a code of S3."""
-
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(f"{status} {code}")
-        self.status = status
-        self.code = code
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Odds:
-    """How probable it is, at every request that it can happen to, that something goes wrong.
-
-    Attributes:
-        half_made: A write is kept by less than a majority of the drives, and answered with 503.
-        busy: A request is refused with 503 before anything is done.
-        away: A drive goes away, and comes back later with what it had.
-        blind: A node starts again, and denies for some requests what exists; it lists it.
-        before: A read is answered with what was there before.
-        late: A write waits for the lock of a node that died; it is carried out when its client has
-            given up.
-        lost: A write is carried out, and its answer does not arrive.
-        two_winners: A condition is checked against what was there before: of two writers both win.
-    """
-
-    half_made: float = NEVER
-    busy: float = NEVER
-    away: float = NEVER
-    blind: float = NEVER
-    before: float = NEVER
-    late: float = NEVER
-    lost: float = NEVER
-    two_winners: float = NEVER
-
-
-CALM = Odds()
-STORMY = Odds(half_made=0.04, busy=0.02, away=0.03, blind=0.03, before=0.08, late=0.03, lost=0.04)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Copy:
-    """What a drive has under a key.
-
-    Attributes:
-        stamp: Of the write; later ones have higher ones.
-        data: The bytes; None once the object was deleted.
-        write_id: What the writer called this write.
-        modified: When it was written, in seconds.
-    """
-
-    stamp: int
-    data: bytes | None
-    write_id: str = ""
-    modified: float = 0.0
-
-    @property
-    def etag(self) -> str | None:
-        """MD5 of the bytes, as S3 gives it; None where there is no object."""
-        return None if self.data is None else hashlib.md5(self.data).hexdigest()
-
-
-ABSENT = Copy(stamp=-1, data=None)
-Condition = Callable[[str | None], bool]
-"""Says of an etag, None for no object, whether a write may go on."""
-
-
-def always(_etag: str | None) -> bool:
-    """The condition of writes that have none."""
-    return True
 
 
 @dataclass(kw_only=True)

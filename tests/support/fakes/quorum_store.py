@@ -19,11 +19,11 @@ from urllib3.exceptions import ProtocolError
 from cluster.stores.s3 import S3Store
 from cluster.stores.s3_client import WRITE_ID
 from cluster.stores.s3_settings import S3Settings
-from tests.support.fakes.quorum import (
+from tests.support.fakes.quorum import Quorum
+from tests.support.fakes.quorum_answers import (
     AnswerLostError,
     Condition,
     Copy,
-    Quorum,
     RefusedError,
     always,
 )
