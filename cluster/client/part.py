@@ -4,7 +4,7 @@ from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
 from cluster.client.requester import By, Requester, requester_of
 from cluster.config import Config
-from cluster.stores.open import open_store
+from cluster.stores.known import open_known_store
 from workers.registry import Audience, Author, RegisteredAdapter, Registry
 from workers.store import ObjectStore
 
@@ -32,7 +32,7 @@ class ClientPart:
     ) -> None:
         self.config = config or configured()
         self._by = None if by is None else requester_of(by)
-        self._store = store or open_store(self.config.store)
+        self._store = store or open_known_store(self.config.store)
         self._registry = Registry(self._store, audience=audience or DistantReplicas(self.config))
 
     @property

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from adapters.errors import NacreError
 from cluster.config import LOCAL, TOKEN, Config, home
-from cluster.stores.open import open_store
+from cluster.stores.known import open_known_store
 from cluster.version import this_build
 from workers.queue.leadership import read_leadership
 from workers.store.conditional_writes import check_conditional_writes
@@ -96,7 +96,7 @@ def _disk(config: Config) -> Iterator[Finding]:
 
 
 def _store(config: Config) -> Iterator[Finding]:
-    store = open_store(config.store)
+    store = open_known_store(config.store)
     check_conditional_writes(store)
     started = time.perf_counter()
     for _ in range(3):
@@ -112,7 +112,7 @@ def _store(config: Config) -> Iterator[Finding]:
 
 
 def _coordinator(config: Config) -> Iterator[Finding]:
-    lead = read_leadership(open_store(config.store))
+    lead = read_leadership(open_known_store(config.store))
     if lead is None or lead.expires < time.time():
         yield Finding(
             check="coordinator",

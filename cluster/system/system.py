@@ -34,7 +34,7 @@ from cluster.runtime.roles import (
     ShardEncoderRole,
     TrainerRole,
 )
-from cluster.stores.open import open_store
+from cluster.stores.known import open_known_store
 from cluster.stores.versions import open_versions
 from cluster.system.ingress import prepare_ingress
 from cluster.system.replica import Replica
@@ -79,7 +79,7 @@ def check(config: Config) -> None:
     for adapter in (config.adapter, *config.adapters):
         method_named(config.of_adapter(adapter).method)
     check_token(config)
-    open_store(config.store, probed=True)
+    open_known_store(config.store, probed=True)
 
 
 def connect(config: Config) -> None:

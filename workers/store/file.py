@@ -68,6 +68,11 @@ class FileStore(ObjectStore):
         return _opened, (str(self._root), self._folder.must_be_there)
 
     @property
+    def is_there(self) -> bool:
+        """Whether the folder is a store by now, with objects or without."""
+        return self._folder.is_there
+
+    @property
     def url(self) -> str:
         return self._root.as_uri()
 
