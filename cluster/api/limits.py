@@ -7,13 +7,10 @@ because it comes in chunks, is refused at the first byte too many.
 import re
 from dataclasses import dataclass
 
-from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.errors import InputError
 from cluster.api.problems import problem_of_http
 
 KIB, MIB = 2**10, 2**20
@@ -69,18 +66,6 @@ def limit_of(path: str) -> BodyLimit:
 def is_form(content_type: str) -> bool:
     """Return whether a body of this type is a multipart form."""
     return content_type.partition(";")[0].strip().lower() == MULTIPART
-
-
-def check_charset(request: Request) -> None:
-    """Raise InputError where the text of a form is in anything but UTF-8.
-
-    Others would be decoded, too: by codecs that take long, or make what nobody can write again.
-    """
-    named = parse_options_header(request.headers.get("content-type", ""))[1].get(b"charset", b"")
-    if named.lower() not in (b"", b"utf-8", b"utf8"):
-        raise InputError(
-            f"expected a form in UTF-8, found the charset {named.decode('latin-1')!r}; leave it out"
-        )
 
 
 class BodyLimits:

@@ -11,7 +11,8 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from adapters.errors import InputError
-from cluster.api.limits import check_charset, is_form
+from cluster.api.forms import received_form
+from cluster.api.limits import is_form
 from cluster.api.places import Places
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
@@ -98,8 +99,9 @@ async def received_task(request: Request) -> AsyncIterator[tuple[bytes, BinaryIO
     if not is_form(request.headers.get("content-type", "")):
         yield _checked(await request.body()), None
         return
-    check_charset(request)
-    async with request.form(max_files=2, max_fields=2, max_part_size=MAX_TASK_BYTES) as form:
+    async with received_form(
+        request, max_files=2, max_fields=2, max_part_size=MAX_TASK_BYTES
+    ) as form:
         task, archive = form.get("task"), form.get("archive")
         if isinstance(archive, str):
             raise InputError("expected a file as `archive`, found a part without a file name")

@@ -11,7 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 
 from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import ImageError, InputError
-from cluster.api.limits import check_charset, is_form
+from cluster.api.forms import received_form
+from cluster.api.limits import is_form
 from cluster.api.problems import sentence
 from cluster.wire.documents import MAX_IMAGES, MAX_LABELS, EmbedRequest, PredictRequest
 
@@ -38,9 +39,8 @@ async def received_question(request: Request) -> tuple[Files, PredictRequest]:
 
 async def _received(request: Request, kind: type[Asked]) -> tuple[Files, Asked]:
     if is_form(request.headers.get("content-type", "")):
-        check_charset(request)
-        async with request.form(
-            max_files=MAX_IMAGES, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES
+        async with received_form(
+            request, max_files=MAX_IMAGES, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES
         ) as form:
             return await _from_form(form, request.query_params, kind)
     return _from_json(await request.body(), request.query_params, kind)

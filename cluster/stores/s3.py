@@ -172,11 +172,12 @@ class S3Store(ObjectStore):
                     in_doubt, condition = True, Condition(etag=found.etag)
                     self._wait(attempt)
                     continue
-                if not in_doubt:
+                if not condition.holds(found) and not in_doubt:
                     raise _lost(key, self.url, condition, found) from last
                 if not condition.holds(found):
                     # This write may have been made and overwritten since: its traces may tell.
                     raise _unknown(key, self.url) from last
+                # Nobody was first: two requests met, or a node has not seen the winner yet.
             self._wait(attempt)
         raise (_unknown(key, self.url) if in_doubt else explain(last, self._settings)) from last
 

@@ -129,3 +129,47 @@ def test_a_file_without_a_name_is_not_passed_over(service: TestClient) -> None:
     response = service.post("/images", content=body, headers=headers)
     assert response.status_code == 422
     assert "without a file name" in response.json()["detail"]
+
+
+def part(name: str, content: bytes, *, end: bytes = b"\r\n", file: str = "") -> bytes:
+    """Return a part of a form with the boundary `BOUND`."""
+    kind = f'name="{name}"' + (f'; filename="{file}"' if file else "")
+    return f"--BOUND\r\nContent-Disposition: form-data; {kind}\r\n\r\n".encode() + content + end
+
+
+ONE, TWO, CLOSED = part("images", b"1", file="a"), part("images", b"2" * 99, file="b"), b"--BOUND--"
+CUT_OFF = {
+    "no closing boundary": ONE + TWO,
+    "half a closing boundary": ONE + TWO + CLOSED[:-1],
+    "a second part that is cut off": ONE + TWO[:-30],
+    "the headers of the second part are cut off": ONE + TWO[:30],
+    "a field that is cut off": ONE + part("version", b"1", end=b""),
+    "a field without a closing boundary": ONE + part("version", b"1"),
+    "a boundary behind a bare LF": part("images", b"1", file="a", end=b"\n") + TWO + CLOSED,
+    "a boundary with something behind it": ONE + TWO.replace(b"BOUND\r", b"BOUND;\r") + CLOSED,
+    "an empty part without its line": part("images", b"", file="a", end=b"") + TWO + CLOSED,
+}
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+@pytest.mark.parametrize("kind", CUT_OFF)
+def test_a_form_that_would_lose_a_part_is_refused(
+    service: TestClient, kind: str, step: int
+) -> None:
+    body = CUT_OFF[kind]
+    pieces = (body[start : start + step] for start in range(0, len(body), step))
+    headers = {"Content-Type": "multipart/form-data; boundary=BOUND"}
+    response = service.post("/images", content=pieces, headers=headers)
+    assert response.status_code == 400
+    assert "boundary" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nan epilogue\r\n--other\r\n"])
+def test_a_whole_form_is_taken_whatever_comes_behind_it(
+    service: TestClient, end: bytes, step: int
+) -> None:
+    body = b"\r\n" + ONE + TWO + CLOSED + end
+    pieces = (body[start : start + step] for start in range(0, len(body), step))
+    headers = {"Content-Type": "multipart/form-data; boundary=BOUND"}
+    assert service.post("/images", content=pieces, headers=headers).json() == [["a", 1], ["b", 99]]

@@ -11,6 +11,7 @@ from cluster.stores.s3 import S3Store
 from cluster.stores.s3_settings import S3Settings
 from tests.support.fakes.odd_s3 import Change, OddS3, Reply, odd_s3, unchanged
 from workers.store.base import ObjectStore
+from workers.store.conditional_writes import check_conditional_writes
 
 pytestmark = pytest.mark.slow
 
@@ -249,3 +250,12 @@ def test_any_damage_to_an_answer_ends_in_the_right_value_or_one_of_our_errors(
         assert lie or found == RIGHT[operation]
     finally:
         odd.change = unchanged
+
+
+@pytest.mark.parametrize("header", ["if-none-match", "if-match"])
+def test_a_conflict_that_passes_makes_no_store_unfit(
+    store: S3Store, odd: OddS3, header: str
+) -> None:
+    odd.conflicts = [header]
+    check_conditional_writes(store)
+    assert odd.conflicts == []

@@ -24,6 +24,7 @@ LISTING = b"""<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>0</
 <IsTruncated>false</IsTruncated></ListBucketResult>"""
 CODES = {
     200: "",
+    409: "ConditionalRequestConflict",
     412: "PreconditionFailed",
     403: "RequestTimeTooSkewed",
     400: "RequestTimeout",
@@ -153,6 +154,22 @@ def test_both_answers_that_mean_lost_are_told_with_the_winner(scene: Scene, stat
     with pytest.raises(ConflictError, match="of write another writer"):
         store.create("a", b"hello")
     assert len(script.puts) == 1
+
+
+@pytest.mark.parametrize("status", ["412", "409"])
+def test_a_refusal_after_which_the_condition_holds_still_is_sent_again(
+    scene: Scene, status: str
+) -> None:
+    store, script = scene(status, status, "ok")
+    assert store.create("a", b"hello") == ETAG
+    assert len(script.puts) == 3
+    store, script = scene(status, "ok", write_id="another writer")
+    assert store.replace("a", b"hello", ETAG) == ETAG
+    assert [put["if-match"] for put in script.puts] == [f'"{ETAG}"'] * 2
+    store, script = scene(*[status] * ATTEMPTS)
+    with pytest.raises(UnavailableError, match="cannot serve a request now"):
+        store.create("a", b"hello")
+    assert len(script.puts) == ATTEMPTS
 
 
 def test_a_lost_race_after_a_lost_answer_is_not_called_lost(scene: Scene) -> None:

@@ -43,10 +43,12 @@ class OddS3:
     Attributes:
         change: May be set at any moment.
         objects: Bytes and write id by key.
+        conflicts: Conditional headers; the next put with one is answered with 409, once for each.
     """
 
     change: Change = unchanged
     objects: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Reply:
@@ -75,6 +77,9 @@ class OddS3:
         return Reply(status=206, headers=facts, body=part)
 
     def _put(self, key: str, headers: dict[str, str], body: bytes) -> Reply:
+        for header in set(self.conflicts) & set(headers):
+            self.conflicts.remove(header)
+            return _error(409, "ConditionalRequestConflict")
         found = self.objects.get(key)
         expected = headers.get("if-match", "").strip('"')
         stale = expected and (found is None or _etag(found[0]) != expected)
