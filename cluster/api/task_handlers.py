@@ -57,7 +57,7 @@ class TaskHandlers:
         queue = self._client.queue()
         lead = queue.lead
         return TaskList(
-            coordinated=lead is not None and lead.expires > time.time(),
+            coordinated=lead is not None and lead.lasts(now=time.time()),
             paused=list(lead.paused) if lead else [],
             submissions=[self._document(state) for state in queue.states],
         )

@@ -374,7 +374,7 @@ def _why(ticket: Ticket) -> str:
 
 def _coordination(queue: QueueState) -> str:
     lead = queue.lead
-    if lead is None or lead.expires < time.time():
+    if lead is None or not lead.lasts(now=time.time()):
         waiting = f", {queue.unread} requests wait" if queue.unread else ""
         return f"nobody coordinates{waiting}: start the system with `nacre up`"
     paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in lead.paused)
@@ -389,7 +389,7 @@ def _lead_as_json(lead: Leadership | None) -> dict[str, object] | None:
         "host": lead.host,
         "epoch": lead.epoch,
         "since": lead.since,
-        "alive": lead.expires > time.time(),
+        "alive": lead.lasts(now=time.time()),
     }
 
 

@@ -153,7 +153,7 @@ class SubmissionVerbs(ClientPart):
         deadline = time.monotonic() + NOTE_TIMEOUT_S
         while time.monotonic() < deadline:
             lead = read_leadership(self._store)
-            if lead is None or lead.expires < time.time():
+            if lead is None or not lead.lasts(now=time.time()):
                 return False
             try:
                 self._store.get_range(key, 0, 1)

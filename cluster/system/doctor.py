@@ -113,7 +113,7 @@ def _store(config: Config) -> Iterator[Finding]:
 
 def _coordinator(config: Config) -> Iterator[Finding]:
     lead = read_leadership(open_known_store(config.store))
-    if lead is None or lead.expires < time.time():
+    if lead is None or not lead.lasts(now=time.time()):
         yield Finding(
             check="coordinator",
             level="warning",

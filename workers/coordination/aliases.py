@@ -2,7 +2,7 @@
 
 import logging
 
-from adapters.errors import ConflictError, MissingError
+from adapters.errors import ConflictError, CorruptionError, MissingError
 from workers.registry import Refs, RegisteredAdapter, Registry
 from workers.registry.documents.layout import HEAD, refs_key
 from workers.store.base import ObjectStore
@@ -10,26 +10,45 @@ from workers.store.base import ObjectStore
 logger = logging.getLogger("nacre.coordinator")
 
 
-def head_of(store: ObjectStore, adapter: str, *, epoch: int) -> int | None:
-    """Return the version that `head` points to, 0 for none; None where nobody can say now.
-
-    Where the store has gone back behind what this process has seen, the refs are settled.
+class Heads:
+    """Looks at `head` of adapters again and again, and says once what is wrong with one.
 
     Args:
         store: The object store.
-        adapter: The adapter's name.
-        epoch: Under which it is being learnt: refs of an earlier one are from before.
     """
-    handle = Registry(store).adapter(adapter)
-    try:
-        refs = _settled(handle)
-    except MissingError as error:
-        logger.warning("nobody knows where `head` is: %s", error.message)
-        return None
-    if refs.fence.epoch < epoch:
-        return None
-    found = refs.find(HEAD)
-    return found.number if found else 0
+
+    # Owns: what was said of each adapter, until its refs can be read again.
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._said: dict[str, str] = {}
+
+    def of(self, adapter: str, *, epoch: int) -> int | None:
+        """Return the version that `head` points to, 0 for none; None where nobody can say now.
+
+        Where the store has gone back behind what this process has seen, the refs are settled. Refs
+        that are missing or damaged are those of one adapter, and keep no other one from anything.
+
+        Args:
+            adapter: The adapter's name.
+            epoch: Under which it is being learnt: refs of an earlier one are from before.
+        """
+        try:
+            refs = _settled(Registry(self._store).adapter(adapter))
+        except (CorruptionError, MissingError) as error:
+            self._say(adapter, error)
+            return None
+        self._said.pop(adapter, None)
+        if refs.fence.epoch < epoch:
+            return None
+        found = refs.find(HEAD)
+        return found.number if found else 0
+
+    def _say(self, adapter: str, error: CorruptionError | MissingError) -> None:
+        # By its kind: how long was asked for something is told anew each time.
+        if self._said.get(adapter) != type(error).__name__:
+            logger.warning("nobody knows where `head` is: %s", error.message)
+        self._said[adapter] = type(error).__name__
 
 
 def _settled(handle: RegisteredAdapter) -> Refs:

@@ -20,7 +20,7 @@ from adapters.errors import (
     WorkerLostError,
 )
 from workers.concurrency.supervision import Trouble, is_being_cancelled
-from workers.coordination.aliases import head_of
+from workers.coordination.aliases import Heads
 from workers.coordination.jobs import Job, broken
 from workers.coordination.recovery import found_late, recovered
 from workers.coordination.settings import Setup
@@ -63,6 +63,7 @@ class LeadershipTerm:
         self._interruptions: dict[str, Event | None] = {}
         self._begun: dict[str, Begun] = {}
         self._reached: dict[str, tuple[Stage, int]] = {}
+        self._heads = Heads(setup.store)
         self._polled_at = 0.0
         self._missing: Mapping[str, float] = {}
         self._asked_again_at = 0.0
@@ -129,7 +130,8 @@ class LeadershipTerm:
     async def _step(self) -> None:
         now = self._setup.clock()
         await self._renew(now)
-        if now - self._polled_at >= self._setup.intervals.poll_s:
+        # A clock that was put right goes back.
+        if not 0 <= now - self._polled_at < self._setup.intervals.poll_s:
             self._polled_at = now
             await self._read_requests()
             await self._look_for_missing(now)
@@ -149,8 +151,10 @@ class LeadershipTerm:
 
     async def _renew(self, now: float, *, at_once: bool = False) -> None:
         lead_s, paused = self._setup.intervals.lead_s, tuple(sorted(self._queue.paused))
-        due = self._lead.expires - now < lead_s * 2 / 3 or paused != self._lead.paused
-        if due or at_once:
+        left_s = self._lead.expires - now
+        # Too much is left where the clock was ahead when the lead was renewed.
+        due = not lead_s * 2 / 3 <= left_s <= lead_s * 2
+        if due or at_once or paused != self._lead.paused:
             wanted = replace(self._lead, paused=paused)
             self._lead = await self._threads.call(
                 renew_leadership, self._store, wanted, ttl_s=lead_s, now=now
@@ -217,7 +221,7 @@ class LeadershipTerm:
             ticket = self._queue.tickets[name]
             if ticket.stage not in INTERRUPTIBLE:
                 continue
-            head = await self._threads.call(head_of, self._store, ticket.adapter, epoch=begun.epoch)
+            head = await self._threads.call(self._heads.of, ticket.adapter, epoch=begun.epoch)
             if head not in (None, begun.parent) and self._begun.get(name) == begun:
                 error = (
                     f"`head` moved from version {begun.parent} to {head}; it is learnt again on "

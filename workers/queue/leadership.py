@@ -8,7 +8,9 @@ conditional, so that one which comes back from the dead changes nothing (see `wo
 and, for versions, the epoch in the registry's refs).
 
 The clocks of the systems may differ by a little less than the lead lasts: then two may work for a
-moment, at the cost of work done twice, and nothing else.
+moment, at the cost of work done twice, and nothing else. A lead that lasts longer than any system
+asks for was written by a clock that was wrong, and keeps nobody from taking over: the epoch fences
+whoever wrote it, at the same cost.
 """
 
 from collections.abc import Callable
@@ -24,6 +26,8 @@ from workers.store.serial_document import Held
 from workers.store.serial_swap import SerialSwap
 
 KEY = "queue/lead.json"
+MOST_AHEAD_S = 3600.0
+"""No lead lasts longer from now, in seconds: one that says so is of a clock that is wrong."""
 PAGES = "queue/pages/"
 """Below it there is something once anybody has led; see `workers.queue.ledger`."""
 
@@ -57,6 +61,10 @@ class Leadership:
     def serial(self) -> int:
         """The beat; 0 where it says nothing of the order, as in leads of the first days."""
         return self.beat if self.before else 0
+
+    def lasts(self, *, now: float) -> bool:
+        """Return whether it keeps others from taking over at `now`, in seconds since the epoch."""
+        return 0.0 < self.expires - now <= MOST_AHEAD_S
 
     def to_bytes(self) -> bytes:
         """Return the sealed document."""
@@ -94,7 +102,7 @@ def take_leadership(
     """
 
     def taken(held: Leadership | None) -> Leadership:
-        if held and held.owner != owner and held.expires > now:
+        if held and held.owner != owner and held.lasts(now=now):
             raise ConflictError(
                 f"the queue in {store.url} is coordinated by the system on {held.host!r} for "
                 f"another {held.expires - now:.0f} s; this one waits",

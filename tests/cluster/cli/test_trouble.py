@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -120,8 +121,7 @@ def test_a_system_says_in_one_line_that_it_is_well_and_what_is_wrong_once_it_is_
     nacre: Command, tmp_path: Path
 ) -> None:
     store = FileStore(tmp_path / "store")
-    now = psutil.Process().create_time()
-    take_leadership(store, owner="a", host="node-7", ttl_s=1e9, now=now)
+    take_leadership(store, owner="a", host="node-7", ttl_s=3_000.0, now=time.time())
     with ApiServer(load_config()) as server:
         (tmp_path / "nacre.yaml").write_text(f"serve: {{port: {server.url.rpartition(':')[2]}}}\n")
         mark_as_running(tmp_path / "home", server.url)

@@ -30,7 +30,7 @@ from workers.registry.record_cache import Versions
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import Submission
 
-PACE = Intervals(poll_s=0.005, report_s=0.0, lead_s=10_000.0, step_back_s=0.005)
+PACE = Intervals(poll_s=0.005, report_s=0.0, lead_s=1_000.0, step_back_s=0.005)
 LIMITS = Limits(
     learning=1,
     retry_policy=RetryPolicy(attempts=3, first_s=1, growth=2, longest_s=4, losses=8, lost_s=1),

@@ -1,8 +1,12 @@
 """Where `head` of an adapter points, on a store that denies it or answers from before."""
 
+import logging
+
+import pytest
+
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA, adapter, learn
-from workers.coordination.aliases import head_of
+from workers.coordination.aliases import Heads
 from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore
 
@@ -21,27 +25,27 @@ def begun(*tasks: str) -> tuple[RememberingStore, int]:
 def test_head_is_where_it_points_and_0_before_the_first_version() -> None:
     for tasks in ((), ("flowers",), ("flowers", "digits")):
         store, epoch = begun(*tasks)
-        assert head_of(store, "main", epoch=epoch) == len(tasks)
+        assert Heads(store).of("main", epoch=epoch) == len(tasks)
 
 
 def test_refs_that_are_denied_for_seconds_do_not_look_like_no_version() -> None:
     store, epoch = begun("flowers")
     seen = DoubtfulStore(store)
     seen.deny(2.0)
-    assert head_of(seen, "main", epoch=epoch) == 1
+    assert Heads(seen).of("main", epoch=epoch) == 1
 
 
 def test_of_refs_that_stay_away_nobody_says_where_head_is() -> None:
     store, epoch = begun("flowers")
     seen = DoubtfulStore(store)
     seen.deny(1e9)
-    assert head_of(seen, "main", epoch=epoch) is None
+    assert Heads(seen).of("main", epoch=epoch) is None
 
 
 def test_refs_from_before_the_learning_began_say_nothing_of_head() -> None:
     store, epoch = begun("flowers")
     store.put(REFS, store.earlier[REFS].data)
-    assert head_of(store.inner, "main", epoch=epoch) is None
+    assert Heads(store.inner).of("main", epoch=epoch) is None
 
 
 def test_refs_that_went_back_are_settled_above_all_that_were_seen() -> None:
@@ -51,8 +55,23 @@ def test_refs_that_went_back_are_settled_above_all_that_were_seen() -> None:
     learn(main, "digits")
     learn(main, "stars")
     seen = DoubtfulStore(store)
-    assert head_of(seen, "main", epoch=epoch) == 3
+    assert Heads(seen).of("main", epoch=epoch) == 3
     serial = main.refs().serial
     store.inner.put(REFS, store.earlier[REFS].data)  # a write that had been seen is gone
-    assert head_of(seen, "main", epoch=epoch) == 2
+    assert Heads(seen).of("main", epoch=epoch) == 2
     assert adapter(DoubtfulStore(store)).refs().serial > serial
+
+
+def test_of_damaged_refs_nobody_says_where_head_is_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, epoch = begun("flowers")
+    kept, heads = store.get(REFS).data, Heads(store)
+    with caplog.at_level(logging.WARNING, logger="nacre.coordinator"):
+        for times in (1, 2):
+            store.put(REFS, b"{}")
+            assert [heads.of("main", epoch=epoch) for _ in range(3)] == [None] * 3
+            assert len(caplog.messages) == times
+            assert REFS in caplog.messages[-1]
+            store.put(REFS, kept)
+            assert heads.of("main", epoch=epoch) == 1

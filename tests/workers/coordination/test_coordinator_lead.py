@@ -15,7 +15,7 @@ from workers.encoding.encoder import Encoder
 from workers.queue import inbox
 from workers.queue.events import Cancel
 from workers.queue.inbox import ask
-from workers.queue.leadership import KEY, read_leadership, take_leadership
+from workers.queue.leadership import KEY, Leadership, read_leadership, take_leadership
 from workers.queue.ledger import Ledger
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry
@@ -23,7 +23,7 @@ from workers.store import MemoryStore
 from workers.store.testing import Fault, FaultyStore
 
 BIRDS, BOATS = submission("birds"), submission("boats")
-LEAD_S = 10_000.0
+LEAD_S = 1_000.0
 
 
 def published(store: MemoryStore) -> list[str]:
@@ -120,7 +120,7 @@ def test_who_was_deposed_stops_its_jobs_changes_nothing_and_says_who_leads(
             await learning(anna)
             await anna.until_quiet()
             clock.advance(2 * LEAD_S)
-            taken = take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=clock())
+            taken = take_leadership(store, owner="ben", host="b", ttl_s=LEAD_S, now=clock())
             before = contents(store)
             await anna.until(lambda: bool(anna.crew.interrupted))
             await anna.until(lambda: "'b'" in str(anna.coordinator.waits_for))
@@ -138,7 +138,7 @@ def test_who_was_deposed_without_knowing_it_writes_no_ticket(encoder: Encoder) -
         announced(store, BIRDS)
         async with System(store, encoder) as anna:
             hold = await learning(anna)
-            lead = take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
+            lead = take_leadership(store, owner="ben", host="b", ttl_s=LEAD_S, now=3 * LEAD_S)
             Ledger(store, lead)
             hold.let_go()
             await anna.until(lambda: "'b'" in str(anna.coordinator.waits_for))
@@ -153,7 +153,7 @@ def test_who_was_deposed_without_knowing_it_takes_no_request_away(encoder: Encod
         store = MemoryStore()
         async with System(store, encoder) as anna:
             await anna.until_looks(1)
-            take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
+            take_leadership(store, owner="ben", host="b", ttl_s=LEAD_S, now=3 * LEAD_S)
             ask(store, Cancel(submission_id="known-to-ben"), who="carl")
             await anna.until(lambda: anna.coordinator.waits_for is not None)
             assert len(inbox.waiting(store)) == 1
@@ -169,7 +169,7 @@ def test_what_a_deposed_one_has_learnt_it_cannot_publish(encoder: Encoder) -> No
         announced(store, BIRDS)
         async with System(store, encoder, clock=clock) as anna:
             await learning(anna)
-            take_leadership(store, owner="ben", host="b", ttl_s=9 * LEAD_S, now=9 * LEAD_S)
+            take_leadership(store, owner="ben", host="b", ttl_s=LEAD_S, now=3 * LEAD_S)
             async with System(store, encoder, owner="ben", clock=clock) as ben:
                 hold = await learning(ben)
                 with pytest.raises(ConflictError, match="another trainer is at work"):
@@ -206,6 +206,32 @@ def test_a_lead_is_renewed_long_before_it_runs_out(encoder: Encoder) -> None:
             await learning(anna)
             for beat in range(1, 6):
                 await anna.until(partial(was_renewed, store, clock, beat))
+
+    play(scene)
+
+
+def test_when_a_clock_that_was_ahead_is_put_right_the_lead_is_renewed_and_work_goes_on(
+    encoder: Encoder,
+) -> None:
+    years_s = 1e8
+
+    async def scene() -> None:
+        store, clock = MemoryStore(), Clock()
+
+        def lead() -> Leadership:
+            found = read_leadership(store)
+            assert found is not None
+            return found
+
+        clock.advance(years_s)
+        async with System(store, encoder, clock=clock) as anna:
+            await anna.until_looks(1)
+            assert lead().expires > years_s
+            clock.advance(-years_s)
+            await anna.until(lambda: lead().expires < years_s)
+            assert lead().epoch == 1
+            ask(store, Cancel(submission_id="nobody-knows"), who="carl")
+            await anna.until(lambda: not inbox.waiting(store))
 
     play(scene)
 

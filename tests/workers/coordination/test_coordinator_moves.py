@@ -9,8 +9,12 @@ from tests.support.fakes.crews import System
 from tests.support.scenes.registry import record_of
 from tests.support.scenes.submissions import announced, submission
 from workers.encoding.encoder import Encoder
+from workers.queue.events import Cancel
+from workers.queue.inbox import ask, waiting
+from workers.queue.leadership import read_leadership
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import AddRecord, Author, Commit, HeadIs, Inline, Registry, verify
+from workers.registry.documents.layout import refs_key
 from workers.store import MemoryStore
 from workers.tasks.submission import Submission
 
@@ -110,6 +114,23 @@ def test_when_head_moves_at_the_last_moment_the_commit_is_refused_and_the_task_l
             assert system.crew.interrupted == []
         head = Registry(store).adapter("main").manifest("head")
         assert [task.task for task in head.tasks] == tasks
+
+    play(scene)
+
+
+def test_damaged_refs_of_one_adapter_keep_the_work_on_others_going(encoder: Encoder) -> None:
+    async def scene() -> None:
+        store = prepared()
+        async with System(store, encoder) as system:
+            await system.crew.hold("train", "birds").reached.wait()
+            store.put(refs_key("main"), b"{}")
+            await system.until_looks_at(refs_key("main"), 3)
+            ask(store, Cancel(submission_id="nobody-knows"), who="carl")
+            await system.until(lambda: not waiting(store))
+            assert system.crew.interrupted == []
+            lead = read_leadership(store)
+            assert lead is not None
+            assert lead.epoch == 1
 
     play(scene)
 

@@ -66,7 +66,7 @@ class Asked(WrappedStore):
 
 def test_while_another_system_coordinates_it_is_said_which(encoder: Encoder) -> None:
     store = Asked(MemoryStore())
-    take_leadership(store.inner, owner="ray", host="node-7", ttl_s=1e6, now=time.time())
+    take_leadership(store.inner, owner="ray", host="node-7", ttl_s=3_000.0, now=time.time())
     with coordinating(store, encoder) as coordinator:
         assert store.twice.wait(TIMEOUT_S)
         assert "coordinated by the system on 'node-7'" in str(coordinator.waits_for)

@@ -18,6 +18,7 @@ from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.fakes.faulty import OvertakenStore
 from workers.queue.leadership import (
     KEY,
+    MOST_AHEAD_S,
     Leadership,
     read_leadership,
     release_leadership,
@@ -65,6 +66,23 @@ def test_another_system_takes_over_when_the_lead_has_run_out() -> None:
     assert (taken.owner, taken.epoch) == ("ben", 2)
     with pytest.raises(ConflictError, match="ben's host"):
         take(store, "anna", now=116.0)
+
+
+@pytest.mark.parametrize("expires", [5e9, 1e308])
+def test_a_lead_of_a_clock_that_was_years_ahead_keeps_nobody_from_taking_over(
+    expires: float,
+) -> None:
+    store = MemoryStore()
+    take(store, now=expires)
+    taken = take(store, "ben", now=100.0)
+    assert (taken.owner, taken.epoch, taken.expires) == ("ben", 2, 115.0)
+
+
+def test_the_longest_lead_that_is_believed_keeps_others_away() -> None:
+    lead = replace(take(MemoryStore()), expires=100.0 + MOST_AHEAD_S)
+    assert lead.lasts(now=100.0)
+    assert not lead.lasts(now=99.0)
+    assert not lead.lasts(now=lead.expires)
 
 
 def test_a_lead_that_was_renewed_has_not_run_out() -> None:
