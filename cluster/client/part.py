@@ -1,5 +1,7 @@
 """The common ground of the client's parts: configuration, object store, registry, requester."""
 
+from functools import cached_property
+
 from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
 from cluster.client.requester import By, Requester, requester_of
@@ -32,8 +34,17 @@ class ClientPart:
     ) -> None:
         self.config = config or configured()
         self._by = None if by is None else requester_of(by)
-        self._store = store or open_known_store(self.config.store)
-        self._registry = Registry(self._store, audience=audience or DistantReplicas(self.config))
+        self._given, self._audience = store, audience
+
+    # Opened when they are first needed: a prediction is asked of the API, also while the store is
+    # away.
+    @cached_property
+    def _store(self) -> ObjectStore:
+        return self._given or open_known_store(self.config.store)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry(self._store, audience=self._audience or DistantReplicas(self.config))
 
     @property
     def store(self) -> ObjectStore:
