@@ -25,7 +25,7 @@ jpeg2000 machine member node op open option parameter parquet png ppm process re
 scalar schedule serving stored stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
-accuracy cluster encoding evaluate evaluated evaluating evaluation learning optimiser predicting
+accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser predicting
 prompt randomness training tuned
 """
 FOREIGN = "nacre s3 torchvision"

@@ -56,9 +56,10 @@ def routes(
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
     async def live() -> Response:
         """Say that the process answers, and that everything in it runs that should."""
-        if service.lives:
+        ended = service.ended
+        if ended is None:
             return JSONResponse(Live().model_dump())
-        return problem(503, "UnavailableError", "a follower has ended; start the replica again")
+        return problem(503, "UnavailableError", f"{ended}; start the replica again")
 
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
@@ -66,7 +67,9 @@ def routes(
         found = known()
         unready = {name: state for name, state in found.adapters.items() if not state.ready}
         refused = [f"{s.refused} ({s.reason})" for s in unready.values() if s.refused]
-        if refused:
+        if found.embedding is not None:
+            detail = found.embedding.reason
+        elif refused:
             detail = f"what is in production cannot be loaded: {', '.join(refused)}"
         elif unready:
             detail = f"whether `production` has moved is not known of: {', '.join(unready)}"

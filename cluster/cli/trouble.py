@@ -7,6 +7,7 @@ refused, the replica that answers says the rest. Nothing here asks Ray.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from adapters.errors import NacreError
@@ -75,7 +76,7 @@ def asked(config: Config) -> Service:
 
 def is_coordinated(queue: "QueueState", *, now: float) -> bool:
     """Return whether a coordinator leads."""
-    return queue.lead is not None and queue.lead.expires >= now
+    return queue.lead is not None and queue.lead.lasts(now=now)
 
 
 def running_here(config: Config) -> Running | None:
@@ -109,7 +110,9 @@ def all_wrong(
         found.append(Wrong(what="the API", reason=reason))
     known = status is not None and status.coordinator is not None
     if running is not None and not known and not is_coordinated(queue, now=now):
-        since = queue.lead.expires if queue.lead else running.started
+        # What an odd clock wrote says nothing of since when.
+        expires = queue.lead.expires if queue.lead else inf
+        since = expires if expires <= now else running.started
         reason = f"nobody coordinates, though process {running.pid} runs here"
         found.append(Wrong(what="the coordinator", reason=reason, for_s=max(0.0, now - since)))
     return found + [_refused(entry, now) for entry in refusals]
@@ -129,6 +132,8 @@ def wrong_of(status: "Status") -> Iterator[Wrong]:
     # That another system coordinates is no trouble, and nothing was tried in vain.
     if coordinator is not None and coordinator.tries:
         yield _told("the coordinator", coordinator)
+    if status.embedding is not None:
+        yield Wrong(what="the replica", reason=status.embedding.reason)
     for name, trouble in status.deployments.items():
         yield _told(name, trouble)
     for name, state in status.adapters.items():

@@ -41,6 +41,7 @@ from workers.registry import Author, VersionRef
 from workers.registry.documents.layout import refs_key
 from workers.registry.record_cache import Versions
 from workers.serving.batching import Batcher
+from workers.serving.embedding_thread import EmbeddingThread
 from workers.serving.follower import Refusal
 from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 from workers.serving.turns import TakesLongError, Turns
@@ -52,6 +53,8 @@ Answer = list[Candidate] | NacreError
 Result = TypeVar("Result")
 LOADERS = 4
 """Versions prepared or looked up at once."""
+STALLED_S, STALLED_TIMEOUTS = 60.0, 3.0
+"""An embedding has stalled after so many seconds, and so many times the longest request."""
 logger = logging.getLogger("nacre.serving")
 
 
@@ -63,6 +66,7 @@ class Service:
         versions: Reads versions.
         device: Where images are embedded.
         encoder: What embeds; another class than the usual one only to measure the rest.
+        clock: Tells how long an embedding has taken: seconds that never go back.
     """
 
     # Owns: the threads, one task per followed adapter, and what keeps it from following.
@@ -74,6 +78,7 @@ class Service:
         *,
         device: str = "cpu",
         encoder: type[Encoder] = Encoder,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         _without_helpers()
         self._config = config.serve
@@ -93,8 +98,7 @@ class Service:
         # Last, because it counts for the matrix library of the whole process. Only this thread has
         # helpers: with those of several, all take turns instead of waiting awake, and a forward
         # takes a third longer.
-        self._embedding = ThreadPoolExecutor(1, "embedding")
-        self._embedding.submit(torch.set_num_threads, config.serve.threads).result()
+        self._embedding = EmbeddingThread(helpers=config.serve.threads, clock=clock)
         self._supervisors: dict[str, Supervisor] = {}
         self._troubles: dict[str, Trouble] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,7 +134,15 @@ class Service:
     @property
     def lives(self) -> bool:
         """Whether everything runs here that should run for ever."""
-        return not any(task.done() for task in self._tasks)
+        return self.ended is None
+
+    @property
+    def ended(self) -> str | None:
+        """Why another replica has to take over, as half a sentence; None while all goes on."""
+        if any(task.done() for task in self._tasks):
+            return "a follower has ended"
+        stall = self._stall()
+        return stall.reason if stall else None
 
     async def predict(
         self, files: Files, question: Question, *, adapter: str, pinned: int | str | None
@@ -144,7 +156,7 @@ class Service:
         request = PredictionRequest(adapter=adapter, question=question)
         pixels = await self._decoded(files)
         if question.labels:
-            await _in(self._embedding, self._predictor.learn_labels, question)
+            await self._embedding(self._predictor.learn_labels, question)
         if pinned is not None:
             request.version = await _in(self._loading, self._predictor.version, adapter, pinned)
         results = []
@@ -193,7 +205,16 @@ class Service:
             encoder=self._encoder.fingerprint,
             loaded=list(self._predictor.loaded),
             adapters={name: self._state(name) for name in self._predictor.followers},
+            embedding=self._stall(),
         )
+
+    def _stall(self) -> documents.Trouble | None:
+        """Return that an embedding does not end; None where none has taken so long."""
+        for_s = self._embedding.under_way_s
+        if for_s <= max(STALLED_S, STALLED_TIMEOUTS * self._config.timeout_s):
+            return None
+        reason = f"embedding has been under way for {for_s:.0f} s"
+        return documents.Trouble(reason=reason, for_s=for_s, tries=1)
 
     def _state(self, name: str) -> AdapterState:
         state = self._predictor.followers[name].state
@@ -259,7 +280,7 @@ class Service:
         def answers() -> list[Answer]:
             return self._predictor.predict_together(pixels, requests, embed=self._features)
 
-        return await _in(self._embedding, answers)
+        return await self._embedding(answers)
 
     async def _embed(self, pixels: list[Tensor]) -> list[list[float]]:
         def rows() -> list[list[float]]:
@@ -267,7 +288,7 @@ class Service:
             features: list[list[float]] = self._features(tower, torch.stack(pixels)).tolist()
             return features
 
-        return await _in(self._embedding, rows)
+        return await self._embedding(rows)
 
     def _features(self, tower: ImageTower, pixels: Tensor) -> Tensor:
         started = time.perf_counter()

@@ -57,8 +57,9 @@ class Replica:
 
     async def check_health(self) -> None:
         """Raise where something has ended that should run for ever; Serve starts another then."""
-        if not self._service.lives:
-            raise RuntimeError("a follower has ended; another replica is started")
+        ended = self._service.ended
+        if ended is not None:
+            raise RuntimeError(f"{ended}; another replica is started")
 
     async def prepare(self, adapter: str, version: VersionRef) -> None:
         """See `Service.prepare`."""

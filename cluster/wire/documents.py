@@ -136,6 +136,9 @@ class Ready(BaseModel):
     encoder: str
     adapters: dict[str, AdapterState]
     loaded: list[str] = Field(description="Versions kept loaded, the latest used last.")
+    embedding: Trouble | None = Field(
+        default=None, description="That an embedding does not end; null where all goes on."
+    )
 
 
 class Status(Ready):

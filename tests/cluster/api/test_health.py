@@ -1,18 +1,22 @@
 """Readiness: a replica answers on whatever happens, and says when it may be behind."""
 
 import asyncio
+import threading
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from torch import Tensor
 
+from adapters.towers.image_tower import FrozenImageTower
 from cluster.api.health import Around, routes
 from cluster.api.places import NOWHERE, Places
 from cluster.config import Config, ServeConfig
 from cluster.serving.service import Service
 from cluster.wire.documents import AdapterState, Ready, Status, Trouble
-from tests.support.scenes.serving import publish, small_record
+from tests.support.scenes.pictures import flat_png
+from tests.support.scenes.serving import TIMEOUT_S, Clock, publish, small_record
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.registry import Registry
@@ -154,6 +158,55 @@ def test_a_first_version_that_cannot_be_loaded_is_named(stale_s: float) -> None:
     status, detail = scene.ready()
     assert status == 503
     assert detail.startswith("what is in production cannot be loaded: main@1 (")
+
+
+def test_a_replica_whose_embedding_never_ends_says_so_and_is_not_live() -> None:
+    clock, begun, go = Clock(), threading.Event(), threading.Event()
+
+    class Waiting(FrozenImageTower):
+        def features(self, pixels: Tensor) -> Tensor:
+            begun.set()
+            assert go.wait(TIMEOUT_S)
+            return super().features(pixels)
+
+    class Stalled(Encoder):
+        """Waits with its forward until somebody lets it go on."""
+
+        def __init__(self, settings: EncoderSettings, *, device: str = "cpu") -> None:
+            super().__init__(settings, device=device)
+            self.image_tower = Waiting(
+                self.model, normalised=self.transform.normalised, fingerprint=self.fingerprint
+            )
+
+    service = Service(Config(), Versions(MemoryStore()), encoder=Stalled, clock=clock)
+    app = FastAPI()
+    app.include_router(routes(service, NOWHERE))
+    client = TestClient(app)
+
+    def codes() -> tuple[int, Trouble | None]:
+        status = Status.model_validate(client.get("/v1/status").json())
+        return client.get("/v1/health/live").status_code, status.embedding
+
+    async def scene() -> None:
+        asked = asyncio.create_task(service.embed([("a.png", flat_png(8, 8))]))
+        assert await asyncio.to_thread(begun.wait, TIMEOUT_S)
+        clock.now += 180.0  # three times as long as a request may take
+        assert codes() == (200, None)
+        clock.now += 1.0
+        reason = "embedding has been under way for 181 s"
+        assert codes() == (503, Trouble(reason=reason, for_s=181.0, tries=1))
+        assert reason in client.get("/v1/health/live").json()["detail"]
+        assert client.get("/v1/health/ready").status_code == 503
+        assert not service.lives
+        go.set()
+        await asked
+        assert codes() == (200, None)
+        assert service.lives
+
+    try:
+        asyncio.run(scene())
+    finally:
+        go.set()
 
 
 def test_probes_that_ask_for_the_head_alone_are_answered(api: httpx.Client) -> None:
