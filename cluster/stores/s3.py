@@ -37,6 +37,7 @@ from workers.store.base import (
     check_conditional,
     check_key,
     check_prefix,
+    is_key,
 )
 from workers.store.patience import Patience
 
@@ -119,6 +120,9 @@ class S3Store(ObjectStore):
         return self._write_if(key, data, Condition(etag=expected_etag))
 
     def list(self, prefix: str) -> Iterator[Listed]:
+        return (listed for listed in self.list_all(prefix) if is_key(listed.key))
+
+    def list_all(self, prefix: str) -> Iterator[Listed]:
         try:
             yield from self._listing(check_prefix(prefix))
         except _FAILURES as error:

@@ -122,13 +122,10 @@ def _with_found(
     reached = reachable(adapter, refs).objects
     found = {fork.write_id: fork for fork in noted}
     for listed in adapter.objects.store.list(adapter_prefix(adapter.name)):
-        if not lost or key not in listed.key or listed.key in reached:
+        area = area_of(adapter.name, listed.key)
+        if not lost or area is None or key not in listed.key or listed.key in reached:
             continue
-        stored = Stored(
-            sha256=listed.key.rsplit("/", 1)[1],
-            size=listed.size_bytes,
-            area=area_of(adapter.name, listed.key),
-        )
+        stored = Stored(sha256=listed.key.rsplit("/", 1)[1], size=listed.size_bytes, area=area)
         entry = adapter.objects.entry(stored)
         if entry.published is not None and entry.detail.get("submission") in lost:
             fork = Fork(

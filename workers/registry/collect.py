@@ -7,6 +7,7 @@ So the older areas can be emptied of what the new refs do not lead to, however s
 number of writers are at work.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -61,11 +62,7 @@ def collect(
     if dry_run or not found:
         return _garbage(found, removed=False)
     refs = adapter.writer.change(_next_area)
-    found = [
-        listed
-        for listed in _unreachable(adapter, refs, before)
-        if area_of(adapter.name, listed.key) < refs.area
-    ]
+    found = list(_unreachable(adapter, refs, before, below=refs.area))
     _remove(adapter.objects.store, found, progress)
     adapter.objects.store.sweep(before)
     return _garbage(found, removed=True)
@@ -109,10 +106,18 @@ def _next_area(refs: Refs) -> Change[Refs]:
     return Change(refs=after, move=None, result=after)
 
 
-def _unreachable(adapter: RegisteredAdapter, refs: Refs, before: float) -> Iterator[Listed]:
-    """Yield old objects that `refs` do not lead to."""
+def _unreachable(
+    adapter: RegisteredAdapter, refs: Refs, before: float, *, below: float = math.inf
+) -> Iterator[Listed]:
+    """Yield old objects in areas before `below` that `refs` do not lead to.
+
+    What somebody else has put between them is none of the adapter's objects.
+    """
     reach = reachable(adapter, refs)
     for listed in adapter.objects.store.list(adapter_prefix(adapter.name)):
+        area = area_of(adapter.name, listed.key)
+        if area is None or area >= below:
+            continue
         if listed.modified < before and listed.key not in reach.objects:
             yield listed
 

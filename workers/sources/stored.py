@@ -27,7 +27,7 @@ class StoredPlace(Place):
 
     def entries(self) -> Iterator[Entry]:
         folders: set[str] = set()
-        for listed in self.store.list(""):
+        for listed in self.store.list_all(""):  # no picture is passed over without a word
             parts = listed.key.split("/")
             if len(parts) > 1 and parts[0] and parts[0] not in folders:
                 folders.add(parts[0])

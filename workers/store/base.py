@@ -114,8 +114,13 @@ class ObjectStore(ABC):
         """Yield the objects whose key starts with `prefix`, in no particular order.
 
         `prefix` is empty or ends with a slash. Objects written or deleted meanwhile may or may
-        not appear.
+        not appear. What lies there under a name that is no key was put there by somebody else, as
+        consoles and desktops do, and is passed over.
         """
+
+    def list_all(self, prefix: str) -> Iterator[Listed]:
+        """Yield what `list` does, and what it passes over, by names that no other method takes."""
+        return self.list(prefix)
 
     @abstractmethod
     def delete(self, key: str) -> None:
@@ -145,6 +150,15 @@ def check_key(key: str) -> str:
                 f"key {key!r} is not usable: a part has at most {MAX_SEGMENT_BYTES} bytes", key=key
             )
     return key
+
+
+def is_key(key: str) -> bool:
+    """Return whether every store can hold `key`, so that it may be one of ours."""
+    try:
+        check_key(key)
+    except InputError:
+        return False
+    return True
 
 
 def check_prefix(prefix: str) -> str:

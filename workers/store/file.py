@@ -39,6 +39,7 @@ from workers.store.base import (
     check_etag,
     check_key,
     check_prefix,
+    is_key,
 )
 from workers.store.folder import StoreFolder
 
@@ -119,6 +120,9 @@ class FileStore(ObjectStore):
         return _etag(data)
 
     def list(self, prefix: str) -> Iterator[Listed]:
+        return (listed for listed in self.list_all(prefix) if is_key(listed.key))
+
+    def list_all(self, prefix: str) -> Iterator[Listed]:
         top, empty = self._root / check_prefix(prefix), True
         for folder, folders, names in os.walk(top, onerror=partial(self._unlisted, prefix)):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -127,7 +131,7 @@ class FileStore(ObjectStore):
                 with suppress(NotFoundError), self._reading(prefix):  # deleted since it was read
                     status = path.stat()
                     key = path.relative_to(self._root).as_posix()
-                    empty = False
+                    empty = empty and not is_key(key)
                     yield Listed(key=key, size_bytes=status.st_size, modified=status.st_mtime)
         if empty:
             self._folder.check_there()

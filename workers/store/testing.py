@@ -70,6 +70,10 @@ class WrappedStore(ObjectStore):
         self.before("list", prefix)
         yield from self.inner.list(prefix)
 
+    def list_all(self, prefix: str) -> Iterator[Listed]:
+        self.before("list", prefix)
+        yield from self.inner.list_all(prefix)
+
     def delete(self, key: str) -> None:
         self.before("delete", key)
         self.inner.delete(key)

@@ -259,3 +259,10 @@ def test_a_conflict_that_passes_makes_no_store_unfit(
     odd.conflicts = [header]
     check_conditional_writes(store)
     assert odd.conflicts == []
+
+
+@pytest.mark.parametrize("key", ["below/", "below/a/", "below/.DS_Store", "below/line\nbreak"])
+def test_what_somebody_else_has_left_is_no_object(store: S3Store, odd: OddS3, key: str) -> None:
+    odd.objects[key] = (b"", "")
+    assert listed(store) == RIGHT[listed]
+    assert key in {each.key for each in store.list_all("below/")}

@@ -159,3 +159,12 @@ def test_blobs_that_somebody_needs_or_that_are_young_are_kept() -> None:
         blob_key(needed, BLOBS),
         blob_key(young, BLOBS),
     }
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "old/notes.txt", "000000/records/notes.txt"])
+def test_what_somebody_else_has_put_between_the_objects_is_left_alone(name: str) -> None:
+    store = _store_with_garbage()
+    store.put(f"adapters/main/{name}", b"hello")
+    done = collect(adapter(store), now=NOW, grace_s=100, dry_run=False)
+    assert len(done.keys) == 4
+    assert store.get(f"adapters/main/{name}").data == b"hello"

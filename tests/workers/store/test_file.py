@@ -227,3 +227,12 @@ def test_a_folder_that_cannot_be_made_is_said_when_something_is_written(tmp_path
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SettingsError, match="name another one in the store's URL"):
         FileStore(tmp_path / "file" / "store").put("a", b"1")
+
+
+@pytest.mark.parametrize("name", [b".DS_Store", b"line\nbreak", b"caf\xe9", b"s" * 255])
+def test_what_somebody_else_has_left_is_no_object(tmp_path: Path, name: bytes) -> None:
+    store = FileStore(tmp_path / "store")
+    store.put("inbox/ours", b"1")
+    (tmp_path / "store" / "inbox" / os.fsdecode(name)).write_bytes(b"theirs")
+    assert [each.key for each in store.list("inbox/")] == ["inbox/ours"]
+    assert len(list(store.list_all("inbox/"))) == 2

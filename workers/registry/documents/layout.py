@@ -38,6 +38,8 @@ class Kind(Enum):
 
 
 ACCURACIES = "accuracies"
+_FOLDERS = "|".join((*(kind.value for kind in Kind), ACCURACIES))
+_OBJECT = re.compile(rf"([0-9]{{6,18}})/({_FOLDERS})/[0-9a-f]{{64}}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,9 +90,10 @@ def accuracies_key(adapter: str, manifest: Stored) -> str:
     return f"{adapter_prefix(adapter)}{manifest.area:06d}/{ACCURACIES}/{manifest.sha256}"
 
 
-def area_of(adapter: str, key: str) -> int:
-    """Return the area in which an object of `adapter` lies."""
-    return int(key.removeprefix(adapter_prefix(adapter)).split("/", 1)[0])
+def area_of(adapter: str, key: str) -> int | None:
+    """Return the area in which an object of `adapter` lies; None where `key` is of no object."""
+    found = _OBJECT.fullmatch(key.removeprefix(adapter_prefix(adapter)))
+    return int(found[1]) if found else None
 
 
 def check_adapter(name: str) -> str:
