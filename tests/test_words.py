@@ -25,8 +25,8 @@ jpeg2000 machine member node op open option parameter parquet png ppm process re
 scalar schedule serving stored stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
-accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser predicting
-prompt randomness training tuned
+accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
+predicting prompt randomness training tuned
 """
 FOREIGN = "nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())

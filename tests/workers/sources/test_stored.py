@@ -38,8 +38,8 @@ class Below(WrappedStore):
     def put(self, key: str, data: bytes) -> None:
         super().put(self.prefix + key, data)
 
-    def list(self, prefix: str) -> Iterator[Listed]:
-        for listed in super().list(self.prefix + prefix):
+    def list_all(self, prefix: str) -> Iterator[Listed]:
+        for listed in super().list_all(self.prefix + prefix):
             yield replace(listed, key=listed.key.removeprefix(self.prefix))
         for key in self.foreign:
             if key.startswith(self.prefix):
@@ -49,9 +49,9 @@ class Below(WrappedStore):
 class WithMarker(WrappedStore):
     """A prefix as a console leaves it, which makes an empty object for the prefix itself."""
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def list_all(self, prefix: str) -> Iterator[Listed]:
         yield Listed(key="", size_bytes=0, modified=0.0)
-        yield from super().list(prefix)
+        yield from super().list_all(prefix)
 
 
 class MemorySite(StoreSite):
