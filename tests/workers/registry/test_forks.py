@@ -120,7 +120,8 @@ def test_what_somebody_else_has_put_there_is_not_looked_through_for_what_was_los
     main = adapter(store)
     learn(main, "a")
     store.put(f"adapters/main/{name}", b"hello")
-    assert settle(main, by=ANNA, lost=["another"]) == ()
+    (found,) = settle(main, by=ANNA, lost=["another"])
+    assert (found.lost, found.version) == ("another", None)
 
 
 def test_a_lost_rollback_is_told_and_let_go() -> None:
