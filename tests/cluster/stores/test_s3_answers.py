@@ -11,7 +11,8 @@ from cluster.stores.s3 import S3Store
 from cluster.stores.s3_settings import S3Settings
 from tests.support.fakes.odd_s3 import Change, OddS3, Reply, odd_s3, unchanged
 from workers.store.base import ObjectStore
-from workers.store.conditional_writes import check_conditional_writes
+from workers.store.conditional_writes import check_alone
+from workers.store.scratch import Scratch
 
 pytestmark = pytest.mark.slow
 
@@ -257,7 +258,8 @@ def test_a_conflict_that_passes_makes_no_store_unfit(
     store: S3Store, odd: OddS3, header: str
 ) -> None:
     odd.conflicts = [header]
-    check_conditional_writes(store)
+    with Scratch(store) as scratch:
+        assert check_alone(scratch) == ()
     assert odd.conflicts == []
 
 

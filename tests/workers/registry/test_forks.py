@@ -112,6 +112,18 @@ def test_what_was_lost_is_published_again_without_learning(
     assert state(adapter(store))["head"] == ("a", "b", "lost", "c")
 
 
+@pytest.mark.parametrize("name", ["old/history/notes.txt", "000000/history/notes.txt"])
+def test_what_somebody_else_has_put_there_is_not_looked_through_for_what_was_lost(
+    name: str,
+) -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a")
+    store.put(f"adapters/main/{name}", b"hello")
+    (found,) = settle(main, by=ANNA, lost=["another"])
+    assert (found.lost, found.version) == ("another", None)
+
+
 def test_a_lost_rollback_is_told_and_let_go() -> None:
     store = MemoryStore()
     main = adapter(WrappedStore(store))
