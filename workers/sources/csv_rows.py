@@ -36,7 +36,7 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
                     raise SettingsError(
                         f"expected at most {MOST_SEEN} rows in {origin}, found more; divide it"
                     )
-                if not cells:
+                if not any(cell.strip() for cell in cells):  # as spreadsheets leave them
                     continue
                 if header is None:
                     header = cells

@@ -67,7 +67,7 @@ class ListSuite:
 
     def test_empty_rows_give_nothing_and_are_not_counted(self, site: Site) -> None:
         site.write("1.jpg", RED)
-        site.write("x.csv", b"\n" + HEADER + b"\n\r\n1.jpg,red\n\n")
+        site.write("x.csv", b"\n" + HEADER + b"\n\r\n1.jpg,red\n\n,\n ,  \n")
         source = site.read("x.csv")
         assert read(source.images) == {"red": [RED]}
         assert (source.survey.seen, source.survey.used) == (1, 1)
