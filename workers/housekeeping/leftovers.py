@@ -6,7 +6,9 @@ Which of it is needed, and which belongs to nothing but submissions that are to 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Self
 
 from adapters.errors import CorruptionError, MissingError, NotFoundError
 from workers.encoding.blocks import BLOBS, FEATURES
@@ -39,26 +41,50 @@ def every_submission(store: ObjectStore) -> list[Submission]:
             needs.
         CorruptionError: One is damaged, so that nobody can say what it needs.
     """
-    listed = set(submission_ids(store))
-    on_page = {ticket.submission_id: ticket for ticket in read_pages(store)}
-    open_ones = {name for name, ticket in on_page.items() if ticket.stage not in ENDED}
+    named = _Named.of(store)
     expected = [
-        existing_submission(store, name, because=absent.LISTED if name in listed else ON_PAGE)
-        for name in listed | open_ones
+        existing_submission(store, name, because=absent.LISTED if name in named.listed else ON_PAGE)
+        for name in named.listed | named.open_ones
     ]
-    others = (on_page.keys() | _published(store)) - listed - open_ones
-    return [*expected, *_found(store, others)]
+    return [*expected, *_found(store, named.others)]
 
 
 ON_PAGE = "a page of the queue names it"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Named:
+    """The ids of submissions, by what names them.
+
+    Attributes:
+        listed: What the store lists.
+        open_ones: What the queue has not ended; each must be there.
+        others: What else the queue or a head names; it may have been removed.
+    """
+
+    listed: set[str]
+    open_ones: set[str]
+    others: set[str]
+
+    @classmethod
+    def of(cls, store: ObjectStore) -> Self:
+        """Return the ids that anything in `store` names."""
+        listed, on_page = set(submission_ids(store)), read_pages(store)
+        open_ones = {each.submission_id for each in on_page if each.stage not in ENDED}
+        others = {each.submission_id for each in on_page} | _published(store)
+        return cls(listed=listed, open_ones=open_ones, others=others - listed - open_ones)
+
+
 def _published(store: ObjectStore) -> set[str]:
     """Return the submissions of all tasks of all heads."""
     registry = Registry(store)
-    handles = [registry.adapter(name) for name in registry.adapters()]
-    heads = [handle.manifest(HEAD) for handle in handles if handle.refs().find(HEAD)]
-    return {task.submission for manifest in heads for task in manifest.tasks}
+    found = set[str]()
+    for name in registry.adapters():
+        handle = registry.adapter(name)
+        head = handle.refs().find(HEAD)
+        if head is not None:
+            found |= {task.submission for task in handle.objects.manifest(head.manifest).tasks}
+    return found
 
 
 def _found(store: ObjectStore, names: Iterable[str]) -> Iterator[Submission]:
@@ -84,9 +110,10 @@ def needed_work(store: ObjectStore) -> set[str]:
     for listed in store.list(work.PREFIX):
         name = listed.key.removeprefix(work.PREFIX).split("/")[0]
         handed_over.setdefault(name, set()).add(listed.key)
+    named = _Named.of(store)
     return {
         key
-        for name in handed_over.keys() & {entry.submission_id for entry in every_submission(store)}
+        for name in handed_over.keys() & (named.listed | named.open_ones | named.others)
         if (ticket := known_ticket(store, name)) is None or ticket.stage not in CLEARED
         for key in handed_over[name]
     }

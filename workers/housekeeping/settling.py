@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from adapters.errors import InputError
-from workers.queue.progress import known_ticket
+from workers.queue.ledger import read_outcome, read_pages
 from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import AddRecord, Commit
@@ -68,7 +68,9 @@ def lost_publications(store: ObjectStore, adapter: AdapterReader) -> dict[str, i
     known = {
         entry.detail.get("submission") for entry in adapter.history() if entry.published is not None
     }
-    told = (known_ticket(store, name) for name in submission_ids(store))
+    # A page has the tickets of many, and is read once; what left its page has an outcome.
+    on_page = {ticket.submission_id: ticket for ticket in read_pages(store)}
+    told = (on_page.get(name) or read_outcome(store, name) for name in submission_ids(store))
     return {
         ticket.submission_id: ticket.version
         for ticket in told

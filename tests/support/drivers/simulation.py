@@ -3,11 +3,15 @@
 import asyncio
 import selectors
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
+from workers.coordination.coordinator import Coordinator
+from workers.queue.progress import find_state
+from workers.queue.ticket import ENDED
 from workers.store import ObjectStore
 from workers.store.testing import RecordingStore
+from workers.tasks.submission import Submission
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,3 +107,15 @@ def simulate(scene: Callable[[SimulatedLoop], Awaitable[Result]]) -> Result:
 
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(run())
+
+
+async def until_ended(
+    coordinator: Coordinator, store: ObjectStore, submissions: Sequence[Submission]
+) -> None:
+    """Let `coordinator` run until all of `submissions` have ended, and stop it."""
+    running = asyncio.create_task(coordinator.run())
+    while any(find_state(store, t.submission_id).ticket.stage not in ENDED for t in submissions):
+        assert not running.done()
+        await asyncio.sleep(1)
+    coordinator.stop()
+    await running

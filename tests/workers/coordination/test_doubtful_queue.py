@@ -12,6 +12,7 @@ from tests.support.drivers.simulation import (
     InlineThreads,
     SimulatedLoop,
     simulate,
+    until_ended,
 )
 from tests.support.fakes.crews import LIMITS, ScriptedCrew
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
@@ -100,7 +101,7 @@ def learn(encoder: Encoder, doubts: Doubts) -> Learnt:
             announced(truth, entry)
         written(truth, WHALES)  # its submitter died before it could announce it
         setup = Setup(store=seen, crew=crew, clock=clock, limits=LIMITS, threads=InlineThreads())
-        await until_all_have_ended(Coordinator(setup, owner="anna"), truth)
+        await until_ended(Coordinator(setup, owner="anna"), truth, TASKS)
         return Learnt(
             tickets={t.task: find_state(truth, t.submission_id).ticket for t in TASKS},
             lead=read_leadership(truth),
@@ -111,15 +112,6 @@ def learn(encoder: Encoder, doubts: Doubts) -> Learnt:
         )
 
     return simulate(scene)
-
-
-async def until_all_have_ended(coordinator: Coordinator, truth: ObjectStore) -> None:
-    running = asyncio.create_task(coordinator.run())
-    while any(find_state(truth, t.submission_id).ticket.stage not in ENDED for t in TASKS):
-        assert not running.done()
-        await asyncio.sleep(1)
-    coordinator.stop()
-    await running
 
 
 def tasks_of(store: ObjectStore, adapter: str) -> list[str]:

@@ -1,6 +1,5 @@
 """A whole queue in simulated time and without threads: minutes pass at once, and always alike."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from tests.support.drivers.simulation import (
     OneThreadStore,
     SimulatedLoop,
     simulate,
+    until_ended,
 )
 from tests.support.fakes.crews import LIMITS, ScriptedCrew
 from tests.support.scenes.submissions import announced, submission
@@ -22,8 +22,6 @@ from workers.coordination.settings import Setup
 from workers.encoding.encoder import Encoder
 from workers.queue import inbox
 from workers.queue.journal import read_journal
-from workers.queue.progress import find_state
-from workers.queue.ticket import ENDED
 from workers.registry import Registry
 from workers.store import MemoryStore
 from workers.tasks.submission import Submission
@@ -76,7 +74,7 @@ def play(encoder: Encoder) -> Played:
         for entry in TASKS:
             announced(inner, entry)
         setup = Setup(store=store, crew=crew, clock=clock, limits=LIMITS, threads=InlineThreads())
-        await _until_all_have_ended(Coordinator(setup, owner="anna"), inner)
+        await until_ended(Coordinator(setup, owner="anna"), inner, TASKS)
         return Played(
             operations=[(operation, _lasting(key)) for operation, key in store.keys],
             journals={entry.task: _journal(inner, entry) for entry in TASKS},
@@ -110,15 +108,6 @@ def test_the_same_queue_does_the_same_to_the_last_operation(
 ) -> None:
     assert play(encoder) == played
     assert len(played.operations) > 100
-
-
-async def _until_all_have_ended(coordinator: Coordinator, store: MemoryStore) -> None:
-    running = asyncio.create_task(coordinator.run())
-    while any(find_state(store, t.submission_id).ticket.stage not in ENDED for t in TASKS):
-        assert not running.done()
-        await asyncio.sleep(1)
-    coordinator.stop()
-    await running
 
 
 def _journal(store: MemoryStore, entry: Submission) -> list[tuple[str, float]]:
