@@ -6,7 +6,7 @@ once the disk is back.
 """
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from adapters.contract.canonical import digest_of
 from adapters.errors import UnavailableError
@@ -14,6 +14,7 @@ from cluster.config import home
 from cluster.stores.open import open_store
 from workers.store import ObjectStore
 from workers.store.file import FileStore
+from workers.store.local import folder_of
 
 
 def open_known_store(url: str, *, probed: bool = False) -> ObjectStore:
@@ -36,11 +37,6 @@ def open_known_store(url: str, *, probed: bool = False) -> ObjectStore:
     if isinstance(store, FileStore) and store.is_there:
         _note(marker, url)
     return store
-
-
-def folder_of(url: str) -> Path:
-    """Return the folder of a `file:///FOLDER` URL."""
-    return Path(unquote(urlsplit(url).path, errors="surrogateescape"))
 
 
 def _note(marker: Path, url: str) -> None:

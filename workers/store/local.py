@@ -30,11 +30,16 @@ def open_local_store(url: str, *, existing: bool = False) -> ObjectStore:
     if parts.scheme == "memory":
         return _memory_store(parts.netloc + parts.path)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return FileStore(Path(unquote(parts.path, errors="surrogateescape")), existing=existing)
+        return FileStore(folder_of(url), existing=existing)
     raise InputError(
         f"{url!r} is not a local store: expected memory://NAME or file:///FOLDER (absolute)",
         url=url,
     )
+
+
+def folder_of(url: str) -> Path:
+    """Return the folder of a `file:///FOLDER` URL."""
+    return Path(unquote(urlsplit(url).path, errors="surrogateescape"))
 
 
 def _memory_store(name: str) -> MemoryStore:
