@@ -21,8 +21,8 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
     """Return the images that the list called `name` names, by label; both are sorted.
 
     Raises:
-        SettingsError: it is no such list, is too large, or rows of it name no image or no class;
-            all of them are reported.
+        SettingsError: it is no such list, is too large or without a row, or rows of it name no
+            image or no class; all of these are reported.
     """
     counting.of("rows")
     listed: dict[str, dict[str, None]] = {}
@@ -37,6 +37,11 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
         raise SettingsError(
             f"{problems.count} rows of {place.origin(name)} cannot be used:{problems}",
             problems=problems.kept,
+        )
+    if not listed:
+        raise SettingsError(
+            f"expected a row with a path and a label in {place.origin(name)}, found none; add a "
+            "row for each image"
         )
     counting.use(sum(map(len, listed.values())))
     return {
