@@ -20,7 +20,7 @@ result row running shared table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination csv decode decoded
-decompressed deployment directory error file folder follower form gif handler header http jpeg
+decompressed deployment directory entry error file folder follower form gif handler header http jpeg
 jpeg2000 machine member node op open option parameter parquet png ppm process resizing runtime
 scalar schedule serving stored stream symmetric tar thread tiff upload wire yaml
 """
