@@ -26,7 +26,7 @@ scalar schedule serving stored stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
-predicting prompt randomness training tuned
+predicting prompt randomness training transformer tuned vision
 """
 FOREIGN = "nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())
