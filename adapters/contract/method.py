@@ -8,7 +8,7 @@ S classes of all records asked for
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -61,8 +61,8 @@ class Query:
     """What a scorer is asked.
 
     Attributes:
-        paths: (N, P, D), unit rows: the images along every path of the version's tower. Most towers
-            have one.
+        paths: (N, P, D), unit rows: the images along every path of the version's tower, as
+            `Scorer.paths` has made them. Most towers have one.
         text_logits: (N, S), scale times cosine of the first path with the anchors.
         positions: Which records, in ascending order.
         logit_scale: That scale; other cosines that are scores are multiplied by it too.
@@ -86,6 +86,16 @@ class Scorer(ABC):
     def extended(self, record: Record) -> "Scorer":
         """Return a scorer of one more record, sharing everything with this one."""
 
+    def paths(self, features: Tensor) -> Tensor:
+        """Return images as text and scores are compared with them: (N, P, D), unit rows.
+
+        What the version's tower gives, unless the method changes features behind it.
+
+        Args:
+            features: (N, Q, D), unit rows, along the paths of the tower.
+        """
+        return features
+
     @abstractmethod
     def anchors(self, position: int) -> Tensor:
         """Return the text side of record `position`: (C, D) unit rows."""
@@ -108,6 +118,18 @@ class Method(ABC):
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return `settings` complete with defaults; raise SettingsError where they are wrong."""
+
+    def check_tower(self, visual: Callable[[], Any], settings: Mapping[str, Any]) -> None:
+        """Raise SettingsError unless a task with `settings` can be learnt on an encoder.
+
+        For methods that change the image tower; all others learn on any.
+
+        Args:
+            visual: Returns the encoder's image tower, of which the weights may be missing. Called
+                only where the answer depends on it.
+            settings: Complete or not.
+        """
+        del visual, settings
 
     @abstractmethod
     def start(self, inputs: TrainingInputs) -> Learner:
