@@ -93,7 +93,7 @@ def task_of(
 
 
 def learnt_in_turn(
-    method: Method, base: FrozenImageTower, *, tasks: int, **settings: object
+    method: Method, base: FrozenImageTower, *, tasks: int, **settings: Any
 ) -> list[AdapterState]:
     """Return the versions after each of some tasks of pictures, `task-0` and on."""
     states = [AdapterState()]
