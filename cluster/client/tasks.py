@@ -7,6 +7,7 @@ from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.stores.open import open_store
+from workers.encoding.encoder import untrained_tower
 from workers.encoding.prompts import PromptReader
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
@@ -44,7 +45,9 @@ def accept_task(
         loaded = replace(loaded, adapter=adapter)
     chosen = config.of_adapter(loaded.adapter)
     # A task that was not read from a file, or under another configuration, was not checked by it.
-    method_named(chosen.method).check_settings(loaded.settings)
+    method = method_named(chosen.method)
+    method.check_settings(loaded.settings)
+    method.check_tower(lambda: untrained_tower(config.encoder), loaded.settings)
     return accept(
         loaded,
         store,
