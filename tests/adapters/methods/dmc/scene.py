@@ -1,7 +1,7 @@
 """A small random CLIP with a vision transformer, and tasks of coloured noise for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,6 @@ from torch.nn.functional import normalize
 
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.learning import learn
-from adapters.contract.randomness import generator
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods import METHODS
@@ -20,9 +19,10 @@ from adapters.towers.image_tower import FrozenImageTower
 from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
 from tests.adapters.synthetic import entries
+from tests.support.scenes.vision import FEATURES, SCALE, Pictures
 from workers.images.torchvision_ops import ensure_torchvision_imports
 
-SIDE, LENGTH, FEATURES, SCALE = 32, 20, 24, 20.0
+LENGTH = 20
 _START, _END = 62, 63
 QUICK: Mapping[str, Any] = {
     "rank": 2,
@@ -46,7 +46,7 @@ def clip() -> Any:
         return CLIP(
             embed_dim=FEATURES,
             vision_cfg=CLIPVisionCfg(
-                image_size=SIDE, patch_size=16, width=64, layers=4, head_width=16
+                image_size=64, patch_size=16, width=64, layers=4, head_width=16
             ),
             text_cfg=CLIPTextCfg(context_length=LENGTH, vocab_size=64, width=32, heads=2, layers=2),
         )
@@ -69,30 +69,6 @@ def tokenizer(texts: Sequence[str]) -> Tensor:
     return tokens
 
 
-@dataclass(frozen=True, kw_only=True)
-class Noise:
-    """Images of a task: each class a pattern of its own, under noise that differs by view."""
-
-    name: str
-    labels: Tensor
-
-    @property
-    def digest(self) -> str:
-        """Names them."""
-        return self.name
-
-    def __call__(self, images: Sequence[int], *, view: int = 0) -> Tensor:
-        """See `PixelSource`."""
-        return torch.stack([self._pixels(place, view) for place in images])
-
-    def _pixels(self, place: int, view: int) -> Tensor:
-        pattern = torch.rand(
-            3, SIDE, SIDE, generator=generator(0, self.name, int(self.labels[place]))
-        )
-        noise = torch.rand(3, SIDE, SIDE, generator=generator(1, self.name, place, view))
-        return (128 * (pattern + noise)).clamp(max=255).to(torch.uint8)
-
-
 def given(
     name: str,
     past: AdapterState | None = None,
@@ -103,7 +79,7 @@ def given(
 ) -> TrainingInputs:
     """Return the inputs of the task `name` after `past`, under quick settings and `settings`."""
     labels = torch.arange(classes).repeat_interleave(images)
-    source = Noise(name=name, labels=labels)
+    source = Pictures(labels, seed=sum(map(ord, name)))
     known, text = entries(name, classes), TextTower(clip())
     tokens = tokenizer([entry.prompt for entry in known])
     with torch.no_grad():

@@ -15,6 +15,7 @@ from adapters.methods.dmc.targets import Targets
 from adapters.methods.dmc.training import DmcTraining
 from tests.adapters.methods.dmc import scene
 from tests.adapters.synthetic import unit_rows
+from tests.support.scenes.vision import SCALE
 
 
 @settings(max_examples=50, deadline=None)
@@ -45,7 +46,7 @@ def test_without_old_classes_and_with_equal_ones_the_loss_is_plain_cross_entropy
     assert ours._prompted is not None
     prompts, contexts = ours._prompted
     text = prompts.features(contexts.whole)
-    logits = scene.SCALE * ours._measured.after @ text.t()
+    logits = SCALE * ours._measured.after @ text.t()
     expected = cross_entropy(logits, inputs.task.labels)
     torch.testing.assert_close(phase.loss(0), expected)
 

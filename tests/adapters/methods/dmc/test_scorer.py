@@ -13,7 +13,8 @@ from adapters.methods import METHODS
 from adapters.methods.dmc.image_change import attention_changes
 from adapters.methods.dmc.shared_state import DmcState
 from adapters.towers.vision_transformer import VisionBlocks
-from tests.adapters.methods.dmc.scene import SCALE, given, learnt, tower
+from tests.adapters.methods.dmc.scene import given, learnt, tower
+from tests.support.scenes.vision import SCALE
 
 
 def pixels(name: str = "first") -> Tensor:

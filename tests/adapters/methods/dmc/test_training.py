@@ -22,8 +22,9 @@ from adapters.methods.dmc.settings import WITH_MAPS, DmcOtSettings, DmcSettings
 from adapters.methods.dmc.shared_state import DmcState
 from adapters.methods.dmc.training import DmcTraining
 from adapters.parts.statistics import class_means
-from tests.adapters.methods.dmc.scene import SCALE, clip, given, learnt, tower
+from tests.adapters.methods.dmc.scene import clip, given, learnt, tower
 from tests.adapters.synthetic import unit_rows
+from tests.support.scenes.vision import SCALE
 
 KINDS = ("tower", "feature")
 
