@@ -125,8 +125,8 @@ class Method(ABC):
         For methods that change the image tower; all others learn on any.
 
         Args:
-            visual: Returns the encoder's image tower, of which the weights may be missing. Called
-                only where the answer depends on it.
+            visual: Returns the encoder's image tower, of which the weights may be missing; None
+                where it is not known here. Called only where the answer depends on it.
             settings: Complete or not.
         """
         del visual, settings

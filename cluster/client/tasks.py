@@ -1,13 +1,16 @@
 """Submitting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from adapters.errors import SettingsError
 from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.stores.open import open_store
 from workers.encoding.encoder import untrained_tower
+from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
@@ -47,7 +50,7 @@ def accept_task(
     # A task that was not read from a file, or under another configuration, was not checked by it.
     method = method_named(chosen.method)
     method.check_settings(loaded.settings)
-    method.check_tower(lambda: untrained_tower(config.encoder), loaded.settings)
+    method.check_tower(lambda: _tower_here(config.encoder), loaded.settings)
     return accept(
         loaded,
         store,
@@ -56,6 +59,13 @@ def accept_task(
         cut=PromptReader(config.encoder).cut,
         on_progress=on_progress,
     )
+
+
+def _tower_here(encoder: EncoderSettings) -> object | None:
+    """Return an encoder's image tower without weights; None where this machine does not know it."""
+    with suppress(SettingsError):  # who submits need not have what the system has
+        return untrained_tower(encoder)
+    return None
 
 
 def load_task(

@@ -141,7 +141,7 @@ def _open_clip_name(settings: EncoderSettings) -> str:
 
 
 def untrained_tower(settings: EncoderSettings) -> nn.Module:
-    """Return the image tower of an encoder without weights, which takes no memory and runs nothing.
+    """Return an encoder's image tower without weights: no memory is taken, and nothing can be run.
 
     Raises:
         SettingsError: no such encoder.

@@ -28,6 +28,8 @@ class ClLora(Trained):
 
     def check_tower(self, visual: Callable[[], Any], settings: Mapping[str, Any]) -> None:
         tower, chosen = visual(), ClLoraSettings.from_mapping(settings)
+        if tower is None:
+            return
         check_transformer(tower, by=self.name)
         chosen.shared_of(len(tower.transformer.resblocks))
         chosen.check_rank(int(tower.transformer.width))
