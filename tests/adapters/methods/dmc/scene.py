@@ -75,7 +75,7 @@ def given(
     *,
     classes: int = 3,
     images: int = 4,
-    **settings: object,
+    **settings: Any,
 ) -> TrainingInputs:
     """Return the inputs of the task `name` after `past`, under quick settings and `settings`."""
     labels = torch.arange(classes).repeat_interleave(images)
@@ -108,7 +108,7 @@ def given(
 
 @cache
 def learnt(
-    *names: str, method: str = "dmc_ot", past: AdapterState | None = None, **settings: object
+    *names: str, method: str = "dmc_ot", past: AdapterState | None = None, **settings: Any
 ) -> AdapterState:
     """Return what a version holds once the tasks `names` are learnt one after the other.
 

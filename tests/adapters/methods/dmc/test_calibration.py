@@ -36,7 +36,8 @@ def definite(seed: int) -> Tensor:
 
 
 def rotation(seed: int) -> Tensor:
-    return torch.linalg.qr(rows(seed, WIDTH)).Q
+    turned: Tensor = torch.linalg.qr(rows(seed, WIDTH)).Q
+    return turned
 
 
 def gaussian(seed: int) -> Gaussian:

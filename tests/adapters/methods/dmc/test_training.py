@@ -1,5 +1,6 @@
 """One task after another by DMC and DMC-OT: each phase moves its own side and nothing else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -242,7 +243,11 @@ def test_killed_at_any_step_and_resumed_record_and_shared_state_are_the_same_byt
     kind: str, method: str
 ) -> None:
     # Transport for both, so that the map is among what is kept.
-    settings = {"adapter": kind, "calibrate": "transport", "classes_per_step": 4}
+    settings: dict[str, Any] = {
+        "adapter": kind,
+        "calibrate": "transport",
+        "classes_per_step": 4,
+    }
     past = learnt("first", method=method, **settings)
     inputs = given("second", past, **settings)
     expected = learn(METHODS[method], inputs)
@@ -308,7 +313,7 @@ def test_images_are_needed_for_a_tower_and_a_tokenizer_for_prompts() -> None:
         METHODS["dmc"].start(cached)
 
 
-WRONG = {
+WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "exact in a tower": ({"calibrate": "exact"}, "adapter 'feature'"),
     "an odd context of two halves": ({"context": 5, "prompts": "augmented"}, "even number"),
     "too much shrinkage": ({"shrinkage": 1.5}, "from 0 to 1"),
