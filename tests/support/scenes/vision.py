@@ -1,9 +1,12 @@
 """A small random vision transformer, and tasks of made-up pictures to learn with it."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState, SharedState
@@ -18,9 +21,29 @@ from tests.adapters.synthetic import entries, unit_rows
 from workers.images.torchvision_ops import ensure_torchvision_imports
 
 WIDTH, BLOCKS, FEATURES = 64, 4, 24
+WHOLE = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 64, "layers": 4, "width": 64, "patch_size": 16, "head_width": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+"""A CLIP that reads prompts too, whose image tower is a ViT of width 64 and 4 blocks."""
 SCALE = 20.0
 VISION = {"image_size": 64, "patch_size": 16, "width": WIDTH, "layers": BLOCKS, "head_width": 16}
 TEXT = {"context_length": 16, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
+
+
+def random_clip(folder: Path) -> Path:
+    """Write a random CLIP of that shape as open_clip writes models, and return its folder."""
+    ensure_torchvision_imports()
+    import open_clip
+
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**WHOLE)
+    config = {"model_cfg": WHOLE, "preprocess_cfg": {"size": 64}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
 
 
 def clip(**changes: object) -> Any:
