@@ -1,4 +1,4 @@
-"""What is trained of one task: the shared Up, the task's own changes, and a head that is dropped.
+"""The parameters of one task: the shared Up, the task's own changes, and a head that is dropped.
 
 Shapes: M classes · W width of the space · r rank · d width of the tower · L blocks · t tasks before
 """
