@@ -16,11 +16,11 @@ from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Scorer
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, SettingsError
-from adapters.methods.dmc.changed_tower import ChangedTower
 from adapters.methods.dmc.scorer import DmcScorer
 from adapters.methods.dmc.settings import SCORED_TOGETHER, DmcOtSettings, DmcSettings
 from adapters.methods.dmc.shared_state import DmcState
 from adapters.methods.dmc.training import DmcTraining
+from adapters.methods.dmc.version_tower import VersionTower
 from adapters.parts.trained import Trained, Training
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
 from adapters.towers.vision_transformer import check_transformer
@@ -64,7 +64,7 @@ class Dmc(Trained):
         if chosen.adapter == "feature":
             return base
         down, up = DmcState.of(state).required("down", "up")
-        return ChangedTower(
+        return VersionTower(
             base,
             {"down": down, "up": up},
             bare=chosen.unseen == "bare",

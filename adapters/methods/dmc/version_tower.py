@@ -1,4 +1,4 @@
-"""Changed tower: the image tower of a version of DMC, its low-rank change merged into the weights.
+"""Version tower: the image tower of a version of DMC, its low-rank change merged into the weights.
 
 Shapes: N images · P paths · S side of the input in pixels · D feature width
 """
@@ -12,7 +12,7 @@ from adapters.towers.image_tower import FrozenImageTower
 from adapters.towers.vision_transformer import check_transformer, merged
 
 
-class ChangedTower:
+class VersionTower:
     """An image tower that costs what the encoder's own does; the encoder's stays as it is.
 
     Args:
