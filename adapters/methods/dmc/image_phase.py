@@ -57,10 +57,10 @@ class ImagePhase(Descent):
             name: torch.nn.Parameter(each.clone()) for name, each in self._before.items()
         }
         self._batches = -(-len(targets.labels) // self._size)
-        self.total_steps = settings.image_epochs * self._batches
+        self.total_steps = settings.phase_steps(settings.image_epochs, images=len(targets.labels))
         self.optimiser = ScheduledAdamW(
             self.parameters,
-            rate=partial(cosine, total_steps=self.total_steps, peak=settings.image_learning_rate),
+            rate=partial(cosine, total_steps=self.total_steps, peak=settings.image_rate),
             weight_decay=0.0,
         )
 

@@ -128,7 +128,7 @@ class PromptPhase(Descent):
 
 def prompt_steps(images: int, settings: DmcSettings) -> int:
     """Return how many steps the prompt phase takes."""
-    return settings.prompt_epochs * -(-images // settings.batch_size)
+    return settings.phase_steps(settings.prompt_epochs, images=images)
 
 
 def row_weights(labels: Tensor, counts: Tensor, *, old: int, replayed: int) -> Tensor:

@@ -54,6 +54,7 @@ _NOT_NEGATIVE = (
     "prompt_decay",
     "shrinkage",
 )
+_PASSES, _MOST_PASSES, _LEAST_STEPS = 10, 100, 250
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +65,10 @@ class DmcSettings(MethodSettings):
         adapter: What is learnt on the image side.
         rank: r, of the low-rank change.
         distillation: What staying near the features of the last version weighs.
-        image_learning_rate: Of the image phase's first step.
-        image_epochs: Passes over the images in the image phase.
+        image_learning_rate: Of the image phase's first step; None for 1e-4 where the tower is
+            learnt, and 1e-3 for the matrix.
+        image_epochs: Passes over the images in the image phase; None for ten, and as many more as
+            make 250 steps.
         calibrate: How the statistics of old classes follow the drift.
         covariance: What the spread of a class is taken for.
         shrinkage: How far covariances are pulled towards a sphere, 0 to 1.
@@ -73,7 +76,7 @@ class DmcSettings(MethodSettings):
         context: m, learnt vectors of a prompt.
         prompt_learning_rate: Of the prompt phase's first step.
         prompt_decay: AdamW's decoupled decay in the prompt phase.
-        prompt_epochs: Passes over the images in the prompt phase.
+        prompt_epochs: The same for the prompt phase.
         batch_size: Images per step.
         replay_size: Points of old classes per step.
         classes_per_step: Most classes whose prompts run in one step of a shared context.
@@ -83,8 +86,8 @@ class DmcSettings(MethodSettings):
     adapter: Change = "tower"
     rank: int = 8
     distillation: float = 1.0
-    image_learning_rate: float = 1e-4
-    image_epochs: int = 10
+    image_learning_rate: float | None = None
+    image_epochs: int | None = None
     calibrate: Calibrate = "none"
     covariance: Covariance = "pooled"
     shrinkage: float = 0.1
@@ -92,7 +95,7 @@ class DmcSettings(MethodSettings):
     context: int = 16
     prompt_learning_rate: float = 2e-3
     prompt_decay: float = 1e-4
-    prompt_epochs: int = 10
+    prompt_epochs: int | None = None
     batch_size: int = 64
     replay_size: int = 64
     classes_per_step: int = 128
@@ -102,9 +105,11 @@ class DmcSettings(MethodSettings):
         for name, allowed in _CHOICES.items():
             require_choice(name, getattr(self, name), allowed)
         for name, least in _AT_LEAST.items():
-            require_whole(name, getattr(self, name), least=least)
+            optional = name.endswith("_epochs")
+            require_whole(name, getattr(self, name), least=least, optional=optional)
         for name in _NOT_NEGATIVE:
-            require_number(name, getattr(self, name))
+            if name != "image_learning_rate" or self.image_learning_rate is not None:
+                require_number(name, getattr(self, name))
         if self.shrinkage > 1:
             raise SettingsError(f"shrinkage: expected a number from 0 to 1, found {self.shrinkage}")
         if self.calibrate == "exact" and self.adapter != "feature":
@@ -118,6 +123,19 @@ class DmcSettings(MethodSettings):
                 f"context: expected an even number for prompts 'augmented', of which half is the "
                 f"task's own, found {self.context}"
             )
+
+    @property
+    def image_rate(self) -> float:
+        """The learning rate of the image phase's first step."""
+        usual = 1e-4 if self.adapter == "tower" else 1e-3
+        return usual if self.image_learning_rate is None else self.image_learning_rate
+
+    def phase_steps(self, epochs: int | None, *, images: int) -> int:
+        """Return the steps of a phase of so many passes, None for as many as are usual."""
+        batches = -(-images // self.batch_size)
+        if epochs is not None:
+            return epochs * batches
+        return min(max(_PASSES * batches, _LEAST_STEPS), _MOST_PASSES * batches)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

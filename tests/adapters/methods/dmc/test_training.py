@@ -330,6 +330,16 @@ def test_wrong_settings_are_refused(what: str) -> None:
         METHODS["dmc_ot"].check_settings(settings)
 
 
+def test_a_phase_takes_ten_passes_and_more_where_that_is_little() -> None:
+    settings = DmcSettings(batch_size=64)
+    assert settings.phase_steps(3, images=130) == 9
+    assert settings.phase_steps(None, images=64 * 40) == 400
+    assert settings.phase_steps(None, images=64 * 5) == 250
+    assert settings.phase_steps(None, images=64) == 100
+    assert DmcSettings(adapter="feature").image_rate > settings.image_rate
+    assert DmcSettings(image_learning_rate=0.5).image_rate == 0.5
+
+
 def test_tasks_that_are_scored_together_share_what_that_depends_on() -> None:
     past = learnt("first")
     with pytest.raises(SettingsError, match="'calibrate': expected 'transport'"):
