@@ -10,6 +10,8 @@ each calibration the table says
     gaussians   accuracy of the nearest Gaussian on test images of old classes, classes of all sets
     Last        accuracy of the version itself, prompts learnt with what was replayed
 
+A map is fitted to the images of one set and applied to the classes of others, which is the hard case.
+
 Prints the table and writes benchmarks/out/drift.json.
 """
 
@@ -31,7 +33,7 @@ from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods import METHODS
 from adapters.methods.dmc.class_statistics import ClassStatistics
 from adapters.methods.dmc.image_change import changed_features
-from adapters.methods.dmc.record import statistics_of
+from adapters.methods.dmc.record import measured_statistics, statistics_of
 from adapters.methods.dmc.shared_state import DmcState
 from benchmarks.absent import need_images
 from benchmarks.table import Row, grid, judged
@@ -43,12 +45,13 @@ from workers.encoding.encoder import Encoder
 
 SUITE = Path("deploy/suites/ten-sets.yaml")
 LINES: Sequence[tuple[str, str, Mapping[str, Any]]] = (
-    ("DMC: none, one context", "dmc", {}),
     *(
         (f"DMC-OT: {name}", "dmc_ot", {"calibrate": name})
         for name in ("none", "shift", "transport", "paired", "sldc", "exact")
     ),
+    ("DMC: none, one context", "dmc", {}),
 )
+_BAR = 0.6
 HEADINGS = ("position", "spread", "gaussians", "Last")
 Figures = dict[str, float | None]
 
@@ -56,7 +59,7 @@ Figures = dict[str, float | None]
 @click.command()
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the image sets.")
 @click.option("--tests", default=8, help="Most test images of a class.")
-@click.option("--seeds", default=3, help="Runs of every line.")
+@click.option("--seeds", default=1, help="Runs of every line.")
 @click.option("--threads", default=1, help="Threads of the products.")
 def main(root: Path | None, tests: int, seeds: int, threads: int) -> None:
     """Measure, print and judge."""
@@ -94,6 +97,27 @@ def measured(
     method: str, settings: Mapping[str, Any], sets: Sequence[MeasuredSet], *, seed: int
 ) -> Figures:
     """Learn `sets` one after the other, and return the figures of a line."""
+    found = {**dict.fromkeys(HEADINGS), **_errors_of(method, settings, sets, seed=seed)}
+    click.echo(f"{settings}, seed {seed}: {found}", err=True)
+    state = learnt(method, settings, sets, seed=seed)
+    adapter = Adapter(state.records, shared=state.shared)
+    return {**found, "Last": 100 * fmean(accuracy(adapter, each, None) for each in sets)}
+
+
+def _errors_of(
+    method: str, settings: Mapping[str, Any], sets: Sequence[MeasuredSet], *, seed: int
+) -> Figures:
+    """Return the errors of the statistics; prompts take no part in them."""
+    if settings.get("calibrate") == "exact" or method == "dmc":
+        # Either of features before the matrix, where nothing has drifted, or not calibrated.
+        return {}
+    return errors(learnt(method, {**settings, "prompts": "none"}, sets, seed=seed), sets)
+
+
+def learnt(
+    method: str, settings: Mapping[str, Any], sets: Sequence[MeasuredSet], *, seed: int
+) -> AdapterState:
+    """Return the last version after `sets`."""
     state = AdapterState()
     for each in sets:
         chosen = {"adapter": "feature", **settings}
@@ -101,19 +125,14 @@ def measured(
             task=each.task, past=state, text=each.text, settings=chosen, seed=seed
         )
         state = learn(METHODS[method], inputs)
-    adapter = Adapter(state.records, shared=state.shared)
-    last = 100 * fmean(accuracy(adapter, each, None) for each in sets)
-    if settings.get("calibrate") == "exact":
-        # These statistics are of the features before the matrix, where nothing has drifted.
-        return {"position": None, "spread": None, "gaussians": None, "Last": last}
-    return {**errors(state, sets), "Last": last}
+    return state
 
 
 def errors(state: AdapterState, sets: Sequence[MeasuredSet]) -> Figures:
     """Return how far the statistics of the version are from the truth."""
     shared = DmcState.of(state)
     matrix = shared.change["matrix"]
-    kept = [statistics_of(record, ()) for record in state.records]
+    kept = [measured_statistics(record) for record in state.records]
     found = [statistics_of(record, shared.chain) for record in state.records]
     true = [
         ClassStatistics.measured(
@@ -178,19 +197,19 @@ def mean_figures(runs: Sequence[Figures]) -> Figures:
 
 
 def rows_of(means: Mapping[str, Figures]) -> list[Row]:
-    """Return every figure; calibrations must leave less error of the means than none."""
+    """Return every figure; `paired`, which docs/dmc.md advises, must leave little error."""
     rows = []
     for label, figures in means.items():
         for name, value in figures.items():
             if value is None:
                 continue
-            judges = name == "position" and "none" not in label
+            judges = name in ("position", "spread") and label.endswith("paired")
             rows.append(
                 Row(
                     figure=f"{label}: {name}",
                     value=round(value, 3),
-                    bar="below 1" if judges else None,
-                    holds=value < 1 if judges else None,
+                    bar=f"below {_BAR}" if judges else None,
+                    holds=value < _BAR if judges else None,
                 )
             )
     return rows

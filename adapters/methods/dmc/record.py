@@ -47,15 +47,23 @@ def statistics_of(record: Record, chain: tuple[AffineMap, ...]) -> ClassStatisti
     Raises:
         CorruptionError: its tensors do not fit its classes, or the chain is too short for it.
     """
-    tensors = _checked(record)
-    begun = int(tensors["maps_before"])
+    measured, begun = measured_statistics(record), int(record.tensors["maps_before"])
     if not 0 <= begun <= len(chain):
         raise CorruptionError(
             f"record {record.task!r}: expected at least {begun} maps in the version's chain, found "
             f"{len(chain)}; the record and the shared state are of different histories"
         )
+    later = chain[begun:]
+    if not later:
+        return measured
+    return measured.mapped(composed(later, width=measured.means.shape[1]))
+
+
+def measured_statistics(record: Record) -> ClassStatistics:
+    """Return a record's statistics where they were measured; CorruptionError as above."""
+    tensors = _checked(record)
     stored = tensors["covariance"]
-    measured = ClassStatistics(
+    return ClassStatistics(
         means=tensors["means"].double(),
         scales=tensors["scales"].double(),
         covariance=(
@@ -64,10 +72,6 @@ def statistics_of(record: Record, chain: tuple[AffineMap, ...]) -> ClassStatisti
             else torch.stack([unpacked(each) for each in stored])
         ),
     )
-    later = chain[begun:]
-    if not later:
-        return measured
-    return measured.mapped(composed(later, width=measured.means.shape[1]))
 
 
 def text_of(record: Record, name: str) -> Tensor:
