@@ -65,7 +65,10 @@ def refusing(kind: Format, origin: str, limits: ImageLimits) -> Iterator[None]:
     except ImageError:
         raise
     except RefusedError as error:
-        raise ImageError(f"{named} has {error}, and is not decoded", origin=origin) from error
+        remedy = f"; {error.remedy}" if error.remedy else ""
+        raise ImageError(
+            f"{named} has {error}, and is not decoded{remedy}", origin=origin
+        ) from error
     except UnknownRangeError as error:
         raise ImageError(f"{named} has {error}", origin=origin) from error
     except MemoryError as error:

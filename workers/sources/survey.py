@@ -4,11 +4,13 @@ Nothing that a source holds is left out without being counted here; what cannot 
 should be used is refused by name instead, later, when images are read.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from adapters.contract.counts import agreeing
 from adapters.errors import SettingsError, one_line
 
 EXAMPLES = 3
@@ -55,7 +57,7 @@ class PassedOver:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        of_kinds = [f"{count} {kind}" for kind, count in self.kinds[:EXAMPLES]]
+        of_kinds = [f"{count} {_of_number(kind, count)}" for kind, count in self.kinds[:EXAMPLES]]
         named = ", ".join(of_kinds) + (", …" if len(self.kinds) > EXAMPLES else "")
         reason = self.reason if self.count > 1 else self.reason.replace(self._things, self._thing)
         more = ", …" if self.count > len(self.examples) else ""
@@ -100,7 +102,8 @@ class Survey:
             return ""
         passed = sum(each.count for each in self.passed_over)
         reasons = "; ".join(map(str, self.passed_over))
-        return f"{self.seen} {self.things} seen, {passed} passed over: {reasons}"
+        things = self.things if self.seen != 1 else self.things.removesuffix("s")
+        return f"{self.seen} {things} seen, {passed} passed over: {reasons}"
 
     def without(self, classes: Iterable[tuple[str, int]]) -> "Survey":
         """Return the survey where classes, each with its number of images, are not learnt."""
@@ -118,6 +121,15 @@ class Survey:
             used=self.used - unnamed.count,
             passed_over=(unnamed, *self.passed_over),
         )
+
+
+def _of_number(kind: str, count: int) -> str:
+    """Return the name of a kind behind a number: `a video` as `videos`, `SVG` as it is."""
+    found = _COUNTABLE.fullmatch(kind)
+    return kind if found is None else f"{agreeing(count, found[1])}{found[2] or ''}"
+
+
+_COUNTABLE = re.compile(r"an? (.+?)( of .+| in .+| \(.+)?")
 
 
 def unwatched() -> None:

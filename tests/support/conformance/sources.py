@@ -223,7 +223,10 @@ class SourceSuite:
 
     BAD_SAMPLES: ClassVar[list[tuple[list[tuple[str, bytes]], str]]] = [
         ([("1.jpg", RED)], "sample '1' of .*x.tar has no label"),
-        ([("1.cls", b"red")], "sample '1' .*has no images"),
+        ([("1.cls", b"red")], "sample '1' .*has no image"),
+        # a picture in a format that is not read is no image
+        ([("1.NEF", b"II*\0"), ("1.cls", b"a")], "no image: 1.NEF is a raw picture of a camera"),
+        ([("1.psd", b"8BPS"), ("1.cls", b"a")], "has no image: 1.psd is a Photoshop file"),
         ([("1.jpg", RED), ("1.cls", b" ")], "'1' .*has no label"),
         ([("1.jpg", RED), ("1.cls", b"\xff")], "'1' .*has no label"),
         ([("1.jpg", RED), ("1.json", b"{")], "'1' .*has no label"),

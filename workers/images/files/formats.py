@@ -23,6 +23,8 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from workers.images.files.raw import DEVELOP, RAW
+
 Opener = Callable[[BinaryIO], ImageFile]
 
 
@@ -102,7 +104,12 @@ HEIF = Format(
 READ = (JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG2000, HEIF)
 EXTENSIONS = frozenset(extension for kind in READ for extension in kind.extensions)
 
+VIDEO = "a video"
+JSON = "JSON"
+ANSWER = "what a server answered in place of a picture"
 _CONVERT = "convert it to PNG or JPEG"
+_FRAMES = "save its frames as JPEG or PNG"
+_AGAIN = "fetch the picture again"
 _BOX = b"\0\0\0\x0c"
 _BEGINNINGS: tuple[tuple[bytes, Format], ...] = (
     (b"\xff\xd8", JPEG),
@@ -139,12 +146,24 @@ _NOT_READ: tuple[tuple[bytes, str, str], ...] = (
     (b"SIMPLE  =", "FITS", "its range is not known; " + _CONVERT),
     (b"\x89HDF", "HDF5", _CONVERT),
     (b"\x93NUMPY", "a NumPy array", "save it as PNG"),
-    (b"FUJIFILMCCD-RAW", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"IIRO", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"IIRS", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"IIU\0", "a raw picture of a camera", "develop it to JPEG or PNG"),
+    (b"FUJIFILMCCD-RAW", RAW, DEVELOP),
+    (b"IIRO", RAW, DEVELOP),
+    (b"MMOR", RAW, DEVELOP),
+    (b"II\x1a\0\0\0HEAPCCDR", RAW, DEVELOP),
+    (b"\0MRM", RAW, DEVELOP),
+    (b"FOVb", RAW, DEVELOP),
+    (b"IIRS", RAW, DEVELOP),
+    (b"IIU\0", RAW, DEVELOP),
     (b"\xd7\xcd\xc6\x9a", "a Windows metafile", _CONVERT),
-    (b"\x1aE\xdf\xa3", "a video", "save its frames as JPEG or PNG"),
+    (b"\x1aE\xdf\xa3", VIDEO, _FRAMES),
+    (b"\0\0\1\xba", VIDEO, _FRAMES),
+    (b"\0\0\1\xb3", VIDEO, _FRAMES),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", VIDEO, _FRAMES),
+    (b"FLV\1", VIDEO, _FRAMES),
+    (b"OggS", VIDEO, _FRAMES),
+    (b"\0\5\x16\7", "a resource fork of macOS", "take the file without ._ before its name"),
+    (b"\0\5\x16\0", "a resource fork of macOS", "take the file without ._ before its name"),
+    (b"\xd0\xcf\x11\xe0", "a document of an office program", "export its pictures"),
     (b"PK\3\4", "a ZIP archive", "unpack it"),
     (b"\x1f\x8b", "a gzip archive", "unpack it"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
@@ -177,23 +196,41 @@ def what_is_not_read(content: bytes) -> tuple[str, str] | None:
     for start, name, remedy in _NOT_READ:
         if content.startswith(start):
             return name, remedy
-    head = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
-        return "SVG or other XML", _CONVERT
-    if head.startswith((b"<!doctype html", b"<html")):
-        return "a web page", "fetch the picture itself"
+    if text := _text_that_is_not_read(content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()):
+        return text
     if content[128:132] == b"DICM":
         return "DICOM", "export it as PNG"
     if content[-18:].startswith(b"TRUEVISION-XFILE"):
         return "TGA", _CONVERT
-    if content[4:8] == b"ftyp" or (content[:4] == b"RIFF" and content[8:12] == b"AVI "):
-        raw = content[8:12] == b"crx "
-        return (
-            ("a raw picture of a camera", "develop it to JPEG or PNG")
-            if raw
-            else ("a video", "save its frames as JPEG or PNG")
-        )
-    return None
+    if content[4:8] == b"ftyp" and content[8:12] == b"crx ":
+        return RAW, DEVELOP
+    return (VIDEO, _FRAMES) if _is_video(content) else None
+
+
+def _text_that_is_not_read(head: bytes) -> tuple[str, str] | None:
+    """See `what_is_not_read`; `head` is in lower case, without spaces before it."""
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page", "fetch the picture itself"
+    if head.startswith(b"<error") or (head.startswith(b"<?xml") and b"<error" in head):
+        return ANSWER, _AGAIN
+    if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
+        return "SVG or other XML", _CONVERT
+    return (JSON, _AGAIN) if head.startswith((b'{"', b"[{")) else None
+
+
+def _is_video(content: bytes) -> bool:
+    """Return whether a file is a video whose first bytes are not always the same."""
+    if content[:4] == b"RIFF":
+        return content[8:12] == b"AVI "
+    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"pnot")  # of QuickTime without a brand
+    if content[4:8] in boxes:
+        return True
+    # A transport stream is packets of 188 bytes, of cameras with four bytes before each.
+    return len(content) >= 400 and any(
+        content[first] == content[first + size] == content[first + 2 * size] == ord("G")
+        for first, size in ((0, 188), (4, 192))
+        if len(content) > first + 2 * size
+    )
 
 
 def _brands(content: bytes) -> set[bytes]:
