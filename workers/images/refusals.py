@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from adapters.errors import ImageError, UnavailableError
 from workers.images.files.essentials import RefusedError
-from workers.images.files.formats import Format, format_of, what_is_not_read
+from workers.images.files.formats import Format, format_of
 from workers.images.files.limits import ImageLimits
+from workers.images.files.other_formats import what_is_not_read
 from workers.images.ranges import UnknownRangeError
 
 _MOST_REASON = 160

@@ -5,17 +5,8 @@ from enum import Enum, auto
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from workers.images.files.formats import (
-    ANSWER,
-    BMP,
-    EXTENSIONS,
-    JSON,
-    PPM,
-    TIFF,
-    VIDEO,
-    format_of,
-    what_is_not_read,
-)
+from workers.images.files.formats import BMP, EXTENSIONS, PPM, TIFF, format_of
+from workers.images.files.other_formats import ANSWER, JSON, VIDEO, what_is_not_read
 from workers.images.files.raw import RAW, RAW_EXTENSIONS, is_raw
 
 BEGINNING_BYTES = 1024
