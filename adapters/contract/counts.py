@@ -1,6 +1,9 @@
 """Counts as sentences say them: `1 image`, `2 images`."""
 
-_IRREGULAR = {"class": "classes", "copy": "copies", "entry": "entries", "is": "are", "has": "have"}
+_IRREGULAR = {
+    **{"class": "classes", "copy": "copies", "entry": "entries"},
+    **{"is": "are", "was": "were", "has": "have"},
+}
 
 
 def counted(number: int, noun: str) -> str:

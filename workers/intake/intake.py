@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from adapters.contract.counts import agreeing, counted
 from adapters.errors import one_line
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
@@ -69,31 +70,34 @@ class Intake:
         counts = self.counts.items()
         refused = sum(count.refused for _, count in counts)
         copies = sum(count.copies for _, count in counts)
-        counted = (
+        notes = (
             (self.submission.set_aside, self._drawn()),
             *((str(count.survey), f"{SPLITS[split]}: {count.survey}") for split, count in counts),
             (
                 self.skipped,
-                f"{refused} images that cannot be read were skipped: "
-                f"{_first(self.skipped, refused)}",
+                f"{counted(refused, 'image')} that cannot be read {agreeing(refused, 'was')} "
+                f"skipped: {_first(self.skipped, refused)}",
             ),
             (
                 self.duplicates,
-                f"{copies} copies of an image were left out: {_first(self.duplicates, copies)}",
+                f"{counted(copies, 'copy')} of an image {agreeing(copies, 'was')} left out: "
+                f"{_first(self.duplicates, copies)}",
             ),
             (
                 self.cut,
-                f"{len(self.cut)} prompts are longer than the encoder reads, so that their "
-                f"ends count for nothing: {_first(tuple(map(repr, self.cut)), len(self.cut))}",
+                f"{counted(len(self.cut), 'prompt')} {agreeing(len(self.cut), 'is')} longer than "
+                f"the encoder reads, so that the end counts for nothing: "
+                f"{_first(tuple(map(repr, self.cut)), len(self.cut))}",
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
-        return tuple(one_line(note) for condition, note in counted if condition)
+        return tuple(one_line(note) for condition, note in notes if condition)
 
     def _drawn(self) -> str:
+        number = self.images["held_out"]
         return (
-            f"{self.images['held_out']} of the training images, a tenth of each class, were drawn "
-            "as the test split: they are measured on, and not learnt from"
+            f"{number} of the training images, a tenth of each class, {agreeing(number, 'was')} "
+            "drawn as the test split, which is measured on, and not learnt from"
         )
 
 

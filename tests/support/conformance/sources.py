@@ -157,7 +157,7 @@ class SourceSuite:
         ("x.csv", b"path,label\n\xff.png,red\n", r"row 2: .\\xff.png. has bytes that are no UTF-8"),
         ("x.parquet", b"path,label\na.png,red\n", "Parquet"),
         ("x.parquet", parquet(["a"], ["b"])[:-9], "Parquet"),
-        ("x.parquet", parquet(["a", None], ["b", "c"]), "1 rows of .*row 2: .*None and 'c'"),
+        ("x.parquet", parquet(["a", None], ["b", "c"]), "1 row of .*row 2: .*None and 'c'"),
         # what pandas makes of whole numbers beside a gap
         ("x.parquet", parquet(["a", "b"], [1.0, None]), "row 1: .*'a' and 1.0"),
         ("x.parquet", parquet(["a"], [True]), "row 1: .*'a' and True"),
