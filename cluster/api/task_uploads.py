@@ -18,10 +18,11 @@ from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
 from workers.formats.decompressed import decompressed
+from workers.formats.problems import raise_all
 from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_scalars import cut
-from workers.formats.yaml_settings import settings_of
+from workers.formats.yaml_settings import partly
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
@@ -78,18 +79,31 @@ def _loaded(
 
 
 def _check_sources(content: bytes) -> None:
-    file = settings_of(TaskFile, content, "the task")
-    for key, source in (("images", file.images), ("held_out", file.held_out or "")):
-        path = PurePosixPath(source)
-        if not source.startswith("s3://"):
-            _check_length(path, f"the path {cut(source)!r} of {key!r}")
-        elsewhere = _SCHEME.match(source) or path.is_absolute() or ".." in path.parts
-        if elsewhere and not source.startswith("s3://"):
-            raise InputError(
-                f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
-                f"{source!r}; send the images in an archive, or submit with `nacre submit`",
-                key=key,
-            )
+    """Raise InputError where a source leads out of the archive, with all that the file has wrong.
+
+    What else is wrong with the file is told later, together with what is wrong with its sources.
+    """
+    reading = partly(TaskFile, content, "the task")
+    sources = ((key, reading.values.get(key)) for key in ("images", "held_out"))
+    findings = [wrong for key, source in sources if source and (wrong := _elsewhere(key, source))]
+    if findings:
+        raise_all([*reading.findings, *findings])
+
+
+def _elsewhere(key: str, source: str) -> InputError | None:
+    """Return why a source may not be read; None where it may."""
+    if source.startswith("s3://"):
+        return None
+    path = PurePosixPath(source)
+    _check_length(path, f"the path {cut(source)!r} of {key!r}")
+    if not (_SCHEME.match(source) or path.is_absolute() or ".." in path.parts):
+        return None
+    return InputError(
+        f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
+        f"{cut(source)!r}, where this service reads nothing; put the images into the archive and "
+        "name them from its top, as in train, or submit with `nacre submit`",
+        key=key,
+    )
 
 
 def _check_length(path: PurePosixPath, what: str) -> None:

@@ -10,11 +10,12 @@ referenced.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import one_line
+from adapters.errors import InputError, UnavailableError, one_line
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
 from workers.intake.counts import SPLITS, SourceCount
@@ -160,15 +161,17 @@ def take_in(
     checked = check_images(task, _counted(read_images(task), total, on_progress))
     naming = naming_of(task, known)
     if checked.findings:
-        raise_all([*checked.findings, *naming.findings])
+        found = [*checked.findings, *naming.findings]
+        with suppress(UnavailableError):  # waiting would not mend these
+            found += _not_admitted(admit)
+        raise_all(found)
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
     before = find_generation(store, first, reusable=reusable).stored
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, naming, is_new=False)
-    admit()
-    raise_all(naming.findings)
+    raise_all([*naming.findings, *_not_admitted(admit)])
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)
     draft = _draft(task, checked, naming, shards, author=author, now=now)
@@ -178,6 +181,15 @@ def take_in(
     on_progress(2 * total, 2 * total)
     result = _result(submission, checked, naming, is_new=is_new)
     return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
+
+
+def _not_admitted(admit: Callable[[], None]) -> list[InputError]:
+    """Return why a submission is not accepted, if whoever submits can change that."""
+    try:
+        admit()
+    except InputError as error:
+        return [error]
+    return []
 
 
 def _draft(

@@ -66,7 +66,7 @@ def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: C
             "expected a path and a label (text or a whole number), found "
             f"{shown_cell(row.path)} and {shown_cell(row.label)}"
         )
-    wrong = "" if label in listed else what_is_wrong_with(label)
+    wrong = "" if counting.any_key or label in listed else what_is_wrong_with(label)
     if wrong:
         return f"its label {shown_cell(label)} {wrong}"
     if _IMPOSSIBLE.search(path):

@@ -87,7 +87,7 @@ def _holds_images(name: str, kind: Any) -> bool:
     from pyarrow import types
 
     if types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
+        return bool(kind.get_field_index("bytes") >= 0)
     bytes_alone = (types.is_binary, types.is_large_binary, types.is_binary_view)
     return name.strip().lower() in _OF_IMAGES and any(is_one(kind) for is_one in bytes_alone)
 

@@ -47,8 +47,8 @@ class Sample:
         """Whether there is an image or a label, so that the other should be there too."""
         return bool(self.images or self.labels)
 
-    def wrong(self) -> str:
-        """Return why it cannot be used; empty where it can."""
+    def wrong(self, *, any_key: bool) -> str:
+        """Return why it cannot be used; empty where it can; see `read_source` for `any_key`."""
         images, labels = len(self.images), sorted(set(self.labels))
         if not images:
             return f"has no image{self.unread}"
@@ -60,7 +60,7 @@ class Sample:
             return f"has no label{self.unreadable}"
         if len(labels) > 1:
             return f"has the labels {printable(str(labels[:3]))}"
-        problem = what_is_wrong_with(labels[0])
+        problem = "" if any_key else what_is_wrong_with(labels[0])
         return f"has the label {labels[0][:60]!r}, which {problem}" if problem else ""
 
 

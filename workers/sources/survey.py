@@ -5,7 +5,7 @@ should be used is refused by name instead, later, when images are read.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -14,6 +14,7 @@ from adapters.contract.counts import agreeing
 from adapters.errors import SettingsError, one_line
 
 EXAMPLES = 3
+MOST_NAME = 100
 MOST_KINDS = 50
 """Kinds that are told apart; names may have any number of extensions."""
 MOST_SEEN = 2_000_000
@@ -110,11 +111,16 @@ class Survey:
         left = [(key, count) for key, count in classes if count]
         if not left:
             return self
+        kinds: Counter[str] = Counter()
+        for key, count in left[:MOST_KINDS]:
+            kinds[one_line(repr(key[:MOST_NAME]))] += count
         unnamed = PassedOver(
             what=What.UNNAMED,
             are_pictures=True,
             count=sum(count for _, count in left),
-            kinds=tuple((repr(one_line(key)), count) for key, count in left[:MOST_KINDS]),
+            kinds=tuple(
+                (one_line(repr(key[:MOST_NAME])), count) for key, count in left[:MOST_KINDS]
+            ),
         )
         return replace(
             self,
@@ -148,11 +154,22 @@ class Counting:
     Args:
         things: What is counted.
         on_seen: Called for each thousand that were seen; raises what should stop the work.
+        any_key: See `read_source`.
+
+    Attributes:
+        any_key: The same.
     """
 
     # Owns: the counts. Used by one thread.
 
-    def __init__(self, things: str = "files", *, on_seen: Callable[[], None] = unwatched) -> None:
+    def __init__(
+        self,
+        things: str = "files",
+        *,
+        on_seen: Callable[[], None] = unwatched,
+        any_key: bool = False,
+    ) -> None:
+        self.any_key = any_key
         self._things = things
         self._on_seen = on_seen
         self._seen = 0

@@ -37,7 +37,7 @@ def tar_images(
     problems = Problems()
     for name in names:
         for key, sample in _samples(place, name, counting).items():
-            wrong = sample.wrong()
+            wrong = sample.wrong(any_key=counting.any_key)
             if wrong:
                 problem = f"sample {printable(key)!r} of {place.origin(name)} {wrong}"
                 problems.add(problem, cause=cause_of(wrong))

@@ -413,3 +413,19 @@ def test_progress_counts_every_image_when_it_is_checked_and_when_it_is_stored(
     # Eight images in one shard, two in another, and the submission.
     assert reported() == [*checked, (18, 20), (20, 20), (20, 20)]
     assert reported() == [*checked, (20, 20)]
+
+
+def test_why_a_task_is_not_accepted_is_said_with_what_is_wrong_with_its_images(
+    write_task: WriteTask,
+) -> None:
+    def refuse() -> None:
+        raise ClassNameError("there is a task of this name")
+
+    def wait() -> None:
+        raise UnavailableError("too many are open")
+
+    path = write_task()
+    spoil(path)
+    for admit, sentence in ((refuse, "(?s)cannot be used.*of this name"), (wait, "cannot be used")):
+        with pytest.raises(InputError, match=sentence):
+            take_in(load_task(path), MemoryStore(), now=1.0, author="anna", admit=admit)
