@@ -45,6 +45,7 @@ class Intake:
         choice: What the task does about those.
         cut: Prompts of which the encoder does not read the end.
         counts: What became of everything in each source.
+        elsewhere: How many of its images each other task of the adapter has, of those that have.
     """
 
     submission: Submission
@@ -55,6 +56,7 @@ class Intake:
     choice: SharedNames | None = None
     cut: tuple[str, ...] = ()
     counts: Mapping[Split, SourceCount] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def images(self) -> Mapping[Split, int]:
@@ -92,7 +94,17 @@ class Intake:
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
-        return tuple(one_line(note) for condition, note in notes if condition)
+        told = (note for condition, note in notes if condition)
+        return tuple(map(one_line, (*told, *self._shared_images())))
+
+    def _shared_images(self) -> Iterator[str]:
+        for task, number in self.elsewhere.items():
+            yield (
+                f"warning: {counted(number, 'image')} {agreeing(number, 'is')} also in task "
+                f"{task!r} of this adapter, so that its classes and these are right for the same "
+                "pictures; if that is not meant, cancel it (`nacre cancel`) and submit it again "
+                "without them"
+            )
 
     def _drawn(self) -> str:
         number = self.images["held_out"]

@@ -1,6 +1,5 @@
 """Advice: what was sent in a wrong form is answered with what was expected and what to do."""
 
-import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -118,5 +117,5 @@ def test_what_is_asked_in_another_way_is_told_what_was_expected(
 
 
 def test_what_is_said_to_do_works(service: TestClient) -> None:
-    files = {"task": ("task.yaml", TASK.encode()), "archive": ("a.tar", io.BytesIO(ARCHIVE))}
+    files = {"task": ("task.yaml", TASK.encode()), "archive": ("a.tar", ARCHIVE)}
     assert service.post("/v1/tasks", files=files).status_code == 202
