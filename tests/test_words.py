@@ -15,8 +15,8 @@ ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by check count demo diff
 distant drawing essential example fact fine format free health housekeeping joined key known layout
 leaving limit list loading local log looking main managing measure measured measuring naming once
-only orientation output packing page part past pattern published question random reader reading
-result row running shared table testing trained turn verify
+only orientation other output packing page part past pattern published question random raw reader
+reading result row running shared table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination csv decode decoded

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from cluster.api import health, managing, predicting, tasks
 from cluster.api.access import OVER_HTTP, Access, add_access
 from cluster.api.health import Around, alone
 from cluster.api.managing import VersionHandlers
+from cluster.api.parameters import check_query
 from cluster.api.places import Places
 from cluster.api.problems import add_problems
 from cluster.api.task_handlers import TaskHandlers
@@ -49,7 +50,8 @@ def build_api(
     add_problems(api, places)
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service, adapter=config.adapter))
-    api.include_router(managing.routes(VersionHandlers(client, audience)))
-    api.include_router(tasks.routes(TaskHandlers(client, places)))
+    checked = [Depends(check_query)]
+    api.include_router(managing.routes(VersionHandlers(client, audience)), dependencies=checked)
+    api.include_router(tasks.routes(TaskHandlers(client, places)), dependencies=checked)
     api.include_router(health.routes(service, places, around))
     return api

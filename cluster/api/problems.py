@@ -1,6 +1,7 @@
 """Error responses over HTTP, as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,6 +20,7 @@ from adapters.errors import (
 )
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.documents import Problem
+from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
 LONGEST_DETAIL = 8_000
@@ -99,18 +101,55 @@ def problem_of_http(error: HTTPException) -> JSONResponse:
     return problem(error.status_code, title, str(error.detail), error.headers)
 
 
-def sentence(errors: Sequence[Any]) -> str:
-    """Return what Pydantic found, as a sentence."""
-    return "; ".join(
-        f"{'.'.join(map(str, entry['loc'])) or 'the request'}: {entry['msg']}" for entry in errors
+def sentence(errors: Sequence[Any], known: Sequence[str] = ()) -> str:
+    """Return what Pydantic found, as a sentence.
+
+    Args:
+        errors: As Pydantic tells them.
+        known: The keys that are known where these are wrong.
+    """
+    return "; ".join(_told(entry, known) for entry in errors)
+
+
+def _told(entry: Mapping[str, Any], known: Sequence[str]) -> str:
+    place = ".".join(str(part) for part in entry["loc"] if part != "body")
+    match entry["type"]:
+        case "extra_forbidden":
+            near = get_close_matches(place, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "leave it out"
+            keys = f" Known keys: {', '.join(known)}" if known else ""
+            return f"unknown key {place[:60]!r}; {hint}{keys}"
+        case "missing" if place:
+            return f"expected the key {place!r}, found none"
+        case _:
+            return f"{place or 'the request'}: {entry['msg']}"
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = error.errors()
+    if any(tuple(entry["loc"]) == ("body",) for entry in errors):
+        return problem(422, "InputError", _no_object(request))
+    body = request.scope["route"].body_field
+    known = getattr(body.field_info.annotation, "model_fields", ()) if body else ()
+    return problem(422, "InputError", sentence(errors, list(known)))
+
+
+def _no_object(request: Request) -> str:
+    kind = request.headers.get("content-type", "")
+    return (
+        f"expected a JSON object as the body of {request.url.path} and the header Content-Type: "
+        f"application/json, found {cut(kind)!r}" + ("" if kind else " and no such header")
     )
 
 
-async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return problem(422, "InputError", sentence(error.errors()))
-
-
-async def _answer_http(_: Request, error: Exception) -> JSONResponse:
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    path = cut(request.url.path)
+    if (error.status_code, error.detail) == (404, "Not Found"):
+        return problem(404, "NotFoundError", f"there is no route {path!r}; /docs shows all of them")
+    if (error.status_code, error.detail) == (405, "Method Not Allowed"):
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"{path} does not take {request.method}; expected {allowed}"
+        return problem(405, "HTTPException", detail, error.headers)
     return problem_of_http(error)

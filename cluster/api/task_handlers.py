@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from adapters.errors import InputError
 from cluster.api.forms import received_form
@@ -18,6 +18,8 @@ from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.wire.documents import SourceCount, TaskAccepted, TaskEvent, TaskList, TaskState
+from workers.formats.tar_headers import compression_of
+from workers.formats.yaml_scalars import cut
 from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
@@ -102,18 +104,39 @@ async def received_task(request: Request) -> AsyncIterator[tuple[bytes, BinaryIO
     async with received_form(
         request, max_files=2, max_fields=2, max_part_size=MAX_TASK_BYTES
     ) as form:
+        _check_parts(form)
         task, archive = form.get("task"), form.get("archive")
-        if isinstance(archive, str):
-            raise InputError("expected a file as `archive`, found a part without a file name")
         content = (
             await task.read(MAX_TASK_BYTES + 1)
             if isinstance(task, UploadFile)
             else (task or "").encode()
         )
-        yield _checked(content), archive.file if archive else None
+        yield _checked(content), archive.file if isinstance(archive, UploadFile) else None
+
+
+_HOW = "`curl -F task=@task.yaml -F archive=@images.tar` sends both"
+
+
+def _check_parts(form: FormData) -> None:
+    """Raise InputError unless a form has the part `task`, and perhaps the file `archive`."""
+    names = [cut(name) for name, _ in form.multi_items()]
+    unknown = [name for name in names if name not in ("task", "archive")]
+    if unknown or len(set(names)) < len(names) or "task" not in names:
+        raise InputError(
+            "expected the form's parts `task`, the task file, and perhaps `archive`, a tar of its "
+            f"folder, each once; found {', '.join(map(repr, names)) or 'none'}; {_HOW}"
+        )
+    if isinstance(form.get("archive"), str):
+        raise InputError(f"expected a file as `archive`, found a part without a file name; {_HOW}")
 
 
 def _checked(content: bytes) -> bytes:
+    found = compression_of(content[:8]) or ("tar" if content[257:262] == b"ustar" else None)
+    if found is not None:
+        raise InputError(
+            f"expected a task file, found an archive ({found}); send it as the form's file "
+            f"`archive`, beside `task`: {_HOW}"
+        )
     if not content or len(content) > MAX_TASK_BYTES:
         raise InputError(
             f"expected a task file of at most {MAX_TASK_BYTES} bytes (the body, or the form's part "

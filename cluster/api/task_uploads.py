@@ -18,10 +18,11 @@ from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
 from workers.formats.decompressed import decompressed
+from workers.formats.problems import raise_all
 from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_scalars import cut
-from workers.formats.yaml_settings import settings_of
+from workers.formats.yaml_settings import partly
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
@@ -30,6 +31,8 @@ NAME_BYTES, DEPTH = 255, 32
 """Of names in an archive and in paths; Linux keeps no longer ones."""
 LIMITS = TarLimits(members=200_000, size_bytes=MAX_ARCHIVE_BYTES)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PATH = re.compile(rb"\s*[^\s:]*([/\\]|\.ya?ml)[^\s:]*\s*")
+"""Of a body that names a task file where it should be one."""
 TASK_FILE = "task.yaml"
 
 
@@ -48,7 +51,7 @@ def uploaded_task(
     Raises:
         InputError: the task cannot be learnt as it is, or its sources lead elsewhere.
     """
-    _check_sources(content)
+    _check_sources(content, has_archive=archive is not None)
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
         try:
@@ -77,19 +80,51 @@ def _loaded(
     return load_task(folder / TASK_FILE, opener=opener, method_of=method_of, within=folder)
 
 
-def _check_sources(content: bytes) -> None:
-    file = settings_of(TaskFile, content, "the task")
-    for key, source in (("images", file.images), ("held_out", file.held_out or "")):
-        path = PurePosixPath(source)
-        if not source.startswith("s3://"):
-            _check_length(path, f"the path {cut(source)!r} of {key!r}")
-        elsewhere = _SCHEME.match(source) or path.is_absolute() or ".." in path.parts
-        if elsewhere and not source.startswith("s3://"):
-            raise InputError(
-                f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
-                f"{source!r}; send the images in an archive, or submit with `nacre submit`",
-                key=key,
-            )
+def _check_sources(content: bytes, *, has_archive: bool) -> None:
+    """Raise InputError where a source leads out of the archive, with all that the file has wrong.
+
+    What else is wrong with the file is told later, together with what is wrong with its sources.
+    """
+    if _PATH.fullmatch(content):
+        raise InputError(
+            f"expected a task file, found {cut(content.decode(errors='replace'))!r}; files of this "
+            "service's machine are not looked for: send the file itself, as `curl --data-binary "
+            "@task.yaml` does"
+        )
+    reading = partly(TaskFile, content, "the task")
+    sources = ((key, reading.values.get(key)) for key in ("images", "held_out"))
+    findings = [
+        wrong
+        for key, source in sources
+        if source and (wrong := _elsewhere(key, source, has_archive=has_archive))
+    ]
+    if findings:
+        raise_all([*reading.findings, *findings])
+
+
+def _elsewhere(key: str, source: str, *, has_archive: bool) -> InputError | None:
+    """Return why a source may not be read; None where it may."""
+    if source.startswith("s3://"):
+        return None
+    path = PurePosixPath(source)
+    _check_length(path, f"the path {cut(source)!r} of {key!r}")
+    if not (_SCHEME.match(source) or path.is_absolute() or ".." in path.parts):
+        return None if has_archive else _without_archive(key, source)
+    return InputError(
+        f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
+        f"{cut(source)!r}, where this service reads nothing; put the images into the archive and "
+        "name them from its top, as in train, or submit with `nacre submit`",
+        key=key,
+    )
+
+
+def _without_archive(key: str, source: str) -> InputError:
+    return InputError(
+        f"expected an archive with the images of {key!r}, at {cut(source)!r} in it, found a task "
+        "file alone; send a tar of the task's folder as the form's file `archive` beside "
+        "`task` (`curl -F task=@task.yaml -F archive=@images.tar`), or name an address s3://…",
+        key=key,
+    )
 
 
 def _check_length(path: PurePosixPath, what: str) -> None:
@@ -131,8 +166,9 @@ def _unpack(archive: BinaryIO, folder: Path) -> None:
     except (SettingsError, OSError) as error:
         reason = error.message if isinstance(error, SettingsError) else error.strerror
         raise InputError(
-            f"the archive cannot be unpacked: {reason}; large sets of images belong into the "
-            "object store, named by their s3:// address"
+            f"the archive cannot be unpacked: {reason}; send a tar of the task's folder (`tar cf "
+            "images.tar -C FOLDER .`); large sets of images belong into the object store, named by "
+            "their s3:// address"
         ) from error
 
 

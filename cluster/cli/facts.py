@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
+from adapters.contract.counts import counted
 from cluster.cli.output import print_table, stdout
 from workers.registry import Difference, Entry, Garbage, Verification, Version
 
@@ -186,11 +187,6 @@ def difference_json(found: Difference) -> dict[str, object]:
         "size_bytes": found.size_bytes,
         "accuracies": [asdict(each) for each in found.accuracies],
     }
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 object`, `2 objects`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _mean(version: Version) -> float:

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from rich.filesize import decimal
 
+from adapters.contract.counts import counted
 from adapters.errors import CorruptionError, NacreError
-from cluster.cli.facts import counted, print_garbage, print_report, say
+from cluster.cli.facts import print_garbage, print_report, say
 from cluster.cli.options import adapter_option, by_option, why_option
 from cluster.cli.output import output_option, print_json, progress_bar
 from cluster.client.client import Client

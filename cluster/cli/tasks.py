@@ -2,15 +2,17 @@
 
 import time
 from collections import Counter
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from adapters.contract.counts import agreeing, counted
 from adapters.errors import NacreError, UnavailableError
-from cluster.cli.facts import counted, entry_json
+from cluster.cli.facts import entry_json
 from cluster.cli.options import by_option
 from cluster.cli.output import (
     bars,
@@ -29,6 +31,7 @@ from workers.queue.leadership import Leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State
 from workers.queue.ticket import ENDED, Stage, Ticket
+from workers.registry.documents.layout import PRODUCTION
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
@@ -88,7 +91,8 @@ def submit(
     if broken:
         first = broken[0]
         raise NacreError(
-            f"{len(broken)} of {len(states)} tasks were not published; {first.submission_id} is "
+            f"{len(broken)} of {counted(len(states), 'task')} {agreeing(len(broken), 'was')} not "
+            f"published; {first.submission_id} is "
             f"{first.stage.value}: {_why(first)}",
             submission=first.submission_id,
         )
@@ -123,6 +127,8 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
     asks = running is not None or is_coordinated(queue, now=time.time())
     service = asked(config) if asks else None
     wrong = all_wrong(queue, refusals, service, running=running)
+    names = (adapter or config.adapter, *(state.ticket.adapter for state in states))
+    behind = [found for name in sorted({*names}) if (found := _behind(client, name)) is not None]
     if output == "json":
         print_json(
             {
@@ -131,6 +137,7 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
                 "unread_requests": queue.unread,
                 "refusals": [entry_json(entry) for entry in refusals],
                 "submissions": [state.to_json() for state in states],
+                "behind": [asdict(entry) for entry in behind],
                 "service": _service_as_json(service),
                 "troubles": [asdict(entry) for entry in wrong],
             }
@@ -138,11 +145,38 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
     else:
         _print_states(states if everything else _most_telling(states), states)
         stdout().print(_standing(queue, service, well=not wrong), markup=False)
-        for entry in wrong:
+        for entry in behind:
             stdout().print(str(entry), markup=False)
+        for trouble in wrong:
+            stdout().print(str(trouble), markup=False)
     if wrong:
         told = counted(len(wrong), "trouble")
         raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Behind:
+    """An adapter of which the newest version does not answer, after a rollback or a refusal."""
+
+    adapter: str
+    production: int
+    newest: int
+
+    def __str__(self) -> str:
+        return (
+            f"production of {self.adapter} is version {self.production}, the newest is "
+            f"{self.newest}: `nacre history --adapter {self.adapter}` says why, `nacre promote "
+            f"{self.newest} --adapter {self.adapter}` serves it"
+        )
+
+
+def _behind(client: Client, adapter: str) -> _Behind | None:
+    """Return how far production is behind the newest version; None where it is not."""
+    with suppress(NacreError):  # what is wrong with the registry is told by other verbs
+        production, newest = client.aliases(adapter).get(PRODUCTION), client.newest(adapter)
+        if production is not None and production < newest:
+            return _Behind(adapter=adapter, production=production, newest=newest)
+    return None
 
 
 def _print_states(shown: list[State], states: list[State]) -> None:
@@ -375,7 +409,11 @@ def _why(ticket: Ticket) -> str:
 def _coordination(queue: QueueState) -> str:
     lead = queue.lead
     if lead is None or not lead.lasts(now=time.time()):
-        waiting = f", {queue.unread} requests wait" if queue.unread else ""
+        waiting = (
+            f", {counted(queue.unread, 'request')} {'waits' if queue.unread == 1 else 'wait'}"
+            if queue.unread
+            else ""
+        )
         return f"nobody coordinates{waiting}: start the system with `nacre up`"
     paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in lead.paused)
     said = f"coordinated from {lead.host} since {_clock(lead.since)}"
@@ -423,8 +461,9 @@ def _print_intake(intake: "Intake") -> None:
     submission, images = intake.submission, intake.images
     word = "accepted" if intake.is_new else "submitted before"
     stdout().print(
-        f"{word}: {submission.submission_id} ({len(submission.classes)} classes, "
-        f"{images['train']} training images, {images['held_out']} test images)"
+        f"{word}: {submission.submission_id} ({counted(len(submission.classes), 'class')}, "
+        f"{counted(images['train'], 'training image')}, "
+        f"{counted(images['held_out'], 'test image')})"
     )
     for note in intake.notes():
         stdout().print(f"  {note}", markup=False)

@@ -42,6 +42,14 @@ class VersionVerbs(ClientPart):
         pointed = self._adapter(adapter).refs().aliases
         return {alias: version.number for alias, version in pointed.items()}
 
+    def newest(self, adapter: str | None = None) -> int:
+        """Return the number of the newest version of an adapter, whether or not it was published.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        return self._adapter(adapter).refs().next_version - 1
+
     def history(self, adapter: str | None = None) -> Iterator[Entry]:
         """Yield every move of an adapter's aliases, the latest first.
 

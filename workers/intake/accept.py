@@ -4,9 +4,9 @@ A submission is acknowledged when it is durable and the queue has been asked to 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from adapters.contract.class_entry import ClassEntry
@@ -50,6 +50,19 @@ class Surroundings:
     def classes(self) -> list[ClassEntry]:
         """The classes of all tasks, learnt or on their way."""
         return [entry for each in self.submissions for entry in class_entries(each)]
+
+    def with_images_of(self, submission: Submission) -> dict[str, int]:
+        """Return how many images of a submission each other task has too, of those that have any.
+
+        It is no error: what a picture shows may be asked of it in two ways. It often is a mistake.
+        """
+        own = frozenset(_digests(submission))
+        shared = {
+            each.task: len(own.intersection(_digests(each)))
+            for each in self.submissions
+            if each.task not in (submission.task, submission.replaces)
+        }
+        return {task: number for task, number in shared.items() if number}
 
     def still_counts(self, submission_id: str) -> bool:
         """Return whether a submission is open, or its task in `head`."""
@@ -140,7 +153,7 @@ def accept(
     )
     if known_ticket(store, intake.submission.submission_id) is None:
         inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
-    return intake
+    return replace(intake, elsewhere=around.with_images_of(intake.submission))
 
 
 def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
@@ -158,6 +171,10 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     return Surroundings(
         store=store, head=head, waiting=waiting, submissions=_readable(store, names)
     )
+
+
+def _digests(submission: Submission) -> Iterator[str]:
+    return (digest for shard in submission.shards for digest in shard.image_digests)
 
 
 def _head(store: ObjectStore, adapter: str) -> Manifest | None:

@@ -10,10 +10,12 @@ referenced.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from adapters.errors import one_line
+from adapters.contract.counts import agreeing, counted
+from adapters.errors import InputError, UnavailableError, one_line
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
 from workers.intake.counts import SPLITS, SourceCount
@@ -43,6 +45,7 @@ class Intake:
         choice: What the task does about those.
         cut: Prompts of which the encoder does not read the end.
         counts: What became of everything in each source.
+        elsewhere: How many of its images each other task of the adapter has, of those that have.
     """
 
     submission: Submission
@@ -53,6 +56,7 @@ class Intake:
     choice: SharedNames | None = None
     cut: tuple[str, ...] = ()
     counts: Mapping[Split, SourceCount] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def images(self) -> Mapping[Split, int]:
@@ -69,31 +73,44 @@ class Intake:
         counts = self.counts.items()
         refused = sum(count.refused for _, count in counts)
         copies = sum(count.copies for _, count in counts)
-        counted = (
+        notes = (
             (self.submission.set_aside, self._drawn()),
             *((str(count.survey), f"{SPLITS[split]}: {count.survey}") for split, count in counts),
             (
                 self.skipped,
-                f"{refused} images that cannot be read were skipped: "
-                f"{_first(self.skipped, refused)}",
+                f"{counted(refused, 'image')} that cannot be read {agreeing(refused, 'was')} "
+                f"skipped: {_first(self.skipped, refused)}",
             ),
             (
                 self.duplicates,
-                f"{copies} copies of an image were left out: {_first(self.duplicates, copies)}",
+                f"{counted(copies, 'copy')} of an image {agreeing(copies, 'was')} left out: "
+                f"{_first(self.duplicates, copies)}",
             ),
             (
                 self.cut,
-                f"{len(self.cut)} prompts are longer than the encoder reads, so that their "
-                f"ends count for nothing: {_first(tuple(map(repr, self.cut)), len(self.cut))}",
+                f"{counted(len(self.cut), 'prompt')} {agreeing(len(self.cut), 'is')} longer than "
+                f"the encoder reads, so that the end counts for nothing: "
+                f"{_first(tuple(map(repr, self.cut)), len(self.cut))}",
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
-        return tuple(one_line(note) for condition, note in counted if condition)
+        told = (note for condition, note in notes if condition)
+        return tuple(map(one_line, (*told, *self._shared_images())))
+
+    def _shared_images(self) -> Iterator[str]:
+        for task, number in self.elsewhere.items():
+            yield (
+                f"warning: {counted(number, 'image')} {agreeing(number, 'is')} also in task "
+                f"{task!r} of this adapter, so that its classes and these are right for the same "
+                "pictures; if that is not meant, cancel it (`nacre cancel`) and submit it again "
+                "without them"
+            )
 
     def _drawn(self) -> str:
+        number = self.images["held_out"]
         return (
-            f"{self.images['held_out']} of the training images, a tenth of each class, were drawn "
-            "as the test split: they are measured on, and not learnt from"
+            f"{number} of the training images, a tenth of each class, {agreeing(number, 'was')} "
+            "drawn as the test split, which is measured on, and not learnt from"
         )
 
 
@@ -156,15 +173,17 @@ def take_in(
     checked = check_images(task, _counted(read_images(task), total, on_progress))
     naming = naming_of(task, known)
     if checked.findings:
-        raise_all([*checked.findings, *naming.findings])
+        found = [*checked.findings, *naming.findings]
+        with suppress(UnavailableError):  # waiting would not mend these
+            found += _not_admitted(admit)
+        raise_all(found)
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
     before = find_generation(store, first, reusable=reusable).stored
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, naming, is_new=False)
-    admit()
-    raise_all(naming.findings)
+    raise_all([*naming.findings, *_not_admitted(admit)])
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)
     draft = _draft(task, checked, naming, shards, author=author, now=now)
@@ -174,6 +193,15 @@ def take_in(
     on_progress(2 * total, 2 * total)
     result = _result(submission, checked, naming, is_new=is_new)
     return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
+
+
+def _not_admitted(admit: Callable[[], None]) -> list[InputError]:
+    """Return why a submission is not accepted, if whoever submits can change that."""
+    try:
+        admit()
+    except InputError as error:
+        return [error]
+    return []
 
 
 def _draft(

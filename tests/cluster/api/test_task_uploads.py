@@ -208,7 +208,7 @@ def test_an_archive_writes_nothing_outside_its_folder(
 
 
 DAMAGES = [
-    (b"", "expected the key .name. in the task"),
+    (b"", "expected the key .name. in task.yaml"),
     (b"[1, 2]", "expected keys and values in the task"),
     (b"name: [", "not valid YAML"),
     (b"name: \x80", "not valid YAML"),

@@ -164,7 +164,7 @@ def test_waiting_for_what_fails_says_why_and_fails(
     ended = nacre("submit", write_task(), "--wait")
     failing.join()
     assert ended.code != 0
-    assert "1 of 1 tasks were not published" in ended.err
+    assert "1 of 1 task was not published" in ended.err
     assert "is failed: a feature is not finite" in ended.err
     assert "a feature is not finite" in nacre("status").out
 
@@ -316,6 +316,18 @@ def test_versions_are_listed_for_people_and_for_machines(nacre: Command) -> None
 def aliases(nacre: Command) -> dict[str, int]:
     listed = json.loads(nacre("versions", "--output", "json").out)
     return {alias: entry["number"] for entry in listed for alias in entry["aliases"]}
+
+
+@pytest.mark.usefixtures("three_versions")
+def test_after_a_rollback_the_status_says_that_a_newer_version_is_there(nacre: Command) -> None:
+    assert "the newest is" not in nacre("status").out
+    nacre("rollback", "1")
+    found = nacre("status")
+    assert "production of main is version 1, the newest is 3: `nacre history" in found.out
+    behind = json.loads(nacre("status", "--output", "json").out)["behind"]
+    assert behind == [{"adapter": "main", "production": 1, "newest": 3}]
+    nacre("promote", "3", "--adapter", "main")
+    assert "the newest is" not in nacre("status").out
 
 
 @pytest.mark.usefixtures("three_versions")
