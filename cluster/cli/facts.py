@@ -6,13 +6,19 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
-from cluster.cli.output import print_table, stdout
+from cluster.cli.output import print_table, stderr, stdout
 from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
 def say(sentence: str) -> None:
     """Print a sentence whose names may hold brackets."""
     stdout().print(sentence, markup=False)
+
+
+def warn(sentence: str | None) -> None:
+    """Print, on stderr, what may not be as whoever asked thinks; nothing where it is."""
+    if sentence:
+        stderr().print(f"note: {sentence}", markup=False)
 
 
 def print_versions(versions: Sequence[Version]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.errors import NacreError, UnavailableError
-from cluster.cli.facts import counted, entry_json
+from cluster.cli.facts import counted, entry_json, warn
 from cluster.cli.options import by_option
 from cluster.cli.output import (
     bars,
@@ -74,11 +74,14 @@ def submit(
         said.append({"is_new": intake.is_new, "notes": intake.notes(), "sources": intake.sources()})
         if output == "text":
             _print_intake(intake)
+        for sentence in intake.warnings:
+            warn(sentence)
+    configuration = _configuration_as_json(client)
     states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
     if output == "json":
         print_json(
             [
-                {**client.state(entry).to_json(), **more}
+                {**client.state(entry).to_json(), **more, "configuration": configuration}
                 for entry, more in zip(submissions, said, strict=True)
             ]
         )
@@ -127,6 +130,7 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
         print_json(
             {
                 "coordinator": _lead_as_json(queue.lead),
+                "configuration": _configuration_as_json(client),
                 "paused": list(queue.lead.paused) if queue.lead else [],
                 "unread_requests": queue.unread,
                 "refusals": [entry_json(entry) for entry in refusals],
@@ -140,6 +144,8 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
         stdout().print(_standing(queue, service, well=not wrong), markup=False)
         for entry in wrong:
             stdout().print(str(entry), markup=False)
+        if (running_config := client.running_config()) is not None:
+            warn(running_config.unlike(config))
     if wrong:
         told = counted(len(wrong), "trouble")
         raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
@@ -393,6 +399,14 @@ def _lead_as_json(lead: Leadership | None) -> dict[str, object] | None:
     }
 
 
+def _configuration_as_json(client: Client) -> dict[str, object] | None:
+    """Return the digest of what the running system was configured with, and what differs here."""
+    running = client.running_config()
+    if running is None:
+        return None
+    return {"digest": running.digest, "differs": list(running.differing(client.config))}
+
+
 def _print_wish(state: State, word: str, *, reached: tuple[Stage, ...]) -> None:
     ticket = state.ticket
     if ticket.stage in reached:
@@ -426,5 +440,5 @@ def _print_intake(intake: "Intake") -> None:
         f"{word}: {submission.submission_id} ({len(submission.classes)} classes, "
         f"{images['train']} training images, {images['held_out']} test images)"
     )
-    for note in intake.notes():
+    for note in intake.notes()[: -len(intake.warnings) or None]:
         stdout().print(f"  {note}", markup=False)

@@ -187,6 +187,9 @@ class Aliases(BaseModel):
 
     adapter: str
     aliases: dict[str, int] = Field(examples=[{"head": 6, "production": 5}])
+    notes: list[str] = Field(
+        default=[], description="Such as that no replica serves the adapter whose alias was moved."
+    )
 
 
 class MoveRequest(BaseModel):

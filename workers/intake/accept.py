@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from adapters.contract.records import ClassEntry
-from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
+from adapters.errors import (
+    ClassNameError,
+    InputError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
+from adapters.methods import method_named
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
 from workers.encoding.task_features import class_entries
@@ -23,7 +30,7 @@ from workers.queue.progress import known_ticket, read_queue, ticket_of
 from workers.queue.ticket import ENDED, Ticket
 from workers.registry import Manifest, Registry
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Submission, find_submission
+from workers.tasks.submission import Learning, Submission, find_submission
 from workers.tasks.task import Task
 
 READING_THREADS = 8
@@ -58,6 +65,33 @@ class Surroundings:
             return True
         # However it has ended: people may have moved `head` to a version that the gate refused.
         return bool(self.head and self.head.has_submission(submission_id))
+
+    def check_method(self, task: Task, method: str) -> None:
+        """Raise SettingsError where the adapter has tasks of another method than `method`.
+
+        Those that are published decide, and where there are none yet the first on its way.
+        """
+        head, place = self.head, ""
+        if head and any(entry.task != task.replaces for entry in head.tasks):
+            known, place = head.method, f"version {head.number}"
+        else:
+            known, place = self._method_on_its_way() or method, "a task on its way"
+        if known != method:
+            raise SettingsError(
+                f"adapter {task.adapter!r} is learnt by {known!r} ({place}), and task "
+                f"{task.name!r} was to be learnt by {method!r}, as the configuration says here; "
+                f"expected `adapters: {{{task.adapter}: {{method: {known}}}}}` in it. An adapter "
+                "has one method: submit to another adapter to use another one",
+                adapter=task.adapter,
+                expected=known,
+                found=method,
+            )
+
+    def _method_on_its_way(self) -> str | None:
+        by_id = {found.submission_id: found for found in self.submissions}
+        first = sorted(self.waiting, key=lambda ticket: ticket.order)
+        open_ones = (by_id.get(ticket.submission_id) for ticket in first)
+        return next((each.learning.method for each in open_ones if each and each.learning), None)
 
     def admit(self, task: Task, *, max_open: int) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
@@ -105,6 +139,7 @@ def accept(
     author: str,
     now: float | None = None,
     max_open: int = MAX_OPEN,
+    method: str | None = None,
     cut: CutPrompts | None = None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
@@ -119,15 +154,22 @@ def accept(
         author: Who submits.
         now: Seconds since the epoch; the present where None.
         max_open: Most submissions of the adapter that may be open at once.
+        method: By which it is learnt, whatever the system says by then; None leaves it to that.
         cut: Knows the prompts of which the encoder does not read the end; None for the encoder that
             comes with nacre.
         on_progress: See `take_in`.
 
     Raises:
-        InputError: the task cannot be learnt as it is; nothing is stored.
+        InputError: the task cannot be learnt as it is, or not by that method; nothing is stored.
         UnavailableError: too many submissions are open, or the store cannot be reached.
     """
     around = surroundings(store, task.adapter)
+    learning = None if method is None else _checked(task, method, around)
+
+    def admit() -> Learning | None:
+        around.admit(task, max_open=max_open)
+        return learning
+
     intake = take_in(
         task,
         store,
@@ -135,7 +177,7 @@ def accept(
         author=author,
         known=KnownNames(classes=around.classes, cut=cut or PromptReader(EncoderSettings()).cut),
         reusable=around.still_counts,
-        admit=lambda: around.admit(task, max_open=max_open),
+        admit=admit,
         on_progress=on_progress,
     )
     if known_ticket(store, intake.submission.submission_id) is None:
@@ -158,6 +200,13 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     return Surroundings(
         store=store, head=head, waiting=waiting, submissions=_readable(store, names)
     )
+
+
+def _checked(task: Task, method: str, around: Surroundings) -> Learning:
+    """Return by what a task is learnt; an error where its settings or its adapter forbid it."""
+    settings = method_named(method).check_settings(task.settings)
+    around.check_method(task, method)
+    return Learning(method=method, settings=settings)
 
 
 def _head(store: ObjectStore, adapter: str) -> Manifest | None:

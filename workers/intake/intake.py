@@ -24,7 +24,7 @@ from workers.intake.reading import count_images, read_images
 from workers.intake.test_split import with_test_split
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Shard, Split, Submission
+from workers.tasks.submission import Learning, Shard, Split, Submission
 from workers.tasks.task import SharedNames, Task
 
 Item = TypeVar("Item")
@@ -43,6 +43,7 @@ class Intake:
         choice: What the task does about those.
         cut: Prompts of which the encoder does not read the end.
         counts: What became of everything in each source.
+        warnings: What may not be as whoever submitted thinks, one sentence each.
     """
 
     submission: Submission
@@ -53,6 +54,7 @@ class Intake:
     choice: SharedNames | None = None
     cut: tuple[str, ...] = ()
     counts: Mapping[Split, SourceCount] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def images(self) -> Mapping[Split, int]:
@@ -65,7 +67,7 @@ class Intake:
         return {keys[split]: count.to_json() for split, count in self.counts.items()}
 
     def notes(self) -> tuple[str, ...]:
-        """Return what whoever submitted should know, one sentence each."""
+        """Return what whoever submitted should know, one sentence each; warnings come last."""
         counts = self.counts.items()
         refused = sum(count.refused for _, count in counts)
         copies = sum(count.copies for _, count in counts)
@@ -88,7 +90,8 @@ class Intake:
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
-        return tuple(one_line(note) for condition, note in counted if condition)
+        said = tuple(one_line(note) for condition, note in counted if condition)
+        return said + tuple(map(one_line, self.warnings))
 
     def _drawn(self) -> str:
         return (
@@ -127,7 +130,7 @@ def take_in(
     author: str,
     known: KnownNames = NO_NAMES,
     reusable: Reusable = always,
-    admit: Callable[[], None] = lambda: None,
+    admit: Callable[[], Learning | None] = lambda: None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
@@ -143,7 +146,8 @@ def take_in(
         author: Who submits.
         known: What the names of the classes are compared with.
         reusable: Says of a submission's id that it is open, or that its task is in `head`.
-        admit: Called before a new submission is stored; raises what keeps it from being accepted.
+        admit: Called before a new submission is stored; returns by what it is to be learnt, None
+            where the system is to know, and raises what keeps it from being accepted.
         on_progress: Called with steps done and steps in all; every image is two, one when it has
             been checked and one when it is stored.
 
@@ -163,11 +167,13 @@ def take_in(
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, naming, is_new=False)
-    admit()
+    learning = admit()
     raise_all(naming.findings)
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)
-    draft = _draft(task, checked, naming, shards, author=author, now=now)
+    draft = replace(
+        _draft(task, checked, naming, shards, author=author, now=now), learning=learning
+    )
     check_fits(draft)
     complete = replace(draft, shards=_stored(store, planned, total, on_progress))
     submission, is_new = write(store, complete, first, reusable=reusable)

@@ -101,7 +101,7 @@ class TaskFile:
     held_out: str | None = None
     classes: dict[PlainText, PlainText] = field(default_factory=dict)
     prompt: str = "a photo of a {}."
-    adapter: str = "main"
+    adapter: str | None = None
     augmentation: Augmentation = "crop-mirror"
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -116,6 +116,7 @@ def load_task(
     path: Path,
     *,
     opener: Opener = open_local_store,
+    adapter: str = "main",
     method_of: Callable[[str], str] = lambda _adapter: "lada",
     within: Path | None = None,
     on_seen: Callable[[], None] = unwatched,
@@ -125,6 +126,7 @@ def load_task(
     Args:
         path: The task file.
         opener: Returns the object store at an address, for images that lie in one.
+        adapter: The adapter that grows where the file names none.
         method_of: Says by which method the tasks of an adapter, given by its name, are learnt.
         within: No file of this machine outside of this folder is read; None for no such limit.
         on_seen: Called again and again while sources are looked through; raises what should stop
@@ -146,7 +148,8 @@ def load_task(
             f"expected a task file at {path}, found none.{job_hint()}", path=str(path)
         ) from error
     _check_values(path, file)
-    method_named(method_of(file.adapter)).check_settings(file.settings)
+    grown = file.adapter or adapter
+    method_named(method_of(grown)).check_settings(file.settings)
 
     def found(source: str, key: str) -> Source:
         return read_source(
@@ -174,7 +177,7 @@ def load_task(
         held_out={key: held_out.get(key, ()) for key in classes} if held_out else {},
         classes=classes,
         prompt=file.prompt,
-        adapter=file.adapter,
+        adapter=grown,
         augmentation=file.augmentation,
         settings=file.settings,
         seed=file.seed,
