@@ -163,6 +163,7 @@ def _document(version: Version) -> PublishedVersion:
             for task in manifest.tasks
         ],
         notes=dict(manifest.provenance.notes),
+        unmeasured_by_gate=list(manifest.unmeasured),
     )
 
 

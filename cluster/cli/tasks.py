@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adapters.errors import NacreError, UnavailableError
+from adapters.errors import NacreError, RejectedError, UnavailableError
 from cluster.cli.facts import counted, entry_json, warn
 from cluster.cli.options import by_option
 from cluster.cli.output import (
@@ -87,14 +87,7 @@ def submit(
         )
     else:
         _print_published(states)
-    broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]
-    if broken:
-        first = broken[0]
-        raise NacreError(
-            f"{len(broken)} of {len(states)} tasks were not published; {first.submission_id} is "
-            f"{first.stage.value}: {_why(first)}",
-            submission=first.submission_id,
-        )
+    _check_published([state.ticket for state in states])
 
 
 @click.command()
@@ -429,8 +422,33 @@ def _clock(at: float) -> str:
 
 def _print_published(states: list[State]) -> None:
     for ticket in (state.ticket for state in states):
-        if ticket.version is not None:
-            stdout().print(f"{ticket.task}: published as {ticket.adapter}@{ticket.version}")
+        version, note = f"{ticket.adapter}@{ticket.version}", ticket.note and f"; {ticket.note}"
+        if ticket.stage is Stage.PUBLISHED:
+            said = f"{ticket.task}: published as {version}{note or ''}"
+        elif ticket.stage is Stage.REJECTED:
+            said = f"{ticket.task}: rejected, kept as {version}"
+        else:
+            said = f"{ticket.task}: {ticket.stage.value}"
+        stdout().print(said, markup=False)
+
+
+def _check_published(tickets: list[Ticket]) -> None:
+    """Raise an error unless all of the tasks were published; another one where the gate said no.
+
+    Raises:
+        RejectedError: all that was not published was rejected.
+        NacreError: something failed, or was cancelled.
+    """
+    broken = [ticket for ticket in tickets if ticket.stage is not Stage.PUBLISHED]
+    if not broken:
+        return
+    failed = [ticket for ticket in broken if ticket.stage is not Stage.REJECTED]
+    first, kind = (failed[0], NacreError) if failed else (broken[0], RejectedError)
+    raise kind(
+        f"{len(broken)} of {len(tickets)} tasks were not published; {first.submission_id} is "
+        f"{first.stage.value}: {_why(first)}",
+        submission=first.submission_id,
+    )
 
 
 def _print_intake(intake: "Intake") -> None:

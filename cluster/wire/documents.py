@@ -180,6 +180,9 @@ class PublishedVersion(BaseModel):
     aliases: list[str]
     tasks: list[PublishedTask]
     notes: dict[str, str] = Field(description="Such as why the gate refused it.")
+    unmeasured_by_gate: list[str] = Field(
+        default=[], description="Tasks that the gate had to measure and could not."
+    )
 
 
 class Aliases(BaseModel):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from adapters.contract.records import ClassEntry
+from adapters.contract.shared_settings import check_shared
 from adapters.errors import (
     ClassNameError,
     InputError,
@@ -66,32 +67,39 @@ class Surroundings:
         # However it has ended: people may have moved `head` to a version that the gate refused.
         return bool(self.head and self.head.has_submission(submission_id))
 
-    def check_method(self, task: Task, method: str) -> None:
-        """Raise SettingsError where the adapter has tasks of another method than `method`.
+    def check_learning(self, task: Task, learning: Learning) -> None:
+        """Raise SettingsError where what the adapter has cannot go on by `learning`.
 
-        Those that are published decide, and where there are none yet the first on its way.
+        What is published decides, and where nothing is yet the first task on its way.
         """
-        head, place = self.head, ""
-        if head and any(entry.task != task.replaces for entry in head.tasks):
-            known, place = head.method, f"version {head.number}"
-        else:
-            known, place = self._method_on_its_way() or method, "a task on its way"
-        if known != method:
+        known, place = self._learning_but_of(task.replaces)
+        if known is None:
+            return
+        if known.method != learning.method:
             raise SettingsError(
-                f"adapter {task.adapter!r} is learnt by {known!r} ({place}), and task "
-                f"{task.name!r} was to be learnt by {method!r}, as the configuration says here; "
-                f"expected `adapters: {{{task.adapter}: {{method: {known}}}}}` in it. An adapter "
-                "has one method: submit to another adapter to use another one",
+                f"adapter {task.adapter!r} is learnt by {known.method!r} ({place}), and task "
+                f"{task.name!r} was to be learnt by {learning.method!r}, as the configuration "
+                f"here says; expected `adapters: {{{task.adapter}: {{method: {known.method}}}}}` "
+                "in it. An adapter has one method: submit to another adapter to use another one",
                 adapter=task.adapter,
-                expected=known,
-                found=method,
+                expected=known.method,
+                found=learning.method,
             )
+        names = [name for name in method_named(known.method).shared if name in known.settings]
+        check_shared([known.settings, learning.settings], names=names)
 
-    def _method_on_its_way(self) -> str | None:
+    def _learning_but_of(self, replaced: str | None) -> tuple[Learning | None, str]:
+        """Return by what the adapter is learnt, not counting a task, and where that is said."""
+        head = self.head
+        if head and any(entry.task != replaced for entry in head.tasks):
+            known = Learning(method=head.method, settings=head.settings)
+            return known, f"version {head.number}"
         by_id = {found.submission_id: found for found in self.submissions}
-        first = sorted(self.waiting, key=lambda ticket: ticket.order)
-        open_ones = (by_id.get(ticket.submission_id) for ticket in first)
-        return next((each.learning.method for each in open_ones if each and each.learning), None)
+        for ticket in sorted(self.waiting, key=lambda ticket: ticket.order):
+            found = by_id.get(ticket.submission_id)
+            if found and found.learning and found.task != replaced:
+                return found.learning, f"its first task, {found.task!r}, is on its way"
+        return None, ""
 
     def admit(self, task: Task, *, max_open: int) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
@@ -205,8 +213,9 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
 def _checked(task: Task, method: str, around: Surroundings) -> Learning:
     """Return by what a task is learnt; an error where its settings or its adapter forbid it."""
     settings = method_named(method).check_settings(task.settings)
-    around.check_method(task, method)
-    return Learning(method=method, settings=settings)
+    learning = Learning(method=method, settings=settings)
+    around.check_learning(task, learning)
+    return learning
 
 
 def _head(store: ObjectStore, adapter: str) -> Manifest | None:
