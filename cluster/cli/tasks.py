@@ -206,7 +206,7 @@ def watch(path: Path | None, names: tuple[str, ...]) -> None:
     for state in _watched(client, chosen):
         ticket = state.ticket
         number = f" as {ticket.adapter}@{ticket.version}" if ticket.version else ""
-        why = f": {_why(ticket)}" if ticket.stage is not Stage.PUBLISHED else ""
+        why = f": {_why(ticket)}" if _why(ticket) or ticket.stage is not Stage.PUBLISHED else ""
         stdout().print(f"{ticket.submission_id}: {ticket.stage.value}{number}{why}", markup=False)
 
 

@@ -110,6 +110,29 @@ def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examp
     ]
 
 
+def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
+    running: Nacre, workspace: Path
+) -> None:
+    file = workspace / "nacre.yaml"
+    before = yaml.safe_load(file.read_text())
+    live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
+    file.write_text(yaml.safe_dump(live))
+    differs = parsed(running("status", "--output", "json"))["configuration"]["differs"]
+    assert differs == ["retention.days", "adapters.am.method"]
+    applied = running("up")
+    assert applied.returncode == 0, applied.stderr
+    assert "applied to the running system: retention.days, adapters.am.method" in applied.stdout
+    assert parsed(running("status", "--output", "json"))["configuration"]["differs"] == []
+    file.write_text(yaml.safe_dump({**live, "workers": {"threads": 2}}))
+    named = running("up")
+    assert named.returncode == 3
+    assert "not changed while it runs: workers.threads" in named.stderr
+    file.write_text(yaml.safe_dump(live))
+    again = running("up", "--detach")
+    assert (again.returncode, again.stdout) == (3, "")
+    assert "running already, with this configuration" in again.stderr
+
+
 def test_a_task_is_submitted_over_http_and_published(
     running: Nacre, workspace: Path, examples: Path, tmp_path: Path
 ) -> None:
