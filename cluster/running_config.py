@@ -59,7 +59,7 @@ class RunningConfig:
         serve = self.published.get("serve", {})
         if "adapter" not in self.published or "adapters" not in serve:
             return None
-        return (self.published["adapter"], *serve["adapters"])
+        return tuple(dict.fromkeys((self.published["adapter"], *serve["adapters"])))
 
     def differing(self, config: Config) -> tuple[str, ...]:
         """Return the keys in which `config` differs from what was published."""
