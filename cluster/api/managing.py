@@ -20,7 +20,7 @@ from cluster.wire.documents import (
     VersionName,
 )
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
-from workers.registry.documents.layout import Stored
+from workers.registry.documents.layout import PRODUCTION, Stored
 
 LOOK = problems(404, 422, 503)
 MOVE = problems(400, 404, 409, 413, 422, 503, 504)
@@ -56,7 +56,7 @@ class VersionHandlers:
         self._client.promote(
             asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
         )
-        return self.aliases(adapter)
+        return self._moved(adapter, serving=asked.alias == PRODUCTION)
 
     def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Aliases:
         """Serve an earlier version again."""
@@ -67,7 +67,13 @@ class VersionHandlers:
             by=by,
             why=asked.why,
         )
-        return self.aliases(adapter)
+        return self._moved(adapter, serving=True)
+
+    def _moved(self, adapter: str, *, serving: bool) -> Aliases:
+        note = self._client.not_served(adapter) if serving else None
+        found = self.aliases(adapter)
+        found.notes = [note] if note else []
+        return found
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""
@@ -158,6 +164,7 @@ def _document(version: Version) -> PublishedVersion:
             for task in manifest.tasks
         ],
         notes=dict(manifest.provenance.notes),
+        unmeasured_by_gate=list(manifest.unmeasured),
     )
 
 

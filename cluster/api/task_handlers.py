@@ -42,9 +42,9 @@ class TaskHandlers:
     def submit(self, content: bytes, archive: BinaryIO | None, *, by: Requester) -> TaskAccepted:
         """Check a task, make it durable, and return its submission."""
         environment = dict(os.environ)
-        config = self._client.config
-        with uploaded_task(content, archive, config, environment=environment) as task:
-            intake = self._client.submit(task, by=by)
+        client = self._in_effect()
+        with uploaded_task(content, archive, client.config, environment=environment) as task:
+            intake = client.submit(task, by=by)
         return TaskAccepted(
             submission=self._document(self._client.state(intake.submission)),
             is_new=intake.is_new,
@@ -83,6 +83,13 @@ class TaskHandlers:
     def retry(self, name: str, *, by: Requester) -> TaskState:
         """Try a submission again."""
         return self._document(self._client.retry(name, by=by))
+
+    def _in_effect(self) -> Client:
+        """Return a client under what the coordinator has been told since this process started."""
+        client, running = self._client, self._client.running_config()
+        if running is None or not running.differing(client.config):
+            return client
+        return Client(running.in_effect(client.config), store=client.store)
 
     def _document(self, state: State) -> TaskState:
         document = TaskState.model_validate(state.to_json())

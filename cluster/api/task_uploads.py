@@ -77,7 +77,13 @@ def _loaded(
     def method_of(adapter: str) -> str:
         return config.of_adapter(adapter).method
 
-    return load_task(folder / TASK_FILE, opener=opener, method_of=method_of, within=folder)
+    return load_task(
+        folder / TASK_FILE,
+        opener=opener,
+        adapter=config.adapter,
+        method_of=method_of,
+        within=folder,
+    )
 
 
 def _check_sources(content: bytes, *, has_archive: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapters.contract.counts import counted
 from cluster.cli.output import Bar, bars, output_option, print_json, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -143,7 +144,8 @@ def _print_matrix(found: "Evaluation") -> None:
         stdout().print(line, markup=False)
     for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
         if metrics is not None:
-            stdout().print(_scalars(metrics, label), markup=False)
+            over = f", over {counted(len(found.versions), 'task')}"
+            stdout().print(_scalars(metrics, label) + over, markup=False)
     if found.metrics is None:
         stdout().print(
             "transfer, average and last are given where each version adds the next of the tasks",

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from rich.filesize import decimal
 
 from adapters.contract.counts import counted
-from cluster.cli.output import print_table, stdout
-from workers.registry import Difference, Entry, Garbage, Verification, Version
+from cluster.cli.output import print_table, stderr, stdout
+from workers.registry import GATE_NOTE, Difference, Entry, Garbage, Verification, Version
 
 
 def say(sentence: str) -> None:
@@ -16,8 +16,15 @@ def say(sentence: str) -> None:
     stdout().print(sentence, markup=False)
 
 
+def warn(sentence: str | None) -> None:
+    """Print, on stderr, what may not be as whoever asked thinks; nothing where it is."""
+    if sentence:
+        stderr().print(f"note: {sentence}", markup=False)
+
+
 def print_versions(versions: Sequence[Version]) -> None:
     """Print one line per version."""
+    passed_over = any(version.manifest.unmeasured for version in versions)
     rows = [
         (
             version.manifest.number,
@@ -26,14 +33,17 @@ def print_versions(versions: Sequence[Version]) -> None:
             len(version.manifest.tasks),
             version.manifest.class_count,
             version.manifest.tasks[-1].task if version.manifest.tasks else "",
-            f"{_mean(version):.1%}" if version.accuracies else "",
+            _mean(version),
+            *([", ".join(version.manifest.unmeasured)] if passed_over else []),
             _when(version.manifest.created),
         )
         for version in versions
     ]
     columns = (
         *("version", "aliases", "parent", "tasks", "classes"),
-        *("newest task", "mean accuracy", "published"),
+        *("newest task", "mean accuracy"),
+        *(["gate could not measure"] if passed_over else []),
+        "published",
     )
     print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
 
@@ -65,6 +75,7 @@ def print_shown(version: Version) -> None:
         ("aliases", ", ".join(version.aliases)),
         ("parent", manifest.parent.number if manifest.parent else "none"),
         ("classes", manifest.class_count),
+        ("accuracy", _mean(version) and f"mean {_mean(version)}"),
         ("size", decimal(manifest.size_bytes)),
         ("encoder", manifest.encoder),
         ("method", manifest.method),
@@ -84,7 +95,7 @@ def print_shown(version: Version) -> None:
             task.task,
             task.classes,
             "purged" if task.task in version.purged else decimal(task.record.size),
-            _percent(accuracies.get(task.task)),
+            _percent(accuracies.get(task.task)) or "not measured",
             task.submission,
         )
         for task in manifest.tasks
@@ -157,6 +168,10 @@ def version_json(version: Version) -> dict[str, object]:
         "method": manifest.method,
         "created": manifest.created,
         "accuracies": {entry.task: entry.accuracy for entry in version.accuracies},
+        "mean_accuracy": version.mean_accuracy,
+        "not_measured": list(version.not_measured),
+        "unmeasured_by_gate": list(manifest.unmeasured),
+        "gate": manifest.provenance.notes.get(GATE_NOTE),
     }
 
 
@@ -189,8 +204,14 @@ def difference_json(found: Difference) -> dict[str, object]:
     }
 
 
-def _mean(version: Version) -> float:
-    return sum(entry.accuracy for entry in version.accuracies) / len(version.accuracies)
+def _mean(version: Version) -> str:
+    """Return the mean accuracy, and over how many of the tasks: `74.0% (3 of 4 tasks)`."""
+    measured, tasks = len(version.accuracies), len(version.manifest.tasks)
+    mean = version.mean_accuracy
+    if mean is None:
+        return ""
+    of_all = f"{measured} of " if measured != tasks else ""
+    return f"{mean:.1%} ({of_all}{counted(tasks, 'task')})"
 
 
 def _move(alias: str, before: int | None, after: int | None) -> str:

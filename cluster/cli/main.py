@@ -81,7 +81,8 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 
     \b
     Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was
-    first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 130 interrupted.
+    first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 7 the gate has
+    rejected a task, 130 interrupted.
     What is printed and cannot be written is 1, without a word where its reader has gone away.
     """
     context.obj = config

@@ -8,11 +8,12 @@ from rich.filesize import decimal
 
 from adapters.contract.counts import counted
 from adapters.errors import CorruptionError, NacreError
-from cluster.cli.facts import print_garbage, print_report, say
+from cluster.cli.facts import print_garbage, print_report, say, warn
 from cluster.cli.options import adapter_option, by_option, why_option
 from cluster.cli.output import output_option, print_json, progress_bar
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from workers.registry.documents.layout import PRODUCTION
 
 HOUR_S = 3600.0
 
@@ -71,6 +72,7 @@ def import_(
         manifest = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
     moved = " and ".join(aliases)
     say(f"{file} published as {manifest.adapter}@{manifest.number}: {moved} points to it")
+    warn(client.not_served(adapter) if PRODUCTION in aliases else None)
 
 
 @click.command()

@@ -15,11 +15,13 @@ from cluster.cli.facts import (
     say,
     shown_json,
     version_json,
+    warn,
 )
 from cluster.cli.options import adapter_option, by_option, why_option
 from cluster.cli.output import output_option, print_json
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from workers.registry.documents.layout import PRODUCTION
 
 
 @click.command()
@@ -128,6 +130,7 @@ def promote(
     client = Client(configured(path))
     number = client.promote(version, adapter=adapter, alias=alias, by=by, why=why)
     say(f"{alias} now at version {number}")
+    warn(client.not_served(adapter) if alias == PRODUCTION else None)
 
 
 @click.command()
@@ -157,6 +160,7 @@ def rollback(
     number = client.rollback(version, adapter=adapter, serving_only=serving_only, by=by, why=why)
     moved = "production" if serving_only else "production and head"
     say(f"{moved} now at version {number}")
+    warn(client.not_served(adapter))
 
 
 @click.command()
@@ -222,6 +226,7 @@ def drop(
     manifest = client.drop(task, adapter=adapter, promoted=promoted, by=by, why=why)
     moved = "production and head" if promoted else "head"
     say(f"{task} dropped: {moved} now at version {manifest.number}")
+    warn(client.not_served(adapter) if promoted else None)
 
 
 VERBS = (versions, history, show, diff, promote, rollback, alias, drop)

@@ -45,6 +45,7 @@ class Running:
         store: The URL of its store.
         waits_for: Why it did not coordinate when it had started.
         config: The file that it was configured by; None for the defaults.
+        ray: The address of its Ray.
     """
 
     pid: int
@@ -53,6 +54,7 @@ class Running:
     store: str
     waits_for: str | None = None
     config: str | None = None
+    ray: str | None = None
 
     def was_started_with(self, config: Config, file: Path | None) -> bool:
         """Return whether a configuration, read from `file`, is the one of this system.

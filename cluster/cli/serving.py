@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import psutil
@@ -34,6 +34,9 @@ from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home
 
+if TYPE_CHECKING:
+    from cluster.system.running import Applied
+
 address_option = click.option(
     "--address",
     help="`auto` or HOST:PORT of a running Ray.  [default: `ray:` of the configuration]",
@@ -47,7 +50,8 @@ address_option = click.option(
 def up(path: Path | None, address: str | None, *, detach: bool) -> None:
     """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
 
-    On a running Ray the system stays when this returns; another `up` there changes its settings.
+    On a running Ray the system stays when this returns. Another `up` applies to what runs what
+    can be changed meanwhile, and exits with 3 where something needs a restart, which it names.
 
     \b
     Examples:
@@ -59,8 +63,9 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
     if config.ray != LOCAL:
         _start_on_running(config)
         return
-    _check_not_running()
-    if detach:
+    if (running := find_running()) is not None:
+        _change(running, config, config_file(path))
+    elif detach:
         start_detached(path, config)
     else:
         _run(config, config_file(path))
@@ -146,10 +151,12 @@ def with_address(config: Config, address: str | None) -> Config:
 
 def _start_on_running(config: Config) -> None:
     from cluster.system import system
+    from cluster.system.running import check_listens_there
 
     system.check(config)
     with progress_bar(f"starting on the Ray at {config.ray}"):
         system.connect(config)
+        check_listens_there(config)
         system.start(config)
     stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
     print_waiting(system.waits_for())
@@ -180,17 +187,46 @@ def _stop_at_home(running: Running | None, config: Config, file: Path | None) ->
         raise NotFoundError(f"nothing to stop: it has ended meanwhile, for {home()}")
 
 
-def _check_not_running() -> None:
-    running = find_running()
-    if running is not None:
+def _change(running: Running, config: Config, file: Path | None) -> None:
+    """Change the configuration of the system of this home folder as far as that can be done.
+
+    Raises:
+        ConflictError: it is the same, or not all of it can be changed while it runs.
+    """
+    applied = _applied(running, config, file)
+    if applied is None or not (applied.live or applied.restart):
+        same = "" if applied is None else ", with this configuration"
         raise ConflictError(
-            f"nacre is running already ({running.described}); stop it with `nacre down`, or set "
-            "NACRE_HOME to another folder",
+            f"nacre is running already{same} ({running.described}); stop it with `nacre down`, or "
+            "set NACRE_HOME to another folder",
             pid=running.pid,
+        )
+    if applied.live:
+        stdout().print(f"applied to the running system: {', '.join(applied.live)}", markup=False)
+    if applied.restart:
+        raise ConflictError(
+            f"not changed while it runs: {', '.join(applied.restart)} ({running.described}); "
+            "`nacre down`, then `nacre up`: work under way goes on after that",
+            pid=running.pid,
+            keys=applied.restart,
         )
 
 
+def _applied(running: Running, config: Config, file: Path | None) -> "Applied | None":
+    """Return what of `config` was applied; None where it is not that of the running system."""
+    if running.ray is None or not running.was_started_with(config, file):
+        return None
+    from cluster.system.running import apply, join
+    from cluster.system.system import check
+
+    check(config)
+    with progress_bar("applying"):
+        join(running.ray)
+        return apply(config)
+
+
 def _run(config: Config, file: Path | None) -> None:
+    from cluster.system.running import address_of_ray
     from cluster.system.system import running_system, waits_for
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -207,6 +243,7 @@ def _run(config: Config, file: Path | None) -> None:
                 store=config.store,
                 waits_for=waits_for(),
                 config=str(file.absolute()) if file else None,
+                ray=address_of_ray(),
             )
             marker.write_text(json.dumps(asdict(running)))
             stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")

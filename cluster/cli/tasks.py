@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import NacreError, UnavailableError
-from cluster.cli.facts import entry_json
+from adapters.errors import NacreError, RejectedError, UnavailableError
+from cluster.cli.facts import entry_json, warn
 from cluster.cli.options import by_option
 from cluster.cli.output import (
     bars,
@@ -77,25 +77,20 @@ def submit(
         said.append({"is_new": intake.is_new, "notes": intake.notes(), "sources": intake.sources()})
         if output == "text":
             _print_intake(intake)
+        for sentence in intake.warnings:
+            warn(sentence)
+    configuration = _configuration_as_json(client)
     states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
     if output == "json":
         print_json(
             [
-                {**client.state(entry).to_json(), **more}
+                {**client.state(entry).to_json(), **more, "configuration": configuration}
                 for entry, more in zip(submissions, said, strict=True)
             ]
         )
     else:
         _print_published(states)
-    broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]
-    if broken:
-        first = broken[0]
-        raise NacreError(
-            f"{len(broken)} of {counted(len(states), 'task')} {agreeing(len(broken), 'was')} not "
-            f"published; {first.submission_id} is "
-            f"{first.stage.value}: {_why(first)}",
-            submission=first.submission_id,
-        )
+    _check_published([state.ticket for state in states])
 
 
 @click.command()
@@ -133,6 +128,7 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
         print_json(
             {
                 "coordinator": _lead_as_json(queue.lead),
+                "configuration": _configuration_as_json(client),
                 "paused": list(queue.lead.paused) if queue.lead else [],
                 "unread_requests": queue.unread,
                 "refusals": [entry_json(entry) for entry in refusals],
@@ -149,6 +145,8 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
             stdout().print(str(entry), markup=False)
         for trouble in wrong:
             stdout().print(str(trouble), markup=False)
+        if (running_config := client.running_config()) is not None:
+            warn(running_config.unlike(config))
     if wrong:
         told = counted(len(wrong), "trouble")
         raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
@@ -241,7 +239,7 @@ def watch(path: Path | None, names: tuple[str, ...]) -> None:
     for state in _watched(client, chosen):
         ticket = state.ticket
         number = f" as {ticket.adapter}@{ticket.version}" if ticket.version else ""
-        why = f": {_why(ticket)}" if ticket.stage is not Stage.PUBLISHED else ""
+        why = f": {_why(ticket)}" if _why(ticket) or ticket.stage is not Stage.PUBLISHED else ""
         stdout().print(f"{ticket.submission_id}: {ticket.stage.value}{number}{why}", markup=False)
 
 
@@ -431,6 +429,14 @@ def _lead_as_json(lead: Leadership | None) -> dict[str, object] | None:
     }
 
 
+def _configuration_as_json(client: Client) -> dict[str, object] | None:
+    """Return the digest of what the running system was configured with, and what differs here."""
+    running = client.running_config()
+    if running is None:
+        return None
+    return {"digest": running.digest, "differs": list(running.differing(client.config))}
+
+
 def _print_wish(state: State, word: str, *, reached: tuple[Stage, ...]) -> None:
     ticket = state.ticket
     if ticket.stage in reached:
@@ -453,8 +459,33 @@ def _clock(at: float) -> str:
 
 def _print_published(states: list[State]) -> None:
     for ticket in (state.ticket for state in states):
-        if ticket.version is not None:
-            stdout().print(f"{ticket.task}: published as {ticket.adapter}@{ticket.version}")
+        version, note = f"{ticket.adapter}@{ticket.version}", ticket.note and f"; {ticket.note}"
+        if ticket.stage is Stage.PUBLISHED:
+            said = f"{ticket.task}: published as {version}{note or ''}"
+        elif ticket.stage is Stage.REJECTED:
+            said = f"{ticket.task}: rejected, kept as {version}"
+        else:
+            said = f"{ticket.task}: {ticket.stage.value}"
+        stdout().print(said, markup=False)
+
+
+def _check_published(tickets: list[Ticket]) -> None:
+    """Raise an error unless all of the tasks were published; another one where the gate said no.
+
+    Raises:
+        RejectedError: all that was not published was rejected.
+        NacreError: something failed, or was cancelled.
+    """
+    broken = [ticket for ticket in tickets if ticket.stage is not Stage.PUBLISHED]
+    if not broken:
+        return
+    failed = [ticket for ticket in broken if ticket.stage is not Stage.REJECTED]
+    first, kind = (failed[0], NacreError) if failed else (broken[0], RejectedError)
+    raise kind(
+        f"{len(broken)} of {counted(len(tickets), 'task')} {agreeing(len(broken), 'was')} not "
+        f"published; {first.submission_id} is {first.stage.value}: {_why(first)}",
+        submission=first.submission_id,
+    )
 
 
 def _print_intake(intake: "Intake") -> None:
@@ -465,5 +496,5 @@ def _print_intake(intake: "Intake") -> None:
         f"{counted(images['train'], 'training image')}, "
         f"{counted(images['held_out'], 'test image')})"
     )
-    for note in intake.notes():
+    for note in intake.notes()[: -len(intake.warnings) or None]:
         stdout().print(f"  {note}", markup=False)

@@ -1,16 +1,18 @@
 """Submitting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
-from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
+from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
 from workers.encoding.prompts import PromptReader
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
 from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.queue.leadership import read_leadership
 from workers.store import ObjectStore
 from workers.tasks import task as tasks
 from workers.tasks.task import Task
@@ -43,16 +45,24 @@ def accept_task(
     if adapter is not None:
         loaded = replace(loaded, adapter=adapter)
     chosen = config.of_adapter(loaded.adapter)
-    # A task that was not read from a file, or under another configuration, was not checked by it.
-    method_named(chosen.method).check_settings(loaded.settings)
-    return accept(
+    intake = accept(
         loaded,
         store,
         author=author,
         max_open=chosen.max_open,
+        method=chosen.method,
         cut=PromptReader(config.encoder).cut,
         on_progress=on_progress,
     )
+    return replace(intake, warnings=_warnings(loaded.adapter, config, store))
+
+
+def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:
+    """Return what whoever submitted to `adapter` under `config` should know of who learns it."""
+    running = RunningConfig.of(read_leadership(store), now=time.time())
+    served = (running.served if running else None) or config.served
+    found = (running and running.unlike(config), not_served(adapter, served))
+    return tuple(sentence for sentence in found if sentence)
 
 
 def load_task(
@@ -78,4 +88,6 @@ def load_task(
     def method_of(named: str) -> str:
         return chosen.of_adapter(adapter or named).method
 
-    return tasks.load_task(Path(path), opener=open_store, method_of=method_of)
+    return tasks.load_task(
+        Path(path), opener=open_store, adapter=chosen.adapter, method_of=method_of
+    )

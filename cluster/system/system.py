@@ -125,7 +125,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
     except (RayError, RayServeException, TimeoutError) as error:
         raise UnavailableError(f"the publisher does not answer: {reason_of(error)}") from error
     check_encoder(config, fingerprint)
-    _start_coordinator(config)
+    start_coordinator(config)
 
 
 def start_api(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
@@ -364,7 +364,7 @@ def _stop_coordinator() -> None:
         ray.kill(running)
 
 
-def _start_coordinator(config: Config) -> None:
+def start_coordinator(config: Config) -> None:
     """Start the coordinator, in the place of one that was started with other settings."""
     _stop_coordinator()
     started = CoordinatorActor.options(  # type: ignore[attr-defined]

@@ -180,6 +180,9 @@ class PublishedVersion(BaseModel):
     aliases: list[str]
     tasks: list[PublishedTask]
     notes: dict[str, str] = Field(description="Such as why the gate refused it.")
+    unmeasured_by_gate: list[str] = Field(
+        default=[], description="Tasks that the gate had to measure and could not."
+    )
 
 
 class Aliases(BaseModel):
@@ -187,6 +190,9 @@ class Aliases(BaseModel):
 
     adapter: str
     aliases: dict[str, int] = Field(examples=[{"head": 6, "production": 5}])
+    notes: list[str] = Field(
+        default=[], description="Such as that no replica serves the adapter whose alias was moved."
+    )
 
 
 class MoveRequest(BaseModel):

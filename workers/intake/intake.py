@@ -26,7 +26,7 @@ from workers.intake.reading import count_images, read_images
 from workers.intake.test_split import with_test_split
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Shard, Split, Submission
+from workers.tasks.submission import Learning, Shard, Split, Submission
 from workers.tasks.task import SharedNames, Task
 
 Item = TypeVar("Item")
@@ -46,6 +46,7 @@ class Intake:
         cut: Prompts of which the encoder does not read the end.
         counts: What became of everything in each source.
         elsewhere: How many of its images each other task of the adapter has, of those that have.
+        warnings: What may not be as whoever submitted thinks, one sentence each.
     """
 
     submission: Submission
@@ -57,6 +58,7 @@ class Intake:
     cut: tuple[str, ...] = ()
     counts: Mapping[Split, SourceCount] = field(default_factory=dict)
     elsewhere: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def images(self) -> Mapping[Split, int]:
@@ -69,7 +71,7 @@ class Intake:
         return {keys[split]: count.to_json() for split, count in self.counts.items()}
 
     def notes(self) -> tuple[str, ...]:
-        """Return what whoever submitted should know, one sentence each."""
+        """Return what whoever submitted should know, one sentence each; warnings come last."""
         counts = self.counts.items()
         refused = sum(count.refused for _, count in counts)
         copies = sum(count.copies for _, count in counts)
@@ -95,7 +97,7 @@ class Intake:
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
         told = (note for condition, note in notes if condition)
-        return tuple(map(one_line, (*told, *self._shared_images())))
+        return tuple(map(one_line, (*told, *self._shared_images(), *self.warnings)))
 
     def _shared_images(self) -> Iterator[str]:
         for task, number in self.elsewhere.items():
@@ -144,7 +146,7 @@ def take_in(
     author: str,
     known: KnownNames = NO_NAMES,
     reusable: Reusable = always,
-    admit: Callable[[], None] = lambda: None,
+    admit: Callable[[], Learning | None] = lambda: None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
@@ -160,7 +162,8 @@ def take_in(
         author: Who submits.
         known: What the names of the classes are compared with.
         reusable: Says of a submission's id that it is open, or that its task is in `head`.
-        admit: Called before a new submission is stored; raises what keeps it from being accepted.
+        admit: Called before a new submission is stored; returns by what it is to be learnt, None
+            where the system is to know, and raises what keeps it from being accepted.
         on_progress: Called with steps done and steps in all; every image is two, one when it has
             been checked and one when it is stored.
 
@@ -175,7 +178,7 @@ def take_in(
     if checked.findings:
         found = [*checked.findings, *naming.findings]
         with suppress(UnavailableError):  # waiting would not mend these
-            found += _not_admitted(admit)
+            found += _admission(admit)[1]
         raise_all(found)
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
@@ -183,10 +186,13 @@ def take_in(
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, naming, is_new=False)
-    raise_all([*naming.findings, *_not_admitted(admit)])
+    learning, refused = _admission(admit)
+    raise_all([*naming.findings, *refused])
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)
-    draft = _draft(task, checked, naming, shards, author=author, now=now)
+    draft = replace(
+        _draft(task, checked, naming, shards, author=author, now=now), learning=learning
+    )
     check_fits(draft)
     complete = replace(draft, shards=_stored(store, planned, total, on_progress))
     submission, is_new = write(store, complete, first, reusable=reusable)
@@ -195,13 +201,17 @@ def take_in(
     return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
 
 
-def _not_admitted(admit: Callable[[], None]) -> list[InputError]:
-    """Return why a submission is not accepted, if whoever submits can change that."""
+def _admission(
+    admit: Callable[[], Learning | None],
+) -> tuple[Learning | None, list[InputError]]:
+    """Return by what a submission is learnt, and why it is not accepted if it is not.
+
+    Only what whoever submits can change is returned; everything else is raised.
+    """
     try:
-        admit()
+        return admit(), []
     except InputError as error:
-        return [error]
-    return []
+        return None, [error]
 
 
 def _draft(

@@ -13,8 +13,9 @@ asks for was written by a clock that was wrong, and keeps nobody from taking ove
 whoever wrote it, at the same cost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from pydantic import FiniteFloat, TypeAdapter
 
@@ -46,6 +47,8 @@ class Leadership:
         paused: Adapters of which nothing new is begun; `*` stands for all.
         before: SHA-256 of the lead that this one replaced; empty for the first, and in leads of
             the first days, whose beat began anew with every epoch.
+        configuration: What the system that leads was configured with, for whoever submits to
+            compare; None where it says nothing of that.
     """
 
     owner: str
@@ -56,6 +59,7 @@ class Leadership:
     beat: Count = 0
     paused: tuple[str, ...] = ()
     before: str = ""
+    configuration: Mapping[str, Any] | None = None
 
     @property
     def serial(self) -> int:
@@ -71,6 +75,8 @@ class Leadership:
         fields = asdict(self)
         if not self.before:
             del fields["before"]
+        if self.configuration is None:
+            del fields["configuration"]
         return seal(fields)
 
 
@@ -93,9 +99,23 @@ def read_leadership(store: ObjectStore) -> Leadership | None:
 
 
 def take_leadership(
-    store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: float
+    store: ObjectStore,
+    *,
+    owner: str,
+    host: str,
+    ttl_s: float,
+    now: float,
+    configuration: Mapping[str, Any] | None = None,
 ) -> Leadership:
     """Take the lead, which a system does at its start and again whenever its coordinator restarts.
+
+    Args:
+        store: The object store.
+        owner: The system that takes it.
+        host: Where that runs, for people.
+        ttl_s: For how long, in seconds.
+        now: Seconds since the epoch.
+        configuration: What the system says of its configuration.
 
     Raises:
         ConflictError: another system leads; its message says which, and for how long.
@@ -116,6 +136,7 @@ def take_leadership(
             expires=now + ttl_s,
             since=now,
             paused=held.paused if held else (),
+            configuration=configuration,
         )
 
     return _changed(store, taken)

@@ -8,7 +8,14 @@ from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShar
 from workers.registry.diff import AccuracyChange, Difference, diff
 from workers.registry.documents.accuracy import TaskAccuracy
 from workers.registry.documents.history import Action, Author, Entry
-from workers.registry.documents.manifest import Manifest, Provenance, TaskRef, VersionRef
+from workers.registry.documents.manifest import (
+    GATE_NOTE,
+    UNMEASURED_NOTE,
+    Manifest,
+    Provenance,
+    TaskRef,
+    VersionRef,
+)
 from workers.registry.documents.refs import Fence, Refs
 from workers.registry.drop import Purged, drop, purge
 from workers.registry.registry import Registry
@@ -18,6 +25,8 @@ from workers.registry.verify import Damage, Verification, verify
 from workers.registry.versions import Version, read_version, read_versions
 
 __all__ = [
+    "GATE_NOTE",
+    "UNMEASURED_NOTE",
     "AccuracyChange",
     "Action",
     "AddRecord",

@@ -29,6 +29,18 @@ class Version:
     accuracies: tuple[TaskAccuracy, ...]
     purged: tuple[str, ...] = ()
 
+    @property
+    def mean_accuracy(self) -> float | None:
+        """The mean over the tasks that were measured; None where none was."""
+        measured = [entry.accuracy for entry in self.accuracies]
+        return sum(measured) / len(measured) if measured else None
+
+    @property
+    def not_measured(self) -> tuple[str, ...]:
+        """Its tasks of which there is no accuracy."""
+        measured = {entry.task for entry in self.accuracies}
+        return tuple(task.task for task in self.manifest.tasks if task.task not in measured)
+
 
 def read_versions(reader: AdapterReader) -> list[Version]:
     """Return all versions that were ever published, newest first, as of one instant.

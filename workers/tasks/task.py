@@ -82,6 +82,7 @@ def load_task(
     path: Path,
     *,
     opener: Opener = open_local_store,
+    adapter: str = "main",
     method_of: Callable[[str], str] = lambda _adapter: "lada",
     within: Path | None = None,
     on_seen: Callable[[], None] = unwatched,
@@ -91,6 +92,7 @@ def load_task(
     Args:
         path: The task file.
         opener: Returns the object store at an address, for images that lie in one.
+        adapter: The adapter that grows where the file names none.
         method_of: Says by which method the tasks of an adapter, given by its name, are learnt.
         within: No file of this machine outside of this folder is read; None for no such limit.
         on_seen: Called again and again while sources are looked through; raises what should stop
@@ -106,7 +108,8 @@ def load_task(
     reading = read_task_file(path)
     file = TaskFile(**{"name": "task", "images": "", **reading.values})
     findings: list[InputError] = [*reading.findings, *wrong_values(path, file)]
-    findings += _wrong_settings(method_of(file.adapter), file.settings)
+    adapter = file.adapter or adapter
+    findings += _wrong_settings(method_of(adapter), file.settings)
     sources: dict[Split, Source] = {}
     for split, key in _KEYS.items():
         source = getattr(file, key)
@@ -128,7 +131,7 @@ def load_task(
         except UnavailableError:
             raise_all(findings)  # waiting would not mend these
             raise
-    task, wrong = _put_together(path, file, sources)
+    task, wrong = _put_together(path, file, sources, adapter=adapter)
     # Where keys are wrong or sources are not read, nobody knows which classes are meant.
     is_told = not reading.findings or "classes" in reading.values
     is_read = len(sources) == 1 + (file.held_out is not None)
@@ -157,7 +160,7 @@ def _wrong_settings(method: str, settings: Mapping[str, Any]) -> list[InputError
 
 
 def _put_together(
-    path: Path, file: TaskFile, sources: Mapping[Split, Source]
+    path: Path, file: TaskFile, sources: Mapping[Split, Source], *, adapter: str
 ) -> tuple[Task, list[InputError]]:
     """Return a task of what its file and its sources say, and what is wrong with its classes."""
     nothing = Source(images={}, survey=Survey())
@@ -176,7 +179,7 @@ def _put_together(
         held_out={key: held_out.get(key, ()) for key in classes} if held_out else {},
         classes=classes,
         prompt=file.prompt,
-        adapter=file.adapter,
+        adapter=adapter,
         augmentation=file.augmentation,
         settings=file.settings,
         seed=file.seed,

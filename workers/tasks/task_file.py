@@ -34,7 +34,7 @@ class TaskFile:
     held_out: str | None = None
     classes: dict[PlainText, PlainText] = field(default_factory=dict)
     prompt: str = "a photo of a {}."
-    adapter: str = "main"
+    adapter: str | None = None
     augmentation: Augmentation = "crop-mirror"
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0

@@ -80,6 +80,14 @@ def parsed(result: "subprocess.CompletedProcess[str]") -> Any:
     return json.loads(result.stdout)
 
 
+def differing(nacre: Nacre) -> list[str]:
+    """Return the keys in which the running system was configured otherwise than the file says."""
+    # Whether all is well by then is not the question.
+    looked = json.loads(nacre("status", "--output", "json").stdout)
+    differs: list[str] = looked["configuration"]["differs"]
+    return differs
+
+
 def best(nacre: Nacre, image: Path, *options: str) -> tuple[str, str]:
     """Return the version that answers and the class that it sees in `image`."""
     answer = parsed(nacre("predict", image, "--top-k", "1", "--output", "json", *options))
@@ -108,6 +116,28 @@ def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examp
         (2, []),
         (1, ["head", "production"]),
     ]
+
+
+def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
+    running: Nacre, workspace: Path
+) -> None:
+    file = workspace / "nacre.yaml"
+    before = yaml.safe_load(file.read_text())
+    live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
+    file.write_text(yaml.safe_dump(live))
+    assert differing(running) == ["retention.days", "adapters.am.method"]
+    applied = running("up")
+    assert applied.returncode == 0, applied.stderr
+    assert "applied to the running system: retention.days, adapters.am.method" in applied.stdout
+    assert differing(running) == []
+    file.write_text(yaml.safe_dump({**live, "workers": {"threads": 2}}))
+    named = running("up")
+    assert named.returncode == 3
+    assert "not changed while it runs: workers.threads" in named.stderr
+    file.write_text(yaml.safe_dump(live))
+    again = running("up", "--detach")
+    assert (again.returncode, again.stdout) == (3, "")
+    assert "running already, with this configuration" in again.stderr
 
 
 def test_a_task_is_submitted_over_http_and_published(

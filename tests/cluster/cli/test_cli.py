@@ -19,10 +19,12 @@ from adapters.errors import NotFoundError
 from cluster.cli.main import MODULES, cli
 from cluster.client.client import Client
 from cluster.config import load_config
+from cluster.running_config import RunningConfig, published
 from cluster.version import this_build
 from tests.support.drivers.command import Command, Ended
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
+from workers.queue.leadership import take_leadership
 from workers.queue.ticket import Cause, Failure, Stage
 from workers.registry import Registry
 from workers.store import FileStore
@@ -167,6 +169,63 @@ def test_waiting_for_what_fails_says_why_and_fails(
     assert "1 of 1 task was not published" in ended.err
     assert "is failed: a feature is not finite" in ended.err
     assert "a feature is not finite" in nacre("status").out
+
+
+def test_what_the_gate_has_rejected_is_not_called_published_and_ends_with_a_code_of_its_own(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    def reject_once_it_is_there() -> None:
+        while not Client(load_config()).queue().states:
+            time.sleep(0.01)
+        (state,) = Client(load_config()).queue().states
+        set_ticket(
+            store, state.ticket.submission_id, stage=Stage.REJECTED, version=2, note="it forgets"
+        )
+
+    rejecting = threading.Thread(target=reject_once_it_is_there)
+    rejecting.start()
+    ended = nacre("submit", write_task(), "--wait")
+    rejecting.join()
+    assert ended.code == 7
+    assert "published" not in ended.out
+    assert "colors: rejected, kept as main@2" in ended.out
+    assert "is rejected: it forgets" in ended.err
+
+
+def test_whoever_submits_and_looks_hears_that_the_system_has_another_configuration(
+    nacre: Command, write_task: WriteTask, store: FileStore, tmp_path: Path
+) -> None:
+    said = published(load_config())
+    take_leadership(store, owner="ray", host="a", ttl_s=3e3, now=time.time(), configuration=said)
+    (tmp_path / "nacre.yaml").write_text("retention: {days: 3}")
+    text = nacre("submit", write_task())
+    assert "another configuration than this one" in text.err
+    assert "they differ in retention.days;" in text.err
+    assert "another configuration" not in text.out
+    assert "differ in retention.days" in nacre("status").err
+    expected = {"digest": RunningConfig(published=said).digest, "differs": ["retention.days"]}
+    (entry,) = json.loads(nacre("submit", write_task(), "--output", "json").out)
+    status = json.loads(nacre("status", "--output", "json").out)
+    assert (entry["configuration"], status["configuration"]) == (expected, expected)
+
+
+def test_promoting_what_no_replica_serves_is_not_silent(nacre: Command, store: FileStore) -> None:
+    learn(Registry(store).create("am"), "fashion")
+    ended = nacre("promote", "1", "--adapter", "am")
+    assert (ended.code, ended.out) == (0, "production now at version 1\n")
+    assert "no replica serves adapter 'am' (served: main)" in ended.err
+    assert nacre("promote", "1", "--adapter", "am", "--alias", "canary").err == ""
+
+
+def test_a_mean_names_over_what_it_is(nacre: Command, store: FileStore) -> None:
+    adapter = Registry(store).create("main")
+    learn(adapter, "fashion")
+    learn(adapter, "digits")
+    assert "90.0% (1 of 2 tasks)" in nacre("versions").out
+    assert "not measured" in nacre("show", "2").out
+    newest, first = json.loads(nacre("versions", "--output", "json").out)
+    assert (newest["not_measured"], first["not_measured"]) == (["fashion"], [])
+    assert newest["mean_accuracy"] == first["mean_accuracy"] == 0.9
 
 
 def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
