@@ -12,12 +12,13 @@ from cluster.client.requester import Requester
 from cluster.wire.documents import (
     AccuracyMatrix,
     Aliases,
+    Moved,
     PromoteRequest,
-    PublishedTask,
     PublishedVersion,
     RollbackRequest,
     VersionName,
 )
+from cluster.wire.facts import served_and, version_document
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
 from workers.registry.documents.layout import Stored
 
@@ -44,29 +45,33 @@ class VersionHandlers:
 
     def versions(self, adapter: str) -> list[PublishedVersion]:
         """Return the versions of an adapter, newest first."""
-        return [_document(version) for version in self.versions_of(adapter)]
+        return [version_document(version) for version in self.versions_of(adapter)]
 
     def aliases(self, adapter: str) -> Aliases:
         """Return the aliases of an adapter."""
         return Aliases(adapter=adapter, aliases=self._client.aliases(adapter))
 
-    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Aliases:
+    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Moved:
         """Point an alias to a version."""
-        self._client.promote(
+        number = self._client.promote(
             asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
         )
-        return self.aliases(adapter)
+        return self._moved(adapter, number, asked.alias)
 
-    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Aliases:
+    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Moved:
         """Serve an earlier version again."""
-        self._client.rollback(
+        number = self._client.rollback(
             asked.version,
             adapter=adapter,
             serving_only=asked.serving_only,
             by=by,
             why=asked.why,
         )
-        return self.aliases(adapter)
+        return self._moved(adapter, number, *served_and(head=not asked.serving_only))
+
+    def _moved(self, adapter: str, number: int, *moved: str) -> Moved:
+        aliases = self._client.aliases(adapter)
+        return Moved(adapter=adapter, aliases=aliases, version=number, moved=list(moved))
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""
@@ -109,12 +114,12 @@ def routes(handlers: VersionHandlers) -> APIRouter:
         return await asyncio.to_thread(handlers.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
-    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Aliases:
+    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Moved:
         """Point `production`, or another alias but `head`, to a version."""
         return await asyncio.to_thread(handlers.promote, adapter, asked, by=by)
 
     @router.post("/rollback", responses=MOVE)
-    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Aliases:
+    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Moved:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
         return await asyncio.to_thread(handlers.rollback, adapter, asked, by=by)
 
@@ -134,30 +139,6 @@ def routes(handlers: VersionHandlers) -> APIRouter:
 def _ref(name: VersionName) -> VersionRef:
     stored = Stored(sha256=name.sha256, size=name.size, area=name.area)
     return VersionRef(number=name.number, manifest=stored)
-
-
-def _document(version: Version) -> PublishedVersion:
-    manifest = version.manifest
-    accuracy = {entry.task: entry.accuracy for entry in version.accuracies}
-    return PublishedVersion(
-        number=manifest.number,
-        label=f"{manifest.adapter}@{manifest.number}",
-        digest=version.digest,
-        parent=manifest.parent.number if manifest.parent else None,
-        created=manifest.created,
-        method=manifest.method,
-        aliases=list(version.aliases),
-        tasks=[
-            PublishedTask(
-                task=task.task,
-                submission=task.submission,
-                classes=task.classes,
-                accuracy=accuracy.get(task.task),
-            )
-            for task in manifest.tasks
-        ],
-        notes=dict(manifest.provenance.notes),
-    )
 
 
 def _row(accuracies: tuple[TaskAccuracy, ...], tasks: list[str]) -> Iterator[float | None]:

@@ -15,7 +15,7 @@ from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store
 SIGNS = {"ok": "ok  ", "warning": "warn", "error": "FAIL"}
 
 
-@click.command()
+@click.command(short_help="Check everything, and say what to do.")
 @click.option("--address", help="`auto` or HOST:PORT of a running Ray to look at.")
 @click.option(
     "--store",
