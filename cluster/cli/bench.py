@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.interrupts import interruptible
-from cluster.cli.nearest import NearestGroup
-from cluster.cli.output import Bar, bars, note, output_option, print_json, stdout
-from cluster.cli.tables import print_table
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.config import home
 from cluster.evaluation.benching import SuiteFolders, measured_side_by_side, opened
 from harness.published import PUBLISHED

@@ -14,10 +14,10 @@ from rich.progress import Progress, TaskID
 
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.measures import ContinualMeasures, continual_measures
-from cluster.cli.interrupts import interruptible
-from cluster.cli.matrix import MatrixTable
-from cluster.cli.output import bars, for_machines, output_option, print_json, say
 from cluster.cli.running import start_detached, stop_running
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.matrix import MatrixTable
+from cluster.cli.terminal.output import bars, for_machines, output_option, print_json, say
 from cluster.client.client import Client
 from cluster.config import load_config, set_home
 from cluster.examples import EXAMPLES, TASKS

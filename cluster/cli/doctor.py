@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapters.errors import SettingsError, UnavailableError
-from cluster.cli.output import output_option, print_json, progress_bar, stdout
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, stdout
 from cluster.client.joined import configured
 from cluster.system.doctor import Finding, examine
 from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.completion import ADAPTERS, TASKS
-from cluster.cli.interrupts import interruptible
 from cluster.cli.known import check_known
-from cluster.cli.output import Bar, bars, output_option, print_json, stdout
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
 
@@ -141,8 +141,8 @@ def _print(found: "Sequence[Evaluation]") -> None:
 
 
 def _print_matrix(found: "Evaluation") -> None:
-    from cluster.cli.matrix import MatrixTable
-    from cluster.cli.tables import screen_width
+    from cluster.cli.terminal.matrix import MatrixTable
+    from cluster.cli.terminal.tables import screen_width
 
     zero_shot = tuple(measured.accuracy for measured in found.zero_shot)
     names = tuple(column.name for column in found.columns)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
-from cluster.cli.output import say
-from cluster.cli.tables import print_table
+from cluster.cli.terminal.output import say
+from cluster.cli.terminal.tables import print_table
 from cluster.wire.facts import stored_document, version_document
 from cluster.wire.outputs import Provenance, ShownVersion
 from workers.registry import Difference, Entry, Garbage, Verification, Version

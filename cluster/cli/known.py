@@ -1,7 +1,7 @@
 """Adapters that there are; a mistyped one is an error that names the nearest."""
 
 from adapters.errors import NotFoundError
-from cluster.cli.nearest import did_you_mean
+from cluster.cli.terminal.nearest import did_you_mean
 from cluster.client.client import Client
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from adapters.errors import NacreError
-from cluster.cli.failures import show_error, show_interrupt, show_usage_error
-from cluster.cli.interrupts import EXIT_INTERRUPTED, INTERRUPTED, Interrupted
-from cluster.cli.nearest import NearestGroup
-from cluster.cli.output import stdout
-from cluster.cli.streams import written_streams
+from cluster.cli.terminal.failures import show_error, show_interrupt, show_usage_error
+from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED, INTERRUPTED, Interrupted
+from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.output import stdout
+from cluster.cli.terminal.streams import written_streams
 from cluster.version import this_build
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

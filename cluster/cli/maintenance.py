@@ -7,11 +7,11 @@ import click
 from rich.filesize import decimal
 
 from adapters.errors import CorruptionError, NacreError
-from cluster.cli.completion import LEARNT, VERSIONS
 from cluster.cli.facts import counted, print_garbage, print_report
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, why_option
-from cluster.cli.output import output_option, print_json, progress_bar, say
+from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.wire.outputs import ExportedVersion, ImportedVersion

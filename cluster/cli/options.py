@@ -2,7 +2,7 @@
 
 import click
 
-from cluster.cli.completion import ADAPTERS
+from cluster.cli.terminal.completion import ADAPTERS
 
 adapter_option = click.option(
     "--adapter",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from cluster.cli.completion import TASKS
-from cluster.cli.interrupts import interruptible
-from cluster.cli.output import (
+from cluster.cli.terminal.completion import TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import (
     bars,
     note,
     output_option,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from cluster.cli.completion import ALIASES, LEARNT, VERSIONS
 from cluster.cli.facts import (
     difference_json,
     print_difference,
@@ -16,7 +15,8 @@ from cluster.cli.facts import (
 )
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, why_option
-from cluster.cli.output import output_option, print_json, say
+from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
+from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.wire.documents import Moved

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from adapters.errors import ConflictError
-from cluster.cli.completion import ADAPTERS, TASKS
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.output import output_option, print_json, say
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.wire.documents import TaskOutcome

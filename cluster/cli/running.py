@@ -23,8 +23,8 @@ from adapters.errors import (
     UnknownOutcomeError,
     reason_of,
 )
-from cluster.cli.interrupts import interruptible
-from cluster.cli.output import print_json, progress_bar, say
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import print_json, progress_bar, say
 from cluster.config import LOCAL, Config, home
 from cluster.wire.outputs import StartedSystem
 from workers.progress_callbacks import ProgressCallback

@@ -13,10 +13,7 @@ import click
 import psutil
 
 from adapters.errors import ConflictError, NotFoundError
-from cluster.cli.completion import LEARNT, VERSIONS
-from cluster.cli.interrupts import INTERRUPTED, Interrupted, interruptible
 from cluster.cli.options import adapter_option
-from cluster.cli.output import output_option, print_json, progress_bar, say, stdout
 from cluster.cli.running import (
     RUNNING,
     STOPPED_AGAIN,
@@ -28,7 +25,10 @@ from cluster.cli.running import (
     started_here,
     stop_running,
 )
-from cluster.cli.tables import print_table
+from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.interrupts import INTERRUPTED, Interrupted, interruptible
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home

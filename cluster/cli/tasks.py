@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.errors import NacreError, UnavailableError
-from cluster.cli.completion import ADAPTERS, TASKS
 from cluster.cli.facts import counted
-from cluster.cli.interrupts import interruptible
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.output import output_option, print_json, progress_bar, say, stderr, stdout
 from cluster.cli.progress import clock, watched, why_ended
-from cluster.cli.tables import print_table
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stderr, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.cli.trouble import Service, all_wrong, asked, is_coordinated, running_here, wrong_of
 from cluster.client.client import Client
 from cluster.client.joined import configured

@@ -10,7 +10,7 @@ from itertools import pairwise
 import click
 
 from adapters.errors import NacreError
-from cluster.cli.output import print_json_error, stderr
+from cluster.cli.terminal.output import print_json_error, stderr
 from cluster.wire.problems import problem_document, status_of
 
 INTERRUPTED_STATUS = 499

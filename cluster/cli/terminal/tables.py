@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from adapters.errors import one_line
-from cluster.cli.output import say, stdout
+from cluster.cli.terminal.output import say, stdout
 
 GAP = 2
 LEAST_PROSE = 24

@@ -1,0 +1,1 @@
+"""How commands talk to terminals, pipes and machines: tables, bars, errors, completion."""
