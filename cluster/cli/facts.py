@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from rich.filesize import decimal
 
 from cluster.cli.terminal.output import say
-from cluster.cli.terminal.tables import print_table
+from cluster.cli.terminal.tables import print_facts, print_table
 from cluster.wire.facts import stored_document, version_document
 from cluster.wire.outputs import Provenance, ShownVersion
 from workers.registry import Difference, Entry, Garbage, Verification, Version
@@ -75,9 +75,7 @@ def print_shown(version: Version) -> None:
         ("images", ", ".join(f"{key} {digest}" for key, digest in provenance.images.items())),
         ("notes", ", ".join(f"{key}: {note}" for key, note in provenance.notes.items())),
     )
-    for name, value in facts:
-        if value not in ("", None):
-            say(f"  {name:<9} {value}")
+    print_facts(facts)
     accuracies = {entry.task: entry.accuracy for entry in version.accuracies}
     rows = [
         (

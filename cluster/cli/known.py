@@ -1,8 +1,8 @@
 """Adapters that there are; a mistyped one is an error that names the nearest."""
 
 from adapters.errors import NotFoundError
-from cluster.cli.terminal.nearest import did_you_mean
 from cluster.client.client import Client
+from workers.formats.nearest import did_you_mean
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 
@@ -21,8 +21,8 @@ def check_known(client: Client, adapter: str | None) -> None:
         known |= {state.ticket.adapter for state in client.queue().states}
     if adapter not in known:
         raise NotFoundError(
-            f"expected the name of an adapter, found {adapter!r}{did_you_mean(adapter, known)}; "
-            f"there are {', '.join(sorted(known))}",
+            f"expected an adapter of {', '.join(sorted(known))}, found {adapter!r}"
+            f"{did_you_mean(adapter, known)}",
             adapter=adapter,
         )
 

@@ -1,1 +1,1 @@
-"""How commands talk to terminals, pipes and machines: tables, bars, errors, completion."""
+"""Terminals, pipes and machines as commands talk to them: tables, bars, errors, completion."""

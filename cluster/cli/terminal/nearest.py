@@ -1,23 +1,12 @@
-"""Names that somebody may have meant, for errors about those that do not exist."""
-
-from collections.abc import Iterable
-from difflib import get_close_matches
+"""Groups of commands whose error about one that does not exist names the nearest."""
 
 import click
 
-ALIKE = 0.6
-"""How alike two names are, 0 to 1, before one is named for the other."""
-MOST = 3
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that names what is nearest to `name`; empty where nothing is."""
-    found = get_close_matches(name, sorted(set(known)), n=MOST, cutoff=ALIKE)
-    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+from workers.formats.nearest import did_you_mean
 
 
 class NearestGroup(click.Group):
-    """A group of commands whose error about one that does not exist names the nearest."""
+    """A group of commands that says what somebody may have meant."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -59,6 +59,17 @@ def print_table(
         say(line)
 
 
+def print_facts(facts: Sequence[tuple[str, object]]) -> None:
+    """Print what is known of one thing, a name and a value a line; nothing of what is unknown."""
+    known = [(name, one_line(str(value))) for name, value in facts if value not in ("", None)]
+    indent = 2 + max((cell_len(name) for name, _ in known), default=0) + 1
+    width = screen_width()
+    for name, value in known:
+        first, *rest = [value] if width is None else _wrapped(value, max(1, width - indent))
+        for label, line in ((f"  {name}", first), *(("", line) for line in rest)):
+            say(f"{label:<{indent}}{line}")
+
+
 def screen_width() -> int | None:
     """Return the width of the terminal in characters; None where stdout is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

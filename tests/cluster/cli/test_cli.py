@@ -258,8 +258,8 @@ def test_the_command_line_starts_without_torch_or_ray() -> None:
 EMPTY = [
     (["status"], "no submissions"),
     (["versions"], "no versions yet"),
-    # an adapter that nobody has created
-    (["versions", "--adapter", "canary"], "no versions yet"),
+    # the configured adapter, named, before anything was learnt
+    (["versions", "--adapter", "main"], "no versions yet"),
 ]
 
 
@@ -322,7 +322,20 @@ ERRORS: list[tuple[Sequence[str], int, str]] = [
     (["doctor", "--store", "file:///x", "--address", "auto"], 2, "--address is about a Ray"),
     (["doctor", "--store", "memory://x"], 2, "several cannot race for it"),
     (["status", "--output", "xml"], 2, "'xml' is not one of"),
-    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'"),
+    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'; did you mean 'submit'?"),
+    (["bench", "xtial"], 2, "No such command 'xtial'; did you mean 'xtail'?"),
+    (["versions", "--adaptr", "main"], 2, "Did you mean '--adapter'?"),
+    *(
+        ([*verb, "--adapter", "mian"], 2, "found 'mian'; did you mean 'main'?")
+        for verb in (
+            *(["versions"], ["history"], ["status"], ["verify"], ["settle"], ["gc"], ["evaluate"]),
+            *(["show", "1"], ["diff", "1", "2"], ["promote", "1"], ["rollback", "1"]),
+            *(["drop", "digits"], ["purge", "digits"], ["export", "1", "x.tar"]),
+            *(["alias", "x", "1"], ["alias", "x", "--remove"]),
+        )
+    ),
+    (["pause", "mian"], 2, "did you mean 'main'?"),
+    (["resume", "mian"], 2, "did you mean 'main'?"),
 ]
 
 
@@ -401,9 +414,9 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     with Path("/dev/full").open("wb") as full:
         ended = printed_to(full, *arguments)
     assert ended.code == 1
-    assert ended.err.startswith(
-        "error: what is printed cannot be written (No space left on device)"
-    )
+    sentence = "what is printed cannot be written (No space left on device)"
+    began = '"detail": "' if "json" in arguments else "error: "
+    assert f"{began}{sentence}" in ended.err
     assert ended.err.count("\n") == 1
 
 
