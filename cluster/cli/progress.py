@@ -76,11 +76,11 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
     """
     client = Client(configured(path))
     ticket = client.find(name).ticket
-    if output == "text":
-        say(f"{clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
     seen = 0.0
     entries = []
-    with interruptible(_goes_on([ticket])):
+    with interruptible(goes_on([ticket.task])):
+        if output == "text":
+            say(f"{clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
         while True:
             ended = client.state(ticket.submission_id).ticket.stage in ENDED
             for entry in client.journal(ticket.submission_id, after=seen):
@@ -107,7 +107,7 @@ def watched(client: Client, chosen: Sequence[State], *, seen: Seen | None = None
     names = list(dict.fromkeys(state.ticket.submission_id for state in chosen))
     ended: dict[str, State] = {}
     known: dict[str, dict[str, object]] = {}
-    with interruptible(_goes_on(state.ticket for state in chosen)), bars() as progress:
+    with interruptible(goes_on(state.ticket.task for state in chosen)), bars() as progress:
         tasks = {name: progress.add_task(name, total=None) for name in names}
         stages: dict[str, str] = {}
         while len(ended) < len(names):
@@ -148,8 +148,9 @@ def _ended(ticket: Ticket) -> str:
     return f"{word} as {ticket.adapter}@{ticket.version}"
 
 
-def _goes_on(tickets: Iterable[Ticket]) -> str:
-    names = list(dict.fromkeys(ticket.task for ticket in tickets))
+def goes_on(tasks: Iterable[str]) -> str:
+    """Return what whoever no longer waits for tasks should know."""
+    names = list(dict.fromkeys(tasks))
     told, goes = " ".join(names), "task goes" if len(names) == 1 else "tasks go"
     return f"the {goes} on; `nacre status {told}`, `nacre cancel {told}`"
 

@@ -12,7 +12,7 @@ from adapters.errors import NacreError, UnavailableError
 from cluster.cli.facts import counted
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.progress import clock, watched, why_ended
+from cluster.cli.progress import clock, goes_on, watched, why_ended
 from cluster.cli.terminal.completion import ADAPTERS, TASKS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stderr, stdout
@@ -61,19 +61,26 @@ def submit(
     Examples:
       nacre submit task.yaml
       nacre submit fashion/task.yaml digits/task.yaml --wait
-      ray job submit --working-dir . -- nacre submit task.yaml
+      ray job submit --working-dir . -- nacre submit task.yaml     beside `up --address auto`
     """
     client = Client(configured(path))
     intakes: list[Intake] = []
     states: list[State] = []
+
+    def meanwhile() -> str:
+        tasks = [intake.submission.task for intake in intakes]
+        return goes_on(tasks) if len(tasks) == len(files) else NOT_SUBMITTED
+
     try:
-        for file in files:
-            with interruptible(NOT_SUBMITTED), progress_bar(f"reading {file}") as report:
-                intakes.append(client.submit(file, adapter=adapter, by=by, on_progress=report))
-            if output == "text":
-                _print_intake(intakes[-1])
-        if wait:
-            states = watched(client, [client.state(intake.submission) for intake in intakes])
+        with interruptible(meanwhile):
+            for file in files:
+                with progress_bar(f"reading {file}") as report:
+                    intakes.append(client.submit(file, adapter=adapter, by=by, on_progress=report))
+                if output == "text":
+                    _print_intake(intakes[-1])
+            if wait:
+                found = [client.state(intake.submission) for intake in intakes]
+                states = watched(client, found)
     finally:
         # What was accepted before an error or an interrupt is durable, and is told.
         if output == "json" and intakes:

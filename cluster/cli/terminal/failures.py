@@ -11,7 +11,6 @@ import click
 
 from adapters.errors import NacreError
 from cluster.cli.terminal.output import print_json_error, stderr
-from cluster.wire.problems import problem_document, status_of
 
 INTERRUPTED_STATUS = 499
 """As servers log a request whose client has gone away."""
@@ -21,8 +20,9 @@ USAGE_STATUS = 400
 def show_error(error: NacreError) -> None:
     """Show one of nacre's own errors."""
     if wants_json(sys.argv):
-        title = type(error).__name__
-        print_json_error(problem_document(status_of(error), title, error.message))
+        from cluster.wire.problems import status_of
+
+        _print_problem(status_of(error), type(error).__name__, error.message)
     else:
         stderr().print(f"error: {error.message}", markup=False)
 
@@ -30,8 +30,7 @@ def show_error(error: NacreError) -> None:
 def show_usage_error(error: click.ClickException) -> None:
     """Show what is wrong with the words of a command."""
     if wants_json(sys.argv):
-        title = type(error).__name__
-        print_json_error(problem_document(USAGE_STATUS, title, error.format_message()))
+        _print_problem(USAGE_STATUS, type(error).__name__, error.format_message())
     else:
         error.show()
 
@@ -39,9 +38,15 @@ def show_usage_error(error: click.ClickException) -> None:
 def show_interrupt(sentence: str) -> None:
     """Show that a person has ended the command."""
     if wants_json(sys.argv):
-        print_json_error(problem_document(INTERRUPTED_STATUS, "Interrupted", sentence))
+        _print_problem(INTERRUPTED_STATUS, "Interrupted", sentence)
     else:
         stderr().print(sentence, markup=False)
+
+
+def _print_problem(status: int, title: str, detail: str) -> None:
+    from cluster.wire.problems import problem_document  # Pydantic takes a while to load
+
+    print_json_error(problem_document(status, title, detail))
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

@@ -1,6 +1,6 @@
 """Interrupts: a command that Ctrl-C ends says what goes on without it, and how to take it back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -16,8 +16,11 @@ class Interrupted(click.ClickException):
 
 
 @contextmanager
-def interruptible(meanwhile: str) -> Iterator[None]:
+def interruptible(meanwhile: str | Callable[[], str]) -> Iterator[None]:
     """Say `meanwhile` where the block is interrupted: what goes on, and how to take it back.
+
+    Args:
+        meanwhile: A sentence, or what makes it when it is needed.
 
     Raises:
         Interrupted: it was.
@@ -25,4 +28,5 @@ def interruptible(meanwhile: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(f"{INTERRUPTED}: {meanwhile}") from error
+        said = meanwhile if isinstance(meanwhile, str) else meanwhile()
+        raise Interrupted(f"{INTERRUPTED}: {said}") from error

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -147,4 +146,6 @@ def _as_json(value: Any, *, indent: int | None) -> str:
 
 
 def _plain(value: object) -> object:
+    from pydantic import BaseModel  # takes as long as all the rest of `nacre --version`
+
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

@@ -21,6 +21,7 @@ from cluster.client.client import Client
 from cluster.config import load_config
 from cluster.version import this_build
 from tests.support.drivers.command import Command, Ended
+from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
 from workers.queue.ticket import Cause, Failure, Stage
@@ -444,7 +445,7 @@ def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Pat
     url = (tmp_path / "other").as_uri()
     asked = ("doctor", "--store", url, "--seconds", "3", "--processes", "2")
     ended = nacre(*asked, "--output", "json")
-    found = json.loads(ended.out)
+    found = as_promised("doctor --store", ended.out)
     assert (ended.code, found["fit"]) in ((0, True), (4, None))  # on a slow machine
     assert found["store"] == [url]
     assert found["won_by_several"] == 0
