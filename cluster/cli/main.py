@@ -76,13 +76,12 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 
     \b
     Examples:
-      nacre up                         start everything on this machine
-      nacre submit task.yaml --wait    learn a new domain
-      nacre predict photo.jpg          ask what an image shows
-      nacre versions                   what has been published
-      nacre rollback 3                 serve version 3 again
+      nacre up                       start everything
+      nacre submit task.yaml --wait  learn a new domain
+      nacre predict photo.jpg        ask what an image shows
+      nacre versions                 what has been published
+      nacre rollback 3               serve version 3 again
 
-    \b
     Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was
     first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 130 interrupted.
     What is printed and cannot be written is 1, without a word where its reader has gone away.

@@ -201,7 +201,7 @@ def purge(
     say(f"{task} purged from version {versions}: {counted(len(purged.keys), 'object')} removed")
 
 
-@click.command(short_help="Remove what nothing needs.")
+@click.command(short_help="Find or remove what nothing needs.")
 @click.option("--delete", is_flag=True, help="Remove what is found; else only say what would be.")
 @click.option(
     "--grace",

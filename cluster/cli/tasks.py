@@ -231,10 +231,14 @@ def _row(state: State) -> tuple[object, ...]:
     )
 
 
+def _waiting(requests: int) -> str:
+    return "1 request waits" if requests == 1 else f"{requests} requests wait"
+
+
 def _coordination(queue: QueueState) -> str:
     lead = queue.lead
     if lead is None or not lead.lasts(now=time.time()):
-        waiting = f", {queue.unread} requests wait" if queue.unread else ""
+        waiting = f", {_waiting(queue.unread)}" if queue.unread else ""
         return f"nobody coordinates{waiting}: start the system with `nacre up`"
     paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in lead.paused)
     said = f"coordinated from {lead.host} since {clock(lead.since)}"
