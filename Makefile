@@ -46,8 +46,9 @@ format: $(INSTALLED) ## let ruff rewrite the files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(INSTALLED) ## make docs/api.md from the docstrings of the public names
+docs: $(INSTALLED) ## make docs/api.md from docstrings, and docs/json.md from schemas
 	@$(BIN)/python -m docs.api
+	@$(BIN)/python -m docs.json_page
 
 bench: $(INSTALLED) ## run every benchmark
 	@status=0; for name in $(BENCHMARKS); do \

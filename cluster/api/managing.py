@@ -13,12 +13,13 @@ from cluster.client.requester import Requester
 from cluster.wire.documents import (
     AccuracyMatrix,
     Aliases,
+    Moved,
     PromoteRequest,
-    PublishedTask,
     PublishedVersion,
     RollbackRequest,
     VersionName,
 )
+from cluster.wire.facts import served_and, version_document
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
 from workers.registry.documents.layout import PRODUCTION, Stored
 
@@ -45,35 +46,39 @@ class VersionHandlers:
 
     def versions(self, adapter: str) -> list[PublishedVersion]:
         """Return the versions of an adapter, newest first."""
-        return [_document(version) for version in self.versions_of(adapter)]
+        return [version_document(version) for version in self.versions_of(adapter)]
 
     def aliases(self, adapter: str) -> Aliases:
         """Return the aliases of an adapter."""
         return Aliases(adapter=adapter, aliases=self._client.aliases(adapter))
 
-    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Aliases:
+    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Moved:
         """Point an alias to a version."""
-        self._client.promote(
+        number = self._client.promote(
             asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
         )
-        return self._moved(adapter, serving=asked.alias == PRODUCTION)
+        return self._moved(adapter, number, asked.alias)
 
-    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Aliases:
+    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Moved:
         """Serve an earlier version again."""
-        self._client.rollback(
+        number = self._client.rollback(
             asked.version,
             adapter=adapter,
             serving_only=asked.serving_only,
             by=by,
             why=asked.why,
         )
-        return self._moved(adapter, serving=True)
+        return self._moved(adapter, number, *served_and(head=not asked.serving_only))
 
-    def _moved(self, adapter: str, *, serving: bool) -> Aliases:
-        note = self._client.not_served(adapter) if serving else None
-        found = self.aliases(adapter)
-        found.notes = [note] if note else []
-        return found
+    def _moved(self, adapter: str, number: int, *moved: str) -> Moved:
+        note = self._client.not_served(adapter) if PRODUCTION in moved else None
+        return Moved(
+            adapter=adapter,
+            aliases=self._client.aliases(adapter),
+            version=number,
+            moved=list(moved),
+            notes=[note] if note else [],
+        )
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""
@@ -116,12 +121,12 @@ def routes(handlers: VersionHandlers) -> APIRouter:
         return await asyncio.to_thread(handlers.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
-    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Aliases:
+    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Moved:
         """Point `production`, or another alias but `head`, to a version."""
         return await asyncio.to_thread(handlers.promote, adapter, asked, by=by)
 
     @router.post("/rollback", responses=MOVE)
-    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Aliases:
+    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Moved:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
         return await asyncio.to_thread(handlers.rollback, adapter, asked, by=by)
 
@@ -141,31 +146,6 @@ def routes(handlers: VersionHandlers) -> APIRouter:
 def _ref(name: VersionName) -> VersionRef:
     stored = Stored(sha256=name.sha256, size=name.size, area=name.area)
     return VersionRef(number=name.number, manifest=stored)
-
-
-def _document(version: Version) -> PublishedVersion:
-    manifest = version.manifest
-    accuracy = {entry.task: entry.accuracy for entry in version.accuracies}
-    return PublishedVersion(
-        number=manifest.number,
-        label=f"{manifest.adapter}@{manifest.number}",
-        digest=version.digest,
-        parent=manifest.parent.number if manifest.parent else None,
-        created=manifest.created,
-        method=manifest.method,
-        aliases=list(version.aliases),
-        tasks=[
-            PublishedTask(
-                task=task.task,
-                submission=task.submission,
-                classes=task.classes,
-                accuracy=accuracy.get(task.task),
-            )
-            for task in manifest.tasks
-        ],
-        notes=dict(manifest.provenance.notes),
-        unmeasured_by_gate=list(manifest.unmeasured),
-    )
 
 
 def _row(accuracies: tuple[TaskAccuracy, ...], tasks: list[str]) -> Iterator[float | None]:

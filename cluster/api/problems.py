@@ -9,30 +9,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from adapters.errors import (
-    ConflictError,
-    InputError,
-    NacreError,
-    NotFoundError,
-    UnavailableError,
-    UnknownOutcomeError,
-    printable,
-)
+from adapters.errors import NacreError
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.documents import Problem
+from cluster.wire.problems import problem_document, status_of
 from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
-LONGEST_DETAIL = 8_000
-"""Characters; what is wrong with a thousand labels need not be said a thousand times."""
 
-STATUS: tuple[tuple[type[NacreError], int], ...] = (
-    (NotFoundError, 404),
-    (InputError, 422),
-    (ConflictError, 409),
-    (UnknownOutcomeError, 504),
-    (UnavailableError, 503),
-)
 HTTP_TITLES = {413: "TooLargeError"}
 """Of refusals that are none of nacre's errors."""
 TITLES = {
@@ -76,12 +60,8 @@ def problem(
     status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Return an error document; what cannot be printed in `detail` is escaped, what is long cut."""
-    detail = printable(detail)
-    if len(detail) > LONGEST_DETAIL:
-        detail = f"{detail[:LONGEST_DETAIL]}…"
-    content = Problem(title=title, status=status, detail=detail).model_dump()
     return JSONResponse(
-        content,
+        problem_document(status, title, detail).model_dump(),
         status_code=status,
         headers=dict(headers or {}),
         media_type="application/problem+json",
@@ -90,7 +70,7 @@ def problem(
 
 def problem_of(error: NacreError) -> JSONResponse:
     """Return the document of one of nacre's own errors."""
-    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     return problem(status, type(error).__name__, error.message, headers)
 

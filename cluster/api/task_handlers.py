@@ -1,11 +1,10 @@
 """Handlers of the task routes: the client's own calls, and their results as documents."""
 
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
@@ -17,12 +16,22 @@ from cluster.api.places import Places
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.documents import SourceCount, TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.wire.documents import (
+    HistoryEntry,
+    SourceCount,
+    TaskAccepted,
+    TaskEvent,
+    TaskList,
+    TaskOutcome,
+    TaskState,
+)
+from cluster.wire.facts import cancelled, entry_document, lead_document, retried, state_document
 from workers.formats.tar_headers import compression_of
 from workers.formats.yaml_scalars import cut
 from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
+Answer = TypeVar("Answer", bound=TaskState)
 
 
 class TaskHandlers:
@@ -57,10 +66,13 @@ class TaskHandlers:
     def tasks(self) -> TaskList:
         """Return the queue."""
         queue = self._client.queue()
-        lead = queue.lead
+        lead = lead_document(queue.lead)
         return TaskList(
-            coordinated=lead is not None and lead.lasts(now=time.time()),
-            paused=list(lead.paused) if lead else [],
+            coordinated=lead is not None and lead.alive,
+            coordinator=lead,
+            paused=list(queue.lead.paused) if queue.lead else [],
+            unread_requests=queue.unread,
+            refusals=[self._refusal(entry_document(entry)) for entry in self._client.refusals()],
             submissions=[self._document(state) for state in queue.states],
         )
 
@@ -76,13 +88,13 @@ class TaskHandlers:
             event.message = self._places.said(event.message)
         return events
 
-    def cancel(self, name: str, *, by: Requester) -> TaskState:
+    def cancel(self, name: str, *, by: Requester) -> TaskOutcome:
         """Take a submission back."""
-        return self._document(self._client.cancel(name, by=by))
+        return self._cleared(cancelled(self._client.cancel(name, by=by)))
 
-    def retry(self, name: str, *, by: Requester) -> TaskState:
+    def retry(self, name: str, *, by: Requester) -> TaskOutcome:
         """Try a submission again."""
-        return self._document(self._client.retry(name, by=by))
+        return self._cleared(retried(self._client.retry(name, by=by)))
 
     def _in_effect(self) -> Client:
         """Return a client under what the coordinator has been told since this process started."""
@@ -92,10 +104,19 @@ class TaskHandlers:
         return Client(running.in_effect(client.config), store=client.store)
 
     def _document(self, state: State) -> TaskState:
-        document = TaskState.model_validate(state.to_json())
+        return self._cleared(state_document(state))
+
+    def _cleared(self, document: Answer) -> Answer:
+        """Return where a submission is without places of the service's own."""
         document.error = document.error and self._places.said(document.error)
         document.note = document.note and self._places.said(document.note)
+        for failure in document.failures:
+            failure.error = self._places.said(failure.error)
         return document
+
+    def _refusal(self, entry: HistoryEntry) -> HistoryEntry:
+        entry.why = self._places.said(entry.why)
+        return entry
 
 
 @asynccontextmanager

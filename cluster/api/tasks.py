@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from cluster.api.parameters import AskedBy
 from cluster.api.problems import problems
 from cluster.api.task_handlers import TaskHandlers, received_task
-from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskOutcome, TaskState
 
 LOOK = problems(404, 422, 503)
 CHANGE = problems(404, 413, 422, 503)
@@ -44,12 +44,12 @@ def routes(handlers: TaskHandlers) -> APIRouter:
         return await asyncio.to_thread(handlers.events, name)
 
     @router.post("/{name}/cancel", responses=CHANGE)
-    async def cancel_task(name: str, by: AskedBy) -> TaskState:
+    async def cancel_task(name: str, by: AskedBy) -> TaskOutcome:
         """Take a submission back; what is published stays."""
         return await asyncio.to_thread(handlers.cancel, name, by=by)
 
     @router.post("/{name}/retry", responses=CHANGE)
-    async def retry_task(name: str, by: AskedBy) -> TaskState:
+    async def retry_task(name: str, by: AskedBy) -> TaskOutcome:
         """Try a submission again that has failed, or at once where it waits to be."""
         return await asyncio.to_thread(handlers.retry, name, by=by)
 

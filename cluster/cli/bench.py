@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.output import Bar, bars, output_option, print_json, print_table, stderr, stdout
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.config import home
 from harness.published import PUBLISHED
 
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     from harness.pages.suite_page import Findings
     from harness.xtail import Xtail
 
+GOES_ON = "what was measured is kept; the same command goes on from there"
 
-@click.group()
+
+@click.group(cls=NearestGroup, short_help="Measure methods as the papers do.")
 def bench() -> None:
     """Measure methods by the protocol of the papers.
 
@@ -31,7 +36,7 @@ def bench() -> None:
     """
 
 
-@bench.command()
+@bench.command(short_help="Learn all image sets of a suite.")
 @click.argument("suite", type=click.Path(path_type=Path))
 @click.option(
     "--results",
@@ -110,7 +115,7 @@ def _measure(
     from cluster.evaluation.benching import measured_side_by_side
     from harness.results import run_names
 
-    with bars() as progress:
+    with interruptible(GOES_ON), bars() as progress:
         bar = Bar(progress)
         measuring.embed(bar)
         known = measuring.finished()
@@ -122,14 +127,11 @@ def _measure(
                 started = time.monotonic()
                 run = measuring.run(name, bar)
                 progress.advance(runs)
-                stderr().print(
-                    f"{name}: last {run.last:.1f} ({time.monotonic() - started:.0f} s)",
-                    markup=False,
-                )
+                note(f"{name}: last {run.last:.1f} ({time.monotonic() - started:.0f} s)")
             return
         for name in measured_side_by_side(place, names, parallel=parallel, address=address):
             progress.advance(runs)
-            stderr().print(str(name), markup=False)
+            note(str(name))
 
 
 def findings_of(measuring: "Xtail") -> "Findings":

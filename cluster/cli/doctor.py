@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adapters.errors import SettingsError, UnavailableError
-from cluster.cli.output import output_option, print_json, progress_bar, stdout
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, stdout
 from cluster.client.joined import configured
 from cluster.system.doctor import Finding, examine
 from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store
@@ -15,7 +15,7 @@ from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store
 SIGNS = {"ok": "ok  ", "warning": "warn", "error": "FAIL"}
 
 
-@click.command()
+@click.command(short_help="Check everything, and say what to do.")
 @click.option("--address", help="`auto` or HOST:PORT of a running Ray to look at.")
 @click.option(
     "--store",

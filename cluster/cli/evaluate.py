@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.contract.counts import counted
-from cluster.cli.output import Bar, bars, output_option, print_json, stdout
+from cluster.cli.known import check_known
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
 
 if TYPE_CHECKING:
     from adapters.measures import ContinualMeasures
     from harness.evaluation import Evaluation
+
+NOTHING_CHANGED = (
+    "nothing was changed; the same command measures again, and what was embedded is kept"
+)
 
 
 def _named_sources(
@@ -33,13 +40,14 @@ def _named_sources(
     return found
 
 
-@click.command()
+@click.command(short_help="Measure versions on test images.")
 @click.option(
     "--adapter",
     "adapters",
     multiple=True,
     help="Which adapter; several of one sequence, such as in other seeds, give means and "
     "confidence intervals.  [default: the configured one]",
+    shell_complete=ADAPTERS,
 )
 @click.option("--versions", default="", help="1..5, or numbers and aliases.  [default: all]")
 @click.option(
@@ -47,6 +55,7 @@ def _named_sources(
     "tasks",
     multiple=True,
     help="Measure on this task or submission, too, learnt or not; may be given several times.",
+    shell_complete=TASKS,
 )
 @click.option(
     "--set",
@@ -93,7 +102,9 @@ def evaluate(
     from harness.pages.versions_page import write_evaluation
 
     client = Client(configured(path))
-    with bars() as progress:
+    for adapter in adapters:
+        check_known(client, adapter)
+    with interruptible(NOTHING_CHANGED), bars() as progress:
         bar = Bar(progress)
         found = [
             client.evaluate(
@@ -112,7 +123,7 @@ def evaluate(
             folder = report / each.adapter if len(found) > 1 else report
             pages.append(write_evaluation(each, folder))
     if output == "json":
-        print_json(_as_json(found))
+        print_json({**_as_json(found), "reports": [str(page) for page in pages]})
         return
     _print(found)
     for page in pages:
@@ -131,16 +142,17 @@ def _print(found: "Sequence[Evaluation]") -> None:
 
 
 def _print_matrix(found: "Evaluation") -> None:
-    from cluster.cli.matrix import MatrixTable
+    from cluster.cli.terminal.matrix import MatrixTable
+    from cluster.cli.terminal.tables import screen_width
 
     zero_shot = tuple(measured.accuracy for measured in found.zero_shot)
     names = tuple(column.name for column in found.columns)
     table = MatrixTable(tasks=names, zero_shot=zero_shot)
-    lines = [table.header(), table.line("zero-shot", zero_shot)]
-    for version in found.versions:
-        label = f"{found.adapter}@{version.number}"
-        lines.append(table.line(label, tuple(measured.accuracy for measured in version.accuracies)))
-    for line in lines:
+    rows = {"zero-shot": zero_shot} | {
+        f"{found.adapter}@{version.number}": tuple(each.accuracy for each in version.accuracies)
+        for version in found.versions
+    }
+    for line in table.lines(rows, width=screen_width()):
         stdout().print(line, markup=False)
     for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
         if metrics is not None:

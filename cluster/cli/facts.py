@@ -7,19 +7,11 @@ from datetime import UTC, datetime
 from rich.filesize import decimal
 
 from adapters.contract.counts import counted
-from cluster.cli.output import print_table, stderr, stdout
-from workers.registry import GATE_NOTE, Difference, Entry, Garbage, Verification, Version
-
-
-def say(sentence: str) -> None:
-    """Print a sentence whose names may hold brackets."""
-    stdout().print(sentence, markup=False)
-
-
-def warn(sentence: str | None) -> None:
-    """Print, on stderr, what may not be as whoever asked thinks; nothing where it is."""
-    if sentence:
-        stderr().print(f"note: {sentence}", markup=False)
+from cluster.cli.terminal.output import say
+from cluster.cli.terminal.tables import print_facts, print_table
+from cluster.wire.facts import stored_document, version_document
+from cluster.wire.outputs import Provenance, ShownVersion
+from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
 def print_versions(versions: Sequence[Version]) -> None:
@@ -62,7 +54,10 @@ def print_history(entries: Sequence[Entry]) -> None:
         for entry in entries
     ]
     print_table(
-        ("when", "what", "version", "moved", "by", "why"), rows, empty="nothing was done yet"
+        ("when", "what", "version", "moved", "by", "why"),
+        rows,
+        empty="nothing was done yet",
+        prose=("why",),
     )
 
 
@@ -86,9 +81,7 @@ def print_shown(version: Version) -> None:
         ("images", ", ".join(f"{key} {digest}" for key, digest in provenance.images.items())),
         ("notes", ", ".join(f"{key}: {note}" for key, note in provenance.notes.items())),
     )
-    for name, value in facts:
-        if value not in ("", None):
-            say(f"  {name:<9} {value}")
+    print_facts(facts)
     accuracies = {entry.task: entry.accuracy for entry in version.accuracies}
     rows = [
         (
@@ -141,52 +134,17 @@ def print_garbage(found: dict[str, Garbage], *, deleted: bool) -> None:
         say("this was a dry run; --delete removes them")
 
 
-def entry_json(entry: Entry) -> dict[str, object]:
-    """Return a move of the history."""
-    return {
-        "index": entry.index,
-        "action": entry.action.value,
-        "who": entry.author.who,
-        "why": entry.author.why,
-        "when": entry.author.now,
-        "moves": {name: {"from": old, "to": new} for name, (old, new) in entry.moves.items()},
-        "published": entry.published.number if entry.published else None,
-        "detail": dict(entry.detail),
-    }
-
-
-def version_json(version: Version) -> dict[str, object]:
-    """Return the facts of a version as JSON says them."""
-    manifest = version.manifest
-    return {
-        "number": manifest.number,
-        "adapter": manifest.adapter,
-        "aliases": list(version.aliases),
-        "parent": manifest.parent.number if manifest.parent else None,
-        "tasks": [asdict(task) for task in manifest.tasks],
-        "encoder": manifest.encoder,
-        "method": manifest.method,
-        "created": manifest.created,
-        "accuracies": {entry.task: entry.accuracy for entry in version.accuracies},
-        "mean_accuracy": version.mean_accuracy,
-        "not_measured": list(version.not_measured),
-        "unmeasured_by_gate": list(manifest.unmeasured),
-        "gate": manifest.provenance.notes.get(GATE_NOTE),
-    }
-
-
-def shown_json(version: Version) -> dict[str, object]:
+def shown_document(version: Version) -> ShownVersion:
     """Return what a version holds and where it came from."""
     manifest = version.manifest
-    return {
-        **version_json(version),
-        "settings": dict(manifest.settings),
-        "provenance": asdict(manifest.provenance),
-        "shared": asdict(manifest.shared) if manifest.shared else None,
-        "classes": manifest.class_count,
-        "size_bytes": manifest.size_bytes,
-        "purged": list(version.purged),
-    }
+    return ShownVersion(
+        **version_document(version).model_dump(),
+        settings=dict(manifest.settings),
+        provenance=Provenance.model_validate(asdict(manifest.provenance)),
+        shared=stored_document(manifest.shared) if manifest.shared else None,
+        classes=manifest.class_count,
+        size_bytes=manifest.size_bytes,
+    )
 
 
 def difference_json(found: Difference) -> dict[str, object]:

@@ -8,36 +8,47 @@ from rich.filesize import decimal
 
 from adapters.contract.counts import counted
 from adapters.errors import CorruptionError, NacreError
-from cluster.cli.facts import print_garbage, print_report, say, warn
+from cluster.cli.facts import print_garbage, print_report
+from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, why_option
-from cluster.cli.output import output_option, print_json, progress_bar
+from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from cluster.wire.outputs import ExportedVersion, ImportedVersion
 from workers.registry.documents.layout import PRODUCTION
 
 HOUR_S = 3600.0
 
 
-@click.command("export")
-@click.argument("version")
+@click.command("export", short_help="Write a version to a file.")
+@click.argument("version", shell_complete=VERSIONS)
 @click.argument("file", type=click.Path(path_type=Path))
 @adapter_option
+@output_option
 @click.pass_obj
-def export(path: Path | None, version: str, file: Path, adapter: str | None) -> None:
+def export(path: Path | None, version: str, file: Path, adapter: str | None, output: str) -> None:
     """Write VERSION to the new file FILE, a tar archive of everything it needs.
 
     \b
     Examples:
       nacre export production main.tar
     """
+    client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar(f"writing {file}") as report:
-        client = Client(configured(path))
         manifest = client.export(version, file, adapter=adapter, on_progress=report)
-    size = decimal(file.stat().st_size)
-    say(f"{manifest.adapter}@{manifest.number} written to {file} ({size})")
+    size = file.stat().st_size
+    if output == "json":
+        exported = ExportedVersion(
+            adapter=manifest.adapter, version=manifest.number, file=str(file), size_bytes=size
+        )
+        print_json(exported)
+    else:
+        say(f"{manifest.adapter}@{manifest.number} written to {file} ({decimal(size)})")
 
 
-@click.command("import")
+@click.command("import", short_help="Publish the version in a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--alias",
@@ -50,6 +61,7 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None) -> 
 @adapter_option
 @by_option
 @why_option
+@output_option
 @click.pass_obj
 def import_(
     path: Path | None,
@@ -58,6 +70,7 @@ def import_(
     adapter: str | None,
     by: str | None,
     why: str,
+    output: str,
 ) -> None:
     """Publish the version in FILE, written by `nacre export`, as a new version.
 
@@ -70,12 +83,24 @@ def import_(
     client = Client(configured(path))
     with progress_bar(f"reading {file}"):
         manifest = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+    unserved = client.not_served(adapter) if PRODUCTION in aliases else None
+    if output == "json":
+        imported = ImportedVersion(
+            adapter=manifest.adapter,
+            aliases=client.aliases(manifest.adapter),
+            version=manifest.number,
+            moved=list(aliases),
+            file=str(file),
+            notes=[unserved] if unserved else [],
+        )
+        print_json(imported)
+        return
     moved = " and ".join(aliases)
     say(f"{file} published as {manifest.adapter}@{manifest.number}: {moved} points to it")
-    warn(client.not_served(adapter) if PRODUCTION in aliases else None)
+    warn(unserved)
 
 
-@click.command()
+@click.command(short_help="Check every byte of every version.")
 @adapter_option
 @output_option
 @click.pass_obj
@@ -88,6 +113,7 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
       nacre verify --adapter main --output json
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar("checking") as report:
         found = client.verify(adapter, on_progress=report)
     if output == "json":
@@ -103,7 +129,7 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Settle what the store has lost.")
 @adapter_option
 @by_option
 @why_option
@@ -122,6 +148,7 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
       nacre settle --adapter main --why "restored from the backup of yesterday" --output json
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar("looking for what is lost"):
         found = client.settle(adapter, by=by, why=why)
     if output == "json":
@@ -133,8 +160,8 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
         say(f"{each.lost}: {again}{f'; {each.note}' if each.note else ''}")
 
 
-@click.command()
-@click.argument("task")
+@click.command(short_help="Remove a task for good.")
+@click.argument("task", shell_complete=LEARNT)
 @adapter_option
 @by_option
 @why_option
@@ -162,6 +189,7 @@ def purge(
       nacre purge digits --yes --output json
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     numbers = ", ".join(map(str, client.held(task, adapter=adapter).versions))
     name = adapter or client.config.adapter
     question = (
@@ -178,7 +206,7 @@ def purge(
     say(f"{task} purged from version {versions}: {counted(len(purged.keys), 'object')} removed")
 
 
-@click.command()
+@click.command(short_help="Find or remove what nothing needs.")
 @click.option("--delete", is_flag=True, help="Remove what is found; else only say what would be.")
 @click.option(
     "--grace",
@@ -219,6 +247,7 @@ def gc(
       nacre gc --delete --blobs --grace 72
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar("collecting") as report:
         found = client.gc(
             adapter,

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import threading
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
@@ -14,25 +13,28 @@ import click
 import psutil
 
 from adapters.errors import ConflictError, NotFoundError
-from cluster.cli.output import (
-    output_option,
-    print_json,
-    print_table,
-    progress_bar,
-    stdout,
-)
+from cluster.cli.options import adapter_option
 from cluster.cli.running import (
     RUNNING,
+    STOPPED_AGAIN,
     Running,
     failures_noted,
     find_running,
-    print_waiting,
+    print_started,
     start_detached,
+    started_here,
     stop_running,
 )
+from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.interrupts import INTERRUPTED, Interrupted, interruptible
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home
+from cluster.wire.outputs import AppliedConfig, StartedSystem, StoppedSystem
+
+GOES_ON = "all is stopped; what was submitted stays in the store, and goes on with `nacre up`"
 
 if TYPE_CHECKING:
     from cluster.system.running import Applied
@@ -43,15 +45,17 @@ address_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Start the workers and the HTTP API.")
 @click.option("--detach", is_flag=True, help="Return when everything answers; stop with `down`.")
 @address_option
+@output_option
 @click.pass_obj
-def up(path: Path | None, address: str | None, *, detach: bool) -> None:
+def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> None:
     """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
 
     On a running Ray the system stays when this returns. Another `up` applies to what runs what
     can be changed meanwhile, and exits with 3 where something needs a restart, which it names.
+    `ray job submit` needs such a Ray: one of nacre's own takes no jobs.
 
     \b
     Examples:
@@ -61,20 +65,21 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
     """
     config = with_address(configured(path), address)
     if config.ray != LOCAL:
-        _start_on_running(config)
+        _start_on_running(config, output)
         return
     if (running := find_running()) is not None:
-        _change(running, config, config_file(path))
+        _change(running, config, config_file(path), output)
     elif detach:
-        start_detached(path, config)
+        print_started(start_detached(path), output, stop="`nacre down`")
     else:
-        _run(config, config_file(path))
+        _run(config, config_file(path), output)
 
 
-@click.command()
+@click.command(short_help="Stop what `nacre up` started.")
 @address_option
+@output_option
 @click.pass_obj
-def down(path: Path | None, address: str | None) -> None:
+def down(path: Path | None, address: str | None, output: str) -> None:
     """Stop what `nacre up` started; everything that was acknowledged stays in the store.
 
     Returns when all of it has ended. What was started with another configuration than the one that
@@ -91,22 +96,32 @@ def down(path: Path | None, address: str | None) -> None:
     running = find_running()
     if address is None and running is not None and file is None:
         stop_running()
-        stdout().print("stopped")
+        _print_stopped(output, endpoint=running.endpoint, store=running.store, ray=LOCAL)
         return
     config = with_address(configured(path), address)
     if config.ray == LOCAL:
         _stop_at_home(running, config, file)
     else:
         _stop_on_running(config)
-    stdout().print("stopped")
+    _print_stopped(output, endpoint=config.endpoint, store=config.store, ray=config.ray)
 
 
-@click.command()
+@click.command(short_help="Ask what images show.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--adapter", help="Which adapter.  [default: the configured one]")
+@adapter_option
 @click.option("--top-k", default=5, show_default=True, help="Most classes per image.")
-@click.option("--version", help="Pin a version by number or alias.  [default: production]")
-@click.option("--task", "tasks", multiple=True, help="Only classes of this task; may be repeated.")
+@click.option(
+    "--version",
+    help="Pin a version by number or alias.  [default: production]",
+    shell_complete=VERSIONS,
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    help="Only classes of this task; may be repeated.",
+    shell_complete=LEARNT,
+)
 @click.option("--label", "labels", multiple=True, help="A further candidate; may be repeated.")
 @output_option
 @click.pass_obj
@@ -137,7 +152,7 @@ def predict(
         for image, result in zip(images, answer.results, strict=True)
         for rank, entry in enumerate(result.predictions)
     ]
-    print_table(("image", "label", "task", "score"), rows, empty="no predictions")
+    print_table(("image", "label", "task", "score"), rows, empty="no predictions", prose=("label",))
     stdout().print(f"answered by {answer.version}")
 
 
@@ -149,7 +164,7 @@ def with_address(config: Config, address: str | None) -> Config:
     return replace(config, ray=address) if address else config
 
 
-def _start_on_running(config: Config) -> None:
+def _start_on_running(config: Config, output: str) -> None:
     from cluster.system import system
     from cluster.system.running import check_listens_there
 
@@ -158,8 +173,15 @@ def _start_on_running(config: Config) -> None:
         system.connect(config)
         check_listens_there(config)
         system.start(config)
-    stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
-    print_waiting(system.waits_for())
+    started = StartedSystem(
+        endpoint=config.endpoint,
+        store=config.store,
+        ray=config.ray,
+        pid=None,
+        log=None,
+        waits_for=system.waits_for(),
+    )
+    print_started(started, output, stop=f"`nacre down --address {config.ray}`")
 
 
 def _stop_on_running(config: Config) -> None:
@@ -187,7 +209,7 @@ def _stop_at_home(running: Running | None, config: Config, file: Path | None) ->
         raise NotFoundError(f"nothing to stop: it has ended meanwhile, for {home()}")
 
 
-def _change(running: Running, config: Config, file: Path | None) -> None:
+def _change(running: Running, config: Config, file: Path | None, output: str) -> None:
     """Change the configuration of the system of this home folder as far as that can be done.
 
     Raises:
@@ -201,8 +223,10 @@ def _change(running: Running, config: Config, file: Path | None) -> None:
             "set NACRE_HOME to another folder",
             pid=running.pid,
         )
-    if applied.live:
-        stdout().print(f"applied to the running system: {', '.join(applied.live)}", markup=False)
+    if output == "json":
+        print_json(AppliedConfig(applied=list(applied.live), needs_restart=list(applied.restart)))
+    elif applied.live:
+        say(f"applied to the running system: {', '.join(applied.live)}")
     if applied.restart:
         raise ConflictError(
             f"not changed while it runs: {', '.join(applied.restart)} ({running.described}); "
@@ -225,17 +249,26 @@ def _applied(running: Running, config: Config, file: Path | None) -> "Applied | 
         return apply(config)
 
 
-def _run(config: Config, file: Path | None) -> None:
+def _print_stopped(output: str, *, endpoint: str, store: str, ray: str) -> None:
+    if output == "json":
+        print_json(StoppedSystem(endpoint=endpoint, store=store, ray=ray))
+    else:
+        say("stopped")
+
+
+def _run(config: Config, file: Path | None, output: str) -> None:
     from cluster.system.running import address_of_ray
     from cluster.system.system import running_system, waits_for
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    _end_on_signals()
     home().mkdir(parents=True, exist_ok=True)
     marker = home() / RUNNING
-    stdout().print(f"starting; store {config.store}")
+    if output == "text":
+        say(f"starting; store {config.store}")
+    ended: KeyboardInterrupt | None = None
     try:
-        with failures_noted(), running_system(config):
+        with interruptible(STOPPED_AGAIN), failures_noted(), running_system(config):
+            _end_on_signals()  # Ray has put its own handlers before ours, which print a trace
             running = Running(
                 pid=os.getpid(),
                 started=psutil.Process().create_time(),
@@ -246,13 +279,26 @@ def _run(config: Config, file: Path | None) -> None:
                 ray=address_of_ray(),
             )
             marker.write_text(json.dumps(asdict(running)))
-            stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
-            print_waiting(running.waits_for)
-            with suppress(KeyboardInterrupt):
+            print_started(started_here(running), output, stop="Ctrl-C or `nacre down`")
+            try:
                 threading.Event().wait()
-            stdout().print("stopping")
+            except KeyboardInterrupt as interrupt:
+                ended = interrupt
+            if output == "text":
+                say("stopping")
     finally:
         marker.unlink(missing_ok=True)  # last: until then there is something to wait for
+    if not isinstance(ended, _AskedToEnd):
+        raise Interrupted(f"{INTERRUPTED}: {GOES_ON}")
+
+
+class _AskedToEnd(KeyboardInterrupt):
+    """`nacre down`, or whoever runs this process, ends it."""
+
+
+def _end_on_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -260,6 +306,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
     Whoever asks for it again meanwhile, as a second `nacre down` does, waits for the same end.
     """
-    del number, frame
+    del frame
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise _AskedToEnd if number == signal.SIGTERM else KeyboardInterrupt

@@ -10,6 +10,7 @@ from adapters.errors import ConflictError, NotFoundError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
 from workers import registry
+from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import NEEDED, every_submission, traces
 from workers.housekeeping.settling import Settlement, lost_publications, settle
 from workers.progress_callbacks import ProgressCallback, unwatched
@@ -134,14 +135,14 @@ class MaintenanceVerbs(ClientPart):
             NotFoundError: no version has ever held it.
         """
         handle = self._adapter(adapter)
-        found = [
-            (manifest.number, entry.submission)
-            for manifest in published_versions(handle, handle.refs())
-            for entry in manifest.tasks
-            if entry.task == task
-        ]
+        published = published_versions(handle, handle.refs())
+        entries = [(found.number, entry) for found in published for entry in found.tasks]
+        found = [(number, entry.submission) for number, entry in entries if entry.task == task]
         if not found:
-            raise NotFoundError(f"no version of {handle.name!r} has ever held {task!r}", task=task)
+            near = did_you_mean(task, (entry.task for _, entry in entries))
+            raise NotFoundError(
+                f"no version of {handle.name!r} has ever held {task!r}{near}", task=task
+            )
         return Held(
             versions=tuple(sorted({number for number, _ in found})),
             submissions=tuple(sorted({submission for _, submission in found})),

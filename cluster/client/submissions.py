@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from adapters.errors import NotFoundError, UnavailableError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
+from workers.formats.nearest import did_you_mean
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
@@ -84,11 +85,13 @@ class SubmissionVerbs(ClientPart):
         """
         with suppress(NotFoundError):
             return find_state(self._store, name)
-        states = [state for state in self.queue().states if state.ticket.task == name]
+        queued = self.queue().states
+        states = [state for state in queued if state.ticket.task == name]
         if not states:
+            near = did_you_mean(name, (state.ticket.task for state in queued))
             raise NotFoundError(
                 f"expected the id of a submission or the name of a task in the queue, found "
-                f"{name!r}; `nacre status` lists them",
+                f"{name!r}{near}; `nacre status` lists them",
                 name=name,
             )
         # An open one goes before those that have ended.

@@ -19,6 +19,10 @@ from workers.registry import (
 class VersionVerbs(ClientPart):
     """Looks at the versions of adapters; `adapter` is the configured one where it is None."""
 
+    def adapters(self) -> list[str]:
+        """Return the names of all adapters in the store, sorted."""
+        return sorted(self._registry.adapters())
+
     def versions(self, adapter: str | None = None) -> list[Version]:
         """Return the versions of an adapter, newest first; empty for one that does not exist."""
         with suppress(NotFoundError):

@@ -1,6 +1,7 @@
 """Start and stop of the whole system on one Ray: roles, coordinator and replicas."""
 
 import contextlib
+import io
 import logging
 import os
 import socket
@@ -69,9 +70,11 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
         start(config, encoder=encoder)
         yield
     finally:
-        if ray.is_initialized():
-            stop()
-        ray.shutdown()
+        # Ray prints on stdout that calls of Serve's controller, which has ended, go on for ever.
+        with contextlib.redirect_stdout(io.StringIO()):
+            if ray.is_initialized():
+                stop()
+            ray.shutdown()
 
 
 def check(config: Config) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.listening import listening, untold
+from tests.support.drivers.printed import as_promised
 from tests.support.drivers.s3_server import S3Server
 
 TIMEOUT_S = 240
@@ -68,8 +69,9 @@ def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
 @pytest.fixture(scope="module")
 def running(nacre: Nacre) -> Iterator[Nacre]:
     """Start the system, and stop it at the end."""
-    started = nacre("up", "--detach")
+    started = nacre("up", "--detach", "--output", "json")
     assert started.returncode == 0, started.stderr
+    assert as_promised("up", started.stdout)["waits_for"] is None
     yield nacre
     stopped = nacre("down")
     assert stopped.returncode == 0, stopped.stderr
@@ -90,7 +92,9 @@ def differing(nacre: Nacre) -> list[str]:
 
 def best(nacre: Nacre, image: Path, *options: str) -> tuple[str, str]:
     """Return the version that answers and the class that it sees in `image`."""
-    answer = parsed(nacre("predict", image, "--top-k", "1", "--output", "json", *options))
+    ended = nacre("predict", image, "--top-k", "1", "--output", "json", *options)
+    assert ended.returncode == 0, ended.stderr
+    answer = as_promised("predict", ended.stdout)
     return answer["version"], answer["results"][0]["predictions"][0]["class_id"]
 
 

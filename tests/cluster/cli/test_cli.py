@@ -22,6 +22,7 @@ from cluster.config import load_config
 from cluster.running_config import RunningConfig, published
 from cluster.version import this_build
 from tests.support.drivers.command import Command, Ended
+from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
 from workers.queue.leadership import take_leadership
@@ -337,8 +338,8 @@ def test_help_and_what_reads_the_store_alone_start_without_torch_or_ray(
 EMPTY = [
     (["status"], "no submissions"),
     (["versions"], "no versions yet"),
-    # an adapter that nobody has created
-    (["versions", "--adapter", "canary"], "no versions yet"),
+    # the configured adapter, named, before anything was learnt
+    (["versions", "--adapter", "main"], "no versions yet"),
 ]
 
 
@@ -413,7 +414,20 @@ ERRORS: list[tuple[Sequence[str], int, str]] = [
     (["doctor", "--store", "file:///x", "--address", "auto"], 2, "--address is about a Ray"),
     (["doctor", "--store", "memory://x"], 2, "several cannot race for it"),
     (["status", "--output", "xml"], 2, "'xml' is not one of"),
-    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'"),
+    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'; did you mean 'submit'?"),
+    (["bench", "xtial"], 2, "No such command 'xtial'; did you mean 'xtail'?"),
+    (["versions", "--adaptr", "main"], 2, "Did you mean '--adapter'?"),
+    *(
+        ([*verb, "--adapter", "mian"], 2, "found 'mian'; did you mean 'main'?")
+        for verb in (
+            *(["versions"], ["history"], ["status"], ["verify"], ["settle"], ["gc"], ["evaluate"]),
+            *(["show", "1"], ["diff", "1", "2"], ["promote", "1"], ["rollback", "1"]),
+            *(["drop", "digits"], ["purge", "digits"], ["export", "1", "x.tar"]),
+            *(["alias", "x", "1"], ["alias", "x", "--remove"]),
+        )
+    ),
+    (["pause", "mian"], 2, "did you mean 'main'?"),
+    (["resume", "mian"], 2, "did you mean 'main'?"),
 ]
 
 
@@ -492,9 +506,9 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     with Path("/dev/full").open("wb") as full:
         ended = printed_to(full, *arguments)
     assert ended.code == 1
-    assert ended.err.startswith(
-        "error: what is printed cannot be written (No space left on device)"
-    )
+    sentence = "what is printed cannot be written (No space left on device)"
+    began = '"detail": "' if "json" in arguments else "error: "
+    assert f"{began}{sentence}" in ended.err
     assert ended.err.count("\n") == 1
 
 
@@ -522,7 +536,7 @@ def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Pat
     url = (tmp_path / "other").as_uri()
     asked = ("doctor", "--store", url, "--seconds", "3", "--processes", "2")
     ended = nacre(*asked, "--output", "json")
-    found = json.loads(ended.out)
+    found = as_promised("doctor --store", ended.out)
     assert (ended.code, found["fit"]) in ((0, True), (4, None))  # on a slow machine
     assert found["store"] == [url]
     assert found["won_by_several"] == 0

@@ -16,6 +16,7 @@ from cluster.cli.main import cli
 from harness.answers import SHOWN_PER_SET
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
 from tests.support.drivers.learning import carried_out, small_task, submitted
+from tests.support.drivers.printed import as_promised
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.shard_encoder import ShardEncoder
@@ -55,7 +56,7 @@ def parsed(*arguments: str) -> Any:
     """Return the document about the only adapter."""
     result = run(*arguments, "--output", "json")
     assert result.exit_code == 0, result.output + repr(result.exception)
-    (found,) = json.loads(result.stdout)["adapters"]
+    (found,) = as_promised("evaluate", result.stdout)["adapters"]
     return found
 
 
