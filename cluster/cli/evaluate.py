@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapters.contract.counts import counted
 from cluster.cli.output import Bar, bars, output_option, print_json, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -126,7 +127,7 @@ def _print(found: "Sequence[Evaluation]") -> None:
     overall = over_adapters(found)
     if overall:
         figures = ", ".join(f"{_words(name)} {figure}" for name, figure in overall.items())
-        stdout().print(f"over {len(found)} adapters: {figures}", markup=False)
+        stdout().print(f"over {counted(len(found), 'adapter')}: {figures}", markup=False)
 
 
 def _print_matrix(found: "Evaluation") -> None:
