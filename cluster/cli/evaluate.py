@@ -142,7 +142,10 @@ def _print_matrix(found: "Evaluation") -> None:
         lines.append(table.line(label, tuple(measured.accuracy for measured in version.accuracies)))
     for line in lines:
         stdout().print(line, markup=False)
-    for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
+    for label, metrics in (
+        ("", found.metrics),
+        ("classes of one name as one: ", found.metrics_alike),
+    ):
         if metrics is not None:
             stdout().print(_scalars(metrics, label), markup=False)
     if found.metrics is None:
@@ -164,10 +167,8 @@ def _scalars(metrics: "ContinualMeasures", label: str) -> str:
     from harness.evaluation import SCALARS
 
     values = {name: getattr(metrics, name) for name in SCALARS}
-    return ", ".join(
-        f"{_words(name)}{label} {100 * value:.1f}"
-        for name, value in values.items()
-        if value is not None
+    return label + ", ".join(
+        f"{_words(name)} {100 * value:.1f}" for name, value in values.items() if value is not None
     )
 
 
