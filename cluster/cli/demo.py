@@ -12,6 +12,7 @@ import click
 import yaml
 from rich.progress import Progress, TaskID
 
+from adapters.contract.counts import counted
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.measures import ContinualMeasures, continual_measures
 from cluster.cli.running import start_detached, stop_running
@@ -144,9 +145,9 @@ def _submit(client: Client, examples: Path) -> list[Submission]:
         submission = client.submit(examples / name / "task.yaml").submission
         submissions.append(submission)
         tell(
-            f"submitted {name}: {len(submission.classes)} classes, "
-            f"{submission.images('train')} training images, "
-            f"{submission.images('held_out')} test images"
+            f"submitted {name}: {counted(len(submission.classes), 'class')}, "
+            f"{counted(submission.images('train'), 'training image')}, "
+            f"{counted(submission.images('held_out'), 'test image')}"
         )
     return submissions
 

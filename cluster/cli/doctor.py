@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adapters.contract.counts import counted
 from adapters.errors import SettingsError, UnavailableError
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, stdout
 from cluster.client.joined import configured
@@ -81,7 +82,7 @@ def doctor(
         _print(findings)
     failed = [finding for finding in findings if finding.level == "error"]
     if failed:
-        raise UnavailableError(f"{len(failed)} of {len(findings)} checks failed")
+        raise UnavailableError(f"{len(failed)} of {counted(len(findings), 'check')} failed")
 
 
 def _look_at(urls: Sequence[str], seconds: float, processes: int, output: str) -> None:

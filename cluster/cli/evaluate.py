@@ -138,7 +138,7 @@ def _print(found: "Sequence[Evaluation]") -> None:
     overall = over_adapters(found)
     if overall:
         figures = ", ".join(f"{_words(name)} {figure}" for name, figure in overall.items())
-        stdout().print(f"over {len(found)} adapters: {figures}", markup=False)
+        stdout().print(f"over {counted(len(found), 'adapter')}: {figures}", markup=False)
 
 
 def _print_matrix(found: "Evaluation") -> None:
@@ -154,7 +154,10 @@ def _print_matrix(found: "Evaluation") -> None:
     }
     for line in table.lines(rows, width=screen_width()):
         stdout().print(line, markup=False)
-    for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
+    for label, metrics in (
+        ("", found.metrics),
+        ("classes of one name as one: ", found.metrics_alike),
+    ):
         if metrics is not None:
             over = f", over {counted(len(found.versions), 'task')}"
             stdout().print(_scalars(metrics, label) + over, markup=False)
@@ -177,10 +180,8 @@ def _scalars(metrics: "ContinualMeasures", label: str) -> str:
     from harness.evaluation import SCALARS
 
     values = {name: getattr(metrics, name) for name in SCALARS}
-    return ", ".join(
-        f"{_words(name)}{label} {100 * value:.1f}"
-        for name, value in values.items()
-        if value is not None
+    return label + ", ".join(
+        f"{_words(name)} {100 * value:.1f}" for name, value in values.items() if value is not None
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adapters.contract.counts import counted
 from adapters.errors import NacreError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.known import open_known_store
@@ -170,8 +171,8 @@ def _ray(config: Config) -> Iterator[Finding]:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         resources = ray.cluster_resources()
         found = (
-            f"{len(nodes)} nodes, {resources.get('CPU', 0):g} CPUs, "
-            f"{resources.get('GPU', 0):g} GPUs"
+            f"{counted(len(nodes), 'node')}, {counted(round(resources.get('CPU', 0)), 'CPU')}, "
+            f"{counted(round(resources.get('GPU', 0)), 'GPU')}"
         )
         yield Finding(check="ray", level="ok", found=f"{config.ray}: {found}")
         runs = running_coordinator() is not None
