@@ -57,7 +57,7 @@ def import_(
     by: str | None,
     why: str,
 ) -> None:
-    """Publish the version in FILE, written by `nacre export`, as a new version.
+    """Publish the version in FILE, written by `nacre export`, unless it is there already.
 
     \b
     Examples:
@@ -67,9 +67,15 @@ def import_(
     """
     client = Client(configured(path))
     with progress_bar(f"reading {file}"):
-        manifest = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
-    moved = " and ".join(aliases)
-    say(f"{file} published as {manifest.adapter}@{manifest.number}: {moved} points to it")
+        found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+    version = f"{found.manifest.adapter}@{found.manifest.number}"
+    if found.is_new:
+        say(f"{file} published as {version}: {' and '.join(aliases)} points to it")
+        return
+    say(f"{file} is there already as {version}: nothing was published")
+    for alias in aliases:
+        moved = "points to it" if alias in found.aliases else "points elsewhere, and was left there"
+        say(f"{alias} {moved}")
 
 
 @click.command()
