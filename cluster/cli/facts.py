@@ -16,7 +16,8 @@ def say(sentence: str) -> None:
 
 
 def print_versions(versions: Sequence[Version]) -> None:
-    """Print one line per version."""
+    """Print one line per version; those of which a task was purged can not be served any more."""
+    any_purged = any(version.purged for version in versions)
     rows = [
         (
             version.manifest.number,
@@ -27,12 +28,14 @@ def print_versions(versions: Sequence[Version]) -> None:
             version.manifest.tasks[-1].task if version.manifest.tasks else "",
             f"{_mean(version):.1%}" if version.accuracies else "",
             _when(version.manifest.created),
+            *((", ".join(version.purged),) if any_purged else ()),
         )
         for version in versions
     ]
     columns = (
         *("version", "aliases", "parent", "tasks", "classes"),
         *("newest task", "mean accuracy", "published"),
+        *(("purged",) if any_purged else ()),
     )
     print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
 
@@ -156,6 +159,7 @@ def version_json(version: Version) -> dict[str, object]:
         "method": manifest.method,
         "created": manifest.created,
         "accuracies": {entry.task: entry.accuracy for entry in version.accuracies},
+        "purged": list(version.purged),
     }
 
 
@@ -169,7 +173,6 @@ def shown_json(version: Version) -> dict[str, object]:
         "shared": asdict(manifest.shared) if manifest.shared else None,
         "classes": manifest.class_count,
         "size_bytes": manifest.size_bytes,
-        "purged": list(version.purged),
     }
 
 
