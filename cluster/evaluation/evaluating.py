@@ -54,7 +54,8 @@ def evaluate(
         store: Of the system.
         published: All versions of the adapter.
         versions: Which: `1..5`, numbers and aliases with commas between, or nothing for all.
-        besides: Ids of submissions that are measured besides those of the newest of the versions.
+        besides: Ids of submissions that are measured besides those of `head`, or of the newest of
+            the versions where `head` is none of them.
         sets: Further images by the name of their set; see `evaluated_sets.of_source`.
         threads: Versions measured at once.
         report: Told what is done.
