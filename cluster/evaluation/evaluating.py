@@ -73,8 +73,9 @@ def evaluate(
     remarks = _left_out(versions, published)
     submissions = _learnt(store, chosen, measuring, remarks)
     known_ids = [one.submission_id for one in submissions]
-    further = [one for one in dict.fromkeys(besides) if one not in known_ids]
-    submissions += [read_submission(store, one) for one in further]
+    submissions += [
+        read_submission(store, one) for one in dict.fromkeys(besides) if one not in known_ids
+    ]
     measuring.take(submissions)
     measuring.read()
     columns = _of_submissions(store, submissions, measuring)

@@ -1,9 +1,9 @@
 """The proof of the verbs: `make prove-verbs`.
 
 Everything that people can do, in any order, twenty thousand times, over two stores with two
-adapters each: every answer and every refusal is what a small model of the documents says. In the end
-of each sequence everything verifies, what can be served answers to the bit what it did when it was
-published, and not a byte is left of what was purged.
+adapters each: every answer and every refusal is what a small model of the documents says. In the
+end of each sequence everything verifies, what can be served answers to the bit what it did when it
+was published, and not a byte is left of what was purged.
 """
 
 import sys

@@ -8,4 +8,4 @@ from tests.support.drivers.machines import brief
 pytestmark = pytest.mark.slow
 
 TestVerbsMachine = VerbsMachine.TestCase
-TestVerbsMachine.settings = brief(runs=12, steps=50)
+TestVerbsMachine.settings = brief(runs=10, steps=50)

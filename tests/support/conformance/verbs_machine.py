@@ -134,6 +134,20 @@ class LookingRules(Asked):
 class VerbsMachine(VersionRules, SubmissionRules, LookingRules):
     """See the head of this module."""
 
+    @rule(data=st.data())
+    def forget_a_task(self, data: st.DataObject) -> None:
+        """Purge what some version holds, and measure what is left."""
+        held = [
+            (site, adapter, task)
+            for site, world in enumerate(self.worlds)
+            for adapter, line in world.lines.items()
+            for task in sorted({task for found in line.versions.values() for task in found.tasks})
+        ]
+        site, adapter, task = data.draw(st.sampled_from(held))
+        self.purge_as_refusals_say(site, adapter, task)
+        if self.evaluations < MOST_EVALUATIONS:
+            self.evaluate(site=site, adapter=adapter)
+
     @invariant()
     def aliases_are_where_they_were_moved(self) -> None:
         for world in self.worlds:

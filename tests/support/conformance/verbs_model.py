@@ -45,10 +45,18 @@ class Published:
 
 @dataclass(slots=True)
 class Line:
-    """One adapter: its versions by number, its aliases, and how many moves its history has."""
+    """One adapter.
+
+    Attributes:
+        versions: By number.
+        aliases: The number that each points to.
+        learnt: The numbers of those that a coordinator has published.
+        moves: How many moves the history has.
+    """
 
     versions: dict[int, Published] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
+    learnt: set[int] = field(default_factory=set)
     moves: int = 0
 
     @property

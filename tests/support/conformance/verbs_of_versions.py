@@ -93,9 +93,11 @@ class VersionRules(Asked):
     def purge(self, site: int, adapter: str, task: str) -> None:
         self._purge(self.worlds[site], adapter, task)
 
-    @rule(site=SITES, adapter=NAMED, task=NAMES)
-    def purge_as_the_refusal_says(self, site: int, adapter: str, task: str) -> None:
+    def purge_as_refusals_say(self, site: int, adapter: str, task: str) -> None:
+        """Purge a task, its aliases moved away, once nothing is under way that is not paused."""
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
+        world.work()
+        world.observe()
         if task in line.head_tasks:
             self.drop(site=site, adapter=adapter, task=task, promoted=True)
         for alias in [a for a, number in line.aliases.items() if number in line.holders(task)]:

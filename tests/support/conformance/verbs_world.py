@@ -159,7 +159,7 @@ class World(Site):
         for name, submission in self.submissions.items():
             if name not in self.failed and self.ticket(name).stage is Stage.FAILED:
                 self._failed(submission)
-            self.failed.discard(name)
+            self._check_version(submission)
         self.failed = {name for name in self.submissions if self.ticket(name).stage is Stage.FAILED}
 
     def _learnt(self, line: Line, version: Version) -> None:
@@ -177,6 +177,15 @@ class World(Site):
         assert not served or gate.mode == "auto" or own >= gate.min_accuracy
         assert served or ticket.note
         line.publish(self.published(version), BOTH if served else ())
+        line.learnt.add(manifest.number)
+
+    def _check_version(self, submission: Submission) -> None:
+        """Fail unless the version that a submission is said to be holds it."""
+        ticket, line = self.ticket(submission.submission_id), self.lines[submission.adapter]
+        if ticket.stage in (Stage.PUBLISHED, Stage.REJECTED):
+            assert ticket.version is not None
+            assert line.versions[ticket.version].manifest.has_submission(ticket.submission_id)
+            assert ticket.stage is Stage.PUBLISHED or ticket.version in line.learnt
 
     def _failed(self, submission: Submission) -> None:
         """Fail unless somebody has made it impossible since the submission was accepted."""
