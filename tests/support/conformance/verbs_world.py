@@ -201,13 +201,10 @@ class World(Site):
         """Fail where a byte is left of what was purged and nothing else has."""
         listed = {listed.key for listed in self.store.list("")}
         for adapter, line in self.lines.items():
-            kept = {r for n in line.servable for r in _records(line.versions[n])}
-            gone = {
-                task.record.sha256
-                for found in line.versions.values()
-                for task in found.manifest.tasks
-                if task.task in found.purged
-            } - kept
+            # Of a version of which a task was purged the other tasks stay.
+            found = list(line.versions.values())
+            kept = {record for each in found for record in _records(each, purged=False)}
+            gone = {record for each in found for record in _records(each, purged=True)} - kept
             below = [key for key in listed if key.startswith(adapter_prefix(adapter))]
             assert not [key for key in below if key.rsplit("/", 1)[1] in gone]
         others = {
@@ -251,5 +248,6 @@ class World(Site):
         assert refs.next_version == line.next_number
 
 
-def _records(found: Published) -> list[str]:
-    return [task.record.sha256 for task in found.manifest.tasks]
+def _records(found: Published, *, purged: bool) -> list[str]:
+    tasks = found.manifest.tasks
+    return [task.record.sha256 for task in tasks if (task.task in found.purged) is purged]
