@@ -86,7 +86,8 @@ def evaluate(
 ) -> None:
     """Measure versions on test images: the accuracy matrix.
 
-    The columns are the test images of the tasks of the newest version, which were embedded when
+    The columns are the test images of the tasks of `head`, or else of the newest of the versions
+    that are named; versions of which a task was purged are left out. They were embedded when
     they were learnt, and whatever --task and --set name. Sets are embedded once and kept in nacre's
     home. The candidates are the classes of all columns; what a version has not learnt takes part
     zero-shot.

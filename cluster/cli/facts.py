@@ -15,8 +15,9 @@ from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
 def print_versions(versions: Sequence[Version]) -> None:
-    """Print one line per version."""
+    """Print one line per version; those of which a task was purged can not be served any more."""
     passed_over = any(version.manifest.unmeasured for version in versions)
+    any_purged = any(version.purged for version in versions)
     rows = [
         (
             version.manifest.number,
@@ -28,6 +29,7 @@ def print_versions(versions: Sequence[Version]) -> None:
             _mean(version),
             *([", ".join(version.manifest.unmeasured)] if passed_over else []),
             _when(version.manifest.created),
+            *((", ".join(version.purged),) if any_purged else ()),
         )
         for version in versions
     ]
@@ -36,6 +38,7 @@ def print_versions(versions: Sequence[Version]) -> None:
         *("newest task", "mean accuracy"),
         *(["gate could not measure"] if passed_over else []),
         "published",
+        *(["purged"] if any_purged else []),
     )
     print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
 

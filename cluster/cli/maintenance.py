@@ -72,7 +72,7 @@ def import_(
     why: str,
     output: str,
 ) -> None:
-    """Publish the version in FILE, written by `nacre export`, as a new version.
+    """Publish the version in FILE, written by `nacre export`, unless it is there already.
 
     \b
     Examples:
@@ -82,22 +82,31 @@ def import_(
     """
     client = Client(configured(path))
     with progress_bar(f"reading {file}"):
-        manifest = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
-    unserved = client.not_served(adapter) if PRODUCTION in aliases else None
+        found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+    manifest = found.manifest
+    moved = aliases if found.is_new else ()
+    unserved = client.not_served(adapter) if PRODUCTION in moved else None
     if output == "json":
         imported = ImportedVersion(
             adapter=manifest.adapter,
             aliases=client.aliases(manifest.adapter),
             version=manifest.number,
-            moved=list(aliases),
+            moved=list(moved),
+            is_new=found.is_new,
             file=str(file),
             notes=[unserved] if unserved else [],
         )
         print_json(imported)
         return
-    moved = " and ".join(aliases)
-    say(f"{file} published as {manifest.adapter}@{manifest.number}: {moved} points to it")
-    warn(unserved)
+    version = f"{manifest.adapter}@{manifest.number}"
+    if found.is_new:
+        say(f"{file} published as {version}: {' and '.join(aliases)} points to it")
+        warn(unserved)
+        return
+    say(f"{file} is there already as {version}: nothing was published")
+    for alias in aliases:
+        there = "points to it" if alias in found.aliases else "points elsewhere, and was left there"
+        say(f"{alias} {there}")
 
 
 @click.command(short_help="Check every byte of every version.")

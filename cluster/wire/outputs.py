@@ -145,6 +145,7 @@ class DroppedTask(Moved):
 class ImportedVersion(Moved):
     """The version that a file has become."""
 
+    is_new: bool = Field(description="False where it was there already: nothing was moved.")
     file: str
 
 

@@ -1,7 +1,7 @@
 """The model registry: versions of adapters that cannot be lost, torn or mixed up."""
 
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.archive import export_version, import_version
+from workers.registry.archive import Imported, export_version, import_version
 from workers.registry.audience import Audience
 from workers.registry.collect import Garbage, collect, collect_blobs
 from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShared
@@ -41,6 +41,7 @@ __all__ = [
     "Fence",
     "Garbage",
     "HeadIs",
+    "Imported",
     "Inline",
     "Manifest",
     "Provenance",

@@ -75,5 +75,5 @@ def _version(
         digest=ref.manifest.sha256,
         aliases=tuple(sorted(name for name, to in refs.aliases.items() if to.number == ref.number)),
         accuracies=reader.accuracies_of(ref),
-        purged=tuple(stone.task for stone in stones if ref.number in stone.versions),
+        purged=tuple(dict.fromkeys(s.task for s in stones if ref.number in s.versions)),
     )
