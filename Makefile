@@ -46,8 +46,9 @@ format: $(INSTALLED) ## let ruff rewrite the files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(INSTALLED) ## make docs/api.md from the docstrings of the public names
+docs: $(INSTALLED) ## make docs/api.md and docs/reference.md from the code
 	@$(BIN)/python -m docs.api
+	@$(BIN)/python -m docs.reference
 
 bench: $(INSTALLED) ## run every benchmark
 	@status=0; for name in $(BENCHMARKS); do \
