@@ -38,8 +38,8 @@ CONFIGURATION = """## Configuration
 
 One YAML file. The first of these that is there counts: the one that `--config` names, which stands
 before the verb (`nacre --config other.yaml status`); the one that `NACRE_CONFIG` names;
-`nacre.yaml` in the working folder. Without a file every key has its default. An unknown key is an error
-that names the nearest one. Where a default is "none", `null` says the same."""
+`nacre.yaml` in the working folder. Without a file every key has its default. An unknown key is an
+error that names the nearest one. Where a default is "none", `null` says the same."""
 ENVIRONMENT = """## Environment variables
 
 Secrets come from here alone."""

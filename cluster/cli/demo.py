@@ -46,7 +46,9 @@ FOLLOW_TIMEOUT_S = 30
     help="Where the demo keeps its things; what is there from an earlier demo is removed.",
 )
 def demo(examples: Path, folder: Path, *, keep: bool) -> None:
-    """Learn five domains, watch the accuracy matrix grow, ask over HTTP, and roll back.
+    """Learn five example tasks, ask over HTTP, and roll back.
+
+    After each task a row of the accuracy matrix is shown.
 
     \b
     Examples:

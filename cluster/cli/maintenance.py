@@ -22,7 +22,9 @@ HOUR_S = 3600.0
 @adapter_option
 @click.pass_obj
 def export(path: Path | None, version: str, file: Path, adapter: str | None) -> None:
-    """Write VERSION to the new file FILE, a tar archive of everything it needs.
+    """Write VERSION to the new file FILE.
+
+    FILE is a tar archive of everything that the version needs to answer. Test images are not in it.
 
     \b
     Examples:
@@ -57,7 +59,9 @@ def import_(
     by: str | None,
     why: str,
 ) -> None:
-    """Publish the version in FILE, written by `nacre export`, as a new version.
+    """Publish the version in FILE, which `nacre export` wrote.
+
+    It gets the next number of the adapter.
 
     \b
     Examples:
@@ -77,7 +81,9 @@ def import_(
 @output_option
 @click.pass_obj
 def verify(path: Path | None, adapter: str | None, output: str) -> None:
-    """Read and check every byte of every version; exit with 6 where something is damaged.
+    """Read and check every byte of every version.
+
+    Exits with 6 where something is damaged.
 
     \b
     Examples:
@@ -107,7 +113,9 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
 @output_option
 @click.pass_obj
 def settle(path: Path | None, adapter: str | None, by: str | None, why: str, output: str) -> None:
-    """Settle what the store has lost of acknowledged changes, after somebody has looked at it.
+    """Settle acknowledged changes that the store has lost.
+
+    Look at the store first, and mend it.
 
     Such a loss means that the store let two writers win, or was restored from a copy. Until it is
     settled nothing is published; what answers goes on. Lost versions are published again from their
@@ -148,7 +156,9 @@ def purge(
     *,
     yes: bool,
 ) -> None:
-    """Remove TASK from every version, for good: its record, images and features.
+    """Remove TASK from every version, for good.
+
+    Its record, images and features are removed.
 
     Refused while an alias points to a version that holds it: drop it first, and move the aliases.
     Images that another submission has too are kept. Submit none of its images meanwhile.
@@ -204,7 +214,9 @@ def gc(
     delete: bool,
     blobs: bool,
 ) -> None:
-    """Find what no version leads to: leftovers of lost races and dead processes.
+    """Find, and remove if asked to, what no version leads to.
+
+    Lost races and dead processes leave such objects behind.
 
     Versions that were ever published stay. It may run beside any number of writers; only with
     --blobs nothing may be submitted meanwhile.

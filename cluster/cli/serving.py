@@ -45,7 +45,9 @@ address_option = click.option(
 @address_option
 @click.pass_obj
 def up(path: Path | None, address: str | None, *, detach: bool) -> None:
-    """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
+    """Start the workers and the HTTP API, here or on a cluster.
+
+    Without --address a Ray is started for them on this machine.
 
     On a running Ray the system stays when this returns; another `up` there changes its settings.
 
@@ -70,7 +72,7 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
 @address_option
 @click.pass_obj
 def down(path: Path | None, address: str | None) -> None:
-    """Stop what `nacre up` started; everything that was acknowledged stays in the store.
+    """Stop what `nacre up` started. Everything that was acknowledged stays.
 
     Returns when all of it has ended. What was started with another configuration than the one that
     is named, or lies in the working folder, is left alone. Exits 2 where nothing runs, 3 where

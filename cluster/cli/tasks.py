@@ -54,7 +54,9 @@ def submit(
     *,
     wait: bool,
 ) -> None:
-    """Submit the tasks that FILES describe; each is durable when this returns.
+    """Submit the tasks that FILES describe.
+
+    Each is durable when this returns.
 
     Submitting the same again finds the same submission. Nothing needs to be running.
 
@@ -100,11 +102,14 @@ def submit(
 @output_option
 @click.pass_obj
 def status(path: Path | None, adapter: str | None, output: str, *, everything: bool) -> None:
-    """Show where every submission is that is open or ended within a day, and what is wrong.
+    """Show where every submission is, and what is wrong.
 
-    Where there are very many, the first ones that are open are shown, and how many there are. Then
-    one line says that all is well, or one for each trouble what it is, for how long, and how often
-    it was tried. Exits 0 where all is well or nothing runs, and 4 where something is wrong.
+    Those that are open are shown, and those that ended within a day.
+
+    Where there are very many, the first open ones are shown, and how many there are. Then one line
+    says that all is well, or a line for each trouble says what it is, for how long it has lasted,
+    and how often it was tried. Exits 0 where all is well or nothing runs, 4 where something is
+    wrong.
 
     \b
     Examples:
@@ -188,7 +193,9 @@ def _service_as_json(service: Service | None) -> dict[str, object] | None:
 @click.argument("names", nargs=-1)
 @click.pass_obj
 def watch(path: Path | None, names: tuple[str, ...]) -> None:
-    """Follow submissions until they have ended; NAMES are ids or names of tasks, or none for all.
+    """Follow submissions until they have ended.
+
+    NAMES are ids of submissions or names of tasks; without any all are followed.
 
     \b
     Examples:
@@ -217,7 +224,9 @@ def watch(path: Path | None, names: tuple[str, ...]) -> None:
 @output_option
 @click.pass_obj
 def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
-    """Show what has happened to the submission NAME: its id, or the name of its task.
+    """Show what has happened to a submission.
+
+    NAME is its id, or the name of its task.
 
     \b
     Examples:
@@ -251,7 +260,9 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
 @by_option
 @click.pass_obj
 def cancel(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
-    """Take submissions back; NAMES are ids or names of tasks. What is published stays.
+    """Take submissions back. What is published stays.
+
+    NAMES are ids of submissions or names of tasks.
 
     \b
     Examples:
@@ -267,7 +278,10 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
 @by_option
 @click.pass_obj
 def retry(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
-    """Try submissions again that failed, were rejected or cancelled; or now where they wait.
+    """Try submissions again.
+
+    Those that failed, were rejected or were cancelled begin anew; those that wait for their next
+    attempt begin it now. NAMES are ids of submissions or names of tasks.
 
     \b
     Examples:
@@ -284,7 +298,9 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
 @by_option
 @click.pass_obj
 def pause(path: Path | None, adapter: str, by: str | None) -> None:
-    """Begin nothing new of ADAPTER, or of any; what is under way goes on.
+    """Begin nothing new. What is under way goes on.
+
+    Of ADAPTER alone, where it is named.
 
     \b
     Examples:
@@ -300,7 +316,9 @@ def pause(path: Path | None, adapter: str, by: str | None) -> None:
 @by_option
 @click.pass_obj
 def resume(path: Path | None, adapter: str, by: str | None) -> None:
-    """Go on with ADAPTER, or with all.
+    """Go on after `nacre pause`.
+
+    With ADAPTER alone, where it is named.
 
     \b
     Examples:
