@@ -20,14 +20,16 @@ TIMEOUT_S = 240
 ADDRESS = "127.0.0.1:8000"
 """Where a system of the pages answers; one of a test answers at a free port."""
 PICTURES = ("digits", "fashion", "clip-art", "sketched-nature", "sketched-things")
-PROGRAM = """#!/bin/bash
-case "$1 $RUNNING" in
-  # There is one system for all pages, which is started once and stopped at their end.
-  "up yes" | "down yes") exit 0 ;;
-esac
+PROGRAMS = {
+    "nacre": """
+# There is one system for all pages, which is started once and stopped at their end.
+case "$1 $RUNNING" in "up yes" | "down yes") exit 0 ;; esac
 program='import sys; sys.argv[0] = "nacre"; from cluster.cli.main import main; main()'
 exec "$PYTHON" -c "$program" "$@"
-"""
+""",
+    "python": 'exec "$PYTHON" "$@"',
+}
+"""What the pages call by these names, by the interpreter of the tests."""
 SHELL = """
 set -e
 # An answer of 400 and above is an error here, as it is to whoever reads.
@@ -69,9 +71,9 @@ class Reader:
             small_task(ROOT / "cluster" / "examples", pictures, name, classes=2, images=6)
         programs = folder / "bin"
         programs.mkdir()
-        (programs / "nacre").write_text(PROGRAM)
-        (programs / "nacre").chmod(0o755)
-        (programs / "python").symlink_to(sys.executable)
+        for name, program in PROGRAMS.items():
+            (programs / name).write_text(f"#!/bin/bash\n{program}\n")
+            (programs / name).chmod(0o755)
         config = {"store": f"file://{folder / 'store'}", "serve": {"port": port}}
         (folder / "nacre.yaml").write_text(yaml.safe_dump(config))
         self._environment = {
