@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
