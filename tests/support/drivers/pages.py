@@ -28,13 +28,14 @@ ELSEWHERE = ("docs/api.md", "docs/reference.md")
 PAGES = (
     "docs/quickstart.md",
     "README.md",
-    *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/registry.md", "docs/bench.md"),
+    *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/bench.md", "docs/registry.md"),
     *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/notebooks.md"),
     *("docs/stores.md", "docs/accuracies.md", "docs/format.md"),
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
     *("CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"),
 )
-"""In the order in which a system goes through them: the quick start begins with an empty store."""
+"""In the order in which one system goes through them: the quick start begins with an empty store, and
+the page on the registry purges a task."""
 
 SHELL, PYTHON = "sh", "python"
 NOTES = ("not run", "held by", "before", "ends with", "file", "read as", "each row")
