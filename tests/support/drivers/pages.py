@@ -34,8 +34,8 @@ PAGES = (
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
     *("CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"),
 )
-"""In the order in which one system goes through them: the quick start begins with an empty store, and
-the page on the registry purges a task."""
+"""In the order in which one system goes through them: the quick start begins with an empty store,
+and the page on the registry purges a task."""
 
 SHELL, PYTHON = "sh", "python"
 NOTES = ("not run", "held by", "before", "ends with", "file", "read as", "each row")
