@@ -13,7 +13,7 @@
     │   ├── NothingPublishedError an adapter that has no version in production yet
     │   ├── StoreRefusedError     the store does not let us in: keys, rights, clock     exit 2
     │   ├── MissingError          stored, and not to be found now: nodes may be starting
-    │   ├── ForkedError           the store has lost acknowledged changes: settle that first
+    │   ├── ForkedError           the store has lost acknowledged changes: settle that    exit 3
     │   └── WorkerLostError       the worker that did it has died
     ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
     ├── CorruptionError       stored bytes are not what was written: call a human exit 6

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from fastapi import Depends, FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from cluster.api import health, managing, predicting, tasks
 from cluster.api.access import OVER_HTTP, Access, add_access
@@ -24,6 +26,8 @@ A version is written `adapter@number`. Whoever names no version is answered by w
 points to at that moment; every answer says which version that was. Errors are
 `application/problem+json`. Where tokens are set, they go into the header `Authorization: Bearer …`.
 """
+DOCS = "/docs"
+"""The page that shows the API. It brings its scripts along, for browsers without a network."""
 
 
 def build_api(
@@ -46,7 +50,14 @@ def build_api(
     places = Places.of(config)
     # Every route says who asks; one that forgot to must not write the name of this process's user.
     client = Client(config, by=OVER_HTTP, audience=audience)
-    api = FastAPI(title="nacre", version="1", description=DESCRIPTION)
+    api = FastAPIOffline(
+        docs_url=DOCS,
+        redoc_url=None,
+        static_url=f"{DOCS}/static",
+        title="nacre",
+        version="1",
+        description=DESCRIPTION,
+    )
     add_problems(api, places)
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service, adapter=config.adapter))
@@ -54,4 +65,9 @@ def build_api(
     api.include_router(managing.routes(VersionHandlers(client, audience)), dependencies=checked)
     api.include_router(tasks.routes(TaskHandlers(client, places)), dependencies=checked)
     api.include_router(health.routes(service, places, around))
+    api.add_api_route("/", _to_the_page, include_in_schema=False)
     return api
+
+
+async def _to_the_page() -> RedirectResponse:
+    return RedirectResponse(DOCS)

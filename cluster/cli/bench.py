@@ -48,10 +48,12 @@ def bench() -> None:
     type=click.Path(path_type=Path),
     help="Folder of the image sets.  [default: what the suite says]",
 )
-@click.option("--parallel", type=click.IntRange(min=1), default=1, help="Runs at once.")
+@click.option("--parallel", type=click.IntRange(min=1), default=1, help="Most runs at once.")
 @click.option("--address", help="`auto` or HOST:PORT of a running Ray, for runs at once.")
-@click.option("--method", "only", multiple=True, help="Only lines of this method or title.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Only the first so many seeds.")
+@click.option(
+    "--method", "only", multiple=True, help="Only methods of this name or label; may be repeated."
+)
+@click.option("--seeds", type=click.IntRange(min=1), help="Only the first N seeds.")
 @output_option
 def xtail(
     suite: Path,
@@ -63,7 +65,9 @@ def xtail(
     seeds: int | None,
     output: str,
 ) -> None:
-    """Learn all sets of SUITE with all of its methods, in all of its orders, for all of its seeds.
+    """Learn the image sets of SUITE, one after the other, and measure.
+
+    Every method of the suite learns them, in every order, with every seed.
 
     Every class of every set is a candidate from the beginning. Embedded images are kept in nacre's
     home, and what was measured in the folder of results, task by task: stopped or killed, the same

@@ -51,7 +51,10 @@ NOTHING_GOES_ON = "what the demo had started is stopped"
 )
 @output_option
 def demo(examples: Path, folder: Path, output: str, *, keep: bool) -> None:
-    """Learn five domains, watch the accuracy matrix grow, ask over HTTP, and roll back.
+    """Learn five example tasks, ask over HTTP, and roll back.
+
+    After each task a row of the accuracy matrix is shown.
+
 
     \b
     Examples:

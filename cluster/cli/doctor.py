@@ -46,11 +46,13 @@ def doctor(
     processes: int | None,
     output: str,
 ) -> None:
-    """Check the environment, the store, the encoder's weights and the cluster, and say what to do.
+    """Check everything that nacre needs, and say what to do.
+
+    That is the environment, the store, the encoder's weights and the cluster.
 
     With --store one store is looked at, whether or not it is the configured one: which conditions
-    of writes hold, whether a race was ever won by two, what answers and how fast, whether reads
-    went back. What is written there is removed, also after an interrupt.
+    of writes hold, whether two writers ever won one race, what answers and how fast, and whether
+    reads went back. What is written there is removed, also after an interrupt.
 
     \b
     Examples:

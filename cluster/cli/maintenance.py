@@ -28,7 +28,10 @@ HOUR_S = 3600.0
 @output_option
 @click.pass_obj
 def export(path: Path | None, version: str, file: Path, adapter: str | None, output: str) -> None:
-    """Write VERSION to the new file FILE, a tar archive of everything it needs.
+    """Write VERSION to the new file FILE.
+
+    FILE is a tar archive of everything that the version needs to answer. Test images are not in it.
+
 
     \b
     Examples:
@@ -72,7 +75,10 @@ def import_(
     why: str,
     output: str,
 ) -> None:
-    """Publish the version in FILE, written by `nacre export`, unless it is there already.
+    """Publish the version in FILE, which `nacre export` wrote.
+
+    It gets the next number of the adapter, unless it is there already.
+
 
     \b
     Examples:
@@ -114,7 +120,9 @@ def import_(
 @output_option
 @click.pass_obj
 def verify(path: Path | None, adapter: str | None, output: str) -> None:
-    """Read and check every byte of every version; exit with 6 where something is damaged.
+    """Read and check every byte of every version.
+
+    Exits with 6 where something is damaged.
 
     \b
     Examples:
@@ -145,7 +153,9 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
 @output_option
 @click.pass_obj
 def settle(path: Path | None, adapter: str | None, by: str | None, why: str, output: str) -> None:
-    """Settle what the store has lost of acknowledged changes, after somebody has looked at it.
+    """Settle acknowledged changes that the store has lost.
+
+    Look at the store first, and mend it.
 
     Such a loss means that the store let two writers win, or was restored from a copy. Until it is
     settled nothing is published; what answers goes on. Lost versions are published again from their
@@ -187,7 +197,9 @@ def purge(
     *,
     yes: bool,
 ) -> None:
-    """Remove TASK from every version, for good: its record, images and features.
+    """Remove TASK from every version, for good.
+
+    Its record, images and features are removed.
 
     Refused while an alias points to a version that holds it: drop it first, and move the aliases.
     Images that another submission has too are kept. Submit none of its images meanwhile.
@@ -244,7 +256,9 @@ def gc(
     delete: bool,
     blobs: bool,
 ) -> None:
-    """Find what no version leads to: leftovers of lost races and dead processes.
+    """Find, and remove if asked to, what no version leads to.
+
+    Lost races and dead processes leave such objects behind.
 
     Versions that were ever published stay. It may run beside any number of writers; only with
     --blobs nothing may be submitted meanwhile.

@@ -35,7 +35,9 @@ Seen = Callable[[State], None]
 @output_option
 @click.pass_obj
 def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
-    """Follow submissions until they have ended; NAMES are ids or names of tasks, or none for all.
+    """Follow submissions until they have ended.
+
+    NAMES are ids of submissions or names of tasks; without any all are followed.
 
     With --output json every change is a line, a JSON document of its own.
 
@@ -67,7 +69,9 @@ def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
 @output_option
 @click.pass_obj
 def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
-    """Show what has happened to the submission NAME: its id, or the name of its task.
+    """Show what has happened to a submission.
+
+    NAME is its id, or the name of its task.
 
     \b
     Examples:

@@ -59,7 +59,9 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
 @output_option
 @click.pass_obj
 def history(path: Path | None, adapter: str | None, limit: int, output: str) -> None:
-    """List what was done to the versions and aliases, newest first: who, when and why.
+    """List every move of versions and aliases: who, when and why.
+
+    The newest is first.
 
     \b
     Examples:
@@ -81,7 +83,10 @@ def history(path: Path | None, adapter: str | None, limit: int, output: str) -> 
 @output_option
 @click.pass_obj
 def show(path: Path | None, version: str, adapter: str | None, output: str) -> None:
-    """Show what VERSION, a number or an alias, holds and where it came from.
+    """Show what VERSION holds and where it came from.
+
+    VERSION is a number or an alias. The accuracies were measured when it was published, over the
+    classes learnt until then; those of `nacre evaluate` are over the classes of all columns.
 
     \b
     Examples:
@@ -143,7 +148,7 @@ def promote(
     why: str,
     output: str,
 ) -> None:
-    """Serve VERSION, and let the next task build on `head` as before.
+    """Serve VERSION. The next task builds on `head` as before.
 
     \b
     Examples:
@@ -179,7 +184,9 @@ def rollback(
     *,
     serving_only: bool,
 ) -> None:
-    """Serve VERSION again and build the next task on it; nothing is deleted.
+    """Serve VERSION again, and build the next task on it.
+
+    Nothing is deleted: later versions stay, and can be served again.
 
     \b
     Examples:
@@ -259,7 +266,7 @@ def drop(
     *,
     promoted: bool,
 ) -> None:
-    """Publish a version of `head` without TASK; older versions keep it.
+    """Publish a version of `head` without TASK. Older versions keep it.
 
     \b
     Examples:

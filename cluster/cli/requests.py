@@ -25,7 +25,9 @@ from workers.queue.ticket import Stage
 @output_option
 @click.pass_obj
 def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: str) -> None:
-    """Take submissions back; NAMES are ids or names of tasks.
+    """Take submissions back.
+
+    NAMES are ids of submissions or names of tasks.
 
     What has ended stays as it is, and is an error with code 3: a published task is taken out of the
     adapter with `nacre drop`.
@@ -45,7 +47,10 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
 @output_option
 @click.pass_obj
 def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str) -> None:
-    """Try submissions again that failed, were rejected or cancelled; or now where they wait.
+    """Try submissions again.
+
+    Those that failed, were rejected or were cancelled begin anew; those that wait for their next
+    attempt begin it now. NAMES are ids of submissions or names of tasks.
 
     A published task has nothing to be tried again for, and is an error with code 3.
 
@@ -64,7 +69,9 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
 @output_option
 @click.pass_obj
 def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
-    """Begin nothing new of ADAPTER, or of any; what is under way goes on.
+    """Begin nothing new. What is under way goes on.
+
+    Of ADAPTER alone, where it is named.
 
     \b
     Examples:
@@ -83,7 +90,9 @@ def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
 @output_option
 @click.pass_obj
 def resume(path: Path | None, adapter: str, by: str | None, output: str) -> None:
-    """Go on with ADAPTER, or with all.
+    """Go on after `nacre pause`.
+
+    With ADAPTER alone, where it is named.
 
     \b
     Examples:

@@ -51,7 +51,10 @@ address_option = click.option(
 @output_option
 @click.pass_obj
 def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> None:
-    """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
+    """Start the workers and the HTTP API, here or on a cluster.
+
+    Without --address a Ray is started for them on this machine.
+
 
     On a running Ray the system stays when this returns. Another `up` applies to what runs what
     can be changed meanwhile, and exits with 3 where something needs a restart, which it names.
@@ -80,7 +83,8 @@ def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> 
 @output_option
 @click.pass_obj
 def down(path: Path | None, address: str | None, output: str) -> None:
-    """Stop what `nacre up` started; everything that was acknowledged stays in the store.
+    """Stop what `nacre up` started. Everything that was acknowledged stays.
+
 
     Returns when all of it has ended. What was started with another configuration than the one that
     is named, or lies in the working folder, is left alone. Exits 2 where nothing runs, 3 where

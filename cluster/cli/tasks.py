@@ -63,7 +63,9 @@ def submit(
     *,
     wait: bool,
 ) -> None:
-    """Submit the tasks that FILES describe; each is durable when this returns.
+    """Submit the tasks that FILES describe.
+
+    Each is durable when this returns.
 
     Submitting the same again finds the same submission. Nothing needs to be running.
 
@@ -115,13 +117,16 @@ def status(
     *,
     everything: bool,
 ) -> None:
-    """Show where every submission is that is open or ended within a day, and what is wrong.
+    """Show where every submission is, and what is wrong.
 
-    NAMES are ids or names of tasks, of which alone to say it.
+    Those that are open are shown, and those that ended within a day; with NAMES, ids or names of
+    tasks, those alone.
 
-    Where there are very many, the first ones that are open are shown, and how many there are. Then
-    one line says that all is well, or one for each trouble what it is, for how long, and how often
-    it was tried. Exits 0 where all is well or nothing runs, and 4 where something is wrong.
+    Where there are very many, the first open ones are shown, and how many there are. Then one line
+    says that all is well, or a line for each trouble says what it is, for how long it has lasted,
+    and how often it was tried. Exits 0 where all is well or nothing runs, 4 where something is
+    wrong.
+
 
     \b
     Examples:

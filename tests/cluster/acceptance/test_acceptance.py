@@ -130,9 +130,10 @@ def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
     live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
     file.write_text(yaml.safe_dump(live))
     assert differing(running) == ["retention.days", "adapters.am.method"]
-    applied = running("up")
+    applied = running("up", "--output", "json")
     assert applied.returncode == 0, applied.stderr
-    assert "applied to the running system: retention.days, adapters.am.method" in applied.stdout
+    told = as_promised("up while it runs", applied.stdout)
+    assert told["applied"] == ["retention.days", "adapters.am.method"]
     assert differing(running) == []
     file.write_text(yaml.safe_dump({**live, "workers": {"threads": 2}}))
     named = running("up")
