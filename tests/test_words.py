@@ -22,7 +22,7 @@ COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination csv decode decoded
 decompressed deployment directory error file folder follower form gif handler header http jpeg
 jpeg2000 machine member node op open option parameter parquet png ppm process resizing runtime
-scalar schedule serving stored stream symmetric tar thread tiff upload wire yaml
+scalar schedule serving socket stored stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
