@@ -11,7 +11,7 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cluster.stores.flow import Flow
 
@@ -107,8 +107,9 @@ class _Flowing:
     def connect(self) -> None:
         try:
             super().connect()  # type: ignore[misc]
-        except ConnectTimeoutError:
-            self._flow.tell()
+        except ConnectTimeoutError as error:
+            if not isinstance(error, NewConnectionError):  # that one was refused, at once
+                self._flow.tell()
             raise
         self.sock = FlowSocket(self.sock, self._flow)
 
