@@ -10,6 +10,7 @@ from cluster.api.health import Around, alone
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import Places
 from cluster.api.problems import add_problems
+from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.config import Config
@@ -49,7 +50,8 @@ def build_api(
     add_problems(api, places)
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service, adapter=config.adapter))
-    api.include_router(managing.routes(VersionHandlers(client, audience)))
-    api.include_router(tasks.routes(TaskHandlers(client, places)))
+    threads = StoreThreads()
+    api.include_router(managing.routes(VersionHandlers(client, audience), threads))
+    api.include_router(tasks.routes(TaskHandlers(client, places), threads))
     api.include_router(health.routes(service, places, around))
     return api
