@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.contract.adapter_state import AdapterState, SharedState
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.merging import fold
 from adapters.contract.method import Method, Query
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.records import Record
 from adapters.contract.rule import AnchorRows, Anchors, combined
 from adapters.contract.task_features import check_encoder, check_features
 from adapters.errors import FeatureError, NotFoundError, SettingsError

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.task_features import TaskFeatures
 from adapters.towers.text_side import TextSide
 from harness.measured_set import MeasuredSet

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.adapter import Adapter
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
 from benchmarks.table import Row, report
 
 CLASSES_PER_RECORD = 100

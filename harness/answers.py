@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from workers.encoding.task_features import task_of
 
 SHOWN_PER_SET = 4

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from adapters.adapter import Adapter, UnseenClasses
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.randomness import generator
-from adapters.contract.records import ClassEntry
 from adapters.contract.task_features import TaskFeatures
 from adapters.towers.image_tower import ImageTower
 from adapters.towers.text_side import TextSide

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
 from adapters.methods import measured_method
 from harness.image_sets import ImageSet, read_image_sets
 from harness.measured_set import (

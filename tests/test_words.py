@@ -20,13 +20,13 @@ result row running shared table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli concurrency config coordination csv decode decoded
-decompressed deployment directory error file folder follower form gif handler header http jpeg
+decompressed deployment directory entry error file folder follower form gif handler header http jpeg
 jpeg2000 machine member node op open option parameter parquet png ppm process resizing runtime
 scalar schedule serving socket stored stream symmetric tar thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
-predicting prompt randomness training tuned
+predicting prompt randomness training transformer tuned vision
 """
 FOREIGN = "nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())

@@ -20,7 +20,7 @@ from functools import lru_cache
 import ftfy
 import regex
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 
 _PARTS = regex.compile(
     r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", regex.IGNORECASE

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 
 _ALONE = -1
 

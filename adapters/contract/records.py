@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.json_reading import read_json
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
@@ -29,28 +30,6 @@ _METADATA_KEY = "nacre"
 # What safetensors and torch raise of headers that lie, besides what reading JSON does.
 _NO_BLOB = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
 _HEADER_SIZE_BYTES = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClassEntry:
-    """One class of a task.
-
-    Attributes:
-        class_id: Unique within an adapter, such as "fashion/ankle_boot".
-        name: What a person reads, such as "ankle boot". Two classes may share it.
-        prompt: The sentence that the text tower was given.
-        merged_into: Id of the class of another task that this one counts as; None for itself.
-    """
-
-    class_id: str
-    name: str
-    prompt: str
-    merged_into: str | None = None
-
-    @property
-    def counts_as(self) -> str:
-        """Id of the class that an answer names: classes with the same one are one class."""
-        return self.merged_into or self.class_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json
-from adapters.contract.records import ClassEntry, Record, check_classes
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record, check_classes
 from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError, SettingsError
 
 # Features that were stored as float16 are off the unit sphere by up to 1e-3.

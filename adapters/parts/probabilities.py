@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.merging import column_groups
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.records import Record
 from adapters.parts.readout import columns_at
 
 # Answers below it are noise around zero, or negative.

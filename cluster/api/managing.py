@@ -1,8 +1,9 @@
 """Routes for versions: looking at them, and moving aliases."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
@@ -124,9 +125,9 @@ def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
         await threads(handlers.audience.prepare, adapter, _ref(name))
 
     @router.post("/follow", status_code=204, responses=MOVE)
-    async def follow(adapter: AdapterPath) -> None:
-        """Have every replica look where `production` points to."""
-        await threads(handlers.audience.follow, adapter)
+    async def follow(adapter: AdapterPath, serial: Annotated[int, Query(ge=0)] = 0) -> None:
+        """Have every replica look where `production` points to, since change `serial`."""
+        await threads(handlers.audience.follow, adapter, serial)
 
     return router
 

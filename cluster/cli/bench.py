@@ -1,4 +1,7 @@
-"""The command `nacre bench`: methods measured by the protocol of the papers."""
+"""The command `nacre bench`: methods measured by the protocol of the papers.
+
+What imports torch is imported where it is used: `nacre --help` and completion read this, too.
+"""
 
 import os
 import time
@@ -10,12 +13,10 @@ import click
 
 from cluster.cli.output import Bar, bars, output_option, print_json, print_table, stderr, stdout
 from cluster.config import home
-from cluster.evaluation.benching import SuiteFolders, measured_side_by_side, opened
 from harness.published import PUBLISHED
-from harness.results import orders_and_runs, run_names
-from harness.table import COLUMNS, figures
 
 if TYPE_CHECKING:
+    from cluster.evaluation.benching import SuiteFolders
     from harness.pages.suite_page import Findings
     from harness.xtail import Xtail
 
@@ -69,6 +70,8 @@ def xtail(
       nacre bench xtail deploy/suites/xtail-16-shot.yaml --root ~/data --parallel 4
       nacre bench xtail deploy/suites/ten-sets.yaml --output json
     """
+    from cluster.evaluation.benching import SuiteFolders, opened
+
     place = SuiteFolders(
         suite=suite.absolute(),
         results=(results or Path(suite.stem)).absolute(),
@@ -102,8 +105,11 @@ def xtail(
 
 
 def _measure(
-    measuring: "Xtail", place: SuiteFolders, *, parallel: int, address: str | None
+    measuring: "Xtail", place: "SuiteFolders", *, parallel: int, address: str | None
 ) -> None:
+    from cluster.evaluation.benching import measured_side_by_side
+    from harness.results import run_names
+
     with bars() as progress:
         bar = Bar(progress)
         measuring.embed(bar)
@@ -154,6 +160,9 @@ def findings_of(measuring: "Xtail") -> "Findings":
 
 
 def _print(findings: "Findings") -> None:
+    from harness.results import orders_and_runs
+    from harness.table import COLUMNS, figures
+
     for order, lines in orders_and_runs(findings.suite, findings.runs).items():
         stdout().print(f"{findings.suite.name}, order {order}", markup=False)
         rows: list[list[object]] = [
@@ -171,6 +180,9 @@ def _print(findings: "Findings") -> None:
 
 
 def _as_json(findings: "Findings", page: Path) -> dict[str, object]:
+    from harness.results import orders_and_runs
+    from harness.table import figures
+
     return {
         "suite": findings.suite.name,
         "report": os.fspath(page),

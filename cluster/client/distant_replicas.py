@@ -31,9 +31,9 @@ class DistantReplicas:
         }
         self._ask(f"/v1/adapters/{adapter}/prepare", PREPARE_TIMEOUT_S, name)
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
         """See `Audience`."""
-        self._ask(f"/v1/adapters/{adapter}/follow", FOLLOW_TIMEOUT_S, None)
+        self._ask(f"/v1/adapters/{adapter}/follow?serial={serial}", FOLLOW_TIMEOUT_S, None)
 
     def _ask(self, path: str, timeout_s: float, content: object) -> None:
         if not self._answers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import NotFoundError
 from adapters.towers.image_tower import ImageTower
 from cluster.config import home

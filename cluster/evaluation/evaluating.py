@@ -8,8 +8,8 @@ from functools import partial
 
 import torch
 
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import name_collisions
-from adapters.contract.records import ClassEntry
 from adapters.errors import InputError, NotFoundError
 from cluster.config import Config
 from cluster.evaluation.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on

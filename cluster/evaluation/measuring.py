@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from adapters.adapter import Adapter
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import NotFoundError, UnavailableError
 from adapters.towers.image_tower import ImageTower
 from cluster.config import Config

@@ -28,9 +28,9 @@ class Replicas:
         """See `Audience`."""
         self._tell(PREPARE_TIMEOUT_S, "prepare", adapter, version)
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
         """See `Audience`."""
-        self._tell(FOLLOW_TIMEOUT_S, "follow", adapter)
+        self._tell(FOLLOW_TIMEOUT_S, "follow", adapter, serial)
 
     def _tell(self, timeout_s: float, method: str, *arguments: object) -> None:
         from ray import serve

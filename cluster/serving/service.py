@@ -184,14 +184,19 @@ class Service:
         if adapter in self._predictor.followers:
             await _in(self._loading, self._predictor.follower(adapter).prepare, ref)
 
-    async def follow(self, adapter: str) -> None:
-        """Move to what `production` of `adapter` points to; what cannot be loaded is refused."""
+    async def follow(self, adapter: str, serial: int = 0) -> None:
+        """Move to what `production` of `adapter` points to; what cannot be loaded is refused.
+
+        Args:
+            adapter: Its name.
+            serial: See `Follower.follow`.
+        """
         if adapter not in self._predictor.followers:
             return
         follower = self._predictor.follower(adapter)
         before = follower.state.refusal
         try:
-            await _in(self._following, follower.follow)
+            await _in(self._following, follower.follow, serial)
             self._troubles.pop(adapter, None)
         except Exception as error:  # noqa: BLE001 - what answers goes on, and so does looking
             self._note_trouble(adapter, error)

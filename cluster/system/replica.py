@@ -65,9 +65,9 @@ class Replica:
         """See `Service.prepare`."""
         await self._service.prepare(adapter, version)
 
-    async def follow(self, adapter: str) -> None:
+    async def follow(self, adapter: str, serial: int = 0) -> None:
         """See `Service.follow`."""
-        await self._service.follow(adapter)
+        await self._service.follow(adapter, serial)
 
 
 async def around() -> Around:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods import method_named
 from adapters.towers.text_side import TextSide

@@ -5,6 +5,9 @@ somebody is killed in every stage, the submitter and the head included; in every
 then is away, refuses, is read-only, breaks, denies what it has and is silent, for as long as
 `WEATHER` says.
 Every task must end published exactly once, in order, with the very bytes of an undisturbed run.
+In two more nobody is killed, and the store denies what it has for one second in four, or answers
+every second read from before: every task must be published at its first attempt then, under one
+coordinator.
 Before that the queue agrees with a plain model over some ten thousand events, with everything that
 it knows on a model of a store whose drives and nodes come and go.
 """
@@ -13,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,9 +26,9 @@ from tests.support.conformance import quorum_queue_machine
 from tests.support.drivers.killing import STAGES
 from tests.support.drivers.machines import proof
 from tests.support.drivers.queue_tasks import expected_digests, write_tasks
-from tests.support.drivers.queue_trial import Outcome, running_site, trial
+from tests.support.drivers.queue_trial import Outcome, running_site, trial, undisturbed
 from tests.support.drivers.s3_server import seaweedfs
-from tests.support.fakes.weather import Weather
+from tests.support.fakes.weather import Climate, Weather
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
@@ -42,6 +46,10 @@ WEATHER = {
     Weather.STALLING: 30.0,
 }
 """How the store is, one after another, and for how many seconds."""
+CLIMATES = (
+    Climate(weather=Weather.DENYING, lasts_s=1.0, each_s=4.0),
+    Climate(weather=Weather.BEFORE, lasts_s=1.0, each_s=1.0),
+)
 
 EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 
@@ -77,15 +85,24 @@ def main(trials: int = TRIALS) -> int:
                             weather=WEATHER if seed % 5 == 0 else {},
                         )
                     )
-                _say(seed, outcomes[-1])
+                _say(f"seed {seed}", outcomes[-1])
+            throughout = []
+            for number, climate in enumerate(CLIMATES):
+                prefix = f"climate-{number}"
+                with running_site(server, folder / prefix, prefix) as (site, proxy):
+                    throughout.append(
+                        undisturbed(site, proxy, tasks=tasks, expected=expected, climate=climate)
+                    )
+                _say(climate.weather.value, throughout[-1])
         finally:
             server.stop()
-    return report("prove-queue", [*modelled, *_rows(outcomes, trials)])
+    rows = [*_rows(outcomes, trials), *_climate_rows(throughout)]
+    return report("prove-queue", [*modelled, *rows])
 
 
-def _say(seed: int, outcome: Outcome) -> None:
+def _say(what: str, outcome: Outcome) -> None:
     now = time.strftime("%H:%M:%S")
-    print(f"{now} seed {seed}: {outcome.seconds:.0f} s, {dict(outcome.kills)}", flush=True)
+    print(f"{now} {what}: {outcome.seconds:.0f} s, {dict(outcome.kills)}", flush=True)
     for problem in outcome.problems:
         print(f"  {problem}", flush=True)
 
@@ -120,6 +137,19 @@ def _rows(outcomes: list[Outcome], trials: int) -> list[Row]:
             holds=not problems,
         ),
     ]
+
+
+def _climate_rows(outcomes: list[Outcome]) -> Iterator[Row]:
+    for climate, outcome in zip(CLIMATES, outcomes, strict=True):
+        weather = climate.weather
+        kind = f"{weather.value}, {climate.lasts_s:.0f} of {climate.each_s:.0f} s throughout"
+        yield Row(figure=f"requests that met: {kind}", value=outcome.weather[weather])
+        yield Row(
+            figure=f"tried again, second coordinators, lost or different: {weather.value}",
+            value=len(outcome.problems),
+            bar="none",
+            holds=not outcome.problems,
+        )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Sixteen clients ask for ten minutes while thirty versions are published, promoted and rolled back,
 replicas and Serve's controller are killed, and the store is away, refuses and denies what it has
 for three minutes. Every answer must come from one version, and from the right one.
-`python -m tests.prove.serve 600 haproxy` does the same behind HAProxy.
+`python -m tests.prove.serve 600 haproxy` does the same behind HAProxy; with a third word, `BEFORE`
+or `DENYING`, the store is so for the rest of the time as well.
 """
 
 import statistics
@@ -17,7 +18,7 @@ from tests.support.drivers.s3_server import seaweedfs
 from tests.support.drivers.serve_trial import Plan, example_pictures, serving, trial
 from tests.support.drivers.serve_verdict import Allowance, Verdict
 from tests.support.fakes.s3_proxy import S3Proxy
-from tests.support.fakes.weather import Weather
+from tests.support.fakes.weather import Climate, Weather
 
 ALLOWED = Allowance()
 WEATHER = {
@@ -33,10 +34,21 @@ WEATHER = {
 EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"
 
 
-def main(seconds: float = 600.0, ingress: str = "proxy") -> int:
+CLIMATES = {
+    "": None,
+    "BEFORE": Climate(weather=Weather.BEFORE, lasts_s=1.0, each_s=1.0),
+    "DENYING": Climate(weather=Weather.DENYING, lasts_s=1.0, each_s=4.0),
+}
+
+
+def main(seconds: float = 600.0, ingress: str = "proxy", climate: str = "") -> int:
     """Run the trial, print what was found, and return 0 when all of it holds."""
     share = seconds / 600.0
-    plan = Plan(seconds=seconds, weather={kind: share * lasts for kind, lasts in WEATHER.items()})
+    plan = Plan(
+        seconds=seconds,
+        weather={kind: share * lasts for kind, lasts in WEATHER.items()},
+        climate=CLIMATES[climate],
+    )
     with tempfile.TemporaryDirectory() as name:
         server = seaweedfs(Path(name) / "s3")
         if server is None:
@@ -67,6 +79,8 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
         yield Row(figure=f"killed: {who}", value=count)
     for kind, seconds in plan.weather.items():
         yield Row(figure=f"the store: {kind.value}", value=seconds, unit="s")
+    for met, count in sorted(found.met.items()):
+        yield Row(figure=f"its requests that met: {met}", value=count)
     yield Row(figure="requests sent", value=found.sent)
     yield Row(figure="requests failed, by status (0: connection broken)", value=failed or "none")
     figure = "of these, pins that a replica had not met before the store went away"
@@ -101,5 +115,6 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    asked = dict(zip(("seconds", "ingress"), sys.argv[1:], strict=False))
-    sys.exit(main(float(asked.get("seconds", "600")), asked.get("ingress", "proxy")))
+    asked = dict(zip(("seconds", "ingress", "climate"), sys.argv[1:], strict=False))
+    seconds, ingress = float(asked.get("seconds", "600")), asked.get("ingress", "proxy")
+    sys.exit(main(seconds, ingress, asked.get("climate", "")))

@@ -1,6 +1,6 @@
 """Training data of a submission, assembled from its feature blocks."""
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods import method_named
 from workers.encoding.features import read_split

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
 from workers.concurrency.bounded import pool_of
 from workers.encoding.encoder_settings import EncoderSettings

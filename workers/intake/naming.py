@@ -15,8 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import Tokens, name_collisions
-from adapters.contract.records import ClassEntry
 from adapters.errors import ClassNameError
 from workers.encoding.task_features import class_id, task_of
 from workers.formats.problems import shown

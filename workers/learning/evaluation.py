@@ -10,8 +10,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from adapters.adapter import Adapter, UnseenClasses
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import comparable_name
-from adapters.contract.records import ClassEntry
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import read_split
 from workers.encoding.task_features import class_entries

@@ -18,8 +18,8 @@ class Audience(Protocol):
     def prepare(self, adapter: str, version: VersionRef) -> None:
         """Have a version ready: `production` of `adapter` is about to point to it."""
 
-    def follow(self, adapter: str) -> None:
-        """Look where `production` of `adapter` points to: it has just moved."""
+    def follow(self, adapter: str, serial: int) -> None:
+        """Look where `production` of `adapter` points to: change `serial` has just moved it."""
 
 
 class Nobody:
@@ -28,7 +28,7 @@ class Nobody:
     def prepare(self, adapter: str, version: VersionRef) -> None:
         """Do nothing."""
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
         """Do nothing."""
 
 

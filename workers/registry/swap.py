@@ -242,7 +242,7 @@ class RefsWriter:
         # What was known when this was decided is in the history behind it, or noted as lost.
         self._acknowledged.add(held.content, after, known)
         if served is not None:
-            self._audience.follow(after.adapter)
+            self._audience.follow(after.adapter, after.serial)
         return after
 
     def _replaced(self, held: Held[Refs], after: Refs) -> bool:

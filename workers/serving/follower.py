@@ -23,6 +23,8 @@ from workers.serving.version_cache import LoadedVersion, VersionCache
 
 TRIED_AGAIN_S = 5.0
 """A version that was refused is fetched again after so long: it may have been repaired."""
+ASKED_AGAIN = 5
+"""A store that answers with refs from before is asked so often more: another node may know."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,14 +129,18 @@ class Follower:
         """
         self._cache.load(self.adapter, ref)
 
-    def follow(self) -> bool:
+    def follow(self, serial: int = 0) -> bool:
         """Look where `production` points to, move there, and return whether it had moved.
+
+        Args:
+            serial: Of a change of the refs that is known to have been made. Refs from before it
+                are asked for again, some times; what answers until the next look is theirs then.
 
         Raises:
             UnavailableError: the store cannot be reached; what answers stays as it is.
         """
         asked_at = self._clock()
-        ref = self._production()
+        ref = self._production(serial)
         with self._lock:
             before = self._state
             self._state = self._after(before, ref, asked_at)
@@ -153,9 +159,15 @@ class Follower:
             return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
 
-    def _production(self) -> VersionRef | None:
+    def _production(self, serial: int) -> VersionRef | None:
+        handle = self._versions.registry.adapter(self.adapter)
         try:
-            return self._versions.registry.adapter(self.adapter).refs().find("production")
+            refs = handle.refs()
+            for _ in range(ASKED_AGAIN):
+                if refs.serial >= serial:
+                    break
+                refs = handle.refs()
+            return refs.find("production")
         except NotFoundError as error:
             if self._state.current is None:
                 return None  # nothing was ever learnt

@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from adapters.adapter import UnseenClasses
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import CorruptionError, NacreError, NotFoundError, reason_of
 from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from adapters.errors import UnavailableError
+from adapters.errors import NotFoundError, UnavailableError
 from workers.registry import Registry, VersionRef
 
 KEPT_S = 5.0
@@ -71,6 +71,13 @@ class VersionLookup:
         return ref
 
     def _looked_up(self, adapter: str, pinned: int | str) -> VersionRef:
+        try:
+            return self._asked(adapter, pinned)
+        except NotFoundError:
+            # Whoever pins a version was told of it; this answer may be from before that.
+            return self._asked(adapter, pinned)
+
+    def _asked(self, adapter: str, pinned: int | str) -> VersionRef:
         handle = self._registry.adapter(adapter)
         refs = handle.refs()
         ref = handle.version_in(refs, pinned)

@@ -14,7 +14,8 @@ from adapters.contract.checkpoints import (
     inputs_digest,
     second_inputs_digest,
 )
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import InputError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import NameCollision, comparable_name, name_collisions
-from adapters.contract.records import ClassEntry
 
 SHARED_NAMES = Path(__file__).parent / "xtail_shared_names.json"
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from adapters.adapter import Adapter, Scores, UnseenClasses
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.merging import Partners, column_groups, fold
-from adapters.contract.records import ClassEntry, Record, decode_record, encode_record
+from adapters.contract.records import Record, decode_record, encode_record
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError
 from adapters.methods import METHODS

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.contract.records import ClassEntry, Record, decode_record, encode_record, pack
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record, decode_record, encode_record, pack
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 from adapters.methods.lada.record import record_mixtures
 from adapters.methods.lada.scorer import scored_classes

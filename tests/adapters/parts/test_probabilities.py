@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.merging import fold
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods import measured_method
 from adapters.parts.probabilities import log_probabilities

@@ -248,11 +248,31 @@ def test_of_very_many_submissions_the_first_open_ones_are_shown(
     assert "colors-099" in nacre("status", "--all").out
 
 
-def test_the_command_line_starts_without_torch_or_ray() -> None:
-    code = "import sys, cluster.cli.main; print({'torch', 'ray', 'httpx'} & sys.modules.keys())"
-    command = [sys.executable, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout == "set()\n"
+HEAVY = "{'torch', 'ray', 'fastapi'} & sys.modules.keys()"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["status"], ["versions"], ["history"], ["cancel", "nobody"], ["pause"]],
+    ids=" ".join,
+)
+def test_help_and_what_reads_the_store_alone_start_without_torch_or_ray(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    code = f"import sys; from cluster.cli.main import cli; sys.argv[1:] = {arguments!r}"
+    code = (
+        f"{code}\ntry: cli.main(standalone_mode=False)\nexcept Exception: pass\n"
+        f"print({HEAVY}, file=sys.stderr)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NACRE_STORE": f"file://{tmp_path}/store", "NACRE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert found.stderr.endswith("set()\n")
 
 
 EMPTY = [

@@ -81,9 +81,9 @@ class ApiServer:
         """See `Audience`; for this one replica."""
         self._called(self.service.prepare(adapter, version))
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int = 0) -> None:
         """See `Audience`; for this one replica."""
-        self._called(self.service.follow(adapter))
+        self._called(self.service.follow(adapter, serial))
 
     def _called(self, call: Coroutine[Any, Any, None]) -> None:
         with suppress(NacreError):  # as an audience may not raise

@@ -21,7 +21,8 @@ from tests.support.drivers.queue_tasks import ADAPTERS, Digests, digests
 from tests.support.drivers.ray_nodes import RayNode, new_head
 from tests.support.drivers.s3_server import S3Server, free_port
 from tests.support.fakes.s3_proxy import S3Proxy
-from tests.support.fakes.weather import Sky, Weather
+from tests.support.fakes.weather import Climate, Sky, Weather
+from workers.queue.leadership import read_leadership
 from workers.queue.progress import read_queue
 from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry, verify
@@ -164,6 +165,39 @@ def trial(
         problems=tuple(problems(store, tasks=len(tasks), expected=expected)),
         seconds=time.monotonic() - started,
     )
+
+
+def undisturbed(
+    site: Site, proxy: S3Proxy, *, tasks: list[Path], expected: Digests, climate: Climate
+) -> Outcome:
+    """Submit `tasks` to a store whose answers are `climate`'s throughout; nobody is killed.
+
+    Whatever the store says then, nothing fails: no attempt is used up, and one coordinator leads.
+    """
+    started = time.monotonic()
+    store = open_store(site.url, environment=site.environment)
+    sky = Sky(proxy=proxy, climate=climate)
+    site.nacre("submit", *tasks, timeout_s=QUEUE_TIMEOUT_S)
+    _wait(store, tasks, until=len(tasks))
+    sky.climate = None
+    found = [*problems(store, tasks=len(tasks), expected=expected), *_second_attempts(store)]
+    return Outcome(
+        kills=Counter(),
+        victims=Counter(),
+        weather=sky.met,
+        problems=tuple(found),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _second_attempts(store: ObjectStore) -> Iterator[str]:
+    """Yield every sign of a task that was begun again, or of a second coordinator."""
+    for state in read_queue(store).states:
+        if state.ticket.attempts or state.ticket.failures:
+            yield f"{state.ticket.submission_id} was tried again: {state.ticket.failures}"
+    lead = read_leadership(store)
+    if lead is None or lead.epoch != 1:
+        yield f"expected one coordinator, found {lead}"
 
 
 def problems(store: ObjectStore, *, tasks: int, expected: Digests) -> Iterator[str]:

@@ -10,6 +10,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ from tests.support.drivers.s3_server import S3Server, free_port
 from tests.support.drivers.serve_verdict import Allowance, Asked, Move, Verdict, judged
 from tests.support.fakes.random_records import random_record
 from tests.support.fakes.s3_proxy import S3Proxy
-from tests.support.fakes.weather import Sky, Weather
+from tests.support.fakes.weather import Climate, Sky, Weather
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.images.decode import decode_image
@@ -70,6 +71,7 @@ class Plan:
         replicas: How often a replica is killed.
         controllers: How often Serve's controller is killed.
         weather: How the store is for a while, one kind after another, and for how many seconds.
+        climate: How the store is besides; None for good weather.
         clients: How many ask at once.
         seed: Of everything that is drawn.
     """
@@ -79,6 +81,7 @@ class Plan:
     replicas: int = 5
     controllers: int = 2
     weather: Mapping[Weather, float] = field(default_factory=lambda: {Weather.AWAY: 30.0})
+    climate: Climate | None = None
     clients: int = 16
     seed: int = 0
 
@@ -272,16 +275,19 @@ def trial(
     ]
     for client in clients:
         client.start()
-    kills, away = _carry_out(plan, mover, proxy, say)
+    sky = Sky(proxy=proxy, climate=plan.climate)
+    kills, away = _carry_out(plan, mover, sky, say)
     stop.set()
     for client in clients:
         client.join()
     answers = list(itertools.chain(*asked))
-    return judged(answers, mover.moves, kills, away=away, allowance=allowance)
+    verdict = judged(answers, mover.moves, kills, away=away, allowance=allowance)
+    verdict.met = Counter({kind.value: count for kind, count in sky.met.items()})
+    return verdict
 
 
 def _carry_out(
-    plan: Plan, mover: Mover, proxy: S3Proxy, say: Callable[[str], None]
+    plan: Plan, mover: Mover, sky: Sky, say: Callable[[str], None]
 ) -> tuple[dict[str, list[float]], list[tuple[float, float]]]:
     """Do everything that the plan says, at moments drawn from its seed.
 
@@ -291,7 +297,6 @@ def _carry_out(
     draw = random.Random(plan.seed)
     kills: dict[str, list[float]] = {"replica": [], "controller": []}
     outage_at = draw.uniform(0.2, 0.4) * plan.seconds
-    sky = Sky(proxy=proxy)
 
     def kill(who: str, title: str) -> None:
         if kill_youngest(os.getpid(), title) is not None:

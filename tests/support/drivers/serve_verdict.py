@@ -83,6 +83,7 @@ class Verdict:
         returned: How often a client saw the new version, and then the old one.
         kills: Whom, and how often.
         moves: Of `production`.
+        met: How many requests met the store in each kind of weather.
     """
 
     sent: int = 0
@@ -97,6 +98,7 @@ class Verdict:
     returned: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     moves: int = 0
+    met: Counter[str] = field(default_factory=Counter)
 
 
 def judged(

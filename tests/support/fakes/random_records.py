@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adapters.contract.records import ClassEntry, Record
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
 
 
 def random_record(

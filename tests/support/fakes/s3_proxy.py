@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 CHUNK = 2**16
 TIMEOUT_S = 60.0
+MOST_REMEMBERED = 2**18
+"""Larger answers are records and shards, which never change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,7 @@ class Fate(Enum):
     HANG = "hang"  # it is taken, never passed on, and never answered; the connection stays
     DRIP = "drip"  # it reaches the server, and its answer comes byte by byte, `drip_s` apart
     STALL = "stall"  # it reaches the server, and its answer stops after its first bytes
+    BEFORE = "before"  # a read is answered with what was there before, where that was ever read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +66,30 @@ class Refusal:
 Hook = Callable[[S3Request], Fate | Refusal]
 
 
+class Before:
+    """Answers to reads of objects, the present and the one before it.
+
+    An object is kept only where it is small, as documents are: what is large never changes.
+    """
+
+    # Owns: the answers, guarded by `_lock`.
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[bytes, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def answer(self, request: S3Request, present: bytes, fate: Fate) -> bytes:
+        """Note what a read has found; return that, or what was found before it was replaced."""
+        if not _is_whole(present):
+            return present
+        with self._lock:
+            now, before = self._answers.get(request.key, (present, present))
+            if _etag(now) != _etag(present):
+                now, before = present, now
+            self._answers[request.key] = now, before
+        return before if fate is Fate.BEFORE else present
+
+
 class S3Proxy:
     """Listens on loopback and passes requests on to a server.
 
@@ -80,6 +107,7 @@ class S3Proxy:
         self.away = False
         self.drip_s = drip_s
         self._over = threading.Event()
+        self._before = Before()
         proxy = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -115,7 +143,8 @@ class S3Proxy:
             head, rest = _head(client)
             if not head or self.away:
                 return
-            fate = self.hook(_request(head))
+            request = _request(head)
+            fate = self.hook(request)
             if fate is Fate.LOSE or self.away:
                 return
             if fate is Fate.HANG:
@@ -123,19 +152,31 @@ class S3Proxy:
                 return
             if isinstance(fate, Refusal):
                 _swallow_body(client, head, rest)
-                client.sendall(fate.to_bytes(_request(head).verb))
+                client.sendall(fate.to_bytes(request.verb))
                 return
             with socket.create_connection(("127.0.0.1", self.upstream), TIMEOUT_S) as server:
                 server.sendall(_closing(head))
                 _copy_body(client, server, head, rest)
-                if fate is Fate.PASS:
-                    _copy_all(server, client)
-                elif fate is Fate.LOSE_ANSWER:
+                if fate is Fate.LOSE_ANSWER:
                     server.recv(CHUNK)  # it has been carried out when it answers
-                else:
+                elif fate in (Fate.DRIP, Fate.STALL):
                     self._starve(client, server, fate)
+                elif request.verb == "GET" and request.of_object:
+                    self._answer_read(request, server, client, fate)
+                else:
+                    _copy_all(server, client)
         except OSError:
             return  # either side is gone: the other one is told by the end of its connection
+
+    def _answer_read(
+        self, request: S3Request, server: socket.socket, client: socket.socket, fate: Fate
+    ) -> None:
+        """Pass the content of an object on, or an earlier one of it."""
+        begun = b""
+        while len(begun) < MOST_REMEMBERED and (part := server.recv(CHUNK)):
+            begun += part
+        client.sendall(self._before.answer(request, begun, fate))
+        _copy_all(server, client)
 
     def _starve(self, client: socket.socket, server: socket.socket, fate: Fate) -> None:
         """Let the answer stop in the middle, or come byte by byte, until the client gives up."""
@@ -177,6 +218,16 @@ def _request(head: bytes) -> S3Request:
     parts = urlsplit(target)
     path = unquote(parts.path).lstrip("/")
     return S3Request(verb=verb, key=path.partition("/")[2], of_object=not parts.query)
+
+
+def _is_whole(answer: bytes) -> bool:
+    """Return whether an answer has the whole of an object, and not more than is remembered."""
+    return answer.startswith(b"HTTP/1.1 200") and len(answer) < MOST_REMEMBERED
+
+
+def _etag(answer: bytes) -> bytes:
+    lines = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    return next((line[5:].strip() for line in lines if line.lower().startswith(b"etag:")), b"")
 
 
 def _closing(head: bytes) -> bytes:

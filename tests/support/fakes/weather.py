@@ -24,6 +24,7 @@ class Weather(Enum):
     HANGING = "no answer, on a connection that stays"  # a server that is stuck, a disk that is
     DRIPPING = "answers byte by byte, every second"  # a line, or a server, that is all but dead
     STALLING = "answers that stop in the middle"
+    BEFORE = "every second read from before"  # nodes that have not heard of the latest write
 
 
 REFUSALS: Mapping[Weather, Refusal] = {
@@ -42,6 +43,25 @@ STARVING: Mapping[Weather, Fate] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Climate:
+    """Weather that comes again and again, for as long as there is no other.
+
+    Attributes:
+        weather: Which.
+        lasts_s: How long it lasts, in seconds.
+        each_s: How long after its beginning it begins again, in seconds.
+    """
+
+    weather: Weather
+    lasts_s: float
+    each_s: float
+
+    def is_bad(self) -> bool:
+        """Return whether the weather is bad at this moment."""
+        return time.monotonic() % self.each_s < self.lasts_s
+
+
 @dataclass(kw_only=True)
 class Sky:
     """Makes the weather of a proxy.
@@ -49,15 +69,18 @@ class Sky:
     Attributes:
         proxy: Where it happens.
         hook: Decides about each request in good weather.
-        now: The weather; None while it is good.
+        now: The weather; None while it is as the climate has it.
+        climate: What there is besides; None for good weather.
         met: How many requests met each kind.
     """
 
     proxy: S3Proxy
     hook: Hook = field(default=lambda _request: Fate.PASS)
     now: Weather | None = None
+    climate: Climate | None = None
     met: Counter[Weather] = field(default_factory=Counter)
     _writes: int = 0
+    _reads: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Look at each request of the proxy."""
@@ -66,6 +89,8 @@ class Sky:
     def decide(self, request: S3Request) -> Fate | Refusal:
         """Return what becomes of a request."""
         weather = self.now
+        if weather is None and self.climate and self.climate.is_bad():
+            weather = self.climate.weather
         if weather is None or not self._meets(weather, request):
             return self.hook(request)
         self.met[weather] += 1
@@ -73,6 +98,9 @@ class Sky:
             return Fate.LOSE
         if weather in STARVING:
             return STARVING[weather]
+        if weather is Weather.BEFORE:
+            self._reads[request.key] += 1
+            return Fate.BEFORE if self._reads[request.key] % 2 else Fate.PASS
         if weather is Weather.BROKEN:
             self._writes += 1
             if self._writes % 2:
@@ -93,6 +121,6 @@ class Sky:
     def _meets(weather: Weather, request: S3Request) -> bool:
         if weather in (Weather.READ_ONLY, Weather.BROKEN):
             return request.verb not in READING
-        if weather is Weather.DENYING:
+        if weather in (Weather.DENYING, Weather.BEFORE):
             return request.verb in READING and request.of_object
         return True

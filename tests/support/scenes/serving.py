@@ -146,9 +146,9 @@ class Replicas:
         """See `Audience`."""
         self._tell(adapter, lambda follower: follower.prepare(version))
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
         """See `Audience`."""
-        self._tell(adapter, lambda follower: follower.follow())
+        self._tell(adapter, lambda follower: follower.follow(serial))
 
     def _tell(self, adapter: str, what: Callable[[Follower], object]) -> None:
         assert adapter == "main"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from adapters.contract.canonical import digest_of
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import ClassNameError, ImageError, InputError, UnavailableError
 from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, tiff_of_one_tile
 from workers.encoding.task_features import class_entries

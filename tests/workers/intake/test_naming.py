@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import Tokens
-from adapters.contract.records import ClassEntry
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
 from workers.intake.naming import NO_NAMES, KnownNames, Naming, naming_of

@@ -26,7 +26,8 @@ class Listening:
     def prepare(self, adapter: str, version: VersionRef) -> None:
         self.heard.append(("prepare", version.number, self._production(adapter)))
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
+        assert self._registry.adapter(adapter).refs().serial == serial
         self.heard.append(("follow", None, self._production(adapter)))
 
     def _production(self, adapter: str) -> int | None:
@@ -190,7 +191,8 @@ class Broken:
     def prepare(self, adapter: str, version: VersionRef) -> None:
         raise BrokenError(adapter, version)
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
+        del serial
         raise AssertionError(adapter)
 
 

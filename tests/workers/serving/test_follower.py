@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.errors import CorruptionError, EncoderMismatchError, MissingError, UnavailableError
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA
 from tests.support.scenes.serving import (
     TIMEOUT_S,
@@ -216,3 +217,28 @@ def test_without_the_alias_what_answers_goes_on(scene: Scene) -> None:
     assert not scene.follower.follow()
     assert scene.label == "main@1"
     assert scene.follower.state.seen_at == scene.clock.now
+
+
+@pytest.mark.parametrize(("is_told_which", "answering"), [(True, "main@3"), (False, "main@2")])
+def test_told_of_a_change_it_does_not_believe_refs_from_before_it(
+    is_told_which: bool, answering: str
+) -> None:
+    store = RememberingStore(MemoryStore())
+    adapter = Registry(store).create("main")
+    publish(adapter, "one")
+    publish(adapter, "two")
+    doubtful = DoubtfulStore(store, old=lambda key: "refs" in key)
+    replica = Replica(doubtful)
+    replica.follower.follow()
+    publish(adapter, "three")
+    replica.follower.follow(adapter.refs().serial if is_told_which else 0)
+    assert doubtful.went_back, "the store was never old"
+    assert replica.label == answering
+    replica.follower.follow()
+    assert replica.label == "main@3"
+
+
+def test_refs_of_a_change_that_nobody_makes_are_not_waited_for(scene: Scene) -> None:
+    scene.publish("one")
+    scene.follower.follow(10**9)
+    assert scene.label == "main@1"

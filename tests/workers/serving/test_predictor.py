@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.contract.records import ClassEntry
+from adapters.contract.class_entry import ClassEntry
 from adapters.errors import (
     EncoderMismatchError,
     NotFoundError,

@@ -157,10 +157,10 @@ class Dying:
         if self._call == "prepare":
             raise CrashError
 
-    def follow(self, adapter: str) -> None:
+    def follow(self, adapter: str, serial: int) -> None:
         if self._call == "follow":
             raise CrashError
-        self._audience.follow(adapter)
+        self._audience.follow(adapter, serial)
 
 
 @pytest.mark.parametrize(("call", "label"), [("prepare", "main@1"), ("follow", "main@2")])

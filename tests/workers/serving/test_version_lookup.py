@@ -3,9 +3,11 @@
 import pytest
 
 from adapters.errors import InputError, NotFoundError, UnavailableError
+from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA, adapter, learn
 from tests.support.scenes.serving import Clock
 from workers.registry import Registry, drop, purge
+from workers.registry.documents.layout import refs_key
 from workers.serving.version_lookup import KEPT_S, VersionLookup
 from workers.store import MemoryStore
 from workers.store.testing import Fault, FaultyStore
@@ -70,6 +72,15 @@ def test_what_does_not_exist_is_named(scene: Scene, pinned: int | str) -> None:
         scene.find(pinned)
     with pytest.raises(NotFoundError, match="nobody"):
         scene.lookup.find("nobody", 1)
+
+
+def test_a_version_is_found_where_every_second_read_is_from_before_it() -> None:
+    store = RememberingStore(MemoryStore())
+    learn(adapter(store), "fashion", "digits")
+    doubtful = DoubtfulStore(store, old=lambda key: "refs" in key)
+    doubtful.get(refs_key("main"))  # the next one is from before
+    assert VersionLookup(Registry(doubtful)).find("main", 2).number == 2
+    assert doubtful.went_back
 
 
 def test_a_version_with_a_purged_task_is_refused_soon(scene: Scene) -> None:
