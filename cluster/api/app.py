@@ -45,7 +45,8 @@ def build_api(
     """
     places = Places.of(config)
     # Every route says who asks; one that forgot to must not write the name of this process's user.
-    client = Client(config, by=OVER_HTTP, audience=audience)
+    # The store is the service's, open already: one that hangs would make all wait for the first.
+    client = Client(config, by=OVER_HTTP, store=service.store, audience=audience)
     api = FastAPI(title="nacre", version="1", description=DESCRIPTION)
     add_problems(api, places)
     add_access(api, access, service.metrics)
