@@ -26,6 +26,10 @@ VARIABLES = (
         "the server of `s3://` "
         "addresses that name no `endpoint`; the first that is set counts, else Amazon's",
     ),
+    (
+        "`NACRE_S3_SILENT_S`",
+        "seconds of silence after which a request to an S3 store is given up; 10",
+    ),
     ("`AWS_REGION`, `AWS_DEFAULT_REGION`", "the region of `s3://` addresses that name no `region`"),
     (
         "`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`",

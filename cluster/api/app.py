@@ -13,6 +13,7 @@ from cluster.api.managing import VersionHandlers
 from cluster.api.parameters import check_query
 from cluster.api.places import Places
 from cluster.api.problems import add_problems
+from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.config import Config
@@ -49,7 +50,8 @@ def build_api(
     """
     places = Places.of(config)
     # Every route says who asks; one that forgot to must not write the name of this process's user.
-    client = Client(config, by=OVER_HTTP, audience=audience)
+    # The store is the service's, open already: one that hangs would make all wait for the first.
+    client = Client(config, by=OVER_HTTP, store=service.store, audience=audience)
     api = FastAPIOffline(
         docs_url=DOCS,
         redoc_url=None,
@@ -61,9 +63,11 @@ def build_api(
     add_problems(api, places)
     add_access(api, access, service.metrics)
     api.include_router(predicting.routes(service, adapter=config.adapter))
-    checked = [Depends(check_query)]
-    api.include_router(managing.routes(VersionHandlers(client, audience)), dependencies=checked)
-    api.include_router(tasks.routes(TaskHandlers(client, places)), dependencies=checked)
+    checked, threads = [Depends(check_query)], StoreThreads()
+    api.include_router(
+        managing.routes(VersionHandlers(client, audience), threads), dependencies=checked
+    )
+    api.include_router(tasks.routes(TaskHandlers(client, places), threads), dependencies=checked)
     api.include_router(health.routes(service, places, around))
     api.add_api_route("/", _to_the_page, include_in_schema=False)
     return api

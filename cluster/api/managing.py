@@ -1,6 +1,5 @@
 """Routes for versions: looking at them, and moving aliases."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -8,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
+from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.wire.documents import (
@@ -101,44 +101,44 @@ class VersionHandlers:
         return self._client.versions(adapter)
 
 
-def routes(handlers: VersionHandlers) -> APIRouter:
-    """Return the routes, answered by `handlers`."""
+def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
+    """Return the routes, answered by `handlers` in `threads`."""
     router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"], route_class=JsonRoute)
 
     @router.get("/versions", responses=LOOK)
     async def versions(adapter: AdapterPath) -> list[PublishedVersion]:
         """List the published versions, newest first."""
-        return await asyncio.to_thread(handlers.versions, adapter)
+        return await threads(handlers.versions, adapter)
 
     @router.get("/aliases", responses=LOOK)
     async def aliases(adapter: AdapterPath) -> Aliases:
         """Say which version each alias points to."""
-        return await asyncio.to_thread(handlers.aliases, adapter)
+        return await threads(handlers.aliases, adapter)
 
     @router.get("/accuracy", responses=LOOK)
     async def accuracy(adapter: AdapterPath) -> AccuracyMatrix:
         """Return the accuracy of each version on each task, as measured when it was published."""
-        return await asyncio.to_thread(handlers.accuracy, adapter)
+        return await threads(handlers.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
     async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Moved:
         """Point `production`, or another alias but `head`, to a version."""
-        return await asyncio.to_thread(handlers.promote, adapter, asked, by=by)
+        return await threads(handlers.promote, adapter, asked, by=by)
 
     @router.post("/rollback", responses=MOVE)
     async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Moved:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
-        return await asyncio.to_thread(handlers.rollback, adapter, asked, by=by)
+        return await threads(handlers.rollback, adapter, asked, by=by)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
     async def prepare(adapter: AdapterPath, name: VersionName) -> None:
         """Have every replica load a version that `production` is about to point to."""
-        await asyncio.to_thread(handlers.audience.prepare, adapter, _ref(name))
+        await threads(handlers.audience.prepare, adapter, _ref(name))
 
     @router.post("/follow", status_code=204, responses=MOVE)
     async def follow(adapter: AdapterPath, serial: Annotated[int, Query(ge=0)] = 0) -> None:
         """Have every replica look where `production` points to, since change `serial`."""
-        await asyncio.to_thread(handlers.audience.follow, adapter, serial)
+        await threads(handlers.audience.follow, adapter, serial)
 
     return router
 

@@ -17,7 +17,7 @@ from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
 
-HTTP_TITLES = {413: "TooLargeError"}
+HTTP_TITLES = {413: "TooLargeError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",
@@ -73,6 +73,30 @@ def problem_of(error: NacreError) -> JSONResponse:
     status = status_of(error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     return problem(status, type(error).__name__, error.message, headers)
+
+
+def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
+    """Return the answer to a request that was not answered within its time.
+
+    Args:
+        verb: Of the request.
+        path: Of the request.
+        timeout_s: Its time, in seconds.
+    """
+    said = f"the request was not answered within {timeout_s:g} s"
+    if verb in ("GET", "HEAD"):
+        detail = f"{said}; the store may be slow or silent, `/v1/status` says what is wrong"
+        return problem(503, "UnavailableError", detail, {"Retry-After": str(RETRY_AFTER_S)})
+    if path.endswith(("/predict", "/embed")):
+        return problem(504, "DeadlineExceeded", said)
+    if path == "/v1/tasks":
+        how = (
+            "the task may be accepted all the same: look for its name with `nacre status` or GET "
+            "/v1/tasks/NAME before anything else; sent again, the same task finds its submission"
+        )
+    else:
+        how = "it may be done all the same: look with `nacre history` or `nacre status` first"
+    return problem(504, "UnknownOutcomeError", f"{said}; {how}")
 
 
 def problem_of_http(error: HTTPException) -> JSONResponse:

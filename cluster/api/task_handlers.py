@@ -1,6 +1,7 @@
 """Handlers of the task routes: the client's own calls, and their results as documents."""
 
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from typing import BinaryIO, TypeVar
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
-from adapters.errors import InputError
+from adapters.errors import InputError, UnavailableError
 from cluster.api.forms import received_form
 from cluster.api.limits import is_form
 from cluster.api.places import Places
@@ -48,12 +49,36 @@ class TaskHandlers:
         self._client = client
         self._places = places
 
-    def submit(self, content: bytes, archive: BinaryIO | None, *, by: Requester) -> TaskAccepted:
-        """Check a task, make it durable, and return its submission."""
+    def submit(
+        self,
+        content: bytes,
+        archive: BinaryIO | None,
+        *,
+        by: Requester,
+        left: threading.Event | None = None,
+    ) -> TaskAccepted:
+        """Check a task, make it durable, and return its submission.
+
+        Args:
+            content: The task file.
+            archive: A tar of its folder, if there is one.
+            by: Who submits.
+            left: Is set when nobody waits for it any more; then no more of its images are read.
+
+        Raises:
+            UnavailableError: nobody waits for it any more; nothing was accepted.
+        """
         environment = dict(os.environ)
         client = self._in_effect()
-        with uploaded_task(content, archive, client.config, environment=environment) as task:
-            intake = client.submit(task, by=by)
+
+        def awaited(*_: int) -> None:
+            if left is not None and left.is_set():
+                raise UnavailableError("whoever sent the task has left; nothing was accepted")
+
+        with uploaded_task(
+            content, archive, client.config, environment=environment, on_seen=awaited
+        ) as task:
+            intake = client.submit(task, by=by, on_progress=awaited)
         return TaskAccepted(
             submission=self._document(self._client.state(intake.submission)),
             is_new=intake.is_new,

@@ -7,7 +7,7 @@ the archive, and addresses to the object store that the system works on.
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -23,6 +23,7 @@ from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_scalars import cut
 from workers.formats.yaml_settings import partly
+from workers.sources.survey import unwatched
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
@@ -38,7 +39,12 @@ TASK_FILE = "task.yaml"
 
 @contextmanager
 def uploaded_task(
-    content: bytes, archive: BinaryIO | None, config: Config, *, environment: dict[str, str]
+    content: bytes,
+    archive: BinaryIO | None,
+    config: Config,
+    *,
+    environment: dict[str, str],
+    on_seen: Callable[[], None] = unwatched,
 ) -> Iterator[Task]:
     """Give the task that a request describes; its images are there as long as this lasts.
 
@@ -47,6 +53,8 @@ def uploaded_task(
         archive: A tar, compressed or not, of the folder that the task file would lie in.
         config: Where the store is, and how the tasks of each adapter are learnt.
         environment: Has the credentials of the store.
+        on_seen: Called again and again while its archive is unpacked and its sources are looked
+            through; raises what should stop the work.
 
     Raises:
         InputError: the task cannot be learnt as it is, or its sources lead elsewhere.
@@ -55,7 +63,7 @@ def uploaded_task(
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
         try:
-            yield _loaded(content, archive, folder, config, environment)
+            yield _loaded(content, archive, folder, config, environment, on_seen)
         except NacreError as error:
             raise of_upload(folder, name).error(error) from error
 
@@ -66,9 +74,10 @@ def _loaded(
     folder: Path,
     config: Config,
     environment: dict[str, str],
+    on_seen: Callable[[], None],
 ) -> Task:
     if archive is not None:
-        _unpack(archive, folder)
+        _unpack(archive, folder, on_seen)
     (folder / TASK_FILE).write_bytes(content)
 
     def opener(url: str) -> ObjectStore:
@@ -83,6 +92,7 @@ def _loaded(
         adapter=config.adapter,
         method_of=method_of,
         within=folder,
+        on_seen=on_seen,
     )
 
 
@@ -161,13 +171,14 @@ def _own_server(url: str, config: Config, environment: dict[str, str]) -> Object
     return open_store(url, environment={**environment, "NACRE_S3_ENDPOINT": own})
 
 
-def _unpack(archive: BinaryIO, folder: Path) -> None:
+def _unpack(archive: BinaryIO, folder: Path, on_seen: Callable[[], None]) -> None:
     """Write the regular files of `archive` below `folder`; nothing else is written or followed.
 
     An archive that is damaged or cut off is refused whole: half of one is another task.
     """
     try:
         for member in bounded_members(decompressed(archive), limits=LIMITS):
+            on_seen()
             _write(member, folder)
     except (SettingsError, OSError) as error:
         reason = error.message if isinstance(error, SettingsError) else error.strerror

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 
@@ -97,7 +98,18 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     with written_streams():
-        sys.exit(_run())
+        code = _run()
+        if code == EXIT_INTERRUPTED and _threads_work():
+            # They may wait for a store that hangs, and the interpreter would wait for them.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
+
+
+def _threads_work() -> bool:
+    main_thread = threading.main_thread()
+    return any(not one.daemon and one is not main_thread for one in threading.enumerate())
 
 
 def _run() -> int:

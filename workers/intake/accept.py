@@ -5,7 +5,6 @@ A submission is acknowledged when it is durable and the queue has been asked to 
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +18,7 @@ from adapters.errors import (
     UnavailableError,
 )
 from adapters.methods import method_named
+from workers.concurrency.bounded import pool_of
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
 from workers.encoding.task_features import class_entries
@@ -245,5 +245,5 @@ def _head(store: ObjectStore, adapter: str) -> Manifest | None:
 def _readable(store: ObjectStore, names: Sequence[str]) -> tuple[Submission, ...]:
     """Return submissions; those of imported versions may not be there."""
     read = partial(find_submission, store)
-    with ThreadPoolExecutor(READING_THREADS) as threads:
+    with pool_of(READING_THREADS) as threads:
         return tuple(found for found in threads.map(read, dict.fromkeys(names)) if found)

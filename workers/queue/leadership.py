@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
-from workers.formats.documents import Count, seal, unseal, validated
+from workers.formats.documents import Count, next_count, seal, unseal, validated
 from workers.store.base import ObjectStore
 from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held
@@ -132,7 +132,7 @@ def take_leadership(
         return Leadership(
             owner=owner,
             host=host,
-            epoch=held.epoch + 1 if held else 1,
+            epoch=next_count(held.epoch, "the epoch of the lead") if held else 1,
             expires=now + ttl_s,
             since=now,
             paused=held.paused if held else (),
@@ -189,7 +189,8 @@ def _changed(store: ObjectStore, decide: Callable[[Leadership | None], Leadershi
         wanted = decide(held.content if held else None)
         if held is None:
             return replace(wanted, beat=1, before="")
-        return replace(wanted, beat=max(held.above, held.content.beat) + 1, before=held.digest)
+        beat = next_count(max(held.above, held.content.beat), "the beat of the lead")
+        return replace(wanted, beat=beat, before=held.digest)
 
     return _swap(store).change(decided).content
 

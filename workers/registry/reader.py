@@ -1,9 +1,9 @@
 """Read access to one adapter in the registry; every byte is checked against its digest."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from adapters.errors import InputError, MissingError, NotFoundError
+from workers.concurrency.bounded import pool_of
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
 from workers.registry.documents.history import Action, Entry, find_version, walk
 from workers.registry.documents.layout import Kind, accuracies_key, object_key
@@ -110,7 +110,7 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        with pool_of(FETCH_THREADS) as pool:
             yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:

@@ -13,6 +13,7 @@ from cluster.api.managing import VersionHandlers
 from cluster.api.parameters import check_query
 from cluster.api.places import Places
 from cluster.api.problems import add_problems
+from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.client.requester import Requester
@@ -33,9 +34,11 @@ def service(tmp_path: Path) -> TestClient:
         request.state.requester = Requester(name="anna")
         return await answer(request)
 
-    checked = [Depends(check_query)]
-    api.include_router(tasks.routes(TaskHandlers(client, places)), dependencies=checked)
-    api.include_router(managing.routes(VersionHandlers(client, Nobody())), dependencies=checked)
+    checked, threads = [Depends(check_query)], StoreThreads()
+    api.include_router(tasks.routes(TaskHandlers(client, places), threads), dependencies=checked)
+    api.include_router(
+        managing.routes(VersionHandlers(client, Nobody()), threads), dependencies=checked
+    )
     return TestClient(api)
 
 
