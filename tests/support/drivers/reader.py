@@ -58,14 +58,15 @@ class Reader:
     Args:
         folder: Of everything.
         port: Where the system answers.
-    """
 
-    # Owns: whether the system runs.
+    Attributes:
+        runs: Whether a page has started the system.
+    """
 
     def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
         self._port = port
-        self._runs = False
+        self.runs = False
         pictures = folder / "pictures"
         for name in PICTURES:
             small_task(ROOT / "cluster" / "examples", pictures, name, classes=2, images=6)
@@ -110,16 +111,16 @@ class Reader:
 
     def stop(self) -> Did:
         """Stop the system."""
-        self._runs = False
+        self.runs = False
         return self._sh("nacre down", self._folder)
 
     def _here(self, text: str) -> str:
         return text.replace(ADDRESS, f"127.0.0.1:{self._port}")
 
     def _sh(self, text: str, place: Path) -> Did:
-        running = {"RUNNING": "yes" if self._runs else "no"}
+        running = {"RUNNING": "yes" if self.runs else "no"}
         did = _run(["bash", "-c", SHELL + text], place, {**self._environment, **running})
-        self._runs = self._runs or (did.code == 0 and "nacre up" in text)
+        self.runs = self.runs or (did.code == 0 and "nacre up" in text)
         return did
 
     def _python(self, text: str, place: Path) -> Did:
