@@ -283,8 +283,8 @@ def _run(config: Config, file: Path | None, output: str) -> None:
                 ray=address_of_ray(),
             )
             marker.write_text(json.dumps(asdict(running)))
-            print_started(started_here(running), output, stop="Ctrl-C or `nacre down`")
             try:
+                print_started(started_here(running), output, stop="Ctrl-C or `nacre down`")
                 threading.Event().wait()
             except KeyboardInterrupt as interrupt:
                 ended = interrupt

@@ -211,6 +211,8 @@ def start_serve(config: Config) -> None:
     Raises:
         UnavailableError: it does not answer.
     """
+    # In this process Serve tells people at every start what it has told them with "ready".
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     # Serve kills a proxy that takes longer than 5 s to start, as on a busy machine, and gives the
     # next one more time; it waits for the first alone.
     with contextlib.suppress(RayActorError, TimeoutError):
