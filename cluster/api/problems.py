@@ -1,5 +1,6 @@
 """Error responses over HTTP, as `application/problem+json` (RFC 9457)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -147,13 +148,22 @@ def _no_object(request: Request) -> str:
     )
 
 
+def _allowed(request: Request, told: str) -> str:
+    """Return the methods of all routes of a path; the framework tells those of the first alone."""
+    methods = {each.strip() for each in told.split(",") if each.strip()}
+    for path, verbs in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"{[^}]*}", "[^/]+", path), request.url.path):
+            methods |= {verb.upper() for verb in verbs}
+    return ", ".join(sorted(methods))
+
+
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     path = cut(request.url.path)
     if (error.status_code, error.detail) == (404, "Not Found"):
         return problem(404, "NotFoundError", f"there is no route {path!r}; /docs shows all of them")
     if (error.status_code, error.detail) == (405, "Method Not Allowed"):
-        allowed = (error.headers or {}).get("Allow", "another method")
+        allowed = _allowed(request, (error.headers or {}).get("Allow", ""))
         detail = f"{path} does not take {request.method}; expected {allowed}"
-        return problem(405, "HTTPException", detail, error.headers)
+        return problem(405, "HTTPException", detail, {"Allow": allowed})
     return problem_of_http(error)

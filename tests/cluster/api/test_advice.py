@@ -90,7 +90,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/v1/adapters/main/versions?limit=3", {}, 422, "unknown key 'limit'"),
     ("GET", "/v1/adapters/main/versions", {}, 404, "submit its first task"),
     ("GET", "/v1/task", {}, 404, "there is no route '/v1/task'; /docs shows all of them"),
-    ("DELETE", "/v1/tasks", {}, 405, "/v1/tasks does not take DELETE; expected "),
+    ("DELETE", "/v1/tasks", {}, 405, "/v1/tasks does not take DELETE; expected GET, POST"),
     (
         "POST",
         "/v1/adapters/main/promote",
