@@ -8,7 +8,7 @@ S classes of all records asked for
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -114,6 +114,18 @@ class Method(ABC):
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return `settings` complete with defaults; raise SettingsError where they are wrong."""
+
+    def check_tower(self, visual: Callable[[], Any], settings: Mapping[str, Any]) -> None:
+        """Raise SettingsError unless a task with `settings` can be learnt on an encoder.
+
+        For methods that change the image tower; all others learn on any.
+
+        Args:
+            visual: Returns the encoder's image tower, of which the weights may be missing; None
+                where it is not known here. Called only where the answer depends on it.
+            settings: Complete or not.
+        """
+        del visual, settings
 
     @abstractmethod
     def start(self, inputs: TrainingInputs) -> Learner:

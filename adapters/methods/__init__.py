@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from adapters.contract.method import Method
 from adapters.errors import SettingsError
+from adapters.methods.cl_lora.method import ClLora
 from adapters.methods.gda import Gda
 from adapters.methods.harness_only import HARNESS_METHODS
 from adapters.methods.lada.method import Lada
@@ -20,6 +21,7 @@ from adapters.methods.zero_shot import ZeroShot
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
+        ClLora(),
         DualRail(),
         Gda(),
         Lada(),

@@ -1,4 +1,4 @@
-"""AdamW optimiser along a learning-rate schedule, with its state as named tensors."""
+"""Optimisers whose state is named tensors: AdamW along a schedule, and SGD with momentum."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,6 +9,7 @@ from adapters.parts.schedule import Rate
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _SECOND_BETA = 0.999
+_MOMENTUM = "momentum_buffer"
 
 
 class ScheduledAdamW:
@@ -69,3 +70,61 @@ class ScheduledAdamW:
             if any(moment.shape != parameter.shape for moment in moments.values()):
                 raise RuntimeError(f"moments of {name!r}: expected shape {tuple(parameter.shape)}")
             self._adamw.state[parameter] = {"step": count, **moments}
+
+
+class MomentumSgd:
+    """Owns the momentum of `parameters`; the parameters stay the caller's.
+
+    A parameter without a gradient takes no part in a step: it neither decays nor moves on.
+
+    Args:
+        parameters: At least one, by name.
+        momentum: Share of a step that goes on into the next.
+        weight_decay: Factor of the parameters in their gradients.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, torch.nn.Parameter],
+        *,
+        momentum: float,
+        weight_decay: float,
+    ) -> None:
+        self._parameters = parameters
+        self._sgd = torch.optim.SGD(
+            parameters.values(), lr=0.0, momentum=momentum, weight_decay=weight_decay
+        )
+
+    def step(self, *, learning_rate: float) -> None:
+        """Move the parameters along their gradients, and clear the gradients."""
+        for group in self._sgd.param_groups:
+            group["lr"] = learning_rate
+        self._sgd.step()
+        self._sgd.zero_grad()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return parameters and momentum by name; no momentum of what has not moved yet."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self._parameters.items():
+            tensors[f"parameter/{name}"] = parameter
+            moving = self._sgd.state[parameter].get(_MOMENTUM)
+            if moving is not None:
+                tensors[f"momentum/{name}"] = moving
+        return tensors
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` returned.
+
+        Raises:
+            KeyError: a parameter is missing.
+            RuntimeError: a tensor has another shape.
+        """
+        for name, parameter in self._parameters.items():
+            with torch.no_grad():
+                parameter.copy_(tensors[f"parameter/{name}"])
+            moving = tensors.get(f"momentum/{name}")
+            if moving is None:
+                continue
+            if moving.shape != parameter.shape:
+                raise RuntimeError(f"momentum of {name!r}: expected shape {tuple(parameter.shape)}")
+            self._sgd.state[parameter] = {_MOMENTUM: moving.to(parameter.device)}

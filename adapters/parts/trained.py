@@ -6,7 +6,7 @@ LADA has a learner of its own, because it writes its gradients out.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -38,6 +38,14 @@ class Training(Protocol):
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return what the record holds at the present parameters, on the CPU."""
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A training that leaves shared state beside the record."""
+
+    def shared(self) -> Mapping[str, Tensor]:
+        """Return what the version's tasks share at the present parameters, on the CPU."""
 
 
 class Descent(ABC):
@@ -98,7 +106,9 @@ class TrainedLearner:
     def learnt(self) -> Learnt:
         """Return what has been learnt up to now."""
         with torch.no_grad():
-            return Learnt(tensors=self._training.tensors())
+            training = self._training
+            shared = training.shared() if isinstance(training, Sharing) else None
+            return Learnt(tensors=training.tensors(), shared=shared)
 
     def go_on(self, tensors: Mapping[str, Tensor], *, steps_done: int) -> None:
         """Take over the state of a checkpoint."""

@@ -1,13 +1,19 @@
 """Submitting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
 
 import time
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from adapters.errors import SettingsError
+from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
+from workers.encoding.encoder import untrained_tower
+from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
@@ -45,6 +51,8 @@ def accept_task(
     if adapter is not None:
         loaded = replace(loaded, adapter=adapter)
     chosen = config.of_adapter(loaded.adapter)
+    tower = partial(_tower_here, config.encoder)
+    method_named(chosen.method).check_tower(tower, loaded.settings)
     intake = accept(
         loaded,
         store,
@@ -63,6 +71,13 @@ def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ..
     served = (running.served if running else None) or config.served
     found = (running and running.unlike(config), not_served(adapter, served))
     return tuple(sentence for sentence in found if sentence)
+
+
+def _tower_here(encoder: EncoderSettings) -> object | None:
+    """Return an encoder's image tower without weights; None where this machine does not know it."""
+    with suppress(SettingsError):  # who submits need not have what the system has
+        return untrained_tower(encoder)
+    return None
 
 
 def load_task(

@@ -12,6 +12,7 @@ from adapters.methods.harness_only import HARNESS_METHODS
 from cluster.client.client import Client
 from cluster.client.tasks import load_task
 from cluster.config import AdapterConfig, Config, load_config
+from workers.encoding.encoder_settings import EncoderSettings
 
 with warnings.catch_warnings():
     # Ray's own imports warn of what they use; nothing is started by them.
@@ -64,3 +65,20 @@ def test_a_method_that_no_queue_learns_is_refused_before_anything_is_stored(
     with pytest.raises(SettingsError, match=expected):
         client.submit(replace(load_task(path, Config()), adapter="birds"))
     assert not client.queue().states
+
+
+def test_a_method_that_changes_the_tower_says_of_another_why_it_cannot_before_anything_is_stored(
+    write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    client = Client(config_of(tmp_path, "cl_lora"))  # under the encoder that comes with nacre
+    with pytest.raises(SettingsError, match=r"'cl_lora' changes the attention.*found EfficientNet"):
+        client.submit(write_task(keys="adapter: birds"))
+    assert not client.queue().states
+
+
+def test_who_submits_need_not_have_the_encoder_that_a_method_changes(
+    write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    elsewhere = EncoderSettings(model="/models/of/the/system")
+    client = Client(replace(config_of(tmp_path, "cl_lora"), encoder=elsewhere))
+    assert client.submit(write_task(keys="adapter: birds")).is_new

@@ -31,6 +31,7 @@ from benchmarks.absent import absent_features
 from benchmarks.feature_sets import default_folder, feature_set
 from harness.measured_set import MeasuredSet, unseen_of, with_views
 from tests.adapters.synthetic import class_means, clusters
+from tests.support.conformance.method import LEARNT_FROM_IMAGES
 from tests.support.scenes.training import learn
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
@@ -196,7 +197,7 @@ def _digest(data: bytes) -> str:
 def _found(all_orders: Sequence[Order]) -> Digests:
     """Return the digests of each version, printed as they are found."""
     found: Digests = {}
-    for name in sorted(METHODS.keys() | HARNESS_METHODS.keys()):
+    for name in sorted((METHODS.keys() | HARNESS_METHODS.keys()) - LEARNT_FROM_IMAGES):
         for settings in VARIANTS.get(name, ({},)):
             title = " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
             for order in all_orders:

@@ -140,6 +140,24 @@ def _open_clip_name(settings: EncoderSettings) -> str:
     return f"local-dir:{folder}" if folder else settings.model
 
 
+def untrained_tower(settings: EncoderSettings) -> nn.Module:
+    """Return an encoder's image tower without weights: no memory is taken, and nothing can be run.
+
+    Raises:
+        SettingsError: no such encoder.
+    """
+    ensure_torchvision_imports()
+    from open_clip.model import _build_vision_tower
+
+    config, quick_gelu = _configuration(settings)
+    quick_gelu = quick_gelu or config.get("quick_gelu", False)
+    with torch.device("meta"):
+        tower: nn.Module = _build_vision_tower(
+            config["embed_dim"], config["vision_cfg"], quick_gelu
+        )
+    return tower
+
+
 def tokenizer_of(settings: EncoderSettings) -> Tokenizer:
     """Return the tokenizer of an encoder, whose weights are not loaded."""
     ensure_torchvision_imports()

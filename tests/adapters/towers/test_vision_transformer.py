@@ -1,7 +1,5 @@
 """A vision transformer taken apart: without changes the tower's own, then with all kinds."""
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from adapters.errors import SettingsError
-from adapters.towers.image_tower import FrozenImageTower
 from adapters.towers.vision_transformer import (
     AttentionChange,
     LowRank,
@@ -18,35 +15,15 @@ from adapters.towers.vision_transformer import (
     check_transformer,
     merged,
 )
-from workers.images.torchvision_ops import ensure_torchvision_imports
+from tests.support.scenes.vision import BLOCKS, WIDTH, clip, tower
 
-WIDTH, BLOCKS, FEATURES, RANK = 64, 4, 24, 3
-VISION = {"image_size": 64, "patch_size": 16, "width": WIDTH, "layers": BLOCKS, "head_width": 16}
-TEXT = {"context_length": 16, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
+RANK = 3
 SHAPES: dict[str, dict[str, object]] = {
     "by token": {},
     "by mean": {"pool_type": "avg"},
     "normalised after pooling": {"final_ln_after_pool": True},
     "with layer scale": {"ls_init_value": 0.1},
 }
-
-
-def model(**changes: object) -> Any:
-    ensure_torchvision_imports()
-    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
-
-    vision: Any = {**VISION, **changes}
-    text: Any = TEXT
-    torch.manual_seed(0)
-    return CLIP(
-        embed_dim=FEATURES, vision_cfg=CLIPVisionCfg(**vision), text_cfg=CLIPTextCfg(**text)
-    )
-
-
-def tower(**changes: object) -> FrozenImageTower:
-    return FrozenImageTower(
-        model(**changes), normalised=lambda pixels: pixels.float() / 128 - 1, fingerprint="vit"
-    )
 
 
 def change(seed: int, *, sets: int = 0, up: float = 0.5) -> AttentionChange:
@@ -155,12 +132,12 @@ class Trunk(nn.Module):
 OTHERS = {
     "a tower of another library": (Trunk, "found Conv2d"),
     "a tower that pools by attention": (
-        lambda: model(attentional_pool=True).visual,
+        lambda: clip(attentional_pool=True).visual,
         "found VisionTransformer",
     ),
-    "blocks of another kind": (lambda: model(qk_norm=True).visual, "found VisionTransformer"),
+    "blocks of another kind": (lambda: clip(qk_norm=True).visual, "found VisionTransformer"),
     "a convolutional tower of CLIP": (
-        lambda: model(layers=(1, 1, 1, 1), width=16, patch_size=None).visual,
+        lambda: clip(layers=(1, 1, 1, 1), width=16, patch_size=None).visual,
         "found ModifiedResNet",
     ),
 }

@@ -16,6 +16,9 @@ from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters
 from tests.support.scenes.training import inputs, learn
 
+LEARNT_FROM_IMAGES = frozenset({"cl_lora"})
+"""Methods that no cached features are enough for; `tests/adapters/methods` has their own suites."""
+
 
 class MethodSuite:
     """Shared suite: subclasses give `method` and `settings`."""

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from adapters.errors import NacreError, SettingsError, UnavailableError
-from workers.encoding.encoder import TINY_FOLDER, Encoder, not_loaded
+from workers.encoding.encoder import TINY_FOLDER, Encoder, not_loaded, untrained_tower
 from workers.encoding.encoder_settings import EncoderSettings
 
 PROMPTS = ["a photo of a bird.", "a drawing of a boat.", "the handwritten digit three."]
@@ -51,6 +51,17 @@ def test_nothing_of_the_towers_can_be_learnt(encoder: Encoder) -> None:
     assert not encoder.model.training
     assert math.isfinite(encoder.logit_scale)
     assert encoder.logit_scale > 1
+
+
+def test_a_tower_without_weights_is_the_encoders_but_for_them(encoder: Encoder) -> None:
+    outline = untrained_tower(EncoderSettings())
+    assert type(outline) is type(encoder.model.visual)
+    shapes, expected = (
+        {name: tuple(each.shape) for name, each in tower.named_parameters()}
+        for tower in (outline, encoder.model.visual)
+    )
+    assert shapes == expected
+    assert all(each.is_meta for each in outline.parameters())
 
 
 def test_the_fingerprint_names_what_is_computed_and_not_when(encoder: Encoder) -> None:

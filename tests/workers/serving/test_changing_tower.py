@@ -1,6 +1,5 @@
 """A method that trains the image tower, from submission to rollback: each version its own tower."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
 from adapters.adapter import Adapter
@@ -20,11 +18,11 @@ from cluster.stores.open import open_store
 from tests.support.drivers.api_server import ApiServer
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from tests.support.fakes.shifting_tower import ShiftingTower, install
+from tests.support.scenes.vision import random_clip
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.shard_encoder import ShardEncoder
 from workers.images.decode import decode_image
-from workers.images.torchvision_ops import ensure_torchvision_imports
 from workers.learning.evaluation import accuracies, task_test_set
 from workers.queue.ticket import Stage
 from workers.registry import Author, Commit, Inline, Registry, SetShared
@@ -35,26 +33,6 @@ from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import Submission
 
 EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
-SMALL = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 64, "layers": 4, "width": 64, "patch_size": 16, "head_width": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-}
-"""A CLIP whose image tower is a ViT of width 64 and 4 blocks."""
-
-
-def random_clip(folder: Path) -> Path:
-    """Write a random CLIP of that shape as open_clip writes models, and return its folder."""
-    ensure_torchvision_imports()
-    import open_clip
-
-    folder.mkdir()
-    torch.manual_seed(0)
-    model = open_clip.CLIP(**SMALL)
-    config = {"model_cfg": SMALL, "preprocess_cfg": {"size": 64}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    return folder
 
 
 def without_settings(task: Path) -> Path:
