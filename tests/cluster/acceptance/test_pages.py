@@ -8,7 +8,7 @@ import pytest
 from tests.support.drivers.pages import PAGES, blocks_of
 from tests.support.drivers.reader import Reader, fits
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         port = probe.getsockname()[1]
     reader = Reader(tmp_path_factory.mktemp("pages"), port)
     yield reader
-    if reader.runs:
-        stopped = reader.stop()
-        assert stopped.code == 0, stopped.err
+    started = reader.runs
+    stopped = reader.stop()  # also what was started and cut short
+    assert stopped.code == 0 or not started, stopped.err
 
 
 def done_of(page: str) -> bool:

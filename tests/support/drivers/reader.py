@@ -16,7 +16,7 @@ import yaml
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.pages import PYTHON, ROOT, Block
 
-TIMEOUT_S = 240
+TIMEOUT_S = 500
 ADDRESS = "127.0.0.1:8000"
 """Where a system of the pages answers; one of a test answers at a free port."""
 PICTURES = ("digits", "fashion", "clip-art", "sketched-nature", "sketched-things")
