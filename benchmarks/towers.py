@@ -51,7 +51,7 @@ def _measured(base: FrozenImageTower, images: int) -> list[Row]:
         cost = _least_seconds(lambda tower=tower: tower.features(pixels)) / bare  # type: ignore[misc]
         rows.append(
             Row(
-                figure=f"{named}: CL-LoRA with {tasks} tasks",
+                figure=f"{named}: CL-LoRA, T = {tasks}",
                 value=cost,
                 unit="bare towers",
                 bar=f"at most {ALLOWED} times {expected:g}",
