@@ -198,7 +198,7 @@ class Adapter:
         check_encoder(encoder, expected=self.fingerprint)
         paths = features[:, None] if features.ndim == 2 else features
         check_features(paths, dims=3, width=self.width)
-        paths = paths.detach().to("cpu", torch.float32)
+        paths = self._scorer.paths(paths.detach().to("cpu", torch.float32))
         candidates = self._all if tasks is None else self._candidates(self._positions(tasks))
         anchors, classes, seen = candidates.anchors, candidates.classes, len(candidates.classes)
         merged = candidates.merged

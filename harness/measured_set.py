@@ -199,6 +199,7 @@ class Embedding:
                 logit_scale=self._encoder.logit_scale,
                 tower=self._tower,
                 tokens=self._encoder.tokenizer(prompts),
+                tokenizer=self._encoder.tokenizer,
             ),
             test_features=self.features(images.name, images.test, Views(), progress)[:, 0],
             test_labels=torch.tensor([image.label for image in images.test]),

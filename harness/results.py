@@ -1,6 +1,7 @@
 """Results of runs in a folder: each task as soon as it is measured, so that a run resumes.
 
     runs/LABEL-ORDER-SEED-KEY/000.record      the first task's record, as it would be published
+    runs/LABEL-ORDER-SEED-KEY/000.shared      its version's shared state, where the method has one
     runs/LABEL-ORDER-SEED-KEY/000.json        what was measured after it
     runs/LABEL-ORDER-SEED-KEY/run.json        everything, once the last task was measured
 
@@ -18,12 +19,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.contract.adapter_state import AdapterState, decode_shared, encode_shared
 from adapters.contract.records import Record, decode_record, encode_record
 from adapters.errors import CorruptionError
 from adapters.methods import measured_method
 from harness.files import write_whole
 from harness.image_sets import ImageSet, listing_digest
-from harness.sequence import SequenceRun, Step
+from harness.sequence import Begun, SequenceRun, Step
 from harness.suite import MethodConfig, Suite, settings_for
 
 RUN, STEP = TypeAdapter(SequenceRun), TypeAdapter(Step)
@@ -122,18 +124,23 @@ class RunFolder:
         path = self._folder / "run.json"
         return _read(RUN, path) if path.is_file() else None
 
-    def begun(self) -> list[tuple[Record, Step]]:
-        """Return records and measurements of the tasks that are done."""
-        done: list[tuple[Record, Step]] = []
-        while (path := self._folder / f"{len(done):03}.json").is_file():
-            record = decode_record(path.with_suffix(".record").read_bytes())
-            done.append((record, _read(STEP, path)))
-        return done
+    def begun(self) -> Begun:
+        """Return the version of the tasks that are done, and what was measured after each."""
+        records, steps = list[Record](), list[Step]()
+        shared = None
+        while (path := self._folder / f"{len(steps):03}.json").is_file():
+            records.append(decode_record(path.with_suffix(".record").read_bytes()))
+            kept = path.with_suffix(".shared")
+            shared = decode_shared(kept.read_bytes()) if kept.is_file() else None
+            steps.append(_read(STEP, path))
+        return Begun(state=AdapterState(records=tuple(records), shared=shared), steps=tuple(steps))
 
-    def keep(self, place: int, record: Record, step: Step) -> None:
-        """Keep the record of task `place`, and then what was measured after it."""
+    def keep(self, place: int, state: AdapterState, step: Step) -> None:
+        """Keep what the version after task `place` adds, and then what was measured of it."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._folder / f"{place:03}.record", encode_record(record))
+        write_whole(self._folder / f"{place:03}.record", encode_record(state.records[-1]))
+        if state.shared is not None:
+            write_whole(self._folder / f"{place:03}.shared", encode_shared(state.shared))
         write_whole(self._folder / f"{place:03}.json", json.dumps(asdict(step)))
 
     def finish(self, run: SequenceRun) -> None:

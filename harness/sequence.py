@@ -7,15 +7,15 @@ without text features.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
 
 from adapters.adapter import Adapter
-from adapters.contract.adapter_state import AdapterState
+from adapters.contract.adapter_state import AdapterState, encode_shared
 from adapters.contract.learning import learn
 from adapters.contract.method import Method
-from adapters.contract.records import Record, encode_record
+from adapters.contract.records import encode_record
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.measures import ContinualMeasures, continual_measures
 from harness.answers import Answered, some_answered, taken_for
@@ -135,7 +135,20 @@ class SequenceRun:
         return max(drops, default=0.0)
 
 
-Keep = Callable[[Record, Step], None]
+Keep = Callable[[AdapterState, Step], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """The first tasks of a run that was stopped.
+
+    Attributes:
+        state: What their last version holds.
+        steps: What was measured after each.
+    """
+
+    state: AdapterState = field(default_factory=AdapterState)
+    steps: tuple[Step, ...] = ()
 
 
 def run_sequence(
@@ -145,8 +158,8 @@ def run_sequence(
     settings: Sequence[Mapping[str, Any]],
     seed: int,
     candidates: Candidates = "all",
-    done: Sequence[tuple[Record, Step]] = (),
-    keep: Keep = lambda _record, _step: None,
+    done: Begun | None = None,
+    keep: Keep = lambda _state, _step: None,
 ) -> SequenceRun:
     """Learn `sets` one after the other and measure after each.
 
@@ -156,27 +169,26 @@ def run_sequence(
         settings: For each of them.
         seed: Of the method.
         candidates: Which classes an image may be taken for.
-        done: Records and measurements of the first tasks, from a run that was stopped.
-        keep: Given each record and what was measured, as soon as it is there.
+        done: The first tasks, from a run that was stopped.
+        keep: Given each version and what was measured of it, as soon as it is there.
     """
     reset_peak()
-    records = [record for record, _ in done]
-    steps = [step for _, step in done]
+    done = done or Begun()
+    state, steps = done.state, list(done.steps)
     adapter = None
-    for place in range(len(done), len(sets)):
+    for place in range(len(steps), len(sets)):
         each = sets[place]
         started = time.perf_counter()
         inputs = TrainingInputs(
             task=each.task,
-            past=AdapterState(records=tuple(records)),
+            past=state,
             text=each.text,
             settings=settings[place],
             seed=seed,
         )
-        record = learn(method, inputs).records[-1]
+        state = learn(method, inputs)
         learning_s = time.perf_counter() - started
-        records.append(record)
-        adapter = adapter.extended(record) if adapter else Adapter(records, method=method)
+        adapter = _grown(adapter, state, method)
         unseen = unseen_of(sets[place + 1 :]) if candidates == "all" else None
         measured = sets if candidates == "all" else sets[: place + 1]
         right = [accuracies_of(predicted_by(adapter, one, unseen), one) for one in measured]
@@ -184,20 +196,33 @@ def run_sequence(
             accuracies=tuple(100 * same for same, _ in right),
             alike=tuple(100 * alike for _, alike in right),
             learning_s=learning_s,
-            kept_bytes=len(encode_record(record)),
+            kept_bytes=_kept_bytes(state),
         )
         steps.append(step)
-        keep(record, step)
+        keep(state, step)
     return SequenceRun(
         steps=tuple(steps),
-        finish=_finish(method, records, sets),
-        classes=sum(len(record.classes) for record in records),
+        finish=_finish(method, state, sets),
+        classes=sum(len(record.classes) for record in state.records),
     )
 
 
-def _finish(method: Method, records: Sequence[Record], sets: Sequence[MeasuredSet]) -> Finish:
-    building_s, scoring_ms = scoring_times(method, records, sets[-1])
-    adapter = Adapter(records, method=method)
+def _grown(adapter: Adapter | None, state: AdapterState, method: Method) -> Adapter:
+    """Return the adapter of `state`, out of that of the version before where nothing is shared."""
+    if adapter is None or state.shared is not None:
+        return Adapter(state.records, shared=state.shared, method=method)
+    return adapter.extended(state.records[-1])
+
+
+def _kept_bytes(state: AdapterState) -> int:
+    """Return what the newest version adds: its record, and its shared state."""
+    shared = len(encode_shared(state.shared)) if state.shared else 0
+    return len(encode_record(state.records[-1])) + shared
+
+
+def _finish(method: Method, state: AdapterState, sets: Sequence[MeasuredSet]) -> Finish:
+    building_s, scoring_ms = scoring_times(method, state, sets[-1])
+    adapter = Adapter(state.records, shared=state.shared, method=method)
     predicted = [predicted_by(adapter, one, None) for one in sets]
     tasks = [one.task.task for one in sets]
     return Finish(
@@ -214,13 +239,13 @@ def _finish(method: Method, records: Sequence[Record], sets: Sequence[MeasuredSe
 
 
 def scoring_times(
-    method: Method, records: Sequence[Record], measured: MeasuredSet
+    method: Method, state: AdapterState, measured: MeasuredSet
 ) -> tuple[float, float]:
-    """Return seconds until a version from `records` has scored one image, and ms per image then."""
+    """Return seconds until a version has scored one image, and milliseconds per image then."""
     images = measured.test_features[:SCORED]
     scale = measured.text.logit_scale
     started = time.perf_counter()
-    adapter = Adapter(records, method=method)
+    adapter = Adapter(state.records, shared=state.shared, method=method)
     adapter.score(images[:1], encoder=adapter.encoder, logit_scale=scale)
     built = time.perf_counter()
     adapter.score(images, encoder=adapter.encoder, logit_scale=scale)

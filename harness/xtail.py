@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
-from adapters.contract.records import Record
 from adapters.methods import measured_method
 from harness.image_sets import ImageSet, read_image_sets
 from harness.measured_set import (
@@ -140,12 +140,11 @@ class Xtail:
             for one, each in zip(order, settings, strict=True)
         ]
         done = folder.begun()
-        places = iter(range(len(done), len(order)))
-        report(str(name), len(done), len(order))
+        report(str(name), len(done.steps), len(order))
 
-        def keep(record: Record, step: Step) -> None:
-            place = next(places)
-            folder.keep(place, record, step)
+        def keep(state: AdapterState, step: Step) -> None:
+            place = len(state.records) - 1
+            folder.keep(place, state, step)
             report(str(name), place + 1, len(order))
 
         run = run_sequence(method, sets, settings=settings, seed=name.seed, done=done, keep=keep)

@@ -61,8 +61,8 @@ class Query:
     """What a scorer is asked.
 
     Attributes:
-        paths: (N, P, D), unit rows: the images along every path of the version's tower. Most towers
-            have one.
+        paths: (N, P, D), unit rows: the images along every path of the version's tower, as
+            `Scorer.paths` has made them. Most towers have one.
         text_logits: (N, S), scale times cosine of the first path with the anchors.
         positions: Which records, in ascending order.
         logit_scale: That scale; other cosines that are scores are multiplied by it too.
@@ -85,6 +85,16 @@ class Scorer(ABC):
     @abstractmethod
     def extended(self, record: Record) -> "Scorer":
         """Return a scorer of one more record, sharing everything with this one."""
+
+    def paths(self, features: Tensor) -> Tensor:
+        """Return images as text and scores are compared with them: (N, P, D), unit rows.
+
+        What the version's tower gives, unless the method changes features behind it.
+
+        Args:
+            features: (N, Q, D), unit rows, along the paths of the tower.
+        """
+        return features
 
     @abstractmethod
     def anchors(self, position: int) -> Tensor:

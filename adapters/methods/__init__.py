@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from adapters.contract.method import Method
 from adapters.errors import SettingsError
 from adapters.methods.cl_lora.method import ClLora
+from adapters.methods.dmc.method import Dmc, DmcOt
 from adapters.methods.gda import Gda
 from adapters.methods.harness_only import HARNESS_METHODS
 from adapters.methods.lada.method import Lada
@@ -22,6 +23,8 @@ METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
         ClLora(),
+        Dmc(),
+        DmcOt(),
         DualRail(),
         Gda(),
         Lada(),

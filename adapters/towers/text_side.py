@@ -3,6 +3,7 @@
 Shapes: C classes · D feature width · L tokens per prompt
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -18,14 +19,16 @@ class TextSide:
     Attributes:
         features: (C, D) float32, the untuned text features of the task's classes, of any length.
         logit_scale: The factor of cosines in text logits, exp of CLIP's parameter, about 100.
-        tower: The text tower; only `adaptformer` needs it.
+        tower: The text tower; for methods that learn on the text side.
         tokens: (C, L) int64, the classes' prompts; only `adaptformer` needs them.
+        tokenizer: From texts to tokens, (N, L) int64; for methods that write prompts themselves.
     """
 
     features: Tensor
     logit_scale: float
     tower: TextTower | None = None
     tokens: Tensor | None = None
+    tokenizer: Callable[[list[str]], Tensor] | None = None
 
     def kept(self) -> Tensor:
         """Return the features as a record keeps them: contiguous float32 on the CPU."""

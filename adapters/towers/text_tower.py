@@ -5,7 +5,7 @@ that is causal, that places tokens absolutely and that reads its feature at the 
 behind the end token reaches the feature, so that the padding of a batch can be cut off. Every other
 tower runs at full length.
 
-Shapes: B prompts · L tokens · D feature width · W width of the tower
+Shapes: B prompts · L tokens · D feature width · W width of the tower · m vectors of a context
 """
 
 from typing import Any, Literal
@@ -20,6 +20,10 @@ Path = Literal[
     "cut",  # prompts are cut behind the last end token of the batch
     "full",  # prompts run at the context length
 ]
+
+_READ_AT_END = ("argmax", "eos")
+_LEAST_PROMPT = 3
+"""Tokens of the shortest prompt: a beginning, a word, an end."""
 
 
 class TextTower:
@@ -69,12 +73,47 @@ class TextTower:
             return int(tokens.shape[1])
         return int(_end_positions(self._text, tokens).max()) + 1
 
-    def features(self, tokens: Tensor, tuner: Tuner | None = None) -> Tensor:
-        """Return the features of prompts; gradients reach the tuner only.
+    def spaced(self, tokens: Tensor, *, places: int) -> Tensor:
+        """Return prompts with free places behind their first token, for a context.
+
+        A prompt that grows too long is cut, and ends as it did.
+
+        Args:
+            tokens: (B, L) int64, padded to the context length.
+            places: m.
+
+        Returns:
+            (B, L) int64.
+
+        Raises:
+            SettingsError: the tower's blocks are not known, or it reads no more tokens than that.
+        """
+        length = tokens.shape[1]
+        if not self.blocks or places > length - _LEAST_PROMPT:
+            raise SettingsError(
+                f"context of {places} vectors: expected a text tower of open_clip's own that reads "
+                f"at least {places + _LEAST_PROMPT} tokens, found one with {self.blocks} known "
+                f"blocks that reads {length}; use prompts 'none', or a shorter context"
+            )
+        # The first token stands in the free places: it is neither padding nor an end.
+        first = tokens[:, :1]
+        wide = torch.cat([first, first.expand(-1, places), tokens[:, 1:]], dim=1)
+        cut = wide[:, :length].clone()
+        if _pool_type(self._text) in _READ_AT_END:
+            ends = _end_positions(self._text, wide)
+            lost = (ends >= length).nonzero()[:, 0]
+            cut[lost, -1] = wide[lost, ends[lost]]
+        return cut
+
+    def features(
+        self, tokens: Tensor, tuner: Tuner | None = None, *, context: Tensor | None = None
+    ) -> Tensor:
+        """Return the features of prompts; gradients reach tuner and context only.
 
         Args:
             tokens: (B, L) int64, padded to the context length.
             tuner: Branches to add to the blocks.
+            context: (m, W), vectors in the places of tokens that `spaced` has returned.
 
         Returns:
             (B, D), not normalised, equal to the model's own `encode_text` to rounding when there is
@@ -85,6 +124,8 @@ class TextTower:
             return encoded
         tokens = tokens[:, : self.cut_length(tokens)]
         stream, mask = _embedded(self._text, tokens, cut=self.path == "cut")
+        if context is not None:
+            stream = _with_context(self._text, stream, context)
         for index, block in enumerate(_blocks(self._text)):
             stream = _through(block, stream, mask, tuner and tuner.branch(index))
         return _projected(self._text, _pooled(self._text, stream, tokens))
@@ -93,7 +134,7 @@ class TextTower:
 def _is_exact_when_cut(text: Any) -> bool:
     if not _blocks(text) or getattr(text, "cls_emb", None) is not None:
         return False
-    if getattr(text, "use_pad_mask", False) or _pool_type(text) not in ("argmax", "eos"):
+    if getattr(text, "use_pad_mask", False) or _pool_type(text) not in _READ_AT_END:
         return False
     positions = getattr(text, "positional_embedding", None)
     return isinstance(positions, Tensor) and positions.ndim == 2 and _is_causal(text.attn_mask)
@@ -133,6 +174,14 @@ def _embedded(text: Any, tokens: Tensor, *, cut: bool) -> tuple[Tensor, Tensor |
     stream = stream + text.positional_embedding[:length].to(dtype)
     mask = text.attn_mask
     return stream, None if mask is None else mask[:length, :length]
+
+
+def _with_context(text: Any, stream: Tensor, context: Tensor) -> Tensor:
+    """Return (B, L, W) with `context`, (m, W), behind the first token, at the places' positions."""
+    places = len(context)
+    own = context + text.positional_embedding[1 : places + 1]
+    own = own.to(stream.dtype).expand(len(stream), -1, -1)
+    return torch.cat([stream[:, :1], own, stream[:, places + 1 :]], dim=1)
 
 
 def _through(block: Any, stream: Tensor, mask: Tensor | None, branch: nn.Module | None) -> Tensor:

@@ -40,10 +40,19 @@ class StopError(Exception):
     """Whoever ran it was stopped."""
 
 
+DMC = {"adapter": "feature", "image_epochs": 2, "prompt_epochs": 2, "context": 4}
+LINES = {
+    "lada": {"text": "none", "steps": 5},
+    # Its version has shared state beside the records.
+    "dmc_ot": DMC,
+}
+
+
+@pytest.mark.parametrize("method", LINES)
 def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
-    write_suite: Callable[..., Path],
+    write_suite: Callable[..., Path], method: str
 ) -> None:
-    path = write_suite()
+    path = write_suite(methods=[{"label": LADA.title, "method": method, "settings": LINES[method]}])
     expected = accuracies(measuring(path).run(LADA))
     for file in (path.parent / "results").rglob("*.json"):
         file.unlink()

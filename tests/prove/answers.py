@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter
-from adapters.contract.records import Record, decode_record, encode_record
+from adapters.contract import learning
+from adapters.contract.adapter_state import AdapterState
+from adapters.contract.records import decode_record, encode_record
 from adapters.methods import METHODS, measured_method
 from adapters.methods.harness_only import HARNESS_METHODS
 from adapters.towers.text_side import TextSide
@@ -32,7 +34,7 @@ from benchmarks.feature_sets import default_folder, feature_set
 from harness.measured_set import MeasuredSet, unseen_of, with_views
 from tests.adapters.synthetic import class_means, clusters
 from tests.support.conformance.method import LEARNT_FROM_IMAGES
-from tests.support.scenes.training import learn
+from tests.support.scenes.training import inputs
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
@@ -42,7 +44,14 @@ TASKS = ("first", "second", "third", "fourth", "never")
 REAL = (("oxford_pets", "oxford_flowers", "dtd"), ("stanford_cars", "caltech101", "dtd"))
 """The last of each is never learnt."""
 
+_SHORT = {"image_epochs": 2, "prompt_epochs": 2}
+_CACHED = {"adapter": "feature", "prompts": "none", **_SHORT}
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "dmc": (_CACHED, {"adapter": "feature", "context": 4, **_SHORT}),
+    "dmc_ot": (
+        {**_CACHED, "calibrate": "paired", "unseen": "bare"},
+        {"adapter": "feature", "context": 4, **_SHORT},
+    ),
     "dual_rail": ({}, {"fusion": "alone"}),
     "gda": ({}, {"fusion": "alone", "alpha": 1.0}),
     "joint": ({"steps": 9}, {"epochs": 2, "batch_size": 10}),
@@ -84,9 +93,9 @@ class Order:
     def serves(self, settings: Mapping[str, Any]) -> bool:
         """Return whether there are the views and the text tower that `settings` want."""
         first = self.sets[0]
-        return settings.get("views", 1) <= first.task.features.shape[1] and (
-            settings.get("text") == "adaptformer"
-        ) <= (first.text.tower is not None)
+        prompted = settings.get("text") == "adaptformer" or "context" in settings
+        views = settings.get("views", 1) <= first.task.features.shape[1]
+        return views and (not prompted or first.text.tower is not None)
 
 
 def answers(
@@ -96,7 +105,7 @@ def answers(
 
     All that is asked of methods, records and adapters is asked here.
     """
-    method, records, grown = measured_method(name), list[Record](), None
+    method, state, grown = measured_method(name), AdapterState(), None
     images = torch.cat([each.test_features for each in (*order.sets, order.never)])
     scale = order.never.text.logit_scale
 
@@ -105,11 +114,14 @@ def answers(
         return adapter.score(features, encoder=encoder, logit_scale=scale, **more).values
 
     for each in (with_views(one, method.views(settings)) for one in order.sets):
-        record = learn(method, each.task, records, text=each.text, settings=settings, seed=SEED)
-        blob = encode_record(record)
-        records.append(decode_record(blob))
-        built = Adapter(records, method=method)
-        grown = grown.extended(records[-1]) if grown else built
+        given = inputs(each.task, text=each.text, settings=settings, seed=SEED)
+        learnt = learning.learn(method, replace(given, past=state))
+        blob = encode_record(learnt.records[-1])
+        state = replace(learnt, records=(*state.records, decode_record(blob)))
+        records, shared = state.records, state.shared
+        built = Adapter(records, shared=shared, method=method)
+        # With shared state every version is put together anew.
+        grown = grown.extended(records[-1]) if grown and not shared else built
         yield (
             blob,
             {
@@ -170,6 +182,7 @@ def _prompts(measured: MeasuredSet, encoder: Encoder) -> TextSide:
         logit_scale=encoder.logit_scale,
         tower=TextTower(encoder.model),
         tokens=encoder.tokenizer(prompts),
+        tokenizer=encoder.tokenizer,
     )
 
 

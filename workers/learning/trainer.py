@@ -127,4 +127,5 @@ class Trainer:
             logit_scale=self._encoder.logit_scale,
             tower=self._tower,
             tokens=self._encoder.tokenizer(prompts),
+            tokenizer=self._encoder.tokenizer,
         )

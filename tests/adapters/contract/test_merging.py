@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from adapters.adapter import Adapter, Scores, UnseenClasses
+from adapters.contract import learning
+from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.merging import Partners, column_groups, fold
 from adapters.contract.records import Record, decode_record, encode_record
@@ -27,10 +29,12 @@ from adapters.methods.lada.objective import (
 from tests.adapters.methods.lada.test_objective import problem
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, entries, learnt
 from tests.support.conformance.method import LEARNT_FROM_IMAGES
-from tests.support.scenes.training import learn
+from tests.support.scenes.training import inputs
 
 CPU = torch.device("cpu")
 QUICK: dict[str, dict[str, Any]] = {
+    "dmc": {"adapter": "feature", "prompts": "none"},
+    "dmc_ot": {"adapter": "feature", "prompts": "none"},
     "lada": {"text": "residual", "steps": 9},
     "ran_pac": {"width": 300},
 }
@@ -137,12 +141,13 @@ def test_every_method_answers_merged_classes_as_one_without_favouring_them(name:
     method = METHODS[name]
     chosen = QUICK.get(name, {})
     first, second = clusters("first", seed=1), merged(clusters("second", seed=2), 1, "first/0")
-    records: list[Record] = []
+    state = AdapterState()
     for task in (first, second):
-        text = class_means(task)
-        records.append(learn(method, task, records, text=text, settings=chosen, seed=5))
+        given = inputs(task, text=class_means(task), settings=chosen, seed=5)
+        state = learning.learn(method, replace(given, past=state))
+    adapter = Adapter(state.records, shared=state.shared)
     for task in (first, second):
-        scores = scored(records, task.features[:, 0])
+        scores = adapter.score(task.features[:, 0], encoder=ENCODER, logit_scale=SCALE)
         answers = [scores.classes[column].counts_as for column in scores.winners.tolist()]
         truth = [task.classes[label].counts_as for label in task.labels.tolist()]
         assert sum(map(str.__eq__, answers, truth)) / len(truth) > 0.9

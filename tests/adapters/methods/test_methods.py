@@ -96,6 +96,21 @@ class TestRanPac(MethodSuite):
     settings: ClassVar[Mapping[str, Any]] = {"width": 300}
 
 
+class TestDmc(MethodSuite):
+    method: ClassVar[Method] = METHODS["dmc"]
+    settings: ClassVar[Mapping[str, Any]] = {
+        "adapter": "feature",
+        "prompts": "none",
+        "covariance": "class",
+        "unseen": "bare",
+    }
+
+
+class TestDmcOt(MethodSuite):
+    method: ClassVar[Method] = METHODS["dmc_ot"]
+    settings: ClassVar[Mapping[str, Any]] = {"adapter": "feature", "prompts": "none"}
+
+
 class TestDualRail(MethodSuite):
     method: ClassVar[Method] = METHODS["dual_rail"]
     settings: ClassVar[Mapping[str, Any]] = {}

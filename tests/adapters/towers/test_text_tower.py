@@ -182,3 +182,48 @@ def test_a_foreign_tower_takes_no_tuner() -> None:
     tower = TextTower(ForeignModel())
     with pytest.raises(SettingsError, match="residual"):
         tower.fresh_tuner(bottleneck=4, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("kind", [name for name in BUILDERS if name != "foreign"])
+def test_a_context_of_the_tokens_own_vectors_changes_nothing(kind: str) -> None:
+    """What stands in the free places is replaced: with its own embedding it is a prompt as any."""
+    model, tokens = BUILDERS[kind](), prompts()
+    tower = TextTower(model)
+    spaced = tower.spaced(tokens, places=3)
+    text: Any = getattr(model, "text", model)
+    context = text.token_embedding(tokens[:1, 0]).detach().expand(3, -1)
+    same = spaced[:1]
+    with torch.no_grad():
+        found = tower.features(same, context=context)
+        torch.testing.assert_close(found, tower.features(same), rtol=1e-4, atol=1e-5)
+        other = tower.features(same, context=torch.randn(3, 32))
+    # A tower that reads its first token and sees no later one knows nothing of a context.
+    assert torch.allclose(found, other, atol=1e-3) is (kind == "first token")
+
+
+@pytest.mark.parametrize("kind", [name for name in BUILDERS if name != "foreign"])
+def test_gradients_reach_every_vector_of_a_context_and_no_weight(kind: str) -> None:
+    tower = TextTower(BUILDERS[kind]())
+    context = torch.zeros(3, 32, requires_grad=True)
+    tower.features(tower.spaced(prompts(), places=3), context=context)[:, 0].sum().backward()  # type: ignore[no-untyped-call]
+    assert context.grad is not None
+    reads_it = kind != "first token"
+    assert bool(context.grad.abs().sum(dim=1).all()) is reads_it
+
+
+def test_free_places_come_behind_the_first_token_and_a_long_prompt_keeps_its_end() -> None:
+    tower = TextTower(build("CLIP"))
+    tokens = prompts()
+    tokens[0, : CONTEXT - 2] = torch.arange(1, CONTEXT - 1)
+    tokens[0, CONTEXT - 2] = END
+    found = tower.spaced(tokens, places=4)
+    assert found.shape == tokens.shape
+    assert found[0].tolist() == [1, 1, 1, 1, 1, *range(2, CONTEXT - 4), END]
+    assert found[2, 5:].tolist() == tokens[2, 1 : CONTEXT - 4].tolist()
+    assert tower.cut_length(found[1:]) == tower.cut_length(tokens[1:]) + 4
+
+
+@pytest.mark.parametrize("kind", ["foreign", "CLIP"])
+def test_a_tower_without_known_blocks_or_without_room_takes_no_context(kind: str) -> None:
+    with pytest.raises(SettingsError, match="prompts 'none'"):
+        TextTower(BUILDERS[kind]()).spaced(prompts(), places=CONTEXT - 2)

@@ -34,7 +34,10 @@ pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 
 # As a task file says them; the defaults are for tasks of more than a few images.
+DMC = {"image_epochs": 40, "prompt_epochs": 20, "context": 4, "image_learning_rate": 1e-2}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "dmc": {"adapter": "feature", **DMC},
+    "dmc_ot": {"adapter": "feature", **DMC},
     "dual_rail": {},
     "gda": {},
     "lada": {"text": "residual", "steps": 60, "mixture_components": 2},
@@ -161,7 +164,8 @@ def test_what_was_measured_is_what_the_records_give(learnt: Learnt, encoder: Enc
         task_test_set(learnt.store, each, fingerprint=encoder.fingerprint)
         for each in learnt.submissions
     ]
-    found = accuracies(Adapter(Versions(learnt.store).records("main", 2)), tasks, encoder)
+    state = Versions(learnt.store).state("main", 2)
+    found = accuracies(Adapter(state.records, shared=state.shared), tasks, encoder)
     published = Registry(learnt.store).adapter("main").accuracies(2)
     assert {each.task: each.accuracy for each in published} == found
 
