@@ -90,7 +90,7 @@ def import_(
     with progress_bar(f"reading {file}"):
         found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
     manifest = found.manifest
-    moved = aliases if found.is_new else ()
+    moved = aliases if found.is_new else found.aliases
     unserved = client.not_served(adapter) if PRODUCTION in moved else None
     if output == "json":
         imported = ImportedVersion(

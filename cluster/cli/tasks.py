@@ -312,6 +312,8 @@ def _print_published(states: list[State]) -> None:
         version, note = f"{ticket.adapter}@{ticket.version}", ticket.note and f"; {ticket.note}"
         if ticket.stage is Stage.PUBLISHED:
             say(f"{ticket.task}: published as {version}{note or ''}")
+        elif ticket.stage is Stage.REJECTED:
+            say(f"{ticket.task}: rejected, kept as {version}")
 
 
 def _check_published(tickets: list[Ticket]) -> None:

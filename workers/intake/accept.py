@@ -185,10 +185,11 @@ def accept(
         UnavailableError: too many submissions are open, or the store cannot be reached.
     """
     around = surroundings(store, task.adapter)
+    learning = None if method is None else _checked(task, method, around)
 
     def admit() -> Learning | None:
         around.admit(task, max_open=max_open)
-        return None if method is None else _checked(task, method, around)
+        return learning
 
     intake = take_in(
         task,
