@@ -114,7 +114,7 @@ def test_a_task_that_a_version_has_not_learnt_is_measured_if_it_is_named() -> No
     [
         (("--versions", "9"), NotFoundError, "no version '9'"),
         (("--versions", "newest"), InputError, "the aliases are head, production"),
-        (("--adapter", "birds"), NotFoundError, "has no versions yet"),
+        (("--adapter", "birds"), NotFoundError, "expected an adapter of main"),
         (("--task", "birds"), NotFoundError, "birds"),
     ],
 )

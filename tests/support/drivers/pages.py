@@ -23,14 +23,15 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 ROOT = Path(__file__).parents[3]
-ELSEWHERE = ("docs/api.md", "docs/reference.md")
+ELSEWHERE = ("docs/api.md", "docs/json.md", "docs/reference.md")
 """Made by scripts, with tests of their own."""
 PAGES = (
     "docs/quickstart.md",
     "README.md",
     *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/bench.md", "docs/registry.md"),
-    *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/notebooks.md"),
-    *("docs/stores.md", "docs/accuracies.md", "docs/format.md"),
+    *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),
+    *("docs/notebooks.md", "docs/stores.md", "docs/accuracies.md", "docs/shell.md"),
+    "docs/format.md",
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
     *("CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"),
 )
