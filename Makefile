@@ -46,8 +46,10 @@ format: $(INSTALLED) ## let ruff rewrite the files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(INSTALLED) ## make docs/api.md from the docstrings of the public names
+docs: $(INSTALLED) ## make the pages that are made from the code: api.md, json.md, reference.md
 	@$(BIN)/python -m docs.api
+	@$(BIN)/python -m docs.json_page
+	@$(BIN)/python -m docs.reference
 
 bench: $(INSTALLED) ## run every benchmark
 	@status=0; for name in $(BENCHMARKS); do \

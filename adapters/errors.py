@@ -13,10 +13,11 @@
     │   ├── NothingPublishedError an adapter that has no version in production yet
     │   ├── StoreRefusedError     the store does not let us in: keys, rights, clock     exit 2
     │   ├── MissingError          stored, and not to be found now: nodes may be starting
-    │   ├── ForkedError           the store has lost acknowledged changes: settle that first
+    │   ├── ForkedError           the store has lost acknowledged changes: settle that    exit 3
     │   └── WorkerLostError       the worker that did it has died
     ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
-    └── CorruptionError       stored bytes are not what was written: call a human exit 6
+    ├── CorruptionError       stored bytes are not what was written: call a human exit 6
+    └── RejectedError         learnt and kept, but not published: the gate said no  exit 7
 
 A message says what was expected, what was found, on what, and what to do. `fields` repeats the
 facts of the message for machines. Every error pickles and comes back equal, because errors cross
@@ -181,6 +182,12 @@ class CorruptionError(NacreError):
     """Stored bytes differ from what their digest promises."""
 
     exit_code = 6
+
+
+class RejectedError(NacreError):
+    """The gate has rejected a version: it is kept, and neither served nor built upon."""
+
+    exit_code = 7
 
 
 def _rebuild(

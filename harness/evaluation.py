@@ -88,9 +88,9 @@ class Evaluation:
     @property
     def is_sequence(self) -> bool:
         """Whether row j has learnt the first j columns, and nothing else."""
-        sources = tuple(column.source for column in self.columns)
-        return [version.submissions for version in self.versions] == [
-            sources[: place + 1] for place in range(len(self.versions))
+        rows, sources = len(self.versions), tuple(column.source for column in self.columns)
+        return rows <= len(sources) and [version.submissions for version in self.versions] == [
+            sources[: place + 1] for place in range(rows)
         ]
 
     @property

@@ -13,6 +13,7 @@ import pytest
 
 from cluster.version import COMMIT_FILE
 from tests.support.drivers.checkout import Checkout, committed
+from tests.support.drivers.printed import as_promised
 
 pytestmark = pytest.mark.slow
 
@@ -65,13 +66,13 @@ def test_the_demo_runs_to_its_end_from_a_wheel_outside_of_any_checkout(
     version = _run(nacre, "--version", folder=tmp_path).stdout
     assert version == f"nacre, version {VERSION}, commit {checkout.commit}\n"
     try:
-        ended = _run(nacre, "demo", folder=tmp_path)
+        ended = _run(nacre, "demo", "--output", "json", folder=tmp_path)
     finally:  # where it was cut short
         _run(nacre, "down", folder=tmp_path, NACRE_HOME=".nacre-demo")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "these are version 3's own answers again, to the last digit" in ended.stdout
-    (report,) = (line for line in ended.stdout.splitlines() if line.startswith("report: "))
-    assert (tmp_path / report.removeprefix("report: ")).is_file()
+    shown = as_promised("demo", ended.stdout)
+    assert (shown["rolled_back_to"], shown["serving"], len(shown["accuracy"])) == (3, False, 5)
+    assert (tmp_path / shown["report"]).is_file()
 
 
 def _wheel_of(source: Path, folder: Path) -> Path:

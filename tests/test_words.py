@@ -13,16 +13,17 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by check count demo diff
-distant drawing essential example fact fine format free health housekeeping joined key known layout
-leaving limit list loading local log looking main managing measure measured measuring naming once
-only orientation output packing page part past pattern published question random reader reading
-result row running shared table testing trained turn verify
+distant drawing essential example fact failure fine format free health housekeeping interrupt joined
+key known layout leaving limit list loading local log looking main managing measure measured
+measuring naming once only orientation other output packing page part past pattern published
+question random raw reader reading result row running shared table testing trained turn verify
 """
 COMPUTING = """
-actor api app apply async batching callback cli concurrency config coordination csv decode decoded
-decompressed deployment directory entry error file folder follower form gif handler header http jpeg
-jpeg2000 machine member node op open option parameter parquet png ppm process resizing runtime
-scalar schedule serving stored stream symmetric tar thread tiff upload wire yaml
+actor api app apply async batching callback cli completion concurrency config coordination csv
+decode decoded decompressed deployment directory entry error file folder follower form gif handler
+header http jpeg jpeg2000 machine member node op open option parameter parquet png ppm process
+request resizing runtime scalar schedule schema serving socket stored stream symmetric tar terminal
+thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser

@@ -111,9 +111,15 @@ class Scorer(ABC):
 
 
 class Method(ABC):
-    """A continual-learning method."""
+    """A continual-learning method.
+
+    Attributes:
+        name: Its name in the configuration.
+        shared: Names of settings that all records of an adapter have to share.
+    """
 
     name: ClassVar[str]
+    shared: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:

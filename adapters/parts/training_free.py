@@ -57,11 +57,9 @@ class RecordPerTask(Method):
 
     Attributes:
         settings_type: Its settings.
-        shared: Names of settings that all records of an adapter have to share.
     """
 
     settings_type: ClassVar[type[MethodSettings]] = MethodSettings
-    shared: ClassVar[tuple[str, ...]] = ()
 
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.settings_type.from_mapping(settings).as_mapping()

@@ -18,18 +18,21 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cluster.api.headers import is_usable
 from cluster.api.limits import BodyLimits
-from cluster.api.problems import problem
+from cluster.api.problems import late, problem
 from cluster.client.requester import Requester
 from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.serving.metrics import Metrics
 from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
 
-LONGEST_ID = 128
 LEFT = 499
 """The status of a request whose client has left, as proxies log it."""
 OPEN = ("/v1/health/",)
 ASKING = ("/predict", "/embed")
+LOOKING = ("GET", "HEAD")
+EARLY = 0.9
+"""The part of its time after which a request that only looks is answered that it came too late."""
 OVER_HTTP = Requester(name="http")
 """Who asks over HTTP where there are no tokens to tell people apart."""
 CHANGE = Requester(name="token:change")
@@ -84,7 +87,7 @@ class Access:
         if requester is None:
             detail = "expected a valid bearer token, found none or another"
             return problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
-        asks = verb in ("GET", "HEAD") or (verb == "POST" and path.endswith(ASKING))
+        asks = verb in LOOKING or (verb == "POST" and path.endswith(ASKING))
         if asks or requester != PREDICT:
             return None
         detail = "this token permits to ask and to look; what changes something needs the other one"
@@ -146,6 +149,8 @@ class _AccessMiddleware:
             return
         scope.setdefault("state", {})["requester"] = requester
         timeout_s = _timeout_s(headers, self._access.timeout_s)
+        if scope["method"] in LOOKING:
+            timeout_s *= EARLY  # whoever waits no longer than it says shall hear why
         begun = False
 
         async def noting(message: Message) -> None:
@@ -159,8 +164,7 @@ class _AccessMiddleware:
         except TimeoutError:
             if begun:
                 raise
-            detail = f"the request was not answered within {timeout_s:g} s"
-            await problem(504, "DeadlineExceeded", detail)(scope, receive, send)
+            await late(scope["method"], scope["path"], timeout_s)(scope, receive, send)
         except ClientDisconnect:
             if not begun:  # nobody hears it; counted and logged as what it was
                 detail = "the client has left before it was answered"
@@ -175,8 +179,7 @@ class _AccessMiddleware:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get(REQUEST_ID, "")
-    usable = 0 < len(given) <= LONGEST_ID and given.isascii() and given.isprintable()
-    return given if usable else secrets.token_hex(8)
+    return given if is_usable(given) else secrets.token_hex(8)
 
 
 def _timeout_s(headers: Headers, longest_s: float) -> float:

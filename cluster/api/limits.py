@@ -1,7 +1,8 @@
-"""Limits of request bodies: how many bytes each route takes, held while they come.
+"""Limits of request bodies: how many bytes each route takes, and all requests together.
 
 What says beforehand that it is too long is refused before any of it is read; what says nothing,
-because it comes in chunks, is refused at the first byte too many.
+because it comes in chunks, is refused at the first byte too many. Bodies that are held in memory
+have a limit together, too: what comes over it is asked to come again.
 """
 
 import re
@@ -15,6 +16,9 @@ from cluster.api.problems import problem_of_http
 
 KIB, MIB = 2**10, 2**20
 MULTIPART = "multipart/form-data"
+HELD_BYTES = 256 * MIB
+"""Most bytes of all bodies that one process holds at once: two of the largest, or many pictures."""
+RETRY_AFTER_S = 1
 _MOST_DIGITS = 18
 
 
@@ -27,12 +31,14 @@ class BodyLimit:
         form_bytes: Most bytes of a multipart form; its files go to the disk as they come.
         other_bytes: Most bytes of any other body, which is held in memory.
         hint: What to do about more.
+        held_forms: Whether the files of its forms are read into memory as well.
     """
 
     path: re.Pattern[str]
     form_bytes: int
     other_bytes: int
     hint: str
+    held_forms: bool = True
 
 
 LIMITS = (
@@ -46,6 +52,7 @@ LIMITS = (
         path=re.compile(r"/v1/tasks"),
         form_bytes=2048 * MIB,
         other_bytes=MIB,
+        held_forms=False,
         hint="put large sets of images into the object store, and send a short task file",
     ),
     # Moves of aliases, and whatever reads no body at all.
@@ -69,13 +76,22 @@ def is_form(content_type: str) -> bool:
 
 
 class BodyLimits:
-    """ASGI middleware that holds `LIMITS`."""
+    """ASGI middleware that holds `LIMITS`.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: What it stands in front of.
+        held_bytes: Most bytes of all bodies in memory.
+    """
+
+    # Owns: how many bytes are held; belongs to one event loop.
+
+    def __init__(self, app: ASGIApp, held_bytes: int = HELD_BYTES) -> None:
         self._app = app
+        self._most_held = held_bytes
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413, or let the application read up to the limit."""
+        """Answer 413 or 503, or let the application read up to the limits."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -86,7 +102,41 @@ class BodyLimits:
         if said.isdecimal() and (len(said) > _MOST_DIGITS or int(said) > most):
             await problem_of_http(_too_large(most, limit.hint))(scope, receive, send)
             return
-        await self._app(scope, _counted(receive, most=most, hint=limit.hint), send)
+        counted = _counted(receive, most=most, hint=limit.hint)
+        if form and not limit.held_forms:
+            await self._app(scope, counted, send)
+            return
+        holding = _Holding()
+        try:
+            await self._app(scope, self._holding(counted, holding), send)
+        finally:
+            self._held -= holding.size_bytes
+
+    def _holding(self, receive: Receive, holding: "_Holding") -> Receive:
+        """Return `receive` as long as all bodies together have room."""
+
+        async def held() -> Message:
+            message = await receive()
+            size_bytes = len(message.get("body", b""))
+            if size_bytes and self._held + size_bytes > self._most_held:
+                raise HTTPException(
+                    503,
+                    f"expected the bodies of all requests to have at most {self._most_held} bytes "
+                    "at once, found more; send this one again",
+                    {"Retry-After": str(RETRY_AFTER_S)},
+                )
+            holding.size_bytes += size_bytes
+            self._held += size_bytes
+            return message
+
+        return held
+
+
+@dataclass(slots=True)
+class _Holding:
+    """How many bytes of one body are held."""
+
+    size_bytes: int = 0
 
 
 def _counted(receive: Receive, *, most: int, hint: str) -> Receive:

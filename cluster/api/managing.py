@@ -1,6 +1,5 @@
 """Routes for versions: looking at them, and moving aliases."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -8,19 +7,21 @@ from fastapi import APIRouter, Query
 
 from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
+from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.wire.documents import (
     AccuracyMatrix,
     Aliases,
+    Moved,
     PromoteRequest,
-    PublishedTask,
     PublishedVersion,
     RollbackRequest,
     VersionName,
 )
+from cluster.wire.facts import served_and, version_document
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
-from workers.registry.documents.layout import Stored
+from workers.registry.documents.layout import PRODUCTION, Stored
 
 LOOK = problems(404, 422, 503)
 MOVE = problems(400, 404, 409, 413, 422, 503, 504)
@@ -45,29 +46,39 @@ class VersionHandlers:
 
     def versions(self, adapter: str) -> list[PublishedVersion]:
         """Return the versions of an adapter, newest first."""
-        return [_document(version) for version in self.versions_of(adapter)]
+        return [version_document(version) for version in self.versions_of(adapter)]
 
     def aliases(self, adapter: str) -> Aliases:
         """Return the aliases of an adapter."""
         return Aliases(adapter=adapter, aliases=self._client.aliases(adapter))
 
-    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Aliases:
+    def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Moved:
         """Point an alias to a version."""
-        self._client.promote(
+        number = self._client.promote(
             asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
         )
-        return self.aliases(adapter)
+        return self._moved(adapter, number, asked.alias)
 
-    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Aliases:
+    def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Moved:
         """Serve an earlier version again."""
-        self._client.rollback(
+        number = self._client.rollback(
             asked.version,
             adapter=adapter,
             serving_only=asked.serving_only,
             by=by,
             why=asked.why,
         )
-        return self.aliases(adapter)
+        return self._moved(adapter, number, *served_and(head=not asked.serving_only))
+
+    def _moved(self, adapter: str, number: int, *moved: str) -> Moved:
+        note = self._client.not_served(adapter) if PRODUCTION in moved else None
+        return Moved(
+            adapter=adapter,
+            aliases=self._client.aliases(adapter),
+            version=number,
+            moved=list(moved),
+            notes=[note] if note else [],
+        )
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""
@@ -90,44 +101,44 @@ class VersionHandlers:
         return self._client.versions(adapter)
 
 
-def routes(handlers: VersionHandlers) -> APIRouter:
-    """Return the routes, answered by `handlers`."""
+def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
+    """Return the routes, answered by `handlers` in `threads`."""
     router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"], route_class=JsonRoute)
 
     @router.get("/versions", responses=LOOK)
     async def versions(adapter: AdapterPath) -> list[PublishedVersion]:
         """List the published versions, newest first."""
-        return await asyncio.to_thread(handlers.versions, adapter)
+        return await threads(handlers.versions, adapter)
 
     @router.get("/aliases", responses=LOOK)
     async def aliases(adapter: AdapterPath) -> Aliases:
         """Say which version each alias points to."""
-        return await asyncio.to_thread(handlers.aliases, adapter)
+        return await threads(handlers.aliases, adapter)
 
     @router.get("/accuracy", responses=LOOK)
     async def accuracy(adapter: AdapterPath) -> AccuracyMatrix:
         """Return the accuracy of each version on each task, as measured when it was published."""
-        return await asyncio.to_thread(handlers.accuracy, adapter)
+        return await threads(handlers.accuracy, adapter)
 
     @router.post("/promote", responses=MOVE)
-    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Aliases:
+    async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Moved:
         """Point `production`, or another alias but `head`, to a version."""
-        return await asyncio.to_thread(handlers.promote, adapter, asked, by=by)
+        return await threads(handlers.promote, adapter, asked, by=by)
 
     @router.post("/rollback", responses=MOVE)
-    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Aliases:
+    async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Moved:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
-        return await asyncio.to_thread(handlers.rollback, adapter, asked, by=by)
+        return await threads(handlers.rollback, adapter, asked, by=by)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
     async def prepare(adapter: AdapterPath, name: VersionName) -> None:
         """Have every replica load a version that `production` is about to point to."""
-        await asyncio.to_thread(handlers.audience.prepare, adapter, _ref(name))
+        await threads(handlers.audience.prepare, adapter, _ref(name))
 
     @router.post("/follow", status_code=204, responses=MOVE)
     async def follow(adapter: AdapterPath, serial: Annotated[int, Query(ge=0)] = 0) -> None:
         """Have every replica look where `production` points to, since change `serial`."""
-        await asyncio.to_thread(handlers.audience.follow, adapter, serial)
+        await threads(handlers.audience.follow, adapter, serial)
 
     return router
 
@@ -135,30 +146,6 @@ def routes(handlers: VersionHandlers) -> APIRouter:
 def _ref(name: VersionName) -> VersionRef:
     stored = Stored(sha256=name.sha256, size=name.size, area=name.area)
     return VersionRef(number=name.number, manifest=stored)
-
-
-def _document(version: Version) -> PublishedVersion:
-    manifest = version.manifest
-    accuracy = {entry.task: entry.accuracy for entry in version.accuracies}
-    return PublishedVersion(
-        number=manifest.number,
-        label=f"{manifest.adapter}@{manifest.number}",
-        digest=version.digest,
-        parent=manifest.parent.number if manifest.parent else None,
-        created=manifest.created,
-        method=manifest.method,
-        aliases=list(version.aliases),
-        tasks=[
-            PublishedTask(
-                task=task.task,
-                submission=task.submission,
-                classes=task.classes,
-                accuracy=accuracy.get(task.task),
-            )
-            for task in manifest.tasks
-        ],
-        notes=dict(manifest.provenance.notes),
-    )
 
 
 def _row(accuracies: tuple[TaskAccuracy, ...], tasks: list[str]) -> Iterator[float | None]:

@@ -8,7 +8,9 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from adapters.contract.json_reading import read_json
+from adapters.errors import InputError
 from cluster.client.requester import Requester
+from workers.formats.yaml_scalars import cut
 
 AdapterPath = Annotated[
     str, Path(examples=["main"], description="Name of an adapter.", max_length=200)
@@ -23,6 +25,17 @@ async def _requester(request: Request) -> Requester:
 
 AskedBy = Annotated[Requester, Depends(_requester)]
 """Who asks."""
+
+
+async def check_query(request: Request) -> None:
+    """Raise InputError where the query of a request has a key that its route does not know."""
+    known = [entry.alias for entry in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            raise InputError(
+                f"unknown key {cut(name)!r} in the query of {request.url.path}, which takes "
+                f"{', '.join(known) or 'none'}; leave it out"
+            )
 
 
 class JsonRoute(APIRoute):

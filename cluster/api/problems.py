@@ -1,6 +1,8 @@
 """Error responses over HTTP, as `application/problem+json` (RFC 9457)."""
 
+import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -8,30 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from adapters.errors import (
-    ConflictError,
-    InputError,
-    NacreError,
-    NotFoundError,
-    UnavailableError,
-    UnknownOutcomeError,
-    printable,
-)
+from adapters.errors import NacreError
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.documents import Problem
+from cluster.wire.problems import problem_document, status_of
+from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
-LONGEST_DETAIL = 8_000
-"""Characters; what is wrong with a thousand labels need not be said a thousand times."""
 
-STATUS: tuple[tuple[type[NacreError], int], ...] = (
-    (NotFoundError, 404),
-    (InputError, 422),
-    (ConflictError, 409),
-    (UnknownOutcomeError, 504),
-    (UnavailableError, 503),
-)
-HTTP_TITLES = {413: "TooLargeError"}
+HTTP_TITLES = {413: "TooLargeError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",
@@ -74,12 +61,8 @@ def problem(
     status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Return an error document; what cannot be printed in `detail` is escaped, what is long cut."""
-    detail = printable(detail)
-    if len(detail) > LONGEST_DETAIL:
-        detail = f"{detail[:LONGEST_DETAIL]}…"
-    content = Problem(title=title, status=status, detail=detail).model_dump()
     return JSONResponse(
-        content,
+        problem_document(status, title, detail).model_dump(),
         status_code=status,
         headers=dict(headers or {}),
         media_type="application/problem+json",
@@ -88,9 +71,33 @@ def problem(
 
 def problem_of(error: NacreError) -> JSONResponse:
     """Return the document of one of nacre's own errors."""
-    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     return problem(status, type(error).__name__, error.message, headers)
+
+
+def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
+    """Return the answer to a request that was not answered within its time.
+
+    Args:
+        verb: Of the request.
+        path: Of the request.
+        timeout_s: Its time, in seconds.
+    """
+    said = f"the request was not answered within {timeout_s:g} s"
+    if verb in ("GET", "HEAD"):
+        detail = f"{said}; the store may be slow or silent, `/v1/status` says what is wrong"
+        return problem(503, "UnavailableError", detail, {"Retry-After": str(RETRY_AFTER_S)})
+    if path.endswith(("/predict", "/embed")):
+        return problem(504, "DeadlineExceeded", said)
+    if path == "/v1/tasks":
+        how = (
+            "the task may be accepted all the same: look for its name with `nacre status` or GET "
+            "/v1/tasks/NAME before anything else; sent again, the same task finds its submission"
+        )
+    else:
+        how = "it may be done all the same: look with `nacre history` or `nacre status` first"
+    return problem(504, "UnknownOutcomeError", f"{said}; {how}")
 
 
 def problem_of_http(error: HTTPException) -> JSONResponse:
@@ -99,18 +106,64 @@ def problem_of_http(error: HTTPException) -> JSONResponse:
     return problem(error.status_code, title, str(error.detail), error.headers)
 
 
-def sentence(errors: Sequence[Any]) -> str:
-    """Return what Pydantic found, as a sentence."""
-    return "; ".join(
-        f"{'.'.join(map(str, entry['loc'])) or 'the request'}: {entry['msg']}" for entry in errors
+def sentence(errors: Sequence[Any], known: Sequence[str] = ()) -> str:
+    """Return what Pydantic found, as a sentence.
+
+    Args:
+        errors: As Pydantic tells them.
+        known: The keys that are known where these are wrong.
+    """
+    return "; ".join(_told(entry, known) for entry in errors)
+
+
+def _told(entry: Mapping[str, Any], known: Sequence[str]) -> str:
+    place = ".".join(str(part) for part in entry["loc"] if part != "body")
+    match entry["type"]:
+        case "extra_forbidden":
+            near = get_close_matches(place, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "leave it out"
+            keys = f" Known keys: {', '.join(known)}" if known else ""
+            return f"unknown key {place[:60]!r}; {hint}{keys}"
+        case "missing" if place:
+            return f"expected the key {place!r}, found none"
+        case _:
+            return f"{place or 'the request'}: {entry['msg']}"
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = error.errors()
+    if any(tuple(entry["loc"]) == ("body",) for entry in errors):
+        return problem(422, "InputError", _no_object(request))
+    body = request.scope["route"].body_field
+    known = getattr(body.field_info.annotation, "model_fields", ()) if body else ()
+    return problem(422, "InputError", sentence(errors, list(known)))
+
+
+def _no_object(request: Request) -> str:
+    kind = request.headers.get("content-type", "")
+    return (
+        f"expected a JSON object as the body of {request.url.path} and the header Content-Type: "
+        f"application/json, found {cut(kind)!r}" + ("" if kind else " and no such header")
     )
 
 
-async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return problem(422, "InputError", sentence(error.errors()))
+def _allowed(request: Request, told: str) -> str:
+    """Return the methods of all routes of a path; the framework tells those of the first alone."""
+    methods = {each.strip() for each in told.split(",") if each.strip()}
+    for path, verbs in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"{[^}]*}", "[^/]+", path), request.url.path):
+            methods |= {verb.upper() for verb in verbs}
+    return ", ".join(sorted(methods))
 
 
-async def _answer_http(_: Request, error: Exception) -> JSONResponse:
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    path = cut(request.url.path)
+    if (error.status_code, error.detail) == (404, "Not Found"):
+        return problem(404, "NotFoundError", f"there is no route {path!r}; /docs shows all of them")
+    if (error.status_code, error.detail) == (405, "Method Not Allowed"):
+        allowed = _allowed(request, (error.headers or {}).get("Allow", ""))
+        detail = f"{path} does not take {request.method}; expected {allowed}"
+        return problem(405, "HTTPException", detail, {"Allow": allowed})
     return problem_of_http(error)

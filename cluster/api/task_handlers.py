@@ -1,26 +1,38 @@
 """Handlers of the task routes: the client's own calls, and their results as documents."""
 
 import os
-import time
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
-from adapters.errors import InputError
+from adapters.errors import InputError, UnavailableError
 from cluster.api.forms import received_form
 from cluster.api.limits import is_form
 from cluster.api.places import Places
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.documents import SourceCount, TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.wire.documents import (
+    HistoryEntry,
+    SourceCount,
+    TaskAccepted,
+    TaskEvent,
+    TaskList,
+    TaskOutcome,
+    TaskState,
+)
+from cluster.wire.facts import cancelled, entry_document, lead_document, retried, state_document
+from workers.formats.tar_headers import compression_of
+from workers.formats.yaml_scalars import cut
 from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
+Answer = TypeVar("Answer", bound=TaskState)
 
 
 class TaskHandlers:
@@ -37,12 +49,36 @@ class TaskHandlers:
         self._client = client
         self._places = places
 
-    def submit(self, content: bytes, archive: BinaryIO | None, *, by: Requester) -> TaskAccepted:
-        """Check a task, make it durable, and return its submission."""
+    def submit(
+        self,
+        content: bytes,
+        archive: BinaryIO | None,
+        *,
+        by: Requester,
+        left: threading.Event | None = None,
+    ) -> TaskAccepted:
+        """Check a task, make it durable, and return its submission.
+
+        Args:
+            content: The task file.
+            archive: A tar of its folder, if there is one.
+            by: Who submits.
+            left: Is set when nobody waits for it any more; then no more of its images are read.
+
+        Raises:
+            UnavailableError: nobody waits for it any more; nothing was accepted.
+        """
         environment = dict(os.environ)
-        config = self._client.config
-        with uploaded_task(content, archive, config, environment=environment) as task:
-            intake = self._client.submit(task, by=by)
+        client = self._in_effect()
+
+        def awaited(*_: int) -> None:
+            if left is not None and left.is_set():
+                raise UnavailableError("whoever sent the task has left; nothing was accepted")
+
+        with uploaded_task(
+            content, archive, client.config, environment=environment, on_seen=awaited
+        ) as task:
+            intake = client.submit(task, by=by, on_progress=awaited)
         return TaskAccepted(
             submission=self._document(self._client.state(intake.submission)),
             is_new=intake.is_new,
@@ -55,10 +91,13 @@ class TaskHandlers:
     def tasks(self) -> TaskList:
         """Return the queue."""
         queue = self._client.queue()
-        lead = queue.lead
+        lead = lead_document(queue.lead)
         return TaskList(
-            coordinated=lead is not None and lead.lasts(now=time.time()),
-            paused=list(lead.paused) if lead else [],
+            coordinated=lead is not None and lead.alive,
+            coordinator=lead,
+            paused=list(queue.lead.paused) if queue.lead else [],
+            unread_requests=queue.unread,
+            refusals=[self._refusal(entry_document(entry)) for entry in self._client.refusals()],
             submissions=[self._document(state) for state in queue.states],
         )
 
@@ -74,19 +113,35 @@ class TaskHandlers:
             event.message = self._places.said(event.message)
         return events
 
-    def cancel(self, name: str, *, by: Requester) -> TaskState:
+    def cancel(self, name: str, *, by: Requester) -> TaskOutcome:
         """Take a submission back."""
-        return self._document(self._client.cancel(name, by=by))
+        return self._cleared(cancelled(self._client.cancel(name, by=by)))
 
-    def retry(self, name: str, *, by: Requester) -> TaskState:
+    def retry(self, name: str, *, by: Requester) -> TaskOutcome:
         """Try a submission again."""
-        return self._document(self._client.retry(name, by=by))
+        return self._cleared(retried(self._client.retry(name, by=by)))
+
+    def _in_effect(self) -> Client:
+        """Return a client under what the coordinator has been told since this process started."""
+        client, running = self._client, self._client.running_config()
+        if running is None or not running.differing(client.config):
+            return client
+        return Client(running.in_effect(client.config), store=client.store)
 
     def _document(self, state: State) -> TaskState:
-        document = TaskState.model_validate(state.to_json())
+        return self._cleared(state_document(state))
+
+    def _cleared(self, document: Answer) -> Answer:
+        """Return where a submission is without places of the service's own."""
         document.error = document.error and self._places.said(document.error)
         document.note = document.note and self._places.said(document.note)
+        for failure in document.failures:
+            failure.error = self._places.said(failure.error)
         return document
+
+    def _refusal(self, entry: HistoryEntry) -> HistoryEntry:
+        entry.why = self._places.said(entry.why)
+        return entry
 
 
 @asynccontextmanager
@@ -102,18 +157,39 @@ async def received_task(request: Request) -> AsyncIterator[tuple[bytes, BinaryIO
     async with received_form(
         request, max_files=2, max_fields=2, max_part_size=MAX_TASK_BYTES
     ) as form:
+        _check_parts(form)
         task, archive = form.get("task"), form.get("archive")
-        if isinstance(archive, str):
-            raise InputError("expected a file as `archive`, found a part without a file name")
         content = (
             await task.read(MAX_TASK_BYTES + 1)
             if isinstance(task, UploadFile)
             else (task or "").encode()
         )
-        yield _checked(content), archive.file if archive else None
+        yield _checked(content), archive.file if isinstance(archive, UploadFile) else None
+
+
+_HOW = "`curl -F task=@task.yaml -F archive=@images.tar` sends both"
+
+
+def _check_parts(form: FormData) -> None:
+    """Raise InputError unless a form has the part `task`, and perhaps the file `archive`."""
+    names = [cut(name) for name, _ in form.multi_items()]
+    unknown = [name for name in names if name not in ("task", "archive")]
+    if unknown or len(set(names)) < len(names) or "task" not in names:
+        raise InputError(
+            "expected the form's parts `task`, the task file, and perhaps `archive`, a tar of its "
+            f"folder, each once; found {', '.join(map(repr, names)) or 'none'}; {_HOW}"
+        )
+    if isinstance(form.get("archive"), str):
+        raise InputError(f"expected a file as `archive`, found a part without a file name; {_HOW}")
 
 
 def _checked(content: bytes) -> bytes:
+    found = compression_of(content[:8]) or ("tar" if content[257:262] == b"ustar" else None)
+    if found is not None:
+        raise InputError(
+            f"expected a task file, found an archive ({found}); send it as the form's file "
+            f"`archive`, beside `task`: {_HOW}"
+        )
     if not content or len(content) > MAX_TASK_BYTES:
         raise InputError(
             f"expected a task file of at most {MAX_TASK_BYTES} bytes (the body, or the form's part "

@@ -7,7 +7,7 @@ the archive, and addresses to the object store that the system works on.
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -18,10 +18,12 @@ from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
 from workers.formats.decompressed import decompressed
+from workers.formats.problems import raise_all
 from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_scalars import cut
-from workers.formats.yaml_settings import settings_of
+from workers.formats.yaml_settings import partly
+from workers.sources.survey import unwatched
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
@@ -30,12 +32,19 @@ NAME_BYTES, DEPTH = 255, 32
 """Of names in an archive and in paths; Linux keeps no longer ones."""
 LIMITS = TarLimits(members=200_000, size_bytes=MAX_ARCHIVE_BYTES)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PATH = re.compile(rb"\s*[^\s:]*([/\\]|\.ya?ml)[^\s:]*\s*")
+"""Of a body that names a task file where it should be one."""
 TASK_FILE = "task.yaml"
 
 
 @contextmanager
 def uploaded_task(
-    content: bytes, archive: BinaryIO | None, config: Config, *, environment: dict[str, str]
+    content: bytes,
+    archive: BinaryIO | None,
+    config: Config,
+    *,
+    environment: dict[str, str],
+    on_seen: Callable[[], None] = unwatched,
 ) -> Iterator[Task]:
     """Give the task that a request describes; its images are there as long as this lasts.
 
@@ -44,15 +53,17 @@ def uploaded_task(
         archive: A tar, compressed or not, of the folder that the task file would lie in.
         config: Where the store is, and how the tasks of each adapter are learnt.
         environment: Has the credentials of the store.
+        on_seen: Called again and again while its archive is unpacked and its sources are looked
+            through; raises what should stop the work.
 
     Raises:
         InputError: the task cannot be learnt as it is, or its sources lead elsewhere.
     """
-    _check_sources(content)
+    _check_sources(content, has_archive=archive is not None)
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
         try:
-            yield _loaded(content, archive, folder, config, environment)
+            yield _loaded(content, archive, folder, config, environment, on_seen)
         except NacreError as error:
             raise of_upload(folder, name).error(error) from error
 
@@ -63,9 +74,10 @@ def _loaded(
     folder: Path,
     config: Config,
     environment: dict[str, str],
+    on_seen: Callable[[], None],
 ) -> Task:
     if archive is not None:
-        _unpack(archive, folder)
+        _unpack(archive, folder, on_seen)
     (folder / TASK_FILE).write_bytes(content)
 
     def opener(url: str) -> ObjectStore:
@@ -74,22 +86,61 @@ def _loaded(
     def method_of(adapter: str) -> str:
         return config.of_adapter(adapter).method
 
-    return load_task(folder / TASK_FILE, opener=opener, method_of=method_of, within=folder)
+    return load_task(
+        folder / TASK_FILE,
+        opener=opener,
+        adapter=config.adapter,
+        method_of=method_of,
+        within=folder,
+        on_seen=on_seen,
+    )
 
 
-def _check_sources(content: bytes) -> None:
-    file = settings_of(TaskFile, content, "the task")
-    for key, source in (("images", file.images), ("held_out", file.held_out or "")):
-        path = PurePosixPath(source)
-        if not source.startswith("s3://"):
-            _check_length(path, f"the path {cut(source)!r} of {key!r}")
-        elsewhere = _SCHEME.match(source) or path.is_absolute() or ".." in path.parts
-        if elsewhere and not source.startswith("s3://"):
-            raise InputError(
-                f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
-                f"{source!r}; send the images in an archive, or submit with `nacre submit`",
-                key=key,
-            )
+def _check_sources(content: bytes, *, has_archive: bool) -> None:
+    """Raise InputError where a source leads out of the archive, with all that the file has wrong.
+
+    What else is wrong with the file is told later, together with what is wrong with its sources.
+    """
+    if _PATH.fullmatch(content):
+        raise InputError(
+            f"expected a task file, found {cut(content.decode(errors='replace'))!r}; files of this "
+            "service's machine are not looked for: send the file itself, as `curl --data-binary "
+            "@task.yaml` does"
+        )
+    reading = partly(TaskFile, content, "the task")
+    sources = ((key, reading.values.get(key)) for key in ("images", "held_out"))
+    findings = [
+        wrong
+        for key, source in sources
+        if source and (wrong := _elsewhere(key, source, has_archive=has_archive))
+    ]
+    if findings:
+        raise_all([*reading.findings, *findings])
+
+
+def _elsewhere(key: str, source: str, *, has_archive: bool) -> InputError | None:
+    """Return why a source may not be read; None where it may."""
+    if source.startswith("s3://"):
+        return None
+    path = PurePosixPath(source)
+    _check_length(path, f"the path {cut(source)!r} of {key!r}")
+    if not (_SCHEME.match(source) or path.is_absolute() or ".." in path.parts):
+        return None if has_archive else _without_archive(key, source)
+    return InputError(
+        f"expected {key!r} to be a path inside the archive, or an address s3://…, found "
+        f"{cut(source)!r}, where this service reads nothing; put the images into the archive and "
+        "name them from its top, as in train, or submit with `nacre submit`",
+        key=key,
+    )
+
+
+def _without_archive(key: str, source: str) -> InputError:
+    return InputError(
+        f"expected an archive with the images of {key!r}, at {cut(source)!r} in it, found a task "
+        "file alone; send a tar of the task's folder as the form's file `archive` beside "
+        "`task` (`curl -F task=@task.yaml -F archive=@images.tar`), or name an address s3://…",
+        key=key,
+    )
 
 
 def _check_length(path: PurePosixPath, what: str) -> None:
@@ -120,19 +171,21 @@ def _own_server(url: str, config: Config, environment: dict[str, str]) -> Object
     return open_store(url, environment={**environment, "NACRE_S3_ENDPOINT": own})
 
 
-def _unpack(archive: BinaryIO, folder: Path) -> None:
+def _unpack(archive: BinaryIO, folder: Path, on_seen: Callable[[], None]) -> None:
     """Write the regular files of `archive` below `folder`; nothing else is written or followed.
 
     An archive that is damaged or cut off is refused whole: half of one is another task.
     """
     try:
         for member in bounded_members(decompressed(archive), limits=LIMITS):
+            on_seen()
             _write(member, folder)
     except (SettingsError, OSError) as error:
         reason = error.message if isinstance(error, SettingsError) else error.strerror
         raise InputError(
-            f"the archive cannot be unpacked: {reason}; large sets of images belong into the "
-            "object store, named by their s3:// address"
+            f"the archive cannot be unpacked: {reason}; send a tar of the task's folder (`tar cf "
+            "images.tar -C FOLDER .`); large sets of images belong into the object store, named by "
+            "their s3:// address"
         ) from error
 
 

@@ -1,20 +1,22 @@
 """Routes for submissions: submit, look, cancel, retry."""
 
-import asyncio
+import threading
 
 from fastapi import APIRouter, Request
 
+from cluster.api.leaving import while_awaited
 from cluster.api.parameters import AskedBy
 from cluster.api.problems import problems
+from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers, received_task
-from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskState
+from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskOutcome, TaskState
 
 LOOK = problems(404, 422, 503)
 CHANGE = problems(404, 413, 422, 503)
 
 
-def routes(handlers: TaskHandlers) -> APIRouter:
-    """Return the routes, answered by `handlers`."""
+def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
+    """Return the routes, answered by `handlers` in `threads`."""
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
     @router.post(
@@ -26,32 +28,37 @@ def routes(handlers: TaskHandlers) -> APIRouter:
         It is durable when this answers. Paths in the task file lead into the archive.
         """
         async with received_task(request) as (content, archive):
-            return await asyncio.to_thread(handlers.submit, content, archive, by=by)
+            left = threading.Event()
+            work = threads(handlers.submit, content, archive, by=by, left=left)
+            try:
+                return await while_awaited(request, work)
+            finally:
+                left.set()
 
     @router.get("", responses=problems(503))
     async def tasks() -> TaskList:
         """Say where every submission is that is open or has ended within a day."""
-        return await asyncio.to_thread(handlers.tasks)
+        return await threads(handlers.tasks)
 
     @router.get("/{name}", responses=LOOK)
     async def task(name: str) -> TaskState:
         """Say where a submission is, given by its id or its task's name."""
-        return await asyncio.to_thread(handlers.task, name)
+        return await threads(handlers.task, name)
 
     @router.get("/{name}/events", responses=LOOK)
     async def task_events(name: str) -> list[TaskEvent]:
         """Say what has happened to a submission, oldest first."""
-        return await asyncio.to_thread(handlers.events, name)
+        return await threads(handlers.events, name)
 
     @router.post("/{name}/cancel", responses=CHANGE)
-    async def cancel_task(name: str, by: AskedBy) -> TaskState:
+    async def cancel_task(name: str, by: AskedBy) -> TaskOutcome:
         """Take a submission back; what is published stays."""
-        return await asyncio.to_thread(handlers.cancel, name, by=by)
+        return await threads(handlers.cancel, name, by=by)
 
     @router.post("/{name}/retry", responses=CHANGE)
-    async def retry_task(name: str, by: AskedBy) -> TaskState:
+    async def retry_task(name: str, by: AskedBy) -> TaskOutcome:
         """Try a submission again that has failed, or at once where it waits to be."""
-        return await asyncio.to_thread(handlers.retry, name, by=by)
+        return await threads(handlers.retry, name, by=by)
 
     return router
 

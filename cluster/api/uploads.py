@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import ValidationError
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 
 from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import ImageError, InputError
@@ -15,6 +15,7 @@ from cluster.api.forms import received_form
 from cluster.api.limits import is_form
 from cluster.api.problems import sentence
 from cluster.wire.documents import MAX_IMAGES, MAX_LABELS, EmbedRequest, PredictRequest
+from workers.formats.yaml_scalars import cut
 
 FIELD_BYTES = 4096
 """Of a field of a form; the longest is a prompt."""
@@ -43,7 +44,34 @@ async def _received(request: Request, kind: type[Asked]) -> tuple[Files, Asked]:
             request, max_files=MAX_IMAGES, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES
         ) as form:
             return await _from_form(form, request.query_params, kind)
-    return _from_json(await request.body(), request.query_params, kind)
+    try:
+        return _from_json(await request.body(), request.query_params, kind)
+    except NoJsonError as error:
+        raise InputError(
+            f"expected {_FORMS}, found {_written(request.headers)}: {error}"
+        ) from error
+
+
+_FORMS = (
+    "a multipart form with files called `images` (`curl -F images=@photo.jpg`), or JSON like "
+    '{"images": [{"data": "<base64>"}]}'
+)
+
+
+class NoJsonError(Exception):
+    """A body is no JSON."""
+
+
+def _written(headers: Headers) -> str:
+    """Return how a body is written, as its headers say."""
+    encoding, kind = headers.get("content-encoding"), headers.get("content-type")
+    said = f"a body of {cut(kind)}" if kind else "a body without a Content-Type"
+    return f"{said}, packed with {cut(encoding)}, which is not unpacked" if encoding else said
+
+
+def _other_parts(form: FormData) -> str:
+    names = ", ".join(f"`{cut(name)}`" for name in list(form)[:5])
+    return f"none (the form has {names})" if names else "none"
 
 
 async def _from_form(
@@ -52,8 +80,11 @@ async def _from_form(
     parts = form.getlist("images")
     uploads = [entry for entry in parts if isinstance(entry, UploadFile)]
     if not uploads or len(uploads) < len(parts):
-        found = "a part without a file name" if parts else "none"
-        raise ImageError(f"expected at least one file called `images`, found {found}")
+        found = "a part without a file name" if parts else _other_parts(form)
+        raise ImageError(
+            f"expected at least one file called `images`, found {found}; send each picture as a "
+            "file of that name, as `curl -F images=@photo.jpg` does"
+        )
     files = [(upload.filename or "image", await upload.read()) for upload in uploads]
     fields: dict[str, Any] = {
         name: [value for value in form.getlist(name) if isinstance(value, str)]
@@ -69,11 +100,10 @@ async def _from_form(
 def _from_json(body: bytes, query: Mapping[str, str], kind: type[Asked]) -> tuple[Files, Asked]:
     try:
         content = read_json(body, limits=VALUES)
+    except UnicodeDecodeError as error:
+        raise NoJsonError("it is no text") from error
     except ValueError as error:
-        raise InputError(
-            "expected multipart files called `images`, or JSON like "
-            f'{{"images": [{{"data": "<base64>"}}]}}; {error}'
-        ) from error
+        raise NoJsonError(str(error)) from error
     if not isinstance(content, dict):
         raise InputError(f"expected a JSON object, found {type(content).__name__}")
     asked = _asked(kind, {**query, **content})
@@ -87,7 +117,7 @@ def _asked(kind: type[Asked], values: Mapping[str, Any]) -> Asked:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise InputError(sentence(error.errors())) from error
+        raise InputError(sentence(error.errors(), list(kind.model_fields))) from error
 
 
 def _decoded(data: str, index: int) -> bytes:

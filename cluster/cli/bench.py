@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.output import Bar, bars, output_option, print_json, print_table, stderr, stdout
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.config import home
 from harness.published import PUBLISHED
 
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     from harness.pages.suite_page import Findings
     from harness.xtail import Xtail
 
+GOES_ON = "what was measured is kept; the same command goes on from there"
 
-@click.group()
+
+@click.group(cls=NearestGroup, short_help="Measure methods as the papers do.")
 def bench() -> None:
     """Measure methods by the protocol of the papers.
 
@@ -31,7 +36,7 @@ def bench() -> None:
     """
 
 
-@bench.command()
+@bench.command(short_help="Learn all image sets of a suite.")
 @click.argument("suite", type=click.Path(path_type=Path))
 @click.option(
     "--results",
@@ -43,10 +48,12 @@ def bench() -> None:
     type=click.Path(path_type=Path),
     help="Folder of the image sets.  [default: what the suite says]",
 )
-@click.option("--parallel", type=click.IntRange(min=1), default=1, help="Runs at once.")
+@click.option("--parallel", type=click.IntRange(min=1), default=1, help="Most runs at once.")
 @click.option("--address", help="`auto` or HOST:PORT of a running Ray, for runs at once.")
-@click.option("--method", "only", multiple=True, help="Only lines of this method or title.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Only the first so many seeds.")
+@click.option(
+    "--method", "only", multiple=True, help="Only methods of this name or label; may be repeated."
+)
+@click.option("--seeds", type=click.IntRange(min=1), help="Only the first N seeds.")
 @output_option
 def xtail(
     suite: Path,
@@ -58,7 +65,9 @@ def xtail(
     seeds: int | None,
     output: str,
 ) -> None:
-    """Learn all sets of SUITE with all of its methods, in all of its orders, for all of its seeds.
+    """Learn the image sets of SUITE, one after the other, and measure.
+
+    Every method of the suite learns them, in every order, with every seed.
 
     Every class of every set is a candidate from the beginning. Embedded images are kept in nacre's
     home, and what was measured in the folder of results, task by task: stopped or killed, the same
@@ -110,7 +119,7 @@ def _measure(
     from cluster.evaluation.benching import measured_side_by_side
     from harness.results import run_names
 
-    with bars() as progress:
+    with interruptible(GOES_ON), bars() as progress:
         bar = Bar(progress)
         measuring.embed(bar)
         known = measuring.finished()
@@ -122,14 +131,11 @@ def _measure(
                 started = time.monotonic()
                 run = measuring.run(name, bar)
                 progress.advance(runs)
-                stderr().print(
-                    f"{name}: last {run.last:.1f} ({time.monotonic() - started:.0f} s)",
-                    markup=False,
-                )
+                note(f"{name}: last {run.last:.1f} ({time.monotonic() - started:.0f} s)")
             return
         for name in measured_side_by_side(place, names, parallel=parallel, address=address):
             progress.advance(runs)
-            stderr().print(str(name), markup=False)
+            note(str(name))
 
 
 def findings_of(measuring: "Xtail") -> "Findings":

@@ -6,20 +6,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
 from rich.progress import Progress, TaskID
 
+from adapters.contract.counts import counted
 from adapters.errors import NacreError, NotFoundError, UnavailableError
-from adapters.measures import continual_measures
-from cluster.cli.matrix import MatrixTable
-from cluster.cli.output import bars, stdout
+from adapters.measures import ContinualMeasures, continual_measures
 from cluster.cli.running import start_detached, stop_running
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.matrix import MatrixTable
+from cluster.cli.terminal.output import bars, for_machines, output_option, print_json, say
 from cluster.client.client import Client
 from cluster.config import load_config, set_home
 from cluster.examples import EXAMPLES, TASKS
+from cluster.wire.outputs import ShownDemo
 from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:
@@ -27,9 +30,10 @@ if TYPE_CHECKING:
 
 ROLL_BACK_TO = 3
 FOLLOW_TIMEOUT_S = 30
+NOTHING_GOES_ON = "what the demo had started is stopped"
 
 
-@click.command()
+@click.command(short_help="Learn five domains, ask, and roll back.")
 @click.option("--keep", is_flag=True, help="Leave the service running; stop it with `nacre down`.")
 @click.option(
     "--examples",
@@ -45,8 +49,12 @@ FOLLOW_TIMEOUT_S = 30
     show_default=True,
     help="Where the demo keeps its things; what is there from an earlier demo is removed.",
 )
-def demo(examples: Path, folder: Path, *, keep: bool) -> None:
-    """Learn five domains, watch the accuracy matrix grow, ask over HTTP, and roll back.
+@output_option
+def demo(examples: Path, folder: Path, output: str, *, keep: bool) -> None:
+    """Learn five example tasks, ask over HTTP, and roll back.
+
+    After each task a row of the accuracy matrix is shown.
+
 
     \b
     Examples:
@@ -62,28 +70,50 @@ def demo(examples: Path, folder: Path, *, keep: bool) -> None:
         )
     config_path = _prepare(folder)
     client = Client(load_config(config_path))
-    stdout().print("starting Ray, the workers and one replica")
-    start_detached(config_path, client.config)
+    tell("starting Ray, the workers and one replica")
+    started = start_detached(config_path)
     try:
-        _show(client, examples, folder)
+        with interruptible(NOTHING_GOES_ON):
+            shown = _show(client, examples, folder)
     except BaseException:
         stop_running()
         raise
     if keep:
-        stdout().print(f"\nstill serving at {client.config.endpoint}; try")
-        stdout().print(f"  export NACRE_HOME={folder} NACRE_CONFIG={config_path}")
-        stdout().print(f"  nacre predict {examples}/fashion/test/bag/00.png")
-        stdout().print("  nacre down")
+        tell(f"\nstill serving at {started.endpoint}; try")
+        tell(f"  export NACRE_HOME={folder} NACRE_CONFIG={config_path}")
+        tell(f"  nacre predict {examples}/fashion/test/bag/00.png")
+        tell("  nacre down")
     else:
         stop_running()
+    if output == "json":
+        print_json(ShownDemo(**shown, serving=keep, endpoint=started.endpoint, home=str(folder)))
 
 
-def _show(client: Client, examples: Path, folder: Path) -> None:
+def tell(sentence: str) -> None:
+    """Print a sentence, where people read."""
+    if not for_machines():
+        say(sentence)
+
+
+def _show(client: Client, examples: Path, folder: Path) -> dict[str, Any]:
     submissions = _submit(client, examples)
     matrix = _watch(client, submissions)
-    _print_figures(matrix)
-    stdout().print(f"report: {_report(client, folder)}", markup=False)
+    figures = continual_measures(matrix.rows)
+    _print_figures(matrix, figures)
+    report = _report(client, folder)
+    tell(f"report: {report}")
     _ask_and_roll_back(client, examples)
+    return {
+        "adapter": client.config.adapter,
+        "tasks": matrix.tasks,
+        "zero_shot": matrix.zero_shot,
+        "accuracy": matrix.rows,
+        "transfer": figures.transfer,
+        "average": figures.average,
+        "last": figures.last,
+        "report": str(report),
+        "rolled_back_to": ROLL_BACK_TO,
+    }
 
 
 def _report(client: Client, folder: Path) -> Path:
@@ -117,10 +147,10 @@ def _submit(client: Client, examples: Path) -> list[Submission]:
     for name in TASKS:
         submission = client.submit(examples / name / "task.yaml").submission
         submissions.append(submission)
-        stdout().print(
-            f"submitted {name}: {len(submission.classes)} classes, "
-            f"{submission.images('train')} training images, "
-            f"{submission.images('held_out')} test images"
+        tell(
+            f"submitted {name}: {counted(len(submission.classes), 'class')}, "
+            f"{counted(submission.images('train'), 'training image')}, "
+            f"{counted(submission.images('held_out'), 'test image')}"
         )
     return submissions
 
@@ -138,12 +168,18 @@ def _watch(client: Client, submissions: Sequence[Submission]) -> MatrixTable:
             measuring.wait_until_embedded()
             if not matrix.rows:
                 matrix = replace(matrix, zero_shot=measuring.row(None))
-                progress.console.print(matrix.header())
-                progress.console.print(matrix.line("zero-shot", matrix.zero_shot))
+                _row(progress, matrix.header())
+                _row(progress, matrix.line("zero-shot", matrix.zero_shot))
             matrix = replace(matrix, rows=(*matrix.rows, measuring.row(version)))
             label = f"{version}: {entry.task}"
-            progress.console.print(matrix.line(label, matrix.rows[-1]))
+            _row(progress, matrix.line(label, matrix.rows[-1]))
     return matrix
+
+
+def _row(progress: Progress, line: str) -> None:
+    """Print a row of the matrix above the bars."""
+    if not for_machines():
+        progress.console.print(line, markup=False)
 
 
 def _follow(
@@ -170,14 +206,12 @@ def _follow(
     return ticket.version
 
 
-def _print_figures(matrix: MatrixTable) -> None:
-    figures = continual_measures(matrix.rows)
+def _print_figures(matrix: MatrixTable, figures: ContinualMeasures) -> None:
     zero = sum(matrix.zero_shot) / len(matrix.zero_shot)
     later = sum(matrix.zero_shot[1:]) / len(matrix.zero_shot[1:])
-    out = stdout()
-    out.print(f"\nTransfer {100 * (figures.transfer or 0):5.1f}   zero-shot {100 * later:5.1f}")
-    out.print(f"Average  {100 * figures.average:5.1f}   zero-shot {100 * zero:5.1f}")
-    out.print(f"Last     {100 * figures.last:5.1f}   zero-shot {100 * zero:5.1f}\n")
+    tell(f"\nTransfer {100 * (figures.transfer or 0):5.1f}   zero-shot {100 * later:5.1f}")
+    tell(f"Average  {100 * figures.average:5.1f}   zero-shot {100 * zero:5.1f}")
+    tell(f"Last     {100 * figures.last:5.1f}   zero-shot {100 * zero:5.1f}\n")
 
 
 def _ask_and_roll_back(client: Client, examples: Path) -> None:
@@ -197,7 +231,7 @@ def _ask_and_roll_back(client: Client, examples: Path) -> None:
             f"expected version {ROLL_BACK_TO} to answer as it did before the rollback, found "
             f"{after} instead of {before}"
         )
-    stdout().print(f"these are version {ROLL_BACK_TO}'s own answers again, to the last digit")
+    tell(f"these are version {ROLL_BACK_TO}'s own answers again, to the last digit")
 
 
 def _first_held_out(task: Path) -> Path:
@@ -219,10 +253,9 @@ def _wait_for(client: Client, version: int) -> None:
 def _print_answers(when: str, images: Sequence[Path], answer: "PredictAnswer") -> None:
     for image, result in zip(images, answer.results, strict=True):
         best = result.predictions[0]
-        stdout().print(
+        tell(
             f"{when}: {image} is {best.label!r} of {best.task} (score {best.score:.2f}, answered "
-            f"by {answer.version})",
-            markup=False,
+            f"by {answer.version})"
         )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from adapters.contract.counts import counted
 from adapters.errors import SettingsError, UnavailableError
-from cluster.cli.output import output_option, print_json, progress_bar, stdout
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, stdout
 from cluster.client.joined import configured
 from cluster.system.doctor import Finding, examine
 from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store
@@ -15,7 +16,7 @@ from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store
 SIGNS = {"ok": "ok  ", "warning": "warn", "error": "FAIL"}
 
 
-@click.command()
+@click.command(short_help="Check everything, and say what to do.")
 @click.option("--address", help="`auto` or HOST:PORT of a running Ray to look at.")
 @click.option(
     "--store",
@@ -45,11 +46,13 @@ def doctor(
     processes: int | None,
     output: str,
 ) -> None:
-    """Check the environment, the store, the encoder's weights and the cluster, and say what to do.
+    """Check everything that nacre needs, and say what to do.
+
+    That is the environment, the store, the encoder's weights and the cluster.
 
     With --store one store is looked at, whether or not it is the configured one: which conditions
-    of writes hold, whether a race was ever won by two, what answers and how fast, whether reads
-    went back. What is written there is removed, also after an interrupt.
+    of writes hold, whether two writers ever won one race, what answers and how fast, and whether
+    reads went back. What is written there is removed, also after an interrupt.
 
     \b
     Examples:
@@ -81,7 +84,7 @@ def doctor(
         _print(findings)
     failed = [finding for finding in findings if finding.level == "error"]
     if failed:
-        raise UnavailableError(f"{len(failed)} of {len(findings)} checks failed")
+        raise UnavailableError(f"{len(failed)} of {counted(len(findings), 'check')} failed")
 
 
 def _look_at(urls: Sequence[str], seconds: float, processes: int, output: str) -> None:

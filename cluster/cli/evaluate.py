@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cluster.cli.output import Bar, bars, output_option, print_json, stdout
+from adapters.contract.counts import counted
+from cluster.cli.known import check_known
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
 from cluster.client.client import Client
 from cluster.client.joined import configured
 
 if TYPE_CHECKING:
     from adapters.measures import ContinualMeasures
     from harness.evaluation import Evaluation
+
+NOTHING_CHANGED = (
+    "nothing was changed; the same command measures again, and what was embedded is kept"
+)
 
 
 def _named_sources(
@@ -32,13 +40,14 @@ def _named_sources(
     return found
 
 
-@click.command()
+@click.command(short_help="Measure versions on test images.")
 @click.option(
     "--adapter",
     "adapters",
     multiple=True,
     help="Which adapter; several of one sequence, such as in other seeds, give means and "
     "confidence intervals.  [default: the configured one]",
+    shell_complete=ADAPTERS,
 )
 @click.option("--versions", default="", help="1..5, or numbers and aliases.  [default: all]")
 @click.option(
@@ -46,6 +55,7 @@ def _named_sources(
     "tasks",
     multiple=True,
     help="Measure on this task or submission, too, learnt or not; may be given several times.",
+    shell_complete=TASKS,
 )
 @click.option(
     "--set",
@@ -76,7 +86,8 @@ def evaluate(
 ) -> None:
     """Measure versions on test images: the accuracy matrix.
 
-    The columns are the test images of the tasks of the newest version, which were embedded when
+    The columns are the test images of the tasks of `head`, or else of the newest of the versions
+    that are named; versions of which a task was purged are left out. They were embedded when
     they were learnt, and whatever --task and --set name. Sets are embedded once and kept in nacre's
     home. The candidates are the classes of all columns; what a version has not learnt takes part
     zero-shot.
@@ -92,7 +103,9 @@ def evaluate(
     from harness.pages.versions_page import write_evaluation
 
     client = Client(configured(path))
-    with bars() as progress:
+    for adapter in adapters:
+        check_known(client, adapter)
+    with interruptible(NOTHING_CHANGED), bars() as progress:
         bar = Bar(progress)
         found = [
             client.evaluate(
@@ -111,7 +124,7 @@ def evaluate(
             folder = report / each.adapter if len(found) > 1 else report
             pages.append(write_evaluation(each, folder))
     if output == "json":
-        print_json(_as_json(found))
+        print_json({**_as_json(found), "reports": [str(page) for page in pages]})
         return
     _print(found)
     for page in pages:
@@ -126,24 +139,29 @@ def _print(found: "Sequence[Evaluation]") -> None:
     overall = over_adapters(found)
     if overall:
         figures = ", ".join(f"{_words(name)} {figure}" for name, figure in overall.items())
-        stdout().print(f"over {len(found)} adapters: {figures}", markup=False)
+        stdout().print(f"over {counted(len(found), 'adapter')}: {figures}", markup=False)
 
 
 def _print_matrix(found: "Evaluation") -> None:
-    from cluster.cli.matrix import MatrixTable
+    from cluster.cli.terminal.matrix import MatrixTable
+    from cluster.cli.terminal.tables import screen_width
 
     zero_shot = tuple(measured.accuracy for measured in found.zero_shot)
     names = tuple(column.name for column in found.columns)
     table = MatrixTable(tasks=names, zero_shot=zero_shot)
-    lines = [table.header(), table.line("zero-shot", zero_shot)]
-    for version in found.versions:
-        label = f"{found.adapter}@{version.number}"
-        lines.append(table.line(label, tuple(measured.accuracy for measured in version.accuracies)))
-    for line in lines:
+    rows = {"zero-shot": zero_shot} | {
+        f"{found.adapter}@{version.number}": tuple(each.accuracy for each in version.accuracies)
+        for version in found.versions
+    }
+    for line in table.lines(rows, width=screen_width()):
         stdout().print(line, markup=False)
-    for label, metrics in (("", found.metrics), (", names", found.metrics_alike)):
+    for label, metrics in (
+        ("", found.metrics),
+        ("classes of one name as one: ", found.metrics_alike),
+    ):
         if metrics is not None:
-            stdout().print(_scalars(metrics, label), markup=False)
+            over = f", over {counted(len(found.versions), 'task')}"
+            stdout().print(_scalars(metrics, label) + over, markup=False)
     if found.metrics is None:
         stdout().print(
             "transfer, average and last are given where each version adds the next of the tasks",
@@ -163,10 +181,8 @@ def _scalars(metrics: "ContinualMeasures", label: str) -> str:
     from harness.evaluation import SCALARS
 
     values = {name: getattr(metrics, name) for name in SCALARS}
-    return ", ".join(
-        f"{_words(name)}{label} {100 * value:.1f}"
-        for name, value in values.items()
-        if value is not None
+    return label + ", ".join(
+        f"{_words(name)} {100 * value:.1f}" for name, value in values.items() if value is not None
     )
 
 

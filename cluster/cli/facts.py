@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
-from cluster.cli.output import print_table, stdout
+from adapters.contract.counts import counted
+from cluster.cli.terminal.output import say
+from cluster.cli.terminal.tables import print_facts, print_table
+from cluster.wire.facts import stored_document, version_document
+from cluster.wire.outputs import Provenance, ShownVersion
 from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
-def say(sentence: str) -> None:
-    """Print a sentence whose names may hold brackets."""
-    stdout().print(sentence, markup=False)
-
-
 def print_versions(versions: Sequence[Version]) -> None:
-    """Print one line per version."""
+    """Print one line per version; those of which a task was purged can not be served any more."""
+    passed_over = any(version.manifest.unmeasured for version in versions)
+    any_purged = any(version.purged for version in versions)
     rows = [
         (
             version.manifest.number,
@@ -25,14 +26,19 @@ def print_versions(versions: Sequence[Version]) -> None:
             len(version.manifest.tasks),
             version.manifest.class_count,
             version.manifest.tasks[-1].task if version.manifest.tasks else "",
-            f"{_mean(version):.1%}" if version.accuracies else "",
+            _mean(version),
+            *([", ".join(version.manifest.unmeasured)] if passed_over else []),
             _when(version.manifest.created),
+            *((", ".join(version.purged),) if any_purged else ()),
         )
         for version in versions
     ]
     columns = (
         *("version", "aliases", "parent", "tasks", "classes"),
-        *("newest task", "mean accuracy", "published"),
+        *("newest task", "mean accuracy"),
+        *(["gate could not measure"] if passed_over else []),
+        "published",
+        *(["purged"] if any_purged else []),
     )
     print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
 
@@ -51,7 +57,10 @@ def print_history(entries: Sequence[Entry]) -> None:
         for entry in entries
     ]
     print_table(
-        ("when", "what", "version", "moved", "by", "why"), rows, empty="nothing was done yet"
+        ("when", "what", "version", "moved", "by", "why"),
+        rows,
+        empty="nothing was done yet",
+        prose=("why",),
     )
 
 
@@ -64,6 +73,7 @@ def print_shown(version: Version) -> None:
         ("aliases", ", ".join(version.aliases)),
         ("parent", manifest.parent.number if manifest.parent else "none"),
         ("classes", manifest.class_count),
+        ("accuracy", _mean(version) and f"mean {_mean(version)}"),
         ("size", decimal(manifest.size_bytes)),
         ("encoder", manifest.encoder),
         ("method", manifest.method),
@@ -74,16 +84,14 @@ def print_shown(version: Version) -> None:
         ("images", ", ".join(f"{key} {digest}" for key, digest in provenance.images.items())),
         ("notes", ", ".join(f"{key}: {note}" for key, note in provenance.notes.items())),
     )
-    for name, value in facts:
-        if value not in ("", None):
-            say(f"  {name:<9} {value}")
+    print_facts(facts)
     accuracies = {entry.task: entry.accuracy for entry in version.accuracies}
     rows = [
         (
             task.task,
             task.classes,
             "purged" if task.task in version.purged else decimal(task.record.size),
-            _percent(accuracies.get(task.task)),
+            _percent(accuracies.get(task.task)) or "not measured",
             task.submission,
         )
         for task in manifest.tasks
@@ -129,48 +137,17 @@ def print_garbage(found: dict[str, Garbage], *, deleted: bool) -> None:
         say("this was a dry run; --delete removes them")
 
 
-def entry_json(entry: Entry) -> dict[str, object]:
-    """Return a move of the history."""
-    return {
-        "index": entry.index,
-        "action": entry.action.value,
-        "who": entry.author.who,
-        "why": entry.author.why,
-        "when": entry.author.now,
-        "moves": {name: {"from": old, "to": new} for name, (old, new) in entry.moves.items()},
-        "published": entry.published.number if entry.published else None,
-        "detail": dict(entry.detail),
-    }
-
-
-def version_json(version: Version) -> dict[str, object]:
-    """Return the facts of a version as JSON says them."""
-    manifest = version.manifest
-    return {
-        "number": manifest.number,
-        "adapter": manifest.adapter,
-        "aliases": list(version.aliases),
-        "parent": manifest.parent.number if manifest.parent else None,
-        "tasks": [asdict(task) for task in manifest.tasks],
-        "encoder": manifest.encoder,
-        "method": manifest.method,
-        "created": manifest.created,
-        "accuracies": {entry.task: entry.accuracy for entry in version.accuracies},
-    }
-
-
-def shown_json(version: Version) -> dict[str, object]:
+def shown_document(version: Version) -> ShownVersion:
     """Return what a version holds and where it came from."""
     manifest = version.manifest
-    return {
-        **version_json(version),
-        "settings": dict(manifest.settings),
-        "provenance": asdict(manifest.provenance),
-        "shared": asdict(manifest.shared) if manifest.shared else None,
-        "classes": manifest.class_count,
-        "size_bytes": manifest.size_bytes,
-        "purged": list(version.purged),
-    }
+    return ShownVersion(
+        **version_document(version).model_dump(),
+        settings=dict(manifest.settings),
+        provenance=Provenance.model_validate(asdict(manifest.provenance)),
+        shared=stored_document(manifest.shared) if manifest.shared else None,
+        classes=manifest.class_count,
+        size_bytes=manifest.size_bytes,
+    )
 
 
 def difference_json(found: Difference) -> dict[str, object]:
@@ -188,13 +165,14 @@ def difference_json(found: Difference) -> dict[str, object]:
     }
 
 
-def counted(number: int, noun: str) -> str:
-    """Return `1 object`, `2 objects`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _mean(version: Version) -> float:
-    return sum(entry.accuracy for entry in version.accuracies) / len(version.accuracies)
+def _mean(version: Version) -> str:
+    """Return the mean accuracy, and over how many of the tasks: `74.0% (3 of 4 tasks)`."""
+    measured, tasks = len(version.accuracies), len(version.manifest.tasks)
+    mean = version.mean_accuracy
+    if mean is None:
+        return ""
+    of_all = f"{measured} of " if measured != tasks else ""
+    return f"{mean:.1%} ({of_all}{counted(tasks, 'task')})"
 
 
 def _move(alias: str, before: int | None, after: int | None) -> str:

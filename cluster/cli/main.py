@@ -2,22 +2,26 @@
 
 import os
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 
 import click
 
 from adapters.errors import NacreError
-from cluster.cli.output import stderr, stdout
-from cluster.cli.streams import written_streams
+from cluster.cli.terminal.failures import show_error, show_interrupt, show_usage_error
+from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED, INTERRUPTED, Interrupted
+from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.output import stdout
+from cluster.cli.terminal.streams import written_streams
 from cluster.version import this_build
-
-EXIT_INTERRUPTED = 130
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODULES = {
     "serving": ("up", "down", "predict"),
-    "tasks": ("submit", "status", "watch", "logs", "cancel", "retry", "pause", "resume"),
+    "tasks": ("submit", "status"),
+    "progress": ("watch", "logs"),
+    "requests": ("cancel", "retry", "pause", "resume"),
     "registry": (
         *("versions", "history", "show", "diff"),
         *("promote", "rollback", "alias", "drop"),
@@ -30,7 +34,7 @@ MODULES = {
 }
 
 
-class Verbs(click.Group):
+class Verbs(NearestGroup):
     """The verbs of all modules; only the one that is used is imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -73,16 +77,19 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 
     \b
     Examples:
-      nacre up                         start everything on this machine
-      nacre submit task.yaml --wait    learn a new domain
-      nacre predict photo.jpg          ask what an image shows
-      nacre versions                   what has been published
-      nacre rollback 3                 serve version 3 again
+      nacre up                       start everything
+      nacre submit task.yaml --wait  learn a new domain
+      nacre predict photo.jpg        ask what an image shows
+      nacre versions                 what has been published
+      nacre rollback 3               serve version 3 again
 
-    \b
     Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was
-    first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 130 interrupted.
+    first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 7 the gate has
+    rejected a task, 130 interrupted.
     What is printed and cannot be written is 1, without a word where its reader has gone away.
+
+    Every verb has --output json, and an error is one JSON object on stderr then: docs/json.md.
+    Names are completed in bash, zsh and fish: docs/shell.md.
     """
     context.obj = config
     context.meta["debug"] = debug
@@ -91,21 +98,35 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     with written_streams():
-        sys.exit(_run())
+        code = _run()
+        if code == EXIT_INTERRUPTED and _threads_work():
+            # They may wait for a store that hangs, and the interpreter would wait for them.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
+
+
+def _threads_work() -> bool:
+    main_thread = threading.main_thread()
+    return any(not one.daemon and one is not main_thread for one in threading.enumerate())
 
 
 def _run() -> int:
     try:
         cli.main(standalone_mode=False)
+    except Interrupted as interrupted:
+        show_interrupt(interrupted.format_message())
+        return EXIT_INTERRUPTED
     except click.Abort:
-        stderr().print("interrupted")
+        show_interrupt(INTERRUPTED)
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        show_usage_error(error)
         return error.exit_code
     except NacreError as error:
         if "--debug" in sys.argv or os.environ.get("NACRE_DEBUG"):
             raise
-        stderr().print(f"error: {error.message}", markup=False)
+        show_error(error)
         return error.exit_code
     return 0

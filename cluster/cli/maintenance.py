@@ -6,36 +6,52 @@ from pathlib import Path
 import click
 from rich.filesize import decimal
 
+from adapters.contract.counts import counted
 from adapters.errors import CorruptionError, NacreError
-from cluster.cli.facts import counted, print_garbage, print_report, say
+from cluster.cli.facts import print_garbage, print_report
+from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, why_option
-from cluster.cli.output import output_option, print_json, progress_bar
+from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from cluster.wire.outputs import ExportedVersion, ImportedVersion
+from workers.registry.documents.layout import PRODUCTION
 
 HOUR_S = 3600.0
 
 
-@click.command("export")
-@click.argument("version")
+@click.command("export", short_help="Write a version to a file.")
+@click.argument("version", shell_complete=VERSIONS)
 @click.argument("file", type=click.Path(path_type=Path))
 @adapter_option
+@output_option
 @click.pass_obj
-def export(path: Path | None, version: str, file: Path, adapter: str | None) -> None:
-    """Write VERSION to the new file FILE, a tar archive of everything it needs.
+def export(path: Path | None, version: str, file: Path, adapter: str | None, output: str) -> None:
+    """Write VERSION to the new file FILE.
+
+    FILE is a tar archive of everything that the version needs to answer. Test images are not in it.
+
 
     \b
     Examples:
       nacre export production main.tar
     """
+    client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar(f"writing {file}") as report:
-        client = Client(configured(path))
         manifest = client.export(version, file, adapter=adapter, on_progress=report)
-    size = decimal(file.stat().st_size)
-    say(f"{manifest.adapter}@{manifest.number} written to {file} ({size})")
+    size = file.stat().st_size
+    if output == "json":
+        exported = ExportedVersion(
+            adapter=manifest.adapter, version=manifest.number, file=str(file), size_bytes=size
+        )
+        print_json(exported)
+    else:
+        say(f"{manifest.adapter}@{manifest.number} written to {file} ({decimal(size)})")
 
 
-@click.command("import")
+@click.command("import", short_help="Publish the version in a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--alias",
@@ -48,6 +64,7 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None) -> 
 @adapter_option
 @by_option
 @why_option
+@output_option
 @click.pass_obj
 def import_(
     path: Path | None,
@@ -56,8 +73,12 @@ def import_(
     adapter: str | None,
     by: str | None,
     why: str,
+    output: str,
 ) -> None:
-    """Publish the version in FILE, written by `nacre export`, as a new version.
+    """Publish the version in FILE, which `nacre export` wrote.
+
+    It gets the next number of the adapter, unless it is there already.
+
 
     \b
     Examples:
@@ -67,17 +88,41 @@ def import_(
     """
     client = Client(configured(path))
     with progress_bar(f"reading {file}"):
-        manifest = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
-    moved = " and ".join(aliases)
-    say(f"{file} published as {manifest.adapter}@{manifest.number}: {moved} points to it")
+        found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+    manifest = found.manifest
+    moved = aliases if found.is_new else found.aliases
+    unserved = client.not_served(adapter) if PRODUCTION in moved else None
+    if output == "json":
+        imported = ImportedVersion(
+            adapter=manifest.adapter,
+            aliases=client.aliases(manifest.adapter),
+            version=manifest.number,
+            moved=list(moved),
+            is_new=found.is_new,
+            file=str(file),
+            notes=[unserved] if unserved else [],
+        )
+        print_json(imported)
+        return
+    version = f"{manifest.adapter}@{manifest.number}"
+    if found.is_new:
+        say(f"{file} published as {version}: {' and '.join(aliases)} points to it")
+        warn(unserved)
+        return
+    say(f"{file} is there already as {version}: nothing was published")
+    for alias in aliases:
+        there = "points to it" if alias in found.aliases else "points elsewhere, and was left there"
+        say(f"{alias} {there}")
 
 
-@click.command()
+@click.command(short_help="Check every byte of every version.")
 @adapter_option
 @output_option
 @click.pass_obj
 def verify(path: Path | None, adapter: str | None, output: str) -> None:
-    """Read and check every byte of every version; exit with 6 where something is damaged.
+    """Read and check every byte of every version.
+
+    Exits with 6 where something is damaged.
 
     \b
     Examples:
@@ -85,6 +130,7 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
       nacre verify --adapter main --output json
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar("checking") as report:
         found = client.verify(adapter, on_progress=report)
     if output == "json":
@@ -100,14 +146,16 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Settle what the store has lost.")
 @adapter_option
 @by_option
 @why_option
 @output_option
 @click.pass_obj
 def settle(path: Path | None, adapter: str | None, by: str | None, why: str, output: str) -> None:
-    """Settle what the store has lost of acknowledged changes, after somebody has looked at it.
+    """Settle acknowledged changes that the store has lost.
+
+    Look at the store first, and mend it.
 
     Such a loss means that the store let two writers win, or was restored from a copy. Until it is
     settled nothing is published; what answers goes on. Lost versions are published again from their
@@ -119,6 +167,7 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
       nacre settle --adapter main --why "restored from the backup of yesterday" --output json
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar("looking for what is lost"):
         found = client.settle(adapter, by=by, why=why)
     if output == "json":
@@ -130,8 +179,8 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
         say(f"{each.lost}: {again}{f'; {each.note}' if each.note else ''}")
 
 
-@click.command()
-@click.argument("task")
+@click.command(short_help="Remove a task for good.")
+@click.argument("task", shell_complete=LEARNT)
 @adapter_option
 @by_option
 @why_option
@@ -148,7 +197,9 @@ def purge(
     *,
     yes: bool,
 ) -> None:
-    """Remove TASK from every version, for good: its record, images and features.
+    """Remove TASK from every version, for good.
+
+    Its record, images and features are removed.
 
     Refused while an alias points to a version that holds it: drop it first, and move the aliases.
     Images that another submission has too are kept. Submit none of its images meanwhile.
@@ -159,6 +210,7 @@ def purge(
       nacre purge digits --yes --output json
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     numbers = ", ".join(map(str, client.held(task, adapter=adapter).versions))
     name = adapter or client.config.adapter
     question = (
@@ -175,7 +227,7 @@ def purge(
     say(f"{task} purged from version {versions}: {counted(len(purged.keys), 'object')} removed")
 
 
-@click.command()
+@click.command(short_help="Find or remove what nothing needs.")
 @click.option("--delete", is_flag=True, help="Remove what is found; else only say what would be.")
 @click.option(
     "--grace",
@@ -204,7 +256,9 @@ def gc(
     delete: bool,
     blobs: bool,
 ) -> None:
-    """Find what no version leads to: leftovers of lost races and dead processes.
+    """Find, and remove if asked to, what no version leads to.
+
+    Lost races and dead processes leave such objects behind.
 
     Versions that were ever published stay. It may run beside any number of writers; only with
     --blobs nothing may be submitted meanwhile.
@@ -216,6 +270,7 @@ def gc(
       nacre gc --delete --blobs --grace 72
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     with progress_bar("collecting") as report:
         found = client.gc(
             adapter,

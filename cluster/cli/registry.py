@@ -7,22 +7,25 @@ import click
 
 from cluster.cli.facts import (
     difference_json,
-    entry_json,
     print_difference,
     print_history,
     print_shown,
     print_versions,
-    say,
-    shown_json,
-    version_json,
+    shown_document,
 )
+from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, why_option
-from cluster.cli.output import output_option, print_json
+from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
+from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from cluster.wire.documents import Moved
+from cluster.wire.facts import entry_document, served_and, version_document
+from cluster.wire.outputs import DroppedTask
+from workers.registry.documents.layout import PRODUCTION
 
 
-@click.command()
+@click.command(short_help="List the published versions.")
 @adapter_option
 @output_option
 @click.pass_obj
@@ -34,14 +37,17 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
       nacre versions
       nacre versions --adapter main --output json
     """
-    found = Client(configured(path)).versions(adapter)
+    client = Client(configured(path))
+    found = client.versions(adapter)
+    if not found:
+        check_known(client, adapter)
     if output == "json":
-        print_json([version_json(version) for version in found])
+        print_json([version_document(version) for version in found])
     else:
         print_versions(found)
 
 
-@click.command()
+@click.command(short_help="List who moved what, when and why.")
 @adapter_option
 @click.option(
     "--limit",
@@ -53,43 +59,52 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
 @output_option
 @click.pass_obj
 def history(path: Path | None, adapter: str | None, limit: int, output: str) -> None:
-    """List what was done to the versions and aliases, newest first: who, when and why.
+    """List every move of versions and aliases: who, when and why.
+
+    The newest is first.
 
     \b
     Examples:
       nacre history
       nacre history --limit 0 --output json
     """
-    entries = list(islice(Client(configured(path)).history(adapter), limit or None))
+    client = Client(configured(path))
+    check_known(client, adapter)
+    entries = list(islice(client.history(adapter), limit or None))
     if output == "json":
-        print_json([entry_json(entry) for entry in entries])
+        print_json([entry_document(entry) for entry in entries])
     else:
         print_history(entries)
 
 
-@click.command()
-@click.argument("version")
+@click.command(short_help="Show one version.")
+@click.argument("version", shell_complete=VERSIONS)
 @adapter_option
 @output_option
 @click.pass_obj
 def show(path: Path | None, version: str, adapter: str | None, output: str) -> None:
-    """Show what VERSION, a number or an alias, holds and where it came from.
+    """Show what VERSION holds and where it came from.
+
+    VERSION is a number or an alias. The accuracies were measured when it was published, over the
+    classes learnt until then; those of `nacre evaluate` are over the classes of all columns.
 
     \b
     Examples:
       nacre show production
       nacre show 3 --output json
     """
-    shown = Client(configured(path)).show(version, adapter=adapter)
+    client = Client(configured(path))
+    check_known(client, adapter)
+    shown = client.show(version, adapter=adapter)
     if output == "json":
-        print_json(shown_json(shown))
+        print_json(shown_document(shown))
     else:
         print_shown(shown)
 
 
-@click.command()
-@click.argument("before")
-@click.argument("after")
+@click.command(short_help="Show what changed between two versions.")
+@click.argument("before", shell_complete=VERSIONS)
+@click.argument("after", shell_complete=VERSIONS)
 @adapter_option
 @output_option
 @click.pass_obj
@@ -101,24 +116,39 @@ def diff(path: Path | None, before: str, after: str, adapter: str | None, output
       nacre diff 3 production
       nacre diff 3 4 --output json
     """
-    found = Client(configured(path)).diff(before, after, adapter=adapter)
+    client = Client(configured(path))
+    check_known(client, adapter)
+    found = client.diff(before, after, adapter=adapter)
     if output == "json":
         print_json(difference_json(found))
     else:
         print_difference(found)
 
 
-@click.command()
-@click.argument("version")
-@click.option("--alias", default="production", show_default=True, help="Any alias but `head`.")
+@click.command(short_help="Serve a version.")
+@click.argument("version", shell_complete=VERSIONS)
+@click.option(
+    "--alias",
+    default="production",
+    show_default=True,
+    help="Any alias but `head`.",
+    shell_complete=ALIASES,
+)
 @adapter_option
 @by_option
 @why_option
+@output_option
 @click.pass_obj
 def promote(
-    path: Path | None, version: str, alias: str, adapter: str | None, by: str | None, why: str
+    path: Path | None,
+    version: str,
+    alias: str,
+    adapter: str | None,
+    by: str | None,
+    why: str,
+    output: str,
 ) -> None:
-    """Serve VERSION, and let the next task build on `head` as before.
+    """Serve VERSION. The next task builds on `head` as before.
 
     \b
     Examples:
@@ -126,16 +156,23 @@ def promote(
       nacre promote head --alias canary
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     number = client.promote(version, adapter=adapter, alias=alias, by=by, why=why)
+    moved = _moved(client, adapter, number, alias)
+    if output == "json":
+        print_json(moved)
+        return
     say(f"{alias} now at version {number}")
+    warn(*moved.notes)
 
 
-@click.command()
-@click.argument("version")
+@click.command(short_help="Serve an earlier version again.")
+@click.argument("version", shell_complete=VERSIONS)
 @adapter_option
 @click.option("--serving-only", is_flag=True, help="Leave `head`: the next task builds on it.")
 @by_option
 @why_option
+@output_option
 @click.pass_obj
 def rollback(
     path: Path | None,
@@ -143,10 +180,13 @@ def rollback(
     adapter: str | None,
     by: str | None,
     why: str,
+    output: str,
     *,
     serving_only: bool,
 ) -> None:
-    """Serve VERSION again and build the next task on it; nothing is deleted.
+    """Serve VERSION again, and build the next task on it.
+
+    Nothing is deleted: later versions stay, and can be served again.
 
     \b
     Examples:
@@ -154,18 +194,25 @@ def rollback(
       nacre rollback 3 --serving-only
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     number = client.rollback(version, adapter=adapter, serving_only=serving_only, by=by, why=why)
-    moved = "production" if serving_only else "production and head"
-    say(f"{moved} now at version {number}")
+    moved = _moved(client, adapter, number, *served_and(head=not serving_only))
+    if output == "json":
+        print_json(moved)
+        return
+    told = "production" if serving_only else "production and head"
+    say(f"{told} now at version {number}")
+    warn(*moved.notes)
 
 
-@click.command()
-@click.argument("name")
-@click.argument("version", required=False)
+@click.command(short_help="Give a version a name, or take it away.")
+@click.argument("name", shell_complete=ALIASES)
+@click.argument("version", required=False, shell_complete=VERSIONS)
 @click.option("--remove", is_flag=True, help="Remove the alias; its version stays.")
 @adapter_option
 @by_option
 @why_option
+@output_option
 @click.pass_obj
 def alias(
     path: Path | None,
@@ -174,6 +221,7 @@ def alias(
     adapter: str | None,
     by: str | None,
     why: str,
+    output: str,
     *,
     remove: bool,
 ) -> None:
@@ -187,20 +235,26 @@ def alias(
     if remove == (version is not None):
         raise click.UsageError("give either a version to point to, or --remove")
     client = Client(configured(path))
+    check_known(client, adapter)
     if version is None:
         number = client.remove_alias(name, adapter=adapter, by=by, why=why)
-        say(f"{name} removed; it was at version {number}")
+        done = f"{name} removed; it was at version {number}"
     else:
         number = client.alias(name, version, adapter=adapter, by=by, why=why)
-        say(f"{name} now at version {number}")
+        done = f"{name} now at version {number}"
+    if output == "json":
+        print_json(_moved(client, adapter, number, name))
+    else:
+        say(done)
 
 
-@click.command()
-@click.argument("task")
+@click.command(short_help="Publish a version without a task.")
+@click.argument("task", shell_complete=LEARNT)
 @click.option("--promote", "promoted", is_flag=True, help="Serve the new version at once.")
 @adapter_option
 @by_option
 @why_option
+@output_option
 @click.pass_obj
 def drop(
     path: Path | None,
@@ -208,10 +262,11 @@ def drop(
     adapter: str | None,
     by: str | None,
     why: str,
+    output: str,
     *,
     promoted: bool,
 ) -> None:
-    """Publish a version of `head` without TASK; older versions keep it.
+    """Publish a version of `head` without TASK. Older versions keep it.
 
     \b
     Examples:
@@ -219,9 +274,27 @@ def drop(
       nacre drop digits --promote
     """
     client = Client(configured(path))
+    check_known(client, adapter)
     manifest = client.drop(task, adapter=adapter, promoted=promoted, by=by, why=why)
-    moved = "production and head" if promoted else "head"
-    say(f"{task} dropped: {moved} now at version {manifest.number}")
+    aliases = served_and(head=True) if promoted else ("head",)
+    moved = _moved(client, adapter, manifest.number, *aliases)
+    if output == "json":
+        print_json(DroppedTask(task=task, **moved.model_dump()))
+        return
+    told = "production and head" if promoted else "head"
+    say(f"{task} dropped: {told} now at version {manifest.number}")
+    warn(*moved.notes)
 
 
 VERBS = (versions, history, show, diff, promote, rollback, alias, drop)
+
+
+def _moved(client: Client, adapter: str | None, number: int, *moved: str) -> Moved:
+    note = client.not_served(adapter) if PRODUCTION in moved else None
+    return Moved(
+        adapter=adapter or client.config.adapter,
+        aliases=client.aliases(adapter),
+        version=number,
+        moved=list(moved),
+        notes=[note] if note else [],
+    )

@@ -23,14 +23,17 @@ from adapters.errors import (
     UnknownOutcomeError,
     reason_of,
 )
-from cluster.cli.output import progress_bar, stdout
-from cluster.config import Config, home
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import print_json, progress_bar, say
+from cluster.config import LOCAL, Config, home
+from cluster.wire.outputs import StartedSystem
 from workers.progress_callbacks import ProgressCallback
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 90
 RUNNING = "running.json"
 NOT_STARTED = "not-started.json"
+STOPPED_AGAIN = "what had been started is stopped again; `nacre up` starts it"
 KINDS = (InputError, ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
 
 
@@ -45,6 +48,7 @@ class Running:
         store: The URL of its store.
         waits_for: Why it did not coordinate when it had started.
         config: The file that it was configured by; None for the defaults.
+        ray: The address of its Ray.
     """
 
     pid: int
@@ -53,6 +57,7 @@ class Running:
     store: str
     waits_for: str | None = None
     config: str | None = None
+    ray: str | None = None
 
     def was_started_with(self, config: Config, file: Path | None) -> bool:
         """Return whether a configuration, read from `file`, is the one of this system.
@@ -69,8 +74,13 @@ class Running:
         return f"process {self.pid}, {self.endpoint}, store {self.store}, {by}"
 
 
-def start_detached(path: Path | None, config: Config) -> None:
-    """Start `nacre up` in a session of its own and wait until it answers."""
+def start_detached(path: Path | None) -> StartedSystem:
+    """Start `nacre up` in a session of its own, wait until it answers, and return what has started.
+
+    Raises:
+        NacreError: it does not start.
+        Interrupted: a person did not wait.
+    """
     home().mkdir(parents=True, exist_ok=True)
     options = ["--config", str(path.absolute())] if path else []
     with log_path().open("w") as log:
@@ -82,16 +92,25 @@ def start_detached(path: Path | None, config: Config) -> None:
             start_new_session=True,
         )
     try:
-        with progress_bar("starting") as report:
-            _wait_until_ready(process, report)
+        with interruptible(STOPPED_AGAIN), progress_bar("starting") as report:
+            return started_here(_wait_until_ready(process, report), log=log_path())
     except BaseException:
         # An interrupt must not leave half a system behind.
         process.terminate()
         process.wait(STOP_TIMEOUT_S)
         raise
-    stdout().print(f"ready at {config.endpoint}; stop with `nacre down`; log in {log_path()}")
-    running = find_running()
-    print_waiting(running.waits_for if running else None)
+
+
+def started_here(running: Running, *, log: Path | None = None) -> StartedSystem:
+    """Return what is told of the system of this home folder."""
+    return StartedSystem(
+        endpoint=running.endpoint,
+        store=running.store,
+        ray=LOCAL,
+        pid=running.pid,
+        log=str(log) if log else None,
+        waits_for=running.waits_for,
+    )
 
 
 def stop_running() -> bool:
@@ -115,10 +134,16 @@ def stop_running() -> bool:
     )
 
 
-def print_waiting(reason: str | None) -> None:
-    """Say why the queue is coordinated by another system, where it is."""
-    if reason:
-        stdout().print(reason, markup=False)
+def print_started(started: StartedSystem, output: str, *, stop: str) -> None:
+    """Say where a system answers, how it is stopped, and why it does not coordinate, if so."""
+    if output == "json":
+        print_json(started)
+        sys.stdout.flush()
+        return
+    log = f"; log in {started.log}" if started.log else ""
+    say(f"ready at {started.endpoint}; stop with {stop}{log}")
+    if started.waits_for:
+        say(started.waits_for)
 
 
 def find_running() -> Running | None:
@@ -136,13 +161,13 @@ def log_path() -> Path:
     return home() / "up.log"
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallback) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallback) -> Running:
     started = time.monotonic()
     while time.monotonic() - started < START_TIMEOUT_S:
         if process.poll() is not None:
             raise why_not_started(process.pid, process.returncode)
-        if find_running() is not None:
-            return
+        if (running := find_running()) is not None:
+            return running
         report(int(time.monotonic() - started), START_TIMEOUT_S)
         time.sleep(0.2)
     raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")

@@ -4,35 +4,40 @@ import json
 import os
 import signal
 import threading
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import psutil
 
 from adapters.errors import ConflictError, NotFoundError
-from cluster.cli.output import (
-    output_option,
-    print_json,
-    print_table,
-    progress_bar,
-    stdout,
-)
+from cluster.cli.options import adapter_option
 from cluster.cli.running import (
     RUNNING,
+    STOPPED_AGAIN,
     Running,
     failures_noted,
     find_running,
-    print_waiting,
+    print_started,
     start_detached,
+    started_here,
     stop_running,
 )
+from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.interrupts import INTERRUPTED, Interrupted, interruptible
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home
+from cluster.wire.outputs import AppliedConfig, StartedSystem, StoppedSystem
+
+GOES_ON = "all is stopped; what was submitted stays in the store, and goes on with `nacre up`"
+
+if TYPE_CHECKING:
+    from cluster.system.running import Applied
 
 address_option = click.option(
     "--address",
@@ -40,14 +45,20 @@ address_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Start the workers and the HTTP API.")
 @click.option("--detach", is_flag=True, help="Return when everything answers; stop with `down`.")
 @address_option
+@output_option
 @click.pass_obj
-def up(path: Path | None, address: str | None, *, detach: bool) -> None:
-    """Start the workers and the HTTP API: on a Ray of this machine's own, or on a running one.
+def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> None:
+    """Start the workers and the HTTP API, here or on a cluster.
 
-    On a running Ray the system stays when this returns; another `up` there changes its settings.
+    Without --address a Ray is started for them on this machine.
+
+
+    On a running Ray the system stays when this returns. Another `up` applies to what runs what
+    can be changed meanwhile, and exits with 3 where something needs a restart, which it names.
+    `ray job submit` needs such a Ray: one of nacre's own takes no jobs.
 
     \b
     Examples:
@@ -57,20 +68,23 @@ def up(path: Path | None, address: str | None, *, detach: bool) -> None:
     """
     config = with_address(configured(path), address)
     if config.ray != LOCAL:
-        _start_on_running(config)
+        _start_on_running(config, output)
         return
-    _check_not_running()
-    if detach:
-        start_detached(path, config)
+    if (running := find_running()) is not None:
+        _change(running, config, config_file(path), output)
+    elif detach:
+        print_started(start_detached(path), output, stop="`nacre down`")
     else:
-        _run(config, config_file(path))
+        _run(config, config_file(path), output)
 
 
-@click.command()
+@click.command(short_help="Stop what `nacre up` started.")
 @address_option
+@output_option
 @click.pass_obj
-def down(path: Path | None, address: str | None) -> None:
-    """Stop what `nacre up` started; everything that was acknowledged stays in the store.
+def down(path: Path | None, address: str | None, output: str) -> None:
+    """Stop what `nacre up` started. Everything that was acknowledged stays.
+
 
     Returns when all of it has ended. What was started with another configuration than the one that
     is named, or lies in the working folder, is left alone. Exits 2 where nothing runs, 3 where
@@ -86,22 +100,32 @@ def down(path: Path | None, address: str | None) -> None:
     running = find_running()
     if address is None and running is not None and file is None:
         stop_running()
-        stdout().print("stopped")
+        _print_stopped(output, endpoint=running.endpoint, store=running.store, ray=LOCAL)
         return
     config = with_address(configured(path), address)
     if config.ray == LOCAL:
         _stop_at_home(running, config, file)
     else:
         _stop_on_running(config)
-    stdout().print("stopped")
+    _print_stopped(output, endpoint=config.endpoint, store=config.store, ray=config.ray)
 
 
-@click.command()
+@click.command(short_help="Ask what images show.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--adapter", help="Which adapter.  [default: the configured one]")
+@adapter_option
 @click.option("--top-k", default=5, show_default=True, help="Most classes per image.")
-@click.option("--version", help="Pin a version by number or alias.  [default: production]")
-@click.option("--task", "tasks", multiple=True, help="Only classes of this task; may be repeated.")
+@click.option(
+    "--version",
+    help="Pin a version by number or alias.  [default: production]",
+    shell_complete=VERSIONS,
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    help="Only classes of this task; may be repeated.",
+    shell_complete=LEARNT,
+)
 @click.option("--label", "labels", multiple=True, help="A further candidate; may be repeated.")
 @output_option
 @click.pass_obj
@@ -132,7 +156,7 @@ def predict(
         for image, result in zip(images, answer.results, strict=True)
         for rank, entry in enumerate(result.predictions)
     ]
-    print_table(("image", "label", "task", "score"), rows, empty="no predictions")
+    print_table(("image", "label", "task", "score"), rows, empty="no predictions", prose=("label",))
     stdout().print(f"answered by {answer.version}")
 
 
@@ -144,15 +168,24 @@ def with_address(config: Config, address: str | None) -> Config:
     return replace(config, ray=address) if address else config
 
 
-def _start_on_running(config: Config) -> None:
+def _start_on_running(config: Config, output: str) -> None:
     from cluster.system import system
+    from cluster.system.running import check_listens_there
 
     system.check(config)
     with progress_bar(f"starting on the Ray at {config.ray}"):
         system.connect(config)
+        check_listens_there(config)
         system.start(config)
-    stdout().print(f"ready at {config.endpoint}; stop with `nacre down --address {config.ray}`")
-    print_waiting(system.waits_for())
+    started = StartedSystem(
+        endpoint=config.endpoint,
+        store=config.store,
+        ray=config.ray,
+        pid=None,
+        log=None,
+        waits_for=system.waits_for(),
+    )
+    print_started(started, output, stop=f"`nacre down --address {config.ray}`")
 
 
 def _stop_on_running(config: Config) -> None:
@@ -180,26 +213,66 @@ def _stop_at_home(running: Running | None, config: Config, file: Path | None) ->
         raise NotFoundError(f"nothing to stop: it has ended meanwhile, for {home()}")
 
 
-def _check_not_running() -> None:
-    running = find_running()
-    if running is not None:
+def _change(running: Running, config: Config, file: Path | None, output: str) -> None:
+    """Change the configuration of the system of this home folder as far as that can be done.
+
+    Raises:
+        ConflictError: it is the same, or not all of it can be changed while it runs.
+    """
+    applied = _applied(running, config, file)
+    if applied is None or not (applied.live or applied.restart):
+        same = "" if applied is None else ", with this configuration"
         raise ConflictError(
-            f"nacre is running already ({running.described}); stop it with `nacre down`, or set "
-            "NACRE_HOME to another folder",
+            f"nacre is running already{same} ({running.described}); stop it with `nacre down`, or "
+            "set NACRE_HOME to another folder",
             pid=running.pid,
+        )
+    if output == "json":
+        print_json(AppliedConfig(applied=list(applied.live), needs_restart=list(applied.restart)))
+    elif applied.live:
+        say(f"applied to the running system: {', '.join(applied.live)}")
+    if applied.restart:
+        raise ConflictError(
+            f"not changed while it runs: {', '.join(applied.restart)} ({running.described}); "
+            "`nacre down`, then `nacre up`: work under way goes on after that",
+            pid=running.pid,
+            keys=applied.restart,
         )
 
 
-def _run(config: Config, file: Path | None) -> None:
+def _applied(running: Running, config: Config, file: Path | None) -> "Applied | None":
+    """Return what of `config` was applied; None where it is not that of the running system."""
+    if running.ray is None or not running.was_started_with(config, file):
+        return None
+    from cluster.system.running import apply, join
+    from cluster.system.system import check
+
+    check(config)
+    with progress_bar("applying"):
+        join(running.ray)
+        return apply(config)
+
+
+def _print_stopped(output: str, *, endpoint: str, store: str, ray: str) -> None:
+    if output == "json":
+        print_json(StoppedSystem(endpoint=endpoint, store=store, ray=ray))
+    else:
+        say("stopped")
+
+
+def _run(config: Config, file: Path | None, output: str) -> None:
+    from cluster.system.running import address_of_ray
     from cluster.system.system import running_system, waits_for
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    _end_on_signals()
     home().mkdir(parents=True, exist_ok=True)
     marker = home() / RUNNING
-    stdout().print(f"starting; store {config.store}")
+    if output == "text":
+        say(f"starting; store {config.store}")
+    ended: KeyboardInterrupt | None = None
     try:
-        with failures_noted(), running_system(config):
+        with interruptible(STOPPED_AGAIN), failures_noted(), running_system(config):
+            _end_on_signals()  # Ray has put its own handlers before ours, which print a trace
             running = Running(
                 pid=os.getpid(),
                 started=psutil.Process().create_time(),
@@ -207,15 +280,29 @@ def _run(config: Config, file: Path | None) -> None:
                 store=config.store,
                 waits_for=waits_for(),
                 config=str(file.absolute()) if file else None,
+                ray=address_of_ray(),
             )
             marker.write_text(json.dumps(asdict(running)))
-            stdout().print(f"ready at {config.endpoint}; stop with Ctrl-C or `nacre down`")
-            print_waiting(running.waits_for)
-            with suppress(KeyboardInterrupt):
+            try:
+                print_started(started_here(running), output, stop="Ctrl-C or `nacre down`")
                 threading.Event().wait()
-            stdout().print("stopping")
+            except KeyboardInterrupt as interrupt:
+                ended = interrupt
+            if output == "text":
+                say("stopping")
     finally:
         marker.unlink(missing_ok=True)  # last: until then there is something to wait for
+    if not isinstance(ended, _AskedToEnd):
+        raise Interrupted(f"{INTERRUPTED}: {GOES_ON}")
+
+
+class _AskedToEnd(KeyboardInterrupt):
+    """`nacre down`, or whoever runs this process, ends it."""
+
+
+def _end_on_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -223,6 +310,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
     Whoever asks for it again meanwhile, as a second `nacre down` does, waits for the same end.
     """
-    del number, frame
+    del frame
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise _AskedToEnd if number == signal.SIGTERM else KeyboardInterrupt

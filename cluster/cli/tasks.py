@@ -1,46 +1,55 @@
-"""Commands for submissions: submit, status, watch, logs, cancel, retry, pause, resume."""
+"""Commands for submissions: submit, status."""
 
 import time
 from collections import Counter
-from dataclasses import asdict
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from adapters.errors import NacreError, UnavailableError
-from cluster.cli.facts import counted, entry_json
+from adapters.contract.counts import agreeing, counted
+from adapters.errors import NacreError, RejectedError, UnavailableError
+from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.output import (
-    bars,
+from cluster.cli.progress import clock, goes_on, watched, why_ended
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import (
     output_option,
     print_json,
-    print_table,
     progress_bar,
+    say,
     stderr,
     stdout,
+    warn,
 )
+from cluster.cli.terminal.tables import print_table
 from cluster.cli.trouble import Service, all_wrong, asked, is_coordinated, running_here, wrong_of
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import Config
-from workers.queue.leadership import Leadership
+from cluster.wire.facts import entry_document, lead_document, state_document
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State
 from workers.queue.ticket import ENDED, Stage, Ticket
+from workers.registry.documents.layout import PRODUCTION
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
-    from workers.tasks.submission import Submission
 
-POLL_S = 0.5
 MOST_SHOWN = 60
+NOT_SUBMITTED = "submit the same again; what had been accepted is found, and goes on"
 
 
-@click.command()
+@click.command(short_help="Submit tasks to be learnt.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--adapter", help="The adapter to grow.  [default: the task file's]")
+@click.option(
+    "--adapter",
+    help="The adapter to grow.  [default: the task file's]",
+    shell_complete=ADAPTERS,
+)
 @click.option("--wait", is_flag=True, help="Return when every task has been published.")
 @by_option
 @output_option
@@ -54,7 +63,9 @@ def submit(
     *,
     wait: bool,
 ) -> None:
-    """Submit the tasks that FILES describe; each is durable when this returns.
+    """Submit the tasks that FILES describe.
+
+    Each is durable when this returns.
 
     Submitting the same again finds the same submission. Nothing needs to be running.
 
@@ -62,75 +73,94 @@ def submit(
     Examples:
       nacre submit task.yaml
       nacre submit fashion/task.yaml digits/task.yaml --wait
-      ray job submit --working-dir . -- nacre submit task.yaml
+      ray job submit --working-dir . -- nacre submit task.yaml     beside `up --address auto`
     """
     client = Client(configured(path))
-    submissions: list[Submission] = []
-    said: list[dict[str, object]] = []
-    for file in files:
-        with progress_bar(f"reading {file}") as report:
-            intake = client.submit(file, adapter=adapter, by=by, on_progress=report)
-        submissions.append(intake.submission)
-        said.append({"is_new": intake.is_new, "notes": intake.notes(), "sources": intake.sources()})
-        if output == "text":
-            _print_intake(intake)
-    states = [_followed(client, entry.submission_id) for entry in submissions] if wait else []
-    if output == "json":
-        print_json(
-            [
-                {**client.state(entry).to_json(), **more}
-                for entry, more in zip(submissions, said, strict=True)
-            ]
-        )
-    else:
+    intakes: list[Intake] = []
+    states: list[State] = []
+
+    def meanwhile() -> str:
+        tasks = [intake.submission.task for intake in intakes]
+        return goes_on(tasks) if len(tasks) == len(files) else NOT_SUBMITTED
+
+    try:
+        with interruptible(meanwhile):
+            for file in files:
+                with progress_bar(f"reading {file}") as report:
+                    intakes.append(client.submit(file, adapter=adapter, by=by, on_progress=report))
+                if output == "text":
+                    _print_intake(intakes[-1])
+                warn(*intakes[-1].warnings)
+            if wait:
+                found = [client.state(intake.submission) for intake in intakes]
+                states = watched(client, found)
+    finally:
+        # What was accepted before an error or an interrupt is durable, and is told.
+        if output == "json" and intakes:
+            print_json([_submitted(client, intake) for intake in intakes])
+    if output == "text":
         _print_published(states)
-    broken = [state.ticket for state in states if state.ticket.stage is not Stage.PUBLISHED]
-    if broken:
-        first = broken[0]
-        raise NacreError(
-            f"{len(broken)} of {len(states)} tasks were not published; {first.submission_id} is "
-            f"{first.stage.value}: {_why(first)}",
-            submission=first.submission_id,
-        )
+    _check_published([state.ticket for state in states])
 
 
-@click.command()
-@click.option("--adapter", help="Only the submissions of this adapter.")
+@click.command(short_help="Show submissions, and what is wrong.")
+@click.argument("names", nargs=-1, shell_complete=TASKS)
+@click.option("--adapter", help="Only the submissions of this adapter.", shell_complete=ADAPTERS)
 @click.option("--all", "everything", is_flag=True, help="However many there are.")
 @output_option
 @click.pass_obj
-def status(path: Path | None, adapter: str | None, output: str, *, everything: bool) -> None:
-    """Show where every submission is that is open or ended within a day, and what is wrong.
+def status(
+    path: Path | None,
+    names: tuple[str, ...],
+    adapter: str | None,
+    output: str,
+    *,
+    everything: bool,
+) -> None:
+    """Show where every submission is, and what is wrong.
 
-    Where there are very many, the first ones that are open are shown, and how many there are. Then
-    one line says that all is well, or one for each trouble what it is, for how long, and how often
-    it was tried. Exits 0 where all is well or nothing runs, and 4 where something is wrong.
+    Those that are open are shown, and those that ended within a day; with NAMES, ids or names of
+    tasks, those alone.
+
+    Where there are very many, the first open ones are shown, and how many there are. Then one line
+    says that all is well, or a line for each trouble says what it is, for how long it has lasted,
+    and how often it was tried. Exits 0 where all is well or nothing runs, 4 where something is
+    wrong.
+
 
     \b
     Examples:
       nacre status
+      nacre status fashion
       nacre status --adapter main --output json
     """
     config = configured(path)
     try:
         client = Client(config)
+        check_known(client, adapter)
         queue, refusals = client.queue(), client.refusals()
+        named = [client.find(name) for name in names]
     except UnavailableError:
         _print_service_alone(config)
         raise
-    states = [state for state in queue.states if adapter in (None, state.ticket.adapter)]
+    states = [state for state in named or queue.states if adapter in (None, state.ticket.adapter)]
     running = running_here(config)
     asks = running is not None or is_coordinated(queue, now=time.time())
     service = asked(config) if asks else None
     wrong = all_wrong(queue, refusals, service, running=running)
+    adapters = {adapter or config.adapter, *(state.ticket.adapter for state in states)}
+    behind = [found for name in sorted(adapters) if (found := _behind(client, name)) is not None]
     if output == "json":
         print_json(
             {
-                "coordinator": _lead_as_json(queue.lead),
+                "coordinated": is_coordinated(queue, now=time.time()),
+                "coordinator": lead_document(queue.lead),
+                "configuration": _configuration_as_json(client),
                 "paused": list(queue.lead.paused) if queue.lead else [],
                 "unread_requests": queue.unread,
-                "refusals": [entry_json(entry) for entry in refusals],
-                "submissions": [state.to_json() for state in states],
+                "refusals": [entry_document(entry) for entry in refusals],
+                "submissions": [state_document(state) for state in states],
+                "behind": [asdict(entry) for entry in behind],
                 "service": _service_as_json(service),
                 "troubles": [asdict(entry) for entry in wrong],
             }
@@ -138,11 +168,40 @@ def status(path: Path | None, adapter: str | None, output: str, *, everything: b
     else:
         _print_states(states if everything else _most_telling(states), states)
         stdout().print(_standing(queue, service, well=not wrong), markup=False)
-        for entry in wrong:
+        for entry in behind:
             stdout().print(str(entry), markup=False)
+        for trouble in wrong:
+            stdout().print(str(trouble), markup=False)
+        if (running_config := client.running_config()) is not None:
+            warn(running_config.unlike(config))
     if wrong:
         told = counted(len(wrong), "trouble")
         raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Behind:
+    """An adapter of which the newest version does not answer, after a rollback or a refusal."""
+
+    adapter: str
+    production: int
+    newest: int
+
+    def __str__(self) -> str:
+        return (
+            f"production of {self.adapter} is version {self.production}, the newest is "
+            f"{self.newest}: `nacre history --adapter {self.adapter}` says why, `nacre promote "
+            f"{self.newest} --adapter {self.adapter}` serves it"
+        )
+
+
+def _behind(client: Client, adapter: str) -> _Behind | None:
+    """Return how far production is behind the newest version; None where it is not."""
+    with suppress(NacreError):  # what is wrong with the registry is told by other verbs
+        production, newest = client.aliases(adapter).get(PRODUCTION), client.newest(adapter)
+        if production is not None and production < newest:
+            return _Behind(adapter=adapter, production=production, newest=newest)
+    return None
 
 
 def _print_states(shown: list[State], states: list[State]) -> None:
@@ -151,7 +210,8 @@ def _print_states(shown: list[State], states: list[State]) -> None:
         *("version", "attempts", "last error"),
     )
     rows = [_row(state) for state in shown]
-    print_table(columns, rows, empty="no submissions; add one with `nacre submit task.yaml`")
+    empty = "no submissions; add one with `nacre submit task.yaml`"
+    print_table(columns, rows, empty=empty, prose=("last error",))
     if len(shown) < len(states):
         counts = Counter(state.ticket.stage.value for state in states)
         told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
@@ -184,162 +244,7 @@ def _service_as_json(service: Service | None) -> dict[str, object] | None:
     return dict(service.status.model_dump())
 
 
-@click.command()
-@click.argument("names", nargs=-1)
-@click.pass_obj
-def watch(path: Path | None, names: tuple[str, ...]) -> None:
-    """Follow submissions until they have ended; NAMES are ids or names of tasks, or none for all.
-
-    \b
-    Examples:
-      nacre watch
-      nacre watch fashion digits
-    """
-    client = Client(configured(path))
-    if names:
-        chosen = [client.find(name).ticket.submission_id for name in names]
-    else:
-        states = client.queue().states
-        chosen = [s.ticket.submission_id for s in states if s.ticket.stage not in ENDED]
-    if not chosen:
-        stdout().print("nothing is open")
-        return
-    for state in _watched(client, chosen):
-        ticket = state.ticket
-        number = f" as {ticket.adapter}@{ticket.version}" if ticket.version else ""
-        why = f": {_why(ticket)}" if ticket.stage is not Stage.PUBLISHED else ""
-        stdout().print(f"{ticket.submission_id}: {ticket.stage.value}{number}{why}", markup=False)
-
-
-@click.command()
-@click.argument("name")
-@click.option("--follow", is_flag=True, help="Go on until the submission has ended.")
-@output_option
-@click.pass_obj
-def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
-    """Show what has happened to the submission NAME: its id, or the name of its task.
-
-    \b
-    Examples:
-      nacre logs fashion
-      nacre logs fashion-0123456789ab --follow
-    """
-    client = Client(configured(path))
-    ticket = client.find(name).ticket
-    if output == "text":
-        stdout().print(f"{_clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
-    seen = 0.0
-    entries = []
-    while True:
-        ended = client.state(ticket.submission_id).ticket.stage in ENDED
-        for entry in client.journal(ticket.submission_id, after=seen):
-            seen = entry.at
-            entries.append(entry)
-            if output == "text":
-                took = "" if entry.took_s is None else f"  ({entry.took_s:.1f} s)"
-                line = f"{_clock(entry.at)}  {entry.stage:<11} {entry.message}{took}"
-                stdout().print(line, markup=False)
-        if ended or not follow:
-            break
-        time.sleep(POLL_S)
-    if output == "json":
-        print_json([asdict(entry) for entry in entries])
-
-
-@click.command()
-@click.argument("names", nargs=-1, required=True)
-@by_option
-@click.pass_obj
-def cancel(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
-    """Take submissions back; NAMES are ids or names of tasks. What is published stays.
-
-    \b
-    Examples:
-      nacre cancel fashion
-    """
-    client = Client(configured(path))
-    for name in names:
-        _print_wish(client.cancel(name, by=by), "cancelled", reached=(Stage.CANCELLED,))
-
-
-@click.command()
-@click.argument("names", nargs=-1, required=True)
-@by_option
-@click.pass_obj
-def retry(path: Path | None, names: tuple[str, ...], by: str | None) -> None:
-    """Try submissions again that failed, were rejected or cancelled; or now where they wait.
-
-    \b
-    Examples:
-      nacre retry fashion
-    """
-    client = Client(configured(path))
-    for name in names:
-        open_stages = tuple(stage for stage in Stage if stage not in ENDED)
-        _print_wish(client.retry(name, by=by), "tried again", reached=open_stages)
-
-
-@click.command()
-@click.argument("adapter", default=EVERY_ADAPTER)
-@by_option
-@click.pass_obj
-def pause(path: Path | None, adapter: str, by: str | None) -> None:
-    """Begin nothing new of ADAPTER, or of any; what is under way goes on.
-
-    \b
-    Examples:
-      nacre pause
-      nacre pause medical
-    """
-    done = Client(configured(path)).pause(adapter, by=by)
-    stdout().print(_noted("paused", adapter, done=done))
-
-
-@click.command()
-@click.argument("adapter", default=EVERY_ADAPTER)
-@by_option
-@click.pass_obj
-def resume(path: Path | None, adapter: str, by: str | None) -> None:
-    """Go on with ADAPTER, or with all.
-
-    \b
-    Examples:
-      nacre resume
-      nacre resume medical
-    """
-    done = Client(configured(path)).resume(adapter, by=by)
-    stdout().print(_noted("resumed", adapter, done=done))
-
-
-VERBS = (submit, status, watch, logs, cancel, retry, pause, resume)
-
-
-def _followed(client: Client, submission_id: str) -> State:
-    """Show a bar until a submission has ended, and return its last state."""
-    return next(iter(_watched(client, [submission_id])))
-
-
-def _watched(client: Client, names: list[str]) -> list[State]:
-    """Show a bar for each submission until all have ended, and return their last states."""
-    ended: dict[str, State] = {}
-    with bars() as progress:
-        tasks = {name: progress.add_task(name, total=None) for name in names}
-        while len(ended) < len(names):
-            for name, bar in tasks.items():
-                if name in ended:
-                    continue
-                state = client.state(name)
-                progress.update(
-                    bar,
-                    description=f"{state.ticket.task}: {state.ticket.stage.value}",
-                    completed=state.done,
-                    total=state.total or None,
-                )
-                if state.ticket.stage in ENDED:
-                    ended[name] = state
-            if len(ended) < len(names):
-                time.sleep(POLL_S)
-    return [ended[name] for name in names]
+VERBS = (submit, status)
 
 
 def _most_telling(states: list[State]) -> list[State]:
@@ -364,67 +269,79 @@ def _row(state: State) -> tuple[object, ...]:
         f"{left:.0f} s" if left is not None else "",
         ticket.version,
         ticket.attempts or "",
-        _why(ticket),
+        why_ended(ticket),
     )
 
 
-def _why(ticket: Ticket) -> str:
-    return ticket.note or ("" if ticket.stage is Stage.PUBLISHED else ticket.error or "")
+def _waiting(requests: int) -> str:
+    return "1 request waits" if requests == 1 else f"{requests} requests wait"
 
 
 def _coordination(queue: QueueState) -> str:
     lead = queue.lead
     if lead is None or not lead.lasts(now=time.time()):
-        waiting = f", {queue.unread} requests wait" if queue.unread else ""
+        waiting = f", {_waiting(queue.unread)}" if queue.unread else ""
         return f"nobody coordinates{waiting}: start the system with `nacre up`"
     paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in lead.paused)
-    said = f"coordinated from {lead.host} since {_clock(lead.since)}"
+    said = f"coordinated from {lead.host} since {clock(lead.since)}"
     return f"{said}; paused: {paused}" if paused else said
 
 
-def _lead_as_json(lead: Leadership | None) -> dict[str, object] | None:
-    if lead is None:
-        return None
+def _submitted(client: Client, intake: "Intake") -> dict[str, object]:
     return {
-        "host": lead.host,
-        "epoch": lead.epoch,
-        "since": lead.since,
-        "alive": lead.lasts(now=time.time()),
+        **client.state(intake.submission).to_json(),
+        "is_new": intake.is_new,
+        "classes": len(intake.submission.classes),
+        "images_by_split": dict(intake.images),
+        "notes": intake.notes(),
+        "sources": intake.sources(),
+        "configuration": _configuration_as_json(client),
     }
 
 
-def _print_wish(state: State, word: str, *, reached: tuple[Stage, ...]) -> None:
-    ticket = state.ticket
-    if ticket.stage in reached:
-        stdout().print(f"{word}: {ticket.submission_id}")
-    else:
-        note = f" ({ticket.note})" if ticket.note else ""
-        stdout().print(
-            f"asked for: {ticket.submission_id} is {ticket.stage.value}{note}; see `nacre status`"
-        )
-
-
-def _noted(word: str, adapter: str, *, done: bool) -> str:
-    what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
-    return f"{word}: {what}" if done else f"asked for: {what}; nobody coordinates right now"
-
-
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="seconds")[:19]
+def _configuration_as_json(client: Client) -> dict[str, object] | None:
+    """Return the digest of what the running system was configured with, and what differs here."""
+    running = client.running_config()
+    if running is None:
+        return None
+    return {"digest": running.digest, "differs": list(running.differing(client.config))}
 
 
 def _print_published(states: list[State]) -> None:
     for ticket in (state.ticket for state in states):
-        if ticket.version is not None:
-            stdout().print(f"{ticket.task}: published as {ticket.adapter}@{ticket.version}")
+        version, note = f"{ticket.adapter}@{ticket.version}", ticket.note and f"; {ticket.note}"
+        if ticket.stage is Stage.PUBLISHED:
+            say(f"{ticket.task}: published as {version}{note or ''}")
+        elif ticket.stage is Stage.REJECTED:
+            say(f"{ticket.task}: rejected, kept as {version}")
+
+
+def _check_published(tickets: list[Ticket]) -> None:
+    """Raise an error unless all of the tasks were published; another one where the gate said no.
+
+    Raises:
+        RejectedError: all that was not published was rejected.
+        NacreError: something failed, or was cancelled.
+    """
+    broken = [ticket for ticket in tickets if ticket.stage is not Stage.PUBLISHED]
+    if not broken:
+        return
+    failed = [ticket for ticket in broken if ticket.stage is not Stage.REJECTED]
+    first, kind = (failed[0], NacreError) if failed else (broken[0], RejectedError)
+    raise kind(
+        f"{len(broken)} of {counted(len(tickets), 'task')} {agreeing(len(broken), 'was')} not "
+        f"published; {first.submission_id} is {first.stage.value}: {why_ended(first)}",
+        submission=first.submission_id,
+    )
 
 
 def _print_intake(intake: "Intake") -> None:
     submission, images = intake.submission, intake.images
     word = "accepted" if intake.is_new else "submitted before"
     stdout().print(
-        f"{word}: {submission.submission_id} ({len(submission.classes)} classes, "
-        f"{images['train']} training images, {images['held_out']} test images)"
+        f"{word}: {submission.submission_id} ({counted(len(submission.classes), 'class')}, "
+        f"{counted(images['train'], 'training image')}, "
+        f"{counted(images['held_out'], 'test image')})"
     )
-    for note in intake.notes():
+    for note in intake.notes()[: -len(intake.warnings) or None]:
         stdout().print(f"  {note}", markup=False)

@@ -1,9 +1,11 @@
 """The client's verbs that move aliases: promote, roll back, name a version, drop a task."""
 
+from adapters.errors import SettingsError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
 from workers import registry
-from workers.registry import Manifest
+from workers.registry import Manifest, RegisteredAdapter
+from workers.registry.documents.layout import HEAD
 
 
 class AliasVerbs(ClientPart):
@@ -33,9 +35,14 @@ class AliasVerbs(ClientPart):
 
         Raises:
             NotFoundError: no such version.
+            InputError: a task of the version was purged.
+            SettingsError: tasks of the adapter are learnt by another method than the version was,
+                so that none could be learnt on it.
         """
-        author = self._author(by, why)
-        return self._adapter(adapter).rollback(version, by=author, serving_only=serving_only)
+        handle, author = self._adapter(adapter), self._author(by, why)
+        if not serving_only:
+            self._check_learnt_alike(handle, handle.manifest(version))
+        return handle.rollback(version, by=author, serving_only=serving_only)
 
     def promote(
         self,
@@ -99,3 +106,22 @@ class AliasVerbs(ClientPart):
         """
         author = self._author(by, why)
         return registry.drop(self._adapter(adapter), task, by=author, promoted=promoted)
+
+    def _check_learnt_alike(self, adapter: RegisteredAdapter, manifest: Manifest) -> None:
+        """Raise SettingsError where no task of an adapter could be learnt on a version."""
+        expected = self.config.of_adapter(adapter.name).method
+        head = adapter.refs().find(HEAD)
+        built_on = adapter.objects.manifest(head.manifest) if head else None
+        known = {expected, built_on.method} if built_on and built_on.tasks else {expected}
+        if manifest.tasks and manifest.method not in known:
+            raise SettingsError(
+                f"version {manifest.number} of {adapter.name!r} was learnt with "
+                f"{manifest.method!r}, and its tasks are learnt with {expected!r}: none could be "
+                "learnt on it; serve it alone (`--serving-only`), or say "
+                f"`adapters: {{{adapter.name}: {{method: {manifest.method}}}}}` in the "
+                "configuration first",
+                adapter=adapter.name,
+                version=manifest.number,
+                expected=expected,
+                found=manifest.method,
+            )

@@ -63,14 +63,14 @@ class Client(SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, Predic
         Args:
             adapter: Whose versions; the configured one where None.
             versions: `1..5`, numbers and aliases with commas between, or nothing for all.
-            tasks: Names of tasks or ids of submissions that are measured besides those of the
-                newest of the versions, learnt or not.
+            tasks: Names of tasks or ids of submissions that are measured besides those of `head`,
+                or of the newest of the versions where `head` is none of them; learnt or not.
             sets: Further images by the name of their set: a folder per class, a list or tars.
             threads: Versions measured at once.
             on_step: Called with what is being done, units of it done and units in all.
 
         Raises:
-            InputError: a range that cannot be read.
+            InputError: a range that cannot be read, or a version of which a task was purged.
             NotFoundError: no such version, task or set, or no test images.
             UnavailableError: test images have not been embedded by the configured encoder.
             ImageError: a file of a set is no image.

@@ -10,14 +10,29 @@ from adapters.errors import ConflictError, NotFoundError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
 from workers import registry
-from workers.housekeeping.leftovers import NEEDED, every_submission, traces
+from workers.formats.nearest import did_you_mean
+from workers.housekeeping.leftovers import (
+    NEEDED,
+    every_submission,
+    purged_submissions,
+    traces,
+)
 from workers.housekeeping.settling import Settlement, lost_publications, settle
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
-from workers.registry import Damage, Garbage, Manifest, Purged, RegisteredAdapter, Verification
+from workers.registry import (
+    Damage,
+    Garbage,
+    Imported,
+    Manifest,
+    Purged,
+    RegisteredAdapter,
+    Verification,
+)
 from workers.registry.documents.layout import adapter_prefix, refs_key
 from workers.registry.reach import published_versions
+from workers.tasks.submission import find_submission
 
 DAY_S = 24 * 3600.0
 
@@ -79,18 +94,27 @@ class MaintenanceVerbs(ClientPart):
         aliases: tuple[str, ...] = ("head",),
         by: By = None,
         why: str = "",
-    ) -> Manifest:
+    ) -> Imported:
         """Publish the version in the file `path`, in an adapter that is made where it is missing.
+
+        Where the adapter has it already, nothing is published: those of `aliases` that do not exist
+        point to it then, and the others stay where they are.
 
         Raises:
             NotFoundError: there is no such file.
-            InputError: it is no exported version, or the adapter has versions and `head` is in
-                `aliases`.
+            InputError: it is no exported version, or the adapter has other versions and `head` is
+                in `aliases`.
+            SettingsError: it is of another method than the tasks of the adapter.
             CorruptionError: the file is damaged.
         """
         handle = self._registry.create(adapter or self.config.adapter)
-        author = self._author(by, why)
-        return registry.import_version(handle, Path(path), by=author, aliases=aliases)
+        return registry.import_version(
+            handle,
+            Path(path),
+            by=self._author(by, why),
+            aliases=aliases,
+            method=self.config.of_adapter(handle.name).method,
+        )
 
     def verify(
         self, adapter: str | None = None, *, on_progress: ProgressCallback = unwatched
@@ -134,14 +158,14 @@ class MaintenanceVerbs(ClientPart):
             NotFoundError: no version has ever held it.
         """
         handle = self._adapter(adapter)
-        found = [
-            (manifest.number, entry.submission)
-            for manifest in published_versions(handle, handle.refs())
-            for entry in manifest.tasks
-            if entry.task == task
-        ]
+        published = published_versions(handle, handle.refs())
+        entries = [(found.number, entry) for found in published for entry in found.tasks]
+        found = [(number, entry.submission) for number, entry in entries if entry.task == task]
         if not found:
-            raise NotFoundError(f"no version of {handle.name!r} has ever held {task!r}", task=task)
+            near = did_you_mean(task, (entry.task for _, entry in entries))
+            raise NotFoundError(
+                f"no version of {handle.name!r} has ever held {task!r}{near}", task=task
+            )
         return Held(
             versions=tuple(sorted({number for number, _ in found})),
             submissions=tuple(sorted({submission for _, submission in found})),
@@ -161,9 +185,11 @@ class MaintenanceVerbs(ClientPart):
             CorruptionError: a submission is damaged, so that nobody can say what it shares.
         """
         handle = self._adapter(adapter)
-        self._check_idle(handle, self.held(task, adapter=handle.name).submissions)
+        held = self.held(task, adapter=handle.name)
+        own = self._submitted_to(handle.name, held.submissions)
+        self._check_idle(handle, own)
         purged = registry.purge(handle, task, by=self._author(by, why))
-        removed = traces(self._store, purged.submissions, purged=self._purged_submissions())
+        removed = traces(self._store, own, purged=purged_submissions(self._registry))
         for key in removed:
             self._store.delete(key)
         return replace(purged, keys=(*purged.keys, *removed))
@@ -245,11 +271,10 @@ class MaintenanceVerbs(ClientPart):
                     submission=submission.submission_id,
                 )
 
-    def _purged_submissions(self) -> set[str]:
-        adapters = [self._registry.adapter(name) for name in self._registry.adapters()]
-        return {
-            submission
-            for adapter in adapters
-            for stone in adapter.tombstones(adapter.refs())
-            for submission in stone.submissions
-        }
+    def _submitted_to(self, adapter: str, submissions: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of `submissions` that are in this store, and were submitted to `adapter`.
+
+        The images of others, whose versions were imported, belong to where they were learnt.
+        """
+        found = (find_submission(self._store, name) for name in submissions)
+        return tuple(s.submission_id for s in found if s is not None and s.adapter == adapter)

@@ -1,12 +1,15 @@
 """The common ground of the client's parts: configuration, object store, registry, requester."""
 
+import time
 from functools import cached_property
 
 from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
 from cluster.client.requester import By, Requester, requester_of
 from cluster.config import Config
+from cluster.running_config import RunningConfig, not_served
 from cluster.stores.known import open_known_store
+from workers.queue.leadership import read_leadership
 from workers.registry import Audience, Author, RegisteredAdapter, Registry
 from workers.store import ObjectStore
 
@@ -45,6 +48,19 @@ class ClientPart:
     @cached_property
     def _registry(self) -> Registry:
         return Registry(self._store, audience=self._audience or DistantReplicas(self.config))
+
+    def running_config(self) -> RunningConfig | None:
+        """Return what the system that coordinates now was configured with.
+
+        None where nobody coordinates, or no system that was started with a configuration.
+        """
+        return RunningConfig.of(read_leadership(self._store), now=time.time())
+
+    def not_served(self, adapter: str | None = None) -> str | None:
+        """Return that no replica answers for an adapter, and what to do; None where some do."""
+        running = self.running_config()
+        served = (running.served if running else None) or self.config.served
+        return not_served(adapter or self.config.adapter, served)
 
     @property
     def store(self) -> ObjectStore:

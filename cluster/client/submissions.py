@@ -6,9 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.errors import NotFoundError, UnavailableError
+from adapters.errors import InputError, NotFoundError, UnavailableError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
+from workers.formats.nearest import did_you_mean
+from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
@@ -16,9 +18,9 @@ from workers.queue.journal import JournalEntry, read_journal
 from workers.queue.leadership import read_leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
-from workers.queue.ticket import ENDED
+from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.registry.documents.layout import check_adapter
-from workers.tasks.submission import Submission
+from workers.tasks.submission import Submission, is_swept
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
@@ -84,11 +86,13 @@ class SubmissionVerbs(ClientPart):
         """
         with suppress(NotFoundError):
             return find_state(self._store, name)
-        states = [state for state in self.queue().states if state.ticket.task == name]
+        queued = self.queue().states
+        states = [state for state in queued if state.ticket.task == name]
         if not states:
+            near = did_you_mean(name, (state.ticket.task for state in queued))
             raise NotFoundError(
                 f"expected the id of a submission or the name of a task in the queue, found "
-                f"{name!r}; `nacre status` lists them",
+                f"{name!r}{near}; `nacre status` lists them",
                 name=name,
             )
         # An open one goes before those that have ended.
@@ -99,8 +103,16 @@ class SubmissionVerbs(ClientPart):
         return self._wish(name, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:
-        """Try a submission again that failed, was rejected or cancelled; at once where it waits."""
-        return self._wish(name, Retry, by=by)
+        """Try a submission again that failed, was rejected or cancelled; at once where it waits.
+
+        Raises:
+            NotFoundError: there is none.
+            InputError: it has ended, and its images were removed since.
+        """
+        ticket = self.find(name).ticket
+        if ticket.stage in ENDED and ticket.stage is not Stage.PUBLISHED:
+            self._check_images(ticket)
+        return self._wish(ticket.submission_id, Retry, by=by)
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
         """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
@@ -140,6 +152,20 @@ class SubmissionVerbs(ClientPart):
             f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
             "goes on, see `nacre status`",
             submission=state.ticket.submission_id,
+        )
+
+    def _check_images(self, ticket: Ticket) -> None:
+        """Raise InputError where the images of a submission that has ended were removed."""
+        name = ticket.submission_id
+        if name in purged_of(self._adapter(ticket.adapter)):
+            why = f"were purged with task {ticket.task!r}"
+        elif is_swept(self._store, name):
+            why = "were removed some days after it had ended (`retention` in the configuration)"
+        else:
+            return
+        raise InputError(
+            f"the images of {name} {why}, so that it cannot be tried again: submit the task again",
+            submission=name,
         )
 
     def _wish(self, name: str, kind: type[Cancel | Retry], *, by: By) -> State:

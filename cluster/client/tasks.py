@@ -1,13 +1,16 @@
 """Submitting tasks under the configuration: images may lie anywhere, methods are the adapter's."""
 
+import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from adapters.errors import SettingsError
 from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
+from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
 from workers.encoding.encoder import untrained_tower
 from workers.encoding.encoder_settings import EncoderSettings
@@ -15,6 +18,7 @@ from workers.encoding.prompts import PromptReader
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
 from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.queue.leadership import read_leadership
 from workers.store import ObjectStore
 from workers.tasks import task as tasks
 from workers.tasks.task import Task
@@ -47,18 +51,26 @@ def accept_task(
     if adapter is not None:
         loaded = replace(loaded, adapter=adapter)
     chosen = config.of_adapter(loaded.adapter)
-    # A task that was not read from a file, or under another configuration, was not checked by it.
-    method = method_named(chosen.method)
-    method.check_settings(loaded.settings)
-    method.check_tower(lambda: _tower_here(config.encoder), loaded.settings)
-    return accept(
+    tower = partial(_tower_here, config.encoder)
+    method_named(chosen.method).check_tower(tower, loaded.settings)
+    intake = accept(
         loaded,
         store,
         author=author,
         max_open=chosen.max_open,
+        method=chosen.method,
         cut=PromptReader(config.encoder).cut,
         on_progress=on_progress,
     )
+    return replace(intake, warnings=_warnings(loaded.adapter, config, store))
+
+
+def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:
+    """Return what whoever submitted to `adapter` under `config` should know of who learns it."""
+    running = RunningConfig.of(read_leadership(store), now=time.time())
+    served = (running.served if running else None) or config.served
+    found = (running and running.unlike(config), not_served(adapter, served))
+    return tuple(sentence for sentence in found if sentence)
 
 
 def _tower_here(encoder: EncoderSettings) -> object | None:
@@ -91,4 +103,6 @@ def load_task(
     def method_of(named: str) -> str:
         return chosen.of_adapter(adapter or named).method
 
-    return tasks.load_task(Path(path), opener=open_store, method_of=method_of)
+    return tasks.load_task(
+        Path(path), opener=open_store, adapter=chosen.adapter, method_of=method_of
+    )

@@ -19,6 +19,10 @@ from workers.registry import (
 class VersionVerbs(ClientPart):
     """Looks at the versions of adapters; `adapter` is the configured one where it is None."""
 
+    def adapters(self) -> list[str]:
+        """Return the names of all adapters in the store, sorted."""
+        return sorted(self._registry.adapters())
+
     def versions(self, adapter: str | None = None) -> list[Version]:
         """Return the versions of an adapter, newest first; empty for one that does not exist."""
         with suppress(NotFoundError):
@@ -41,6 +45,14 @@ class VersionVerbs(ClientPart):
         """
         pointed = self._adapter(adapter).refs().aliases
         return {alias: version.number for alias, version in pointed.items()}
+
+    def newest(self, adapter: str | None = None) -> int:
+        """Return the number of the newest version of an adapter, whether or not it was published.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        return self._adapter(adapter).refs().next_version - 1
 
     def history(self, adapter: str | None = None) -> Iterator[Entry]:
         """Yield every move of an adapter's aliases, the latest first.

@@ -144,8 +144,8 @@ def remarks_on(found: EvaluatedSet, known: Mapping[str, ClassEntry]) -> list[str
     others = [entry.class_id for entry in classes if entry.class_id not in known]
     if name in tasks and others:
         remarks.append(
-            f"{len(others)} of the {len(classes)} classes of the set {name} are not of the "
-            f"task {name}, such as {others[0]}: they take part as classes of their own"
+            f"classes of the set {name} that are not of the task {name} take part as classes of "
+            f"their own: {len(others)} of {len(classes)}, such as {others[0]}"
         )
     return remarks
 

@@ -17,12 +17,14 @@ from cluster.evaluation.measuring import Measuring
 from harness.answers import some_answered, taken_for
 from harness.evaluation import EvaluatedVersion, Evaluation
 from workers.encoding.task_features import class_entries, task_of
+from workers.housekeeping.leftovers import purged_submissions
 from workers.learning.evaluation import MeasuredAccuracy, accuracy_of
 from workers.progress_callbacks import StepCallback, unreported
-from workers.registry import Version
+from workers.registry import Registry, Version
+from workers.registry.documents.layout import HEAD
 from workers.registry.reader import version_number
 from workers.store import ObjectStore
-from workers.tasks.submission import Submission, read_submission
+from workers.tasks.submission import Submission, find_submission, read_submission
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +54,8 @@ def evaluate(
         store: Of the system.
         published: All versions of the adapter.
         versions: Which: `1..5`, numbers and aliases with commas between, or nothing for all.
-        besides: Ids of submissions that are measured besides those of the newest of the versions.
+        besides: Ids of submissions that are measured besides those of `head`, or of the newest of
+            the versions where `head` is none of them.
         sets: Further images by the name of their set; see `evaluated_sets.of_source`.
         threads: Versions measured at once.
         report: Told what is done.
@@ -65,13 +68,18 @@ def evaluate(
     """
     known = {version.manifest.number: version for version in published}
     chosen = _chosen(versions, known, adapter=config.adapter)
-    submissions = _submissions(store, chosen, besides)
     device = "cuda" if sets and torch.cuda.is_available() else "cpu"
-    measuring = Measuring(config, submissions, device=device)
+    measuring = Measuring(config, (), device=device)
+    remarks = _left_out(versions, published)
+    submissions = _learnt(store, chosen, measuring, remarks)
+    known_ids = [one.submission_id for one in submissions]
+    submissions += [
+        read_submission(store, one) for one in dict.fromkeys(besides) if one not in known_ids
+    ]
+    measuring.take(submissions)
     measuring.read()
     columns = _of_submissions(store, submissions, measuring)
     learnt = {entry.class_id: entry for one in submissions for entry in class_entries(one)}
-    remarks: list[str] = []
     for called, source in (sets or {}).items():
         further, under = of_source(
             called,
@@ -85,7 +93,10 @@ def evaluate(
         measuring.add(under)
         columns.append(further)
     if not columns:
-        raise NotFoundError("none of the tasks has test images; there is nothing to measure on")
+        said = "".join(f"; {remark}" for remark in remarks)
+        raise NotFoundError(
+            f"none of the tasks has test images here; there is nothing to measure on{said}"
+        )
     rows = _rows(measuring, chosen, threads=threads, report=report)
     return _evaluation(
         config.adapter, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
@@ -184,14 +195,28 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
 def _chosen(written: str, known: Mapping[int, Version], *, adapter: str) -> list[Version]:
     if not known:
         raise NotFoundError(f"adapter {adapter!r} has no versions yet", adapter=adapter)
+    servable = [number for number in sorted(known) if not known[number].purged]
+    if not servable:
+        raise NotFoundError(
+            f"every version of adapter {adapter!r} held a task that was purged: there is none to "
+            "measure",
+            adapter=adapter,
+        )
     if not written:
-        return [known[number] for number in sorted(known)]
+        return [known[number] for number in servable]
     aliases = {alias: number for number, version in known.items() for alias in version.aliases}
     numbers: list[int] = []
     for part in written.split(","):
         first, dots, last = part.strip().partition("..")
         bounds = [_number(bound, aliases) for bound in ((first, last) if dots else (first,))]
-        within = [number for number in sorted(known) if bounds[0] <= number <= bounds[-1]]
+        if not dots and bounds[0] in known and bounds[0] not in servable:
+            raise InputError(
+                f"version {bounds[0]} of {adapter!r} held task {known[bounds[0]].purged[0]!r}, "
+                "which was purged: it cannot be measured",
+                adapter=adapter,
+                version=bounds[0],
+            )
+        within = [number for number in servable if bounds[0] <= number <= bounds[-1]]
         if not within:
             raise NotFoundError(
                 f"adapter {adapter!r} has no version {part.strip()!r}; `nacre versions` lists them"
@@ -211,9 +236,35 @@ def _number(written: str, aliases: Mapping[str, int]) -> int:
     return version_number(written)
 
 
-def _submissions(
-    store: ObjectStore, versions: Sequence[Version], besides: Sequence[str]
+def _left_out(written: str, published: Sequence[Version]) -> list[str]:
+    """Return what people should know of versions that are not measured."""
+    purged = sorted(version.manifest.number for version in published if version.purged)
+    if not purged or (written and ".." not in written):
+        return []
+    numbers = ", ".join(map(str, purged))
+    return [f"left out, because tasks of them were purged: {numbers}"]
+
+
+def _learnt(
+    store: ObjectStore, versions: Sequence[Version], measuring: Measuring, remarks: list[str]
 ) -> list[Submission]:
-    newest = max(versions, key=lambda version: version.manifest.number).manifest
-    ids = (*(task.submission for task in newest.tasks), *besides)
-    return [read_submission(store, one) for one in dict.fromkeys(ids)]
+    """Return the submissions of the tasks that are measured, and add to `remarks` which are not.
+
+    They are those of `head`, which the next task builds on, or else of the newest of `versions`.
+    """
+    last = max(versions, key=lambda version: (HEAD in version.aliases, version.manifest.number))
+    tasks = {task.submission: task.task for task in last.manifest.tasks}
+    purged = purged_submissions(Registry(store))
+    read = (find_submission(store, name) for name in tasks if name not in purged)
+    found = [one for one in read if one is not None]
+    measured = measuring.embedded(found)
+    if found and not measured:
+        return found  # the configured encoder is another one: it is told when they are read
+    absent = tasks.keys() - {one.submission_id for one in measured}
+    if absent:
+        named = ", ".join(tasks[name] for name in tasks if name in absent)
+        remarks.append(
+            "not measured, because their test images are not in this store (the version was "
+            f"imported) or were purged: {named}"
+        )
+    return measured

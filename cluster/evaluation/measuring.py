@@ -13,6 +13,7 @@ from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
+from workers.encoding.blocks import block_key, has_block
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
 from workers.learning.evaluation import TaskTestSet, accuracy_of, answers, task_test_set
@@ -46,6 +47,20 @@ class Measuring:
         self._embedder = ShardEncoder(self.encoder, self._store)
         self._sources: list[TestSource] = []
         self._found: dict[tuple[int, str], TaskTestSet] = {}
+
+    def embedded(self, submissions: Sequence[Submission]) -> list[Submission]:
+        """Return those whose test images have been embedded by this encoder, and not purged."""
+        fingerprint = self.encoder.fingerprint
+
+        def is_embedded(submission: Submission) -> bool:
+            shards = submission.of_split("held_out")
+            return all(has_block(self._store, block_key(fingerprint, "1", s)) for s in shards)
+
+        return [submission for submission in submissions if is_embedded(submission)]
+
+    def take(self, submissions: Sequence[Submission]) -> None:
+        """Measure on these, too, once they are read."""
+        self._submissions = (*self._submissions, *submissions)
 
     def read(self) -> None:
         """Read the test features of all submissions.

@@ -12,6 +12,7 @@ import ray
 from ray import serve
 
 from cluster.config import Config
+from cluster.running_config import published
 from cluster.runtime.crew import Handles, RayCrew
 from cluster.runtime.logs import log_as_json
 from cluster.runtime.names import COORDINATOR, NAMESPACE, ROLES, application
@@ -127,4 +128,5 @@ def setup_of(config: Config) -> Setup:
         ),
         intervals=Intervals(poll_s=workers.poll_s),
         retention=config.retention,
+        configuration=published(config),
     )

@@ -45,6 +45,7 @@ from workers.serving.embedding_thread import EmbeddingThread
 from workers.serving.follower import Refusal
 from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 from workers.serving.turns import TakesLongError, Turns
+from workers.store import ObjectStore
 from workers.store.sightings import sightings_of
 
 File = tuple[str, bytes]
@@ -130,6 +131,11 @@ class Service:
             )
             self._supervisors[name] = supervisor
             self._tasks.append(asyncio.create_task(supervisor.run()))
+
+    @property
+    def store(self) -> ObjectStore:
+        """Where the versions are."""
+        return self._versions.registry.store
 
     @property
     def lives(self) -> bool:

@@ -7,7 +7,6 @@ own first attempt and would take it for somebody else's.
 """
 
 import io
-import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from cluster.stores.s3_answers import (
     strong_etag,
     whole_object,
 )
+from cluster.stores.s3_attempts import ATTEMPTS, Attempts
 from cluster.stores.s3_client import WRITE_ID, Condition, Found, Headers, new_client, put_if
 from cluster.stores.s3_errors import classify, explain
 from cluster.stores.s3_settings import S3Settings
@@ -41,8 +41,6 @@ from workers.store.base import (
 )
 from workers.store.patience import Patience
 
-ATTEMPTS = 5
-FIRST_WAIT_S = 0.1
 # The last two are answers that cannot be taken apart, or lack something.
 _FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError, SyntaxError)
 
@@ -72,7 +70,6 @@ class S3Store(ObjectStore):
     ) -> None:
         self._settings = settings
         self._sleep = sleep
-        self._jitter = random.SystemRandom()
         self._client = client or new_client(settings)
         # Listing tells apart a missing bucket, wrong credentials and a wrong clock.
         self._repeated(lambda: next(self._listing("probe/"), None))
@@ -157,24 +154,27 @@ class S3Store(ObjectStore):
         """Write `data` while `condition` holds, and find out who won."""
         check_conditional(key, data)
         bucket, name, write_id = self._settings.bucket, self._name(key), uuid.uuid4().hex
-        in_doubt = False
+        in_doubt, attempts = False, self._attempts()
         for attempt in range(ATTEMPTS):
+            if attempts.are_over:
+                break
             try:
-                return put_if(self._client, bucket, name, data, condition, write_id)
+                with attempts.counted():
+                    return put_if(self._client, bucket, name, data, condition, write_id)
             except _FAILURES as error:
                 answer, last = classify(error), error
             if answer.meaning in (Meaning.REFUSED, Meaning.FINAL) and not in_doubt:
                 break
             in_doubt = in_doubt or answer.in_doubt
             if in_doubt or answer.meaning is not Meaning.PASSING:
-                found = self._read_back(key, in_doubt=in_doubt)
+                found = self._read_back(key, attempts, in_doubt=in_doubt)
                 if found is not None and found.write_id == write_id:
                     if isinstance(last, IncompleteAnswerError):
                         return found.etag  # acknowledged, without its etag
                     # Seen, and perhaps by a part of the nodes alone: written again, on itself,
                     # until it is acknowledged, which a majority of them is needed for.
                     in_doubt, condition = True, Condition(etag=found.etag)
-                    self._wait(attempt)
+                    attempts.rest(attempt)
                     continue
                 if not condition.holds(found) and not in_doubt:
                     raise _lost(key, self.url, condition, found) from last
@@ -182,18 +182,20 @@ class S3Store(ObjectStore):
                     # This write may have been made and overwritten since: its traces may tell.
                     raise _unknown(key, self.url) from last
                 # Nobody was first: two requests met, or a node has not seen the winner yet.
-            self._wait(attempt)
-        raise (_unknown(key, self.url) if in_doubt else explain(last, self._settings)) from last
+            attempts.rest(attempt)
+        if in_doubt:
+            raise _unknown(key, self.url) from last
+        raise explain(last, self._settings, tries=attempts.told) from last
 
-    def _read_back(self, key: str, *, in_doubt: bool) -> Found | None:
+    def _read_back(self, key: str, attempts: Attempts, *, in_doubt: bool) -> Found | None:
         try:
-            return self._stat(key)
+            return self._stat(key, attempts)
         except NacreError as error:
             if in_doubt:
                 raise _unknown(key, self.url) from error
             raise
 
-    def _stat(self, key: str) -> Found | None:
+    def _stat(self, key: str, attempts: Attempts) -> Found | None:
         name = self._name(key)
 
         def stat() -> Found:
@@ -201,15 +203,19 @@ class S3Store(ObjectStore):
             return Found(etag=strong_etag(headers), write_id=headers.get(WRITE_ID, ""))
 
         try:
-            return self._repeated(stat, key)
+            return self._repeated(stat, key, attempts)
         except NotFoundError:
             return None
 
-    def _repeated(self, request: Callable[[], Answer], key: str = "") -> Answer:
+    def _repeated(
+        self, request: Callable[[], Answer], key: str = "", attempts: Attempts | None = None
+    ) -> Answer:
         """Return the answer to a request that may be sent any number of times."""
+        attempts = attempts or self._attempts()
         for attempt in range(ATTEMPTS):
             try:
-                return request()
+                with attempts.counted():
+                    return request()
             except _FAILURES as error:
                 meaning = classify(error).meaning
                 if meaning is Meaning.ABSENT:
@@ -217,13 +223,13 @@ class S3Store(ObjectStore):
                 if meaning is Meaning.OUT_OF_RANGE:
                     raise _OutOfRangeError(f"{key!r} ends before the range asked for") from error
                 final = meaning in (Meaning.REFUSED, Meaning.FINAL)
-                if final or attempt == ATTEMPTS - 1:
-                    raise explain(error, self._settings) from error
-            self._wait(attempt)
+                if final or attempt == ATTEMPTS - 1 or attempts.are_over:
+                    raise explain(error, self._settings, tries=attempts.told) from error
+            attempts.rest(attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    def _wait(self, attempt: int) -> None:
-        self._sleep(self._jitter.uniform(0.0, FIRST_WAIT_S * 2.0**attempt))
+    def _attempts(self) -> Attempts:
+        return Attempts(self._settings.limits, sleep=self._sleep)
 
 
 class _OutOfRangeError(NacreError):

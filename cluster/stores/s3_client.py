@@ -1,6 +1,11 @@
 """The minio client as this project uses it: no silent repeats, and puts that have conditions."""
 
+import logging
+import math
 import os
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -8,14 +13,18 @@ import certifi
 import urllib3
 from minio import Minio
 
+from cluster.stores.flow import Flow
 from cluster.stores.s3_answers import strong_etag
 from cluster.stores.s3_settings import S3Settings
+from cluster.stores.s3_sockets import flowing_pools
 
-CONNECT_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 3.0
+"""Of the connection and of the greeting of TLS, each as a whole; a packet that was lost once is
+sent again within it."""
 CONNECTIONS = 32
 Headers = dict[str, str | list[str] | tuple[str]]
 WRITE_ID = "x-amz-meta-nacre-write-id"
+logger = logging.getLogger("nacre.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +67,46 @@ def put_if(
     return strong_etag(answer.http_headers)
 
 
+class WaitTeller:
+    """Says in the log, and so to a person at a command, that a store is waited for.
+
+    Args:
+        settings: Of the store.
+        clock: Gives seconds that never go back.
+    """
+
+    # Owns: when it was said last; requests of many threads may wait at once.
+
+    def __init__(
+        self, settings: S3Settings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._said_at = -math.inf
+
+    def __call__(self) -> None:
+        """Say it, unless it was said a moment ago: one line for all attempts of an operation."""
+        limits, now = self._settings.limits, self._clock()
+        with self._lock:
+            if now - self._said_at < limits.in_vain_s + limits.silent_s:
+                return
+            self._said_at = now
+        logger.warning(
+            "waiting for the object store at %s, which has not answered for %.0f s; it is given up "
+            "after %.0f s",
+            self._settings.endpoint,
+            limits.told_s,
+            limits.in_vain_s,
+        )
+
+
 def new_client(settings: S3Settings) -> Minio:
-    """Return a client that sends every request once and checks certificates."""
+    """Return a client that sends every request once, waits no longer than its flow permits, and
+    checks certificates.
+    """
     endpoint = urlsplit(settings.endpoint)
+    limits, teller = settings.limits, WaitTeller(settings)
     return Minio(
         endpoint.netloc,
         access_key=settings.access_key,
@@ -68,9 +114,10 @@ def new_client(settings: S3Settings) -> Minio:
         session_token=settings.session_token or None,
         secure=endpoint.scheme == "https",
         region=settings.region,
-        http_client=urllib3.PoolManager(
+        http_client=flowing_pools(
+            lambda: Flow(limits, tell=teller),
             maxsize=CONNECTIONS,
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S),
             retries=False,
             ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
         ),

@@ -4,6 +4,7 @@ import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from adapters.errors import InputError, NacreError, StoreRefusedError, UnavailableError
+from cluster.stores.flow import SilenceError
 from cluster.stores.s3_settings import S3Settings
 from workers.store.answers import (
     IN_DOUBT,
@@ -45,8 +46,14 @@ def classify(error: Exception) -> Answer:
     return PASSING if isinstance(error, unsent) else IN_DOUBT
 
 
-def explain(error: Exception, settings: S3Settings) -> NacreError:
-    """Return the error to raise when a request finally failed with `error`."""
+def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> NacreError:
+    """Return the error to raise when a request finally failed with `error`.
+
+    Args:
+        error: Of the last attempt.
+        settings: Where the bucket is.
+        tries: How often it was asked, and how long; nothing where that is not worth a word.
+    """
     facts = {"endpoint": settings.endpoint, "bucket": settings.bucket}
     status, code = _answered(error)
     meaning = classify(error).meaning
@@ -83,6 +90,13 @@ def explain(error: Exception, settings: S3Settings) -> NacreError:
             "answers on the way, then try again",
             **facts,
         )
+    silence = _silence(error)
+    if silence is not None:
+        return UnavailableError(
+            f"the object store at {settings.endpoint} {silence}{tries}: look whether it, or what "
+            "is before it, hangs, and restart that; then try again",
+            **facts,
+        )
     return UnavailableError(
         f"the object store at {settings.endpoint} cannot be reached ({_reason(error)}): check "
         "that it runs and that the address is right, then try again",
@@ -105,6 +119,13 @@ def _is_unreadable(error: Exception) -> bool:
     """Return whether there was an answer that cannot be taken apart, or lacks something."""
     way = (MinioException, urllib3.exceptions.HTTPError, OSError)
     return isinstance(error, (ValueError, SyntaxError)) and not isinstance(error, way)
+
+
+def _silence(error: BaseException | None) -> SilenceError | None:
+    """Return the end of a flow that has led to `error`; None where nothing of the kind has."""
+    while error is not None and not isinstance(error, SilenceError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _tls_sentence(error: Exception, settings: S3Settings) -> str:

@@ -1,5 +1,6 @@
 """Settings of a bucket on an S3 server: endpoint, region, credentials."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +8,14 @@ from typing import Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from adapters.errors import SettingsError
+from cluster.stores.flow import SILENT_S, FlowLimits
 from workers.store.base import check_key
 
 DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
 DEFAULT_REGION = "us-east-1"
 ENDPOINTS = ("NACRE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+SILENT = "NACRE_S3_SILENT_S"
+LONGEST_SILENT_S = 3600.0
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
@@ -28,6 +32,7 @@ class S3Settings:
         access_key: Names the account.
         secret_key: Signs requests; never shown, never stored.
         session_token: Of temporary credentials; empty for others.
+        silent_s: A request that the server is silent to for so long is given up, in seconds.
     """
 
     endpoint: str
@@ -37,6 +42,7 @@ class S3Settings:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str = field(repr=False, default="")
+    silent_s: float = SILENT_S
 
     @classmethod
     def from_url(cls, url: str, environment: Mapping[str, str]) -> Self:
@@ -45,7 +51,7 @@ class S3Settings:
         The endpoint comes from the URL, NACRE_S3_ENDPOINT, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL,
         or is Amazon's; the region from the URL, AWS_REGION or AWS_DEFAULT_REGION. Credentials come
         from NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and
-        AWS_SECRET_ACCESS_KEY, never from the URL.
+        AWS_SECRET_ACCESS_KEY, never from the URL. How long silence is borne is NACRE_S3_SILENT_S.
 
         Raises:
             SettingsError: Something is missing or impossible.
@@ -70,7 +76,13 @@ class S3Settings:
             access_key=access_key,
             secret_key=secret_key,
             session_token=token,
+            silent_s=_silent_s(environment.get(SILENT, "")),
         )
+
+    @property
+    def limits(self) -> FlowLimits:
+        """How long a request may wait."""
+        return FlowLimits.of(self.silent_s)
 
     @property
     def url(self) -> str:
@@ -92,6 +104,22 @@ def _credentials(environment: Mapping[str, str]) -> tuple[str, str, str]:
         "expected S3 credentials in NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY (or "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), found none; set both"
     )
+
+
+def _silent_s(text: str) -> float:
+    if not text:
+        return SILENT_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= LONGEST_SILENT_S:
+        raise SettingsError(
+            f"expected seconds from 0.1 to {LONGEST_SILENT_S:.0f} in {SILENT}, found {text!r}; "
+            f"remove it for {SILENT_S:.0f}",
+            variable=SILENT,
+        )
+    return seconds
 
 
 def _check_sendable(name: str, value: str) -> None:

@@ -8,16 +8,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from adapters.errors import NacreError
+from adapters.contract.counts import counted
+from adapters.errors import NacreError, UnavailableError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.known import open_known_store
 from cluster.version import this_build
-from workers.queue.leadership import read_leadership
+from workers.queue.leadership import Leadership, read_leadership
 from workers.store.conditional_writes import check_conditional_writes
 
+if TYPE_CHECKING:
+    from cluster.wire.documents import Status, Trouble
+
 SLOW_STORE_S = 0.2
+ASKED_S = 5.0
+"""How long the HTTP API may take to say how it is, in seconds."""
 FULL_BYTES = 5 * 2**30
 MODE = "RAY_AUTH_MODE"
 """Left out, a Ray that is started on this machine asks whoever joins it for a token."""
@@ -96,12 +103,18 @@ def _disk(config: Config) -> Iterator[Finding]:
 
 
 def _store(config: Config) -> Iterator[Finding]:
-    store = open_known_store(config.store)
-    check_conditional_writes(store)
-    started = time.perf_counter()
-    for _ in range(3):
-        read_leadership(store)
-    seconds = (time.perf_counter() - started) / 3
+    """Look at the store, and at what it says of the coordinator; nobody else knows of that."""
+    try:
+        store = open_known_store(config.store)
+        check_conditional_writes(store)
+        started = time.perf_counter()
+        for _ in range(3):
+            lead = read_leadership(store)
+        seconds = (time.perf_counter() - started) / 3
+    except UnavailableError as error:
+        remedy = "`nacre doctor --store URL` looks at a store alone; who coordinates is not known"
+        yield Finding(check="store", level="error", found=error.message, remedy=remedy)
+        return
     slow = seconds > SLOW_STORE_S
     yield Finding(
         check="store",
@@ -109,19 +122,18 @@ def _store(config: Config) -> Iterator[Finding]:
         found=f"{store.url} honours conditional writes; a read takes {1000 * seconds:.1f} ms",
         remedy="put the workers nearer to the store" if slow else "",
     )
+    yield _coordinator(lead)
 
 
-def _coordinator(config: Config) -> Iterator[Finding]:
-    lead = read_leadership(open_known_store(config.store))
+def _coordinator(lead: Leadership | None) -> Finding:
     if lead is None or not lead.lasts(now=time.time()):
-        yield Finding(
+        return Finding(
             check="coordinator",
             level="warning",
             found="nobody coordinates the queue in this store",
             remedy="start the system with `nacre up`",
         )
-        return
-    yield Finding(check="coordinator", level="ok", found=f"on {lead.host}, epoch {lead.epoch}")
+    return Finding(check="coordinator", level="ok", found=f"on {lead.host}, epoch {lead.epoch}")
 
 
 def _encoder(config: Config) -> Iterator[Finding]:
@@ -170,8 +182,8 @@ def _ray(config: Config) -> Iterator[Finding]:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         resources = ray.cluster_resources()
         found = (
-            f"{len(nodes)} nodes, {resources.get('CPU', 0):g} CPUs, "
-            f"{resources.get('GPU', 0):g} GPUs"
+            f"{counted(len(nodes), 'node')}, {counted(round(resources.get('CPU', 0)), 'CPU')}, "
+            f"{counted(round(resources.get('GPU', 0)), 'GPU')}"
         )
         yield Finding(check="ray", level="ok", found=f"{config.ray}: {found}")
         runs = running_coordinator() is not None
@@ -186,19 +198,39 @@ def _ray(config: Config) -> Iterator[Finding]:
 
 
 def _api(config: Config) -> Iterator[Finding]:
-    from cluster.client.client import Client
+    from cluster.client.http_api import HttpApi
+    from cluster.client.questions import standing
 
-    token = os.environ.get(TOKEN)
-    client = Client(config)
+    api = HttpApi(config.endpoint)
     try:
-        ready = client.ready()
+        status = api.ask(standing(), timeout_s=ASKED_S)
     except NacreError as error:
-        remedy = "start the system with `nacre up`, or wait for the first version"
+        remedy = "start the system with `nacre up`; where it runs, look into its log"
         yield Finding(check="api", level="warning", found=error.message, remedy=remedy)
         return
-    answering = ", ".join(str(state.version) for state in ready.adapters.values())
-    found = f"{config.endpoint} answers with {answering}"
-    yield Finding(check="api", level="ok", found=found + (", with a token" if token else ""))
+    finally:
+        api.close()
+    answering = ", ".join(str(state.version) for state in status.adapters.values() if state.version)
+    token = ", with a token" if os.environ.get(TOKEN) else ""
+    found = f"{config.endpoint} answers with {answering or 'nothing yet'}{token}"
+    yield Finding(check="api", level="ok", found=found)
+    for what, trouble in troubles_of(status):
+        yield Finding(
+            check=what,
+            level="warning",
+            found=f"{trouble.reason} (for {trouble.for_s or 0.0:.0f} s)",
+            remedy="`nacre status` shows whether it goes on",
+        )
 
 
-CHECKS: tuple[Check, ...] = (_environment, _disk, _store, _coordinator, _encoder, _gpu, _ray, _api)
+def troubles_of(status: "Status") -> Iterator[tuple[str, "Trouble"]]:
+    """Yield what a replica says is wrong with itself and around it, with the name of each."""
+    if status.coordinator is not None and status.coordinator.tries:
+        yield "queue", status.coordinator
+    yield from status.deployments.items()
+    for name, state in status.adapters.items():
+        if state.trouble is not None:
+            yield f"following {name}", state.trouble
+
+
+CHECKS: tuple[Check, ...] = (_environment, _disk, _store, _encoder, _gpu, _ray, _api)

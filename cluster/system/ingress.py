@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cluster.config import TOKEN, Config, home
 
+IN_FRONT = "cluster.api.headers.in_front_of_serve"
 SOCKET = "admin.sock"
 NODE_BYTES = 56
 """Of the id of a Ray node: Serve puts the files of each node into a folder so called."""
@@ -29,6 +30,7 @@ def prepare_ingress(config: Config) -> bool:
     chosen = bool(os.environ.get(TOKEN)) if wanted is None else wanted
     uses = chosen and _is_there()
     os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "1" if uses else "0"
+    os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = IN_FRONT
     if uses:
         # Several systems on one machine must not share them, nor may its other users steer them.
         folder = private_folder(home() / "haproxy")

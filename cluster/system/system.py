@@ -1,6 +1,7 @@
 """Start and stop of the whole system on one Ray: roles, coordinator and replicas."""
 
 import contextlib
+import io
 import logging
 import os
 import socket
@@ -69,9 +70,11 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
         start(config, encoder=encoder)
         yield
     finally:
-        if ray.is_initialized():
-            stop()
-        ray.shutdown()
+        # Ray prints on stdout that calls of Serve's controller, which has ended, go on for ever.
+        with contextlib.redirect_stdout(io.StringIO()):
+            if ray.is_initialized():
+                stop()
+            ray.shutdown()
 
 
 def check(config: Config) -> None:
@@ -125,7 +128,7 @@ def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
     except (RayError, RayServeException, TimeoutError) as error:
         raise UnavailableError(f"the publisher does not answer: {reason_of(error)}") from error
     check_encoder(config, fingerprint)
-    _start_coordinator(config)
+    start_coordinator(config)
 
 
 def start_api(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
@@ -208,6 +211,8 @@ def start_serve(config: Config) -> None:
     Raises:
         UnavailableError: it does not answer.
     """
+    # In this process Serve tells people at every start what it has told them with "ready".
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     # Serve kills a proxy that takes longer than 5 s to start, as on a busy machine, and gives the
     # next one more time; it waits for the first alone.
     with contextlib.suppress(RayActorError, TimeoutError):
@@ -364,7 +369,7 @@ def _stop_coordinator() -> None:
         ray.kill(running)
 
 
-def _start_coordinator(config: Config) -> None:
+def start_coordinator(config: Config) -> None:
     """Start the coordinator, in the place of one that was started with other settings."""
     _stop_coordinator()
     started = CoordinatorActor.options(  # type: ignore[attr-defined]

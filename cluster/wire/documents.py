@@ -159,27 +159,48 @@ class Live(BaseModel):
     status: Literal["live"] = "live"
 
 
+class StoredObject(BaseModel):
+    """Names an object of the store by what is in it."""
+
+    sha256: str
+    size: int = Field(description="Bytes.")
+    area: int = Field(description="The part of the adapter's folder that it lies in.")
+
+
 class PublishedTask(BaseModel):
     """One task of a version."""
 
     task: str
     submission: str
     classes: int
-    accuracy: float | None = Field(description="On its test images, 0 to 1.")
+    record: StoredObject = Field(description="What it left behind.")
+    accuracy: float | None = Field(description="On its test images, 0 to 1; null: not measured.")
 
 
 class PublishedVersion(BaseModel):
     """One version of an adapter."""
 
+    adapter: str
     number: int
     label: str = Field(examples=["main@5"])
-    digest: str
+    digest: str = Field(description="SHA-256 of its manifest.")
     parent: int | None
     created: float = Field(description="Seconds since 1970.")
+    encoder: str = Field(description="Fingerprint of the encoder.")
     method: str
     aliases: list[str]
     tasks: list[PublishedTask]
+    accuracies: dict[str, float] = Field(description="What was measured when it was published.")
+    purged: list[str] = Field(description="Its tasks whose records are gone for good.")
     notes: dict[str, str] = Field(description="Such as why the gate refused it.")
+    mean_accuracy: float | None = Field(
+        description="Over the tasks that were measured; null where none was."
+    )
+    not_measured: list[str] = Field(description="Its tasks that are not in that mean.")
+    gate: str | None = Field(description="What the gate said, where it did not simply pass.")
+    unmeasured_by_gate: list[str] = Field(
+        default=[], description="Tasks that the gate had to measure and could not."
+    )
 
 
 class Aliases(BaseModel):
@@ -187,6 +208,16 @@ class Aliases(BaseModel):
 
     adapter: str
     aliases: dict[str, int] = Field(examples=[{"head": 6, "production": 5}])
+    notes: list[str] = Field(
+        default=[], description="Such as that no replica serves the adapter whose alias was moved."
+    )
+
+
+class Moved(Aliases):
+    """Aliases after some of them were moved."""
+
+    version: int = Field(description="Where they are now; of a removed alias, where it was.")
+    moved: list[str] = Field(description="The aliases that were moved or removed.")
 
 
 class MoveRequest(BaseModel):
@@ -240,6 +271,15 @@ class VersionName(BaseModel):
     area: WholeNumber = Field(ge=0, lt=2**48)
 
 
+class TaskFailure(BaseModel):
+    """Why an attempt ended."""
+
+    stage: str
+    cause: str = Field(examples=["fault"])
+    error: str
+    at: float = Field(description="Seconds since 1970.")
+
+
 class TaskState(BaseModel):
     """Where a submission is."""
 
@@ -248,14 +288,34 @@ class TaskState(BaseModel):
     adapter: str = Field(examples=["main"])
     stage: str = Field(examples=["training"])
     accepted_at: float = Field(description="Seconds since 1970.")
+    since: float = Field(description="When it came to its stage, in seconds since 1970.")
     priority: int
+    images: int = Field(description="How many it has, both splits together.")
+    round: int = Field(description="How often somebody has asked for it.")
     attempts: int = Field(description="How often a stage of it has failed.")
-    version: int | None = Field(description="The version that it was published as.")
+    losses: int = Field(description="How often in a row a worker died under it without progress.")
+    not_before: float = Field(description="It waits until then, in seconds since 1970.")
+    parent: int | None = Field(description="The version it is learnt on; 0 for none.")
+    version: int | None = Field(
+        description="The version that was made of it; of a rejected one it is not served."
+    )
+    earlier: int = Field(description="The latest version of an earlier round; 0 for none.")
     note: str | None = Field(description="What else there is to say of how it ended.")
     error: str | None = Field(description="Why its latest attempt failed.")
+    failures: list[TaskFailure] = Field(description="The latest ones, oldest first.")
     done: int = Field(description="Images or steps of the present stage that are finished.")
     total: int = Field(description="The same in all; 0 where they are not counted.")
+    rate: float | None = Field(description="Images or steps per second.")
     left_s: float | None = Field(description="Seconds left in the present stage.")
+
+
+class TaskOutcome(TaskState):
+    """Where a submission is after somebody has asked for a change of it."""
+
+    outcome: Literal["done", "asked", "ended"] = Field(
+        description="`done`: it is so. `asked`: nobody has carried it out yet. `ended`: it had "
+        "ended otherwise before, and stays so."
+    )
 
 
 class PassedOver(BaseModel):
@@ -290,11 +350,38 @@ class TaskAccepted(BaseModel):
     )
 
 
+class Lead(BaseModel):
+    """Who coordinates the queue, or did last."""
+
+    host: str
+    epoch: int
+    since: float = Field(description="Seconds since 1970.")
+    alive: bool
+
+
+class HistoryEntry(BaseModel):
+    """One move of an adapter's aliases."""
+
+    index: int
+    action: str = Field(examples=["rollback"])
+    who: str
+    why: str
+    when: float = Field(description="Seconds since 1970.")
+    moves: dict[str, dict[str, int | None]] = Field(
+        examples=[{"production": {"from": 5, "to": 3}}], description="By alias; null is no version."
+    )
+    published: int | None = Field(description="The version that came with it.")
+    detail: dict[str, str] = Field(description="Such as the task or the submission.")
+
+
 class TaskList(BaseModel):
     """Open submissions and those that ended within a day, in the order of acceptance."""
 
     coordinated: bool = Field(description="Whether anybody coordinates the queue.")
+    coordinator: Lead | None = Field(description="Who does or did last; null: nobody ever.")
     paused: list[str] = Field(description="Adapters of which nothing new is begun; `*` is all.")
+    unread_requests: int = Field(description="Requests that nobody has taken note of yet.")
+    refusals: list[HistoryEntry] = Field(description="Of versions, by replicas.")
     submissions: list[TaskState]
 
 
@@ -304,8 +391,9 @@ class TaskEvent(BaseModel):
     at: float = Field(description="Seconds since 1970.")
     stage: str
     message: str
-    took_s: float | None
+    took_s: float | None = Field(description="How long the stage before had taken.")
     version: int | None
+    epoch: int = Field(description="Of the coordinator that wrote it.")
 
 
 class Problem(BaseModel):

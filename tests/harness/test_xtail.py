@@ -1,6 +1,5 @@
 """A suite from its file to its report: every run once, whatever stops it, and the same figures."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.results import RunName, run_names
 from harness.sequence import SequenceRun
 from harness.suite import read_suite
 from harness.xtail import Xtail
+from tests.support.drivers.printed import as_promised
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def measured(write_suite: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) 
 def test_the_command_measures_everything_and_writes_a_page_that_needs_nothing_else(
     measured: Path,
 ) -> None:
-    found = json.loads((measured / "found.json").read_text())
+    found = as_promised("bench xtail", (measured / "found.json").read_text())
     assert set(found["orders"]) == {"I", "II"}
     assert set(found["orders"]["I"]["methods"]) == {"zero_shot", "means", "LADA"}
     mean, half = found["orders"]["I"]["methods"]["means"]["Last"]

@@ -2,7 +2,8 @@
 
 Twenty queues of twelve real tasks over two adapters, on a real Ray and a real S3 server. In each,
 somebody is killed in every stage, the submitter and the head included; in every fifth the store
-then is away, refuses, is read-only, breaks and denies what it has, for as long as `WEATHER` says.
+then is away, refuses, is read-only, breaks, denies what it has and is silent, for as long as
+`WEATHER` says.
 Every task must end published exactly once, in order, with the very bytes of an undisturbed run.
 In two more nobody is killed, and the store denies what it has for one second in four, or answers
 every second read from before: every task must be published at its first attempt then, under one
@@ -40,6 +41,9 @@ WEATHER = {
     Weather.READ_ONLY: 60.0,
     Weather.BROKEN: 60.0,
     Weather.DENYING: 20.0,
+    Weather.HANGING: 45.0,
+    Weather.DRIPPING: 30.0,
+    Weather.STALLING: 30.0,
 }
 """How the store is, one after another, and for how many seconds."""
 CLIMATES = (

@@ -27,6 +27,8 @@ WEATHER = {
     Weather.FORBIDDEN: 120.0,
     Weather.READ_ONLY: 10.0,
     Weather.DENYING: 10.0,
+    Weather.HANGING: 30.0,
+    Weather.STALLING: 10.0,
 }
 """How the store is for a while, and for how many of 600 seconds."""
 EXAMPLES = Path(__file__).parents[2] / "cluster" / "examples"

@@ -1,12 +1,34 @@
-"""Bounded thread pool: results in order, and a limit on work under way, so that memory has one."""
+"""Bounded thread pools: results in order, a limit on work under way, so that memory has one, and an
+end at once where a person interrupts.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def pool_of(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of so many threads, which are waited for at the end of the block.
+
+    Not where a person interrupts the process: a thread that waits for a store which hangs would
+    keep it for as long as the store is borne.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown()
+        raise
+    pool.shutdown()
 
 
 def in_threads(
@@ -21,7 +43,7 @@ def in_threads(
         ahead: Most items that are begun and whose result has not been asked for.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with pool_of(threads) as pool:
         try:
             for item in items:
                 if len(waiting) >= ahead:

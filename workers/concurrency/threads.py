@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
+
+from workers.concurrency.bounded import pool_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,7 +47,7 @@ class SystemThreads:
         self, function: Callable[[Item], Result], items: Iterable[Item], *, most: int
     ) -> list[Result]:
         """See `Threads`."""
-        with ThreadPoolExecutor(most) as pool:
+        with pool_of(most) as pool:
             return list(pool.map(function, items))
 
 

@@ -111,6 +111,7 @@ class Coordinator:
                 host=self._host,
                 ttl_s=intervals.lead_s,
                 now=self._setup.clock(),
+                configuration=self._setup.configuration,
             )
         except ConflictError as error:
             self._say(error.message)

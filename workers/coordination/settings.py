@@ -1,7 +1,8 @@
 """Settings of a coordinator: its store, crew and clock, intervals, limits and adapter rules."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.housekeeping.retention import Retention
@@ -9,6 +10,7 @@ from workers.learning.crew import Crew
 from workers.learning.gate import Gate
 from workers.queue.machine import Limits
 from workers.store.base import ObjectStore
+from workers.tasks.submission import Submission
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,12 +18,17 @@ class AdapterRules:
     """How the tasks of one adapter are learnt and published.
 
     Attributes:
-        method: The method's name.
+        method: The method's name, for submissions that carry none.
         gate: Decides whether a version is served.
     """
 
     method: str = "lada"
     gate: Gate = field(default_factory=Gate)
+
+    def carried_by(self, submission: Submission) -> "AdapterRules":
+        """Return how `submission` is learnt: by the method that it was checked with."""
+        carried = submission.learning
+        return replace(self, method=carried.method) if carried else self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +63,7 @@ class Setup:
         intervals: How often it looks and writes.
         retention: How long images and features are kept.
         threads: Where it reads and writes the store, so that its event loop goes on.
+        configuration: What it publishes of the system's configuration while it leads.
     """
 
     store: ObjectStore
@@ -66,3 +74,4 @@ class Setup:
     intervals: Intervals = field(default_factory=Intervals)
     retention: Retention = field(default_factory=Retention)
     threads: Threads = SYSTEM_THREADS
+    configuration: Mapping[str, Any] | None = None

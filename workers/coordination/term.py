@@ -281,7 +281,7 @@ class LeadershipTerm:
             durable=partial(self._write_behind.durable, name),
             progress=partial(self._write_behind.note_progress, name),
         )
-        rules = self._setup.rules(submission.adapter)
+        rules = self._setup.rules(submission.adapter).carried_by(submission)
         if not isinstance(decision, Learn):
             return await job.embed(rules)
         owner = f"{self._lead.host} epoch {self._lead.epoch}"

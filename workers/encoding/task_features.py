@@ -38,7 +38,7 @@ def training_views(submission: Submission, *, method: str) -> Views:
     Raises:
         SettingsError: there is no such method, or these are no settings of it.
     """
-    count = method_named(method).views(submission.settings)
+    count = method_named(method).views(submission.all_settings)
     return Views(count=count, augmentation=submission.augmentation)
 
 

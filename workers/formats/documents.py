@@ -19,12 +19,31 @@ SCHEMA = 1
 JsonObject = Mapping[str, Any]
 Kind = TypeVar("Kind")
 
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+LARGEST_COUNT = 2**63 - 1
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 """Of things that are counted; what is larger has not been counted by anybody."""
 Size = Annotated[int, Field(ge=0, lt=2**48)]
 """Bytes of an object; no store keeps as many in one."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in hexadecimal."""
+
+
+def next_count(count: int, what: str) -> int:
+    """Return the count after `count`.
+
+    Args:
+        count: As it is stored.
+        what: Names it in the error: "the serial of adapter 'main'".
+
+    Raises:
+        CorruptionError: nobody could read the next one; what would hold it is not written.
+    """
+    if count >= LARGEST_COUNT:
+        raise CorruptionError(
+            f"{what} is {count}, after which none can be read: nobody has counted so far, so it "
+            "was forged or damaged; nothing was written, restore what holds it from a copy"
+        )
+    return count + 1
 
 
 def encode(fields: JsonObject) -> bytes:

@@ -1,7 +1,7 @@
 """Validation of YAML files that people write: every wrong key, value or type is a sentence."""
 
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType, UnionType
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.errors import NotFoundError, SettingsError
+from workers.formats.problems import raise_all
 from workers.formats.yaml_nodes import DEFAULT_LIMITS, Entries, Items, Node
 from workers.formats.yaml_reading import nodes_of
 from workers.formats.yaml_scalars import (
@@ -34,23 +35,45 @@ _SCALARS: dict[Any, Callable[[Node], Any]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Partly:
+    """A file as far as it is right.
+
+    Attributes:
+        values: Of the keys that are right.
+        findings: What is wrong with the others.
+    """
+
+    values: Mapping[str, Any]
+    findings: tuple[SettingsError, ...]
+
+
 def read_settings(kind: type[Kind], path: Path) -> Kind:
     """Return the dataclass `kind` as the YAML file at `path` fills it in.
 
     Raises:
         NotFoundError: there is no such file.
-        SettingsError: it cannot be read, is not YAML, or has a key that is unknown, missing, there
-            twice or of the wrong type.
+        SettingsError: it cannot be read, is not YAML, or has keys that are unknown, missing, there
+            twice or of the wrong type; all of these are reported.
+    """
+    return settings_of(kind, content_of(path), str(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Return the content of a YAML file, or enough of it to see that it is too large.
+
+    Raises:
+        NotFoundError: there is no such file.
+        SettingsError: it cannot be read.
     """
     try:
         if not path.is_file():
             raise NotFoundError(f"expected a file at {path}, found none", path=str(path))
         with path.open("rb") as file:
-            content = file.read(DEFAULT_LIMITS.size_bytes + 1)
+            return file.read(DEFAULT_LIMITS.size_bytes + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsError(f"{path} cannot be read: {reason}", path=str(path)) from error
-    return settings_of(kind, content, str(path))
 
 
 def settings_of(kind: type[Kind], content: bytes, where: str) -> Kind:
@@ -65,18 +88,43 @@ def settings_of(kind: type[Kind], content: bytes, where: str) -> Kind:
     Raises:
         SettingsError: as in `read_settings`.
     """
+    found = partly(kind, content, where)
+    raise_all(found.findings)
+    return kind(**found.values)
+
+
+def partly(kind: type[Any], content: bytes, where: str) -> Partly:
+    """Return what YAML or JSON says of the dataclass `kind`, and everything that is wrong with it.
+
+    The arguments are those of `settings_of`.
+
+    Raises:
+        SettingsError: it is no YAML, has a key twice, or is no keys and values.
+    """
     root = nodes_of(content, where)
     # An empty file says nothing, so that everything is as it is by default.
     found = Entries() if root is None or is_null(root) else root
-    values = _Reading(where).section(kind, found, "")
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SettingsError(
-            f"{place} in {where}: {first['msg']}, found {cut(repr(first['input']))}", key=place
-        ) from error
+    findings: list[SettingsError] = []
+    written = _Reading(where, findings).section(kind, found, "")
+    kinds = get_type_hints(kind, include_extras=True)
+    wrong = {str(finding.fields.get("key", "")).partition(".")[0] for finding in findings}
+    values = {}
+    for name, value in written.items():
+        if name in wrong:
+            continue
+        try:
+            values[name] = TypeAdapter(kinds[name]).validate_python(value)
+        except ValidationError as error:
+            findings += _invalid(error, name, where)
+    return Partly(values=values, findings=tuple(findings))
+
+
+def _invalid(error: ValidationError, name: str, where: str) -> Iterator[SettingsError]:
+    for each in error.errors():
+        place = ".".join(map(str, (name, *each["loc"])))
+        yield SettingsError(
+            f"{place} in {where}: {each['msg']}, found {cut(repr(each['input']))}", key=place
+        )
 
 
 class _Reading:
@@ -84,12 +132,14 @@ class _Reading:
 
     Args:
         where: Names the file in errors.
+        findings: Where errors of keys go; what stands there is left out.
     """
 
-    # Owns: nothing that changes.
+    # Owns: the findings, until everything is read.
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, findings: list[SettingsError]) -> None:
         self._where = where
+        self._findings = findings
 
     def section(self, kind: type[Any], node: Node, place: str) -> dict[str, Any]:
         """Return the fields of the dataclass `kind` that a node gives, by name."""
@@ -99,17 +149,26 @@ class _Reading:
         kinds = get_type_hints(kind, include_extras=True)
         for name, (key, _) in node.entries.items():
             if name not in kinds:
-                raise _unknown(name, list(kinds), _with_line(where, key))
+                self._findings.append(_unknown(name, list(kinds), _with_line(where, key)))
         for entry in fields(kind):
             optional = entry.default is not MISSING or entry.default_factory is not MISSING
             if entry.name not in node.entries and not optional:
-                raise SettingsError(
-                    f"expected the key {entry.name!r} in {where}, found none", key=entry.name
-                )
-        return {
-            name: self._value(kinds[name], value, f"{place}.{name}" if place else name)
+                self._findings.append(_missing(entry.name, where, place))
+        return self._read(
+            (kinds[name], value, name, f"{place}.{name}" if place else name)
             for name, (_, value) in node.entries.items()
-        }
+            if name in kinds
+        )
+
+    def _read(self, entries: Iterable[tuple[Any, Node, str, str]]) -> dict[str, Any]:
+        """Return the values of entries - kind, node, name and place - that can be read, by name."""
+        values = {}
+        for kind, node, name, place in entries:
+            try:
+                values[name] = self._value(kind, node, place)
+            except SettingsError as error:
+                self._findings.append(error)
+        return values
 
     def _value(self, kind: Any, node: Node, place: str) -> Any:
         """Return what a node says where `kind` is expected."""
@@ -132,10 +191,10 @@ class _Reading:
     def _mapping(self, kind: Any, node: Node, place: str) -> dict[str, Any]:
         if not isinstance(node, Entries):
             raise self._other("keys and values", node, place)
-        return {
-            read_at(text_of, key, place, self._where): self._value(kind, value, f"{place}.{name}")
+        return self._read(
+            (kind, value, read_at(text_of, key, place, self._where), f"{place}.{name}")
             for name, (key, value) in node.entries.items()
-        }
+        )
 
     def _list(self, kind: Any, node: Node, place: str) -> list[Any]:
         if not isinstance(node, Items):
@@ -153,6 +212,11 @@ class _Reading:
 
 def _with_line(where: str, node: Node) -> str:
     return f"{where}, line {node.line}" if node.line else where
+
+
+def _missing(name: str, where: str, place: str) -> SettingsError:
+    key = f"{place}.{name}" if place else name
+    return SettingsError(f"expected the key {name!r} in {where}, found none", key=key)
 
 
 def _unknown(name: str, known: list[str], where: str) -> SettingsError:

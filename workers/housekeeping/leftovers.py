@@ -18,6 +18,7 @@ from workers.queue.progress import known_ticket
 from workers.queue.ticket import CLEARED, ENDED
 from workers.registry import Registry
 from workers.registry.documents.layout import HEAD
+from workers.registry.reader import AdapterReader
 from workers.store import absent
 from workers.store.base import Object, ObjectStore
 from workers.store.blobs import BlobRef, blob_key
@@ -26,6 +27,7 @@ from workers.tasks.submission import (
     Shard,
     Submission,
     existing_submission,
+    find_submission,
     read_submission,
     submission_ids,
 )
@@ -125,6 +127,30 @@ NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
     work.PREFIX: needed_work,
 }
 """By prefix, what tells which blobs below it are needed."""
+
+
+def purged_submissions(registry: Registry) -> set[str]:
+    """Return the ids of the submissions whose images were purged, of all adapters.
+
+    A task that was imported was submitted to another adapter or another store: purging it here
+    takes no image away there.
+    """
+    return {
+        submission
+        for name in registry.adapters()
+        for submission in purged_of(registry.adapter(name))
+    }
+
+
+def purged_of(adapter: AdapterReader) -> set[str]:
+    """Return the ids of the submissions to an adapter whose images were purged."""
+    try:
+        stones = adapter.tombstones(adapter.refs())
+    except NotFoundError:
+        return set()
+    names = {name for stone in stones for name in stone.submissions}
+    found = (find_submission(adapter.objects.store, name) for name in names)
+    return {s.submission_id for s in found if s is not None and s.adapter == adapter.name}
 
 
 def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection[str]) -> list[str]:

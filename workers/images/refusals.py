@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from adapters.errors import ImageError, UnavailableError
 from workers.images.files.essentials import RefusedError
-from workers.images.files.formats import Format, format_of, what_is_not_read
+from workers.images.files.formats import Format, format_of
 from workers.images.files.limits import ImageLimits
+from workers.images.files.other_formats import what_is_not_read
 from workers.images.ranges import UnknownRangeError
 
 _MOST_REASON = 160
@@ -65,7 +66,10 @@ def refusing(kind: Format, origin: str, limits: ImageLimits) -> Iterator[None]:
     except ImageError:
         raise
     except RefusedError as error:
-        raise ImageError(f"{named} has {error}, and is not decoded", origin=origin) from error
+        remedy = f"; {error.remedy}" if error.remedy else ""
+        raise ImageError(
+            f"{named} has {error}, and is not decoded{remedy}", origin=origin
+        ) from error
     except UnknownRangeError as error:
         raise ImageError(f"{named} has {error}", origin=origin) from error
     except MemoryError as error:

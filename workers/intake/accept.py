@@ -4,13 +4,21 @@ A submission is acknowledged when it is durable and the queue has been asked to 
 """
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from adapters.contract.class_entry import ClassEntry
-from adapters.errors import ClassNameError, InputError, NotFoundError, UnavailableError
+from adapters.contract.shared_settings import check_shared
+from adapters.errors import (
+    ClassNameError,
+    InputError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
+from adapters.methods import method_named
+from workers.concurrency.bounded import pool_of
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.prompts import PromptReader
 from workers.encoding.task_features import class_entries
@@ -23,7 +31,7 @@ from workers.queue.progress import known_ticket, read_queue, ticket_of
 from workers.queue.ticket import ENDED, Ticket
 from workers.registry import Manifest, Registry
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Submission, find_submission
+from workers.tasks.submission import Learning, Submission, find_submission
 from workers.tasks.task import Task
 
 READING_THREADS = 8
@@ -51,6 +59,19 @@ class Surroundings:
         """The classes of all tasks, learnt or on their way."""
         return [entry for each in self.submissions for entry in class_entries(each)]
 
+    def with_images_of(self, submission: Submission) -> dict[str, int]:
+        """Return how many images of a submission each other task has too, of those that have any.
+
+        It is no error: what a picture shows may be asked of it in two ways. It often is a mistake.
+        """
+        own = frozenset(_digests(submission))
+        shared = {
+            each.task: len(own.intersection(_digests(each)))
+            for each in self.submissions
+            if each.task not in (submission.task, submission.replaces)
+        }
+        return {task: number for task, number in shared.items() if number}
+
     def still_counts(self, submission_id: str) -> bool:
         """Return whether a submission is open, or its task in `head`."""
         ticket = known_ticket(self.store, submission_id)
@@ -58,6 +79,40 @@ class Surroundings:
             return True
         # However it has ended: people may have moved `head` to a version that the gate refused.
         return bool(self.head and self.head.has_submission(submission_id))
+
+    def check_learning(self, task: Task, learning: Learning) -> None:
+        """Raise SettingsError where what the adapter has cannot go on by `learning`.
+
+        What is published decides, and where nothing is yet the first task on its way.
+        """
+        known, place = self._learning_but_of(task.replaces)
+        if known is None:
+            return
+        if known.method != learning.method:
+            raise SettingsError(
+                f"adapter {task.adapter!r} is learnt by {known.method!r} ({place}), and task "
+                f"{task.name!r} was to be learnt by {learning.method!r}, as the configuration "
+                f"here says; expected `adapters: {{{task.adapter}: {{method: {known.method}}}}}` "
+                "in it. An adapter has one method: submit to another adapter to use another one",
+                adapter=task.adapter,
+                expected=known.method,
+                found=learning.method,
+            )
+        names = [name for name in method_named(known.method).shared if name in known.settings]
+        check_shared([known.settings, learning.settings], names=names)
+
+    def _learning_but_of(self, replaced: str | None) -> tuple[Learning | None, str]:
+        """Return by what the adapter is learnt, not counting a task, and where that is said."""
+        head = self.head
+        if head and any(entry.task != replaced for entry in head.tasks):
+            known = Learning(method=head.method, settings=head.settings)
+            return known, f"version {head.number}"
+        by_id = {found.submission_id: found for found in self.submissions}
+        for ticket in sorted(self.waiting, key=lambda ticket: ticket.order):
+            found = by_id.get(ticket.submission_id)
+            if found and found.learning and found.task != replaced:
+                return found.learning, f"its first task, {found.task!r}, is on its way"
+        return None, ""
 
     def admit(self, task: Task, *, max_open: int) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
@@ -105,6 +160,7 @@ def accept(
     author: str,
     now: float | None = None,
     max_open: int = MAX_OPEN,
+    method: str | None = None,
     cut: CutPrompts | None = None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
@@ -119,15 +175,22 @@ def accept(
         author: Who submits.
         now: Seconds since the epoch; the present where None.
         max_open: Most submissions of the adapter that may be open at once.
+        method: By which it is learnt, whatever the system says by then; None leaves it to that.
         cut: Knows the prompts of which the encoder does not read the end; None for the encoder that
             comes with nacre.
         on_progress: See `take_in`.
 
     Raises:
-        InputError: the task cannot be learnt as it is; nothing is stored.
+        InputError: the task cannot be learnt as it is, or not by that method; nothing is stored.
         UnavailableError: too many submissions are open, or the store cannot be reached.
     """
     around = surroundings(store, task.adapter)
+    learning = None if method is None else _checked(task, method, around)
+
+    def admit() -> Learning | None:
+        around.admit(task, max_open=max_open)
+        return learning
+
     intake = take_in(
         task,
         store,
@@ -135,12 +198,12 @@ def accept(
         author=author,
         known=KnownNames(classes=around.classes, cut=cut or PromptReader(EncoderSettings()).cut),
         reusable=around.still_counts,
-        admit=lambda: around.admit(task, max_open=max_open),
+        admit=admit,
         on_progress=on_progress,
     )
     if known_ticket(store, intake.submission.submission_id) is None:
         inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
-    return intake
+    return replace(intake, elsewhere=around.with_images_of(intake.submission))
 
 
 def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
@@ -160,6 +223,18 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     )
 
 
+def _digests(submission: Submission) -> Iterator[str]:
+    return (digest for shard in submission.shards for digest in shard.image_digests)
+
+
+def _checked(task: Task, method: str, around: Surroundings) -> Learning:
+    """Return by what a task is learnt; an error where its settings or its adapter forbid it."""
+    settings = method_named(method).check_settings(task.settings)
+    learning = Learning(method=method, settings=settings)
+    around.check_learning(task, learning)
+    return learning
+
+
 def _head(store: ObjectStore, adapter: str) -> Manifest | None:
     handle = Registry(store).adapter(adapter)
     try:
@@ -171,5 +246,5 @@ def _head(store: ObjectStore, adapter: str) -> Manifest | None:
 def _readable(store: ObjectStore, names: Sequence[str]) -> tuple[Submission, ...]:
     """Return submissions; those of imported versions may not be there."""
     read = partial(find_submission, store)
-    with ThreadPoolExecutor(READING_THREADS) as threads:
+    with pool_of(READING_THREADS) as threads:
         return tuple(found for found in threads.map(read, dict.fromkeys(names)) if found)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
 
+from adapters.contract.counts import agreeing, counted
 from adapters.errors import ClassNameError, ImageError, InputError
-from workers.formats.problems import Problems, shown
+from workers.formats.problems import Problems, cause_of, shown
 from workers.intake.counts import SourceCount, counts_of
 from workers.intake.reading import Sample, Unreadable
 from workers.sources import job_hint
@@ -45,7 +46,7 @@ class _Unreadable:
     missing_here: bool = False
 
     def add(self, image: Unreadable) -> None:
-        self.problems.add(image.problem)
+        self.problems.add(image.problem, cause=cause_of(image.problem, about=image.origin))
         self.splits[image.split] += 1
         self.missing_here |= image.missing_here
 
@@ -69,7 +70,7 @@ def check_images(task: Task, read: Iterable[Sample | Unreadable]) -> Checked:
         findings.append(_without_images(task, distinct))
     return Checked(
         samples=tuple(distinct),
-        skipped=unreadable.problems.kept,
+        skipped=unreadable.problems.telling,
         duplicates=copies.kept,
         findings=tuple(finding for finding in findings if finding is not None),
         counts=counts_of(task, distinct, unreadable.splits),
@@ -92,7 +93,8 @@ def _without_copies(
         else:
             disputed.add(
                 f"{original.ref.origin} ({keys[original.label]}) and {sample.ref.origin} "
-                f"({keys[sample.label]})"
+                f"({keys[sample.label]})",
+                cause=f"{keys[original.label]}\n{keys[sample.label]}",
             )
     return list(first.values()), copies, disputed
 
@@ -105,8 +107,9 @@ def _too_many_unreadable(task: Task, unreadable: _Unreadable, total: int) -> Ima
     beyond = f" ({allowed} may be skipped)" if allowed else ""
     hint = job_hint() if unreadable.missing_here else ""
     return ImageError(
-        f"{problems.count} of the {total} images of task {task.name!r} cannot be used{beyond}; "
-        f"repair or remove them and submit again:{problems}{hint and '.' + hint}",
+        f"{problems.count} of the {counted(total, 'image')} of task {task.name!r} cannot be used"
+        f"{beyond}; repair or remove what is named, and submit again:{problems}"
+        f"{hint and '.' + hint}",
         task=task.name,
         bad_images=problems.count,
         problems=problems.kept,
@@ -117,8 +120,9 @@ def _in_two_classes(task: Task, problems: Problems) -> ImageError | None:
     if not problems:
         return None
     return ImageError(
-        f"{problems.count} images of task {task.name!r} are in two classes; leave each in the one "
-        f"it belongs to:{problems}",
+        f"{counted(problems.count, 'image')} of task {task.name!r} "
+        f"{agreeing(problems.count, 'is')} in two classes; leave each in the one it belongs to:"
+        f"{problems}",
         task=task.name,
         problems=problems.kept,
     )
@@ -126,19 +130,23 @@ def _in_two_classes(task: Task, problems: Problems) -> ImageError | None:
 
 def _in_both_splits(task: Task, samples: list[Sample]) -> ImageError | None:
     learnt = {sample.digest: sample for sample in samples if sample.split == "train"}
-    problems = tuple(
-        f"{sample.ref.origin} and {learnt[sample.digest].ref.origin}"
-        for sample in samples
-        if sample.split == "held_out" and sample.digest in learnt
-    )
+    problems = Problems()
+    for sample in samples:
+        if sample.split == "held_out" and sample.digest in learnt:
+            problems.add(
+                f"{sample.ref.origin} and {learnt[sample.digest].ref.origin}", cause="both"
+            )
     if not problems:
         return None
+    number = problems.count
     return ImageError(
-        f"{len(problems)} test images of task {task.name!r} are also training images; remove "
-        "them from one of the two, or the measured accuracy means nothing:" + shown(problems),
+        f"{counted(number, 'test image')} of task {task.name!r} "
+        f"{agreeing(number, 'is')} also {'a training image' if number == 1 else 'training images'};"
+        f" remove {'it' if number == 1 else 'them'} from one of the two, or the measured accuracy "
+        f"means nothing:{problems}",
         task=task.name,
-        shared_images=len(problems),
-        problems=problems,
+        shared_images=number,
+        problems=problems.kept,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from adapters.contract.canonical import canonical_json, digest_of
+from adapters.contract.counts import counted
 from adapters.errors import ConflictError, InputError
 from workers.store.base import MAX_CONDITIONAL_BYTES, ObjectStore
 from workers.tasks.submission import Split, Submission, find_submission
@@ -108,7 +109,7 @@ def check_fits(submission: Submission) -> None:
     size, images = len(submission.to_bytes()), sum(len(shard.labels) for shard in submission.shards)
     if size > MAX_CONDITIONAL_BYTES:
         raise InputError(
-            f"task {submission.task!r} has {images} images; a submission holds about "
+            f"task {submission.task!r} has {counted(images, 'image')}; a submission holds about "
             f"{images * MAX_CONDITIONAL_BYTES // size}: submit it as several tasks",
             task=submission.task,
             images=images,

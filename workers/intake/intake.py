@@ -10,10 +10,12 @@ referenced.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from adapters.errors import one_line
+from adapters.contract.counts import agreeing, counted
+from adapters.errors import InputError, UnavailableError, one_line
 from workers.formats.problems import raise_all
 from workers.intake.checks import Checked, check_images
 from workers.intake.counts import SPLITS, SourceCount
@@ -24,7 +26,7 @@ from workers.intake.reading import count_images, read_images
 from workers.intake.test_split import with_test_split
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.store.base import ObjectStore
-from workers.tasks.submission import Shard, Split, Submission
+from workers.tasks.submission import Learning, Shard, Split, Submission
 from workers.tasks.task import SharedNames, Task
 
 Item = TypeVar("Item")
@@ -43,6 +45,8 @@ class Intake:
         choice: What the task does about those.
         cut: Prompts of which the encoder does not read the end.
         counts: What became of everything in each source.
+        elsewhere: How many of its images each other task of the adapter has, of those that have.
+        warnings: What may not be as whoever submitted thinks, one sentence each.
     """
 
     submission: Submission
@@ -53,6 +57,8 @@ class Intake:
     choice: SharedNames | None = None
     cut: tuple[str, ...] = ()
     counts: Mapping[Split, SourceCount] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def images(self) -> Mapping[Split, int]:
@@ -65,35 +71,48 @@ class Intake:
         return {keys[split]: count.to_json() for split, count in self.counts.items()}
 
     def notes(self) -> tuple[str, ...]:
-        """Return what whoever submitted should know, one sentence each."""
+        """Return what whoever submitted should know, one sentence each; warnings come last."""
         counts = self.counts.items()
         refused = sum(count.refused for _, count in counts)
         copies = sum(count.copies for _, count in counts)
-        counted = (
+        notes = (
             (self.submission.set_aside, self._drawn()),
             *((str(count.survey), f"{SPLITS[split]}: {count.survey}") for split, count in counts),
             (
                 self.skipped,
-                f"{refused} images that cannot be read were skipped: "
-                f"{_first(self.skipped, refused)}",
+                f"{counted(refused, 'image')} that cannot be read {agreeing(refused, 'was')} "
+                f"skipped: {_first(self.skipped, refused)}",
             ),
             (
                 self.duplicates,
-                f"{copies} copies of an image were left out: {_first(self.duplicates, copies)}",
+                f"{counted(copies, 'copy')} of an image {agreeing(copies, 'was')} left out: "
+                f"{_first(self.duplicates, copies)}",
             ),
             (
                 self.cut,
-                f"{len(self.cut)} prompts are longer than the encoder reads, so that their "
-                f"ends count for nothing: {_first(tuple(map(repr, self.cut)), len(self.cut))}",
+                f"{counted(len(self.cut), 'prompt')} {agreeing(len(self.cut), 'is')} longer than "
+                f"the encoder reads, so that the end counts for nothing: "
+                f"{_first(tuple(map(repr, self.cut)), len(self.cut))}",
             ),
             (self.shared, f"{_DONE.get(self.choice, '')}: {', '.join(map(str, self.shared))}"),
         )
-        return tuple(one_line(note) for condition, note in counted if condition)
+        told = (note for condition, note in notes if condition)
+        return tuple(map(one_line, (*told, *self._shared_images(), *self.warnings)))
+
+    def _shared_images(self) -> Iterator[str]:
+        for task, number in self.elsewhere.items():
+            yield (
+                f"warning: {counted(number, 'image')} {agreeing(number, 'is')} also in task "
+                f"{task!r} of this adapter, so that its classes and these are right for the same "
+                "pictures; if that is not meant, cancel it (`nacre cancel`) and submit it again "
+                "without them"
+            )
 
     def _drawn(self) -> str:
+        number = self.images["held_out"]
         return (
-            f"{self.images['held_out']} of the training images, a tenth of each class, were drawn "
-            "as the test split: they are measured on, and not learnt from"
+            f"{number} of the training images, a tenth of each class, {agreeing(number, 'was')} "
+            "drawn as the test split, which is measured on, and not learnt from"
         )
 
 
@@ -127,7 +146,7 @@ def take_in(
     author: str,
     known: KnownNames = NO_NAMES,
     reusable: Reusable = always,
-    admit: Callable[[], None] = lambda: None,
+    admit: Callable[[], Learning | None] = lambda: None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
@@ -143,7 +162,8 @@ def take_in(
         author: Who submits.
         known: What the names of the classes are compared with.
         reusable: Says of a submission's id that it is open, or that its task is in `head`.
-        admit: Called before a new submission is stored; raises what keeps it from being accepted.
+        admit: Called before a new submission is stored; returns by what it is to be learnt, None
+            where the system is to know, and raises what keeps it from being accepted.
         on_progress: Called with steps done and steps in all; every image is two, one when it has
             been checked and one when it is stored.
 
@@ -156,24 +176,42 @@ def take_in(
     checked = check_images(task, _counted(read_images(task), total, on_progress))
     naming = naming_of(task, known)
     if checked.findings:
-        raise_all([*checked.findings, *naming.findings])
+        found = [*checked.findings, *naming.findings]
+        with suppress(UnavailableError):  # waiting would not mend these
+            found += _admission(admit)[1]
+        raise_all(found)
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
     before = find_generation(store, first, reusable=reusable).stored
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, naming, is_new=False)
-    admit()
-    raise_all(naming.findings)
+    learning, refused = _admission(admit)
+    raise_all([*naming.findings, *refused])
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)
-    draft = _draft(task, checked, naming, shards, author=author, now=now)
+    draft = replace(
+        _draft(task, checked, naming, shards, author=author, now=now), learning=learning
+    )
     check_fits(draft)
     complete = replace(draft, shards=_stored(store, planned, total, on_progress))
     submission, is_new = write(store, complete, first, reusable=reusable)
     on_progress(2 * total, 2 * total)
     result = _result(submission, checked, naming, is_new=is_new)
     return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
+
+
+def _admission(
+    admit: Callable[[], Learning | None],
+) -> tuple[Learning | None, list[InputError]]:
+    """Return by what a submission is learnt, and why it is not accepted if it is not.
+
+    Only what whoever submits can change is returned; everything else is raised.
+    """
+    try:
+        return admit(), []
+    except InputError as error:
+        return None, [error]
 
 
 def _draft(

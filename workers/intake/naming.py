@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import Tokens, name_collisions
+from adapters.contract.counts import counted
 from adapters.errors import ClassNameError
 from workers.encoding.task_features import class_id, task_of
 from workers.formats.problems import shown
@@ -184,7 +185,8 @@ def _undecided(task: Task, shared: Sequence[SharedName]) -> list[ClassNameError]
     problems = tuple(map(str, shared))
     return [
         ClassNameError(
-            f"{len(shared)} class names of task {task.name!r} are those of other tasks of adapter "
+            f"{counted(len(shared), 'class name')} of task {task.name!r} "
+            f"{_are_those(len(shared))} of other tasks of adapter "
             f"{task.adapter!r}:{shown(problems)}\n"
             "Equal names give equal prompts. Say in the task file what is meant: "
             "`shared_names: keep` (two classes of one name), `shared_names: merge` (one class: the "
@@ -196,6 +198,10 @@ def _undecided(task: Task, shared: Sequence[SharedName]) -> list[ClassNameError]
             problems=problems,
         )
     ]
+
+
+def _are_those(number: int) -> str:
+    return "is that" if number == 1 else "are those"
 
 
 def _still_shared(task: Task, shared: Sequence[SharedName]) -> list[ClassNameError]:

@@ -46,11 +46,13 @@ class Unreadable:
 
     Attributes:
         problem: One sentence that names it.
+        origin: Its name there.
         split: What it is for.
         missing_here: Whether it should be on this machine and is not.
     """
 
     problem: str
+    origin: str = ""
     split: Split = "train"
     missing_here: bool = False
 
@@ -96,7 +98,12 @@ def _read(listed: _Listed) -> Sample | Unreadable:
         content = read_content(listed.ref)
     except ImageError as error:
         missing = error.fields.get("missing_here") is True
-        return Unreadable(problem=error.message, split=listed.split, missing_here=missing)
+        return Unreadable(
+            problem=error.message,
+            origin=listed.ref.origin,
+            split=listed.split,
+            missing_here=missing,
+        )
     return Sample(
         ref=listed.ref,
         split=listed.split,

@@ -36,7 +36,7 @@ class Publication:
     Attributes:
         version: Its number.
         built_upon: Whether `head` moved to it; if not, the gate refused it.
-        note: Why the gate has not let it be served; None where it is.
+        note: Why the gate has not let it be served, or what it has let through unmeasured.
     """
 
     version: int

@@ -35,7 +35,7 @@ class MixtureFitter:
         None where the record is finished already, or its method wants no mixtures.
         """
         submission = assignment.submission
-        components = method_named(assignment.method).mixture_components(submission.settings)
+        components = method_named(assignment.method).mixture_components(submission.all_settings)
         if components == 0 or is_handed_over(self._store, _record_key(assignment)):
             return []
         classes = len(submission.classes)
@@ -45,7 +45,7 @@ class MixtureFitter:
     def fit(self, assignment: Assignment, classes: range) -> list[Mixture]:
         """Return one mixture for each of `classes`."""
         submission = assignment.submission
-        components = method_named(assignment.method).mixture_components(submission.settings)
+        components = method_named(assignment.method).mixture_components(submission.all_settings)
         task = self._features(assignment)
         return class_mixtures(task, components=components, seed=submission.seed, classes=classes)
 
@@ -59,7 +59,7 @@ class MixtureFitter:
             self._features(assignment),
             Learnt(tensors=load(take_over_finished(self._store, learnt))),
             mixtures,
-            settings=submission.settings,
+            settings=submission.all_settings,
             seed=submission.seed,
         )
         hand_over(self._store, key, encode_record(record))

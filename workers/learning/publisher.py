@@ -16,6 +16,8 @@ from workers.learning.gate import Verdict, judge
 from workers.learning.handover import find_handover, handover_key, take_over_finished
 from workers.learning.measured_tasks import MeasuredTasks
 from workers.registry import (
+    GATE_NOTE,
+    UNMEASURED_NOTE,
     AddRecord,
     Author,
     Commit,
@@ -33,9 +35,6 @@ from workers.registry.documents.forks import check_no_fork
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
-
-GATE_NOTE = "gate"
-"""What the gate said of a version, among the notes of its provenance."""
 
 
 class Publisher:
@@ -93,7 +92,13 @@ class Publisher:
         shared = None if handed is None else decode_shared(handed)
         measured = self._measured(assignment, record, shared)
         before = self._before(adapter, assignment.parent)
-        verdict = judge(assignment.gate, task=submission.task, before=before, after=measured)
+        verdict = judge(
+            assignment.gate,
+            task=submission.task,
+            earlier=[task.task for task in self._kept(assignment)],
+            before=before,
+            after=measured,
+        )
         commit = Commit(
             updates=(
                 *((DropTask(task=submission.replaces),) if submission.replaces else ()),
@@ -119,7 +124,7 @@ class Publisher:
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
         number = adapter.commit(commit, by=author).number
-        return Publication(version=number, built_upon=verdict.built_upon, note=_sentence(verdict))
+        return Publication(version=number, built_upon=verdict.built_upon, note=verdict.said)
 
     def _published(
         self, adapter: registry.RegisteredAdapter, submission: Submission, *, since: int | None
@@ -142,12 +147,6 @@ class Publisher:
     ) -> tuple[TaskAccuracy, ...]:
         """Return the new version's accuracy on its own and on all earlier tasks."""
         submission, parent = assignment.submission, assignment.parent
-        adapter = self._versions.registry.adapter(submission.adapter)
-        kept = [
-            task
-            for task in (adapter.manifest(parent).tasks if parent else ())
-            if task.task != submission.replaces
-        ]
         past = [
             entry
             for entry in self._versions.state(submission.adapter, parent).records
@@ -156,7 +155,7 @@ class Publisher:
         candidate = Adapter((*past, record), shared=shared)
         tower = candidate.image_tower(self._encoder.image_tower)
         measured = [
-            *self._measured_tasks.earlier(kept, tower),
+            *self._measured_tasks.earlier(self._kept(assignment), tower),
             self._measured_tasks.own(submission, tower),
         ]
         found = accuracies(candidate, measured, self._encoder)
@@ -165,6 +164,13 @@ class Publisher:
             TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
             for task, accuracy in found.items()
         )
+
+    def _kept(self, assignment: Assignment) -> list[TaskRef]:
+        """Return the tasks of the parent that the new version has too."""
+        submission, parent = assignment.submission, assignment.parent
+        adapter = self._versions.registry.adapter(submission.adapter)
+        tasks = adapter.manifest(parent).tasks if parent else ()
+        return [task for task in tasks if task.task != submission.replaces]
 
     def _before(self, adapter: registry.RegisteredAdapter, parent: int) -> tuple[TaskAccuracy, ...]:
         """Return what was measured of the parent; nothing where it was imported so."""
@@ -197,10 +203,6 @@ def _note(adapter: registry.RegisteredAdapter, number: int) -> str | None:
     return adapter.manifest(number).provenance.notes.get(GATE_NOTE)
 
 
-def _sentence(verdict: Verdict) -> str | None:
-    return "; ".join(verdict.reasons) or None
-
-
 def _provenance(submission: Submission, verdict: Verdict) -> Provenance:
     digests = {
         split: digest_of(
@@ -210,13 +212,13 @@ def _provenance(submission: Submission, verdict: Verdict) -> Provenance:
         )
         for split in ("train", "held_out")
     }
-    said = _sentence(verdict)
+    notes = {GATE_NOTE: verdict.said, UNMEASURED_NOTE: ", ".join(verdict.unmeasured)}
     return Provenance(
         author=submission.author,
         code=_code_version(),
         seed=submission.seed,
         images=digests,
-        notes={GATE_NOTE: said} if said else {},
+        notes={key: note for key, note in notes.items() if note},
     )
 
 

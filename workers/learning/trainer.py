@@ -102,7 +102,7 @@ class Trainer:
             past=self._past(submission, assignment.parent),
             text=self._text_side(submission),
             images=ImageSide(tower=encoder.image_tower, pixels=pixels),
-            settings=submission.settings,
+            settings=submission.all_settings,
             seed=submission.seed,
             device=encoder.device,
         )

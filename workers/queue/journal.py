@@ -4,11 +4,11 @@ journal/<submission>/<microseconds>-<epoch>.json
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from pydantic import FiniteFloat, TypeAdapter
 
+from workers.concurrency.bounded import pool_of
 from workers.formats.documents import Count, encode, validated
 from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.store import absent
@@ -72,7 +72,7 @@ def read_journal(
     folder = f"{PREFIX}{submission_id}/"
     keys = sorted(listed.key for listed in store.list(folder))
     wanted = [key for key in keys if int(key.removeprefix(folder)[:20]) > int(after * 1e6)]
-    with ThreadPoolExecutor(READING_THREADS) as threads:
+    with pool_of(READING_THREADS) as threads:
         contents = threads.map(
             lambda key: store.get_existing(key, because=absent.LISTED).data, wanted
         )

@@ -13,13 +13,14 @@ asks for was written by a clock that was wrong, and keeps nobody from taking ove
 whoever wrote it, at the same cost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
-from workers.formats.documents import Count, seal, unseal, validated
+from workers.formats.documents import Count, next_count, seal, unseal, validated
 from workers.store.base import ObjectStore
 from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held
@@ -46,6 +47,8 @@ class Leadership:
         paused: Adapters of which nothing new is begun; `*` stands for all.
         before: SHA-256 of the lead that this one replaced; empty for the first, and in leads of
             the first days, whose beat began anew with every epoch.
+        configuration: What the system that leads was configured with, for whoever submits to
+            compare; None where it says nothing of that.
     """
 
     owner: str
@@ -56,6 +59,7 @@ class Leadership:
     beat: Count = 0
     paused: tuple[str, ...] = ()
     before: str = ""
+    configuration: Mapping[str, Any] | None = None
 
     @property
     def serial(self) -> int:
@@ -71,6 +75,8 @@ class Leadership:
         fields = asdict(self)
         if not self.before:
             del fields["before"]
+        if self.configuration is None:
+            del fields["configuration"]
         return seal(fields)
 
 
@@ -93,9 +99,23 @@ def read_leadership(store: ObjectStore) -> Leadership | None:
 
 
 def take_leadership(
-    store: ObjectStore, *, owner: str, host: str, ttl_s: float, now: float
+    store: ObjectStore,
+    *,
+    owner: str,
+    host: str,
+    ttl_s: float,
+    now: float,
+    configuration: Mapping[str, Any] | None = None,
 ) -> Leadership:
     """Take the lead, which a system does at its start and again whenever its coordinator restarts.
+
+    Args:
+        store: The object store.
+        owner: The system that takes it.
+        host: Where that runs, for people.
+        ttl_s: For how long, in seconds.
+        now: Seconds since the epoch.
+        configuration: What the system says of its configuration.
 
     Raises:
         ConflictError: another system leads; its message says which, and for how long.
@@ -112,10 +132,11 @@ def take_leadership(
         return Leadership(
             owner=owner,
             host=host,
-            epoch=held.epoch + 1 if held else 1,
+            epoch=next_count(held.epoch, "the epoch of the lead") if held else 1,
             expires=now + ttl_s,
             since=now,
             paused=held.paused if held else (),
+            configuration=configuration,
         )
 
     return _changed(store, taken)
@@ -168,7 +189,8 @@ def _changed(store: ObjectStore, decide: Callable[[Leadership | None], Leadershi
         wanted = decide(held.content if held else None)
         if held is None:
             return replace(wanted, beat=1, before="")
-        return replace(wanted, beat=max(held.above, held.content.beat) + 1, before=held.digest)
+        beat = next_count(max(held.above, held.content.beat), "the beat of the lead")
+        return replace(wanted, beat=beat, before=held.digest)
 
     return _swap(store).change(decided).content
 

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from adapters.errors import ConflictError, CorruptionError, MissingError, NotFoundError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
-from workers.formats.documents import Count, encode, seal, unseal, validated
+from workers.formats.documents import Count, encode, next_count, seal, unseal, validated
 from workers.queue import leadership
 from workers.queue.leadership import Leadership, read_leadership
 from workers.queue.ticket import ENDED, Ticket
@@ -175,10 +175,11 @@ class Ledger:
         found = held.content if held else Page(tickets={})
         if found.epoch > self._epoch:
             raise _deposed(found.epoch, self._epoch)
+        beat = max(found.beat, held.above if held else 0)
         return Page(
             tickets=tickets(found),
             epoch=self._epoch,
-            beat=max(found.beat, held.above if held else 0) + 1,
+            beat=next_count(beat, "the beat of a page of the queue"),
             before=held.digest if held else "",
         )
 

@@ -77,7 +77,8 @@ class Ticket:
         parent: The version that it was or is learnt on; 0 for none; None before that is known.
         version: The version that it was published as.
         earlier: The latest version that it was published as in an earlier round; 0 for none.
-        note: What else there is to say of how it ended, such as why the gate refused it.
+        note: What else there is to say of how it ended, such as why the gate refused it or
+            what it could not measure.
     """
 
     submission_id: str

@@ -1,14 +1,21 @@
 """The model registry: versions of adapters that cannot be lost, torn or mixed up."""
 
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.archive import export_version, import_version
+from workers.registry.archive import Imported, export_version, import_version
 from workers.registry.audience import Audience
 from workers.registry.collect import Garbage, collect, collect_blobs
 from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShared
 from workers.registry.diff import AccuracyChange, Difference, diff
 from workers.registry.documents.accuracy import TaskAccuracy
 from workers.registry.documents.history import Action, Author, Entry
-from workers.registry.documents.manifest import Manifest, Provenance, TaskRef, VersionRef
+from workers.registry.documents.manifest import (
+    GATE_NOTE,
+    UNMEASURED_NOTE,
+    Manifest,
+    Provenance,
+    TaskRef,
+    VersionRef,
+)
 from workers.registry.documents.refs import Fence, Refs
 from workers.registry.drop import Purged, drop, purge
 from workers.registry.registry import Registry
@@ -18,6 +25,8 @@ from workers.registry.verify import Damage, Verification, verify
 from workers.registry.versions import Version, read_version, read_versions
 
 __all__ = [
+    "GATE_NOTE",
+    "UNMEASURED_NOTE",
     "AccuracyChange",
     "Action",
     "AddRecord",
@@ -32,6 +41,7 @@ __all__ = [
     "Fence",
     "Garbage",
     "HeadIs",
+    "Imported",
     "Inline",
     "Manifest",
     "Provenance",

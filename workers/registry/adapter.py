@@ -107,6 +107,30 @@ class RegisteredAdapter(AdapterReader):
 
         self.writer.change(decide)
 
+    def name_version(
+        self, version: int, aliases: tuple[str, ...], *, by: Author
+    ) -> tuple[str, ...]:
+        """Let those of `aliases` point to a version that do not exist; others stay where they are.
+
+        Args:
+            version: The number of a version.
+            aliases: Any, `head` included.
+            by: Who imports it, why and when.
+
+        Returns:
+            Those of `aliases` that point to it now.
+        """
+
+        def decide(refs: Refs) -> Change[tuple[str, ...]] | Settled[tuple[str, ...]]:
+            target = self.version_in(refs, version)
+            absent = {check_alias(alias): target for alias in aliases if not refs.find(alias)}
+            after = refs.moved(absent)
+            pointing = tuple(alias for alias in aliases if after.find(alias) == target)
+            move = Move(action=Action.IMPORT, author=by)
+            return self._moved(refs, absent, move, pointing)
+
+        return self.writer.change(decide)
+
     def note_refusal(self, version: VersionRef, *, by: Author) -> None:
         """Write into the history that a replica could not load a version; nothing moves.
 

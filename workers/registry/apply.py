@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from adapters.errors import EncoderMismatchError, InputError
+from workers.formats.documents import next_count
 from workers.registry.commit import AddRecord, Commit, DropTask, Payload, SetShared
 from workers.registry.documents.layout import Stored
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef, check_task
@@ -48,7 +49,9 @@ def applied(commit: Commit, situation: Situation, *, now: float) -> Manifest:
 def published(commit: Commit, refs: Refs, version: VersionRef, *, encoder: str) -> Refs:
     """Return the refs after `version` was published by `commit`."""
     moved = refs.moved(dict.fromkeys(commit.aliases, version))
-    return replace(moved, next_version=version.number + 1, encoder=encoder)
+    return replace(
+        moved, next_version=next_count(version.number, "the number of a version"), encoder=encoder
+    )
 
 
 def stored_payload(payload: Payload, *, area: int) -> Stored:

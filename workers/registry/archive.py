@@ -7,25 +7,25 @@ records/<sha256>      the records and the shared state, each under its digest
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
-from adapters.errors import CorruptionError, InputError, NotFoundError, SettingsError
-from workers.formats.tar_headers import Kind
-from workers.formats.tar_members import bounded_members
+from adapters.errors import InputError, SettingsError
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
+from workers.registry.archive_reading import Archive, Packed, opened_archive
 from workers.registry.commit import AddRecord, Commit, SetShared, Update
 from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import HEAD
 from workers.registry.documents.manifest import Manifest, manifest_from_bytes
+from workers.registry.documents.refs import Refs
+from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
 from workers.registry.requirements import HeadIs
-from workers.store.blobs import BlobRef, verified
 
 _MANIFEST = "version.json"
 _ACCURACIES = "accuracies.json"
@@ -68,10 +68,31 @@ def export_version(
     return manifest
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        manifest: Of the version that has the content of the file.
+        is_new: Whether it was published now; otherwise it was there already.
+        aliases: Those that were asked for and point to it now. Of a version that was there already
+            these are not those that point elsewhere: they are left where they are.
+    """
+
+    manifest: Manifest
+    is_new: bool
+    aliases: tuple[str, ...]
+
+
 def import_version(
-    adapter: RegisteredAdapter, path: Path, *, by: Author, aliases: tuple[str, ...] = (HEAD,)
-) -> Manifest:
-    """Publish the version in the file `path` as a new version, and return its manifest.
+    adapter: RegisteredAdapter,
+    path: Path,
+    *,
+    by: Author,
+    aliases: tuple[str, ...] = (HEAD,),
+    method: str | None = None,
+) -> Imported:
+    """Publish the version in the file `path` as a new version, unless it is there already.
 
     It has no parent. All bytes are checked before anything is written.
 
@@ -81,84 +102,110 @@ def import_version(
         by: Who does it, why and when.
         aliases: These point to the new version. `head` only where the adapter is empty: its tasks
             would silently disappear from what the next task builds on.
+        method: By which tasks of the adapter are learnt; None where nobody knows.
 
     Raises:
         InputError: It is no such file, or `head` exists already.
+        SettingsError: No task of the adapter could be learnt on it: it is of another method.
         CorruptionError: The file is damaged.
         EncoderMismatchError: The adapter was learnt with another encoder.
     """
-    if HEAD in aliases and adapter.refs().find(HEAD):
-        raise InputError(
-            f"adapter {adapter.name!r} has versions already: import under another alias, then "
-            "roll back to that alias to build on it",
-            adapter=adapter.name,
-        )
-    with _opened(path) as archive:
+    with opened_archive(path) as archive:
         manifest = manifest_from_bytes(archive.read(_MANIFEST), f"{_MANIFEST} in {path}")
-        measured = archive.read(_ACCURACIES) if _ACCURACIES in archive.members else None
-        commit = Commit(
-            updates=_updates(archive, manifest),
-            encoder=manifest.encoder,
-            method=manifest.method,
-            settings=manifest.settings,
-            provenance=manifest.provenance,
-            accuracies=accuracies_from_bytes(measured, str(path)) if measured else (),
-            base=None,
-            aliases=aliases,
-            requirements=(HeadIs(None),) if HEAD in aliases else (),
-            action=Action.IMPORT,
-        )
+        commit = _commit(archive, manifest, aliases)
         for payload in commit.payloads:
             payload.read()
-        return adapter.commit(commit, by=by)
+        refs = adapter.refs()
+        _check_method(adapter, refs, manifest, aliases, method)
+        there = _same_content(adapter, refs, manifest)
+        if there is not None:
+            moved = adapter.name_version(there.number, aliases, by=by)
+            return Imported(manifest=there, is_new=False, aliases=moved)
+        if HEAD in aliases and refs.find(HEAD):
+            raise InputError(
+                f"adapter {adapter.name!r} has versions already: import under another alias, then "
+                "roll back to that alias to build on it",
+                adapter=adapter.name,
+            )
+        return Imported(manifest=adapter.commit(commit, by=by), is_new=True, aliases=aliases)
 
 
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    """A file that was exported, as somebody may have changed it since.
-
-    Attributes:
-        path: Where it is.
-        file: The same, opened.
-        members: First byte and size of each file in it, by name.
-    """
-
-    path: Path
-    file: BinaryIO
-    members: Mapping[str, tuple[int, int]]
-
-    def read(self, name: str) -> bytes:
-        """Return the content of the member called `name`."""
-        if name not in self.members:
-            raise CorruptionError(f"{name} is missing in {self.path}: export the version again")
-        start, size = self.members[name]
-        self.file.seek(start)
-        return self.file.read(size)
+def _commit(archive: Archive, manifest: Manifest, aliases: tuple[str, ...]) -> Commit:
+    measured = archive.read(_ACCURACIES) if _ACCURACIES in archive.members else None
+    return Commit(
+        updates=_updates(archive, manifest),
+        encoder=manifest.encoder,
+        method=manifest.method,
+        settings=manifest.settings,
+        provenance=manifest.provenance,
+        accuracies=accuracies_from_bytes(measured, str(archive.path)) if measured else (),
+        base=None,
+        aliases=aliases,
+        requirements=(HeadIs(None),) if HEAD in aliases else (),
+        action=Action.IMPORT,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """A record inside an archive, read and checked whenever it is needed."""
+def _check_method(
+    adapter: RegisteredAdapter,
+    refs: Refs,
+    manifest: Manifest,
+    aliases: tuple[str, ...],
+    method: str | None,
+) -> None:
+    """Raise SettingsError where the version is of another method than the adapter's tasks."""
+    head = refs.find(HEAD)
+    built_on = adapter.objects.manifest(head.manifest) if head else None
+    if built_on and built_on.tasks:
+        expected = built_on.method
+        remedy = "import it into another adapter (`--adapter NAME`)"
+    elif HEAD in aliases and not head and method is not None:
+        expected = method
+        remedy = (
+            f"say `adapters: {{{adapter.name}: {{method: {manifest.method}}}}}` in the "
+            "configuration first, or import it under another alias"
+        )
+    else:
+        return
+    if manifest.tasks and manifest.method != expected:
+        raise SettingsError(
+            f"the version in the file was learnt with {manifest.method!r}, and tasks of adapter "
+            f"{adapter.name!r} are learnt with {expected!r}: none could be learnt on it; {remedy}",
+            adapter=adapter.name,
+            expected=expected,
+            found=manifest.method,
+        )
 
-    archive: _Archive
-    ref: BlobRef
 
-    def read(self) -> bytes:
-        name = f"records/{self.ref.sha256}"
-        return verified(self.archive.read(name), self.ref, f"{name} in {self.archive.path}")
+def _same_content(adapter: RegisteredAdapter, refs: Refs, manifest: Manifest) -> Manifest | None:
+    """Return the latest version that holds the same and can be served; None where none does."""
+    buried = {number for stone in adapter.tombstones(refs) for number in stone.versions}
+    wanted = _content(manifest)
+    for found in published_versions(adapter, refs):
+        if found.number not in buried and _content(found) == wanted:
+            return found
+    return None
 
 
-def _updates(archive: _Archive, manifest: Manifest) -> tuple[Update, ...]:
+def _content(manifest: Manifest) -> tuple[object, ...]:
+    """Return what an export says, and an import keeps, of a version."""
+    tasks = [(task.task, task.submission, task.record.ref, task.classes) for task in manifest.tasks]
+    shared = manifest.shared and manifest.shared.ref
+    learnt_by = manifest.encoder, manifest.method, dict(manifest.settings)
+    return tasks, shared, learnt_by, manifest.provenance
+
+
+def _updates(archive: Archive, manifest: Manifest) -> tuple[Update, ...]:
     tasks = (
         AddRecord(
             task=task.task,
             submission=task.submission,
-            record=_Packed(archive, task.record.ref),
+            record=Packed(archive, task.record.ref),
             classes=task.classes,
         )
         for task in manifest.tasks
     )
-    shared = _Packed(archive, manifest.shared.ref) if manifest.shared else None
+    shared = Packed(archive, manifest.shared.ref) if manifest.shared else None
     return (*tasks, SetShared(state=shared))
 
 
@@ -166,35 +213,6 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Archive]:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise NotFoundError(f"expected an exported version at {path}, found none") from error
-    except OSError as error:
-        raise InputError(
-            f"{path} is not an exported version: {error.strerror}", path=str(path)
-        ) from error
-    with file:
-        yield _Archive(path, file, dict(_members(path, file)))
-
-
-def _members(path: Path, file: BinaryIO) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield where each file in an archive lies; all of it is looked at before anything is read."""
-    seen = 0
-    try:
-        for member in bounded_members(file):
-            seen += 1
-            if member.kind is Kind.FILE:
-                yield member.name, (member.start, member.size)
-    except (SettingsError, OSError) as error:
-        reason = error.message if isinstance(error, SettingsError) else error.strerror
-        if seen:
-            raise CorruptionError(f"{path} is damaged: {reason}; export it again") from error
-        raise InputError(f"{path} is not an exported version: {reason}", path=str(path)) from error
 
 
 @contextmanager

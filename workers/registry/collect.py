@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
+from workers.formats.documents import next_count
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.documents.layout import adapter_prefix, area_of
@@ -102,7 +103,7 @@ def collect_blobs(
 
 
 def _next_area(refs: Refs) -> Change[Refs]:
-    after = replace(refs, area=refs.area + 1)
+    after = replace(refs, area=next_count(refs.area, "the area of an adapter"))
     return Change(refs=after, move=None, result=after)
 
 

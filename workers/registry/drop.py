@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from adapters.errors import InputError, NotFoundError
+from workers.formats.documents import next_count
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import Commit, DropTask
 from workers.registry.documents.history import Action, Author
@@ -87,7 +88,8 @@ def _buried(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> Cha
     data = tombstones_to_bytes(stones)
     stored = adapter.objects.write(Kind.TOMBSTONES, data, area=refs.area)
     # The next area keeps a record with the very same bytes, learnt again later, out of reach.
-    after = replace(refs, tombstones=stored, area=refs.area + 1)
+    area = next_count(refs.area, f"the area of adapter {adapter.name!r}")
+    after = replace(refs, tombstones=stored, area=area)
     detail = {"task": tombstone.task, "versions": ", ".join(map(str, tombstone.versions))}
     move = Move(action=Action.PURGE, author=tombstone.author, detail=detail)
     return Change(refs=after, move=move, result=tombstone)

@@ -73,7 +73,8 @@ class AdapterObjects:
                 because="the store lists it",
             )
         raise NotFoundError(
-            f"there is no adapter {self.adapter!r} in {self.store.url}; create it first",
+            f"there is no adapter {self.adapter!r} in {self.store.url}; correct its name, or "
+            "submit its first task: an adapter is there when that has been published",
             adapter=self.adapter,
         ) from missing
 

@@ -1,11 +1,11 @@
 """Read access to one adapter in the registry; every byte is checked against its digest."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from adapters.errors import InputError, MissingError, NotFoundError
+from workers.concurrency.bounded import pool_of
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
-from workers.registry.documents.history import Entry, find_version, walk
+from workers.registry.documents.history import Action, Entry, find_version, walk
 from workers.registry.documents.layout import Kind, accuracies_key, object_key
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.purged import Tombstone
@@ -110,7 +110,7 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
+        with pool_of(FETCH_THREADS) as pool:
             yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
@@ -141,12 +141,14 @@ class AdapterReader:
     def publication(self, submission: str, *, after: int) -> Entry | None:
         """Return the move that published `submission` as a version later than `after`, or None.
 
-        Every move since then is read, wherever the aliases point today.
+        Every move since then is read, wherever the aliases point today. An import of what was
+        learnt from the same submission elsewhere is none.
         """
         for entry in self.history():
             if entry.next_version <= after + 1:
                 return None
-            if entry.published is not None and entry.detail.get("submission") == submission:
+            learnt = entry.published is not None and entry.action is Action.COMMIT
+            if learnt and entry.detail.get("submission") == submission:
                 return entry
         return None
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from adapters.errors import ConflictError, InputError, UnavailableError, UnknownOutcomeError
+from workers.formats.documents import next_count
 from workers.registry.acknowledged import AcknowledgedChanges, part
 from workers.registry.audience import Audience, Nobody, moved_production
 from workers.registry.documents.forks import Fork
@@ -207,12 +208,13 @@ class RefsWriter:
     def _finished(self, held: Held[Refs], change: Change[Any]) -> Refs:
         """Return the new refs with a write id, after storing the history entry they name."""
         before, write_id = held.content, f"{self._rng.getrandbits(128):032x}"
-        refs = replace(change.refs, write_id=write_id, serial=held.above + 1, before=held.digest)
+        serial = next_count(held.above, "the serial of an adapter's refs")
+        refs = replace(change.refs, write_id=write_id, serial=serial, before=held.digest)
         if change.move is None:
             return refs
         previous, jump = links(before.history, self._objects.entry)
         entry = Entry(
-            index=previous.index + 1 if previous else 0,
+            index=next_count(previous.index, "the index of a history") if previous else 0,
             action=change.move.action,
             author=change.move.author,
             moves=_moves(before, refs),

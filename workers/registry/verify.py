@@ -1,12 +1,12 @@
 """Integrity check of every byte that an adapter's refs lead to."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
+from workers.concurrency.bounded import pool_of
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.documents.accuracy import accuracies_from_bytes
 from workers.registry.documents.layout import refs_key
@@ -103,7 +103,7 @@ def _checked(
     store: ObjectStore, objects: list[Reached], threads: int, progress: ProgressCallback | None
 ) -> list[Damage]:
     problems = []
-    with ThreadPoolExecutor(threads) as pool:
+    with pool_of(threads) as pool:
         for number, problem in enumerate(pool.map(partial(_check, store), objects), 1):
             if problem is not None:
                 problems.append(problem)

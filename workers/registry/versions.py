@@ -29,6 +29,18 @@ class Version:
     accuracies: tuple[TaskAccuracy, ...]
     purged: tuple[str, ...] = ()
 
+    @property
+    def mean_accuracy(self) -> float | None:
+        """The mean over the tasks that were measured; None where none was."""
+        measured = [entry.accuracy for entry in self.accuracies]
+        return sum(measured) / len(measured) if measured else None
+
+    @property
+    def not_measured(self) -> tuple[str, ...]:
+        """Its tasks of which there is no accuracy."""
+        measured = {entry.task for entry in self.accuracies}
+        return tuple(task.task for task in self.manifest.tasks if task.task not in measured)
+
 
 def read_versions(reader: AdapterReader) -> list[Version]:
     """Return all versions that were ever published, newest first, as of one instant.
@@ -63,5 +75,5 @@ def _version(
         digest=ref.manifest.sha256,
         aliases=tuple(sorted(name for name, to in refs.aliases.items() if to.number == ref.number)),
         accuracies=reader.accuracies_of(ref),
-        purged=tuple(stone.task for stone in stones if ref.number in stone.versions),
+        purged=tuple(dict.fromkeys(s.task for s in stones if ref.number in s.versions)),
     )

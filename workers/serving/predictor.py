@@ -137,7 +137,8 @@ class Predictor:
         if found is None:
             raise NotFoundError(
                 f"adapter {adapter!r} is not served here; this service has: "
-                f"{', '.join(self._followers)}",
+                f"{', '.join(self._followers)}; name it under `serve: adapters:` in the "
+                "configuration and start the system again",
                 adapter=adapter,
             )
         return found

@@ -3,25 +3,30 @@
 import csv
 import io
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
+from itertools import chain
 
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.tar_headers import compression_of
 from workers.sources.places import Place
-from workers.sources.rows import LIMITS, Row, check_columns, shown_cell
+from workers.sources.rows import COLUMNS, LIMITS, Row, columns_of, shown_cell
 from workers.sources.survey import MOST_SEEN
 
 MOST_LINE = 2**20
 _READ_AHEAD = 2**20
 _BYTES = re.compile("[\udc80-\udcff]")
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATORS = (",", ";", "\t", "|")
+_EXCEL = re.compile(r"sep=([^\w\s\"\0]|\t)\r?\n?", re.IGNORECASE)
+"""What Excel writes before everything else to say how cells are separated; it counts no row."""
 
 
 def csv_rows(place: Place, name: str) -> Generator[Row]:
     """Yield the rows of the CSV list called `name`, numbered as spreadsheets number them.
 
     Empty rows are numbered and give nothing. Bytes that are no UTF-8 are surrogates in the cells.
+    Cells are separated by commas, or by what else the first row shows; blanks around them do not
+    count.
 
     Raises:
         SettingsError: it is no CSV file, has other columns, or is too large.
@@ -29,7 +34,7 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
     origin, number = place.origin(name), 0
     try:
         with closing(_text(place, name)) as text:
-            records = csv.reader(_lines(text, origin), strict=True)
+            records = _records(_lines(text, origin))
             header: list[str] | None = None
             for number, cells in enumerate(records, start=1):
                 if number > MOST_SEEN + 1:
@@ -40,18 +45,45 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
                     continue
                 if header is None:
                     header = cells
-                    check_columns(origin, header, _hint(header))
-                    at = header.index("path"), header.index("label")
+                    at = columns_of(origin, header)
                     continue
                 yield _row(number, cells, len(header), at)
-            check_columns(origin, header or [])
+            if header is None:
+                columns_of(origin, [])
     except csv.Error as error:
         raise SettingsError(
             f"expected {origin} to be a CSV list: row {number + 1} cannot be read ({error}); look "
-            "for a quotation mark that is not closed"
+            "for a quotation mark that is not closed, or not doubled inside a cell"
         ) from error
     except NotFoundError as error:
         raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+
+
+def _records(lines: Iterator[str]) -> Iterator[list[str]]:
+    """Return the rows of a file; the first line that is not empty shows how cells are separated."""
+    before: list[str] = []
+    for line in lines:
+        told = _EXCEL.fullmatch(line)
+        if told and not before:
+            return _parsed(lines, told[1])
+        before.append(line)
+        if line.strip():
+            break
+    return _parsed(chain(before, lines), _separator_of(before[-1] if before else ""))
+
+
+def _parsed(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+
+
+def _separator_of(header: str) -> str:
+    """Return what separates path and label in the first row; a comma where nothing else does."""
+    for separator in _SEPARATORS:
+        names = [cell.strip(' \t\r\n"').lower() for cell in header.split(separator)]
+        if all(names.count(column) == 1 for column in COLUMNS):
+            return separator
+    # Columns are missing; cells are told apart by what there is most of.
+    return max(_SEPARATORS, key=header.count)
 
 
 def _text(place: Place, name: str) -> io.TextIOWrapper:
@@ -77,22 +109,15 @@ def _other_format(beginning: bytes) -> str:
 
 
 def _row(number: int, cells: list[str], columns: int, at: tuple[int, int]) -> Row:
-    if len(cells) > columns:
-        wrong = f"expected {columns} cells, found {len(cells)}; quote those that hold a comma"
+    if any(cell.strip() for cell in cells[columns:]):  # spreadsheets fill rows up with empty cells
+        wrong = f"expected {columns} cells, found {len(cells)}; quote those that hold a separator"
         return Row(number, None, None, wrong)
-    found = [cells[index] if index < len(cells) else None for index in at]
+    found = [cells[index].strip() if index < len(cells) else None for index in at]
     for cell in found:
         if cell is not None and _BYTES.search(cell):
             wrong = f"{shown_cell(cell)} has bytes that are no UTF-8; save the list as UTF-8"
             return Row(number, None, None, wrong)
     return Row(number, found[0], found[1])
-
-
-def _hint(header: list[str]) -> str:
-    for separator, name in _SEPARATORS.items():
-        if len(header) == 1 and separator in header[0]:
-            return f"; its cells are separated by {name}, save it with commas"
-    return ""
 
 
 def _lines(text: io.TextIOWrapper, origin: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from adapters.errors import SettingsError
-from workers.formats.problems import shown
+from workers.formats.problems import Problems, cause_of
 from workers.sources.appearance import is_image
 from workers.sources.image import ImageRef
 from workers.sources.keys import what_is_wrong_with
@@ -77,23 +77,29 @@ def folder_images(
     Raises:
         SettingsError: the names of some folders can be no keys of classes; all are reported.
     """
-    problems = tuple(
-        f"{place.origin(key)} {wrong}"
-        for key in sorted(layout.classes)
-        if (wrong := what_is_wrong_with(key))
-    )
-    if problems:
-        raise SettingsError(
-            f"folders whose names can be no class's: {len(problems)}; rename them (`convmv -f "
-            f"latin1 -t utf8` mends names that are no UTF-8):{shown(problems)}",
-            problems=problems,
-        )
+    if not counting.any_key:
+        _check_keys(layout, place)
     pass_over_beside(layout, place, counting)
     counting.use(sum(map(len, layout.classes.values())))
     return {
         key: tuple(ImageRef(place=place, name=name) for name in sorted(layout.classes[key]))
         for key in sorted(layout.classes)
     }
+
+
+def _check_keys(layout: Layout, place: Place) -> None:
+    problems = Problems()
+    for key in sorted(layout.classes):
+        wrong = what_is_wrong_with(key)
+        if wrong:
+            problems.add(f"{place.origin(key)} {wrong}", cause=cause_of(wrong))
+    if problems:
+        raise SettingsError(
+            f"folders whose names can be no class's: {problems.count}; rename them (where names "
+            "are no UTF-8, `convmv -r --notest -f latin1 -t utf8 FOLDER` does), or name under "
+            f"`classes` those that are to be learnt:{problems}",
+            problems=problems.kept,
+        )
 
 
 def pass_over_beside(layout: Layout, place: Place, counting: Counting) -> None:

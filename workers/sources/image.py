@@ -47,15 +47,12 @@ class ImageRef:
             content = self.place.read(self.name, self.start, wanted)
         except InputError as error:
             here = isinstance(self.place, LocalPlace)
-            raise self._unreadable(f"{error.message}{self._hint()}", missing_here=here) from error
+            raise self._unreadable(error.message, missing_here=here) from error
         if len(content) > _MOST_BYTES:
             raise self._unreadable(f"it has more than {_MOST_BYTES} bytes")
         if self.size is not None and len(content) < wanted:
             raise self._unreadable(f"its file ends {wanted - len(content)} bytes too early")
         return content
-
-    def _hint(self) -> str:
-        return "; write / between folders, not \\" if "\\" in self.name else ""
 
     def _unreadable(self, reason: str, *, missing_here: bool = False) -> ImageError:
         return ImageError(

@@ -4,8 +4,9 @@ import re
 from collections.abc import Generator
 from contextlib import closing
 
+from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError
-from workers.formats.problems import Problems
+from workers.formats.problems import Problems, cause_of
 from workers.sources.csv_rows import csv_rows
 from workers.sources.image import ImageRef
 from workers.sources.keys import what_is_wrong_with
@@ -15,6 +16,8 @@ from workers.sources.rows import MOST_PATH_BYTES, Row, shown_cell
 from workers.sources.survey import Counting, What
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tuple[ImageRef, ...]]:
@@ -32,10 +35,10 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
             counting.see()
             wrong = row.wrong or _add(row, place, listed, counting)
             if wrong:
-                problems.add(f"row {row.number}: {wrong}")
+                problems.add(f"row {row.number}: {wrong}", cause=cause_of(wrong))
     if problems:
         raise SettingsError(
-            f"{problems.count} rows of {place.origin(name)} cannot be used:{problems}",
+            f"{counted(problems.count, 'row')} of {place.origin(name)} cannot be used:{problems}",
             problems=problems.kept,
         )
     if not listed:
@@ -63,13 +66,23 @@ def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: C
             "expected a path and a label (text or a whole number), found "
             f"{shown_cell(row.path)} and {shown_cell(row.label)}"
         )
-    wrong = "" if label in listed else what_is_wrong_with(label)
+    wrong = "" if counting.any_key or label in listed else what_is_wrong_with(label)
     if wrong:
         return f"its label {shown_cell(label)} {wrong}"
     if _IMPOSSIBLE.search(path):
         return f"its path {shown_cell(path)} has a NUL, or bytes that are no UTF-8"
     if len(path.encode()) > MOST_PATH_BYTES:
         return f"its path has more than {MOST_PATH_BYTES} bytes: {shown_cell(path)}"
+    if _WINDOWS.match(path):
+        return (
+            f"its path {shown_cell(path)} is that of a drive or a server under Windows; write "
+            "where the file is from the list, as in train/1.jpg"
+        )
+    if _ADDRESS.match(path):
+        return (
+            f"its path {shown_cell(path)} is an address; write where the file is from the list, as "
+            "in train/1.jpg, and put the list itself where the images are"
+        )
     try:
         resolved = place.resolved(path)
     except InputError as error:

@@ -137,6 +137,8 @@ class LocalPlace(Place):
         return one_line(str(path))
 
     def resolved(self, path: str) -> str:
+        if "\\" in path and not self.has(path):  # as Windows writes it
+            path = path.replace("\\", "/")
         if self.within is not None:
             self._path(path)
         return path

@@ -6,11 +6,12 @@ from typing import Any
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.parquet_pages import unpacked_sizes
 from workers.sources.places import Place
-from workers.sources.rows import COLUMNS, LIMITS, Row, check_columns
+from workers.sources.rows import LIMITS, Row, columns_of, shown_cell
 from workers.sources.survey import MOST_SEEN
 
 PARQUET = ".parquet"
 _AT_ONCE = 10_000
+_OF_IMAGES = frozenset({"image", "img", "picture", "photo", "jpg", "jpeg", "png", "bytes", "data"})
 
 
 def parquet_rows(place: Place, name: str) -> Generator[Row]:
@@ -33,15 +34,13 @@ def parquet_rows(place: Place, name: str) -> Generator[Row]:
     try:
         content = _content(place, name)
         with ParquetFile(pyarrow.BufferReader(content)) as file:
-            _check(file, origin)
-            _check_pages(file.metadata, content, origin)
-        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=list(COLUMNS)) as file:
+            keys = _columns(file.schema_arrow, origin)
+            _check(file, keys, origin)
+            _check_pages(file.metadata, content, keys, origin)
+        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=keys) as file:
             number = 0
-            batches = file.iter_batches(_AT_ONCE, columns=list(COLUMNS), use_threads=False)
-            for batch in batches:
-                for path, label in zip(
-                    *(_cells(batch, key, origin) for key in COLUMNS), strict=True
-                ):
+            for batch in file.iter_batches(_AT_ONCE, columns=keys, use_threads=False):
+                for path, label in zip(*(_cells(batch, key, origin) for key in keys), strict=True):
                     number += 1
                     yield Row(number, path, label)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -62,15 +61,39 @@ def _content(place: Place, name: str) -> bytes:
     return content
 
 
-def _check(file: Any, origin: str) -> None:
-    """Raise SettingsError where columns or sizes are not what a list has."""
-    check_columns(origin, list(file.schema_arrow.names))
-    for key in COLUMNS:
-        kind = file.schema_arrow.field(key).type
-        if not _is_short(kind):
+def _columns(schema: Any, origin: str) -> list[str]:
+    """Return the names of the columns path and label; SettingsError where they are not there."""
+    names = list(schema.names)
+    inside = [name for name in names if _holds_images(name, schema.field(name).type)]
+    if inside and not any(name.strip().lower() == "path" for name in names if name not in inside):
+        raise SettingsError(
+            f"{origin} holds the images themselves, in the column {shown_cell(inside[0])}, as data "
+            "sets of Hugging Face do; a list says where they are: write them to a folder for each "
+            'class, as docs/tasks.md shows under "Images inside a Parquet file"'
+        )
+    short = [name for name in names if _is_short(schema.field(name).type)]
+    keys = [names[index] for index in columns_of(origin, names, usable=short)]
+    for key in keys:
+        if key not in short:
             raise SettingsError(
-                f"expected text or whole numbers in the column {key} of {origin}, found {kind}"
+                f"expected text or whole numbers in the column {key} of {origin}, found "
+                f"{schema.field(key).type}; write it as text"
             )
+    return keys
+
+
+def _holds_images(name: str, kind: Any) -> bool:
+    """Return whether a column has the bytes of images in its cells."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return bool(kind.get_field_index("bytes") >= 0)
+    bytes_alone = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    return name.strip().lower() in _OF_IMAGES and any(is_one(kind) for is_one in bytes_alone)
+
+
+def _check(file: Any, keys: list[str], origin: str) -> None:
+    """Raise SettingsError where sizes are not what a list has."""
     metadata = file.metadata
     if metadata.num_rows > MOST_SEEN:
         raise SettingsError(
@@ -79,7 +102,7 @@ def _check(file: Any, origin: str) -> None:
     most = min(LIMITS.column_bytes, 2**20 + metadata.num_rows * LIMITS.cell_bytes)
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
-    for key in COLUMNS:
+    for key in keys:
         size = sum(each.total_uncompressed_size for each in chunks if each.path_in_schema == key)
         if size > most:
             raise SettingsError(
@@ -87,11 +110,11 @@ def _check(file: Any, origin: str) -> None:
             )
 
 
-def _check_pages(metadata: Any, content: bytes, origin: str) -> None:
+def _check_pages(metadata: Any, content: bytes, keys: list[str], origin: str) -> None:
     """Raise SettingsError where a page of the columns is larger than any program writes them."""
     groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
     for chunk in (group.column(index) for group in groups for index in range(group.num_columns)):
-        if chunk.path_in_schema not in COLUMNS:
+        if chunk.path_in_schema not in keys:
             continue
         start = chunk.data_page_offset
         if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:

@@ -80,6 +80,8 @@ class Place(ABC):
     def resolved(self, path: str) -> str:
         """Return the name of the file that a list in this place calls `path`.
 
+        Backslashes are slashes, as Windows writes them, unless a file here is called so.
+
         Raises:
             InputError: it lies outside of what this place can read.
         """

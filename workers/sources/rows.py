@@ -1,5 +1,6 @@
 """Rows of lists as they are found, and how large a list may be."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -55,13 +56,28 @@ class Row(NamedTuple):
     wrong: str = ""
 
 
-def check_columns(origin: str, found: list[str], hint: str = "") -> None:
-    """Raise SettingsError unless the columns `found` in a list are there, each once."""
-    if all(found.count(name) == 1 for name in COLUMNS):
-        return
+def columns_of(
+    origin: str, found: list[str], *, usable: Collection[str] | None = None
+) -> tuple[int, int]:
+    """Return where the columns path and label are among those `found` in a list.
+
+    Blanks around their names and capitals make no difference where nothing else tells two apart.
+
+    Args:
+        origin: Of the list, for messages.
+        found: The names of its columns.
+        usable: Those of them that could be path or label; all where None.
+
+    Raises:
+        SettingsError: one is not there, or is there twice.
+    """
+    plain = [name.strip().lower() for name in found]
+    for names in (found, plain):
+        if all(names.count(name) == 1 for name in COLUMNS):
+            return names.index("path"), names.index("label")
     told = [shown_cell(name) for name in found[:20]] + ["…"] * (len(found) > 20)
-    twice = [name for name in COLUMNS if found.count(name) > 1]
-    hint = hint or _renaming(found)
+    twice = [name for name in COLUMNS if plain.count(name) > 1]
+    hint = _renaming([name for name in found if usable is None or name in usable])
     raise SettingsError(
         f"expected the columns path and label in {origin}"
         f"{', each once' if twice else ''}, found [{', '.join(told)}]{hint}"
@@ -75,15 +91,17 @@ def shown_cell(value: object) -> str:
 
 
 def _renaming(found: list[str]) -> str:
-    """Return which of the columns are probably meant."""
+    """Return which of the columns are probably meant, of all that are missing."""
     plain = {name.strip().lower(): name for name in found[:_COMPARED]}
+    renamed = []
     for name in COLUMNS:
-        if name in found:
+        if name in plain:
             continue
-        meant = plain.get(name) or next(
-            (plain[other] for other in plain if _OTHER_NAMES.get(other) == name), None
-        )
+        meant = next((plain[other] for other in plain if _OTHER_NAMES.get(other) == name), None)
         near = get_close_matches(name, list(plain), n=1, cutoff=0.75)
         if meant or near:
-            return f"; call {shown_cell(meant or plain[near[0]])} {name}"
-    return "; the first row names the columns"
+            renamed.append(f"{shown_cell(meant or plain[near[0]])} {name}")
+    return f"; call {' and '.join(renamed)}" if renamed else _FIRST_ROW
+
+
+_FIRST_ROW = "; the first row names the columns: put the row path,label before the others"

@@ -32,6 +32,7 @@ class Sample:
         labels: Its labels.
         descriptions: Names of files that could hold a label.
         unreadable: Why some of these hold none.
+        unread: What it has in place of an image, a picture in a format that is not read.
     """
 
     # A shard may have millions: of nothing there is one.
@@ -39,24 +40,27 @@ class Sample:
     labels: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     unreadable: str = ""
+    unread: str = ""
 
     @property
     def is_one(self) -> bool:
         """Whether there is an image or a label, so that the other should be there too."""
         return bool(self.images or self.labels)
 
-    def wrong(self) -> str:
-        """Return why it cannot be used; empty where it can."""
+    def wrong(self, *, any_key: bool) -> str:
+        """Return why it cannot be used; empty where it can; see `read_source` for `any_key`."""
         images, labels = len(self.images), sorted(set(self.labels))
-        if images != 1:
-            return f"has {images or 'no'} images"
+        if not images:
+            return f"has no image{self.unread}"
+        if images > 1:
+            return f"has {images} images"
         if self.images[0].kind is not Kind.FILE:
             return "has a link or a special file for an image; put the image there (tar -h)"
         if not labels:
             return f"has no label{self.unreadable}"
         if len(labels) > 1:
             return f"has the labels {printable(str(labels[:3]))}"
-        problem = what_is_wrong_with(labels[0])
+        problem = "" if any_key else what_is_wrong_with(labels[0])
         return f"has the label {labels[0][:60]!r}, which {problem}" if problem else ""
 
 
@@ -114,6 +118,9 @@ def _look_into(member: TarMember, key: str, samples: dict[str, Sample], counting
         return
     what = {Looks.PICTURE: What.UNREAD, Looks.EMPTY: What.EMPTY}.get(looks, What.OTHER)
     counting.pass_over(what, member.name, kind, is_picture=looks is Looks.PICTURE)
+    if looks is Looks.PICTURE:
+        sample = samples.setdefault(key, Sample())
+        sample.unread = f": {printable(PurePosixPath(member.name).name)} is {kind}"
 
 
 def _read_label(member: TarMember, suffix: str, sample: Sample) -> None:

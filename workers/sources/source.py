@@ -52,6 +52,7 @@ def read_source(
     opener: Opener = open_local_store,
     named: str = "the source",
     within: Path | None = None,
+    any_key: bool = False,
     on_seen: Callable[[], None] = unwatched,
 ) -> Source:
     """Return what a source holds; its images are named, not read.
@@ -62,6 +63,8 @@ def read_source(
         opener: Returns the object store at the address of a prefix.
         named: Where `source` is written, for messages.
         within: No file of this machine outside of this folder is read; None for no such limit.
+        any_key: Whether folders and labels may be called what no class can be, since whoever asks
+            takes only some of them.
         on_seen: Called again and again while there is more; raises what should stop the work.
 
     Raises:
@@ -71,7 +74,7 @@ def read_source(
         UnavailableError: the store cannot be reached.
     """
     place, name = _located(source, folder, opener, named, within)
-    counting = Counting(on_seen=on_seen)
+    counting = Counting(on_seen=on_seen, any_key=any_key)
     images = _everything(place, counting) if name is None else _named(place, name, counting)
     if images is None:
         raise NotFoundError(

@@ -58,7 +58,8 @@ class StoredPlace(Place):
         return one_line(f"{self.address}/{name}")
 
     def resolved(self, path: str) -> str:
-        name = posixpath.normpath(path)
+        # Whether an object is called so, no list is worth a request for every row of it.
+        name = posixpath.normpath(path.replace("\\", "/"))
         if name.startswith(("/", "../")):
             raise InputError(
                 f"expected a path below {self.address}, where the list is, found {path!r}"

@@ -4,14 +4,17 @@ Nothing that a source holds is left out without being counted here; what cannot 
 should be used is refused by name instead, later, when images are read.
 """
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from adapters.contract.counts import agreeing
 from adapters.errors import SettingsError, one_line
 
 EXAMPLES = 3
+MOST_NAME = 100
 MOST_KINDS = 50
 """Kinds that are told apart; names may have any number of extensions."""
 MOST_SEEN = 2_000_000
@@ -55,7 +58,7 @@ class PassedOver:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        of_kinds = [f"{count} {kind}" for kind, count in self.kinds[:EXAMPLES]]
+        of_kinds = [f"{count} {_of_number(kind, count)}" for kind, count in self.kinds[:EXAMPLES]]
         named = ", ".join(of_kinds) + (", …" if len(self.kinds) > EXAMPLES else "")
         reason = self.reason if self.count > 1 else self.reason.replace(self._things, self._thing)
         more = ", …" if self.count > len(self.examples) else ""
@@ -100,24 +103,39 @@ class Survey:
             return ""
         passed = sum(each.count for each in self.passed_over)
         reasons = "; ".join(map(str, self.passed_over))
-        return f"{self.seen} {self.things} seen, {passed} passed over: {reasons}"
+        things = self.things if self.seen != 1 else self.things.removesuffix("s")
+        return f"{self.seen} {things} seen, {passed} passed over: {reasons}"
 
     def without(self, classes: Iterable[tuple[str, int]]) -> "Survey":
         """Return the survey where classes, each with its number of images, are not learnt."""
         left = [(key, count) for key, count in classes if count]
         if not left:
             return self
+        kinds: Counter[str] = Counter()
+        for key, count in left[:MOST_KINDS]:
+            kinds[one_line(repr(key[:MOST_NAME]))] += count
         unnamed = PassedOver(
             what=What.UNNAMED,
             are_pictures=True,
             count=sum(count for _, count in left),
-            kinds=tuple((repr(one_line(key)), count) for key, count in left[:MOST_KINDS]),
+            kinds=tuple(
+                (one_line(repr(key[:MOST_NAME])), count) for key, count in left[:MOST_KINDS]
+            ),
         )
         return replace(
             self,
             used=self.used - unnamed.count,
             passed_over=(unnamed, *self.passed_over),
         )
+
+
+def _of_number(kind: str, count: int) -> str:
+    """Return the name of a kind behind a number: `a video` as `videos`, `SVG` as it is."""
+    found = _COUNTABLE.fullmatch(kind)
+    return kind if found is None else f"{agreeing(count, found[1])}{found[2] or ''}"
+
+
+_COUNTABLE = re.compile(r"an? (.+?)( of .+| in .+| \(.+)?")
 
 
 def unwatched() -> None:
@@ -136,11 +154,22 @@ class Counting:
     Args:
         things: What is counted.
         on_seen: Called for each thousand that were seen; raises what should stop the work.
+        any_key: See `read_source`.
+
+    Attributes:
+        any_key: The same.
     """
 
     # Owns: the counts. Used by one thread.
 
-    def __init__(self, things: str = "files", *, on_seen: Callable[[], None] = unwatched) -> None:
+    def __init__(
+        self,
+        things: str = "files",
+        *,
+        on_seen: Callable[[], None] = unwatched,
+        any_key: bool = False,
+    ) -> None:
+        self.any_key = any_key
         self._things = things
         self._on_seen = on_seen
         self._seen = 0

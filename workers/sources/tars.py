@@ -11,8 +11,9 @@ import io
 from collections.abc import Sequence
 from contextlib import closing
 
+from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError, printable
-from workers.formats.problems import Problems
+from workers.formats.problems import Problems, cause_of
 from workers.formats.tar_members import bounded_members
 from workers.sources.image import ImageRef
 from workers.sources.places import Place
@@ -36,9 +37,10 @@ def tar_images(
     problems = Problems()
     for name in names:
         for key, sample in _samples(place, name, counting).items():
-            wrong = sample.wrong()
+            wrong = sample.wrong(any_key=counting.any_key)
             if wrong:
-                problems.add(f"sample {printable(key)!r} of {place.origin(name)} {wrong}")
+                problem = f"sample {printable(key)!r} of {place.origin(name)} {wrong}"
+                problems.add(problem, cause=cause_of(wrong))
                 continue
             (image,) = sample.images
             ref = ImageRef(
@@ -47,8 +49,8 @@ def tar_images(
             found.setdefault(sample.labels[0], []).append(ref)
     if problems:
         raise SettingsError(
-            f"{problems.count} samples cannot be used; expected an image (000001.jpg) and its "
-            f"class (000001.cls, or 000001.json with the key `label`) for each:{problems}",
+            f"{counted(problems.count, 'sample')} cannot be used; expected an image (000001.jpg) "
+            f"and its class (000001.cls, or 000001.json with the key `label`) for each:{problems}",
             problems=problems.kept,
         )
     counting.use(sum(map(len, found.values())))

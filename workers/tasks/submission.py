@@ -52,6 +52,19 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Learning:
+    """By what a submission is learnt: that with which it was checked when it was accepted.
+
+    Attributes:
+        method: The method's name.
+        settings: All settings of the method, its defaults included.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
     """What a task asks to be learnt; never changed once it is written.
 
@@ -73,6 +86,8 @@ class Submission:
         merges: Ids of classes of other tasks, by the key of the class that counts as each.
         generation: How often this content has been submitted anew, counted from 1.
         skipped: Images that were left out because they could not be read.
+        learning: By what it is learnt; None where it was submitted without a method, as it was in
+            the first days: then by what the configuration of the system says.
     """
 
     submission_id: str
@@ -92,6 +107,12 @@ class Submission:
     merges: Mapping[str, str] = field(default_factory=dict)
     generation: int = 1
     skipped: int = 0
+    learning: Learning | None = None
+
+    @property
+    def all_settings(self) -> Mapping[str, Any]:
+        """Settings of the method, with its defaults where those were known at acceptance."""
+        return self.learning.settings if self.learning else self.settings
 
     @property
     def key(self) -> str:
@@ -112,7 +133,10 @@ class Submission:
 
     def to_bytes(self) -> bytes:
         """Return the submission as canonical JSON."""
-        return encode(asdict(self))
+        fields = asdict(self)
+        if self.learning is None:
+            del fields["learning"]
+        return encode(fields)
 
 
 _SUBMISSION = TypeAdapter(Submission)

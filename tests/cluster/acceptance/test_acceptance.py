@@ -17,6 +17,7 @@ import yaml
 
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.listening import listening, untold
+from tests.support.drivers.printed import as_promised
 from tests.support.drivers.s3_server import S3Server
 
 TIMEOUT_S = 240
@@ -68,8 +69,9 @@ def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
 @pytest.fixture(scope="module")
 def running(nacre: Nacre) -> Iterator[Nacre]:
     """Start the system, and stop it at the end."""
-    started = nacre("up", "--detach")
+    started = nacre("up", "--detach", "--output", "json")
     assert started.returncode == 0, started.stderr
+    assert as_promised("up", started.stdout)["waits_for"] is None
     yield nacre
     stopped = nacre("down")
     assert stopped.returncode == 0, stopped.stderr
@@ -80,9 +82,19 @@ def parsed(result: "subprocess.CompletedProcess[str]") -> Any:
     return json.loads(result.stdout)
 
 
+def differing(nacre: Nacre) -> list[str]:
+    """Return the keys in which the running system was configured otherwise than the file says."""
+    # Whether all is well by then is not the question.
+    looked = json.loads(nacre("status", "--output", "json").stdout)
+    differs: list[str] = looked["configuration"]["differs"]
+    return differs
+
+
 def best(nacre: Nacre, image: Path, *options: str) -> tuple[str, str]:
     """Return the version that answers and the class that it sees in `image`."""
-    answer = parsed(nacre("predict", image, "--top-k", "1", "--output", "json", *options))
+    ended = nacre("predict", image, "--top-k", "1", "--output", "json", *options)
+    assert ended.returncode == 0, ended.stderr
+    answer = as_promised("predict", ended.stdout)
     return answer["version"], answer["results"][0]["predictions"][0]["class_id"]
 
 
@@ -108,6 +120,29 @@ def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examp
         (2, []),
         (1, ["head", "production"]),
     ]
+
+
+def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
+    running: Nacre, workspace: Path
+) -> None:
+    file = workspace / "nacre.yaml"
+    before = yaml.safe_load(file.read_text())
+    live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
+    file.write_text(yaml.safe_dump(live))
+    assert differing(running) == ["retention.days", "adapters.am.method"]
+    applied = running("up", "--output", "json")
+    assert applied.returncode == 0, applied.stderr
+    told = as_promised("up while it runs", applied.stdout)
+    assert told["applied"] == ["retention.days", "adapters.am.method"]
+    assert differing(running) == []
+    file.write_text(yaml.safe_dump({**live, "workers": {"threads": 2}}))
+    named = running("up")
+    assert named.returncode == 3
+    assert "not changed while it runs: workers.threads" in named.stderr
+    file.write_text(yaml.safe_dump(live))
+    again = running("up", "--detach")
+    assert (again.returncode, again.stdout) == (3, "")
+    assert "running already, with this configuration" in again.stderr
 
 
 def test_a_task_is_submitted_over_http_and_published(

@@ -21,6 +21,7 @@ WEATHER = {
     Weather.READ_ONLY: 5.0,
     Weather.BROKEN: 5.0,
     Weather.DENYING: 5.0,
+    Weather.HANGING: 5.0,
 }
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]

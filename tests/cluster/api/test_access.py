@@ -3,15 +3,25 @@
 import asyncio
 import logging
 import re
+from importlib import import_module
+from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
+from adapters.errors import UnavailableError, UnknownOutcomeError
 from cluster.api.access import Access, add_access
+from cluster.api.headers import UsableIds, in_front_of_serve
 from cluster.api.problems import add_problems
+from cluster.client.attempts import error_of
 from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.serving.metrics import Metrics
+from cluster.system.ingress import IN_FRONT
 from cluster.wire.documents import Problem
 
 CHANGE, ASK = "who-may-change", "who-may-ask"
@@ -46,6 +56,13 @@ def service(access: Access) -> TestClient:
         await asyncio.Event().wait()  # for ever
         return "never"
 
+    @api.get("/v1/tasks")
+    @api.post("/v1/tasks")
+    @api.post("/v1/adapters/{adapter}/promote/never")
+    async def task() -> str:
+        await asyncio.Event().wait()  # for ever, as a store that hangs
+        return "never"
+
     @api.get("/v1/broken")
     async def broken() -> str:
         raise ZeroDivisionError
@@ -55,6 +72,13 @@ def service(access: Access) -> TestClient:
         return metrics.text().decode()
 
     return TestClient(api, raise_server_exceptions=False)
+
+
+def as_client(response: Any) -> httpx.Response:
+    """Return an answer as a client of the API has it."""
+    return httpx.Response(
+        response.status_code, content=response.content, headers=dict(response.headers)
+    )
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -177,6 +201,32 @@ def test_a_deadline_that_the_request_sets_is_kept() -> None:
     assert "within 0.03 s" in response.json()["detail"]
 
 
+def test_looking_that_comes_too_late_may_be_asked_again() -> None:
+    response = service(Access()).get("/v1/tasks", headers={"X-Request-Timeout-Ms": "40"})
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "within 0.036 s" in response.json()["detail"]  # before the caller stops to listen
+    assert isinstance(error_of(as_client(response)), UnavailableError)
+
+
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        ("/v1/tasks", "nacre status"),
+        ("/v1/adapters/main/promote/never", "nacre history"),
+    ],
+)
+def test_a_change_that_comes_too_late_may_have_been_made_and_says_how_to_find_out(
+    path: str, how: str
+) -> None:
+    response = service(Access()).post(path, headers={"X-Request-Timeout-Ms": "30"})
+    assert response.status_code == 504
+    error = error_of(as_client(response))
+    assert isinstance(error, UnknownOutcomeError)
+    assert error.exit_code == 5
+    assert how in error.message
+
+
 @pytest.mark.parametrize("asked", ["999999999", "never", "-5", "1" * 400])
 def test_no_request_gets_more_time_than_is_allowed(asked: str) -> None:
     api = service(Access(timeout_s=0.05))
@@ -216,3 +266,27 @@ def test_the_log_has_the_request_and_no_secret(
     assert (record.__dict__["route"], record.__dict__["status"]) == ("/v1/predict", 200)
     assert CHANGE not in str(record.__dict__)
     assert "secret" not in str(record.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(["x" * 128], True), (["x" * 129], False), (["a", "\x7f"], False), ([], True)],
+)
+def test_what_stands_in_front_of_serve_drops_ids_that_could_spoil_a_log(
+    given: list[str], kept: bool
+) -> None:
+    seen: list[list[str]] = []
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(Headers(scope=scope).getlist("x-request-id"))
+        await PlainTextResponse("served")(scope, receive, send)
+
+    assert [str(one.cls) for one in in_front_of_serve()] == [str(UsableIds)]
+    client = TestClient(UsableIds(serve))
+    assert client.get("/", headers=[("X-Request-Id", one) for one in given]).text == "served"
+    assert seen == [given if kept else []]
+
+
+def test_serve_finds_what_is_to_stand_in_front_of_it() -> None:
+    module, _, name = IN_FRONT.rpartition(".")
+    assert getattr(import_module(module), name) is in_front_of_serve

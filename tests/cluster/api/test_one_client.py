@@ -18,6 +18,7 @@ from cluster.api.access import Access, add_access
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
+from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.config import Config
@@ -44,8 +45,8 @@ def routes() -> TestClient:
     api = FastAPI()
     add_problems(api)
     add_access(api, Access(), Metrics())
-    api.include_router(managing.routes(VersionHandlers(client, Nobody())))
-    api.include_router(tasks.routes(TaskHandlers(client, NOWHERE)))
+    api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
+    api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
     return TestClient(api)
 
 

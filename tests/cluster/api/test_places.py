@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from adapters.errors import InputError, NotFoundError
-from cluster.api.places import Places
+from cluster.api.places import Places, of_upload
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.config import Config
+from cluster.config import Config, home
 from tests.support.scenes.tickets import set_ticket
 from tests.support.scenes.uploads import PICTURES, REFUSED, TASK, packed
 from workers.queue.ticket import Cause, Failure, Stage
@@ -77,7 +77,23 @@ SAID = [
         "'refs/x.json' in s3://own/prefix?endpoint=http://10.0.0.5:9000",
         "'refs/x.json' in the store",
     ),
-    ("no bucket 'own' at http://10.0.0.5:9000; create it", "at the server of the store; create it"),
+    (
+        "no bucket 'own' at http://10.0.0.5:9000; create it",
+        "no such bucket at the server of the store; create it",
+    ),
+    # what it is, is said once
+    (
+        "the object store s3://own/prefix?endpoint=http://10.0.0.5:9000 does not honour conditions",
+        "the store does not honour conditions",
+    ),
+    (
+        "the object store at http://10.0.0.5:9000 cannot be reached (refused)",
+        "the server of the store cannot be reached (refused)",
+    ),
+    (
+        "http://10.0.0.5:9000 does not let us into bucket 'own' (403)",
+        "the server of the store does not let us into the bucket of the store (403)",
+    ),
     # what was sent may lie beside it
     ("found nothing at s3://own/prefix/photos, look", "at s3://own/prefix/photos, look"),
     ("found nothing at s3://own/prefix2", "at s3://own/prefix2"),
@@ -93,6 +109,35 @@ def test_addresses_of_the_store_are_not_told(said: str, expected: str) -> None:
     assert type(error) is NotFoundError
     assert expected in error.message
     assert error.message == error.fields["url"]
+
+
+IN_FOLDERS = [
+    # as the store in a folder and the home say it, and as whoever asks over HTTP reads it
+    ("expected the folder /data/store of the store, found it empty", "expected the store, found"),
+    ("objects in the store /data/store, as seen", "objects in the store, as seen"),
+    ("the folder /data/store/refs cannot be listed", "the folder refs in the store cannot be"),
+    ("'/data/store/refs/x.json' is damaged", "'refs/x.json' in the store is damaged"),
+    (
+        "a folder that can be written at /data/store, found none",
+        "written where the store is, found",
+    ),
+    ("'refs/x.json' in file:///data/store changed", "'refs/x.json' in the store changed"),
+    ("the object store file:///data/store does not", "the store does not"),
+    ("{home}/log is full", "log in the home of the service is full"),
+    ("found nothing at /data/stores/x", "found nothing at /data/stores/x"),
+]
+
+
+@pytest.mark.parametrize(("said", "expected"), IN_FOLDERS)
+def test_folders_of_the_service_are_not_told(said: str, expected: str) -> None:
+    places = Places.of(Config(store="file:///data/store"))
+    assert expected in places.said(said.format(home=home()))
+
+
+def test_what_was_sent_is_called_as_it_was_sent() -> None:
+    places = of_upload("/tmp/nacre-task-x")
+    assert places.said("the folder /tmp/nacre-task-x cannot be") == "the archive cannot be"
+    assert places.said("found nothing at /tmp/nacre-task-x/train") == "found nothing at train"
 
 
 def test_no_route_tells_where_the_store_is(api: httpx.Client) -> None:

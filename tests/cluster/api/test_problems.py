@@ -66,8 +66,8 @@ REFUSALS: list[tuple[str, str, int, str]] = [
     # verb, path, status, what the detail says
     ("GET", "/v1/question?top_k=0", 422, "query.top_k: .*greater than or equal to 1"),
     ("GET", "/v1/question?top_k=many", 422, "query.top_k: .*integer"),
-    ("GET", "/v1/nothing", 404, "Not Found"),
-    ("POST", "/v1/question", 405, "Method Not Allowed"),
+    ("GET", "/v1/nothing", 404, "there is no route '/v1/nothing'"),
+    ("POST", "/v1/question", 405, "expected GET"),
 ]
 
 

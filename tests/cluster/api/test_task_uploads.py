@@ -3,13 +3,14 @@
 import gzip
 import io
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from adapters.errors import InputError, SettingsError
+from adapters.errors import InputError, SettingsError, UnavailableError
 from cluster.api.places import Places
 from cluster.api.task_handlers import TaskHandlers
 from cluster.api.task_uploads import uploaded_task
@@ -208,7 +209,7 @@ def test_an_archive_writes_nothing_outside_its_folder(
 
 
 DAMAGES = [
-    (b"", "expected the key .name. in the task"),
+    (b"", "expected the key .name. in task.yaml"),
     (b"[1, 2]", "expected keys and values in the task"),
     (b"name: [", "not valid YAML"),
     (b"name: \x80", "not valid YAML"),
@@ -227,3 +228,45 @@ def test_a_task_file_that_is_none_is_refused(
 def test_an_archive_that_is_none_is_refused(handlers: TaskHandlers, content: bytes) -> None:
     with pytest.raises(InputError, match="archive cannot be unpacked"):
         handlers.submit(b"name: colors\nimages: images\n", io.BytesIO(content), by=ANNA)
+
+
+def test_a_task_that_nobody_waits_for_is_read_no_further_and_not_accepted(
+    handlers: TaskHandlers, write_task: WriteTask
+) -> None:
+    task, left = write_task(), threading.Event()
+    left.set()
+    with pytest.raises(UnavailableError, match="has left; nothing was accepted"):
+        handlers.submit(task.read_bytes(), archive_of(task.parent), by=ANNA, left=left)
+    assert handlers.tasks().submissions == []
+
+
+@pytest.mark.parametrize("after", ["the first member", "all members"])
+def test_a_source_that_nobody_waits_for_is_unpacked_and_looked_through_no_further(
+    tmp_path: Path, write_task: WriteTask, after: str
+) -> None:
+    task = write_task()
+    for number in range(1200):
+        (task.parent / "images" / "red" / f"{number}.txt").touch()
+    archive = archive_of(task.parent)
+    with tarfile.open(fileobj=archive) as tar:
+        members = len(tar.getmembers())
+    archive.seek(0)
+    seen: list[int] = []
+
+    def on_seen() -> None:
+        seen.append(1)
+        if after == "the first member" or len(seen) > members:
+            raise UnavailableError("nobody waits")
+
+    with (
+        pytest.raises(UnavailableError, match="nobody waits"),
+        uploaded_task(
+            task.read_bytes(),
+            archive,
+            Config(store=f"file://{tmp_path}/store"),
+            environment={},
+            on_seen=on_seen,
+        ),
+    ):
+        pass
+    assert len(seen) == (1 if after == "the first member" else members + 1)

@@ -64,9 +64,9 @@ def test_the_kind_of_a_body_is_read_without_regard_to_case(service: TestClient) 
 
 
 BODIES: list[tuple[str, dict[str, Any], str]] = [
-    ("no body", {"content": b""}, "multipart files called `images`, or JSON"),
+    ("no body", {"content": b""}, "a multipart form with files called `images`"),
     ("not JSON", {"content": b"hello"}, "Expecting value"),
-    ("no images", {"json": {}}, "Field required"),
+    ("no images", {"json": {}}, "expected the key 'images'"),
     ("an empty list", {"json": {"images": []}}, "at least 1 item"),
     ("too many", {"json": {"images": [{"data": ""}] * (MAX_IMAGES + 1)}}, "at most 64 items"),
     ("bad base64", {"json": {"images": [{"data": "!!!!"}]}}, "base64"),
@@ -74,6 +74,14 @@ BODIES: list[tuple[str, dict[str, Any], str]] = [
     ("other letters", {"json": {"images": [{"data": "é"}]}}, "ASCII"),
     ("no text", {"json": {"images": [{"data": 5}]}}, "valid string"),
     ("bare strings", {"json": {"images": ["abcd"]}}, "images.0"),
+    (
+        "a picture alone",
+        {"content": b"\xff\xd8", "headers": {"Content-Type": "image/jpeg"}},
+        "found a body of image/jpeg: it is no text",
+    ),
+    ("packed", {"content": b"\x1f\x8b", "headers": {"Content-Encoding": "gzip"}}, "not unpacked"),
+    ("another key", {"json": {"images": [{"data": "MQ=="}], "topk": 3}}, "unknown key 'topk'"),
+    ("a part of another name", {"files": {"image": ("a.png", b"1")}}, "(the form has `image`)"),
     ("other names", {"files": {"image": ("a.png", b"123")}}, "called `images`, found none"),
     ("a form without files", {"files": {"x": ("x", b"")}}, "found none"),
 ]

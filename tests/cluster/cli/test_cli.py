@@ -19,10 +19,13 @@ from adapters.errors import NotFoundError
 from cluster.cli.main import MODULES, cli
 from cluster.client.client import Client
 from cluster.config import load_config
+from cluster.running_config import RunningConfig, published
 from cluster.version import this_build
 from tests.support.drivers.command import Command, Ended
+from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import learn, publish
 from tests.support.scenes.tickets import set_ticket, write_tickets
+from workers.queue.leadership import take_leadership
 from workers.queue.ticket import Cause, Failure, Stage
 from workers.registry import Registry
 from workers.store import FileStore
@@ -164,9 +167,66 @@ def test_waiting_for_what_fails_says_why_and_fails(
     ended = nacre("submit", write_task(), "--wait")
     failing.join()
     assert ended.code != 0
-    assert "1 of 1 tasks were not published" in ended.err
+    assert "1 of 1 task was not published" in ended.err
     assert "is failed: a feature is not finite" in ended.err
     assert "a feature is not finite" in nacre("status").out
+
+
+def test_what_the_gate_has_rejected_is_not_called_published_and_ends_with_a_code_of_its_own(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    def reject_once_it_is_there() -> None:
+        while not Client(load_config()).queue().states:
+            time.sleep(0.01)
+        (state,) = Client(load_config()).queue().states
+        set_ticket(
+            store, state.ticket.submission_id, stage=Stage.REJECTED, version=2, note="it forgets"
+        )
+
+    rejecting = threading.Thread(target=reject_once_it_is_there)
+    rejecting.start()
+    ended = nacre("submit", write_task(), "--wait")
+    rejecting.join()
+    assert ended.code == 7
+    assert "published" not in ended.out
+    assert "colors: rejected, kept as main@2" in ended.out
+    assert "is rejected: it forgets" in ended.err
+
+
+def test_whoever_submits_and_looks_hears_that_the_system_has_another_configuration(
+    nacre: Command, write_task: WriteTask, store: FileStore, tmp_path: Path
+) -> None:
+    said = published(load_config())
+    take_leadership(store, owner="ray", host="a", ttl_s=3e3, now=time.time(), configuration=said)
+    (tmp_path / "nacre.yaml").write_text("retention: {days: 3}")
+    text = nacre("submit", write_task())
+    assert "another configuration than this one" in text.err
+    assert "they differ in retention.days;" in text.err
+    assert "another configuration" not in text.out
+    assert "differ in retention.days" in nacre("status").err
+    expected = {"digest": RunningConfig(published=said).digest, "differs": ["retention.days"]}
+    (entry,) = json.loads(nacre("submit", write_task(), "--output", "json").out)
+    status = json.loads(nacre("status", "--output", "json").out)
+    assert (entry["configuration"], status["configuration"]) == (expected, expected)
+
+
+def test_promoting_what_no_replica_serves_is_not_silent(nacre: Command, store: FileStore) -> None:
+    learn(Registry(store).create("am"), "fashion")
+    ended = nacre("promote", "1", "--adapter", "am")
+    assert (ended.code, ended.out) == (0, "production now at version 1\n")
+    assert "no replica serves adapter 'am' (served: main)" in ended.err
+    assert nacre("promote", "1", "--adapter", "am", "--alias", "canary").err == ""
+
+
+def test_a_mean_names_over_what_it_is(nacre: Command, store: FileStore) -> None:
+    adapter = Registry(store).create("main")
+    learn(adapter, "fashion")
+    learn(adapter, "digits")
+    assert "90.0% (1 of 2 tasks)" in nacre("versions").out
+    assert "not measured" in nacre("show", "2").out
+    newest, first = json.loads(nacre("versions", "--output", "json").out)
+    assert (newest["not_measured"], first["not_measured"]) == (["fashion"], [])
+    assert newest["mean_accuracy"] == first["mean_accuracy"] == 0.9
 
 
 def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
@@ -278,8 +338,8 @@ def test_help_and_what_reads_the_store_alone_start_without_torch_or_ray(
 EMPTY = [
     (["status"], "no submissions"),
     (["versions"], "no versions yet"),
-    # an adapter that nobody has created
-    (["versions", "--adapter", "canary"], "no versions yet"),
+    # the configured adapter, named, before anything was learnt
+    (["versions", "--adapter", "main"], "no versions yet"),
 ]
 
 
@@ -319,6 +379,18 @@ def aliases(nacre: Command) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("three_versions")
+def test_after_a_rollback_the_status_says_that_a_newer_version_is_there(nacre: Command) -> None:
+    assert "the newest is" not in nacre("status").out
+    nacre("rollback", "1")
+    found = nacre("status")
+    assert "production of main is version 1, the newest is 3: `nacre history" in found.out
+    behind = json.loads(nacre("status", "--output", "json").out)["behind"]
+    assert behind == [{"adapter": "main", "production": 1, "newest": 3}]
+    nacre("promote", "3", "--adapter", "main")
+    assert "the newest is" not in nacre("status").out
+
+
+@pytest.mark.usefixtures("three_versions")
 def test_a_rollback_says_what_it_moved(nacre: Command) -> None:
     ended = nacre("rollback", "2", "--serving-only", "--why", "slow")
     assert ended.out == "production now at version 2\n"
@@ -342,7 +414,20 @@ ERRORS: list[tuple[Sequence[str], int, str]] = [
     (["doctor", "--store", "file:///x", "--address", "auto"], 2, "--address is about a Ray"),
     (["doctor", "--store", "memory://x"], 2, "several cannot race for it"),
     (["status", "--output", "xml"], 2, "'xml' is not one of"),
-    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'"),
+    (["sumbit", "task.yaml"], 2, "No such command 'sumbit'; did you mean 'submit'?"),
+    (["bench", "xtial"], 2, "No such command 'xtial'; did you mean 'xtail'?"),
+    (["versions", "--adaptr", "main"], 2, "Did you mean '--adapter'?"),
+    *(
+        ([*verb, "--adapter", "mian"], 2, "found 'mian'; did you mean 'main'?")
+        for verb in (
+            *(["versions"], ["history"], ["status"], ["verify"], ["settle"], ["gc"], ["evaluate"]),
+            *(["show", "1"], ["diff", "1", "2"], ["promote", "1"], ["rollback", "1"]),
+            *(["drop", "digits"], ["purge", "digits"], ["export", "1", "x.tar"]),
+            *(["alias", "x", "1"], ["alias", "x", "--remove"]),
+        )
+    ),
+    (["pause", "mian"], 2, "did you mean 'main'?"),
+    (["resume", "mian"], 2, "did you mean 'main'?"),
 ]
 
 
@@ -421,9 +506,9 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     with Path("/dev/full").open("wb") as full:
         ended = printed_to(full, *arguments)
     assert ended.code == 1
-    assert ended.err.startswith(
-        "error: what is printed cannot be written (No space left on device)"
-    )
+    sentence = "what is printed cannot be written (No space left on device)"
+    began = '"detail": "' if "json" in arguments else "error: "
+    assert f"{began}{sentence}" in ended.err
     assert ended.err.count("\n") == 1
 
 
@@ -451,7 +536,7 @@ def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Pat
     url = (tmp_path / "other").as_uri()
     asked = ("doctor", "--store", url, "--seconds", "3", "--processes", "2")
     ended = nacre(*asked, "--output", "json")
-    found = json.loads(ended.out)
+    found = as_promised("doctor --store", ended.out)
     assert (ended.code, found["fit"]) in ((0, True), (4, None))  # on a slow machine
     assert found["store"] == [url]
     assert found["won_by_several"] == 0

@@ -205,10 +205,35 @@ def test_an_export_never_overwrites_a_file(shop: Shop) -> None:
 
 
 def test_an_import_beside_versions_needs_another_alias(shop: Shop) -> None:
-    shop.done("export", "1", "one.tar")
-    assert "import under another alias" in shop.refused("import", "one.tar").message
-    shop.done("import", "one.tar", "--alias", "berlin")
+    learn(Registry(shop.store).create("berlin"), "birds")
+    shop.done("export", "1", "birds.tar", "--adapter", "berlin")
+    assert "import under another alias" in shop.refused("import", "birds.tar").message
+    shop.done("import", "birds.tar", "--alias", "berlin")
     assert shop.pointing() == {"head": 3, "production": 3, "berlin": 4}
+
+
+def test_importing_again_says_where_it_is_and_moves_nothing(shop: Shop) -> None:
+    shop.done("export", "1", "one.tar")
+    said = shop.done("import", "one.tar", "--alias", "berlin", "--alias", "head")
+    assert "one.tar is there already as main@1: nothing was published" in said
+    assert "berlin points to it" in said
+    assert "head points elsewhere, and was left there" in said
+    assert shop.pointing() == {"head": 3, "production": 3, "berlin": 1}
+    assert len(shop.parsed("versions")) == 3
+
+
+def test_a_rollback_to_what_nothing_can_be_learnt_on_says_what_to_do(shop: Shop) -> None:
+    (shop.folder / "nacre.yaml").write_text("adapters: {main: {method: gda}}")
+    for task in ("digits", "fashion", "flowers"):
+        shop.done("drop", task)
+    refused = shop.refused("rollback", "2")
+    assert "was learnt with 'lada', and its tasks are learnt with 'gda'" in refused.message
+    assert "`adapters: {main: {method: lada}}`" in refused.message
+    assert shop.pointing()["head"] == 6
+    shop.done("rollback", "2", "--serving-only")
+    (shop.folder / "nacre.yaml").unlink()
+    shop.done("rollback", "2")
+    assert shop.pointing() == {"head": 2, "production": 2}
 
 
 def test_a_damaged_file_is_not_imported(shop: Shop) -> None:
@@ -303,6 +328,17 @@ def test_purge_removes_the_record_from_all_versions(dropped: Shop) -> None:
     assert "choose a version without it" in dropped.refused("promote", "2").message
     assert dropped.parsed("verify")["clean"]
     assert dropped.parsed("history")[0]["why"] == "licence"
+
+
+def test_versions_says_of_which_a_task_was_purged(dropped: Shop) -> None:
+    assert "purged" not in dropped.done("versions")
+    dropped.done("purge", "digits", "--yes")
+    purged = {each["number"]: each["purged"] for each in dropped.parsed("versions")}
+    assert purged == {1: ["digits"], 2: ["digits"], 3: ["digits"], 4: []}
+    heading, newest, *others = dropped.done("versions").splitlines()
+    assert heading.split()[-1] == "purged"
+    assert not newest.rstrip().endswith("digits")
+    assert all(line.rstrip().endswith("digits") for line in others if line.strip())
 
 
 def test_a_purge_may_be_repeated(dropped: Shop) -> None:

@@ -27,6 +27,7 @@ from cluster.cli.running import (
     why_not_started,
 )
 from tests.support.drivers.command import Command
+from tests.support.drivers.printed import as_promised
 
 UP = """
 import os, signal, sys
@@ -116,7 +117,9 @@ def test_another_configuration_stops_nothing_and_says_whose_system_it_is(
     assert process.poll() is None
     # The file that it was started with is its own whatever has become of it since.
     mine.write_text("serve: {port: 3}\n")
-    assert nacre("--config", mine, "down").code == 0
+    ended = nacre("--config", mine, "down", "--output", "json")
+    assert as_promised("down", ended.out)["stopped"] is True
+    assert (ended.code, ended.err) == (0, "")
     assert process.wait(20) == 0
 
 

@@ -136,7 +136,7 @@ def test_a_system_says_in_one_line_that_it_is_well_and_what_is_wrong_once_it_is_
             tried.wait(0.05)
         away = nacre("status")
         assert away.code == 4
-        assert "following main: expected the folder" in away.err
+        assert "following main: expected the store, found that it is gone" in away.err
         assert ", tried " in away.err
 
         (tmp_path / "elsewhere").rename(tmp_path / "store")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from torch import full
 
-from adapters.errors import ConflictError, CorruptionError
+from adapters.errors import ConflictError, CorruptionError, InputError
 from cluster.client.client import Client
 from cluster.config import Config
 from tests.support.scenes.registry import ANNA, BOTH, record_of
@@ -22,7 +22,7 @@ from workers.learning.handover import checkpoint_key, hand_over, handover_key
 from workers.queue.ticket import Stage
 from workers.registry import AddRecord, Commit, Inline, Registry
 from workers.store import FileStore
-from workers.tasks.submission import Submission
+from workers.tasks.submission import Submission, swept_key
 from workers.tasks.task import load_task
 
 OLD_S = 3 * 24 * 3600
@@ -131,6 +131,41 @@ def test_a_purge_that_was_interrupted_is_finished_by_calling_it_again(plant: Pla
     plant.store.put(shard, b"still here")
     plant.client.purge("reds")
     assert plant.outside() == set()
+
+
+def test_a_purge_where_a_task_was_imported_takes_no_image_from_where_it_was_learnt(
+    plant: Plant, tmp_path: Path
+) -> None:
+    submission = plant.publish("reds", images=6)
+    kept = plant.outside()
+    plant.client.export(1, tmp_path / "reds.tar")
+    plant.client.import_(tmp_path / "reds.tar", adapter="copy", aliases=("berlin",))
+    plant.client.remove_alias("berlin", adapter="copy")
+    purged = plant.client.purge("reds", adapter="copy")
+    assert purged.submissions == (submission.submission_id,)
+    assert plant.outside() == kept
+    # and nothing else takes them for gone since
+    plant.publish("twins", images=6)
+    plant.client.drop("twins", promoted=True)
+    plant.client.purge("twins")
+    assert plant.outside() == kept
+
+
+def test_what_was_purged_is_not_tried_again_but_submitted_again(plant: Plant) -> None:
+    submission = plant.publish("reds", images=6)
+    plant.set_stage(submission, Stage.REJECTED)
+    plant.client.drop("reds", promoted=True)
+    plant.client.purge("reds")
+    with pytest.raises(InputError, match=r"purged with task 'reds'.*submit the task again"):
+        plant.client.retry(submission.submission_id)
+
+
+def test_what_is_kept_no_longer_is_not_tried_again_but_submitted_again(plant: Plant) -> None:
+    submission = plant.publish("reds", images=6)
+    plant.set_stage(submission, Stage.FAILED)
+    plant.store.put(swept_key(submission.submission_id), b"{}")
+    with pytest.raises(InputError, match=r"`retention`.*submit the task again"):
+        plant.client.retry(submission.submission_id)
 
 
 def test_a_purge_waits_for_a_training(plant: Plant) -> None:

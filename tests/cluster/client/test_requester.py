@@ -18,6 +18,7 @@ from cluster.api.access import Access, add_access
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
+from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.cli.main import cli
 from cluster.client.client import Client
@@ -176,8 +177,8 @@ def road(scene: Scene, request: pytest.FixtureRequest) -> Iterator[Road]:
     api = FastAPI()
     add_problems(api)
     add_access(api, access, Metrics())
-    api.include_router(managing.routes(VersionHandlers(scene.client(), Nobody())))
-    api.include_router(tasks.routes(TaskHandlers(scene.client(), NOWHERE)))
+    api.include_router(managing.routes(VersionHandlers(scene.client(), Nobody()), StoreThreads()))
+    api.include_router(tasks.routes(TaskHandlers(scene.client(), NOWHERE), StoreThreads()))
     with TestClient(api, headers=headers) as client:
         yield Road(api=client, name=name)
 

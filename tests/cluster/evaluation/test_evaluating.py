@@ -13,9 +13,11 @@ from PIL import Image
 
 from adapters.errors import ImageError, InputError, NotFoundError, UnavailableError
 from cluster.cli.main import cli
+from cluster.client.client import Client
 from harness.answers import SHOWN_PER_SET
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
 from tests.support.drivers.learning import carried_out, small_task, submitted
+from tests.support.drivers.printed import as_promised
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.shard_encoder import ShardEncoder
@@ -55,7 +57,7 @@ def parsed(*arguments: str) -> Any:
     """Return the document about the only adapter."""
     result = run(*arguments, "--output", "json")
     assert result.exit_code == 0, result.output + repr(result.exception)
-    (found,) = json.loads(result.stdout)["adapters"]
+    (found,) = as_promised("evaluate", result.stdout)["adapters"]
     return found
 
 
@@ -112,7 +114,7 @@ def test_a_task_that_a_version_has_not_learnt_is_measured_if_it_is_named() -> No
     [
         (("--versions", "9"), NotFoundError, "no version '9'"),
         (("--versions", "newest"), InputError, "the aliases are head, production"),
-        (("--adapter", "birds"), NotFoundError, "has no versions yet"),
+        (("--adapter", "birds"), NotFoundError, "expected an adapter of main"),
         (("--task", "birds"), NotFoundError, "birds"),
     ],
 )
@@ -122,6 +124,55 @@ def test_what_is_not_there_is_named(
     result = run(*arguments)
     assert isinstance(result.exception, kind)
     assert sentence in str(result.exception)
+
+
+@pytest.fixture
+def changed(store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Return a client of a copy of the store, in which something may be changed."""
+    shutil.copytree(Path(store.url.removeprefix("file://")), tmp_path / "store")
+    monkeypatch.setenv("NACRE_STORE", f"file://{tmp_path / 'store'}")
+    return Client()
+
+
+def test_after_a_purge_what_can_be_served_is_measured(changed: Client) -> None:
+    changed.drop("fashion", promoted=True)
+    changed.purge("fashion")
+    found = parsed()
+    assert names(found) == ["digits"]
+    assert [version["number"] for version in found["versions"]] == [1, 3]
+    assert "tasks of them were purged: 2" in found["remarks"][0]
+    assert [v["number"] for v in parsed("--versions", "1..3")["versions"]] == [1, 3]
+    refused = run("--versions", "2").exception
+    assert isinstance(refused, InputError)
+    assert "held task 'fashion', which was purged" in refused.message
+    changed.drop("digits", promoted=True)
+    changed.purge("digits")
+    assert isinstance(run("--versions", "1..3").exception, NotFoundError)
+
+
+def test_the_columns_are_the_tasks_of_head(changed: Client) -> None:
+    changed.rollback(1)
+    found = parsed()
+    assert names(found) == ["digits"]
+    assert [version["number"] for version in found["versions"]] == [1, 2]
+    assert names(parsed("--versions", "2")) == ["digits", "fashion"]
+
+
+def test_an_imported_version_is_measured_on_what_is_here_and_says_on_what_not(
+    changed: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed.export(2, tmp_path / "two.tar")
+    elsewhere = FileStore(tmp_path / "elsewhere")
+    entry = submitted(elsewhere, small_task(EXAMPLES, tmp_path / "tasks", "clip-art", classes=2))
+    monkeypatch.setenv("NACRE_STORE", elsewhere.url)
+    other = Client()
+    other.import_(tmp_path / "two.tar")
+    assert isinstance(run().exception, NotFoundError)
+    assert "(the version was imported) or were purged: digits, fashion" in str(run().exception)
+    carried_out(elsewhere, Encoder(EncoderSettings()), entry)
+    found = parsed()
+    assert names(found) == ["clip-art"]
+    assert "digits, fashion" in found["remarks"][0]
 
 
 def test_a_task_that_no_version_has_learnt_takes_part_zero_shot(
@@ -149,7 +200,8 @@ def test_a_set_called_as_a_task_measures_its_classes_on_other_images() -> None:
     assert names(found) == ["digits", "fashion", f"digits ({folder})"]
     assert found["sets"][2]["classes"] == 10
     (remark,) = found["remarks"]
-    assert remark.startswith("8 of the 10 classes of the set digits are not of the task digits")
+    assert remark.startswith("classes of the set digits that are not of the task digits take part")
+    assert "8 of 10, such as digits/" in remark
 
 
 def test_a_set_of_learnt_classes_alone_adds_no_candidate(tmp_path: Path) -> None:

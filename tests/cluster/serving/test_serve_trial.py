@@ -20,6 +20,7 @@ WEATHER = {
     Weather.FORBIDDEN: 4.0,
     Weather.READ_ONLY: 2.0,
     Weather.DENYING: 3.0,
+    Weather.HANGING: 3.0,
 }
 PLAN = Plan(seconds=60.0, versions=8, replicas=1, controllers=1, weather=WEATHER, seed=1)
 

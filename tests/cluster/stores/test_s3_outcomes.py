@@ -14,7 +14,8 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.stores.s3 import ATTEMPTS, S3Store
+from cluster.stores.s3 import S3Store
+from cluster.stores.s3_attempts import ATTEMPTS
 from cluster.stores.s3_settings import S3Settings
 from workers.store.conditional_writes import check_conditional_writes
 

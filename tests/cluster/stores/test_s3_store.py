@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_the_private_put_of_the_client_is_conditional_and_the_public_one_is_not(
     ],
 )
 def test_what_the_server_refuses_is_one_clear_sentence(
-    s3_server: S3Server, changes: dict[str, str], sentence: str
+    s3_server: S3Server, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(StoreRefusedError, match=sentence) as caught:
         S3Store(replace(s3_server.settings, **changes))

@@ -1,10 +1,58 @@
 """What `nacre doctor` looks at, without a system."""
 
-from cluster.config import Config
-from cluster.system.doctor import examine
+from pathlib import Path
+
+import pytest
+
+from cluster.config import Config, ServeConfig
+from cluster.system.doctor import examine, troubles_of
 from cluster.version import this_build
+from cluster.wire.documents import AdapterState, Status, Trouble
+from tests.support.drivers.s3_server import free_port
+from tests.support.fakes.s3_proxy import Fate, S3Proxy
 
 
 def test_the_doctor_says_first_which_nacre_this_is() -> None:
     finding = next(examine(Config()))
     assert (finding.check, finding.level, finding.found) == ("nacre", "ok", str(this_build()))
+
+
+def test_a_store_that_does_not_answer_is_one_finding_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NACRE_HOME", str(tmp_path))
+    monkeypatch.setenv("NACRE_S3_ACCESS_KEY", "someone")
+    monkeypatch.setenv("NACRE_S3_SECRET_KEY", "something")
+    monkeypatch.setenv("NACRE_S3_SILENT_S", "0.1")
+    with S3Proxy(free_port(), lambda _: Fate.HANG) as proxy:
+        config = Config(
+            store=f"s3://bucket?endpoint=http://127.0.0.1:{proxy.port}",
+            serve=ServeConfig(port=free_port()),
+        )
+        found = list(examine(config))
+    (store,) = (finding for finding in found if finding.level == "error")
+    assert store.check == "store"
+    assert "has not answered" in store.found
+    assert "nacre doctor --store" in store.remedy
+    (api,) = (finding for finding in found if finding.check == "api")
+    assert api.level == "warning"
+    assert "nacre up" in api.remedy
+
+
+def test_what_a_replica_says_of_a_silent_store_is_told_with_whose_trouble_it_is() -> None:
+    silent = Trouble(reason="the object store has not answered for 20 s", for_s=40.0, tries=2)
+    waiting = Trouble(reason="another system coordinates", for_s=None, tries=0)
+    state = AdapterState(
+        version="main@1",
+        refused=None,
+        reason=None,
+        seen_s=42.0,
+        stale=True,
+        ready=True,
+        went_back=0,
+        trouble=silent,
+    )
+    status = Status(encoder="e", loaded=[], adapters={"main": state}, coordinator=waiting)
+    assert list(troubles_of(status)) == [("following main", silent)]
+    status = status.model_copy(update={"coordinator": silent})
+    assert [what for what, _ in troubles_of(status)] == ["queue", "following main"]

@@ -1,15 +1,24 @@
 """Conformance suite of lists: every row counts, and what is wrong with one is told by number."""
 
+import io
 from typing import ClassVar
 
 import pyarrow
+import pyarrow.parquet
 import pytest
 
-from adapters.errors import ImageError, SettingsError
+from adapters.errors import SettingsError
 from tests.support.conformance.sources import RED, Site, parquet, read
 
 HEADER = b"path,label\n"
 LONG = b"x" * 5000
+
+
+def inside(name: str, cell: object) -> bytes:
+    """Return a Parquet file with a column of one cell, and a class."""
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({name: [cell], "class": ["red"]}), buffer)
+    return buffer.getvalue()
 
 
 class ListSuite:
@@ -17,18 +26,28 @@ class ListSuite:
 
     ROWS: ClassVar[list[tuple[bytes, str]]] = [
         # rows below the header, and what is said of them; the header is row 1
-        (b"\n\n\na.png\n", "(?s)1 rows of .*row 5: .*'a.png' and None"),
+        (b"\n\n\na.png\n", "(?s)1 row of .*row 5: .*'a.png' and None"),
         (b"a.png,red\n\r\n,red\n", "row 4: .*'' and 'red'"),
         (b'"a\nb.png",red\nc.png\n', "row 3: .*'c.png' and None"),
-        (b"a.png,red,large\n", "row 2: expected 2 cells, found 3; quote those that hold a comma"),
+        (
+            b"a.png,red,large\n",
+            "row 2: expected 2 cells, found 3; quote those that hold a sep",
+        ),
         (b"a\0.png,red\n", r"row 2: its path 'a\\x00.png' has a NUL"),
         (b"a.png,r\0d\n", "row 2: its label .* has control characters"),
         (b'a.png,"r\ned"\n', "row 2: its label .* has control characters"),
         (b"a.png,caf\xe9\n", r"row 2: 'caf\\xe9' has bytes that are no UTF-8; save .* as UTF-8"),
         (b"a.png," + LONG + b"\n", "row 2: its label 'x{59}… has 5000 characters"),
         (LONG + b",red\n", "row 2: its path has more than 4096 bytes: 'x{59}…$"),
+        (b"C:\\pictures\\a.png,red\n", "row 2: .*a drive or a server under Windows; write where"),
+        (b"\\\\host\\a.png,red\n", "row 2: .*a drive or a server under Windows; write where"),
+        (
+            b"https://example.org/a.png,red\n",
+            "row 2: its path 'https://example.org/a.png' is an",
+        ),
         (b'a.png,red\n"b.png,red\n', "row 3 cannot be read .*quotation mark that is not closed"),
-        (b"b.png\n" * 30, "(?s)30 rows of .*row 2: .*row 21: .*and 10 more"),
+        (b'"a "b".png",red\n', "row 2 cannot be read .*not doubled inside a cell"),
+        (b"b.png\n" * 30, "(?s)30 rows of .*row 2: .*row 4: .*and 27 more like these$"),
     ]
 
     @pytest.mark.parametrize(("rows", "message"), ROWS)
@@ -40,11 +59,10 @@ class ListSuite:
             site.images("x.csv")
 
     HEADERS: ClassVar[list[tuple[bytes, str]]] = [
-        (b"path;label\na.png;red\n", "separated by semicolons, save it with commas"),
-        (b"path\tlabel\na.png\tred\n", "separated by tabs, save it with commas"),
+        (b"file;class\na.png;red\n", "found .'file', 'class'.; call 'file' path and 'class' label"),
         (b"file,label\na.png,red\n", "found .'file', 'label'.; call 'file' path"),
         (b"path,Class\na.png,red\n", "found .'path', 'Class'.; call 'Class' label"),
-        (b"Path,Label\na.png,red\n", "call 'Path' path"),
+        (b"path,Path,Label\na.png,b.png,red\n", "path and label .*, each once"),
         (b"pat,label\na.png,red\n", "call 'pat' path"),
         (b"a.png,red\nb.png,red\n", "the first row names the columns"),
         (b"path,label,path\na.png,red,b.png\n", "path and label .*, each once"),
@@ -72,12 +90,31 @@ class ListSuite:
         assert read(source.images) == {"red": [RED]}
         assert (source.survey.seen, source.survey.used) == (1, 1)
 
-    def test_backslashes_between_folders_are_pointed_out(self, site: Site) -> None:
+    SPELT: ClassVar[list[bytes]] = [
+        # one list, as spreadsheets and other programs of other countries and systems write it
+        b"path;label\np/1.jpg;red\n3.jpg;blue\n",
+        b"path\tlabel\np/1.jpg\tred\n3.jpg\tblue\n",
+        b"path|size|label\np/1.jpg|1,5|red\n3.jpg|2,5|blue\n",
+        b'"path";"label"\r\n"p/1.jpg";"red"\r\n"3.jpg";"blue"\r\n',
+        b"sep=;\r\npath;label\r\np/1.jpg;red\r\n3.jpg;blue\r\n",
+        b"\xef\xbb\xbfSEP=,\npath,label\np/1.jpg,red\n3.jpg,blue\n",
+        b"path, label\np/1.jpg, red\n3.jpg, blue\n",
+        b' Path ,LABEL\n "p/1.jpg",red \n3.jpg ,\tblue\n',
+        b"path,label,,\np/1.jpg,red,,\n3.jpg,blue,,,,\n",
+        b"path,label\np\\1.jpg,red\n.\\3.jpg,blue\n",
+    ]
+
+    @pytest.mark.parametrize("content", SPELT)
+    def test_what_is_meant_is_read_however_it_is_spelt(self, site: Site, content: bytes) -> None:
         site.write("p/1.jpg", RED)
-        site.write("x.csv", HEADER + b"p\\2.jpg,red\n")
-        (ref,) = site.images("x.csv")["red"]
-        with pytest.raises(ImageError, match=r"write / between folders, not \\"):
-            ref.read()
+        site.write("3.jpg", RED)
+        site.write("x.csv", content)
+        assert read(site.images("x.csv")) == {"red": [RED], "blue": [RED]}
+
+    def test_the_line_that_names_the_separator_is_no_row(self, site: Site) -> None:
+        site.write("x.csv", b"sep=;\npath;label\n;red\n")
+        with pytest.raises(SettingsError, match="row 2: expected a path and a label"):
+            site.images("x.csv")
 
     CELLS: ClassVar[list[tuple[bytes, str]]] = [
         # a Parquet list, and what is said of it
@@ -86,6 +123,15 @@ class ListSuite:
         (parquet(["a"], [b"caf\xe9"]), r"row 1: its label 'caf\\xe9' has bytes that are no UTF-8"),
         (parquet(["a"], ["r\ned"]), "row 1: its label .* has control characters"),
         (parquet([["a"]], ["red"]), "text or whole numbers in the column path .*list"),
+        # images in place of their paths, as data sets of Hugging Face have them; and another name
+        (parquet([{"bytes": b"x", "path": "1.jpg"}], [1]), "holds the images .*column 'path'"),
+        (inside("image", {"bytes": b"x", "path": "1.jpg"}), "holds the images .*column 'image'"),
+        (inside("jpg", b"\xff\xd8"), "holds the images .*column 'jpg'"),
+        (
+            inside("image", "1.jpg"),
+            "found .'image', 'class'.; call 'image' path and 'class' label$",
+        ),
+        (inside("image", ["1.jpg"]), "found .'image', 'class'.; call 'class' label$"),
         (parquet([{"a": 1}], ["red"]), "text or whole numbers in the column path .*struct"),
         (parquet(["x" * 5000], ["red"]), "at most 4096 bytes in a cell of the column path .*5000"),
         (parquet([None] * 30_000, [None] * 30_000), "(?s)30000 rows of .*row 1: .*None and None"),
@@ -120,6 +166,12 @@ class ListSuite:
         site.write("x.parquet", parquet(["1.jpg", "2.jpg", "3.jpg"], labels))
         images = site.images("x.parquet")
         assert {key: len(refs) for key, refs in images.items()} == {"7": 2, "8": 1}
+
+    def test_columns_of_parquet_may_have_capitals(self, site: Site) -> None:
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.table({"Path": ["1.jpg"], " LABEL": ["red"]}), buffer)
+        site.write("x.parquet", buffer.getvalue())
+        assert [ref.name for ref in site.images("x.parquet")["red"]] == ["1.jpg"]
 
     def test_bytes_of_parquet_are_text_and_rows_of_many_batches_keep_their_order(
         self, site: Site

@@ -157,7 +157,7 @@ class SourceSuite:
         ("x.csv", b"path,label\n\xff.png,red\n", r"row 2: .\\xff.png. has bytes that are no UTF-8"),
         ("x.parquet", b"path,label\na.png,red\n", "Parquet"),
         ("x.parquet", parquet(["a"], ["b"])[:-9], "Parquet"),
-        ("x.parquet", parquet(["a", None], ["b", "c"]), "1 rows of .*row 2: .*None and 'c'"),
+        ("x.parquet", parquet(["a", None], ["b", "c"]), "1 row of .*row 2: .*None and 'c'"),
         # what pandas makes of whole numbers beside a gap
         ("x.parquet", parquet(["a", "b"], [1.0, None]), "row 1: .*'a' and 1.0"),
         ("x.parquet", parquet(["a"], [True]), "row 1: .*'a' and True"),
@@ -223,7 +223,10 @@ class SourceSuite:
 
     BAD_SAMPLES: ClassVar[list[tuple[list[tuple[str, bytes]], str]]] = [
         ([("1.jpg", RED)], "sample '1' of .*x.tar has no label"),
-        ([("1.cls", b"red")], "sample '1' .*has no images"),
+        ([("1.cls", b"red")], "sample '1' .*has no image"),
+        # a picture in a format that is not read is no image
+        ([("1.NEF", b"II*\0"), ("1.cls", b"a")], "no image: 1.NEF is a raw picture of a camera"),
+        ([("1.psd", b"8BPS"), ("1.cls", b"a")], "has no image: 1.psd is a Photoshop file"),
         ([("1.jpg", RED), ("1.cls", b" ")], "'1' .*has no label"),
         ([("1.jpg", RED), ("1.cls", b"\xff")], "'1' .*has no label"),
         ([("1.jpg", RED), ("1.json", b"{")], "'1' .*has no label"),

@@ -24,6 +24,19 @@ JPEG = picture()
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'
 HEIC = b"\0\0\0\x18ftypheic" + bytes(60)
 RAW = b"FUJIFILMCCD-RAW " + bytes(60)
+CAMERA = "a raw picture of a camera"
+
+
+def tiff(**tags: int) -> bytes:
+    """Return a TIFF of 8 by 8 pixels with further tags, named by their numbers behind a letter."""
+    buffer = io.BytesIO()
+    more = {int(name[1:]): value for name, value in tags.items()}
+    Image.new("RGB", (8, 8)).save(buffer, "TIFF", tiffinfo=more)
+    return buffer.getvalue()
+
+
+PREVIEW = tiff(t254=1)
+TRANSPORT = (b"G" + bytes(187)) * 6
 
 
 def passed(survey: Survey) -> dict[tuple[What, bool], dict[str, int]]:
@@ -38,6 +51,23 @@ def check_sum(survey: Survey) -> None:
     for each in survey.passed_over:
         assert each.count == sum(count for _, count in each.kinds)
         assert 0 < len(each.examples) <= each.count
+
+
+CAMERAS = (
+    "dng",
+    "cr2",
+    "nef",
+    "arw",
+    "pef",
+    "srw",
+    "orf",
+    "rw2",
+    "3fr",
+    "iiq",
+    "erf",
+    "mos",
+    "raw",
+)
 
 
 class SurveySuite:
@@ -83,6 +113,23 @@ class SurveySuite:
         ("red/a.svg", SVG, What.UNREAD, True, "SVG"),
         ("red/a.raf", RAW, What.UNREAD, True, "a raw picture of a camera"),
         ("red/a.psd", b"8BPS" + bytes(60), What.UNREAD, True, "a Photoshop file"),
+        # a TIFF in a camera's file is a preview or unfinished, whatever it says of itself
+        *((f"red/a.{name}", tiff(), What.UNREAD, True, CAMERA) for name in CAMERAS),
+        ("red/A.NEF", b"nobody knows", What.UNREAD, True, CAMERA),
+        ("red/reduced", PREVIEW, What.UNREAD, True, CAMERA),
+        ("red/sensor", tiff(t262=32803), What.UNREAD, True, CAMERA),
+        ("red/a.crw", b"II\x1a\0\0\0HEAPCCDR" + bytes(60), What.UNREAD, True, CAMERA),
+        ("red/a.cr3", b"\0\0\0\x18ftypcrx " + bytes(60), What.UNREAD, True, CAMERA),
+        ("red/a.thm", JPEG, What.UNREAD, True, "a preview of a video"),
+        ("red/a.xcf", b"gimp xcf file" + bytes(60), What.UNREAD, True, "a GIMP file"),
+        ("red/a.eps", b"%!PS-Adobe-3.0 EPSF-3.0", What.UNREAD, True, "a PostScript file"),
+        ("red/a.svgz", b"\x1f\x8b" + bytes(60), What.UNREAD, True, "SVG"),
+        ("red/a.tga", bytes(60), What.UNREAD, True, "TGA"),
+        ("red/a.mp4", b"\0\0\0\x18ftypmp42" + bytes(60), What.OTHER, False, "a video"),
+        ("red/a.mov", b"\0\0\0\x08wide\0\0\0\0mdat", What.OTHER, False, "a video"),
+        ("red/a.mts", bytes(4) + (b"G" + bytes(191)) * 6, What.OTHER, False, "a video"),
+        ("red/a.ts", TRANSPORT, What.OTHER, False, "a video"),
+        ("red/a.mpg", b"\0\0\1\xba" + bytes(60), What.OTHER, False, "a video"),
         ("red/notes.txt", b"BMW, P1 and II", What.OTHER, False, ".txt"),
         ("red/bm.txt", b"BMW is a make of cars, and this is no picture", What.OTHER, False, ".txt"),
         ("red/p1.md", b"P1 is where it was taken", What.OTHER, False, ".md"),
@@ -182,6 +229,12 @@ class SurveySuite:
         ("3.JFIF", RED),
         ("3.cls", b"red"),
     ]
+
+    def test_raw_pictures_beside_developed_ones_are_passed_over(self, site: Site) -> None:
+        site.write("x.tar", tar([*self.SHARD, ("1.nef", PREVIEW), ("2.dng", PREVIEW)]))
+        survey = site.read("x.tar").survey
+        assert passed(survey) == {(What.UNREAD, True): {CAMERA: 2}}
+        assert "(2 raw pictures of a camera: 1.nef, 2.dng)" in str(survey)
 
     def test_of_shards_everything_but_labels_is_counted(self, site: Site) -> None:
         more = [

@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that holds, loses or refuses requests, or goes away.
+"""A proxy in front of an S3 server that holds, loses, refuses or starves requests, or goes away.
 
 It speaks just enough HTTP for that: one request per connection, bodies of a known length. Which
 request goes wrong is decided by a function that sees every one before it is passed on, and may take
@@ -35,6 +35,9 @@ class Fate(Enum):
     PASS = "pass"  # it is passed on, and its answer back
     LOSE = "lose"  # it never reaches the server
     LOSE_ANSWER = "lose answer"  # it reaches the server, and the answer is lost
+    HANG = "hang"  # it is taken, never passed on, and never answered; the connection stays
+    DRIP = "drip"  # it reaches the server, and its answer comes byte by byte, `drip_s` apart
+    STALL = "stall"  # it reaches the server, and its answer stops after its first bytes
     BEFORE = "before"  # a read is answered with what was there before, where that was ever read
 
 
@@ -93,14 +96,17 @@ class S3Proxy:
     Args:
         upstream: Port of the server on loopback.
         hook: Decides about each request, in a thread of its own.
+        drip_s: Seconds between two bytes of an answer that drips.
     """
 
     # Owns: the listening socket; `away` and `hook` may be set at any moment by anybody.
 
-    def __init__(self, upstream: int, hook: Hook | None = None) -> None:
+    def __init__(self, upstream: int, hook: Hook | None = None, *, drip_s: float = 1.0) -> None:
         self.upstream = upstream
         self.hook = hook or (lambda _request: Fate.PASS)
         self.away = False
+        self.drip_s = drip_s
+        self._over = threading.Event()
         self._before = Before()
         proxy = self
 
@@ -126,6 +132,7 @@ class S3Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -140,6 +147,9 @@ class S3Proxy:
             fate = self.hook(request)
             if fate is Fate.LOSE or self.away:
                 return
+            if fate is Fate.HANG:
+                self._hold(client)
+                return
             if isinstance(fate, Refusal):
                 _swallow_body(client, head, rest)
                 client.sendall(fate.to_bytes(request.verb))
@@ -149,6 +159,8 @@ class S3Proxy:
                 _copy_body(client, server, head, rest)
                 if fate is Fate.LOSE_ANSWER:
                     server.recv(CHUNK)  # it has been carried out when it answers
+                elif fate in (Fate.DRIP, Fate.STALL):
+                    self._starve(client, server, fate)
                 elif request.verb == "GET" and request.of_object:
                     self._answer_read(request, server, client, fate)
                 else:
@@ -165,6 +177,29 @@ class S3Proxy:
             begun += part
         client.sendall(self._before.answer(request, begun, fate))
         _copy_all(server, client)
+
+    def _starve(self, client: socket.socket, server: socket.socket, fate: Fate) -> None:
+        """Let the answer stop in the middle, or come byte by byte, until the client gives up."""
+        answer = b"".join(iter(lambda: server.recv(CHUNK), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if fate is Fate.STALL:
+            client.sendall(head + b"\r\n\r\n" + body[: len(body) // 2] if body else head[:9])
+            self._hold(client)
+            return
+        for value in answer:
+            client.sendall(bytes([value]))
+            if self._over.wait(self.drip_s):
+                return
+
+    def _hold(self, client: socket.socket) -> None:
+        """Keep a connection, and say nothing, until the client or this proxy ends it."""
+        client.settimeout(0.1)
+        while not self._over.is_set():
+            try:
+                if not client.recv(CHUNK):
+                    return
+            except TimeoutError:
+                continue
 
 
 def _head(client: socket.socket) -> tuple[bytes, bytes]:

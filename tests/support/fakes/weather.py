@@ -21,6 +21,9 @@ class Weather(Enum):
     READ_ONLY = "403 of every write"  # a policy, a bucket that is being moved
     BROKEN = "503 of every second write, half of them made"
     DENYING = "404 of what exists"  # nodes that have just started
+    HANGING = "no answer, on a connection that stays"  # a server that is stuck, a disk that is
+    DRIPPING = "answers byte by byte, every second"  # a line, or a server, that is all but dead
+    STALLING = "answers that stop in the middle"
     BEFORE = "every second read from before"  # nodes that have not heard of the latest write
 
 
@@ -30,6 +33,13 @@ REFUSALS: Mapping[Weather, Refusal] = {
     Weather.READ_ONLY: Refusal(status=403, code="AccessDenied"),
     Weather.BROKEN: Refusal(status=503, code="ServiceUnavailable"),
     Weather.DENYING: Refusal(status=404, code="NoSuchKey"),
+}
+
+
+STARVING: Mapping[Weather, Fate] = {
+    Weather.HANGING: Fate.HANG,
+    Weather.DRIPPING: Fate.DRIP,
+    Weather.STALLING: Fate.STALL,
 }
 
 
@@ -86,6 +96,8 @@ class Sky:
         self.met[weather] += 1
         if weather is Weather.AWAY:
             return Fate.LOSE
+        if weather in STARVING:
+            return STARVING[weather]
         if weather is Weather.BEFORE:
             self._reads[request.key] += 1
             return Fate.BEFORE if self._reads[request.key] % 2 else Fate.PASS

@@ -58,7 +58,7 @@ REFUSED: Mapping[str, tuple[str, Members | None, str]] = {
     "a member from the root": (TASK, (*PICTURES, ("/etc/x", b"1")), "leads outside"),
     "a member of 300 bytes": (TASK, (*PICTURES, (f"{'a' * 300}.png", b"1")), "of 304 bytes"),
     "a member 2,000 deep": (TASK, (*PICTURES, ("a/" * 2000 + "x", b"1")), "with 2001"),
-    "no archive": (TASK, None, "at images ('images' in task.yaml"),
+    "no archive": (TASK, None, "expected an archive with the images of 'images'"),
     "no such source": ("name: c\nimages: photos/", PICTURES, "at photos ('images' in task.yaml"),
     "no such class": (f"{TASK}classes: {{green: green}}", PICTURES, "classes of task.yaml"),
     "no test images": (f"{TASK}held_out: test", PICTURES, "at test ('held_out' in task.yaml"),

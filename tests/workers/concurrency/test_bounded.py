@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from workers.concurrency.bounded import in_threads
+from workers.concurrency.bounded import in_threads, pool_of
 
 TIMEOUT_S = 20
 
@@ -49,3 +49,21 @@ def test_what_fails_is_raised_where_its_result_would_be_and_the_rest_is_given_up
     with pytest.raises(ValueError, match="three"):
         next(results)
     assert len(begun) < 10
+
+
+def test_an_interrupt_does_not_wait_for_a_thread_that_hangs() -> None:
+    released = threading.Event()
+    try:
+        with pytest.raises(KeyboardInterrupt), pool_of(1) as pool:
+            hanging = pool.submit(released.wait, TIMEOUT_S)
+            raise KeyboardInterrupt
+        assert not hanging.done()
+    finally:
+        released.set()
+
+
+def test_anything_else_waits_until_all_threads_have_ended() -> None:
+    with pytest.raises(ValueError, match="of the caller"), pool_of(2) as pool:
+        done = [pool.submit(sum, range(number)) for number in range(100)]
+        raise ValueError("of the caller")
+    assert all(one.done() for one in done)

@@ -1,6 +1,7 @@
 """Formats: what is read, and that everything else is refused by its name before Pillow sees it."""
 
 import io
+import struct
 import sys
 from typing import Any
 
@@ -110,13 +111,29 @@ def tiff(**tags: Any) -> bytes:
     )
 
 
-PREVIEWS = {"DNG": tiff(t50706=b"\1\4\0\0"), "a page that is reduced": tiff(t254=1)}
+def with_a_picture_inside(width: int) -> bytes:
+    """Return a TIFF whose first directory names another one, of a square picture."""
+    at = len(tiff(t330=1)) + 1 & ~1
+    sizes = struct.pack("<HHIIHHI", 256, 4, 1, width, 257, 4, 1) + struct.pack("<I", width)
+    return tiff(t330=at).ljust(at, b"\0") + struct.pack("<H", 2) + sizes + bytes(4)
+
+
+PREVIEWS = {
+    "DNG": tiff(t50706=b"\1\4\0\0"),
+    "a page that is reduced": tiff(t254=1),
+    "what a sensor saw": tiff(t262=32803),
+    "a larger picture inside": with_a_picture_inside(900),
+}
 
 
 @pytest.mark.parametrize("name", PREVIEWS)
 def test_a_preview_is_not_taken_for_the_picture(name: str) -> None:
     with pytest.raises(ImageError, match="a small preview as its first page"):
         decode_image(PREVIEWS[name], origin="photo")
+
+
+def test_a_smaller_picture_inside_is_left_alone() -> None:
+    assert decode_image(with_a_picture_inside(1), origin="slide").size == noise("RGB").size
 
 
 def test_what_follows_the_first_page_is_not_looked_at() -> None:

@@ -239,3 +239,21 @@ def test_what_the_queue_was_not_told_of_is_told_when_it_is_submitted_again(
     again = accepted(store, task)
     assert not again.is_new
     assert set(requested(store)) == set(submission_ids(store)) == {again.submission.submission_id}
+
+
+def test_images_of_another_task_are_told_of_with_the_name_of_that_task(
+    write_task: WriteTask,
+) -> None:
+    store, task = MemoryStore(), load_task(write_task())
+    assert accepted(store, task).elsewhere == {}
+    again = replace(task, name="colours", shared_names="keep")
+    intake = accepted(store, again)
+    assert intake.elsewhere == {"colors": 12}
+    (note,) = [note for note in intake.notes() if "warning" in note]
+    assert note.startswith("warning: 12 images are also in task 'colors' of this adapter")
+    # nothing of oneself, of what is replaced, or of another adapter
+    assert accepted(store, again).elsewhere == {"colors": 12}
+    assert accepted(store, replace(again, name="tints", replaces="colors")).elsewhere == {
+        "colours": 12
+    }
+    assert accepted(store, replace(task, adapter="other")).elsewhere == {}

@@ -78,7 +78,7 @@ def test_everything_is_used_refused_a_copy_or_passed_over(write_task: WriteTask)
     assert "8 pictures of classes that `classes` does not name (8 'blue')" in said
     assert "test images: 3 files seen, 1 passed over: 1 other file (1 .xml: red/label.xml)" in said
     assert "2 images that cannot be read were skipped: " in said
-    assert "1 copies of an image were left out: " in said
+    assert "1 copy of an image was left out: " in said
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet", "shard.tar"])

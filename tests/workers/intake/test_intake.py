@@ -13,7 +13,7 @@ from adapters.contract.class_entry import ClassEntry
 from adapters.errors import ClassNameError, ImageError, InputError, UnavailableError
 from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, tiff_of_one_tile
 from workers.encoding.task_features import class_entries
-from workers.formats.problems import SHOWN
+from workers.formats.problems import EXAMPLES, SHOWN
 from workers.intake.intake import Intake, take_in
 from workers.intake.naming import KnownNames
 from workers.sources.absent import JOB_VARIABLE
@@ -131,9 +131,9 @@ def test_of_very_many_bad_images_some_are_shown_and_machines_get_all(write_task:
     path = write_task(images=SHOWN)
     for image in path.parent.glob("images/*/*.png"):
         image.write_bytes(b"")
-    with pytest.raises(ImageError, match=f"and {SHOWN} more") as caught:
+    with pytest.raises(ImageError, match="and 37 more like these") as caught:
         taken_in(load_task(path), MemoryStore())
-    assert caught.value.message.count("empty file") == SHOWN
+    assert caught.value.message.count("empty file") == EXAMPLES
     assert len(caught.value.fields["problems"]) == 2 * SHOWN  # type: ignore[arg-type]
 
 
@@ -218,7 +218,7 @@ def test_copies_in_one_class_are_kept_once_and_counted(write_task: WriteTask) ->
 def test_one_image_in_two_classes_is_refused_and_both_are_named(write_task: WriteTask) -> None:
     path, store = write_task(), MemoryStore()
     copy(path, "red/0.png", "blue/other.png")
-    with pytest.raises(ImageError, match="1 images of task 'colors' are in two classes") as caught:
+    with pytest.raises(ImageError, match="1 image of task 'colors' is in two classes") as caught:
         taken_in(load_task(path), store)
     for part in ("red/0.png (red)", "blue/other.png (blue)"):
         assert part in caught.value.message
@@ -244,7 +244,7 @@ def test_all_that_is_wrong_is_reported_at_once(write_task: WriteTask) -> None:
         "6 of the 26 images of task 'colors' cannot be used",
         "2 images of task 'colors' are in two classes",
         "9 test images of task 'colors' are also training images",
-        "1 class names of task 'colors' are those of other tasks",
+        "1 class name of task 'colors' is that of other tasks",
     ):
         assert sentence in caught.value.message
     assert len(caught.value.fields["problems"]) == 6 + 2 + 9 + 1  # type: ignore[arg-type]
@@ -356,7 +356,7 @@ def test_without_test_images_a_tenth_of_each_class_is_drawn(write_task: WriteTas
     assert sorted(shard.labels) == [0, 0, 1, 1]
     assert intake.images == {"train": 36, "held_out": 4}
     assert intake.notes() == (
-        "4 of the training images, a tenth of each class, were drawn as the test split: they are "
+        "4 of the training images, a tenth of each class, were drawn as the test split, which is "
         "measured on, and not learnt from",
     )
     stored = [stored_images(store, submission, split) for split in ("train", "held_out")]
@@ -413,3 +413,19 @@ def test_progress_counts_every_image_when_it_is_checked_and_when_it_is_stored(
     # Eight images in one shard, two in another, and the submission.
     assert reported() == [*checked, (18, 20), (20, 20), (20, 20)]
     assert reported() == [*checked, (20, 20)]
+
+
+def test_why_a_task_is_not_accepted_is_said_with_what_is_wrong_with_its_images(
+    write_task: WriteTask,
+) -> None:
+    def refuse() -> None:
+        raise ClassNameError("there is a task of this name")
+
+    def wait() -> None:
+        raise UnavailableError("too many are open")
+
+    path = write_task()
+    spoil(path)
+    for admit, sentence in ((refuse, "(?s)cannot be used.*of this name"), (wait, "cannot be used")):
+        with pytest.raises(InputError, match=sentence):
+            take_in(load_task(path), MemoryStore(), now=1.0, author="anna", admit=admit)

@@ -147,7 +147,7 @@ def test_a_name_is_shared_too_where_another_task_has_what_is_read_of_it() -> Non
     other = f"a photo of a {LONG}shallow."
     existing = [ClassEntry(class_id="damages/x", name=LONG + "shallow", prompt=other)]
     (finding,) = naming_of(task, KnownNames(classes=existing, cut=cut)).findings
-    assert finding.message.startswith("1 class names of task 'oxford-flowers'")
+    assert finding.message.startswith("1 class name of task 'oxford-flowers'")
     assert "(in damages)" in finding.message
 
 

@@ -1,5 +1,7 @@
 """The promotion gate: what is served, what is built upon, and why not."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +20,8 @@ STRICT = Gate(mode="gate", max_drop=0.02, min_accuracy=0.5)
 
 
 def verdict(gate: Gate, **after: float) -> Verdict:
-    return judge(gate, task="digits", before=BEFORE, after=measured(**after))
+    earlier = [entry.task for entry in BEFORE]
+    return judge(gate, task="digits", earlier=earlier, before=BEFORE, after=measured(**after))
 
 
 FORGETFUL = {"birds": 0.1, "boats": 0.1, "digits": 0.1}
@@ -55,10 +58,11 @@ GATED = [
     ({"birds": 0.9, "boats": 0.8, "digits": 0.5}, []),
     ({"birds": 0.9, "boats": 0.8, "digits": 0.49}, ["'digits' is 49.0%, below 50.0%"]),
     # the new task first, then the earlier ones
-    ({"birds": 0.1, "digits": 0.1}, ["'digits' is 10.0%", "'birds' drops"]),
-    # what can no longer be measured, or has no test images, refuses nothing
-    ({"boats": 0.8, "digits": 0.9}, []),
-    ({"birds": 0.9, "boats": 0.8}, []),
+    ({"birds": 0.1, "boats": 0.8, "digits": 0.1}, ["'digits' is 10.0%", "'birds' drops"]),
+    # what cannot be measured, whatever else was
+    ({"boats": 0.8, "digits": 0.9}, ["nobody knows how well 'birds' is recognised"]),
+    ({"birds": 0.9, "boats": 0.8}, ["nobody knows how well 'digits' is recognised"]),
+    ({"boats": 0.1}, ["'boats' drops", "how well 'birds', 'digits' is"]),
 ]
 
 
@@ -72,8 +76,59 @@ def test_a_version_is_refused_for_what_it_forgets_and_for_what_it_has_not_learnt
     assert (found.built_upon, found.served) == (not reasons, not reasons)
 
 
+LENIENT = replace(STRICT, unmeasured="pass")
+PASSED = [
+    # what is measured decides, and what is not is told with the version
+    ({"boats": 0.8, "digits": 0.9}, True, ("birds",), "passed, but nobody knows how well 'birds'"),
+    ({"boats": 0.8}, True, ("birds", "digits"), "passed, but nobody knows"),
+    ({"boats": 0.1, "digits": 0.9}, False, ("birds",), "accuracy on 'boats' drops"),
+    ({"birds": 0.9, "boats": 0.8, "digits": 0.9}, True, (), None),
+]
+
+
+@pytest.mark.parametrize(("after", "passes", "unmeasured", "said"), PASSED)
+def test_what_cannot_be_measured_passes_by_a_setting_and_is_said_all_the_same(
+    after: dict[str, float], passes: bool, unmeasured: tuple[str, ...], said: str | None
+) -> None:
+    found = verdict(LENIENT, **after)
+    assert (found.built_upon, found.served, found.unmeasured) == (passes, passes, unmeasured)
+    assert found.said is None if said is None else str(found.said).startswith(said)
+
+
+def test_a_task_without_an_earlier_accuracy_cannot_be_compared() -> None:
+    after = measured(birds=0.9, digits=0.9)
+    found = judge(STRICT, task="digits", earlier=["birds"], before=(), after=after)
+    assert (found.served, found.unmeasured) == (False, ("birds",))
+
+
+DEMANDS_LESS = [
+    # nothing is demanded of earlier tasks
+    (Gate(mode="gate", max_drop=1.0, min_accuracy=0.5), {"digits": 0.9}, ()),
+    # nor of the new one
+    (Gate(mode="gate", max_drop=1.0), {}, ()),
+    # what cannot be measured now could not be compared with later
+    (Gate(mode="gate"), {"birds": 0.9, "boats": 0.8}, ("digits",)),
+    # these do not ask what was measured
+    (Gate(mode="auto"), {}, ()),
+    (Gate(mode="manual"), {}, ()),
+]
+
+
+@pytest.mark.parametrize(("gate", "after", "unmeasured"), DEMANDS_LESS)
+def test_only_what_the_rule_demands_has_to_be_measured(
+    gate: Gate, after: dict[str, float], unmeasured: tuple[str, ...]
+) -> None:
+    assert verdict(gate, **after).unmeasured == unmeasured
+
+
+def test_a_task_that_is_replaced_has_no_accuracy_to_lose() -> None:
+    after = measured(boats=0.8, digits=0.9)
+    found = judge(STRICT, task="digits", earlier=["boats"], before=BEFORE, after=after)
+    assert found == Verdict(built_upon=True, served=True)
+
+
 def test_the_first_version_has_nothing_to_forget() -> None:
-    found = judge(STRICT, task="digits", before=(), after=measured(digits=0.6))
+    found = judge(STRICT, task="digits", earlier=(), before=(), after=measured(digits=0.6))
     assert found == Verdict(built_upon=True, served=True)
 
 

@@ -17,6 +17,7 @@ from tests.support.conformance.method import LEARNT_FROM_IMAGES
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import shards_and_views, training_features
+from workers.intake.accept import accept
 from workers.learning.evaluation import accuracies, task_test_set
 from workers.learning.handover import PREFIX as WORK
 from workers.queue.progress import State
@@ -55,6 +56,18 @@ def task_file(folder: Path, name: str, settings: Mapping[str, Any]) -> Path:
     content = yaml.safe_load(path.read_text()) | {"settings": dict(settings)}
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def test_a_submission_is_learnt_by_what_it_carries_whatever_the_system_says(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    task = load_task(task_file(tmp_path, "digits", {}), method_of=lambda _adapter: "gda")
+    submission = accept(task, store, now=1.0, author="anna", method="gda").submission
+    (state,) = carried_out(store, encoder, submission, method="lada")
+    assert state.ticket.stage is Stage.PUBLISHED
+    (record,) = Versions(store).records("main", 1)
+    assert (record.method, dict(record.settings)) == ("gda", submission.all_settings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,19 @@ from tests.support.drivers.learning import (
 from tests.support.scenes.submissions import announced
 from workers.encoding.encoder import Encoder
 from workers.intake.intake import take_in
-from workers.learning.gate import Gate, Mode
+from workers.learning.gate import Gate, Mode, Unmeasured
 from workers.learning.local_crew import LocalCrew
 from workers.learning.publisher import Publisher
 from workers.queue.ticket import Stage
-from workers.registry import Author, RegisteredAdapter, Registry, verify
+from workers.registry import (
+    Author,
+    RegisteredAdapter,
+    Registry,
+    export_version,
+    import_version,
+    read_version,
+    verify,
+)
 from workers.registry.documents.accuracy import accuracies_to_bytes
 from workers.registry.documents.layout import accuracies_key
 from workers.registry.record_cache import Versions
@@ -223,6 +231,36 @@ def test_the_latest_to_begin_is_the_only_one_that_can_publish(
     assert (first.parent, first.published) == (second.parent, second.published) == (0, None)
     assert second.epoch == first.epoch + 1
     assert main_of(store).refs().fence.owner == "ben"
+
+
+UNMEASURED: list[tuple[Unmeasured, bool, str]] = [
+    ("reject", False, "nobody knows how well 'fashion' is recognised"),
+    ("pass", True, "passed, but nobody knows how well 'fashion' is recognised"),
+]
+
+
+@pytest.mark.parametrize(("setting", "passes", "said"), UNMEASURED)
+def test_what_was_imported_without_images_is_not_passed_over_in_silence(
+    encoder: Encoder,
+    make_task: MakeTask,
+    tmp_path: Path,
+    setting: Unmeasured,
+    passes: bool,
+    said: str,
+) -> None:
+    before, store = MemoryStore(), MemoryStore()
+    published_by_hand(before, encoder, submitted(before, make_task("fashion")))
+    export_version(main_of(before), "head", tmp_path / "main.tar")
+    import_version(Registry(store).create("main"), tmp_path / "main.tar", by=ANNA)
+    gate = Gate(mode="gate", unmeasured=setting)
+    entry = submitted(store, make_task("digits"))
+    published = published_by_hand(store, encoder, entry, gate=gate)
+    assert published.built_upon is passes
+    assert str(published.note).startswith(said)
+    version = read_version(main_of(store), 2)
+    assert version.manifest.unmeasured == version.not_measured == ("fashion",)
+    assert version.manifest.provenance.notes["gate"] == published.note
+    assert aliases(store) == ({"head": 2, "production": 2} if passes else {"head": 1})
 
 
 Meanwhile = Callable[[MemoryStore, Encoder, Submission], object]

@@ -149,6 +149,19 @@ def test_what_is_paused_outlives_whoever_leads() -> None:
     assert take(store, "ben", now=300.0).paused == ("birds",)
 
 
+def test_what_a_system_was_configured_with_is_there_as_long_as_it_leads() -> None:
+    store, said = MemoryStore(), {"retention": {"days": 3}}
+    lead = take_leadership(store, owner="anna", host="a", ttl_s=10.0, now=1.0, configuration=said)
+    assert b"configuration" in store.get(KEY).data
+    renew(store, lead, now=2.0)
+    found = read_leadership(store)
+    assert found is not None
+    assert found.configuration == said
+    # the next one says what it has been started with itself, or nothing
+    assert take(store, "anna", now=3.0).configuration is None
+    assert b"configuration" not in store.get(KEY).data
+
+
 def test_of_many_systems_one_takes_the_lead() -> None:
     store = MemoryStore()
     assert race(lambda number: take(store, f"system {number}"), RACERS) == 1

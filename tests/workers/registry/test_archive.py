@@ -1,13 +1,30 @@
 """Versions as files."""
 
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from adapters.errors import CorruptionError, EncoderMismatchError, InputError, MissingError
-from tests.support.scenes.registry import ANNA, BEN, adapter, learn, shared_of, state
-from workers.registry import Commit, Inline, SetShared, export_version, import_version, verify
+from adapters.errors import (
+    CorruptionError,
+    EncoderMismatchError,
+    InputError,
+    MissingError,
+    SettingsError,
+)
+from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, shared_of, state
+from workers.registry import (
+    Commit,
+    Inline,
+    SetShared,
+    drop,
+    export_version,
+    import_version,
+    purge,
+    read_versions,
+    verify,
+)
 from workers.store import MemoryStore
 
 
@@ -23,7 +40,9 @@ def test_an_exported_version_is_imported_elsewhere_unchanged(tmp_path: Path) -> 
     file = _exported(tmp_path)
     store = MemoryStore()
     other = adapter(store, seed=1)
-    manifest = import_version(other, file, by=BEN)
+    imported = import_version(other, file, by=BEN)
+    manifest = imported.manifest
+    assert (imported.is_new, imported.aliases) == (True, ("head",))
     assert (manifest.number, manifest.parent) == (1, None)
     assert state(other) == {"head": ("a", "b")}
     assert other.shared_bytes(manifest) == shared_of("shared")
@@ -59,6 +78,74 @@ def test_an_import_does_not_push_aside_what_is_there(tmp_path: Path) -> None:
     main.rollback("imported", by=ANNA)
     assert state(main)["head"] == ("a", "b")
     assert main.manifest("head").number == 2
+
+
+def test_what_is_imported_twice_is_there_once(tmp_path: Path) -> None:
+    file = _exported(tmp_path)
+    main = adapter(MemoryStore())
+    learn(main, "c")
+    first = import_version(main, file, by=ANNA, aliases=("berlin",))
+    main.alias("berlin", 1, by=BEN)
+    before = main.refs()
+    again = import_version(main, file, by=ANNA, aliases=("berlin",))
+    assert (again.manifest, again.is_new, again.aliases) == (first.manifest, False, ())
+    assert main.refs() == before
+
+
+def test_an_alias_that_does_not_exist_names_what_is_there_already(tmp_path: Path) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    export_version(main, 1, tmp_path / "v1.tar")
+    found = import_version(main, tmp_path / "v1.tar", by=ANNA, aliases=("head", "berlin"))
+    assert (found.manifest.number, found.is_new, found.aliases) == (1, False, ("berlin",))
+    assert {name: ref.number for name, ref in main.refs().aliases.items()} == {
+        "head": 2,
+        "production": 2,
+        "berlin": 1,
+    }
+
+
+def test_what_was_purged_since_is_not_there_any_more(tmp_path: Path) -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    export_version(main, 1, tmp_path / "v1.tar")
+    drop(main, "a", by=ANNA, promoted=True)
+    purge(main, "a", by=ANNA)
+    imported = import_version(main, tmp_path / "v1.tar", by=ANNA, aliases=("berlin",))
+    assert (imported.manifest.number, imported.is_new) == (4, True)
+    assert state(main)["berlin"] == ("a",)
+    drop(main, "b", by=ANNA)
+    main.remove_alias("berlin", by=ANNA)
+    purge(main, "a", by=BEN)
+    assert [version.purged for version in read_versions(main)] == [
+        *[(), ("a",), ()],
+        *[("a",), ("a",)],
+    ]
+
+
+def test_a_version_of_another_method_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    file = _exported(tmp_path)
+    main = adapter(MemoryStore())
+    added = addition("c", parent=None)
+    main.commit(replace(added, method="nearest_mean"), by=ANNA)
+    before = main.refs()
+    with pytest.raises(SettingsError, match=r"with 'lada', .* with 'nearest_mean': none could be"):
+        import_version(main, file, by=ANNA, aliases=("berlin",))
+    assert main.refs() == before
+    drop(main, "c", by=ANNA)  # nothing is left that another method has learnt
+    assert import_version(main, file, by=ANNA, aliases=("berlin",)).is_new
+
+
+def test_an_empty_adapter_begins_with_nothing_that_its_tasks_cannot_be_learnt_on(
+    tmp_path: Path,
+) -> None:
+    file = _exported(tmp_path)
+    main = adapter(MemoryStore())
+    with pytest.raises(SettingsError, match=r"adapters: \{main: \{method: lada\}\}"):
+        import_version(main, file, by=ANNA, method="gda")
+    assert import_version(main, file, by=ANNA, method="gda", aliases=("berlin",)).is_new
+    assert not import_version(main, file, by=ANNA, method="lada").is_new
+    assert main.manifest("head").number == 1
 
 
 def test_a_file_for_another_encoder_is_refused(tmp_path: Path) -> None:

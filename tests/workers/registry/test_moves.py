@@ -1,10 +1,12 @@
 """Moving aliases, raising the epoch, and looking back."""
 
+from pathlib import Path
+
 import pytest
 
 from adapters.errors import ConflictError, InputError, NotFoundError
 from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, record_of, state
-from workers.registry import Action, Fence, diff
+from workers.registry import Action, Fence, diff, export_version, import_version
 from workers.store import MemoryStore
 from workers.store.testing import RecordingStore
 
@@ -154,6 +156,15 @@ def test_a_publication_is_found_wherever_the_aliases_point(
     assert (found and found.published and found.published.number) == version
     if found is not None:
         assert ("head" in found.moves) == (task != "d")
+
+
+def test_an_import_of_what_was_learnt_elsewhere_is_no_publication(tmp_path: Path) -> None:
+    elsewhere, main = adapter(MemoryStore()), adapter(MemoryStore())
+    learn(elsewhere, "b")
+    export_version(elsewhere, 1, tmp_path / "one.tar")
+    learn(main, "a")
+    import_version(main, tmp_path / "one.tar", by=BEN, aliases=("berlin",))
+    assert main.publication("b-0123456789ab", after=1) is None
 
 
 def test_looking_for_a_publication_reads_only_what_came_later() -> None:

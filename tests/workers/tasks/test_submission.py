@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from adapters.contract.canonical import canonical_json
 from adapters.errors import CorruptionError
 from workers.formats.documents import SCHEMA
-from workers.tasks.submission import Shard, Submission, SubmittedClass, submission_from_bytes
+from workers.tasks.submission import (
+    Learning,
+    Shard,
+    Submission,
+    SubmittedClass,
+    submission_from_bytes,
+)
 
 CLASSES = (SubmittedClass(key="a", name="an apple"), SubmittedClass(key="p", name="a pear"))
 TRAIN = Shard(
@@ -55,7 +61,7 @@ def test_equal_submissions_have_equal_bytes_whatever_the_order_of_their_settings
 
 
 def test_what_an_older_release_stored_is_read_with_the_defaults_of_what_is_new() -> None:
-    new = ("replaces", "merges", "generation", "skipped")
+    new = ("replaces", "merges", "generation", "skipped", "learning")
     stored = document(**dict.fromkeys(new, None))
     assert all(f'"{key}"' not in stored.decode() for key in new)
     assert read(stored) == SUBMISSION
@@ -66,6 +72,14 @@ def test_what_is_new_comes_back_too() -> None:
         SUBMISSION, replaces="fruit", merges={"a": "food/apple"}, generation=3, skipped=2
     )
     assert read(sent.to_bytes()) == sent
+
+
+def test_by_what_it_is_learnt_comes_back_too() -> None:
+    learning = Learning(method="gda", settings={"fusion": "text", "alpha": None})
+    sent = replace(SUBMISSION, learning=learning)
+    assert read(sent.to_bytes()) == sent
+    assert (SUBMISSION.all_settings, sent.all_settings) == (SUBMISSION.settings, learning.settings)
+    assert b"learning" not in SUBMISSION.to_bytes()
 
 
 def document(**changes: object) -> bytes:

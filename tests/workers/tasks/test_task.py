@@ -1,5 +1,6 @@
 """Task files: what each mistake is answered with, and what is filled in."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -10,7 +11,9 @@ from PIL import Image
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsError
+from tests.support.conformance.sources import tar
 from workers.sources.absent import JOB_VARIABLE
+from workers.sources.survey import What
 from workers.tasks.task import TaskFile, load_task
 
 WriteTask = Callable[..., Path]
@@ -297,3 +300,81 @@ def test_every_example_task_loads(examples: Path) -> None:
     tasks = [load_task(path) for path in sorted(examples.glob("*/task.yaml"))]
     assert len(tasks) == 5
     assert all(task.held_out for task in tasks)
+
+
+WRONG = """
+heldout: test
+held_out: nowhere
+prompt: no braces
+seed: many
+skip_unreadable: 7
+settings: {nothing: 5, views: 0}
+adapter: a b
+classes: {red: "", green: lawn}
+"""
+
+
+def test_everything_that_is_wrong_with_a_file_and_its_sources_is_said_at_once(
+    write_task: WriteTask,
+) -> None:
+    path = write_task(keys=WRONG)
+    with pytest.raises(InputError) as caught:
+        load_task(path)
+    for sentence in (
+        "unknown key 'heldout' in",
+        "seed in",
+        "skip_unreadable in",
+        "expected exactly one {}",
+        "expected adapter in",
+        "expected a readable name for class 'red'",
+        "unknown setting 'nothing'",
+        "setting 'views': expected",
+        "task.yaml, relative to the task file), found nothing",
+    ):
+        assert sentence in caught.value.message
+    assert len(caught.value.fields["problems"]) == 9  # type: ignore[arg-type]
+
+
+def test_a_bad_list_and_a_missing_folder_are_said_at_once(write_task: WriteTask) -> None:
+    path = write_task()
+    (path.parent / "list.csv").write_text("path,label\n,red\nx.png,\n")
+    path.write_text("name: colors\nimages: list.csv\nheld_out: gone\n")
+    with pytest.raises(InputError, match=r"(?s)2 rows of .*gone .*found nothing"):
+        load_task(path)
+
+
+def test_what_follows_from_a_wrong_key_is_not_said(write_task: WriteTask) -> None:
+    path = write_task(keys="clases: {red: red}")
+    (path.parent / "images" / "empty").mkdir()
+    with pytest.raises(SettingsError, match="did you mean 'classes'") as caught:
+        load_task(path)
+    assert "without images" not in caught.value.message
+
+
+UNNAMED = [
+    # a source with a class that is learnt and one whose name can be no class's, and its kind
+    (b"images", r"'caf\xe9'"),
+    (b"list.csv", r"'a\nb'"),
+    (b"shard.tar", r"'a\nb'"),
+]
+
+
+@pytest.mark.parametrize(("source", "kind"), UNNAMED)
+def test_a_class_that_is_not_named_may_be_called_anything(
+    write_task: WriteTask, source: bytes, kind: str
+) -> None:
+    path = write_task(images=1, classes=("red", os.fsdecode(b"caf\xe9")))
+    folder = path.parent
+    (folder / "list.csv").write_text('path,label\nimages/red/0.png,red\nx.png,"a\nb"\n')
+    picture = (folder / "images" / "red" / "0.png").read_bytes()
+    members = [("1.png", picture), ("1.cls", b"red"), ("2.png", picture), ("2.cls", b"a\nb")]
+    (folder / "shard.tar").write_bytes(tar(members))
+    named = f"name: colors\nimages: {source.decode()}\n"
+    path.write_text(named)
+    with pytest.raises(SettingsError, match=r"can be no class's|cannot be used"):
+        load_task(path)
+    path.write_text(f"{named}classes: {{red: red}}\n")
+    survey = load_task(path).surveys["train"]
+    (unnamed,) = survey.passed_over
+    assert (unnamed.what, unnamed.kinds) == (What.UNNAMED, ((kind, 1),))
+    assert str(survey).isprintable()

@@ -1,4 +1,4 @@
-"""The first directory of a TIFF, and of EXIF, which is one: entries by tag, read with bounds.
+"""Directories of a TIFF, and of EXIF, which is one: entries by tag, read with bounds.
 
 Pillow reads all of EXIF to learn the orientation, and raises whatever a value out of range makes of
 it. Here an entry is looked at when it is asked for; what cannot be read is as if it were absent.
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Directory:
-    """The first directory of a block.
+    """One directory of a block.
 
     Attributes:
         block: All bytes; offsets count from its beginning.
@@ -95,17 +95,22 @@ class Directory:
         return values[: len(values) // unit * unit]
 
 
-def read_directory(block: bytes) -> Directory | None:
-    """Return the first directory of a TIFF or of EXIF; None where there is none.
+def read_directory(block: bytes, start: int | None = None) -> Directory | None:
+    """Return a directory of a TIFF or of EXIF; None where there is none.
 
     A directory that is cut off has the entries that are there.
+
+    Args:
+        block: All bytes, or the first ones.
+        start: Where the directory is; the first one where None.
     """
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None or len(block) < 16:
         return None
     is_big = order == "<" and block[2] == 43
     head, counted, each = ("Q", "Q", 20) if is_big else ("I", "H", 12)
-    (start,) = struct.unpack_from(order + head, block, 8 if is_big else 4)
+    if start is None:
+        (start,) = struct.unpack_from(order + head, block, 8 if is_big else 4)
     first = start + struct.calcsize(order + counted)
     if first > len(block):
         return None

@@ -34,7 +34,16 @@ class Essentials:
 
 
 class RefusedError(Exception):
-    """A file has too much of something; the message ends a sentence."""
+    """A file has too much of something, or what is not read.
+
+    Args:
+        found: What it has; the rest of a sentence that begins with the file.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, found: str, remedy: str = "") -> None:
+        super().__init__(found)
+        self.remedy = remedy
 
 
 def too_many(pieces: str, limits: ImageLimits) -> RefusedError:

@@ -102,7 +102,6 @@ HEIF = Format(
 READ = (JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG2000, HEIF)
 EXTENSIONS = frozenset(extension for kind in READ for extension in kind.extensions)
 
-_CONVERT = "convert it to PNG or JPEG"
 _BOX = b"\0\0\0\x0c"
 _BEGINNINGS: tuple[tuple[bytes, Format], ...] = (
     (b"\xff\xd8", JPEG),
@@ -114,41 +113,6 @@ _BEGINNINGS: tuple[tuple[bytes, Format], ...] = (
     *((b"P" + kind, PPM) for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
     (b"\xff\x4f\xff\x51", JPEG2000),
     (_BOX + b"jP  \r\n\x87\n", JPEG2000),
-)
-_NOT_READ: tuple[tuple[bytes, str, str], ...] = (
-    # how it begins, what it is, what to do
-    (b"version https://git-lfs", "a pointer of Git LFS", "fetch the picture with `git lfs pull`"),
-    (b"%PDF", "a PDF document", "export its pages as PNG or JPEG"),
-    (b"%!PS", "a PostScript file", _CONVERT),
-    (b"\xc5\xd0\xd3\xc6", "an EPS file", _CONVERT),
-    (b"8BPS", "a Photoshop file", _CONVERT),
-    (b"gimp xcf", "a GIMP file", _CONVERT),
-    (b"\xff\x0a", "JPEG XL", _CONVERT),
-    (_BOX + b"JXL \r\n\x87\n", "JPEG XL", _CONVERT),
-    (b"II\xbc", "JPEG XR", _CONVERT),
-    (b"\0\0\1\0", "an icon (ICO)", _CONVERT),
-    (b"\0\0\2\0", "a cursor (CUR)", _CONVERT),
-    (b"icns", "an icon (ICNS)", _CONVERT),
-    (b"DDS ", "a texture (DDS)", _CONVERT),
-    (b"qoif", "QOI", _CONVERT),
-    (b"P7\n", "PAM", _CONVERT),
-    (b"MM\0+", "a BigTIFF in big-endian order", "save it in the other order, or as PNG"),
-    (b"PF\n", "a PFM in color", "its range is not known; " + _CONVERT),
-    (b"v/1\1", "OpenEXR", "its range is not known; " + _CONVERT),
-    (b"#?R", "Radiance HDR", "its range is not known; " + _CONVERT),
-    (b"SIMPLE  =", "FITS", "its range is not known; " + _CONVERT),
-    (b"\x89HDF", "HDF5", _CONVERT),
-    (b"\x93NUMPY", "a NumPy array", "save it as PNG"),
-    (b"FUJIFILMCCD-RAW", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"IIRO", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"IIRS", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"IIU\0", "a raw picture of a camera", "develop it to JPEG or PNG"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile", _CONVERT),
-    (b"\x1aE\xdf\xa3", "a video", "save its frames as JPEG or PNG"),
-    (b"PK\3\4", "a ZIP archive", "unpack it"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it"),
-    (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
-    (b"Rar!", "a RAR archive", "unpack it"),
 )
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
@@ -170,30 +134,6 @@ def extension_of(content: bytes) -> str:
     """Return the extension that an image file should have, by how its bytes begin."""
     kind = format_of(content)
     return kind.extensions[0] if kind else ".img"
-
-
-def what_is_not_read(content: bytes) -> tuple[str, str] | None:
-    """Return what a file is that no class here reads, and what to do; None where nobody knows."""
-    for start, name, remedy in _NOT_READ:
-        if content.startswith(start):
-            return name, remedy
-    head = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
-        return "SVG or other XML", _CONVERT
-    if head.startswith((b"<!doctype html", b"<html")):
-        return "a web page", "fetch the picture itself"
-    if content[128:132] == b"DICM":
-        return "DICOM", "export it as PNG"
-    if content[-18:].startswith(b"TRUEVISION-XFILE"):
-        return "TGA", _CONVERT
-    if content[4:8] == b"ftyp" or (content[:4] == b"RIFF" and content[8:12] == b"AVI "):
-        raw = content[8:12] == b"crx "
-        return (
-            ("a raw picture of a camera", "develop it to JPEG or PNG")
-            if raw
-            else ("a video", "save its frames as JPEG or PNG")
-        )
-    return None
 
 
 def _brands(content: bytes) -> set[bytes]:

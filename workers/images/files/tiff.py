@@ -3,10 +3,11 @@
 from workers.images.files.directory import Directory, read_directory
 from workers.images.files.essentials import Essentials, RefusedError, too_many
 from workers.images.files.limits import ImageLimits
+from workers.images.files.raw import is_raw_directory
 
-_SUBFILE, _BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 254, 258, 262, 322, 323
+_BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323
 _SAMPLES, _SAMPLE_FORMAT, _SIGNED = 277, 339, 2
-_XMP_TAG, _DNG = 700, 50706
+_XMP_TAG = 700
 _TIFF_KEPT = frozenset(
     {256, 257, _BITS, 259, _PHOTOMETRIC, 266, 273, _SAMPLES, 278, 279, 284, 292, 293, 317, 320}
     | {_TILE_WIDTH, _TILE_LENGTH, 324, 325, 332, 338, 347, *range(512, 522), 529, 530, 531}
@@ -33,15 +34,15 @@ def tiff_essentials(content: bytes, limits: ImageLimits) -> Essentials:
 
 
 def _check_directory(directory: Directory, limits: ImageLimits) -> None:
-    is_raw = _DNG in directory.entries or directory.block[8:12] == b"CR\2\0"
-    if is_raw or directory.number(_SUBFILE, 0) & 1:
+    if is_raw_directory(directory):
         raise RefusedError(
-            "a small preview as its first page, as raw pictures of cameras have; develop it to "
-            "JPEG or PNG"
+            "a small preview as its first page, or what a sensor saw, as raw pictures of cameras "
+            "have",
+            "develop it to JPEG or PNG",
         )
     if directory.number(_BITS, 1) <= 8 and directory.number(_SAMPLE_FORMAT, 1) == _SIGNED:
         raise RefusedError(
-            "values with a sign, whose range is not known; scale them to 0 to 255 without one"
+            "values with a sign, whose range is not known", "scale them to 0 to 255 without one"
         )
     kept = [entry for tag, entry in directory.entries.items() if tag in _TIFF_KEPT]
     if any(entry.count > limits.parts for entry in kept):

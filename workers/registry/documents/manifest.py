@@ -10,6 +10,9 @@ from adapters.errors import InputError, NotFoundError
 from workers.formats.documents import Count, Digest, Size, encode, validated
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
 
+GATE_NOTE, UNMEASURED_NOTE = "gate", "unmeasured"
+"""Among the notes of a version's provenance: what the gate said of it, and the names of the tasks
+that it could not measure, with commas between."""
 MAX_TASK_BYTES = 64
 MAX_SUBMISSION_BYTES = 36
 """Of a submission id; where it begins with the task's name and a dash, of what follows it."""
@@ -107,6 +110,12 @@ class Manifest:
     def has_submission(self, submission: str) -> bool:
         """Say whether a task of this version was learnt from `submission`."""
         return any(task.submission == submission for task in self.tasks)
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The tasks of this version that the gate had to measure and could not."""
+        noted = self.provenance.notes.get(UNMEASURED_NOTE)
+        return tuple(noted.split(", ")) if noted else ()
 
     @property
     def size_bytes(self) -> int:

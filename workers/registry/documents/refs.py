@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
-from workers.formats.documents import Count, seal, unseal, validated
+from workers.formats.documents import Count, next_count, seal, unseal, validated
 from workers.registry.documents.forks import Fork, ForkJson, fork_of
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
 from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
@@ -147,7 +147,7 @@ _REFS = TypeAdapter(_StoredRefs)
 
 def fenced(refs: Refs, *, owner: str) -> Refs:
     """Return refs with a new epoch, begun by `owner`."""
-    return replace(refs, fence=Fence(owner=owner, epoch=refs.fence.epoch + 1))
+    return replace(refs, fence=Fence(owner=owner, epoch=next_count(refs.fence.epoch, "an epoch")))
 
 
 def check_epoch(refs: Refs, epoch: int) -> None:

@@ -1,6 +1,6 @@
 """The accuracy matrix printed in a terminal: a line per version."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 LABEL_WIDTH = 20
@@ -30,6 +30,16 @@ class MatrixTable:
         """Return one row."""
         cells = "".join(f"{100 * value:>{CELL_WIDTH}.1f}" for value in row)
         return f"{label:<{LABEL_WIDTH}}{cells}"
+
+    def lines(self, rows: Mapping[str, Sequence[float]], *, width: int | None) -> Iterator[str]:
+        """Yield the table, with `rows` by their labels, in parts of at most `width` characters."""
+        fitting = len(self.tasks) if width is None else max(1, (width - LABEL_WIDTH) // CELL_WIDTH)
+        for first in range(0, len(self.tasks), fitting):
+            columns = slice(first, first + fitting)
+            part = MatrixTable(tasks=self.tasks[columns], zero_shot=self.zero_shot[columns])
+            yield from [""] if first else []
+            yield part.header()
+            yield from (part.line(label, row[columns]) for label, row in rows.items())
 
 
 def _short(task: str) -> str:

@@ -1,0 +1,171 @@
+"""Commands that follow submissions: watch, logs; and the bars of whoever waits for one."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from cluster.cli.terminal.completion import TASKS
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import (
+    bars,
+    note,
+    output_option,
+    print_json,
+    print_json_line,
+    say,
+)
+from cluster.client.client import Client
+from cluster.client.joined import configured
+from cluster.wire.documents import TaskEvent
+from cluster.wire.facts import state_document
+from workers.queue.progress import State
+from workers.queue.ticket import ENDED, Stage, Ticket
+
+POLL_S = 0.5
+
+Seen = Callable[[State], None]
+
+
+@click.command(short_help="Follow submissions until they have ended.")
+@click.argument("names", nargs=-1, shell_complete=TASKS)
+@output_option
+@click.pass_obj
+def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
+    """Follow submissions until they have ended.
+
+    NAMES are ids of submissions or names of tasks; without any all are followed.
+
+    With --output json every change is a line, a JSON document of its own.
+
+    \b
+    Examples:
+      nacre watch
+      nacre watch fashion digits
+      nacre watch --output json
+    """
+    client = Client(configured(path))
+    if names:
+        chosen = [client.find(name) for name in names]
+    else:
+        chosen = [s for s in client.queue().states if s.ticket.stage not in ENDED]
+    if output == "json":
+        watched(client, chosen, seen=_print_line)
+        return
+    if not chosen:
+        say("nothing is open")
+    for state in watched(client, chosen):
+        ticket = state.ticket
+        why = "" if ticket.stage is Stage.PUBLISHED else why_ended(ticket)
+        say(f"{ticket.submission_id}: {_ended(ticket)}{f': {why}' if why else ''}")
+
+
+@click.command(short_help="Show what has happened to a submission.")
+@click.argument("name", shell_complete=TASKS)
+@click.option("--follow", is_flag=True, help="Go on until the submission has ended.")
+@output_option
+@click.pass_obj
+def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
+    """Show what has happened to a submission.
+
+    NAME is its id, or the name of its task.
+
+    \b
+    Examples:
+      nacre logs fashion
+      nacre logs fashion-0123456789ab --follow
+    """
+    client = Client(configured(path))
+    ticket = client.find(name).ticket
+    seen = 0.0
+    entries = []
+    with interruptible(goes_on([ticket.task])):
+        if output == "text":
+            say(f"{clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
+        while True:
+            ended = client.state(ticket.submission_id).ticket.stage in ENDED
+            for entry in client.journal(ticket.submission_id, after=seen):
+                seen = entry.at
+                entries.append(TaskEvent.model_validate(asdict(entry)))
+                if output == "text":
+                    took = "" if entry.took_s is None else f"  ({entry.took_s:.1f} s)"
+                    say(f"{clock(entry.at)}  {entry.stage:<11} {entry.message}{took}")
+            if ended or not follow:
+                break
+            time.sleep(POLL_S)
+    if output == "json":
+        print_json(entries)
+
+
+VERBS = (watch, logs)
+
+
+def watched(client: Client, chosen: Sequence[State], *, seen: Seen | None = None) -> list[State]:
+    """Show a bar for each submission until all have ended, and return their last states.
+
+    In logs, every stage that one comes to is a line. `seen` is told of every change.
+    """
+    names = list(dict.fromkeys(state.ticket.submission_id for state in chosen))
+    ended: dict[str, State] = {}
+    known: dict[str, dict[str, object]] = {}
+    with interruptible(goes_on(state.ticket.task for state in chosen)), bars() as progress:
+        tasks = {name: progress.add_task(name, total=None) for name in names}
+        stages: dict[str, str] = {}
+        while len(ended) < len(names):
+            for name in (name for name in names if name not in ended):
+                state = client.state(name)
+                said = f"{state.ticket.task}: {state.ticket.stage.value}"
+                progress.update(
+                    tasks[name], description=said, completed=state.done, total=state.total or None
+                )
+                if progress.disable and stages.get(name) != said:
+                    note(said)
+                stages[name] = said
+                if seen is not None and known.get(name) != _lasting(state):
+                    seen(state)
+                known[name] = _lasting(state)
+                if state.ticket.stage in ENDED:
+                    ended[name] = state
+            if len(ended) < len(names):
+                time.sleep(POLL_S)
+    return [ended[name] for name in names]
+
+
+def why_ended(ticket: Ticket) -> str:
+    """Return why a submission has ended as it has, or why it was tried in vain."""
+    return ticket.note or ("" if ticket.stage is Stage.PUBLISHED else ticket.error or "")
+
+
+def clock(at: float) -> str:
+    """Return a time as this machine's clock says it."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="seconds")[:19]
+
+
+def _ended(ticket: Ticket) -> str:
+    """Return how a submission has ended; a version that the gate refused is nobody's answer."""
+    if not ticket.version:
+        return ticket.stage.value
+    word = "published" if ticket.stage is Stage.PUBLISHED else f"{ticket.stage.value}, kept"
+    return f"{word} as {ticket.adapter}@{ticket.version}"
+
+
+def goes_on(tasks: Iterable[str]) -> str:
+    """Return what whoever no longer waits for tasks should know."""
+    names = list(dict.fromkeys(tasks))
+    told, goes = " ".join(names), "task goes" if len(names) == 1 else "tasks go"
+    return f"the {goes} on; `nacre status {told}`, `nacre cancel {told}`"
+
+
+def _lasting(state: State) -> dict[str, object]:
+    """Return what does not change by itself as time goes by."""
+    return {name: value for name, value in state.to_json().items() if name not in MOVING}
+
+
+MOVING = ("rate", "left_s")
+
+
+def _print_line(state: State) -> None:
+    print_json_line(state_document(state))

@@ -1,0 +1,165 @@
+"""Commands that ask the coordinator for something: cancel, retry, pause, resume."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from adapters.errors import ConflictError
+from cluster.cli.known import check_known
+from cluster.cli.options import by_option
+from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.output import output_option, print_json, say
+from cluster.client.client import Client
+from cluster.client.joined import configured
+from cluster.wire.documents import TaskOutcome
+from cluster.wire.facts import cancelled, retried
+from cluster.wire.outputs import QueuePause
+from workers.queue.machine import EVERY_ADAPTER
+from workers.queue.ticket import Stage
+
+
+@click.command(short_help="Take submissions back.")
+@click.argument("names", nargs=-1, required=True, shell_complete=TASKS)
+@by_option
+@output_option
+@click.pass_obj
+def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: str) -> None:
+    """Take submissions back.
+
+    NAMES are ids of submissions or names of tasks.
+
+    What has ended stays as it is, and is an error with code 3: a published task is taken out of the
+    adapter with `nacre drop`.
+
+    \b
+    Examples:
+      nacre cancel fashion
+    """
+    client = Client(configured(path))
+    outcomes = [cancelled(client.cancel(name, by=by)) for name in names]
+    _print_outcomes(outcomes, output, said=_cancelled)
+
+
+@click.command(short_help="Try submissions again, or at once.")
+@click.argument("names", nargs=-1, required=True, shell_complete=TASKS)
+@by_option
+@output_option
+@click.pass_obj
+def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str) -> None:
+    """Try submissions again.
+
+    Those that failed, were rejected or were cancelled begin anew; those that wait for their next
+    attempt begin it now. NAMES are ids of submissions or names of tasks.
+
+    A published task has nothing to be tried again for, and is an error with code 3.
+
+    \b
+    Examples:
+      nacre retry fashion
+    """
+    client = Client(configured(path))
+    outcomes = [retried(client.retry(name, by=by)) for name in names]
+    _print_outcomes(outcomes, output, said=_retried)
+
+
+@click.command(short_help="Begin nothing new of an adapter.")
+@click.argument("adapter", default=EVERY_ADAPTER, shell_complete=ADAPTERS)
+@by_option
+@output_option
+@click.pass_obj
+def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
+    """Begin nothing new. What is under way goes on.
+
+    Of ADAPTER alone, where it is named.
+
+    \b
+    Examples:
+      nacre pause
+      nacre pause medical
+    """
+    client = Client(configured(path))
+    if adapter != EVERY_ADAPTER:
+        check_known(client, adapter)
+    _print_pause(client, adapter, output, word="paused", done=client.pause(adapter, by=by))
+
+
+@click.command(short_help="Go on with what was paused.")
+@click.argument("adapter", default=EVERY_ADAPTER, shell_complete=ADAPTERS)
+@by_option
+@output_option
+@click.pass_obj
+def resume(path: Path | None, adapter: str, by: str | None, output: str) -> None:
+    """Go on after `nacre pause`.
+
+    With ADAPTER alone, where it is named.
+
+    \b
+    Examples:
+      nacre resume
+      nacre resume medical
+    """
+    client = Client(configured(path))
+    if adapter != EVERY_ADAPTER:
+        check_known(client, adapter)
+    _print_pause(client, adapter, output, word="resumed", done=client.resume(adapter, by=by))
+
+
+VERBS = (cancel, retry, pause, resume)
+
+
+def _print_outcomes(
+    outcomes: Sequence[TaskOutcome], output: str, *, said: Callable[[TaskOutcome], str]
+) -> None:
+    """Print what became of each wish.
+
+    Raises:
+        ConflictError: some submissions have ended otherwise, and stay so.
+    """
+    if output == "json":
+        print_json(outcomes)
+    else:
+        for outcome in outcomes:
+            say(said(outcome))
+    ended = [outcome for outcome in outcomes if outcome.outcome == "ended"]
+    if ended:
+        raise ConflictError(
+            f"{len(ended)} of {len(outcomes)} had ended before and stay as they are, the first "
+            f"{ended[0].submission_id}",
+            submission=ended[0].submission_id,
+        )
+
+
+def _cancelled(found: TaskOutcome) -> str:
+    if found.outcome == "done":
+        return f"cancelled: {found.submission_id}"
+    return _not_done(found)
+
+
+def _retried(found: TaskOutcome) -> str:
+    if found.outcome == "done":
+        return f"tried again: {found.submission_id}"
+    return _not_done(found)
+
+
+def _not_done(found: TaskOutcome) -> str:
+    why = f" ({found.note or found.error})" if found.note or found.error else ""
+    if found.outcome == "asked":
+        return f"asked for: {found.submission_id} is {found.stage}{why}; see `nacre status`"
+    if found.stage == Stage.PUBLISHED:
+        drop = f"`nacre drop {found.task}` publishes a version without it"
+        stays = f"published as {found.adapter}@{found.version} and stays; {drop}"
+    else:
+        stays = f"{found.stage} already{why}"
+    return f"not changed: {found.submission_id} is {stays}"
+
+
+def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: bool) -> None:
+    if output == "json":
+        lead = client.queue().lead
+        paused = list(lead.paused) if lead else []
+        outcome = QueuePause(adapter=adapter, outcome="done" if done else "asked", paused=paused)
+        print_json(outcome)
+        return
+    what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
+    say(f"{word}: {what}" if done else f"asked for: {what}; nobody coordinates right now")

@@ -1,0 +1,158 @@
+"""Output of commands: sentences and bars for people, JSON for machines."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+from workers.progress_callbacks import ProgressCallback
+
+BAR_WIDTH = 20
+BESIDE_BAR = 80
+"""A terminal of fewer columns has room for what is done and for times, and not for a bar."""
+
+
+def stdout() -> Console:
+    """Return the console of results, made anew so that it follows a redirected stdout."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """Return the console of progress and errors."""
+    return _console(sys.stderr)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence whose names may hold brackets."""
+    stdout().print(sentence, markup=False)
+
+
+def note(sentence: str) -> None:
+    """Say on stderr what is no result; nothing where machines read."""
+    if not for_machines():
+        stderr().print(sentence, markup=False)
+
+
+def warn(*sentences: str | None) -> None:
+    """Say on stderr what may not be as whoever asked thinks; nothing where it is."""
+    for sentence in sentences:
+        if sentence:
+            note(f"note: {sentence}")
+
+
+def for_machines() -> bool:
+    """Return whether the command that runs was asked for JSON."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.params.get("output") == "json"
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one JSON document, indented where a person looks at it."""
+    click.echo(_as_json(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def print_json_line(value: Any) -> None:
+    """Print `value` as a line of JSON, at once."""
+    click.echo(_as_json(value, indent=None))
+    sys.stdout.flush()
+
+
+def print_json_error(value: Any) -> None:
+    """Print an error as a line of JSON on stderr."""
+    click.echo(_as_json(value, indent=None), err=True)
+
+
+def bars() -> Progress:
+    """Return progress bars on stderr, gone when they are finished; nothing where nobody looks."""
+    console = stderr()
+    looked_at = console.is_terminal and not console.is_dumb_terminal
+    times = ("elapsed", TimeElapsedColumn()), ("left", TimeRemainingColumn(compact=True))
+    narrow = console.width < BESIDE_BAR
+    columns: list[ProgressColumn | str] = [
+        TextColumn(
+            "{task.description}",
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+            markup=False,
+        ),
+        *([] if narrow else [BarColumn(bar_width=BAR_WIDTH)]),
+        MofNCompleteColumn(),
+        *(part for pair in times for part in pair),
+    ]
+    return Progress(*columns, console=console, transient=True, disable=not looked_at)
+
+
+class Bar:
+    """One bar for whatever is being done; in logs, a line for everything that is begun.
+
+    Args:
+        progress: Of `bars`.
+    """
+
+    # Owns: the number of its bar, and what was begun last.
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: TaskID | None = None
+        self._begun = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of `what` are done."""
+        if self._progress.disable and what != self._begun:
+            note(what)
+        self._begun = what
+        if self._bar is None:
+            self._bar = self._progress.add_task(what)
+        self._progress.update(self._bar, description=what, completed=done, total=total or None)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[ProgressCallback]:
+    """Give a function that moves one bar: units done, units in all."""
+    with bars() as progress:
+        bar = progress.add_task(description, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        yield report
+
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for machines.",
+)
+
+
+def _console(stream: Any) -> Console:
+    # NO_COLOR leaves bold type to rich; plain text is what people mean by it.
+    colours = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(file=stream, highlight=False, soft_wrap=True, color_system=colours)  # type: ignore[arg-type]
+
+
+def _as_json(value: Any, *, indent: int | None) -> str:
+    return json.dumps(value, indent=indent, default=_plain)
+
+
+def _plain(value: object) -> object:
+    from pydantic import BaseModel  # takes as long as all the rest of `nacre --version`
+
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

@@ -1,0 +1,155 @@
+"""The page of keys, variables, verbs, exit codes, routes and metrics: `make docs`.
+
+    python -m docs.reference    writes docs/reference.md
+
+The variables alone are written here; tests/test_reference_page.py compares them with the code.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from prometheus_client.parser import text_string_to_metric_families
+
+from adapters.errors import NacreError
+from cluster.api.access import Access
+from cluster.api.app import build_api
+from cluster.cli.main import MODULES, cli
+from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
+from cluster.config import Config
+from cluster.serving.metrics import Metrics
+from cluster.serving.service import Service
+from cluster.stores.versions import open_versions
+from cluster.wire.problems import STATUS
+from docs.api import error_types
+from docs.keys import configuration, table
+from docs.variables import OF_TESTS, VARIABLES
+from workers.registry.audience import Nobody
+
+PAGE = Path(__file__).with_suffix(".md")
+HEAD = """<!-- Made by `make docs` from the code: change that. -->
+
+# Reference
+
+Every key, variable, verb, exit code, route and metric, made from the code. The pages on
+[tasks](tasks.md), [serving](serving.md), [the queue](queue.md) and [the registry](registry.md) say
+what they are for, with examples. Keys of task files are in [tasks.md](tasks.md#keys), settings of
+methods in [methods.md](methods.md#settings) and [lada.md](lada.md#settings)."""
+CONFIGURATION = """## Configuration
+
+One YAML file. The first of these that is there counts: the one that `--config` names, which stands
+before the verb (`nacre --config other.yaml status`); the one that `NACRE_CONFIG` names;
+`nacre.yaml` in the working folder. Without a file every key has its default. An unknown key is an
+error that names the nearest one. Where a default is "none", `null` says the same."""
+ENVIRONMENT = """## Environment variables
+
+Secrets come from here alone."""
+TESTS = "For tests, benchmarks and proofs ([CONTRIBUTING.md](../CONTRIBUTING.md)):"
+EXITS = """## Exit codes
+
+Every error of nacre is one of these exceptions, on the command line, in Python and over HTTP, where
+its name is the `title` of the problem. [api.md](api.md#errors) says what each means."""
+OTHERS = {
+    0: "done",
+    1: "failed, in a way that nobody thought of, or what was printed could not be written",
+    2: "change the request; also a verb or an option that does not exist",
+    3: "somebody else was first: look again, then repeat it",
+    4: "wait, then try again",
+    5: "it may have happened: look before anything else",
+    6: "stored bytes are damaged",
+    7: "the gate has rejected a task: its version is kept, and not served",
+    EXIT_INTERRUPTED: "interrupted",
+}
+VERBS = """## Verbs
+
+`nacre [--config FILE] [--debug] VERB …`; `nacre VERB --help` has examples. `--debug` shows a
+traceback with an error; `nacre --version` says the version and the commit."""
+ROUTES = """## Routes
+
+`/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.
+[serving.md](serving.md#everything-over-http) says more."""
+METRICS = """## Metrics
+
+At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    parts = [HEAD, CONFIGURATION, *configuration()]
+    parts += [ENVIRONMENT, table(("variable", "what for"), VARIABLES)]
+    parts += [TESTS, table(("variable", "what for"), OF_TESTS)]
+    parts += [EXITS, table(("code", "meaning", "exceptions", "over HTTP"), exit_codes())]
+    parts += [VERBS, *verbs()]
+    parts += [ROUTES, table(("route", "", "errors"), routes())]
+    parts += [METRICS, table(("metric", "labels", "what"), metrics())]
+    return "\n\n".join(parts) + "\n"
+
+
+def exit_codes() -> Iterator[tuple[str, str, str, str]]:
+    """Yield each exit code with its exceptions and how they are answered over HTTP."""
+    errors = [error for error in error_types() if error is not NacreError]
+    for code, meaning in OTHERS.items():
+        named = [error for error in errors if error.exit_code == code]
+        statuses = dict.fromkeys(str(_status(error)) for error in named)
+        names = ", ".join(f"`{error.__name__}`" for error in named)
+        yield f"{code}", meaning, names, ", ".join(statuses)
+
+
+def _status(error: type[NacreError]) -> int:
+    return next((code for kind, code in STATUS if issubclass(error, kind)), 500)
+
+
+def verbs() -> Iterator[str]:
+    """Yield a table of the arguments and options of each verb."""
+    context = click.Context(cli)
+    for verb in sorted(verb for names in MODULES.values() for verb in names):
+        command = cli.get_command(context, verb)
+        assert command is not None
+        inner = command.commands.items() if isinstance(command, click.Group) else [("", command)]
+        for name, each in inner:
+            yield from _verb(f"{verb} {name}".strip(), each)
+
+
+def _verb(name: str, command: click.Command) -> Iterator[str]:
+    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    usage = " ".join(each.make_metavar(click.Context(command)) for each in arguments)
+    yield f"### `nacre {name}{' ' if usage else ''}{usage}`"
+    yield " ".join((command.help or "").split("\n\n")[0].split())
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    if options:
+        yield table(("option", "what"), [_option(each, command) for each in options])
+
+
+def _option(option: click.Option, command: click.Command) -> tuple[str, str]:
+    record = option.get_help_record(click.Context(command))
+    assert record is not None
+    return f"`{record[0]}`".replace("|", "\\|"), " ".join(record[1].split()).replace("|", "\\|")
+
+
+def routes() -> Iterator[tuple[str, str, str]]:
+    """Yield each route with its first sentence and its errors."""
+    config = Config(store="memory://reference")
+    service = Service(config, open_versions(config))
+    document = build_api(service, config, audience=Nobody(), access=Access()).openapi()
+    for path, item in document["paths"].items():
+        for verb, operation in item.items():
+            told = " ".join(operation["description"].split("\n\n")[0].split())
+            codes = sorted(code for code in operation["responses"] if code >= "400")
+            yield f"`{verb.upper()} {path}`", told, ", ".join(codes)
+
+
+def metrics() -> Iterator[tuple[str, str, str]]:
+    """Yield each metric with its labels and what it counts."""
+    counted = Metrics()
+    counted.request("/", 200, 0.1)  # what was never counted tells no labels
+    counted.batch(1, 0.1)
+    for family in text_string_to_metric_families(counted.text().decode()):
+        if not family.name.endswith("_created"):
+            labels = [name for name in family.samples[0].labels if name != "le"]
+            total = "_total" if family.type == "counter" else ""
+            named = ", ".join(f"`{label}`" for label in labels)
+            yield f"`{family.name}{total}`", named, f"{family.documentation} A {family.type}."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,81 @@
+"""What nacre reads from the environment, for the page docs/reference.md."""
+
+VARIABLES = (
+    (
+        "`NACRE_HOME`",
+        "folder of nacre's own files: the default store, caches, logs, and what runs; "
+        "`.nacre` in the home folder where it is not set",
+    ),
+    ("`NACRE_CONFIG`", "the configuration file, where `--config` names none"),
+    ("`NACRE_STORE`", "URL of the object store, in place of `store` of the configuration"),
+    ("`NACRE_TOKEN`", "token of who may do everything over HTTP; the client sends it, too"),
+    (
+        "`NACRE_PREDICT_TOKEN`",
+        "token of who may ask and look; the client sends it where the other one is not set",
+    ),
+    (
+        "`NACRE_S3_ACCESS_KEY`, `NACRE_S3_SECRET_KEY`, `NACRE_S3_SESSION_TOKEN`",
+        "credentials of `s3://` addresses; the third for temporary ones alone",
+    ),
+    (
+        "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`",
+        "the same, where the first two above are not both set",
+    ),
+    (
+        "`NACRE_S3_ENDPOINT`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`",
+        "the server of `s3://` "
+        "addresses that name no `endpoint`; the first that is set counts, else Amazon's",
+    ),
+    (
+        "`NACRE_S3_SILENT_S`",
+        "seconds of silence after which a request to an S3 store is given up; 10",
+    ),
+    ("`AWS_REGION`, `AWS_DEFAULT_REGION`", "the region of `s3://` addresses that name no `region`"),
+    (
+        "`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`",
+        "the way to the HTTP API on another machine; loopback is asked without a proxy",
+    ),
+    (
+        "`SSL_CERT_FILE`, `SSL_CERT_DIR`",
+        "certificates of authorities that the client trusts; an S3 store reads the first alone",
+    ),
+    ("`NACRE_DEBUG`", "set to anything: a traceback with an error, as `--debug`"),
+    (
+        "`RAY_AUTH_MODE`",
+        "Ray's own: `disabled` lets whoever reaches Ray run code in it; `nacre up` "
+        "starts a Ray that asks for a token, and `nacre doctor` warns",
+    ),
+    (
+        "`RAY_SERVE_ENABLE_HA_PROXY`",
+        "Ray's own: `nacre up` sets it, and others of HAProxy, for a Ray "
+        "that it starts; a Ray that runs already has its own",
+    ),
+    (
+        "`RAY_JOB_CONFIG_JSON_ENV_VAR`",
+        "Ray sets it in jobs, where nacre then asks the system around "
+        "the job for its configuration",
+    ),
+)
+"""Names, and what they are for."""
+
+OF_TESTS = (
+    (
+        "`NACRE_DATASETS`, `NACRE_FEATURES`",
+        "folders of larger image sets and of cached features, `../shared` where they are not set",
+    ),
+    ("`NACRE_FUZZ_SECONDS`", "how long each loader is fuzzed, with other examples each time"),
+    (
+        "`NACRE_SAME_MACHINE`",
+        "set to anything: the first store is compared bit for bit, on the machine that wrote it",
+    ),
+    (
+        "`NACRE_PROVE_STORE`, `NACRE_PROVE_KILL`, `NACRE_PROVE_RESTART`",
+        "the store that `make "
+        "prove-registry` is to use, and the commands that end and start its server",
+    ),
+    (
+        "`NACRE_TEST_S3_ENDPOINT`, `NACRE_TEST_S3_BUCKET`",
+        "the server and the bucket of the tests that every store has to pass",
+    ),
+)
+"""The same, of what only tests, benchmarks and proofs read."""

@@ -1,0 +1,186 @@
+"""What people see: on narrow and wide terminals, in pipes and logs; no word is broken."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+
+from cluster.cli.main import cli
+from cluster.cli.terminal.tables import LEAST_PROSE, laid_out
+from tests.support.drivers.command import Command
+from tests.support.drivers.screen import Screen
+from tests.support.scenes.registry import ANNA, learn
+from tests.support.scenes.tickets import set_ticket
+from workers.queue.ticket import Cause, Failure, Stage
+from workers.registry import Registry
+from workers.store import FileStore
+
+ESCAPE = "\x1b"
+WHY = "the pictures of the second camera were mislabelled, see medical-images-0123456789ab"
+WIDTHS = (60, 120)
+
+LISTING = [
+    ["versions"],
+    ["history"],
+    ["show", "production"],
+    ["diff", "1", "2026-q3-after-review"],
+    ["status"],
+    ["logs", "colors"],
+    ["verify"],
+    ["gc"],
+    ["settle", "--why", WHY],
+]
+
+
+@pytest.fixture
+def scene(nacre: Command, tmp_path: Path, write_task: Callable[..., Path]) -> Command:
+    """Return the command, with versions of long names and a submission that has failed."""
+    store = FileStore(tmp_path / "store")
+    adapter = Registry(store).create("main")
+    learn(adapter, "digits", "flowers-of-the-northern-countries", "medical-images")
+    adapter.alias("2026-q3-after-review", 2, by=replace(ANNA, why=WHY))
+    nacre("submit", write_task())
+    failure = Failure(stage=Stage.TRAINING, cause=Cause.FAULT, error=WHY, at=2.0)
+    (entry,) = json.loads(nacre("status", "--output", "json").out)["submissions"]
+    set_ticket(store, entry["submission_id"], stage=Stage.FAILED, failures=(failure,))
+    return nacre
+
+
+@pytest.fixture
+def screen(scene: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, str]]:
+    """Return a function that runs the command on a terminal: what is on stdout and stderr."""
+
+    def run(*arguments: str, width: int, **environment: str) -> tuple[str, str]:
+        with monkeypatch.context() as terminal:
+            terminal.setenv("COLUMNS", str(width))
+            terminal.setenv("TERM", "xterm-256color")
+            for name, value in environment.items():
+                terminal.setenv(name, value)
+            out, err = Screen(), Screen()
+            terminal.setattr(sys, "stdout", out)
+            terminal.setattr(sys, "stderr", err)
+            scene(*arguments)
+        return out.getvalue(), err.getvalue()
+
+    return run
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def words(text: str) -> set[str]:
+    return set(plain(text).split())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("arguments", LISTING, ids=" ".join)
+def test_on_a_terminal_no_word_is_broken_and_nothing_is_lost(
+    scene: Command, screen: Callable[..., tuple[str, str]], arguments: list[str], width: int
+) -> None:
+    shown, _ = screen(*arguments, width=width)
+    # A block names its columns in every row, a table once; all else is the same.
+    assert words(scene(*arguments).out) == words(shown)
+    # Sentences are left to the terminal, which wraps them in a way that can be copied.
+    rows = [line for line in plain(shown).splitlines() if not line.startswith("nobody coordinates")]
+    too_long = [line for line in rows if len(line.rstrip()) > width]
+    assert all(len(line.split()[-1]) > LEAST_PROSE for line in too_long)
+
+
+@pytest.mark.parametrize("arguments", LISTING, ids=" ".join)
+def test_in_a_pipe_a_row_is_a_line_of_plain_text(scene: Command, arguments: list[str]) -> None:
+    ended = scene(*arguments)
+    assert ended.err == ""
+    assert ESCAPE not in ended.out
+    assert not [line for line in ended.out.splitlines() if line != line.rstrip()]
+
+
+ROWS = [(["versions"], 3), (["history"], 4)]
+
+
+@pytest.mark.parametrize(("arguments", "count"), ROWS)
+def test_in_a_pipe_there_is_one_line_per_row(
+    scene: Command, arguments: list[str], count: int
+) -> None:
+    assert len(scene(*arguments).out.splitlines()) == 1 + count
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("arguments", LISTING, ids=" ".join)
+def test_nothing_but_text_where_no_colour_is_wanted(
+    screen: Callable[..., tuple[str, str]], arguments: list[str], environment: dict[str, str]
+) -> None:
+    out, err = screen(*arguments, width=80, **environment)
+    assert ESCAPE not in out
+    assert environment != {"TERM": "dumb"} or err == ""
+
+
+def test_columns_without_content_are_left_out(scene: Command) -> None:
+    heading = scene("status").out.splitlines()[0].split()
+    assert heading == ["submission", "adapter", "stage", "last", "error"]
+
+
+def test_a_waiting_command_writes_a_line_per_stage_into_logs(scene: Command) -> None:
+    assert scene("watch", "colors").err == "colors: failed\n"
+    assert scene("watch", "colors", "--output", "json").err == ""
+
+
+def test_a_bar_says_what_its_times_are(screen: Callable[..., tuple[str, str]]) -> None:
+    _, shown = screen("verify", width=120)
+    assert re.search(r"checking.*elapsed 0:00:0\d left", plain(shown))
+
+
+TABLE = (
+    ("id", "nothing", "why"),
+    [("a-1", None, "one two three four five six seven eight nine"), ("b-2", "", "no")],
+)
+
+
+def test_sentences_give_way_and_everything_else_stays_whole() -> None:
+    columns, rows = TABLE
+    wide = laid_out(columns, rows, prose=("why",), width=None)
+    assert wide.head == "id   why"
+    assert wide.lines[1] == "b-2  no"
+    narrow = laid_out(columns, rows, prose=("why",), width=32)
+    assert narrow.lines == (
+        "a-1  one two three four five six",
+        "     seven eight nine",
+        "b-2  no",
+    )
+
+
+def test_what_does_not_fit_side_by_side_is_a_block_per_row() -> None:
+    columns, rows = TABLE
+    found = laid_out(columns, rows, prose=(), width=30)
+    assert found.head is None
+    assert found.lines == (
+        *("id a-1", "  why  one two three four five", "       six seven eight nine"),
+        *("id b-2", "  why  no"),
+    )
+
+
+def commands() -> Iterator[click.Command]:
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        found = cli.get_command(context, name)
+        assert found is not None
+        yield found
+        if isinstance(found, click.Group):
+            yield from found.commands.values()
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=lambda command: command.name)
+def test_the_summary_of_a_verb_fits_into_a_narrow_terminal(command: click.Command) -> None:
+    assert command.short_help
+    assert len(command.short_help) <= 45
+    assert command.short_help.endswith(".")
+
+
+def test_no_summary_is_cut_off(nacre: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "..." not in nacre("--help").out.partition("Commands:")[2]
