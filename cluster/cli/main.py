@@ -96,15 +96,20 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line, and end this process with its exit code."""
+    code = run()
+    if code == EXIT_INTERRUPTED and _threads_work():
+        # They may wait for a store that hangs, and the interpreter would wait for them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def run() -> int:
+    """Run the command line and return its exit code."""
     with written_streams():
-        code = _run()
-        if code == EXIT_INTERRUPTED and _threads_work():
-            # They may wait for a store that hangs, and the interpreter would wait for them.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        sys.exit(code)
+        return _run()
 
 
 def _threads_work() -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.main import main
+from cluster.cli.main import run as run_command
 from tests.support.drivers.command import Command, Ended
 
 
@@ -25,7 +25,7 @@ def nacre(
         monkeypatch.setattr(sys, "argv", ["nacre", *map(str, arguments)])
         code = 0
         try:
-            main()
+            code = run_command()
         except SystemExit as ended:
             code = int(ended.code or 0)
         printed = capsys.readouterr()
