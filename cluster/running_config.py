@@ -131,8 +131,15 @@ def with_live(running: Config, wanted: Config) -> Config:
     return replace(running, adapters=wanted.adapters, retention=wanted.retention, workers=workers)
 
 
-def not_served(adapter: str, served: tuple[str, ...]) -> str | None:
-    """Return that no replica answers for `adapter`, and what to do; None where some do."""
+def not_served(adapter: str, running: RunningConfig | None, config: Config) -> str | None:
+    """Return that no replica answers for `adapter`, and what to do; None where some do.
+
+    Args:
+        adapter: Its name.
+        running: What the system that coordinates was configured with; None where none does.
+        config: Counts where that does not say which adapters are served.
+    """
+    served = (running.served if running else None) or config.served
     if adapter in served:
         return None
     return (

@@ -9,6 +9,7 @@ from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
+from cluster.client.moved import moved_document
 from cluster.client.requester import Requester
 from cluster.wire.documents import (
     AccuracyMatrix,
@@ -21,7 +22,7 @@ from cluster.wire.documents import (
 )
 from cluster.wire.facts import served_and, version_document
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
-from workers.registry.documents.layout import PRODUCTION, Stored
+from workers.registry.documents.layout import Stored
 
 LOOK = problems(404, 422, 503)
 MOVE = problems(400, 404, 409, 413, 422, 503, 504)
@@ -57,7 +58,7 @@ class VersionHandlers:
         number = self._client.promote(
             asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
         )
-        return self._moved(adapter, number, asked.alias)
+        return moved_document(self._client, adapter, number, asked.alias)
 
     def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Moved:
         """Serve an earlier version again."""
@@ -68,16 +69,8 @@ class VersionHandlers:
             by=by,
             why=asked.why,
         )
-        return self._moved(adapter, number, *served_and(head=not asked.serving_only))
-
-    def _moved(self, adapter: str, number: int, *moved: str) -> Moved:
-        note = self._client.not_served(adapter) if PRODUCTION in moved else None
-        return Moved(
-            adapter=adapter,
-            aliases=self._client.aliases(adapter),
-            version=number,
-            moved=list(moved),
-            notes=[note] if note else [],
+        return moved_document(
+            self._client, adapter, number, *served_and(head=not asked.serving_only)
         )
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:

@@ -15,6 +15,7 @@ from cluster.cli.terminal.completion import LEARNT, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
+from cluster.client.moved import moved_document
 from cluster.wire.outputs import ExportedVersion, ImportedVersion
 from workers.registry.documents.layout import PRODUCTION
 
@@ -79,7 +80,6 @@ def import_(
 
     It gets the next number of the adapter, unless it is there already.
 
-
     \b
     Examples:
       nacre import main.tar --alias head --alias production
@@ -91,23 +91,14 @@ def import_(
         found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
     manifest = found.manifest
     moved = aliases if found.is_new else found.aliases
-    unserved = client.not_served(adapter) if PRODUCTION in moved else None
     if output == "json":
-        imported = ImportedVersion(
-            adapter=manifest.adapter,
-            aliases=client.aliases(manifest.adapter),
-            version=manifest.number,
-            moved=list(moved),
-            is_new=found.is_new,
-            file=str(file),
-            notes=[unserved] if unserved else [],
-        )
-        print_json(imported)
+        document = moved_document(client, manifest.adapter, manifest.number, *moved)
+        print_json(ImportedVersion(is_new=found.is_new, file=str(file), **document.model_dump()))
         return
     version = f"{manifest.adapter}@{manifest.number}"
     if found.is_new:
         say(f"{file} published as {version}: {' and '.join(aliases)} points to it")
-        warn(unserved)
+        warn(client.not_served(adapter) if PRODUCTION in moved else None)
         return
     say(f"{file} is there already as {version}: nothing was published")
     for alias in aliases:

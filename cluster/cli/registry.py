@@ -19,7 +19,7 @@ from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.wire.documents import Moved
+from cluster.client.moved import moved_document
 from cluster.wire.facts import entry_document, served_and, version_document
 from cluster.wire.outputs import DroppedTask
 from workers.registry.documents.layout import PRODUCTION
@@ -158,12 +158,8 @@ def promote(
     client = Client(configured(path))
     check_known(client, adapter)
     number = client.promote(version, adapter=adapter, alias=alias, by=by, why=why)
-    moved = _moved(client, adapter, number, alias)
-    if output == "json":
-        print_json(moved)
-        return
-    say(f"{alias} now at version {number}")
-    warn(*moved.notes)
+    said = f"{alias} now at version {number}"
+    _print_moved(client, adapter, number, alias, output=output, said=said)
 
 
 @click.command(short_help="Serve an earlier version again.")
@@ -196,13 +192,10 @@ def rollback(
     client = Client(configured(path))
     check_known(client, adapter)
     number = client.rollback(version, adapter=adapter, serving_only=serving_only, by=by, why=why)
-    moved = _moved(client, adapter, number, *served_and(head=not serving_only))
-    if output == "json":
-        print_json(moved)
-        return
+    moved = served_and(head=not serving_only)
     told = "production" if serving_only else "production and head"
-    say(f"{told} now at version {number}")
-    warn(*moved.notes)
+    said = f"{told} now at version {number}"
+    _print_moved(client, adapter, number, *moved, output=output, said=said)
 
 
 @click.command(short_help="Give a version a name, or take it away.")
@@ -242,10 +235,7 @@ def alias(
     else:
         number = client.alias(name, version, adapter=adapter, by=by, why=why)
         done = f"{name} now at version {number}"
-    if output == "json":
-        print_json(_moved(client, adapter, number, name))
-    else:
-        say(done)
+    _print_moved(client, adapter, number, name, output=output, said=done)
 
 
 @click.command(short_help="Publish a version without a task.")
@@ -277,24 +267,29 @@ def drop(
     check_known(client, adapter)
     manifest = client.drop(task, adapter=adapter, promoted=promoted, by=by, why=why)
     aliases = served_and(head=True) if promoted else ("head",)
-    moved = _moved(client, adapter, manifest.number, *aliases)
     if output == "json":
+        moved = moved_document(client, adapter, manifest.number, *aliases)
         print_json(DroppedTask(task=task, **moved.model_dump()))
         return
     told = "production and head" if promoted else "head"
-    say(f"{task} dropped: {told} now at version {manifest.number}")
-    warn(*moved.notes)
+    said = f"{task} dropped: {told} now at version {manifest.number}"
+    _say_moved(client, adapter, *aliases, said=said)
 
 
 VERBS = (versions, history, show, diff, promote, rollback, alias, drop)
 
 
-def _moved(client: Client, adapter: str | None, number: int, *moved: str) -> Moved:
-    note = client.not_served(adapter) if PRODUCTION in moved else None
-    return Moved(
-        adapter=adapter or client.config.adapter,
-        aliases=client.aliases(adapter),
-        version=number,
-        moved=list(moved),
-        notes=[note] if note else [],
-    )
+def _print_moved(
+    client: Client, adapter: str | None, number: int, *moved: str, output: str, said: str
+) -> None:
+    if output == "json":
+        print_json(moved_document(client, adapter, number, *moved))
+    else:
+        _say_moved(client, adapter, *moved, said=said)
+
+
+def _say_moved(client: Client, adapter: str | None, *moved: str, said: str) -> None:
+    """Say what was moved, and then that nobody serves it, where that is so."""
+    say(said)
+    if PRODUCTION in moved:
+        warn(client.not_served(adapter))

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,9 @@ from cluster.cli.trouble import Service, all_wrong, asked, is_coordinated, runni
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import Config
+from cluster.running_config import RunningConfig
 from cluster.wire.facts import entry_document, lead_document, state_document
+from cluster.wire.outputs import AdapterBehind, ComparedConfig
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State
 from workers.queue.ticket import ENDED, Stage, Ticket
@@ -97,7 +99,8 @@ def submit(
     finally:
         # What was accepted before an error or an interrupt is durable, and is told.
         if output == "json" and intakes:
-            print_json([_submitted(client, intake) for intake in intakes])
+            compared = _compared(client.config, client.running_config())
+            print_json([_submitted(client, intake, compared) for intake in intakes])
     if output == "text":
         _print_published(states)
     _check_published([state.ticket for state in states])
@@ -148,6 +151,7 @@ def status(
     asks = running is not None or is_coordinated(queue, now=time.time())
     service = asked(config) if asks else None
     wrong = all_wrong(queue, refusals, service, running=running)
+    running_config = RunningConfig.of(queue.lead, now=time.time())
     adapters = {adapter or config.adapter, *(state.ticket.adapter for state in states)}
     behind = [found for name in sorted(adapters) if (found := _behind(client, name)) is not None]
     if output == "json":
@@ -155,12 +159,12 @@ def status(
             {
                 "coordinated": is_coordinated(queue, now=time.time()),
                 "coordinator": lead_document(queue.lead),
-                "configuration": _configuration_as_json(client),
+                "configuration": _compared(config, running_config),
                 "paused": list(queue.lead.paused) if queue.lead else [],
                 "unread_requests": queue.unread,
                 "refusals": [entry_document(entry) for entry in refusals],
                 "submissions": [state_document(state) for state in states],
-                "behind": [asdict(entry) for entry in behind],
+                "behind": behind,
                 "service": _service_as_json(service),
                 "troubles": [asdict(entry) for entry in wrong],
             }
@@ -169,38 +173,29 @@ def status(
         _print_states(states if everything else _most_telling(states), states)
         stdout().print(_standing(queue, service, well=not wrong), markup=False)
         for entry in behind:
-            stdout().print(str(entry), markup=False)
+            say(_said_behind(entry))
         for trouble in wrong:
             stdout().print(str(trouble), markup=False)
-        if (running_config := client.running_config()) is not None:
-            warn(running_config.unlike(config))
+        warn(running_config.unlike(config) if running_config else None)
     if wrong:
         told = counted(len(wrong), "trouble")
         raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Behind:
-    """An adapter of which the newest version does not answer, after a rollback or a refusal."""
-
-    adapter: str
-    production: int
-    newest: int
-
-    def __str__(self) -> str:
-        return (
-            f"production of {self.adapter} is version {self.production}, the newest is "
-            f"{self.newest}: `nacre history --adapter {self.adapter}` says why, `nacre promote "
-            f"{self.newest} --adapter {self.adapter}` serves it"
-        )
+def _said_behind(found: AdapterBehind) -> str:
+    return (
+        f"production of {found.adapter} is version {found.production}, the newest is "
+        f"{found.newest}: `nacre history --adapter {found.adapter}` says why, `nacre promote "
+        f"{found.newest} --adapter {found.adapter}` serves it"
+    )
 
 
-def _behind(client: Client, adapter: str) -> _Behind | None:
+def _behind(client: Client, adapter: str) -> AdapterBehind | None:
     """Return how far production is behind the newest version; None where it is not."""
     with suppress(NacreError):  # what is wrong with the registry is told by other verbs
         production, newest = client.aliases(adapter).get(PRODUCTION), client.newest(adapter)
         if production is not None and production < newest:
-            return _Behind(adapter=adapter, production=production, newest=newest)
+            return AdapterBehind(adapter=adapter, production=production, newest=newest)
     return None
 
 
@@ -287,7 +282,9 @@ def _coordination(queue: QueueState) -> str:
     return f"{said}; paused: {paused}" if paused else said
 
 
-def _submitted(client: Client, intake: "Intake") -> dict[str, object]:
+def _submitted(
+    client: Client, intake: "Intake", compared: ComparedConfig | None
+) -> dict[str, object]:
     return {
         **client.state(intake.submission).to_json(),
         "is_new": intake.is_new,
@@ -295,16 +292,15 @@ def _submitted(client: Client, intake: "Intake") -> dict[str, object]:
         "images_by_split": dict(intake.images),
         "notes": intake.notes(),
         "sources": intake.sources(),
-        "configuration": _configuration_as_json(client),
+        "configuration": compared,
     }
 
 
-def _configuration_as_json(client: Client) -> dict[str, object] | None:
+def _compared(config: Config, running: RunningConfig | None) -> ComparedConfig | None:
     """Return the digest of what the running system was configured with, and what differs here."""
-    running = client.running_config()
     if running is None:
         return None
-    return {"digest": running.digest, "differs": list(running.differing(client.config))}
+    return ComparedConfig(digest=running.digest, differs=list(running.differing(config)))
 
 
 def _print_published(states: list[State]) -> None:

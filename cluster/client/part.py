@@ -58,9 +58,7 @@ class ClientPart:
 
     def not_served(self, adapter: str | None = None) -> str | None:
         """Return that no replica answers for an adapter, and what to do; None where some do."""
-        running = self.running_config()
-        served = (running.served if running else None) or self.config.served
-        return not_served(adapter or self.config.adapter, served)
+        return not_served(adapter or self.config.adapter, self.running_config(), self.config)
 
     @property
     def store(self) -> ObjectStore:

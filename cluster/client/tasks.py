@@ -53,6 +53,8 @@ def accept_task(
     chosen = config.of_adapter(loaded.adapter)
     tower = partial(_tower_here, config.encoder)
     method_named(chosen.method).check_tower(tower, loaded.settings)
+    # Read first: nothing that fails behind an acceptance may hide it.
+    warnings = _warnings(loaded.adapter, config, store)
     intake = accept(
         loaded,
         store,
@@ -62,14 +64,13 @@ def accept_task(
         cut=PromptReader(config.encoder).cut,
         on_progress=on_progress,
     )
-    return replace(intake, warnings=_warnings(loaded.adapter, config, store))
+    return replace(intake, warnings=warnings)
 
 
 def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:
     """Return what whoever submitted to `adapter` under `config` should know of who learns it."""
     running = RunningConfig.of(read_leadership(store), now=time.time())
-    served = (running.served if running else None) or config.served
-    found = (running and running.unlike(config), not_served(adapter, served))
+    found = (running and running.unlike(config), not_served(adapter, running, config))
     return tuple(sentence for sentence in found if sentence)
 
 

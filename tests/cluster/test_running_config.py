@@ -87,5 +87,8 @@ def test_a_replica_follows_what_was_published_since_it_was_started() -> None:
 
 def test_an_adapter_that_nobody_serves_is_told_with_the_key() -> None:
     assert running(replace(RAN, serve=ServeConfig(adapters=("am",)))).served == ("main", "am")
-    assert not_served("am", ("main", "am")) is None
-    assert "(served: main); name it under `serve: adapters:`" in str(not_served("am", ("main",)))
+    both = Config(serve=ServeConfig(adapters=("am",)))
+    assert not_served("am", None, both) is None
+    assert not_served("am", RunningConfig(published=published(both)), Config()) is None
+    sentence = str(not_served("am", None, Config()))
+    assert "(served: main); name it under `serve: adapters:`" in sentence
