@@ -312,17 +312,22 @@ HEAVY = "{'torch', 'ray', 'fastapi'} & sys.modules.keys()"
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["status"], ["versions"], ["history"], ["cancel", "nobody"], ["pause"]],
-    ids=" ".join,
+    ("arguments", "ends_with"),
+    [
+        (["--help"], 0),
+        (["status"], 0),
+        (["versions"], 0),
+        (["history"], 2),
+        (["cancel", "nobody"], 2),
+        (["pause"], 0),
+    ],
 )
 def test_help_and_what_reads_the_store_alone_start_without_torch_or_ray(
-    arguments: list[str], tmp_path: Path
+    arguments: list[str], ends_with: int, tmp_path: Path
 ) -> None:
-    code = f"import sys; from cluster.cli.main import cli; sys.argv[1:] = {arguments!r}"
     code = (
-        f"{code}\ntry: cli.main(standalone_mode=False)\nexcept Exception: pass\n"
-        f"print({HEAVY}, file=sys.stderr)"
+        f"import sys; from cluster.cli.main import run; sys.argv[1:] = {arguments!r}\n"
+        f"print(run(), {HEAVY}, file=sys.stderr)"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -332,7 +337,7 @@ def test_help_and_what_reads_the_store_alone_start_without_torch_or_ray(
         check=True,
         timeout=60,
     )
-    assert found.stderr.endswith("set()\n")
+    assert found.stderr.endswith(f"{ends_with} set()\n")
 
 
 EMPTY = [
