@@ -7,24 +7,18 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from torch import Tensor
 
 from adapters.contract.records import unpack
 from adapters.methods.dmc.shared_state import DmcState
-from tests.support.drivers.learning import carried_out, small_task, submitted
-from tests.support.drivers.operations import Aim, Target
-from tests.support.fakes.faulty import MortalStore
+from tests.support.drivers.learning import small_task
+from tests.support.drivers.operations import Target
+from tests.support.scenes.learnt_twice import LearntTwice, die_learning, learn, read_images
 from tests.support.scenes.vision import random_clip
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.images.decode import decode_image
-from workers.learning.handover import PREFIX as WORK
 from workers.learning.handover import checkpoint_key, take_over
 from workers.learning.trainer import CHECKPOINT_EVERY
-from workers.queue.ticket import Stage
-from workers.registry import Author, Registry
 from workers.registry.record_cache import Versions
-from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault
 
@@ -52,22 +46,14 @@ PHASES: list[set[str]] = [set(), {"image"}, {"image", "measured", "found", "prom
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """Three versions, learnt twice.
+class Scene(LearntTwice):
+    """Three versions.
 
     Attributes:
-        encoder: A random CLIP with a vision transformer.
-        undisturbed: A store in which nobody died.
-        survivor: One in which the coordinator died once in every task.
         phases: What the checkpoint held that was there when it died, by the first part of its name.
-        images: Test images of all tasks, as the encoder reads them.
     """
 
-    encoder: Encoder
-    undisturbed: ObjectStore
-    survivor: ObjectStore
     phases: list[set[str]]
-    images: list[Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +64,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     tasks = [task_file(folder, name) for name in EPOCHS]
     undisturbed, survivor, phases = MemoryStore(), MemoryStore(), list[set[str]]()
     for number, path in enumerate(tasks):
-        learn(undisturbed, encoder, path, number=number)
+        learn(undisturbed, encoder, path, method=METHOD, number=number)
         phases.append(killed(survivor, encoder, path, number=number))
-        learn(survivor, encoder, path, number=number)
-    files = sorted(folder.rglob("test/*/*.png"))
+        learn(survivor, encoder, path, method=METHOD, number=number)
     return Scene(
         encoder=encoder,
         undisturbed=undisturbed,
         survivor=survivor,
+        images=read_images(encoder, folder),
+        versions=len(EPOCHS),
         phases=phases,
-        images=[encoder.transform(decode_image(each.read_bytes(), origin="")) for each in files],
     )
 
 
@@ -98,56 +84,19 @@ def task_file(folder: Path, name: str) -> Path:
     return path
 
 
-def learn(store: ObjectStore, encoder: Encoder, path: Path, *, number: int) -> None:
-    """Have a task learnt and published, from where somebody else has died."""
-    submission = submitted(store, path, now=float(number), method=METHOD)
-    (state,) = carried_out(store, encoder, submission, method=METHOD)
-    ticket = state.ticket
-    assert (ticket.stage, ticket.version) == (Stage.PUBLISHED, number + 1), ticket.failures
-
-
 def killed(store: ObjectStore, encoder: Encoder, path: Path, *, number: int) -> set[str]:
     """Begin to learn a task, and die; return what the checkpoint holds, if there is one."""
-    submission = submitted(store, path, now=float(number), method=METHOD)
-    target, fault = KILLED[number]
-    key = target.kind.replace("ID", submission.submission_id)
-    link = MortalStore(store, Aim(Target(target.operation, key, target.occurrence), fault))
-    carried_out(store, encoder, submission, method=METHOD, link=link)
-    assert link.dead
-    if target is not IN_THE_MIDDLE:
+    where = KILLED[number]
+    name = die_learning(store, encoder, path, method=METHOD, number=number, killed=where)
+    if where[0] is not IN_THE_MIDDLE:
         return set()
-    tensors, _ = unpack(take_over(store, checkpoint_key(submission.submission_id)))
-    return {name.split("/")[0] for name in tensors}
-
-
-def answers(
-    predictor: Predictor, images: list[Tensor], pinned: int | None = None
-) -> list[list[Candidate]]:
-    """Return all candidates of every image, by one version."""
-    version = predictor.version("main", pinned)
-    asked = PredictionRequest(adapter="main", question=Question(top_k=10), version=version)
-    found = predictor.predict_together(images, [asked] * len(images))
-    assert all(isinstance(each, list) for each in found)
-    return found  # type: ignore[return-value]
-
-
-def replica(scene: Scene, store: ObjectStore) -> Predictor:
-    predictor = Predictor(scene.encoder, Versions(store), adapters=("main",))
-    assert predictor.follower("main").follow()
-    return predictor
+    tensors, _ = unpack(take_over(store, checkpoint_key(name)))
+    return {each.split("/")[0] for each in tensors}
 
 
 def test_whoever_dies_in_which_phase_every_version_is_the_same_to_the_byte(scene: Scene) -> None:
     assert scene.phases == PHASES
-    first, second = (
-        Registry(store).adapter("main") for store in (scene.undisturbed, scene.survivor)
-    )
-    for number in range(1, len(EPOCHS) + 1):
-        one, other = first.manifest(number), second.manifest(number)
-        assert [task.record for task in one.tasks] == [task.record for task in other.tasks]
-        assert one.shared == other.shared is not None
-    assert second.refs().next_version == len(EPOCHS) + 1
-    assert list(scene.survivor.list(WORK)) == []
+    scene.check_versions_are_the_same()
 
 
 def test_every_version_has_the_whole_chain_of_maps_in_its_own_shared_state(scene: Scene) -> None:
@@ -158,15 +107,5 @@ def test_every_version_has_the_whole_chain_of_maps_in_its_own_shared_state(scene
 
 
 def test_after_a_rollback_answers_are_those_of_the_old_version_to_the_bit(scene: Scene) -> None:
-    expected = answers(replica(scene, scene.undisturbed), scene.images, 1)
-    predictor = replica(scene, scene.survivor)
-    newest = answers(predictor, scene.images)
-    assert newest != expected
-    assert answers(predictor, scene.images, 1) == expected
-    main = Registry(scene.survivor).adapter("main")
-    main.rollback(1, by=Author(who="anna", why="the tower moved too far", now=99.0))
-    assert predictor.follower("main").follow()
-    assert predictor.version("main").ref.number == 1
-    assert answers(predictor, scene.images) == expected
-    assert answers(replica(scene, scene.survivor), scene.images) == expected
-    assert answers(predictor, scene.images, 3) == newest
+    assert scene.versions == 3
+    scene.check_rollback(1)
