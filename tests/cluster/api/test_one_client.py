@@ -9,25 +9,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from adapters.errors import InputError
-from cluster.api import managing, tasks
-from cluster.api.access import Access, add_access
-from cluster.api.managing import VersionHandlers
-from cluster.api.places import NOWHERE
-from cluster.api.problems import add_problems
-from cluster.api.store_threads import StoreThreads
-from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.config import Config
-from cluster.serving.metrics import Metrics
 from cluster.stores.open import open_store
 from cluster.wire.documents import PredictAnswer
 from tests.cluster.api.conftest import Scene
 from tests.support.drivers.api_server import ApiServer
 from tests.support.scenes.registry import learn
+from tests.support.scenes.routes import routes_of
 from workers.registry import Registry
 from workers.registry.audience import Nobody
 from workers.store import MemoryStore
@@ -42,12 +34,7 @@ def routes() -> TestClient:
     with pytest.raises(InputError):
         open_store(config.store)
     client = Client(config, store=store, audience=Nobody())
-    api = FastAPI()
-    add_problems(api)
-    add_access(api, Access(), Metrics())
-    api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
-    api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
-    return TestClient(api)
+    return routes_of(client)
 
 
 @pytest.mark.parametrize("what", ["versions", "aliases", "accuracy"])

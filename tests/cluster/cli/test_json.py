@@ -10,25 +10,17 @@ from typing import Any
 
 import click
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api import managing, tasks
-from cluster.api.access import Access, add_access
-from cluster.api.managing import VersionHandlers
-from cluster.api.places import NOWHERE
-from cluster.api.problems import add_problems
-from cluster.api.store_threads import StoreThreads
-from cluster.api.task_handlers import TaskHandlers
 from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.config import load_config
-from cluster.serving.metrics import Metrics
 from cluster.wire.documents import Problem
 from cluster.wire.schemas import SCHEMAS
 from tests.support.drivers.command import Command, Ended
 from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import learn
+from tests.support.scenes.routes import routes_of
 from tests.support.scenes.tickets import set_ticket
 from workers.queue.ticket import Stage
 from workers.registry import Registry
@@ -227,12 +219,7 @@ def http(printing: Printing) -> TestClient:
     """Return the HTTP API's routes over the same store."""
     del printing
     client = Client(load_config(), audience=Nobody())
-    api = FastAPI()
-    add_problems(api)
-    add_access(api, Access(), Metrics())
-    api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
-    api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
-    return TestClient(api)
+    return routes_of(client)
 
 
 def test_over_http_the_same_is_said_with_the_same_keys(
