@@ -59,11 +59,10 @@ class ScheduledAdamW:
             KeyError: a tensor is missing.
             RuntimeError: a tensor has another shape.
         """
+        _take_over(self._parameters, tensors)
+        if steps_done == 0:
+            return
         for name, parameter in self._parameters.items():
-            with torch.no_grad():
-                parameter.copy_(tensors[f"parameter/{name}"])
-            if steps_done == 0:
-                continue
             # A fused optimiser keeps its count beside its parameter.
             count = torch.tensor(float(steps_done), device=parameter.device)
             moments = {kind: tensors[f"{kind}/{name}"].to(parameter.device) for kind in _MOMENTS}
@@ -119,12 +118,18 @@ class MomentumSgd:
             KeyError: a parameter is missing.
             RuntimeError: a tensor has another shape.
         """
+        _take_over(self._parameters, tensors)
         for name, parameter in self._parameters.items():
-            with torch.no_grad():
-                parameter.copy_(tensors[f"parameter/{name}"])
             moving = tensors.get(f"momentum/{name}")
             if moving is None:
                 continue
             if moving.shape != parameter.shape:
                 raise RuntimeError(f"momentum of {name!r}: expected shape {tuple(parameter.shape)}")
             self._sgd.state[parameter] = {_MOMENTUM: moving.to(parameter.device)}
+
+
+@torch.no_grad()
+def _take_over(parameters: Mapping[str, torch.nn.Parameter], tensors: Mapping[str, Tensor]) -> None:
+    """Give parameters the values that `tensors` has for them."""
+    for name, parameter in parameters.items():
+        parameter.copy_(tensors[f"parameter/{name}"])

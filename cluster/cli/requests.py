@@ -78,9 +78,7 @@ def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
       nacre pause
       nacre pause medical
     """
-    client = Client(configured(path))
-    if adapter != EVERY_ADAPTER:
-        check_known(client, adapter)
+    client = _client_for(path, adapter)
     _print_pause(client, adapter, output, word="paused", done=client.pause(adapter, by=by))
 
 
@@ -99,9 +97,7 @@ def resume(path: Path | None, adapter: str, by: str | None, output: str) -> None
       nacre resume
       nacre resume medical
     """
-    client = Client(configured(path))
-    if adapter != EVERY_ADAPTER:
-        check_known(client, adapter)
+    client = _client_for(path, adapter)
     _print_pause(client, adapter, output, word="resumed", done=client.resume(adapter, by=by))
 
 
@@ -152,6 +148,14 @@ def _not_done(found: TaskOutcome) -> str:
     else:
         stays = f"{found.stage} already{why}"
     return f"not changed: {found.submission_id} is {stays}"
+
+
+def _client_for(path: Path | None, adapter: str) -> Client:
+    """Return a client of the store; NotFoundError where it has no such adapter."""
+    client = Client(configured(path))
+    if adapter != EVERY_ADAPTER:
+        check_known(client, adapter)
+    return client
 
 
 def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: bool) -> None:
