@@ -10,7 +10,8 @@ counts as (`ClassEntry.counts_as`). The classes that count as one are a group:
 
 Without merged classes neither does anything, and every number stays what it was, bit for bit.
 
-Shapes: N images · R rows of a training step · K columns, one per class · P merged columns
+Shapes: N images · R rows of a training step · K columns, one per class, k of them in a row ·
+P merged columns
 """
 
 from collections import defaultdict
@@ -60,16 +61,20 @@ class Partners(NamedTuple):
         columns = (of_column != _ALONE).nonzero()[:, 0]
         return cls(columns.to(device), of_column.to(device))
 
-    def hide(self, logits: Tensor, labels: Tensor) -> None:
+    def hide(self, logits: Tensor, labels: Tensor, *, first: int = 0) -> None:
         """Set the columns of each row's partners to minus infinity; its own column stays.
 
         Args:
-            logits: (R, K), changed in place.
-            labels: (R,) int64, each row's own column.
+            logits: (R, k), changed in place: the columns from `first` on, k of them.
+            labels: (R,) int64, each row's own column, which may be none of these.
+            first: The first of the columns.
         """
-        together = self.groups[labels][:, None] == self.groups[self.columns]
-        hidden = together & (labels[:, None] != self.columns)
-        logits[:, self.columns] = logits[:, self.columns].masked_fill(hidden, -torch.inf)
+        inside = (self.columns >= first) & (self.columns < first + logits.shape[1])
+        columns = self.columns[inside]
+        together = self.groups[labels][:, None] == self.groups[columns]
+        hidden = together & (labels[:, None] != columns)
+        places = columns - first
+        logits[:, places] = logits[:, places].masked_fill(hidden, -torch.inf)
 
 
 def column_groups(classes: Sequence[ClassEntry]) -> tuple[tuple[int, ...], ...]:

@@ -21,16 +21,21 @@ from adapters.contract.records import pack, unpack
 from adapters.contract.task_features import check_features, check_past
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, SettingsError
+from adapters.methods.lada.banked_rows import BankedRows
 from adapters.methods.lada.memory import TrainableMemory, initial_memory
-from adapters.methods.lada.objective import NewClasses, loss_and_gradients
+from adapters.methods.lada.objective import loss_and_gradients
 from adapters.methods.lada.parameters import PRODUCT_DTYPES, text_parameters
 from adapters.methods.lada.past import old_classes, replay_of
-from adapters.methods.lada.rows import RowSource
+from adapters.methods.lada.rows import RowSource, StepSource
 from adapters.methods.lada.settings import LadaSettings
+from adapters.methods.lada.softmax import NewClasses, OldClasses
+from adapters.parts.denormals import flushed_denormals
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.schedule import one_cycle
 
 _METHOD = "lada"
+# Old classes of one product: affinities of some hundred rows to them stay in the caches.
+_BLOCK_CLASSES = 1024
 _KIND = {"checkpoint": 1, "method": _METHOD}
 
 
@@ -55,14 +60,8 @@ class LadaLearner:
         task, past, text, seed = inputs.task, inputs.past.records, inputs.text, inputs.seed
         self._inputs, self._settings = inputs, settings
         device, dtype = torch.device(inputs.device), PRODUCT_DTYPES[settings.autocast]
-        width = task.width
-        self._old = old_classes(
-            past, scale=text.logit_scale, width=width, dtype=dtype, device=device
-        )
         known = [entry for record in past for entry in record.classes]
         self._partners = Partners.of([*known, *task.classes], device=device)
-        replay = replay_of(past, settings, width=width).to(device)
-        self._rows = RowSource(task, replay, settings=settings, seed=seed, device=device)
         memory, offsets = initial_memory(task, vectors=settings.memory_per_class, seed=seed)
         self._memory = TrainableMemory(
             memory, offsets, beta=settings.beta, dtype=dtype, device=device
@@ -79,6 +78,7 @@ class LadaLearner:
             rate=partial(one_cycle, total_steps=self._total_steps, peak=settings.learning_rate),
             weight_decay=settings.weight_decay,
         )
+        self._rows, self._old = self._source(dtype=dtype, device=device)
         self._steps_done = 0
 
     @property
@@ -99,8 +99,9 @@ class LadaLearner:
         """
         if self._steps_done >= self._total_steps:
             raise SettingsError(f"expected at most {self._total_steps} steps, asked for one more")
-        loss = self._differentiate()
-        self._optimiser.step(self._steps_done)
+        with flushed_denormals():
+            loss = self._differentiate()
+            self._optimiser.step(self._steps_done)
         self._steps_done += 1
         return loss
 
@@ -156,6 +157,34 @@ class LadaLearner:
         if gradients.memory is not None:
             self._memory.take_gradient(gradients.memory)
         return float(gradients.loss)
+
+    def _source(self, *, dtype: torch.dtype, device: torch.device) -> tuple[StepSource, OldClasses]:
+        """Return where the rows come from, and what a step needs of the old classes."""
+        inputs, settings = self._inputs, self._settings
+        past, task, seed = inputs.past.records, inputs.task, inputs.seed
+        replay = replay_of(past, settings, width=task.width).to(device)
+        banked = settings.bank(old_classes=replay.classes) != "none"
+        old = old_classes(
+            past,
+            scale=inputs.text.logit_scale,
+            width=task.width,
+            dtype=dtype,
+            device=device,
+            most_classes=_BLOCK_CLASSES if banked else None,
+        )
+        if not banked:
+            return RowSource(task, replay, settings=settings, seed=seed, device=device), old
+        rows = BankedRows(
+            task,
+            replay,
+            old,
+            settings=settings,
+            seed=seed,
+            steps=self._total_steps,
+            partners=self._partners,
+        )
+        # The memory of all records has done its part.
+        return rows, old._replace(memory=())
 
     @cached_property
     def _inputs_digest(self) -> str:

@@ -14,55 +14,14 @@ import torch
 from torch import Tensor
 
 from adapters.contract.merging import Partners
-from adapters.methods.lada.memory import MemoryBlock
-
-# Rows are taken in portions whose affinities fit the caches near a core, or else the GPU's memory.
-_PORTION_CELLS = 2**22
-_PORTION_CELLS_GPU = 2**28
-_LEAST_PORTION = 32
-
-
-class Rows(NamedTuple):
-    """What a step learns from.
-
-    Attributes:
-        features: (R, D) float32, unit rows.
-        labels: (R,) int64, columns: old classes first.
-        weights: (R,), of each row's cross-entropy.
-    """
-
-    features: Tensor
-    labels: Tensor
-    weights: Tensor
-
-
-class OldClasses(NamedTuple):
-    """The constant part of the classifier.
-
-    Attributes:
-        anchors: (S, D), unit rows times the logit scale.
-        memory: Their memory in column order, blocks that cover all S classes; none at all where
-            nothing has memory.
-        alphas: (S,), each class's factor of its memory logits.
-    """
-
-    anchors: Tensor
-    memory: tuple[MemoryBlock, ...]
-    alphas: Tensor
-
-
-class NewClasses(NamedTuple):
-    """The part of the classifier that is being learnt, at its present values.
-
-    Attributes:
-        anchors: (C, D), unit rows times the logit scale.
-        memory: Their memory, if they have one.
-        alpha: The factor of the memory logits.
-    """
-
-    anchors: Tensor
-    memory: MemoryBlock | None
-    alpha: float
+from adapters.methods.lada.softmax import (
+    NewClasses,
+    OldClasses,
+    Rows,
+    continued_softmax,
+    portions,
+    whole_softmax,
+)
 
 
 class Gradients(NamedTuple):
@@ -105,7 +64,8 @@ def loss_and_gradients(
     loss = rows.features.new_zeros(())
     anchors = torch.zeros_like(new.anchors)
     memory = None if new.memory is None else torch.zeros_like(new.memory.rows, dtype=anchors.dtype)
-    for portion in _portions(rows, old, new, cells=portion_cells):
+    blocks = [*(() if rows.old else old.memory), *([] if new.memory is None else [new.memory])]
+    for portion in portions(rows, blocks, cells=portion_cells):
         part = _portion_gradients(portion, old, new, partners)
         loss += part.loss
         anchors += part.anchors
@@ -120,22 +80,12 @@ def _portion_gradients(
     rows: Rows, old: OldClasses, new: NewClasses, partners: Partners | None
 ) -> Gradients:
     known = old.anchors.shape[0]
-    logits = rows.features.new_empty(rows.features.shape[0], known + new.anchors.shape[0])
-    logits[:, :known] = old_logits(rows.features, old)
-    logits[:, known:] = rows.features @ new.anchors.t()
-    affinities = None
-    if new.memory is not None:
-        affinities = new.memory.affinities(rows.features)
-        logits[:, known:].add_(affinities.sum(dim=1, dtype=logits.dtype), alpha=new.alpha)
-    if partners is not None:
-        partners.hide(logits, rows.labels)
-
-    denominators = logits.logsumexp(dim=1)
-    own = logits.gather(1, rows.labels[:, None])[:, 0]
+    softmax = continued_softmax if rows.old else whole_softmax
+    logits, affinities, denominators, own = softmax(rows, old, new, partners)
     loss = torch.dot(rows.weights, denominators - own)
 
     # d loss / d logit of a new class: weight * (softmax - 1 on the row's own class).
-    slopes = logits[:, known:].sub_(denominators[:, None]).exp_()
+    slopes = logits.sub_(denominators[:, None]).exp_()
     current = (rows.labels >= known).nonzero()[:, 0]
     slopes[current, rows.labels[current] - known] -= 1
     slopes.mul_(rows.weights[:, None])
@@ -145,28 +95,3 @@ def _portion_gradients(
     weighted = affinities.mul_((new.alpha * slopes)[:, None, :].to(affinities.dtype))
     flat = weighted.view(len(weighted), -1)
     return Gradients(loss, anchors, (flat.t() @ rows.features.to(flat.dtype)).to(anchors.dtype))
-
-
-def old_logits(features: Tensor, old: OldClasses) -> Tensor:
-    """Return the old classes' logits, (R, S): text logits plus alpha times LADA's."""
-    logits = features @ old.anchors.t()
-    start = 0
-    for block in old.memory:
-        columns = slice(start, start + block.classes)
-        logits[:, columns].addcmul_(
-            block.logits(features).to(logits.dtype), old.alphas[columns].expand(len(logits), -1)
-        )
-        start += block.classes
-    return logits
-
-
-def _portions(rows: Rows, old: OldClasses, new: NewClasses, *, cells: int | None) -> list[Rows]:
-    if cells is None:
-        cells = _PORTION_CELLS_GPU if rows.features.is_cuda else _PORTION_CELLS
-    blocks = [*old.memory, *([] if new.memory is None else [new.memory])]
-    size = max(cells // max([1, *(len(block.bias) for block in blocks)]), _LEAST_PORTION)
-    if len(rows.features) <= size:
-        return [rows]
-    return [
-        Rows(*part) for part in zip(*(torch.split(tensor, size) for tensor in rows), strict=True)
-    ]

@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 
 from adapters.contract.records import Record
 from adapters.methods.lada.memory import MemoryBlock, grouped_offsets
-from adapters.methods.lada.objective import OldClasses
 from adapters.methods.lada.record import checked_tensors, record_mixtures
 from adapters.methods.lada.replay import ReplaySource
 from adapters.methods.lada.settings import LadaSettings
+from adapters.methods.lada.softmax import OldClasses
 
 
 def old_classes(
@@ -24,6 +24,7 @@ def old_classes(
     width: int,
     dtype: torch.dtype,
     device: torch.device,
+    most_classes: int | None = None,
 ) -> OldClasses:
     """Return anchors and memory of all classes in `past`, in column order.
 
@@ -35,6 +36,8 @@ def old_classes(
         width: D.
         dtype: Of the memory's products.
         device: Where they run.
+        most_classes: Classes at which a product is full and no record more shares it; None where
+            it never is.
     """
     anchors = [torch.zeros(0, width)]
     alphas = [torch.zeros(0)]
@@ -44,7 +47,7 @@ def old_classes(
         alphas.append(torch.full((len(record.classes),), alpha))
     return OldClasses(
         anchors=(scale * torch.cat(anchors)).to(device),
-        memory=tuple(block.to(device, dtype) for block in _shared_blocks(past)),
+        memory=tuple(block.to(device, dtype) for block in _shared_blocks(past, most_classes)),
         alphas=torch.cat(alphas).to(device),
     )
 
@@ -58,13 +61,13 @@ def replay_of(past: Sequence[Record], settings: LadaSettings, *, width: int) -> 
     return source.centres() if settings.replay == "centres" else source
 
 
-def _shared_blocks(past: Sequence[Record]) -> list[MemoryBlock]:
+def _shared_blocks(past: Sequence[Record], most_classes: int | None) -> list[MemoryBlock]:
     groups: list[tuple[tuple[int, float], list[Tensor], list[Tensor]]] = []
     for record in past:
         memory, offsets = record.tensors["memory"], record.tensors["memory_offsets"]
         counts = offsets.diff()
         key = int(counts.max()), LadaSettings.from_mapping(record.settings).beta
-        if not groups or groups[-1][0] != key:
+        if not groups or groups[-1][0] != key or _full(groups[-1][2], most_classes):
             groups.append((key, [], []))
         groups[-1][1].append(memory)
         groups[-1][2].append(counts)
@@ -74,3 +77,7 @@ def _shared_blocks(past: Sequence[Record]) -> list[MemoryBlock]:
         )
         for key, memories, counts in groups
     ]
+
+
+def _full(counts: Sequence[Tensor], most_classes: int | None) -> bool:
+    return most_classes is not None and sum(len(each) for each in counts) >= most_classes

@@ -84,9 +84,16 @@ class ReplaySource:
             generator: A CPU generator; noise is drawn there whatever the device, so that a seed
                 means the same everywhere.
         """
-        noise = torch.randn(self.means.shape, generator=generator, dtype=self.means.dtype)
-        points = noise.to(self.means.device).mul_(self.deviations[:, None]).add_(self.means)
-        return Prototypes(normalize(points, dim=-1), self.labels, self.weights)
+        points = self.points(torch.arange(len(self.labels)), generator)
+        return Prototypes(points, self.labels, self.weights)
+
+    def points(self, components: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a fresh prototype for each of `components`, (n,) int64, as (n, D) unit rows."""
+        shape = len(components), self.means.shape[1]
+        noise = torch.randn(shape, generator=generator, dtype=self.means.dtype)
+        deviations, means = self.deviations[components, None], self.means[components]
+        points = noise.to(self.means.device).mul_(deviations).add_(means)
+        return normalize(points, dim=-1)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
         return replace(

@@ -1,18 +1,19 @@
 """LADA's training batches: prototypes of old classes beside a batch of images, for each step.
 
-Shapes: N images · V views · D feature width · C classes of the task · S old classes
+Shapes: N images · V views · D feature width · C classes of the task · S old classes · B images of a
+step
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from adapters.contract.randomness import generator
 from adapters.contract.task_features import TaskFeatures
-from adapters.methods.lada.objective import Rows
 from adapters.methods.lada.replay import Prototypes, ReplaySource
 from adapters.methods.lada.settings import LadaSettings
+from adapters.methods.lada.softmax import Rows
 from adapters.parts.batches import epoch_batch
 
 
@@ -23,8 +24,81 @@ class StepRows(NamedTuple):
     normaliser: float
 
 
-class RowSource:
-    """Draws the rows of any step from the seed and the step's number; holds no random state.
+class StepSource(Protocol):
+    """Gives the rows of any step from the seed and the step's number; holds no random state."""
+
+    def at(self, step: int) -> StepRows:
+        """Return the rows of step `step`, counted from 0.
+
+        Weights under `code`: pi * replay_weight for a prototype and 1 for an image, divided by the
+        number of rows. Under `paper` (Eq. 1): 1 for every class, old or new, divided by the number
+        of classes; an image stands for its class in proportion to how rare the class is.
+        """
+
+
+class ChosenImages(NamedTuple):
+    """The images of one step.
+
+    Attributes:
+        places: (B,) int64, which images of the task.
+        views: (B,) int64, which view of each.
+        labels: (B,) int64, columns behind those of the old classes.
+        weights: (B,), of each image's cross-entropy.
+    """
+
+    places: Tensor
+    views: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+class ImageSource:
+    """Chooses the images of any step.
+
+    Args:
+        task: The task.
+        old_classes: S.
+        settings: Batch size and weighting.
+        seed: Names the draws.
+        device: Where the products run.
+    """
+
+    def __init__(
+        self,
+        task: TaskFeatures,
+        *,
+        old_classes: int,
+        settings: LadaSettings,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.features = task.features.to(device, torch.float32)
+        self.labels = task.labels.to(device) + old_classes
+        self.classes = len(task.classes)
+        self._settings, self._seed = settings, seed
+        self._weights = _image_weights(task.labels, self.classes).to(device)
+
+    def at(self, step: int) -> ChosenImages:
+        """Return the images of step `step`, counted from 0."""
+        size = self._settings.batch_size
+        chosen = epoch_batch(step, images=len(self.labels), size=size, seed=self._seed)
+        places = chosen.to(self.labels.device)
+        weights = torch.ones_like(self._weights[places])
+        if self._settings.weighting == "paper":
+            weights = self._weights[places] / len(places)
+        return ChosenImages(places, self._views(len(places), step), self.labels[places], weights)
+
+    def _views(self, images: int, step: int) -> Tensor:
+        views, device = self.features.shape[1], self.labels.device
+        if views == 1:
+            return torch.zeros(images, dtype=torch.int64, device=device)
+        return torch.randint(views, (images,), generator=generator(self._seed, "views", step)).to(
+            device
+        )
+
+
+class RowSource(StepSource):
+    """Draws every step's prototypes anew; the step scores them against all old classes.
 
     Args:
         task: The task.
@@ -43,49 +117,24 @@ class RowSource:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._features = task.features.to(device, torch.float32)
-        self._labels = task.labels.to(device)
-        self._classes = len(task.classes)
+        self._images = ImageSource(
+            task, old_classes=replay.classes, settings=settings, seed=seed, device=device
+        )
         self._replay, self._settings, self._seed = replay, settings, seed
-        self._image_weights = _image_weights(task.labels, self._classes).to(device)
 
     def at(self, step: int) -> StepRows:
-        """Return the rows of step `step`, counted from 0.
-
-        Weights under `code`: pi * replay_weight for a prototype and 1 for an image, divided by the
-        number of rows. Under `paper` (Eq. 1): 1 for every class, old or new, divided by the number
-        of classes; an image stands for its class in proportion to how rare the class is.
-        """
-        chosen = self._batch(step)
-        images = self._views(chosen, step)
+        images = self._images.at(step)
         prototypes, boost = self._prototypes(step)
         if self._settings.weighting == "code":
-            image_weights = torch.ones_like(self._image_weights[chosen])
-            old_weight = self._settings.replay_weight
-            normaliser = float(len(images) + len(prototypes.labels) * boost)
+            normaliser = float(len(images.places) + len(prototypes.labels) * boost)
         else:
-            image_weights = self._image_weights[chosen] / len(chosen)
-            old_weight = 1.0
-            normaliser = float(self._replay.classes + self._classes)
+            normaliser = float(self._replay.classes + self._images.classes)
         rows = Rows(
-            torch.cat([prototypes.features, images]),
-            torch.cat([prototypes.labels, self._labels[chosen] + self._replay.classes]),
-            torch.cat([prototypes.weights * (old_weight * boost), image_weights]),
+            torch.cat([prototypes.features, self._images.features[images.places, images.views]]),
+            torch.cat([prototypes.labels, images.labels]),
+            torch.cat([prototypes.weights * (self._settings.old_weight * boost), images.weights]),
         )
         return StepRows(rows, normaliser)
-
-    def _batch(self, step: int) -> Tensor:
-        size = self._settings.batch_size
-        return epoch_batch(step, images=len(self._labels), size=size, seed=self._seed).to(
-            self._labels.device
-        )
-
-    def _views(self, chosen: Tensor, step: int) -> Tensor:
-        views = self._features.shape[1]
-        if views == 1:
-            return self._features[chosen, 0]
-        drawn = torch.randint(views, (len(chosen),), generator=generator(self._seed, "views", step))
-        return self._features[chosen, drawn.to(chosen.device)]
 
     def _prototypes(self, step: int) -> tuple[Prototypes, float]:
         """Return this step's prototypes, and how many old classes each replayed one stands for."""

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from adapters.methods.lada.memory import MemoryBlock, grouped_offsets
-from adapters.methods.lada.objective import NewClasses, OldClasses, Rows, loss_and_gradients
+from adapters.methods.lada.objective import loss_and_gradients
+from adapters.methods.lada.softmax import NewClasses, OldClasses, Rows
 from tests.adapters.synthetic import unit_rows
 
 WIDTH = 7
