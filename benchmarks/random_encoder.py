@@ -15,22 +15,24 @@ MODEL = "ViT-B-32"
 
 
 class RandomEncoder(Encoder):
-    """The towers of ViT-B-32, drawn from a seed."""
+    """The towers of ViT-B-32, or of another model with features as wide, drawn from a seed."""
 
-    def __init__(self, settings: EncoderSettings, *, device: str = "cpu") -> None:
+    def __init__(
+        self, settings: EncoderSettings, *, device: str = "cpu", name: str = MODEL
+    ) -> None:
         ensure_torchvision_imports()
         import open_clip
 
         torch.manual_seed(0)
         self.settings = settings
         self.device = torch.device(device)
-        model: Any = open_clip.create_model(MODEL, pretrained=None)
+        model: Any = open_clip.create_model(name, pretrained=None)
         self.model = model.to(self.device).eval().requires_grad_(False)
-        self.tokenizer = open_clip.get_tokenizer(MODEL)
+        self.tokenizer = open_clip.get_tokenizer(name)
         self.transform = PixelTransform(model.visual.preprocess_cfg)
         self.width = 512
         self.logit_scale = 100.0
-        self.fingerprint = hashlib.sha256(MODEL.encode()).hexdigest()[:32]
+        self.fingerprint = hashlib.sha256(name.encode()).hexdigest()[:32]
         self.image_tower = FrozenImageTower(
             self.model, normalised=self.transform.normalised, fingerprint=self.fingerprint
         )

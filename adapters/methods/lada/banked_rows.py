@@ -7,11 +7,13 @@ import torch
 
 from adapters.contract.merging import Partners
 from adapters.contract.task_features import TaskFeatures
-from adapters.methods.lada.bank import drawn_bank
+from adapters.methods.lada.bank import chances_of, full_bank, sampled_bank
+from adapters.methods.lada.past_softmax import OldClasses, old_part
 from adapters.methods.lada.replay import ReplaySource
 from adapters.methods.lada.rows import ImageSource, StepRows, StepSource
 from adapters.methods.lada.settings import LadaSettings
-from adapters.methods.lada.softmax import OldClasses, OldPart, Rows, old_part
+from adapters.methods.lada.softmax import NewClasses
+from adapters.methods.lada.step_rows import OldPart, Rows
 
 
 class BankedRows(StepSource):
@@ -24,6 +26,7 @@ class BankedRows(StepSource):
         task: The task.
         replay: The old classes' mixtures, on the device of the products.
         old: The old classes, at least one.
+        new: The new classes as they are before training.
         settings: Bank, batch size and weighting.
         seed: Names the draws.
         steps: Of the whole training.
@@ -35,6 +38,7 @@ class BankedRows(StepSource):
         task: TaskFeatures,
         replay: ReplaySource,
         old: OldClasses,
+        new: NewClasses,
         *,
         settings: LadaSettings,
         seed: int,
@@ -56,7 +60,11 @@ class BankedRows(StepSource):
         if steps * settings.batch_size >= images * views:
             self._table = self._old_of_all_images()
             self._old = old._replace(memory=())  # as large as all records, and not needed again
-        bank = drawn_bank(replay, settings=settings, seed=seed)
+        if len(replay.labels) == 0 or settings.replay_bank == "all":
+            bank = full_bank(replay, settings=settings, seed=seed)
+        else:
+            chances = chances_of(replay, old, new)
+            bank = sampled_bank(replay, chances, settings=settings, seed=seed)
         scored = bank.rows._replace(old=old_part(bank.rows, old, partners=partners))
         self._bank = bank._replace(rows=scored)
 

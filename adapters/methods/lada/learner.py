@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Self
 
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.contract.checkpoints import check_inputs, inputs_digest
@@ -26,9 +27,10 @@ from adapters.methods.lada.memory import TrainableMemory, initial_memory
 from adapters.methods.lada.objective import loss_and_gradients
 from adapters.methods.lada.parameters import PRODUCT_DTYPES, text_parameters
 from adapters.methods.lada.past import old_classes, replay_of
+from adapters.methods.lada.past_softmax import OldClasses
 from adapters.methods.lada.rows import RowSource, StepSource
 from adapters.methods.lada.settings import LadaSettings
-from adapters.methods.lada.softmax import NewClasses, OldClasses
+from adapters.methods.lada.softmax import NewClasses
 from adapters.parts.denormals import flushed_denormals
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.schedule import one_cycle
@@ -146,8 +148,7 @@ class LadaLearner:
 
     def _differentiate(self) -> float:
         rows, normaliser = self._rows.at(self._steps_done)
-        text = self._text.features()
-        anchors = self._inputs.text.logit_scale * normalize(text, dim=-1)
+        anchors = self._anchors()
         new = NewClasses(anchors.detach(), self._memory.block(), self._settings.alpha)
         gradients = loss_and_gradients(
             rows, self._old, new, normaliser=normaliser, partners=self._partners
@@ -157,6 +158,13 @@ class LadaLearner:
         if gradients.memory is not None:
             self._memory.take_gradient(gradients.memory)
         return float(gradients.loss)
+
+    def _anchors(self) -> Tensor:
+        return self._inputs.text.logit_scale * normalize(self._text.features(), dim=-1)
+
+    def _new(self) -> NewClasses:
+        with torch.no_grad():
+            return NewClasses(self._anchors(), self._memory.block(), self._settings.alpha)
 
     def _source(self, *, dtype: torch.dtype, device: torch.device) -> tuple[StepSource, OldClasses]:
         """Return where the rows come from, and what a step needs of the old classes."""
@@ -178,6 +186,7 @@ class LadaLearner:
             task,
             replay,
             old,
+            self._new(),
             settings=settings,
             seed=seed,
             steps=self._total_steps,

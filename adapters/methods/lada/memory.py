@@ -35,6 +35,11 @@ class MemoryBlock:
     bias: Tensor
     classes: int
 
+    @property
+    def vectors(self) -> int:
+        """M."""
+        return len(self.rows) // self.classes
+
     @classmethod
     def of(cls, memory: Tensor, offsets: Tensor, *, beta: float) -> Self:
         """Return the block of `memory`, rows grouped by class.
@@ -68,11 +73,21 @@ class MemoryBlock:
         """
         return self.affinities(features).sum(dim=1, dtype=features.dtype)
 
+    def own_logits(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return the logit of one class for each row, (N,).
+
+        Args:
+            features: (N, D), as for `logits`.
+            labels: (N,) int64, which class.
+        """
+        places = labels + self.classes * torch.arange(self.vectors, device=labels.device)[:, None]
+        products = torch.einsum("nd,mnd->mn", features.to(self.rows.dtype), self.rows[places])
+        return (products + self.bias[places]).exp_().sum(dim=0, dtype=features.dtype)
+
     def affinities(self, features: Tensor) -> Tensor:
         """Return exp(-beta (1 - w . x)) for every vector, (N, M, C)."""
         exponents = torch.addmm(self.bias, features.to(self.rows.dtype), self.rows.t())
-        vectors = len(self.rows) // self.classes
-        return exponents.exp_().view(len(features), vectors, self.classes)
+        return exponents.exp_().view(len(features), self.vectors, self.classes)
 
 
 def padded_memory(memory: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,14 +14,9 @@ import torch
 from torch import Tensor
 
 from adapters.contract.merging import Partners
-from adapters.methods.lada.softmax import (
-    NewClasses,
-    OldClasses,
-    Rows,
-    continued_softmax,
-    portions,
-    whole_softmax,
-)
+from adapters.methods.lada.past_softmax import OldClasses
+from adapters.methods.lada.softmax import NewClasses, continued_softmax, whole_softmax
+from adapters.methods.lada.step_rows import Rows, portions
 
 
 class Gradients(NamedTuple):

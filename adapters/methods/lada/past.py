@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 
 from adapters.contract.records import Record
 from adapters.methods.lada.memory import MemoryBlock, grouped_offsets
+from adapters.methods.lada.past_softmax import OldClasses
 from adapters.methods.lada.record import checked_tensors, record_mixtures
 from adapters.methods.lada.replay import ReplaySource
 from adapters.methods.lada.settings import LadaSettings
-from adapters.methods.lada.softmax import OldClasses
 
 
 def old_classes(

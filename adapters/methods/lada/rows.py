@@ -13,7 +13,7 @@ from adapters.contract.randomness import generator
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods.lada.replay import Prototypes, ReplaySource
 from adapters.methods.lada.settings import LadaSettings
-from adapters.methods.lada.softmax import Rows
+from adapters.methods.lada.step_rows import Rows
 from adapters.parts.batches import epoch_batch
 
 

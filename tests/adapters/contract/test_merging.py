@@ -20,7 +20,9 @@ from adapters.contract.task_features import TaskFeatures
 from adapters.errors import ClassNameError
 from adapters.methods import METHODS
 from adapters.methods.lada.objective import loss_and_gradients
-from adapters.methods.lada.softmax import NewClasses, OldClasses, Rows, old_logits
+from adapters.methods.lada.past_softmax import OldClasses, old_logits
+from adapters.methods.lada.softmax import NewClasses
+from adapters.methods.lada.step_rows import Rows
 from tests.adapters.methods.lada.test_objective import problem
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, entries, learnt
 from tests.support.conformance.method import LEARNT_FROM_IMAGES

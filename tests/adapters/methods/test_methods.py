@@ -41,6 +41,21 @@ class TestLadaWithoutMemory(MethodSuite):
     }
 
 
+class TestLadaWithABankOfAllClasses(MethodSuite):
+    method: ClassVar[Method] = METHODS["lada"]
+    settings: ClassVar[Mapping[str, Any]] = {"text": "residual", "steps": 9, "replay_bank": "all"}
+
+
+class TestLadaWithASampledBank(MethodSuite):
+    method: ClassVar[Method] = METHODS["lada"]
+    settings: ClassVar[Mapping[str, Any]] = {
+        "text": "residual",
+        "steps": 9,
+        "replay_bank": "sample",
+        "replay_classes": 2,
+    }
+
+
 class TestNearestMean(MethodSuite):
     method: ClassVar[Method] = METHODS["nearest_mean"]
     settings: ClassVar[Mapping[str, Any]] = {}

@@ -1,20 +1,23 @@
 """Banks of replay: scored once, with the numbers of a step that scores everything anew."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from adapters.contract.records import Record, encode_record, unpack
 from adapters.contract.task_features import TaskFeatures
 from adapters.errors import SettingsError
-from adapters.methods.lada.bank import DRAWS, PORTIONS, drawn_bank
+from adapters.methods.lada.bank import DRAWS, PORTIONS, Bank, chances_of, full_bank, sampled_bank
 from adapters.methods.lada.learner import LadaLearner
-from adapters.methods.lada.past import replay_of
+from adapters.methods.lada.past import old_classes, replay_of
+from adapters.methods.lada.past_softmax import old_logits, own_logits
 from adapters.methods.lada.settings import MOST_DRAWN_ANEW, LadaSettings
-from tests.adapters.synthetic import SCALE, class_means, clusters, learnt
+from adapters.methods.lada.softmax import NewClasses
+from adapters.methods.lada.step_rows import Rows
+from tests.adapters.synthetic import SCALE, class_means, clusters, learnt, unit_rows
 from tests.support.scenes.training import inputs
 
 STEPS = 12
@@ -66,7 +69,7 @@ def test_without_noise_a_bank_of_all_classes_learns_what_replay_drawn_anew_does(
 def test_a_step_takes_one_draw_of_every_component() -> None:
     settings = LadaSettings(replay_bank="all")
     replay = replay_of(past(), settings, width=24)
-    bank = drawn_bank(replay, settings=settings, seed=1)
+    bank = full_bank(replay, settings=settings, seed=1)
     drawn = [bank.at(step) for step in range(DRAWS + 1)]
     assert all(torch.equal(each.labels, replay.labels) for each in drawn)
     assert torch.equal(drawn[0].features, drawn[DRAWS].features)
@@ -74,16 +77,48 @@ def test_a_step_takes_one_draw_of_every_component() -> None:
     assert float(drawn[0].weights.sum()) == pytest.approx(64 * 7, rel=1e-5)
 
 
-def test_a_sampled_bank_has_its_size_whatever_there_is_and_treats_classes_alike() -> None:
-    settings = LadaSettings(replay_bank="sample", replay_classes=7)
-    replay = replay_of(past(), settings, width=24)
-    bank = drawn_bank(replay, settings=settings, seed=1)
-    assert len(bank.rows.labels) == PORTIONS * 7 * 4
-    counts = Counter(bank.rows.labels.tolist())
-    assert set(counts) == set(range(7))
-    assert max(counts.values()) - min(counts.values()) <= 1
-    assert float(bank.at(5).weights.sum()) == pytest.approx(64 * 7, rel=1e-5)
-    assert len(bank.at(5).labels) == 7 * 4
+def sampled(settings: LadaSettings, records: Sequence[Record], task: TaskFeatures) -> Bank:
+    """Return the bank of a training of `task`, and check that its chances are chances."""
+    old = old_classes(
+        records, scale=SCALE, width=24, dtype=torch.float32, device=torch.device("cpu")
+    )
+    anchors = SCALE * normalize(class_means(task).features, dim=-1)
+    replay = replay_of(records, settings, width=24)
+    chances = chances_of(replay, old, NewClasses(anchors, None, 1.0))
+    assert float(chances.sum()) == pytest.approx(1.0, rel=1e-5) and (chances > 0).all()
+    return sampled_bank(replay, chances, settings=settings, seed=1)
+
+
+def test_a_sampled_bank_has_its_size_and_weighs_classes_alike_whatever_their_chances() -> None:
+    settings = LadaSettings(replay_bank="sample", replay_classes=100)
+    bank = sampled(settings, past(), clusters("third", classes=3, seed=3))
+    assert len(bank.rows.labels) == PORTIONS * 100 * 4
+    assert len(bank.at(5).labels) == 100 * 4
+    weights = torch.zeros(7).index_add_(0, bank.rows.labels, bank.rows.weights) / PORTIONS
+    # Of 3,200 prototypes each class has a hundred or more: one more or fewer is a percent.
+    torch.testing.assert_close(weights, torch.full((7,), 64.0), rtol=0.03, atol=0)
+
+
+def test_classes_near_the_new_ones_are_sampled_more_often() -> None:
+    near, far = clusters("near", classes=2, seed=3), clusters("far", classes=2, seed=8)
+    records = [learnt(near, steps=0)]
+    records.append(learnt(far, records, steps=0))
+    settings = LadaSettings(replay_bank="sample", replay_classes=25)
+    new = clusters("new", classes=2, seed=3)  # where `near` is
+    counts = torch.bincount(sampled(settings, records, new).rows.labels, minlength=4)
+    assert int(counts[:2].min()) > 2 * int(counts[2:].max()) > 0
+
+
+def test_the_logit_of_a_rows_own_class_is_that_among_all() -> None:
+    records = past()
+    old = old_classes(
+        records, scale=SCALE, width=24, dtype=torch.float32, device=torch.device("cpu")
+    )
+    labels = torch.tensor([6, 0, 3, 3, 5, 1])
+    features = unit_rows(6, 24, seed=4)
+    expected = old_logits(features, old)[torch.arange(6), labels]
+    found = own_logits(Rows(features, labels, torch.ones(6)), old)
+    torch.testing.assert_close(found, expected)
 
 
 def test_the_loss_of_sampled_replay_is_right_in_the_mean() -> None:

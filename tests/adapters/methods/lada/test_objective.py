@@ -9,7 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from adapters.methods.lada.memory import MemoryBlock, grouped_offsets
 from adapters.methods.lada.objective import loss_and_gradients
-from adapters.methods.lada.softmax import NewClasses, OldClasses, Rows
+from adapters.methods.lada.past_softmax import OldClasses
+from adapters.methods.lada.softmax import NewClasses
+from adapters.methods.lada.step_rows import Rows
 from tests.adapters.synthetic import unit_rows
 
 WIDTH = 7
