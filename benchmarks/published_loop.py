@@ -24,10 +24,10 @@ from adapters.methods.lada.past import old_classes, replay_of
 from adapters.methods.lada.settings import LadaSettings
 from adapters.parts.batches import epoch_batch
 from adapters.towers.text_side import TextSide
-from benchmarks.random_encoder import RandomEncoder
+from workers.encoding.encoder import Encoder
 
-_AT_ONCE = 32
-"""Images whose graph is held at once: all 64 of ViT-B-16 take eight gigabytes."""
+_AT_ONCE = 16
+"""Images whose graph is held at once: all 64 of ViT-B-16 take ten gigabytes."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -64,7 +64,7 @@ class PublishedLoop:
         past: Sequence[Record],
         *,
         text: TextSide,
-        encoder: RandomEncoder,
+        encoder: Encoder,
         settings: LadaSettings,
         seed: int,
     ) -> None:

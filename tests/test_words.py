@@ -20,14 +20,14 @@ question random raw reader reading result row running shared table testing train
 """
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv
-decode decoded decompressed deployment directory entry error file folder follower form gif handler
-header http jpeg jpeg2000 machine member node op open option parameter parquet png ppm process
-request resizing runtime scalar schedule schema serving socket stored stream symmetric tar terminal
-thread tiff upload wire yaml
+decode decoded decompressed denormal deployment directory entry error file folder follower form gif
+handler header http jpeg jpeg2000 machine member node op open option parameter parquet png ppm
+process request resizing runtime scalar schedule schema serving socket stored stream symmetric tar
+terminal thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
-predicting prompt randomness training transformer tuned vision
+predicting prompt randomness softmax training transformer tuned vision
 """
 FOREIGN = "nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())

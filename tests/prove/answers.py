@@ -59,6 +59,8 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"text": "residual", "steps": 12},
         {"text": "residual", "steps": 9, "memory_per_class": 0, "replay": "centres"},
         {"text": "none", "epochs": 2, "weighting": "paper", "batch_size": 10, "replay_classes": 2},
+        {"text": "residual", "steps": 6, "replay_bank": "all"},
+        {"text": "residual", "steps": 6, "replay_bank": "sample", "replay_classes": 2},
         {"text": "residual", "steps": 6, "autocast": "bf16"},
         {"text": "residual", "steps": 6, "views": VIEWS},
         {"text": "adaptformer", "steps": 4},

@@ -30,6 +30,7 @@ PAGES = (
     "README.md",
     *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/bench.md", "docs/registry.md"),
     *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),
+    "docs/scale.md",
     *("docs/notebooks.md", "docs/stores.md", "docs/accuracies.md", "docs/shell.md"),
     "docs/format.md",
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
