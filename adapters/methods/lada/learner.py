@@ -138,8 +138,8 @@ class LadaLearner:
                 raise CorruptionError(f"checkpoint: expected one of {_KIND}, found {described}")
             settings = LadaSettings.from_mapping(described["settings"])
             begun = replace(inputs, settings=described["settings"], seed=described["seed"])
-            learner = cls(begun, settings=settings)
             check_inputs(described["inputs"], inputs)
+            learner = cls(begun, settings=settings)
             learner._steps_done = int(described["steps_done"])
             learner._optimiser.load(tensors, steps_done=learner._steps_done)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -171,7 +171,7 @@ class LadaLearner:
         inputs, settings = self._inputs, self._settings
         past, task, seed = inputs.past.records, inputs.task, inputs.seed
         replay = replay_of(past, settings, width=task.width).to(device)
-        banked = settings.bank(old_classes=replay.classes) != "none"
+        banked = self._total_steps > 0 and settings.bank(old_classes=replay.classes) != "none"
         old = old_classes(
             past,
             scale=inputs.text.logit_scale,
@@ -182,16 +182,17 @@ class LadaLearner:
         )
         if not banked:
             return RowSource(task, replay, settings=settings, seed=seed, device=device), old
-        rows = BankedRows(
-            task,
-            replay,
-            old,
-            self._new(),
-            settings=settings,
-            seed=seed,
-            steps=self._total_steps,
-            partners=self._partners,
-        )
+        with flushed_denormals():
+            rows = BankedRows(
+                task,
+                replay,
+                old,
+                self._new(),
+                settings=settings,
+                seed=seed,
+                steps=self._total_steps,
+                partners=self._partners,
+            )
         # The memory of all records has done its part.
         return rows, old._replace(memory=())
 
