@@ -37,7 +37,7 @@ BAR = 20.0
 EMBEDDED_AT_ONCE = 50
 LARGEST, MEAN = 1e-5, 1e-6
 """Between the records, in memory and in unit text features: the first five steps of this schedule
-move a number by 2e-4 at most, and AdamW may turn a rounding of a tiny gradient into part of that."""
+move a number by 2e-4 at most; AdamW may turn a rounding of a tiny gradient into part of that."""
 _NAMES = ("kingfisher", "old sewing machine", "sunflower", "Persian cat", "steam locomotive")
 
 
