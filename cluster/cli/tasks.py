@@ -32,7 +32,7 @@ from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.running_config import RunningConfig
 from cluster.wire.facts import entry_document, lead_document, state_document
-from cluster.wire.outputs import AdapterBehind, ComparedConfig
+from cluster.wire.outputs.submissions import AdapterBehind, ComparedConfig
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State
 from workers.queue.ticket import ENDED, Stage, Ticket
