@@ -16,8 +16,8 @@ absent accept access answer appearance base bench benching bounded budget by che
 distant drawing essential example fact failure fine format free health housekeeping interrupt joined
 key known layout leaving limit list loading local log looking main managing measure measured
 measuring moved naming once only orientation other output packing page part past pattern published
-question random raw reader reading result row running shared status table testing trained turn
-verify
+question random raw reader reading replacement result row running shared status table testing
+trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv
