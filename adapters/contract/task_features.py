@@ -113,8 +113,8 @@ def check_past(task: TaskFeatures, past: Sequence[Record], *, method: str) -> No
         if record.method != method:
             raise SettingsError(
                 f"task {task.task!r}: expected method {record.method!r}, by which the adapter has "
-                f"learnt {record.task!r}, found {method!r}; name {record.method!r} in the "
-                "adapter's settings, or learn the task for an adapter of its own",
+                f"learnt {record.task!r}, found {method!r}; name {record.method!r} as its method "
+                "in the configuration and submit the task again, or submit it to another adapter",
                 expected=record.method,
                 found=method,
             )

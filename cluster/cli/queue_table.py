@@ -9,6 +9,7 @@ from workers.queue.progress import State
 from workers.queue.ticket import ENDED
 
 MOST_SHOWN = 60
+WHY = "note or last error"
 
 
 def print_states(states: list[State], *, everything: bool) -> None:
@@ -16,11 +17,11 @@ def print_states(states: list[State], *, everything: bool) -> None:
     shown = states if everything else _most_telling(states)
     columns = (
         *("submission", "adapter", "stage", "progress", "rate", "left"),
-        *("version", "attempts", "last error"),
+        *("version", "attempts", WHY),
     )
     rows = [_row(state) for state in shown]
     empty = "no submissions; add one with `nacre submit task.yaml`"
-    print_table(columns, rows, empty=empty, prose=("last error",))
+    print_table(columns, rows, empty=empty, prose=(WHY,))
     if len(shown) < len(states):
         counts = Counter(state.ticket.stage.value for state in states)
         told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from adapters.errors import (
     reason_of,
 )
 from cluster.cli.terminal.interrupts import interruptible
-from cluster.cli.terminal.output import print_json, progress_bar, say
+from cluster.cli.terminal.output import print_json, progress_bar, say, warn
 from cluster.config import LOCAL, Config, home
 from cluster.wire.outputs.system import StartedSystem
 from workers.progress_callbacks import ProgressCallback
@@ -74,7 +74,7 @@ class Running:
         return f"process {self.pid}, {self.endpoint}, store {self.store}, {by}"
 
 
-def start_detached(path: Path | None) -> StartedSystem:
+def start_detached(path: Path | None) -> Running:
     """Start `nacre up` in a session of its own, wait until it answers, and return what has started.
 
     Raises:
@@ -93,7 +93,7 @@ def start_detached(path: Path | None) -> StartedSystem:
         )
     try:
         with interruptible(STOPPED_AGAIN), progress_bar("starting") as report:
-            return started_here(_wait_until_ready(process, report), log=log_path())
+            return _wait_until_ready(process, report)
     except BaseException:
         # An interrupt must not leave half a system behind.
         process.terminate()
@@ -101,7 +101,9 @@ def start_detached(path: Path | None) -> StartedSystem:
         raise
 
 
-def started_here(running: Running, *, log: Path | None = None) -> StartedSystem:
+def started_here(
+    running: Running, *, notes: Sequence[str], log: Path | None = None
+) -> StartedSystem:
     """Return what is told of the system of this home folder."""
     return StartedSystem(
         endpoint=running.endpoint,
@@ -110,6 +112,7 @@ def started_here(running: Running, *, log: Path | None = None) -> StartedSystem:
         pid=running.pid,
         log=str(log) if log else None,
         waits_for=running.waits_for,
+        notes=list(notes),
     )
 
 
@@ -136,6 +139,7 @@ def stop_running() -> bool:
 
 def print_started(started: StartedSystem, output: str, *, stop: str) -> None:
     """Say where a system answers, how it is stopped, and why it does not coordinate, if so."""
+    warn(*started.notes)
     if output == "json":
         print_json(started)
         sys.stdout.flush()

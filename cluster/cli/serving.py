@@ -20,6 +20,7 @@ from cluster.cli.running import (
     Running,
     failures_noted,
     find_running,
+    log_path,
     print_started,
     start_detached,
     started_here,
@@ -27,7 +28,7 @@ from cluster.cli.running import (
 )
 from cluster.cli.terminal.completion import LEARNT, VERSIONS
 from cluster.cli.terminal.interrupts import INTERRUPTED, Interrupted, interruptible
-from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout
+from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout, warn
 from cluster.cli.terminal.tables import print_table
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -73,7 +74,8 @@ def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> 
     if (running := find_running()) is not None:
         _change(running, config, config_file(path), output)
     elif detach:
-        print_started(start_detached(path), output, stop="`nacre down`")
+        started = started_here(start_detached(path), notes=_notes(config), log=log_path())
+        print_started(started, output, stop="`nacre down`")
     else:
         _run(config, config_file(path), output)
 
@@ -184,6 +186,7 @@ def _start_on_running(config: Config, output: str) -> None:
         pid=None,
         log=None,
         waits_for=system.waits_for(),
+        notes=_notes(config),
     )
     print_started(started, output, stop=f"`nacre down --address {config.ray}`")
 
@@ -220,6 +223,8 @@ def _change(running: Running, config: Config, file: Path | None, output: str) ->
         ConflictError: it is the same, or not all of it can be changed while it runs.
     """
     applied = _applied(running, config, file)
+    notes = [] if applied is None else _notes(config)
+    warn(*notes)
     if applied is None or not (applied.live or applied.restart):
         same = "" if applied is None else ", with this configuration"
         raise ConflictError(
@@ -228,7 +233,11 @@ def _change(running: Running, config: Config, file: Path | None, output: str) ->
             pid=running.pid,
         )
     if output == "json":
-        print_json(AppliedConfig(applied=list(applied.live), needs_restart=list(applied.restart)))
+        print_json(
+            AppliedConfig(
+                applied=list(applied.live), needs_restart=list(applied.restart), notes=notes
+            )
+        )
     elif applied.live:
         say(f"applied to the running system: {', '.join(applied.live)}")
     if applied.restart:
@@ -251,6 +260,11 @@ def _applied(running: Running, config: Config, file: Path | None) -> "Applied | 
     with progress_bar("applying"):
         join(running.ray)
         return apply(config)
+
+
+def _notes(config: Config) -> list[str]:
+    """Return what whoever starts or changes a system should know of what its store holds."""
+    return Client(config).contradicted()
 
 
 def _print_stopped(output: str, *, endpoint: str, store: str, ray: str) -> None:
@@ -284,7 +298,8 @@ def _run(config: Config, file: Path | None, output: str) -> None:
             )
             marker.write_text(json.dumps(asdict(running)))
             try:
-                print_started(started_here(running), output, stop="Ctrl-C or `nacre down`")
+                started = started_here(running, notes=_notes(config))
+                print_started(started, output, stop="Ctrl-C or `nacre down`")
                 threading.Event().wait()
             except KeyboardInterrupt as interrupt:
                 ended = interrupt

@@ -30,7 +30,6 @@ from cluster.wire.facts import entry_document, lead_document, state_document
 from cluster.wire.outputs.submissions import AdapterBehind
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState
-from workers.registry.documents.layout import PRODUCTION
 
 
 @click.command(short_help="Show submissions, and what is wrong.")
@@ -120,9 +119,8 @@ def _said_behind(found: AdapterBehind) -> str:
 def _behind(client: Client, adapter: str) -> AdapterBehind | None:
     """Return how far production is behind the newest version; None where it is not."""
     with suppress(NacreError):  # what is wrong with the registry is told by other verbs
-        production, newest = client.aliases(adapter).get(PRODUCTION), client.newest(adapter)
-        if production is not None and production < newest:
-            return AdapterBehind(adapter=adapter, production=production, newest=newest)
+        if (found := client.behind(adapter)) is not None:
+            return AdapterBehind(adapter=adapter, production=found[0], newest=found[1])
     return None
 
 

@@ -28,6 +28,11 @@ from workers.queue.ticket import Stage, Ticket
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
 
+HOW_ENDED = {
+    Stage.CANCELLED: "was cancelled",
+    Stage.FAILED: "has failed",
+    Stage.REJECTED: "was rejected by the gate",
+}
 NOT_SUBMITTED = "submit the same again; what had been accepted is found, and goes on"
 
 
@@ -140,11 +145,12 @@ def _check_published(tickets: list[Ticket]) -> None:
         return
     failed = [ticket for ticket in broken if ticket.stage is not Stage.REJECTED]
     first, kind = (failed[0], NacreError) if failed else (broken[0], RejectedError)
-    raise kind(
-        f"{len(broken)} of {counted(len(tickets), 'task')} {agreeing(len(broken), 'was')} not "
-        f"published; {first.submission_id} is {first.stage.value}: {why_ended(first)}",
-        submission=first.submission_id,
-    )
+    why = why_ended(first)
+    told = f"{first.submission_id} {HOW_ENDED[first.stage]}{f': {why}' if why else ''}"
+    if len(tickets) > 1:
+        count = f"{len(broken)} of {counted(len(tickets), 'task')}"
+        told = f"{count} {agreeing(len(broken), 'was')} not published; {told}"
+    raise kind(told, submission=first.submission_id)
 
 
 VERBS = (submit,)

@@ -107,13 +107,14 @@ class MaintenanceVerbs(ClientPart):
             SettingsError: it is of another method than the tasks of the adapter.
             CorruptionError: the file is damaged.
         """
-        handle = self._registry.create(adapter or self.config.adapter)
+        handle = self._adapter(adapter)
         return registry.import_version(
             handle,
             Path(path),
             by=self._author(by, why),
             aliases=aliases,
             method=self.config.of_adapter(handle.name).method,
+            create=partial(self._registry.create, handle.name),
         )
 
     def verify(

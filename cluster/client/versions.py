@@ -14,6 +14,7 @@ from workers.registry import (
     read_version,
     read_versions,
 )
+from workers.registry.documents.layout import HEAD, PRODUCTION
 
 
 class VersionVerbs(ClientPart):
@@ -46,13 +47,19 @@ class VersionVerbs(ClientPart):
         pointed = self._adapter(adapter).refs().aliases
         return {alias: version.number for alias, version in pointed.items()}
 
-    def newest(self, adapter: str | None = None) -> int:
-        """Return the number of the newest version of an adapter, whether or not it was published.
+    def behind(self, adapter: str | None = None) -> tuple[int, int] | None:
+        """Return the version in production and the newest one, where that is not in production.
 
         Raises:
             NotFoundError: there is no such adapter.
         """
-        return self._adapter(adapter).refs().next_version - 1
+        refs = self._adapter(adapter).refs()
+        served, newest = refs.find(PRODUCTION), refs.next_version - 1
+        return (served.number, newest) if served and served.number < newest else None
+
+    def contradicted(self) -> list[str]:
+        """Return a sentence on each adapter that is learnt by another method than is configured."""
+        return [said for name in self.adapters() if (said := self._contradicted(name))]
 
     def history(self, adapter: str | None = None) -> Iterator[Entry]:
         """Yield every move of an adapter's aliases, the latest first.
@@ -80,4 +87,16 @@ class VersionVerbs(ClientPart):
     def _latest(self, adapter: str) -> Entry | None:
         with suppress(NotFoundError):
             return next(self.history(adapter), None)
+        return None
+
+    def _contradicted(self, adapter: str) -> str | None:
+        with suppress(NotFoundError):
+            head, expected = self._adapter(adapter).manifest(HEAD), self.config.of_adapter(adapter)
+            if head.tasks and head.method != expected.method:
+                return (
+                    f"adapter {adapter!r} is learnt by {head.method!r} (version {head.number}), "
+                    f"and the configuration says {expected.method!r}: tasks for it are refused "
+                    f"until that says `adapters: {{{adapter}: {{method: {head.method}}}}}`; "
+                    "another adapter may have another method"
+                )
         return None

@@ -13,6 +13,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -39,6 +40,7 @@ from cluster.stores.known import open_known_store
 from cluster.stores.versions import open_versions
 from cluster.system.ingress import prepare_ingress
 from cluster.system.replica import Replica
+from cluster.system.session import begun_here, remove_session
 from workers.coordination.coordinator import STARTING, Waiting
 from workers.encoding.encoder import Encoder
 
@@ -65,16 +67,22 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
     """
     check_can_listen(config)
     check(config)
+    session: Path | None = None
     try:
-        connect(replace(config, ray=LOCAL))
+        session = connect(replace(config, ray=LOCAL))
         start(config, encoder=encoder)
         yield
+    except Exception:
+        session = None  # its logs are needed
+        raise
     finally:
         # Ray prints on stdout that calls of Serve's controller, which has ended, go on for ever.
         with contextlib.redirect_stdout(io.StringIO()):
             if ray.is_initialized():
                 stop()
             ray.shutdown()
+        if session is not None:
+            remove_session(session)
 
 
 def check(config: Config) -> None:
@@ -85,30 +93,28 @@ def check(config: Config) -> None:
     open_known_store(config.store, probed=True)
 
 
-def connect(config: Config) -> None:
+def connect(config: Config) -> Path | None:
     """Start a Ray on this machine, or join the one that is configured.
 
+    Returns:
+        The folder of the session where a Ray was started; None where one ran already.
+
     Raises:
-        UnavailableError: there is none.
+        UnavailableError: there is none, or it does not start.
     """
-    address = config.ray
-    local: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-    if local:
+    options = {"namespace": NAMESPACE, "logging_level": logging.ERROR, "log_to_driver": False}
+    if config.ray == LOCAL:
         prepare_ingress(config)
+        return begun_here(include_dashboard=False, **options)
     try:
-        ray.init(
-            address=address,
-            namespace=NAMESPACE,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **local,
-        )
+        ray.init(address=config.ray, **options)
     except (ConnectionError, ValueError) as error:
         raise UnavailableError(
-            f"expected a running Ray at {address!r}, found none ({error}); start one with `ray "
+            f"expected a running Ray at {config.ray!r}, found none ({error}); start one with `ray "
             "start --head`, or leave out `ray:` to start one on this machine",
-            address=address,
+            address=config.ray,
         ) from error
+    return None
 
 
 def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:

@@ -26,7 +26,7 @@ from workers.intake.intake import Intake, take_in
 from workers.intake.naming import CutPrompts, KnownNames
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
-from workers.queue.events import Accepted
+from workers.queue.events import Accepted, Cancel
 from workers.queue.progress import known_ticket, read_queue, ticket_of
 from workers.queue.ticket import ENDED, Ticket
 from workers.registry import Manifest, Registry
@@ -114,6 +114,13 @@ class Surroundings:
                 return found.learning, f"its first task, {found.task!r}, is on its way"
         return None, ""
 
+    def earlier_than(self, submission_id: str) -> "Surroundings":
+        """Return the same without what was submitted after a submission, and without that."""
+        arrived = sorted(self.waiting, key=lambda each: (each.accepted_at, each.submission_id))
+        names = [each.submission_id for each in arrived]
+        number = names.index(submission_id) if submission_id in names else len(names)
+        return replace(self, waiting=tuple(arrived[:number]))
+
     def admit(self, task: Task, *, max_open: int) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
 
@@ -188,6 +195,9 @@ def accept(
     learning = None if method is None else _checked(task, method, around)
 
     def admit() -> Learning | None:
+        if around.head is None and learning is not None:
+            # All images have been read since: others may have begun the adapter meanwhile.
+            surroundings(store, task.adapter).check_learning(task, learning)
         around.admit(task, max_open=max_open)
         return learning
 
@@ -203,6 +213,8 @@ def accept(
     )
     if known_ticket(store, intake.submission.submission_id) is None:
         inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
+        if around.head is None and learning is not None:
+            _check_first(task, store, intake.submission.submission_id, learning, author=author)
     return replace(intake, elsewhere=around.with_images_of(intake.submission))
 
 
@@ -221,6 +233,29 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     return Surroundings(
         store=store, head=head, waiting=waiting, submissions=_readable(store, names)
     )
+
+
+def _check_first(
+    task: Task, store: ObjectStore, submission_id: str, learning: Learning, *, author: str
+) -> None:
+    """Take a submission back where the adapter is begun with another method by an earlier one.
+
+    When both looked, neither was there. By now both are, and which came first is the same for all.
+
+    Raises:
+        SettingsError: it was taken back.
+    """
+    earlier = surroundings(store, task.adapter).earlier_than(submission_id)
+    try:
+        earlier.check_learning(task, learning)
+    except SettingsError as error:
+        inbox.ask(store, Cancel(submission_id=submission_id), who=author)
+        raise SettingsError(
+            f"{error.message}. Both were submitted at the same moment: {submission_id}, the later "
+            "one, has been taken back",
+            adapter=task.adapter,
+            submission=submission_id,
+        ) from error
 
 
 def _digests(submission: Submission) -> Iterator[str]:

@@ -7,20 +7,20 @@ records/<sha256>      the records and the shared state, each under its digest
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from adapters.errors import InputError, SettingsError
+from adapters.errors import InputError, NotFoundError, SettingsError
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.archive_reading import Archive, Packed, opened_archive
 from workers.registry.commit import AddRecord, Commit, SetShared, Update
 from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
 from workers.registry.documents.history import Action, Author
-from workers.registry.documents.layout import HEAD
+from workers.registry.documents.layout import HEAD, check_alias
 from workers.registry.documents.manifest import Manifest, manifest_from_bytes
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
@@ -91,6 +91,7 @@ def import_version(
     by: Author,
     aliases: tuple[str, ...] = (HEAD,),
     method: str | None = None,
+    create: Callable[[], object] | None = None,
 ) -> Imported:
     """Publish the version in the file `path` as a new version, unless it is there already.
 
@@ -103,9 +104,12 @@ def import_version(
         aliases: These point to the new version. `head` only where the adapter is empty: its tasks
             would silently disappear from what the next task builds on.
         method: By which tasks of the adapter are learnt; None where nobody knows.
+        create: Makes the adapter where it is missing; called when nothing speaks against the
+            import, so that a refused one leaves nothing behind. None where it must be there.
 
     Raises:
         InputError: It is no such file, or `head` exists already.
+        NotFoundError: There is no such adapter, and it is not to be made.
         SettingsError: No task of the adapter could be learnt on it: it is of another method.
         CorruptionError: The file is damaged.
         EncoderMismatchError: The adapter was learnt with another encoder.
@@ -115,7 +119,9 @@ def import_version(
         commit = _commit(archive, manifest, aliases)
         for payload in commit.payloads:
             payload.read()
-        refs = adapter.refs()
+        for alias in aliases:
+            check_alias(alias)
+        refs = _refs(adapter, may_be_missing=create is not None)
         _check_method(adapter, refs, manifest, aliases, method)
         there = _same_content(adapter, refs, manifest)
         if there is not None:
@@ -127,7 +133,19 @@ def import_version(
                 "roll back to that alias to build on it",
                 adapter=adapter.name,
             )
+        if create is not None:
+            create()
         return Imported(manifest=adapter.commit(commit, by=by), is_new=True, aliases=aliases)
+
+
+def _refs(adapter: RegisteredAdapter, *, may_be_missing: bool) -> Refs:
+    """Return the refs of an adapter; of one that is missing those that it would begin with."""
+    try:
+        return adapter.refs()
+    except NotFoundError:
+        if may_be_missing:
+            return Refs(adapter=adapter.name, serial=1, write_id="")
+        raise
 
 
 def _commit(archive: Archive, manifest: Manifest, aliases: tuple[str, ...]) -> Commit:

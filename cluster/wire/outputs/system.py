@@ -14,6 +14,9 @@ class StartedSystem(BaseModel):
     pid: int | None = Field(description="Its process; null on a Ray that ran before.")
     log: str | None = Field(description="Where it writes in the background.")
     waits_for: str | None = Field(description="Why it does not coordinate.")
+    notes: list[str] = Field(
+        default=[], description="Such as that an adapter has another method than is configured."
+    )
 
 
 class AppliedConfig(BaseModel):
@@ -21,6 +24,9 @@ class AppliedConfig(BaseModel):
 
     applied: list[str] = Field(description="Keys that count from now on.")
     needs_restart: list[str] = Field(description="Keys that count after `down` and `up` alone.")
+    notes: list[str] = Field(
+        default=[], description="Such as that an adapter has another method than is configured."
+    )
 
 
 class StoppedSystem(BaseModel):

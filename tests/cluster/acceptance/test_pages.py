@@ -1,7 +1,9 @@
 """The documentation, done: what its pages tell people to do is done on one running system."""
 
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,11 +19,14 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    reader = Reader(tmp_path_factory.mktemp("pages"), port)
-    yield reader
-    started = reader.runs
-    stopped = reader.stop()  # also what was started and cut short
-    assert stopped.code == 0 or not started, stopped.err
+    # Not of pytest, whose names are too long for Ray's sockets.
+    with tempfile.TemporaryDirectory(prefix="pages-") as temporary:
+        reader = Reader(tmp_path_factory.mktemp("pages"), port, temporary=Path(temporary))
+        yield reader
+        started = reader.runs
+        stopped = reader.stop()  # also what was started and cut short
+        assert stopped.code == 0 or not started, stopped.err
+        assert list(Path(temporary).glob("ray/session_*")) == []
 
 
 def done_of(page: str) -> bool:

@@ -167,8 +167,9 @@ def test_waiting_for_what_fails_says_why_and_fails(
     ended = nacre("submit", write_task(), "--wait")
     failing.join()
     assert ended.code != 0
-    assert "1 of 1 task was not published" in ended.err
-    assert "is failed: a feature is not finite" in ended.err
+    assert ended.err.rpartition("error: colors-")[2].endswith(
+        " has failed: a feature is not finite\n"
+    )
     assert "a feature is not finite" in nacre("status").out
 
 
@@ -190,7 +191,7 @@ def test_what_the_gate_has_rejected_is_not_called_published_and_ends_with_a_code
     assert ended.code == 7
     assert "published" not in ended.out
     assert "colors: rejected, kept as main@2" in ended.out
-    assert "is rejected: it forgets" in ended.err
+    assert "was rejected by the gate: it forgets" in ended.err
 
 
 def test_whoever_submits_and_looks_hears_that_the_system_has_another_configuration(

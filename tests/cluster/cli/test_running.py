@@ -24,6 +24,8 @@ from cluster.cli.running import (
     Running,
     failures_noted,
     log_path,
+    print_started,
+    started_here,
     why_not_started,
 )
 from tests.support.drivers.command import Command
@@ -188,3 +190,16 @@ def test_what_ended_before_it_could_tell_is_looked_for_in_the_log(
     found = why_not_started(os.getpid(), code)
     assert type(found) is kind
     assert found.message.startswith(f"nacre did not start: {sentence} (log: ")
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_is_noted_of_a_start_is_told_to_people_and_machines(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = Running(pid=1, started=1.0, endpoint="http://127.0.0.1:1", store="memory://x")
+    print_started(started_here(running, notes=["another method"]), output, stop="Ctrl-C")
+    printed = capsys.readouterr()
+    if output == "json":
+        assert as_promised("up", printed.out)["notes"] == ["another method"]
+    else:
+        assert printed.err == "note: another method\n"

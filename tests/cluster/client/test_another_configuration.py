@@ -127,3 +127,15 @@ def test_a_replica_checks_by_what_the_system_follows_by_now(write_task: WriteTas
     assert [note for note in accepted.notes if "another configuration" in note] == []
     submission = read_submission(store, accepted.submission.submission_id)
     assert submission.learning == Learning(method="gda", settings={"fusion": "text", "alpha": None})
+
+
+def test_whoever_starts_a_system_hears_of_adapters_with_another_method_than_configured() -> None:
+    store = MemoryStore()
+    learn(Registry(store).create("am"), "birds")
+    learn(Registry(store).create("main"), "fishes")
+    Registry(store).create("empty")
+    (said,) = Client(NOW, store=store).contradicted()
+    assert said.startswith("adapter 'am' is learnt by 'lada' (version 1), and the configuration ")
+    assert "says 'gda': tasks for it are refused until" in said
+    assert "`adapters: {am: {method: lada}}`" in said
+    assert Client(RAN, store=store).contradicted() == []

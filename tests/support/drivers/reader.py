@@ -61,12 +61,13 @@ class Reader:
     Args:
         folder: Of everything.
         port: Where the system answers.
+        temporary: Where Ray puts its files.
 
     Attributes:
         runs: Whether a page has started the system.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, temporary: Path) -> None:
         self._folder = folder
         self._port = port
         self.runs = False
@@ -92,6 +93,7 @@ class Reader:
             "PRELOADED": str(folder / "preloaded"),
             "PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])]),
+            "RAY_TMPDIR": str(temporary),
             "ROOT": str(ROOT),
         }
         for name in ("NACRE_TOKEN", "NACRE_PREDICT_TOKEN", "NACRE_STORE"):

@@ -2,7 +2,9 @@
 
 import tarfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,19 @@ from adapters.errors import (
     MissingError,
     SettingsError,
 )
-from tests.support.scenes.registry import ANNA, BEN, adapter, addition, learn, shared_of, state
+from tests.support.scenes.registry import (
+    ANNA,
+    BEN,
+    adapter,
+    addition,
+    learn,
+    registry,
+    shared_of,
+    state,
+)
 from workers.registry import (
     Commit,
+    Imported,
     Inline,
     SetShared,
     drop,
@@ -146,6 +158,34 @@ def test_an_empty_adapter_begins_with_nothing_that_its_tasks_cannot_be_learnt_on
     assert import_version(main, file, by=ANNA, method="gda", aliases=("berlin",)).is_new
     assert not import_version(main, file, by=ANNA, method="lada").is_new
     assert main.manifest("head").number == 1
+
+
+@pytest.mark.parametrize(
+    ("aliases", "method", "written"),
+    [
+        (("head",), "gda", True),  # no task of this adapter could be learnt on it
+        (("no alias!",), None, True),
+        (("head",), None, False),  # no archive at all
+    ],
+)
+def test_a_refused_import_makes_no_adapter(
+    tmp_path: Path, aliases: tuple[str, ...], method: str | None, written: bool
+) -> None:
+    file = _exported(tmp_path)
+    if not written:
+        file.write_bytes(b"no tar")
+    others = registry(MemoryStore())
+
+    def imported(**options: Any) -> Imported:
+        create = partial(others.create, "berlin")
+        return import_version(others.adapter("berlin"), file, by=ANNA, create=create, **options)
+
+    with pytest.raises((InputError, CorruptionError)):
+        imported(aliases=aliases, method=method)
+    assert list(others.adapters()) == []
+    if written:
+        assert imported().is_new
+        assert list(others.adapters()) == ["berlin"]
 
 
 def test_a_file_for_another_encoder_is_refused(tmp_path: Path) -> None:

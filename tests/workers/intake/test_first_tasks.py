@@ -1,0 +1,99 @@
+"""First tasks of a new adapter that come at the same moment with two methods: one begins it."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import SettingsError
+from workers.intake.accept import accept
+from workers.queue import inbox
+from workers.queue.events import Cancel
+from workers.store import MemoryStore, ObjectStore
+from workers.store.testing import WrappedStore
+from workers.tasks.submission import submission_ids
+from workers.tasks.task import Task, load_task
+
+WriteTask = Callable[..., Path]
+WAIT_S = 60
+
+
+class StoreForTwo(WrappedStore):
+    """Lets nobody go on who has asked the queue for a task before the other one has."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self._both = threading.Barrier(2)
+        self._asked = 0
+
+    def after(self, operation: str, key: str, sent: int, received: int) -> None:
+        del sent, received
+        if operation == "put" and key.startswith(inbox.PREFIX):
+            self._asked += 1
+            if self._asked <= self._both.parties:
+                self._both.wait(WAIT_S)
+
+
+def two_tasks(write_task: WriteTask) -> tuple[Task, Task]:
+    task = load_task(write_task())
+    return task, replace(task, name="tints", shared_names="keep")
+
+
+def outcome(store: ObjectStore, task: Task, method: str) -> str | SettingsError:
+    """Return the submission of a task that is submitted, or why it was refused."""
+    try:
+        return accept(task, store, author="anna", method=method).submission.submission_id
+    except SettingsError as error:
+        return error
+
+
+def test_of_two_that_are_submitted_at_once_the_later_is_taken_back_and_told_why(
+    write_task: WriteTask,
+) -> None:
+    store = MemoryStore()
+    shared = StoreForTwo(store)
+    tasks, methods = two_tasks(write_task), ("lada", "gda")
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(outcome, (shared, shared), tasks, methods))
+    (error,) = [each for each in found if isinstance(each, SettingsError)]
+    (kept,) = [each for each in found if isinstance(each, str)]
+    loser = found.index(error)
+    assert f"learnt by {methods[1 - loser]!r} (its first task" in error.message
+    assert f"adapters: {{main: {{method: {methods[1 - loser]}}}}}" in error.message
+    assert "the later one, has been taken back" in error.message
+    asked = inbox.read(store, inbox.waiting(store))
+    cancelled = [
+        request.event.submission_id
+        for request in asked
+        if isinstance(request, inbox.QueueRequest) and isinstance(request.event, Cancel)
+    ]
+    assert {kept, *cancelled} == set(submission_ids(store))
+    assert cancelled == [error.fields["submission"]]
+
+
+def test_one_that_was_submitted_while_images_were_read_is_seen_before_any_is_stored(
+    write_task: WriteTask,
+) -> None:
+    store = MemoryStore()
+    first, second = two_tasks(write_task)
+    read_meanwhile = threading.Event()
+
+    def submit_other(_done: int, _total: int) -> None:
+        if not read_meanwhile.is_set():
+            read_meanwhile.set()
+            assert isinstance(outcome(store, first, "lada"), str)
+
+    with pytest.raises(SettingsError, match=r"'colors', is on its way.*\{method: lada\}"):
+        accept(second, store, author="ben", method="gda", on_progress=submit_other)
+    assert len(submission_ids(store)) == 1
+
+
+def test_two_of_one_method_both_stay(write_task: WriteTask) -> None:
+    store = MemoryStore()
+    shared = StoreForTwo(store)
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(outcome, (shared, shared), two_tasks(write_task), ("gda", "gda")))
+    assert sorted(map(str, found)) == sorted(submission_ids(store))
