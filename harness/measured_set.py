@@ -24,7 +24,7 @@ from adapters.contract.task_features import TaskFeatures
 from adapters.towers.image_tower import ImageTower
 from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
-from harness.image_sets import ImageSet, Labelled, listing_digest
+from harness.labelled import ImageSet, Labelled, listing_digest
 from harness.suite import PROMPT
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import by_view

@@ -24,7 +24,7 @@ from adapters.contract.records import Record, decode_record, encode_record
 from adapters.errors import CorruptionError
 from adapters.methods import measured_method
 from harness.files import write_whole
-from harness.image_sets import ImageSet, listing_digest
+from harness.labelled import ImageSet, listing_digest
 from harness.sequence import Begun, SequenceRun, Step
 from harness.suite import MethodConfig, Suite, settings_for
 

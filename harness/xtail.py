@@ -14,7 +14,8 @@ from statistics import fmean
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
 from adapters.methods import measured_method
-from harness.image_sets import ImageSet, read_image_sets
+from harness.image_sets import read_image_sets
+from harness.labelled import ImageSet
 from harness.measured_set import (
     Drawing,
     Embedding,

@@ -14,7 +14,7 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by check count demo diff
 distant drawing essential example fact failure fine format free health housekeeping interrupt joined
-key known layout leaving limit list loading local log looking main managing measure measured
+key known labelled layout leaving limit list loading local log looking main managing measure measured
 measuring moved naming once only orientation other output packing page part past pattern published
 question random raw reader reading result row running shared table testing trained turn verify
 """

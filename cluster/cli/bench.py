@@ -141,7 +141,7 @@ def _measure(
 def findings_of(measuring: "Xtail") -> "Findings":
     """Return everything that a report about `measuring` shows."""
     from adapters.contract.class_names import name_collisions
-    from harness.image_sets import listing_digest
+    from harness.labelled import listing_digest
     from harness.pages.drawing import Facts, library_versions
     from harness.pages.suite_page import Findings
 

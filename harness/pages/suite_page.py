@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.answers import Answered
 from harness.files import write_whole
-from harness.image_sets import ImageSet
+from harness.labelled import ImageSet
 from harness.pages.drawing import (
     COLORS,
     Facts,

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from adapters.errors import InputError, NotFoundError
-from harness.image_sets import listing_digest, read_image_set, read_image_sets
+from harness.image_sets import read_image_set, read_image_sets
+from harness.labelled import listing_digest
 from harness.suite import SetConfig, read_suite
 from tests.harness.conftest import COLORS, pictures
 from workers.images.decode import decode_image
