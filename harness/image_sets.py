@@ -1,24 +1,32 @@
-"""The image sets of a suite, read from where they lie."""
+"""The image sets of a suite: read from where they lie, and divided into tasks where it says so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.errors import InputError, NotFoundError
-from harness.labelled import ImageSet
+from harness.labelled import ImageSet, Labelled
 from harness.layouts import LAYOUTS, SPLITS
+from harness.split import Split
 from harness.suite import SetConfig, Suite
 
 WHERE: Mapping[str, str] = {
     "aircraft": "the FGVC-Aircraft page of Oxford's VGG (fgvc-aircraft-2013b.tar.gz)",
+    "cifar100": "the CIFAR page of Toronto's university (cifar-100-binary.tar.gz)",
     "caltech101": "Caltech's data page (caltech-101.zip)",
+    "cub200": "Caltech's page of CUB-200-2011, or an archive of a toolbox such as PILOT",
     "dtd": "the Describable Textures page of Oxford's VGG (dtd-r1.0.1.tar.gz)",
     "eurosat": "EuroSAT's own page (EuroSAT_RGB.zip)",
+    "imagenet_a": "the page of natural adversarial examples, or an archive of a toolbox",
+    "imagenet_r": "the page of ImageNet-R, or an archive of a toolbox such as PILOT",
     "oxford_flowers": "the 102 Category Flower page of Oxford's VGG (102flowers.tgz)",
     "food101": "the Food-101 page of ETH Zurich (food-101.tar.gz)",
     "mnist": "any mirror of the four MNIST files in idx format",
     "oxford_pets": "the Pet Dataset page of Oxford's VGG (images.tar.gz)",
     "stanford_cars": "Stanford's Cars page or a mirror of it (cars_train and cars_test)",
     "sun397": "Princeton's SUN page (SUN397.tar.gz)",
+    "ucf101": "CoOp's DATASETS.md (UCF-101-midframes.zip)",
+    "vtab": "an archive of a toolbox such as PILOT",
 }
 
 
@@ -53,3 +61,49 @@ def read_image_set(one: SetConfig, folder: Path) -> ImageSet:
         if not images:
             raise InputError(f"{one.name}: expected {part} images in {folder}, found none")
     return found
+
+
+def divided(suite: Suite, images: Mapping[str, ImageSet]) -> tuple[Suite, Mapping[str, ImageSet]]:
+    """Return `suite` and its sets with every set divided into tasks as the suite says.
+
+    The parts of set `a` are sets themselves, `a.01` and on, and take its place in every order.
+
+    Raises:
+        SettingsError: the classes of a set cannot be divided so.
+    """
+    if suite.split is None:
+        return suite, images
+    parts = {one.name: _parts(suite.split, images[one.name]) for one in suite.sets}
+    orders = {
+        order: tuple(part.name for name in names for part in parts[name])
+        for order, names in suite.orders.items()
+    }
+    sets = tuple(
+        replace(one, name=part.name, folder=one.folder or one.name)
+        for one in suite.sets
+        for part in parts[one.name]
+    )
+    found = {part.name: part for each in parts.values() for part in each}
+    return replace(suite, sets=sets, orders=orders), found
+
+
+def _parts(split: Split, whole: ImageSet) -> list[ImageSet]:
+    numbered = enumerate(split.parts(len(whole.classes), of=whole.name), 1)
+    return [_part(whole, f"{whole.name}.{number:02}", chosen) for number, chosen in numbered]
+
+
+def _part(whole: ImageSet, name: str, chosen: Sequence[int]) -> ImageSet:
+    """Return the images of the classes `chosen` as a set of its own, labels in their order."""
+    labels = {label: place for place, label in enumerate(chosen)}
+
+    def of(images: Sequence[Labelled]) -> tuple[Labelled, ...]:
+        return tuple(
+            replace(each, label=labels[each.label]) for each in images if each.label in labels
+        )
+
+    return ImageSet(
+        name=name,
+        classes=tuple(whole.classes[label] for label in chosen),
+        train=of(whole.train),
+        test=of(whole.test),
+    )

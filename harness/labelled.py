@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from harness.suite import SetConfig
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labelled:
@@ -43,3 +45,8 @@ def listing_digest(images: Sequence[Labelled]) -> str:
     """Return 16 hexadecimal digits that name a list of images: their names and labels."""
     listed = "\n".join(f"{image.label} {image.name}" for image in images)
     return hashlib.sha256(listed.encode()).hexdigest()[:16]
+
+
+def readable_name(name: str, one: SetConfig) -> str:
+    """Return how the class `name` of a set is read aloud."""
+    return str(name).replace("_", " ") + one.suffix

@@ -1,11 +1,12 @@
 """Layouts in which publishers have their image sets, and a reader for each.
 
-folders   {train,test}/CLASS/IMAGE; readable class names in meta.json under `classes`, or the
-          folders' names
+folders   {train,test}/CLASS/IMAGE, or val/ in the place of test/; readable class names in
+          meta.json under `classes`, or the folders' names
 coop      the files `split_zhou_NAME.json` of CoOp, {train,test}: [[path, label, class name]],
           with the images in the folder that `split` lies beside
 aircraft  FGVC Aircraft's own text files, by variant
 mnist     the four files in idx format, as they are published; class names as LADA has them
+cifar     CIFAR-10 or CIFAR-100 in the binary version, as they are published
 """
 
 import gzip
@@ -15,7 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from adapters.errors import InputError, NotFoundError
-from harness.labelled import ImageSet, Labelled
+from harness.cifar_files import cifar_set
+from harness.labelled import ImageSet, Labelled, readable_name
 from harness.suite import Layout, SetConfig
 
 SPLITS = "the splits split_zhou_*.json come with CoOp's DATASETS.md"
@@ -38,8 +40,9 @@ def _folders(one: SetConfig, folder: Path) -> ImageSet:
             for path in sorted((folder / part / name).iterdir())
         )
 
-    classes = tuple(_readable(readable.get(name, name), one) for name in names)
-    return ImageSet(name=one.name, classes=classes, train=images("train"), test=images("test"))
+    classes = tuple(readable_name(readable.get(name, name), one) for name in names)
+    test = "test" if (folder / "test").is_dir() else "val"
+    return ImageSet(name=one.name, classes=classes, train=images("train"), test=images(test))
 
 
 def _coop(one: SetConfig, folder: Path) -> ImageSet:
@@ -63,7 +66,7 @@ def _coop(one: SetConfig, folder: Path) -> ImageSet:
     def images(part: str) -> tuple[Labelled, ...]:
         return tuple(_file(base, name, int(label)) for name, label, _ in content[part])
 
-    classes = tuple(_readable(names[label], one) for label in sorted(names))
+    classes = tuple(readable_name(names[label], one) for label in sorted(names))
     return ImageSet(name=one.name, classes=classes, train=images("train"), test=images("test"))
 
 
@@ -79,7 +82,7 @@ def _aircraft(one: SetConfig, folder: Path) -> ImageSet:
         pairs = (line.strip().split(" ", 1) for line in lines if line.strip())
         return tuple(_file(base, f"images/{name}.jpg", labels[variant]) for name, variant in pairs)
 
-    classes = tuple(_readable(name, one) for name in labels)
+    classes = tuple(readable_name(name, one) for name in labels)
     return ImageSet(name=one.name, classes=classes, train=images("train"), test=images("test"))
 
 
@@ -129,15 +132,12 @@ def _file(folder: Path, name: str, label: int) -> Labelled:
     return Labelled(name=name, label=label, read=path.read_bytes, origin=str(path))
 
 
-def _readable(name: str, one: SetConfig) -> str:
-    return str(name).replace("_", " ") + one.suffix
-
-
 LAYOUTS: Mapping[Layout, Callable[[SetConfig, Path], ImageSet]] = {
     "folders": _folders,
     "coop": _coop,
     "aircraft": _aircraft,
     "mnist": _mnist,
+    "cifar": cifar_set,
 }
 """The reader of each layout: given what the suite says of a set, and the set's folder.
 

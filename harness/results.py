@@ -25,11 +25,12 @@ from adapters.errors import CorruptionError
 from adapters.methods import measured_method
 from harness.files import write_whole
 from harness.labelled import ImageSet, listing_digest
-from harness.sequence import Begun, SequenceRun, Step
+from harness.sequence import Begun
+from harness.sequence_run import SequenceRun, Step
 from harness.suite import MethodConfig, Suite, settings_for
 
 RUN, STEP = TypeAdapter(SequenceRun), TypeAdapter(Step)
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +87,7 @@ def run_key(
         ],
         "seed": name.seed,
         "shots": suite.shots,
+        "candidates": suite.candidates,
         "views": [[one.views or suite.views, one.augmentation] for one in sets],
         "sets": [
             [

@@ -5,6 +5,8 @@
  orders: {I: [caltech101, mnist], II: [mnist, caltech101]},
  methods: [{method: zero_shot},
            {label: "LADA, residual anchors", method: lada, settings: {text: residual}}]}
+
+With `split: {classes: 10, seed: 1993}` every set is divided into tasks by its classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +18,17 @@ from pydantic import Field
 
 from adapters.errors import SettingsError
 from adapters.methods import measured_method
+from harness.split import Split
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.formats.yaml_settings import read_settings
 from workers.images.views import Augmentation
 from workers.tasks.task import NAME
 
-Layout = Literal["folders", "coop", "aircraft", "mnist"]
+Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar"]
+Candidates = Literal[
+    "all",  # the classes of all tasks from the beginning, as in X-TAIL
+    "seen",  # the classes that have been learnt, as in class-incremental learning
+]
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 AtLeastOne = Annotated[int, Field(ge=1)]
 PROMPT = "a photo of a {}."
@@ -90,6 +97,8 @@ class Suite:
         seeds: One run of every method for each.
         encoder: What embeds the images.
         published: Name of the published table to print beside the measured one.
+        split: How every set is divided into tasks; None where each is a task.
+        candidates: Which classes an image may be taken for.
     """
 
     name: str
@@ -102,6 +111,8 @@ class Suite:
     seeds: tuple[int, ...] = (0,)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     published: str | None = None
+    split: Split | None = None
+    candidates: Candidates = "all"
 
     def set_named(self, name: str) -> SetConfig:
         """Return the set called `name`."""

@@ -69,14 +69,16 @@ def xtail(
 
     Every method of the suite learns them, in every order, with every seed.
 
-    Every class of every set is a candidate from the beginning. Embedded images are kept in nacre's
-    home, and what was measured in the folder of results, task by task: stopped or killed, the same
-    command goes on from there. Ends with a table and a report.
+    Every class of every set is a candidate from the beginning, unless the suite says otherwise;
+    with `split` in it the classes of a set are divided into tasks. Embedded images are kept in
+    nacre's home, and what was measured in the folder of results, task by task: stopped or killed,
+    the same command goes on from there. Ends with a table and a report.
 
     \b
     Examples:
       nacre bench xtail deploy/suites/ten-sets.yaml --method lada --seeds 1
       nacre bench xtail deploy/suites/xtail-16-shot.yaml --root ~/data --parallel 4
+      nacre bench xtail deploy/suites/cifar100.yaml --root ~/data
       nacre bench xtail deploy/suites/ten-sets.yaml --output json
     """
     from cluster.evaluation.benching import SuiteFolders, opened
