@@ -52,12 +52,15 @@ class RunName:
 
 
 def run_names(suite: Suite) -> list[RunName]:
-    """Return all runs of `suite`, in the order in which they are measured."""
+    """Return all runs of `suite`, in the order in which they are measured.
+
+    Seed by seed, so that one which is stopped has whole tables of fewer seeds.
+    """
     return [
         RunName(title=line.title, order=order, seed=seed)
+        for seed in suite.seeds
         for order in suite.orders
         for line in suite.methods
-        for seed in suite.seeds
     ]
 
 

@@ -93,6 +93,7 @@ class Suite:
         orders: Names of sets, by the name of the order; all in the order of `sets` unless it is
             said.
         shots: Most training images per class, drawn by seed; None for all.
+        tests: Most test images per class, the same for all seeds; None for all.
         views: Views of each training image, the plain one included.
         seeds: One run of every method for each.
         encoder: What embeds the images.
@@ -107,6 +108,7 @@ class Suite:
     root: str = "."
     orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     shots: AtLeastOne | None = None
+    tests: AtLeastOne | None = None
     views: AtLeastOne = 1
     seeds: tuple[int, ...] = (0,)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)

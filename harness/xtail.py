@@ -9,7 +9,7 @@ Protocol: Xu et al., NeurIPS 2024 (RAIL), as Luo et al., ICML 2025 (LADA) use it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -17,11 +17,13 @@ from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
 from adapters.methods import measured_method
 from harness.image_sets import divided, read_image_sets
+from harness.labelled import ImageSet
 from harness.measured_set import (
     Drawing,
     Embedding,
     MeasuredSet,
     accuracies_of,
+    few_shot,
     unseen_of,
     with_views,
 )
@@ -72,7 +74,10 @@ class Xtail:
     def __init__(
         self, suite: Suite, *, results: Path, cache: Path, device: str = "cpu", threads: int = 2
     ) -> None:
-        self.suite, self.images = divided(suite, read_image_sets(suite))
+        images = {
+            name: _with_tests(one, suite.tests) for name, one in read_image_sets(suite).items()
+        }
+        self.suite, self.images = divided(suite, images)
         self._results = results
         encoder = Encoder(suite.encoder, device=device)
         self._embedding = Embedding(encoder, cache=cache, threads=threads)
@@ -185,3 +190,10 @@ class Xtail:
         """Return how many views of a set's images a method learns from: no more than there are."""
         one = self.suite.set_named(name)
         return min(one.views or self.suite.views, measured_method(method).views(settings))
+
+
+def _with_tests(one: ImageSet, most: int | None) -> ImageSet:
+    """Return a set with at most so many test images of a class."""
+    if most is None:
+        return one
+    return replace(one, test=few_shot(one.test, one.classes, shots=most, seed=0))

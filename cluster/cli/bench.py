@@ -103,7 +103,7 @@ def xtail(
     if not shown.methods:
         titles = ", ".join(line.title for line in everything.methods)
         raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
-    _measure(measuring, place, parallel=parallel, address=address)
+    measure(measuring, place, parallel=parallel, address=address)
     findings = findings_of(measuring)
     from harness.pages.suite_page import write_report
 
@@ -115,9 +115,17 @@ def xtail(
     stdout().print(f"report: {page}", markup=False)
 
 
-def _measure(
-    measuring: "Xtail", place: "SuiteFolders", *, parallel: int, address: str | None
+def measure(
+    measuring: "Xtail", place: "SuiteFolders", *, parallel: int = 1, address: str | None = None
 ) -> None:
+    """Measure the runs of a suite that are not finished, and show how far they are.
+
+    Args:
+        measuring: The suite.
+        place: The same, for other processes.
+        parallel: Most runs at once.
+        address: Of a running Ray, for runs at once; None starts one on this machine.
+    """
     from cluster.evaluation.benching import measured_side_by_side
     from harness.results import run_names
 
