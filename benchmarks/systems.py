@@ -42,7 +42,7 @@ COLUMNS: Mapping[str, Callable[[SequenceRun], float | None]] = {
     "Average": lambda run: run.average if run.square else run.average_of_images,
     "Last": lambda run: run.last if run.square else run.last_of_images,
     "kB a task": lambda run: _records(run) / len(run.steps) / 1e3,
-    "kB a version": lambda run: run.steps[-1].shared_bytes / 1e3,
+    "kB a version": lambda run: run.steps[-1].shared_bytes / 1e3 or None,
     "learning s": lambda run: run.processor_s,
     "request": lambda run: run.finish.request_cost,
 }
