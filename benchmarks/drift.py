@@ -76,6 +76,7 @@ def main(root: Path | None, tests: int, seeds: int, threads: int) -> None:
         sets = measured_sets(root, seed=seed, tests=tests)
         for label, figures in within_one_set(sets, seed=seed).items():
             parts.setdefault(label, []).append(figures)
+            click.echo(f"{label}, seed {seed}: {figures}", err=True)
         for label, method, settings in LINES:
             figures = measured(method, settings, sets, seed=seed)
             found.setdefault(label, []).append(figures)
@@ -134,21 +135,15 @@ def measured(
     method: str, settings: Mapping[str, Any], sets: Sequence[MeasuredSet], *, seed: int
 ) -> Figures:
     """Learn `sets` one after the other, and return the figures of a line."""
-    found = {**dict.fromkeys(HEADINGS), **errors_of(method, settings, sets, seed=seed)}
-    click.echo(f"{settings}, seed {seed}: {found}", err=True)
     state = learnt(method, settings, sets, seed=seed)
+    # Either of features before the matrix, where nothing has drifted, or not calibrated.
+    unknown = settings.get("calibrate") == "exact" or method == "dmc"
     adapter = Adapter(state.records, shared=state.shared)
-    return {**found, "Last": 100 * fmean(accuracy(adapter, each, None) for each in sets)}
-
-
-def errors_of(
-    method: str, settings: Mapping[str, Any], sets: Sequence[MeasuredSet], *, seed: int
-) -> Figures:
-    """Return the errors of the statistics; prompts take no part in them."""
-    if settings.get("calibrate") == "exact" or method == "dmc":
-        # Either of features before the matrix, where nothing has drifted, or not calibrated.
-        return {}
-    return errors(learnt(method, {**settings, "prompts": "none"}, sets, seed=seed), sets)
+    return {
+        **dict.fromkeys(HEADINGS),
+        **({} if unknown else errors(state, sets)),
+        "Last": 100 * fmean(accuracy(adapter, each, None) for each in sets),
+    }
 
 
 def learnt(

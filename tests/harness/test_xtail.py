@@ -272,6 +272,18 @@ def test_another_order_of_the_classes_is_another_run(write_suite: Callable[..., 
     assert measuring(write_suite(split={"classes": 1}, candidates="seen")).finished() == {}
 
 
+def test_fewer_test_images_are_the_same_for_every_seed_and_another_run(
+    write_suite: Callable[..., Path],
+) -> None:
+    means = RunName(title="means", order="I", seed=0)
+    measuring(write_suite()).run(means)
+    found = measuring(write_suite(tests=2))
+    assert found.finished() == {}
+    first, second = (found.measured_sets("I", seed) for seed in (0, 1))
+    assert [len(one.test_labels) for one in first] == [6, 6]
+    assert all(a.test_features.equal(b.test_features) for a, b in zip(first, second, strict=True))
+
+
 def test_a_divided_set_is_learnt_class_by_class_and_measured_on_what_is_learnt(
     write_suite: Callable[..., Path],
 ) -> None:
