@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("jobs")
     config = {
         "store": f"file://{folder / 'store'}",
-        "serve": {"port": free_port()},
+        "serve": {"port": free_port(), "adapters": ["main", "changed"]},
         "encoder": {"model": str(random_clip(folder / "clip"))},
         "adapters": {"changed": {"method": "cl_lora"}},
     }
@@ -102,20 +102,19 @@ def test_a_task_that_a_job_submits_is_learnt_by_the_system_around_it(
 def test_a_job_submits_a_task_that_changes_the_tower_just_so(
     site: Site, examples: Path, tmp_path: Path
 ) -> None:
-    for name in ("digits", "clip-art"):
-        task = small_task(examples, tmp_path, name)
-        content = yaml.safe_load(task.read_text())
-        content |= {"adapter": "changed", "settings": {"rank": 2, "epochs": 2}}
-        task.write_text(yaml.safe_dump(content))
-        submitted = site.job(task.parent, "nacre", "submit", "task.yaml", "--wait")
-        assert submitted.returncode == 0, submitted.stdout + submitted.stderr
-    assert "clip-art: published as changed@2" in submitted.stdout
+    task = small_task(examples, tmp_path, "clip-art")
+    content = yaml.safe_load(task.read_text())
+    content |= {"adapter": "changed", "settings": {"rank": 2, "epochs": 2}}
+    task.write_text(yaml.safe_dump(content))
+    submitted = site.job(task.parent, "nacre", "submit", "task.yaml", "--wait")
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "clip-art: published as changed@1" in submitted.stdout
     adapter = ("--adapter", "changed", "--output", "json")
-    assert json.loads(site.nacre("show", "2", *adapter).stdout)["shared"] is not None
+    assert json.loads(site.nacre("show", "1", *adapter).stdout)["shared"] is not None
     asked = site.nacre("predict", next(task.parent.glob("test/*/*")), *adapter)
     assert asked.returncode == 0, asked.stderr
     answer = json.loads(asked.stdout)
-    assert answer["version"] == "changed@2"
+    assert answer["version"] == "changed@1"
     assert len(answer["results"]) == 1
 
 
