@@ -6,7 +6,7 @@ classes, those learnt so far being candidates (systems-cifar10.yaml; npm gives t
 the accuracies a table says
 
     kB a task      what a task adds: its record
-    kB a version   what every version has besides: the state that its tasks share
+    kB a version   what the last version has besides: the state that its tasks share
     learning s     seconds of processors for all tasks
     request        an image from its pixels to its answer, in forwards of the encoder's own tower
 
