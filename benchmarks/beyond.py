@@ -27,7 +27,7 @@ from benchmarks.methods import HEADINGS, ON_SEQUENCE, Entry, chosen, measured
 from benchmarks.table import Row, grid, report
 from cluster.config import home
 from harness.results import line_titled, run_names
-from harness.sequence import SequenceRun
+from harness.sequence_run import SequenceRun
 from harness.suite import read_suite
 from harness.table import COLUMNS, figures
 from harness.xtail import Xtail

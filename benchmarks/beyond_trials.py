@@ -30,7 +30,8 @@ from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from cluster.config import home
 from harness.measured_set import MeasuredSet
-from harness.sequence import SequenceRun, run_sequence
+from harness.sequence import run_sequence
+from harness.sequence_run import SequenceRun
 from harness.suite import read_suite
 from harness.xtail import Xtail
 

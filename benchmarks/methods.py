@@ -23,7 +23,8 @@ from benchmarks.absent import need_features
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
 from harness.measured_set import MeasuredSet
-from harness.sequence import SequenceRun, run_sequence
+from harness.sequence import run_sequence
+from harness.sequence_run import SequenceRun
 
 _TOLERANCE = 0.5
 

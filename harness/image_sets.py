@@ -1,72 +1,33 @@
-"""Readers of image sets: images, labels and class names in the layouts of their publishers.
+"""The image sets of a suite: read from where they lie, and divided into tasks where it says so."""
 
-folders   {train,test}/CLASS/IMAGE; readable class names in meta.json under `classes`, or the
-          folders' names
-coop      the files `split_zhou_NAME.json` of CoOp, {train,test}: [[path, label, class name]],
-          with the images in the folder that `split` lies beside
-aircraft  FGVC Aircraft's own text files, by variant
-mnist     the four files in idx format, as they are published; class names as LADA has them
-"""
-
-import gzip
-import hashlib
-import json
-import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.errors import InputError, NotFoundError
+from harness.labelled import ImageSet, Labelled
+from harness.layouts import LAYOUTS, SPLITS
+from harness.split import Split
 from harness.suite import SetConfig, Suite
 
 WHERE: Mapping[str, str] = {
     "aircraft": "the FGVC-Aircraft page of Oxford's VGG (fgvc-aircraft-2013b.tar.gz)",
+    "cifar100": "the CIFAR page of Toronto's university (cifar-100-binary.tar.gz)",
     "caltech101": "Caltech's data page (caltech-101.zip)",
+    "cub200": "Caltech's page of CUB-200-2011, or an archive of a toolbox such as PILOT",
     "dtd": "the Describable Textures page of Oxford's VGG (dtd-r1.0.1.tar.gz)",
     "eurosat": "EuroSAT's own page (EuroSAT_RGB.zip)",
+    "imagenet_a": "the page of natural adversarial examples, or an archive of a toolbox",
+    "imagenet_r": "the page of ImageNet-R, or an archive of a toolbox such as PILOT",
     "oxford_flowers": "the 102 Category Flower page of Oxford's VGG (102flowers.tgz)",
     "food101": "the Food-101 page of ETH Zurich (food-101.tar.gz)",
     "mnist": "any mirror of the four MNIST files in idx format",
     "oxford_pets": "the Pet Dataset page of Oxford's VGG (images.tar.gz)",
     "stanford_cars": "Stanford's Cars page or a mirror of it (cars_train and cars_test)",
     "sun397": "Princeton's SUN page (SUN397.tar.gz)",
+    "ucf101": "CoOp's DATASETS.md (UCF-101-midframes.zip)",
+    "vtab": "an archive of a toolbox such as PILOT",
 }
-SPLITS = "the splits split_zhou_*.json come with CoOp's DATASETS.md"
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labelled:
-    """One image and its class.
-
-    Attributes:
-        name: What tells it apart within its set, such as a path.
-        label: Index of its class.
-        read: Returns the bytes of an image file.
-        origin: Where it is, for errors.
-    """
-
-    name: str
-    label: int
-    read: Callable[[], bytes] = field(repr=False, compare=False)
-    origin: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageSet:
-    """The images of one set.
-
-    Attributes:
-        name: Of the set.
-        classes: Their readable names.
-        train: To learn from.
-        test: To measure on.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: tuple[Labelled, ...]
-    test: tuple[Labelled, ...]
 
 
 def read_image_sets(suite: Suite) -> dict[str, ImageSet]:
@@ -95,126 +56,54 @@ def read_image_set(one: SetConfig, folder: Path) -> ImageSet:
         raise NotFoundError(
             f"{one.name}: expected a folder at {folder}, found none{hint}{also}", path=str(folder)
         )
-    read = {"folders": _folders, "coop": _coop, "aircraft": _aircraft, "mnist": _mnist}[one.layout]
-    found = read(one, folder)
+    found = LAYOUTS[one.layout](one, folder)
     for part, images in (("train", found.train), ("test", found.test)):
         if not images:
             raise InputError(f"{one.name}: expected {part} images in {folder}, found none")
     return found
 
 
-def _folders(one: SetConfig, folder: Path) -> ImageSet:
-    if not (folder / "train").is_dir():
-        raise NotFoundError(f"{one.name}: expected a folder {folder / 'train'}, found none")
-    names = sorted(path.name for path in (folder / "train").iterdir() if path.is_dir())
-    readable = {}
-    if (folder / "meta.json").is_file():
-        readable = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+def divided(suite: Suite, images: Mapping[str, ImageSet]) -> tuple[Suite, Mapping[str, ImageSet]]:
+    """Return `suite` and its sets with every set divided into tasks as the suite says.
 
-    def images(part: str) -> tuple[Labelled, ...]:
+    The parts of set `a` are sets themselves, `a.01` and on, and take its place in every order.
+
+    Raises:
+        SettingsError: the classes of a set cannot be divided so.
+    """
+    if suite.split is None:
+        return suite, images
+    parts = {one.name: _parts(suite.split, images[one.name]) for one in suite.sets}
+    orders = {
+        order: tuple(part.name for name in names for part in parts[name])
+        for order, names in suite.orders.items()
+    }
+    sets = tuple(
+        replace(one, name=part.name, folder=one.folder or one.name)
+        for one in suite.sets
+        for part in parts[one.name]
+    )
+    found = {part.name: part for each in parts.values() for part in each}
+    return replace(suite, sets=sets, orders=orders), found
+
+
+def _parts(split: Split, whole: ImageSet) -> list[ImageSet]:
+    numbered = enumerate(split.parts(len(whole.classes), of=whole.name), 1)
+    return [_part(whole, f"{whole.name}.{number:02}", chosen) for number, chosen in numbered]
+
+
+def _part(whole: ImageSet, name: str, chosen: Sequence[int]) -> ImageSet:
+    """Return the images of the classes `chosen` as a set of its own, labels in their order."""
+    labels = {label: place for place, label in enumerate(chosen)}
+
+    def of(images: Sequence[Labelled]) -> tuple[Labelled, ...]:
         return tuple(
-            _file(folder, path.relative_to(folder).as_posix(), label)
-            for label, name in enumerate(names)
-            if (folder / part / name).is_dir()
-            for path in sorted((folder / part / name).iterdir())
+            replace(each, label=labels[each.label]) for each in images if each.label in labels
         )
 
-    classes = tuple(_readable(readable.get(name, name), one) for name in names)
-    return ImageSet(name=one.name, classes=classes, train=images("train"), test=images("test"))
-
-
-def _coop(one: SetConfig, folder: Path) -> ImageSet:
-    splits = sorted(folder.glob("split_zhou_*.json"))
-    path = folder / one.split if one.split else splits[0] if splits else None
-    if path is None or not path.is_file():
-        raise NotFoundError(
-            f"{one.name}: expected {path or folder / 'split_zhou_*.json'}, found none; {SPLITS}"
-        )
-    content = json.loads(path.read_text(encoding="utf-8"))
-    names = {int(label): name for part in ("train", "test") for _, label, name in content[part]}
-    # The splits give paths relative to the folder of images, which has another name in each set.
-    first = content["train"][0][0]
-    bases = [folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())]
-    base = next((entry for entry in bases if (entry / first).is_file()), None)
-    if base is None:
-        raise NotFoundError(
-            f"{one.name}: expected the images of {path.name} in {folder}, found no {first} there"
-        )
-
-    def images(part: str) -> tuple[Labelled, ...]:
-        return tuple(_file(base, name, int(label)) for name, label, _ in content[part])
-
-    classes = tuple(_readable(names[label], one) for label in sorted(names))
-    return ImageSet(name=one.name, classes=classes, train=images("train"), test=images("test"))
-
-
-def _aircraft(one: SetConfig, folder: Path) -> ImageSet:
-    base = folder if (folder / "variants.txt").is_file() else folder / "data"
-    if not (base / "variants.txt").is_file():
-        raise NotFoundError(f"{one.name}: expected variants.txt in {folder}, found none")
-    names = (base / "variants.txt").read_text(encoding="utf-8").split("\n")
-    labels = {name.strip(): label for label, name in enumerate(filter(None, names))}
-
-    def images(part: str) -> tuple[Labelled, ...]:
-        lines = (base / f"images_variant_{part}.txt").read_text(encoding="utf-8").splitlines()
-        pairs = (line.strip().split(" ", 1) for line in lines if line.strip())
-        return tuple(_file(base, f"images/{name}.jpg", labels[variant]) for name, variant in pairs)
-
-    classes = tuple(_readable(name, one) for name in labels)
-    return ImageSet(name=one.name, classes=classes, train=images("train"), test=images("test"))
-
-
-def _mnist(one: SetConfig, folder: Path) -> ImageSet:
-    classes = tuple(f'number: "{digit} - {word}"' for digit, word in enumerate(DIGITS))
     return ImageSet(
-        name=one.name, classes=classes, train=_idx(folder, "train"), test=_idx(folder, "t10k")
+        name=name,
+        classes=tuple(whole.classes[label] for label in chosen),
+        train=of(whole.train),
+        test=of(whole.test),
     )
-
-
-def _idx(folder: Path, part: str) -> tuple[Labelled, ...]:
-    pictures = _idx_file(folder, f"{part}-images-idx3-ubyte", f"{part}-images.idx3-ubyte")
-    labels = _idx_file(folder, f"{part}-labels-idx1-ubyte", f"{part}-labels.idx1-ubyte")
-    _, count, height, width = struct.unpack(">IIII", pictures[:16])
-    size = height * width
-    if len(pictures) != 16 + count * size or len(labels) != 8 + count:
-        raise InputError(f"expected {count} digits and labels in {folder}, found other lengths")
-
-    def reader(index: int) -> Callable[[], bytes]:
-        start = 16 + index * size
-        header = f"P5 {width} {height} 255\n".encode()
-        return lambda: header + pictures[start : start + size]
-
-    return tuple(
-        Labelled(
-            name=f"{part}/{index}",
-            label=labels[8 + index],
-            read=reader(index),
-            origin=f"digit {index} of {part} in {folder}",
-        )
-        for index in range(count)
-    )
-
-
-def _idx_file(folder: Path, *names: str) -> bytes:
-    for base in (folder, folder / "raw", folder / "MNIST" / "raw"):
-        for name in names:
-            if (base / name).is_file():
-                return (base / name).read_bytes()
-            if (base / f"{name}.gz").is_file():
-                return gzip.decompress((base / f"{name}.gz").read_bytes())
-    raise NotFoundError(f"mnist: expected {names[0]}, packed or not, in {folder}, found none")
-
-
-def _file(folder: Path, name: str, label: int) -> Labelled:
-    path = folder / name
-    return Labelled(name=name, label=label, read=path.read_bytes, origin=str(path))
-
-
-def _readable(name: str, one: SetConfig) -> str:
-    return str(name).replace("_", " ") + one.suffix
-
-
-def listing_digest(images: Sequence[Labelled]) -> str:
-    """Return 16 hexadecimal digits that name a list of images: their names and labels."""
-    listed = "\n".join(f"{image.label} {image.name}" for image in images)
-    return hashlib.sha256(listed.encode()).hexdigest()[:16]

@@ -21,10 +21,12 @@ from adapters.adapter import Adapter, UnseenClasses
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.randomness import generator
 from adapters.contract.task_features import TaskFeatures
+from adapters.towers.image_side import ImageSide
 from adapters.towers.image_tower import ImageTower
 from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
-from harness.image_sets import ImageSet, Labelled, listing_digest
+from harness.labelled import ImageSet, Labelled, listing_digest
+from harness.set_pixels import SetPixels
 from harness.suite import PROMPT
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import by_view
@@ -44,14 +46,20 @@ class MeasuredSet:
     Attributes:
         task: Its training features.
         text: Its text side.
-        test_features: (N, D) float32, unit rows of the images it is measured on.
+        test_features: (N, D) float32, unit rows of the images it is measured on, as the encoder's
+            own tower reads them.
         test_labels: (N,) int64.
+        images: Tower and training images, for methods that learn the tower; nothing where there
+            are cached features alone.
+        test_images: The images it is measured on, for versions that have a tower of their own.
     """
 
     task: TaskFeatures
     text: TextSide
     test_features: Tensor
     test_labels: Tensor
+    images: ImageSide = field(default_factory=ImageSide)
+    test_images: SetPixels | None = None
 
     @property
     def truth(self) -> list[ClassEntry]:
@@ -69,13 +77,34 @@ def accuracy(adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | No
     return accuracies_of(predicted_by(adapter, measured, unseen), measured)[0]
 
 
+def read_by(adapter: Adapter, measured: MeasuredSet, *, most: int | None = None) -> Tensor:
+    """Return test images as the version's tower reads them: (N, D), or (N, P, D) along paths.
+
+    Args:
+        adapter: The version.
+        measured: Whose test images.
+        most: How many of them; None for all.
+
+    Raises:
+        SettingsError: the version has a tower of its own, and there are cached features alone.
+    """
+    if adapter.fingerprint == adapter.encoder:
+        return measured.test_features[:most]
+    base, _ = measured.images.required(by=adapter.records[0].method)
+    pixels, tower = measured.test_images, adapter.image_tower(base)
+    assert pixels is not None, "whoever gives the training images gives these"
+    places = range(len(pixels))[:most]
+    starts = range(0, len(places), EMBEDDED_AT_ONCE)
+    return torch.cat([tower.features(pixels(places[at : at + EMBEDDED_AT_ONCE])) for at in starts])
+
+
 def predicted_by(
     adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None
 ) -> tuple[ClassEntry, ...]:
-    """Return the predicted class of every test image."""
+    """Return the predicted class of every test image; errors as in `read_by`."""
     return adapter.predict(
-        measured.test_features,
-        encoder=adapter.encoder,
+        read_by(adapter, measured),
+        encoder=adapter.fingerprint,
         logit_scale=measured.text.logit_scale,
         unseen=unseen,
     )
@@ -203,6 +232,10 @@ class Embedding:
             ),
             test_features=self.features(images.name, images.test, Views(), progress)[:, 0],
             test_labels=torch.tensor([image.label for image in images.test]),
+            images=ImageSide(
+                tower=self._encoder.image_tower, pixels=self._pixel_source(chosen, drawing.views)
+            ),
+            test_images=self._pixel_source(images.test, drawing.views),
         )
 
     def features(
@@ -235,6 +268,14 @@ class Embedding:
         save_file({"features": features}, unfinished)
         unfinished.replace(path)
         return features
+
+    def _pixel_source(self, images: Sequence[Labelled], views: Views) -> SetPixels:
+        return SetPixels(
+            images,
+            self._encoder.transform,
+            augmentation=views.augmentation,
+            threads=self._threads,
+        )
 
     def _pixels(self, image: Labelled, views: Views) -> Tensor:
         content = image.read()

@@ -24,12 +24,13 @@ from adapters.contract.records import Record, decode_record, encode_record
 from adapters.errors import CorruptionError
 from adapters.methods import measured_method
 from harness.files import write_whole
-from harness.image_sets import ImageSet, listing_digest
-from harness.sequence import Begun, SequenceRun, Step
+from harness.labelled import ImageSet, listing_digest
+from harness.sequence import Begun
+from harness.sequence_run import SequenceRun, Step
 from harness.suite import MethodConfig, Suite, settings_for
 
 RUN, STEP = TypeAdapter(SequenceRun), TypeAdapter(Step)
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,12 +52,15 @@ class RunName:
 
 
 def run_names(suite: Suite) -> list[RunName]:
-    """Return all runs of `suite`, in the order in which they are measured."""
+    """Return all runs of `suite`, in the order in which they are measured.
+
+    Seed by seed, so that one which is stopped has whole tables of fewer seeds.
+    """
     return [
         RunName(title=line.title, order=order, seed=seed)
+        for seed in suite.seeds
         for order in suite.orders
         for line in suite.methods
-        for seed in suite.seeds
     ]
 
 
@@ -86,6 +90,7 @@ def run_key(
         ],
         "seed": name.seed,
         "shots": suite.shots,
+        "candidates": suite.candidates,
         "views": [[one.views or suite.views, one.augmentation] for one in sets],
         "sets": [
             [

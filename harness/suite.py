@@ -5,6 +5,8 @@
  orders: {I: [caltech101, mnist], II: [mnist, caltech101]},
  methods: [{method: zero_shot},
            {label: "LADA, residual anchors", method: lada, settings: {text: residual}}]}
+
+With `split: {classes: 10, seed: 1993}` every set is divided into tasks by its classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +18,17 @@ from pydantic import Field
 
 from adapters.errors import SettingsError
 from adapters.methods import measured_method
+from harness.split import Split
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.formats.yaml_settings import read_settings
 from workers.images.views import Augmentation
 from workers.tasks.task import NAME
 
-Layout = Literal["folders", "coop", "aircraft", "mnist"]
+Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar"]
+Candidates = Literal[
+    "all",  # the classes of all tasks from the beginning, as in X-TAIL
+    "seen",  # the classes that have been learnt, as in class-incremental learning
+]
 Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 AtLeastOne = Annotated[int, Field(ge=1)]
 PROMPT = "a photo of a {}."
@@ -86,10 +93,13 @@ class Suite:
         orders: Names of sets, by the name of the order; all in the order of `sets` unless it is
             said.
         shots: Most training images per class, drawn by seed; None for all.
+        tests: Most test images per class, the same for all seeds; None for all.
         views: Views of each training image, the plain one included.
         seeds: One run of every method for each.
         encoder: What embeds the images.
         published: Name of the published table to print beside the measured one.
+        split: How every set is divided into tasks; None where each is a task.
+        candidates: Which classes an image may be taken for.
     """
 
     name: str
@@ -98,10 +108,13 @@ class Suite:
     root: str = "."
     orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     shots: AtLeastOne | None = None
+    tests: AtLeastOne | None = None
     views: AtLeastOne = 1
     seeds: tuple[int, ...] = (0,)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     published: str | None = None
+    split: Split | None = None
+    candidates: Candidates = "all"
 
     def set_named(self, name: str) -> SetConfig:
         """Return the set called `name`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
 
-from harness.sequence import SequenceRun
+from harness.sequence_run import SequenceRun
 
 # Two-sided 95 % points of Student's distribution for 1, 2, ... degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -42,8 +42,8 @@ class Figure:
 
 COLUMNS: dict[str, Callable[[SequenceRun], float | None]] = {
     "Transfer": lambda run: run.transfer,
-    "Average": lambda run: run.average,
-    "Last": lambda run: run.last,
+    "Average": lambda run: run.average if run.square else run.average_of_images,
+    "Last": lambda run: run.last if run.square else run.last_of_images,
     "Last, names": lambda run: run.last_alike,
     "backward": lambda run: run.metrics.backward_transfer if run.metrics else None,
     "forgetting": lambda run: run.metrics.forgetting if run.metrics else None,
@@ -53,8 +53,9 @@ COLUMNS: dict[str, Callable[[SequenceRun], float | None]] = {
     "kB a class": lambda run: run.kept_bytes / run.classes / 1e3,
     "peak MB": lambda run: run.finish.peak_bytes / 1e6,
 }
-"""What is printed of each method. `Last, names` counts a class of the same name as right, whatever
-its task."""
+"""What is printed of each method. Average and Last are those of the papers: means over tasks in
+X-TAIL; where only learnt classes are candidates all images weigh alike. `Last, names` counts a
+class of the same name as right, whatever its task."""
 
 
 def figures(runs: Sequence[SequenceRun]) -> dict[str, Figure | None]:

@@ -1,5 +1,7 @@
 """X-TAIL, cross-domain task-agnostic incremental learning: all runs of a suite, and its tables.
 
+A suite with a split is class-incremental learning: one set, its classes divided into the tasks.
+
 Every run is independent of every other, so that several machines may take some each; all that they
 share is a folder of features and one of results.
 
@@ -7,24 +9,27 @@ Protocol: Xu et al., NeurIPS 2024 (RAIL), as Luo et al., ICML 2025 (LADA) use it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
 from adapters.methods import measured_method
-from harness.image_sets import ImageSet, read_image_sets
+from harness.image_sets import divided, read_image_sets
+from harness.labelled import ImageSet
 from harness.measured_set import (
     Drawing,
     Embedding,
     MeasuredSet,
     accuracies_of,
+    few_shot,
     unseen_of,
     with_views,
 )
 from harness.results import RunFolder, RunName, line_titled, run_key, run_names
-from harness.sequence import SequenceRun, Step, run_sequence
+from harness.sequence import run_sequence
+from harness.sequence_run import SequenceRun, Step
 from harness.suite import Suite, settings_for
 from workers.encoding.encoder import Encoder
 from workers.images.views import Views
@@ -54,13 +59,14 @@ class Xtail:
     """A suite under its encoder, on this machine.
 
     Args:
-        suite: What is measured.
+        suite: What is measured; with a split, its sets are divided into tasks here.
         results: The folder of results.
         cache: The folder of features; several suites may share one.
         device: Where images are embedded.
 
     Raises:
         NotFoundError: image sets are missing.
+        SettingsError: the classes of a set cannot be divided as the suite says.
     """
 
     # Owns: the encoder, the listing of images, and the sets of one seed and order at a time.
@@ -68,17 +74,24 @@ class Xtail:
     def __init__(
         self, suite: Suite, *, results: Path, cache: Path, device: str = "cpu", threads: int = 2
     ) -> None:
-        self.suite = suite
-        self.images: Mapping[str, ImageSet] = read_image_sets(suite)
+        images = {
+            name: _with_tests(one, suite.tests) for name, one in read_image_sets(suite).items()
+        }
+        self.suite, self.images = divided(suite, images)
         self._results = results
         encoder = Encoder(suite.encoder, device=device)
         self._embedding = Embedding(encoder, cache=cache, threads=threads)
         self._sets: dict[tuple[int, str], MeasuredSet] = {}
 
     @property
+    def encoder(self) -> Encoder:
+        """What embeds the images."""
+        return self._embedding.encoder
+
+    @property
     def fingerprint(self) -> str:
         """Names the encoder."""
-        return self._embedding.encoder.fingerprint
+        return self.encoder.fingerprint
 
     def classes(self) -> list[ClassEntry]:
         """Return the classes of all sets."""
@@ -147,7 +160,15 @@ class Xtail:
             folder.keep(place, state, step)
             report(str(name), place + 1, len(order))
 
-        run = run_sequence(method, sets, settings=settings, seed=name.seed, done=done, keep=keep)
+        run = run_sequence(
+            method,
+            sets,
+            settings=settings,
+            seed=name.seed,
+            candidates=self.suite.candidates,
+            done=done,
+            keep=keep,
+        )
         folder.finish(run)
         return run
 
@@ -169,3 +190,10 @@ class Xtail:
         """Return how many views of a set's images a method learns from: no more than there are."""
         one = self.suite.set_named(name)
         return min(one.views or self.suite.views, measured_method(method).views(settings))
+
+
+def _with_tests(one: ImageSet, most: int | None) -> ImageSet:
+    """Return a set with at most so many test images of a class."""
+    if most is None:
+        return one
+    return replace(one, test=few_shot(one.test, one.classes, shots=most, seed=0))

@@ -1,11 +1,21 @@
 """Benchmarks without what they measure on: a sentence that says what to set, and exit code 2."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from benchmarks.cifar10 import TRAIN, as_published
+from benchmarks.systems import figures
+from harness.image_sets import read_image_set
+from harness.sequence_run import Finish, SequenceRun, Step
+from harness.suite import SetConfig
+from workers.images.decode import decode_image
 
 pytestmark = pytest.mark.slow
 
@@ -59,3 +69,60 @@ def test_missing_images_are_said_before_an_hour_of_measuring(tmp_path: Path) -> 
     assert end.returncode == 2, end.stderr
     assert end.stderr.startswith("expected the image sets caltech101, chess_pieces")
     assert f"in {tmp_path / 'nowhere'}, found none; name their folder with --root" in end.stderr
+
+
+def test_missing_images_are_said_before_towers_are_trained(tmp_path: Path) -> None:
+    end = ended("systems", "--root", tmp_path / "nowhere", features=tmp_path)
+    assert end.returncode == 2, end.stderr
+    assert f"in {tmp_path / 'nowhere'}, found none; name it by --root" in end.stderr
+
+
+def test_cifar_from_its_package_has_every_image_with_its_label(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    draw = np.random.default_rng(0)
+    sheets = {
+        name: draw.integers(0, 256, (2, 1024, 3), np.uint8) for name in (*TRAIN, "test_batch")
+    }
+    for name, sheet in sheets.items():
+        Image.fromarray(sheet).save(package / f"{name}.png")
+    (package / "train_lables.json").write_text(json.dumps(list(range(10))))
+    (package / "test_lables.json").write_text(json.dumps([3, 8]))
+    as_published(package, tmp_path / "cifar10")
+    found = read_image_set(SetConfig(name="cifar10", layout="cifar"), tmp_path / "cifar10")
+    assert [image.label for image in (*found.train, *found.test)] == [*range(10), 3, 8]
+    picture = decode_image(found.train[3].read(), origin="image 3")
+    assert (np.asarray(picture) == sheets["data_batch_2"][1].reshape(32, 32, 3)).all()
+
+
+def test_what_a_task_adds_is_told_apart_from_what_every_version_has() -> None:
+    steps = tuple(
+        Step(
+            accuracies=(90.0, 60.0)[: place + 1],
+            alike=(90.0, 60.0)[: place + 1],
+            learning_s=9.0,
+            processor_s=5.0,
+            kept_bytes=kept,
+            shared_bytes=shared,
+        )
+        for place, (kept, shared) in enumerate([(3000, 1000), (6000, 2000)])
+    )
+    finish = Finish(
+        building_s=0.0,
+        scoring_ms=0.0,
+        request_cost=2.5,
+        peak_bytes=0,
+        confusion=(),
+        answered=(),
+    )
+    run = SequenceRun(steps=steps, finish=finish, classes=4, images=(100, 300))
+    found = {heading: figure and figure.mean for heading, figure in figures([run]).items()}
+    assert found == {
+        "Transfer": None,
+        "Average": pytest.approx((90 + 67.5) / 2),
+        "Last": pytest.approx(67.5),  # the second task has three times as many images
+        "kB a task": 3.0,
+        "kB a version": 2.0,
+        "learning s": 10.0,
+        "request": 2.5,
+    }

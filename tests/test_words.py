@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
-absent accept access answer appearance base bench benching bounded budget by check count demo diff
-distant drawing essential example fact failure fine format free health housekeeping interrupt joined
-kept key known layout leaving limit list loading local log looking main managing measure measured
-measuring moved naming once only orientation other output packing page part past pattern published
-question random raw reader reading replacement result row running shared status table testing
-trained turn verify
+absent accept access answer appearance base bench benching bounded budget by check cost count demo
+diff distant drawing essential example fact failure fine format free health housekeeping interrupt
+joined kept key known labelled layout leaving limit list loading local log looking main managing
+measure measured measuring moved naming once only orientation other output packing page part past
+pattern published question random raw reader reading replacement result row running shared status
+table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv
@@ -30,7 +30,7 @@ LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
 predicting prompt randomness softmax training transformer tuned vision
 """
-FOREIGN = "nacre s3 torchvision"
+FOREIGN = "cifar nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())
 """Words that mean in a name what they mean everywhere, without the s of the plural."""
 

@@ -69,14 +69,16 @@ def xtail(
 
     Every method of the suite learns them, in every order, with every seed.
 
-    Every class of every set is a candidate from the beginning. Embedded images are kept in nacre's
-    home, and what was measured in the folder of results, task by task: stopped or killed, the same
-    command goes on from there. Ends with a table and a report.
+    Every class of every set is a candidate from the beginning, unless the suite says otherwise;
+    with `split` in it the classes of a set are divided into tasks. Embedded images are kept in
+    nacre's home, and what was measured in the folder of results, task by task: stopped or killed,
+    the same command goes on from there. Ends with a table and a report.
 
     \b
     Examples:
       nacre bench xtail deploy/suites/ten-sets.yaml --method lada --seeds 1
       nacre bench xtail deploy/suites/xtail-16-shot.yaml --root ~/data --parallel 4
+      nacre bench xtail deploy/suites/cifar100.yaml --root ~/data
       nacre bench xtail deploy/suites/ten-sets.yaml --output json
     """
     from cluster.evaluation.benching import SuiteFolders, opened
@@ -101,7 +103,7 @@ def xtail(
     if not shown.methods:
         titles = ", ".join(line.title for line in everything.methods)
         raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
-    _measure(measuring, place, parallel=parallel, address=address)
+    measure(measuring, place, parallel=parallel, address=address)
     findings = findings_of(measuring)
     from harness.pages.suite_page import write_report
 
@@ -113,9 +115,17 @@ def xtail(
     stdout().print(f"report: {page}", markup=False)
 
 
-def _measure(
-    measuring: "Xtail", place: "SuiteFolders", *, parallel: int, address: str | None
+def measure(
+    measuring: "Xtail", place: "SuiteFolders", *, parallel: int = 1, address: str | None = None
 ) -> None:
+    """Measure the runs of a suite that are not finished, and show how far they are.
+
+    Args:
+        measuring: The suite.
+        place: The same, for other processes.
+        parallel: Most runs at once.
+        address: Of a running Ray, for runs at once; None starts one on this machine.
+    """
     from cluster.evaluation.benching import measured_side_by_side
     from harness.results import run_names
 
@@ -141,7 +151,7 @@ def _measure(
 def findings_of(measuring: "Xtail") -> "Findings":
     """Return everything that a report about `measuring` shows."""
     from adapters.contract.class_names import name_collisions
-    from harness.image_sets import listing_digest
+    from harness.labelled import listing_digest
     from harness.pages.drawing import Facts, library_versions
     from harness.pages.suite_page import Findings
 

@@ -13,7 +13,7 @@ from cluster.config import home
 from cluster.evaluation.measuring import TestSource
 from cluster.stores.open import open_store
 from harness.evaluation import Column
-from harness.image_sets import Labelled
+from harness.labelled import Labelled
 from harness.measured_set import Embedding, class_of_set
 from workers.encoding.encoder import Encoder
 from workers.encoding.task_features import class_id, task_of

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,11 @@ def draw_heat_map(
     if plot is None:
         return None
     figure, axes = plot.subplots(figsize=(0.9 * len(columns) + 3, 0.5 * len(rows) + 2))
-    values = [[cell["value"] for cell in cells] for cells in rows.values()]
+    # Rows of versions that are measured on what they have learnt are shorter.
+    values = [
+        [*(cell["value"] for cell in cells), *[nan] * (len(columns) - len(cells))]
+        for cells in rows.values()
+    ]
     axes.imshow(values, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
     axes.set_yticks(range(len(rows)), list(rows))

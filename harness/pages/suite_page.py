@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.answers import Answered
 from harness.files import write_whole
-from harness.image_sets import ImageSet
+from harness.labelled import ImageSet
 from harness.pages.drawing import (
     COLORS,
     Facts,
@@ -27,7 +27,7 @@ from harness.pages.drawing import (
 )
 from harness.published import PUBLISHED
 from harness.results import RunName, file_name, orders_and_runs, run_names
-from harness.sequence import SequenceRun
+from harness.sequence_run import SequenceRun
 from harness.suite import Suite, settings_for
 from harness.table import COLUMNS, Figure, as_csv, by_set, figures
 from harness.xtail import ZeroShotFigures
@@ -119,7 +119,7 @@ def _mean(figure: Figure | None) -> float:
 
 
 def _means(runs: Sequence[SequenceRun]) -> list[float]:
-    """Return the mean over all sets after each task."""
+    """Return the mean over the sets that were measured after each task."""
     return [fmean(figure.mean for figure in by_set(runs, row)) for row in range(len(runs[0].steps))]
 
 
@@ -185,7 +185,7 @@ def _accuracies_csv(findings: Findings) -> str:
         for name, run in findings.runs.items()
         for after, step in zip(findings.suite.orders[name.order], run.steps, strict=True)
         for on, same, alike in zip(
-            findings.suite.orders[name.order], step.accuracies, step.alike, strict=True
+            findings.suite.orders[name.order], step.accuracies, step.alike, strict=False
         )
     ]
     headings = ["order", "method", "seed", "after", "on", "accuracy", "among equal names"]
@@ -211,7 +211,7 @@ def _draw(
             title=f"{title}, order {order}: accuracy (%); bold: learnt",
         )
     axes.set_xlabel("tasks learnt")
-    axes.set_ylabel("mean accuracy on all sets (%)")
+    axes.set_ylabel("mean accuracy (%)")
     axes.legend(fontsize="small", ncols=2)
     curves.savefig(folder / f"curves-{file_name(order)}.png", dpi=110, bbox_inches="tight")
     plot.close(curves)

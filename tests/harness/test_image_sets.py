@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from adapters.errors import InputError, NotFoundError
-from harness.image_sets import listing_digest, read_image_set, read_image_sets
+from harness.image_sets import read_image_set, read_image_sets
+from harness.labelled import listing_digest
 from harness.suite import SetConfig, read_suite
 from tests.harness.conftest import COLORS, pictures
 from workers.images.decode import decode_image
@@ -84,6 +85,66 @@ def test_digits_of_another_length_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, 2) + b"\1\2")
     with pytest.raises(InputError, match="other lengths"):
         read_image_set(SetConfig(name="mnist", layout="mnist"), tmp_path)
+
+
+def cifar(folder: Path, *, names: str, labels: dict[str, list[int]], before: int) -> None:
+    """Write files of images, plain in a color of their label, with so many bytes before each."""
+    folder.mkdir()
+    (folder / names).write_text("apple\naquarium_fish\n\n")
+    for name, of_file in labels.items():
+        images = [
+            bytes([9] * (before - 1) + [label]) + bytes([label]) * 1024 + bytes(2048)
+            for label in of_file
+        ]
+        (folder / name).write_bytes(b"".join(images))
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "test", "before"),
+    [
+        ("fine_label_names.txt", ["train.bin"], "test.bin", 2),
+        ("batches.meta.txt", [f"data_batch_{n}.bin" for n in range(1, 6)], "test_batch.bin", 1),
+    ],
+)
+def test_cifar_is_read_as_it_is_published(
+    tmp_path: Path, names: str, train: list[str], test: str, before: int
+) -> None:
+    labels = {**{name: [1, 0] for name in train}, test: [1]}
+    cifar(tmp_path / "binary", names=names, labels=labels, before=before)
+    found = read_image_set(SetConfig(name="cifar", layout="cifar"), tmp_path)
+    assert found.classes == ("apple", "aquarium fish")
+    assert [image.label for image in found.train] == [1, 0] * len(train)
+    assert decode_image(found.test[0].read(), origin="test").getpixel((31, 0)) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"train.bin": [7], "test.bin": [0]}, "labels below 2"),
+        ({"train.bin": [], "test.bin": [0]}, "found 0 bytes"),
+    ],
+)
+def test_files_that_are_not_cifar_are_refused(
+    tmp_path: Path, labels: dict[str, list[int]], said: str
+) -> None:
+    cifar(tmp_path / "binary", names="fine_label_names.txt", labels=labels, before=2)
+    with pytest.raises(InputError, match=said):
+        read_image_set(SetConfig(name="cifar", layout="cifar"), tmp_path)
+
+
+def test_cifar_without_its_files_is_told_what_is_expected(tmp_path: Path) -> None:
+    one = SetConfig(name="cifar", layout="cifar")
+    with pytest.raises(NotFoundError, match=r"fine_label_names\.txt or batches\.meta\.txt"):
+        read_image_set(one, tmp_path)
+    cifar(tmp_path / "b", names="fine_label_names.txt", labels={"train.bin": [0]}, before=2)
+    with pytest.raises(NotFoundError, match=r"expected .*test\.bin"):
+        read_image_set(one, tmp_path)
+
+
+def test_test_images_may_lie_in_a_folder_val(tmp_path: Path) -> None:
+    pictures(tmp_path, COLORS, images=2)
+    (tmp_path / "test").rename(tmp_path / "val")
+    assert len(read_image_set(SetConfig(name="colors"), tmp_path).test) == 6
 
 
 def test_every_missing_set_is_named_with_where_it_is_had(

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.errors import NotFoundError, SettingsError
+from harness.published import PUBLISHED
 from harness.suite import MethodConfig, SetConfig, read_suite, settings_for
 
 SUITES = sorted((Path(__file__).parents[2] / "deploy" / "suites").glob("*.yaml"))
@@ -34,6 +36,9 @@ def test_without_orders_there_is_one_of_all_sets(write_suite: Callable[..., Path
         ({"orders": {"I": ["colors", "colors"]}}, "found twice: colors"),
         ({"sets": []}, "expected sets"),
         ({"seeds": []}, "expected sets, methods and seeds"),
+        ({"split": {"class": 10}}, "did you mean 'classes'"),
+        ({"split": {"classes": 0}}, "classes"),
+        ({"candidates": "some"}, "candidates"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -59,4 +64,35 @@ def test_a_set_brings_its_own_epochs_where_a_method_asks_for_them() -> None:
 
 @pytest.mark.parametrize("path", SUITES, ids=[path.stem for path in SUITES])
 def test_the_suites_that_come_with_nacre_can_be_read(path: Path) -> None:
-    assert read_suite(path).name == path.stem
+    suite = read_suite(path)
+    assert suite.name == path.stem
+    assert suite.published in (None, path.stem)
+    assert suite.published is None or set(PUBLISHED[path.stem]) <= set(suite.orders)
+
+
+CL_LORA = [
+    # suite, classes of the set, tasks, epochs, learning rate, batch, decay, rank: as published
+    ("cifar100", 100, 20, 30, 0.03, 64, 1e-4, 8),
+    ("imagenet-r", 200, 40, 20, 0.05, 32, 5e-4, 10),
+    ("imagenet-a", 200, 10, 25, 0.05, 32, 5e-3, 10),
+    ("vtab", 50, 5, 45, 0.03, 32, 1e-4, 10),
+]
+
+
+@pytest.mark.parametrize("published", CL_LORA, ids=[line[0] for line in CL_LORA])
+def test_cl_lora_learns_as_it_was_published(published: tuple[Any, ...]) -> None:
+    name, classes, tasks, epochs, rate, batch, decay, rank = published
+    suite = read_suite(next(path for path in SUITES if path.stem == name))
+    assert suite.split is not None
+    parts = suite.split.parts(classes, of=name)
+    assert [len(part) for part in parts] == [classes // tasks] * tasks
+    assert suite.split.seed == (None if name == "vtab" else 1993)
+    assert suite.candidates == "seen"
+    (line,) = [line for line in suite.methods if line.method == "cl_lora"]
+    assert line.settings == {
+        "rank": rank,
+        "epochs": epochs,
+        "learning_rate": rate,
+        "batch_size": batch,
+        "weight_decay": decay,
+    }

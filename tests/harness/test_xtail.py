@@ -1,23 +1,32 @@
 """A suite from its file to its report: every run once, whatever stops it, and the same figures."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from adapters.adapter import Adapter
+from adapters.contract.adapter_state import AdapterState
 from adapters.errors import CorruptionError, NotFoundError
 from adapters.methods import METHODS
 from cluster.cli.main import cli
 from cluster.evaluation.benching import opened
+from harness.labelled import Labelled
 from harness.measured_set import accuracies_of
 from harness.results import RunName, run_names
-from harness.sequence import SequenceRun
+from harness.sequence import run_sequence
+from harness.sequence_run import SequenceRun
 from harness.suite import read_suite
 from harness.xtail import Xtail
 from tests.support.drivers.printed import as_promised
+from tests.support.scenes.vision import random_clip
+from workers.images.pixels import Decoder
+from workers.images.views import Views
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +82,58 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same(
     assert done == [0, 1]
     assert going_on == [1, 2]
     assert accuracies(run) == expected
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a random encoder whose tower is a vision transformer."""
+    return random_clip(tmp_path_factory.mktemp("encoder") / "vit")
+
+
+CHANGING = {
+    "cl_lora": {"epochs": 1, "rank": 2},
+    "dmc_ot": {"image_epochs": 1, "prompt_epochs": 1, "context": 2, "rank": 2},
+}
+
+
+@pytest.mark.parametrize("method", CHANGING)
+def test_a_version_with_a_tower_of_its_own_is_measured_through_it(
+    write_suite: Callable[..., Path], transformer: Path, method: str
+) -> None:
+    path = write_suite(
+        methods=[{"label": LADA.title, "method": method, "settings": CHANGING[method]}],
+        encoder={"model": str(transformer)},
+    )
+    seen = list[AdapterState]()
+    found = measuring(path)
+    sets = found.measured_sets("I", 0)
+    run = run_sequence(
+        METHODS[method],
+        sets,
+        settings=[CHANGING[method]] * 2,
+        seed=0,
+        keep=lambda state, _step: seen.append(state),
+    )
+    adapter = Adapter(seen[-1].records, shared=seen[-1].shared)
+    base = sets[0].images.tower
+    assert base is not None
+    tower = adapter.image_tower(base)
+    pixels = torch.cat([_test_view(found, image) for image in found.images["colors"].test])
+    expected = adapter.predict(
+        tower.features(pixels), encoder=adapter.fingerprint, logit_scale=sets[0].text.logit_scale
+    )
+    right = sum(a == b for a, b in zip(expected, sets[0].truth, strict=True))
+    assert run.matrix[-1][0] == pytest.approx(100 * right / len(expected))
+    assert adapter.fingerprint != adapter.encoder
+    assert run.finish.request_cost is not None
+    assert run.steps[-1].shared_bytes > 0
+    assert accuracies(found.run(LADA)) == accuracies(run)
+
+
+def _test_view(found: Xtail, image: Labelled) -> torch.Tensor:
+    decoder = Decoder(found.encoder.transform)
+    content = image.read()
+    return decoder.decode([content], [hashlib.sha256(content).hexdigest()], Views())
 
 
 def test_a_finished_run_is_read_and_not_measured_again(write_suite: Callable[..., Path]) -> None:
@@ -201,6 +262,74 @@ def test_the_command_reads_the_sets_where_it_is_told_to(
     monkeypatch.chdir(measured)
     found = CliRunner().invoke(cli, [*arguments, "--root", "elsewhere"])
     assert found.exit_code == 0, found.output
+
+
+def test_another_order_of_the_classes_is_another_run(write_suite: Callable[..., Path]) -> None:
+    means = RunName(title="means", order="I", seed=0)
+    measuring(write_suite(split={"classes": 1})).run(means)
+    assert list(measuring(write_suite(split={"classes": 1})).finished()) == [means]
+    assert measuring(write_suite(split={"classes": 1, "seed": 1993})).finished() == {}
+    assert measuring(write_suite(split={"classes": 1}, candidates="seen")).finished() == {}
+
+
+def test_fewer_test_images_are_the_same_for_every_seed_and_another_run(
+    write_suite: Callable[..., Path],
+) -> None:
+    means = RunName(title="means", order="I", seed=0)
+    measuring(write_suite()).run(means)
+    found = measuring(write_suite(tests=2))
+    assert found.finished() == {}
+    first, second = (found.measured_sets("I", seed) for seed in (0, 1))
+    assert [len(one.test_labels) for one in first] == [6, 6]
+    assert all(a.test_features.equal(b.test_features) for a, b in zip(first, second, strict=True))
+
+
+def test_a_divided_set_is_learnt_class_by_class_and_measured_on_what_is_learnt(
+    write_suite: Callable[..., Path],
+) -> None:
+    path = write_suite(
+        sets=[{"name": "colors"}],
+        orders={},
+        split={"classes": 1, "seed": 1993},
+        candidates="seen",
+        shots=None,
+    )
+    run = measuring(path).run(RunName(title="means", order="I", seed=0))
+    assert [len(row) for row in run.matrix] == [1, 2, 3]
+    # One class alone is never wrong, and the last row is that of the whole set at once.
+    assert run.matrix[0] == (100.0,)
+    whole = measuring(write_suite(sets=[{"name": "colors"}], orders={}, shots=None))
+    assert run.last_of_images == pytest.approx(
+        whole.run(RunName(title="means", order="I", seed=0)).last
+    )
+    assert run.average_of_images == pytest.approx(
+        sum(sum(row) / len(row) for row in run.matrix) / 3
+    )
+
+
+def test_the_command_shows_a_divided_set_and_goes_on_with_it(
+    write_suite: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_suite(split={"classes": 1, "first": 2}, candidates="seen", orders={})
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("NACRE_HOME", str(path.parent / "home"))
+    arguments = ["bench", "xtail", str(path), "--output", "json", "--seeds", "1"]
+    opened.cache_clear()
+    part = CliRunner().invoke(cli, [*arguments, "--method", "means"])
+    assert part.exit_code == 0, part.output
+    opened.cache_clear()
+    found = as_promised("bench xtail", CliRunner().invoke(cli, arguments).stdout)
+    lines = found["orders"]["I"]["methods"]
+    before = as_promised("bench xtail", part.stdout)["orders"]["I"]["methods"]
+    assert lines["means"] == before["means"]
+    assert lines["LADA"]["Transfer"] is None
+    assert set(found["orders"]["I"]["zero_shot"]) == {
+        "colors.01",
+        "colors.02",
+        "shades.01",
+        "shades.02",
+    }
+    assert "what is learnt" in Path(found["report"]).read_text()
 
 
 def test_all_runs_are_named_once(write_suite: Callable[..., Path]) -> None:

@@ -15,6 +15,7 @@ import yaml
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.ray_nodes import RAY, RayNode, new_head
 from tests.support.drivers.s3_server import free_port
+from tests.support.scenes.vision import random_clip
 
 TIMEOUT_S = 240
 
@@ -63,9 +64,13 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("jobs")
-    (folder / "nacre.yaml").write_text(
-        yaml.safe_dump({"store": f"file://{folder / 'store'}", "serve": {"port": free_port()}})
-    )
+    config = {
+        "store": f"file://{folder / 'store'}",
+        "serve": {"port": free_port(), "adapters": ["main", "changed"]},
+        "encoder": {"model": str(random_clip(folder / "clip"))},
+        "adapters": {"changed": {"method": "cl_lora"}},
+    }
+    (folder / "nacre.yaml").write_text(yaml.safe_dump(config))
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": programs, "NACRE_HOME": str(folder / "home")}
     head = new_head(own, dashboard=free_port()).start()
@@ -92,6 +97,25 @@ def test_a_task_that_a_job_submits_is_learnt_by_the_system_around_it(
     status = json.loads(site.nacre("status", "--output", "json").stdout)
     assert status["coordinator"]["alive"] is True
     assert [entry["stage"] for entry in status["submissions"]] == ["published"]
+
+
+def test_a_job_submits_a_task_that_changes_the_tower_just_so(
+    site: Site, examples: Path, tmp_path: Path
+) -> None:
+    task = small_task(examples, tmp_path, "clip-art")
+    content = yaml.safe_load(task.read_text())
+    content |= {"adapter": "changed", "settings": {"rank": 2, "epochs": 2}}
+    task.write_text(yaml.safe_dump(content))
+    submitted = site.job(task.parent, "nacre", "submit", "task.yaml", "--wait")
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "clip-art: published as changed@1" in submitted.stdout
+    adapter = ("--adapter", "changed", "--output", "json")
+    assert json.loads(site.nacre("show", "1", *adapter).stdout)["shared"] is not None
+    asked = site.nacre("predict", next(task.parent.glob("test/*/*")), *adapter)
+    assert asked.returncode == 0, asked.stderr
+    answer = json.loads(asked.stdout)
+    assert answer["version"] == "changed@1"
+    assert len(answer["results"]) == 1
 
 
 def test_images_that_ray_has_left_out_are_an_error_that_says_why(

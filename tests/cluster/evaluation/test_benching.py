@@ -7,7 +7,7 @@ import pytest
 
 from cluster.evaluation.benching import SuiteFolders, measured_side_by_side, opened
 from harness.results import run_names
-from harness.sequence import SequenceRun
+from harness.sequence_run import SequenceRun
 from tests.harness.conftest import write_suite
 
 __all__ = ["write_suite"]  # a fixture of the harness's tests
