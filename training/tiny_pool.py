@@ -66,9 +66,7 @@ def fill_pool(
         count = min(32 * BATCH, views - first)
         picks = np.random.default_rng((seed, number)).choice(len(pictures), count, p=chances)
         rng = random.Random(f"{seed} {number}")
-        made = [
-            np.asarray(view(Image.fromarray(pictures[pick].pixels), rng)) for pick in picks
-        ]
+        made = [np.asarray(view(Image.fromarray(pictures[pick].pixels), rng)) for pick in picks]
         pixels = np.stack(mixed_in(made, rng))
         answers = np.concatenate(
             [answer(tower, pixels[i : i + BATCH]) for i in range(0, count, BATCH)]

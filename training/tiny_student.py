@@ -208,7 +208,9 @@ def _start_attention(attention: Any) -> None:
         left, sizes, right = torch.linalg.svd(0.7 * noise + 0.7 * one)
         rows = slice(number * head, (number + 1) * head)
         attention.in_proj_weight[:WIDTH][rows] = (left[:, :head] * sizes[:head].sqrt()).T
-        attention.in_proj_weight[WIDTH : 2 * WIDTH][rows] = sizes[:head].sqrt()[:, None] * right[:head]
+        attention.in_proj_weight[WIDTH : 2 * WIDTH][rows] = (
+            sizes[:head].sqrt()[:, None] * right[:head]
+        )
 
 
 def _drawn(pool: Pool, picks: np.ndarray, *, flipped: bool) -> tuple[Tensor, Tensor]:

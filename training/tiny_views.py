@@ -21,7 +21,9 @@ def view(image: Image.Image, rng: random.Random) -> Image.Image:
     if rng.random() < 0.1:
         image = image.rotate(rng.choice((90, 180, 270)))
     if rng.random() < 0.25:
-        image = image.rotate(rng.uniform(-30, 30), Image.Resampling.BILINEAR, fillcolor=_edge(image))
+        image = image.rotate(
+            rng.uniform(-30, 30), Image.Resampling.BILINEAR, fillcolor=_edge(image)
+        )
     return _blur(_colour(image, rng), rng)
 
 
@@ -43,9 +45,7 @@ def mixture(one: np.ndarray, other: np.ndarray, rng: random.Random) -> np.ndarra
 
 def mixed_in(views: list[np.ndarray], rng: random.Random) -> list[np.ndarray]:
     """The views, some of them replaced by a mixture with another."""
-    return [
-        mixture(one, rng.choice(views), rng) if rng.random() < _MIXED else one for one in views
-    ]
+    return [mixture(one, rng.choice(views), rng) if rng.random() < _MIXED else one for one in views]
 
 
 def _crop(image: Image.Image, rng: random.Random) -> Image.Image:

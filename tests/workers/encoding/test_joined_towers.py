@@ -18,7 +18,11 @@ from workers.encoding.joined_towers import IMAGE_TOWER, joined_weights
 SETTINGS = EncoderSettings(model=TINY_VIT)
 MOST_BYTES = 15_000_000
 CLIP_ART = Path(__file__).parents[3] / "cluster" / "examples" / "clip-art" / "test"
-CHANGE_THE_TOWER = [("cl_lora", {}), ("dmc", {"adapter": "tower"}), ("dmc_ot", {"adapter": "tower"})]
+CHANGE_THE_TOWER = [
+    ("cl_lora", {}),
+    ("dmc", {"adapter": "tower"}),
+    ("dmc_ot", {"adapter": "tower"}),
+]
 """Methods, and settings with which they learn in the image tower."""
 
 
@@ -65,7 +69,9 @@ def test_methods_that_change_the_tower_take_the_second_and_refuse_the_first(
 ) -> None:
     method_named(name).check_tower(lambda: untrained_tower(SETTINGS), settings)
     with pytest.raises(SettingsError, match="changes the attention of a vision transformer"):
-        method_named(name).check_tower(lambda: untrained_tower(EncoderSettings(model=TINY)), settings)
+        method_named(name).check_tower(
+            lambda: untrained_tower(EncoderSettings(model=TINY)), settings
+        )
 
 
 def test_the_file_that_ships_is_small_in_half_precision_and_the_one_that_was_measured() -> None:
