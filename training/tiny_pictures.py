@@ -20,8 +20,8 @@ from training.tiny_exclusion import Excluded, is_demo_image_name
 from training.tiny_images import demo_folder
 from training.tiny_sources import Package, fetch, open_on_white
 
-_SUFFIXES = frozenset(".png .jpg .jpeg .webp .gif .tga .bmp".split())
-_ARCHIVES = frozenset(".pk3 .zip .sh3f .sh3t".split())
+_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".tga", ".bmp"])
+_ARCHIVES = frozenset([".pk3", ".zip", ".sh3f", ".sh3t"])
 # A picture with a shorter side or with less contrast than this shows nothing.
 _LEAST_SIDE = 24
 _LEAST_DEVIATION = 6.0

@@ -20,7 +20,6 @@ from torch.nn import functional
 from training.tiny_fit import SHARPNESS, Progress
 from training.tiny_pool import Pool
 from training.tiny_towers import CONFIG as FIRST
-from training.tiny_towers import EMBED_DIM
 from workers.images.torchvision_ops import ensure_torchvision_imports
 
 SIDE = 96
@@ -173,7 +172,7 @@ def _normed(tokens: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
 
 @torch.no_grad()
 def start(tower: Any, pool: Pool) -> None:
-    """Start the weights from what is known: patches vary along few directions, places lie in a grid.
+    """Start from what is known: patches vary along few directions, places lie in a grid.
 
     The first layer begins as the leading directions of the pool's patches, the positions as waves,
     and attention as "Mimetic Initialization of Self-Attention Layers" (arXiv 2305.09828) has it.
