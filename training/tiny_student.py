@@ -123,7 +123,7 @@ def said(tower: Any, pixels: Tensor) -> Tensor:
     """
     with torch.autocast("cpu", enabled=False):
         weights = {name: p.to(torch.bfloat16) for name, p in tower.named_parameters()}
-        tokens = _embedded(tower, pixels, weights)
+        tokens = _embedded(pixels, weights)
         for number, block in enumerate(tower.transformer.resblocks):
             tokens = _block(tokens, weights, f"transformer.resblocks.{number}.", block)
         tokens = _normed(tokens, weights, "ln_post")[:, 1:]
@@ -132,7 +132,7 @@ def said(tower: Any, pixels: Tensor) -> Tensor:
         return (cells.flatten(1, 2) @ weights["proj"]).float()
 
 
-def _embedded(tower: Any, pixels: Tensor, weights: dict[str, Tensor]) -> Tensor:
+def _embedded(pixels: Tensor, weights: dict[str, Tensor]) -> Tensor:
     patches = _patches(pixels.to(torch.bfloat16))
     tokens = patches @ weights["conv1.weight"].flatten(1).T
     first = weights["class_embedding"].expand(len(pixels), 1, -1)
