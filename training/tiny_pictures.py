@@ -83,7 +83,7 @@ def _files(folder: Path) -> Iterator[_File]:
 
 
 def _title(path: PurePath) -> str:
-    """What the sizes of one picture have in common: its name, or its folder where that is a size."""
+    """What the sizes of one picture have in common: its name, or the folder if that is a size."""
     stem = path.stem.lower()
     return stem if re.search("[a-z]{2}", stem) else str(path.parent)
 
