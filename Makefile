@@ -65,6 +65,9 @@ prove-%: $(INSTALLED) FORCE ## run one long proof, for instance prove-registry
 train-tiny-clip: $(INSTALLED) ## train the encoder that ships with the repository again
 	@$(BIN)/python -m training.tiny_clip
 
+train-tiny-vit: $(INSTALLED) ## train the second encoder, a vision transformer, again
+	@$(BIN)/python -m training.tiny_vit
+
 clean: ## remove everything that was built or installed here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache .nacre-demo benchmarks/out

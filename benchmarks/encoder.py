@@ -1,9 +1,10 @@
-"""Score the tiny CLIP on real image sets: linear probe, nearest class mean and zero-shot.
+"""Score both tiny encoders on real image sets: linear probe, nearest class mean and zero-shot.
 
 Each set is a folder NAME/{train,test}/CLASS/*.png|jpg with the readable class names in
 NAME/meta.json. The linear probe is logistic regression on unit features, fitted on the train folder
-and scored on the test folder, with one fixed strength for every set. Beside it stand the same
-probe on the ImageNet tower the encoder started from and on plain pixels and gradient histograms.
+and scored on the test folder, with one fixed strength for every set. Beside `tiny` stand the same
+probe on the ImageNet tower that it started from, on plain pixels and gradient histograms, and on
+the image tower of `tiny-vit` (columns that end in `vit`).
 
 Examples:
   python -m benchmarks.encoder --datasets ../shared/datasets
@@ -25,6 +26,8 @@ import torch
 from PIL import Image
 
 from benchmarks.absent import end_without
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import TINY_VIT, EncoderSettings
 from workers.images.torchvision_ops import ensure_torchvision_imports
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,7 +106,7 @@ def nearest_class_mean(train: Array, labels: Array, test: Array, truth: Array) -
 
 
 class Benchmark:
-    """The tiny CLIP, the tower it started from and the plain baseline, over image sets."""
+    """The tiny CLIP, the tower it started from, the second one and the plain baseline."""
 
     def __init__(self, start: Path | None) -> None:
         ensure_torchvision_imports()
@@ -114,6 +117,7 @@ class Benchmark:
         self.model.eval()
         self.tokenizer = open_clip.get_tokenizer(name)
         self.start = self._start_tower(start)
+        self.second = Encoder(EncoderSettings(model=TINY_VIT))
 
     def _start_tower(self, checkpoint: Path | None) -> torch.nn.Module:
         from training.tiny_sources import TOWER, fetch
@@ -125,7 +129,8 @@ class Benchmark:
     def scores(self, images: ImageSet) -> dict[str, float]:
         """All scores of one set, as fractions."""
         labels, truth = (np.array([n for _, n in part]) for part in (images.train, images.test))
-        ours, start, plain = zip(self._rows(images.train), self._rows(images.test), strict=True)
+        rows = zip(self._rows(images.train), self._rows(images.test), strict=True)
+        ours, start, plain, second = rows
         return {
             "probe": linear_probe(ours[0], labels, ours[1], truth),
             "probe_start": linear_probe(start[0], labels, start[1], truth),
@@ -133,12 +138,15 @@ class Benchmark:
             "mean": nearest_class_mean(ours[0], labels, ours[1], truth),
             "mean_start": nearest_class_mean(start[0], labels, start[1], truth),
             "zero_shot": self._zero_shot(images.classes, ours[1], truth),
+            "probe_vit": linear_probe(second[0], labels, second[1], truth),
+            "mean_vit": nearest_class_mean(second[0], labels, second[1], truth),
+            "zero_shot_vit": self._zero_shot(images.classes, second[1], truth),
             "chance": 1 / len(images.classes),
         }
 
-    def _rows(self, files: list[tuple[Path, int]], size: int = 64) -> tuple[Array, Array, Array]:
-        """The images' rows by the tiny CLIP, by the tower it started from and by the baseline."""
-        ours, start, plain = [], [], []
+    def _rows(self, files: list[tuple[Path, int]], size: int = 64) -> tuple[Array, ...]:
+        """The images' rows: of `tiny`, the tower it started from, the baseline and `tiny-vit`."""
+        ours, start, plain, second = [], [], [], []
         for first in range(0, len(files), size):
             images = [Image.open(path).convert("RGB") for path, _ in files[first : first + size]]
             batch = torch.stack([self.transform(image) for image in images])
@@ -146,7 +154,9 @@ class Benchmark:
                 ours.append(self.model.encode_image(batch).numpy())
                 start.append(self.start(batch).numpy())
             plain.append(np.stack([pixels_and_gradients(image) for image in images]))
-        return np.concatenate(ours), np.concatenate(start), np.concatenate(plain)
+            pixels = torch.stack([self.second.transform(image) for image in images])
+            second.append(self.second.image_tower.features(pixels).numpy())
+        return tuple(np.concatenate(rows) for rows in (ours, start, plain, second))
 
     def _zero_shot(self, classes: list[str], features: Array, truth: Array) -> float:
         with torch.inference_mode():
@@ -175,6 +185,8 @@ def figures(scores: dict[str, dict[str, float]]) -> list[dict[str, object]]:
     rows.append(
         _row("probe below the start tower", round(lost, 2), "points", bar, lost <= MOST_LOST_POINTS)
     )
+    won = means["probe_vit"] - means["probe_pixels"]
+    rows.append(_row("vit's probe above pixels", round(won, 2), "points", "above 0", won > 0))
     if ZERO_SHOT_SET in scores:
         times = scores[ZERO_SHOT_SET]["zero_shot"] / scores[ZERO_SHOT_SET]["chance"]
         bar, holds = f"at least {LEAST_TIMES_CHANCE:g}", times >= LEAST_TIMES_CHANCE

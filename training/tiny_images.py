@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -34,14 +34,14 @@ class Labelled:
     kind: str
 
 
-def sketches(unpacked: Path) -> Iterator[Labelled]:
+def sketches(unpacked: Path, most: int = SKETCHES_PER_CLASS) -> Iterator[Labelled]:
     """White strokes on black, some of every class."""
     for path in sorted((unpacked / "package" / "src" / "drawings").glob("*.ndjson.gz")):
         label = readable(path.name.removesuffix(".ndjson.gz"))
         if is_demo_image_name(label):
             continue
         lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-        for line in lines[:SKETCHES_PER_CLASS]:
+        for line in lines[:most]:
             cells = np.asarray(json.loads(line), dtype=np.float32)
             side = int(len(cells) ** 0.5)
             grey = (cells.reshape(side, side) * 255).astype(np.uint8)
@@ -86,6 +86,14 @@ def emoji(unpacked: Path) -> Iterator[Labelled]:
         image = _glyph(font, chr(code))
         if image.tobytes() != blank and np.asarray(image).std() > 5:
             yield Labelled(image, label, "emoji")
+
+
+def demo_folder(path: PurePath) -> bool:
+    """Whether a file of the clip art or the stamps lies in a folder of a demo class."""
+    folders = set(path.parts[:-1])
+    if "openclipart" in folders:
+        return bool(folders & _DEMO_FOLDERS)
+    return "stamps" in folders and bool(folders & (_SKIPPED_STAMPS | _DEMO_STAMP_FOLDERS))
 
 
 def names_demo_class(label: str) -> bool:

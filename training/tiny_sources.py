@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -67,7 +68,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         subprocess.run(["dpkg-deb", "--extract", str(archive), str(folder)], check=True)
 
 
-def open_on_white(path: Path, longest: int = 256) -> Image.Image | None:
+def open_on_white(path: Path | BinaryIO, longest: int = 256) -> Image.Image | None:
     """The picture on a white ground, at most `longest` pixels; None where it cannot be read."""
     try:
         with warnings.catch_warnings():

@@ -56,8 +56,8 @@ class FrozenImageTower:
         self._model = model.requires_grad_(False).eval()
         self._normalised = normalised
         self._fingerprint = fingerprint
-        parameter = next(model.visual.parameters())
-        self.device, self.dtype = parameter.device, parameter.dtype
+        first = _first_read(model.visual)
+        self.device, self.dtype = first.device, first.dtype
 
     @property
     def fingerprint(self) -> str:
@@ -83,3 +83,9 @@ class FrozenImageTower:
         """See `ImageTower`; (N, D)."""
         features = self._model.encode_image(self.prepared(pixels)).float()
         return normalize(features, dim=-1).cpu()
+
+
+def _first_read(visual: Any) -> Tensor:
+    """Return the weight that meets the pixels: embeddings keep their precision in a lower one."""
+    weights: list[Tensor] = list(visual.parameters())
+    return next((each for each in weights if each.ndim == 4), weights[0])

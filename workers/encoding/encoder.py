@@ -17,12 +17,20 @@ from torch import Tensor, nn
 
 from adapters.errors import NacreError, SettingsError, UnavailableError
 from adapters.towers.image_tower import FrozenImageTower
-from workers.encoding.encoder_settings import TINY, Activation, EncoderSettings, Precision
+from workers.encoding.encoder_settings import (
+    TINY,
+    TINY_VIT,
+    Activation,
+    EncoderSettings,
+    Precision,
+)
+from workers.encoding.joined_towers import FIRST_FOLDER, SECOND_FOLDER, joined
 from workers.images.pixels import PixelTransform
 from workers.images.torchvision_ops import ensure_torchvision_imports
 from workers.store.answers import Meaning, of_os_error
 
-TINY_FOLDER = Path(__file__).parent / "tiny_clip"
+SHIPPED = {TINY: FIRST_FOLDER, TINY_VIT: SECOND_FOLDER}
+"""The folders of the encoders that come with nacre, by the names that users give them."""
 
 _DOES_NOT_FIT = "Error(s) in loading state_dict"  # how torch begins
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -78,6 +86,8 @@ def _load(settings: EncoderSettings) -> tuple[Any, dict[str, Any]]:
 
     config, force_quick_gelu = _configuration(settings)
     try:
+        if settings.model == TINY_VIT:
+            return joined(config, precision=settings.precision), config | {"quick_gelu": False}
         model = open_clip.create_model(
             _open_clip_name(settings),
             pretrained=settings.pretrained,
@@ -129,8 +139,8 @@ def _reason(error: Exception) -> str:
 
 
 def _folder(settings: EncoderSettings) -> Path | None:
-    if settings.model == TINY:
-        return TINY_FOLDER
+    if settings.model in SHIPPED:
+        return SHIPPED[settings.model]
     path = Path(settings.model)
     return path if path.is_dir() else None
 
@@ -200,7 +210,7 @@ def _named_config(settings: EncoderSettings) -> tuple[dict[str, Any], bool]:
     config = open_clip.get_model_config(settings.model)
     if config is None:
         raise SettingsError(
-            "expected `tiny`, a folder or the name of an open_clip model, found "
+            "expected `tiny`, `tiny-vit`, a folder or the name of an open_clip model, found "
             f"{settings.model!r}",
             model=settings.model,
         )

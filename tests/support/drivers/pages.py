@@ -34,6 +34,7 @@ PAGES = (
     *("docs/notebooks.md", "docs/stores.md", "docs/accuracies.md", "docs/shell.md"),
     "docs/format.md",
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
+    "workers/encoding/tiny_vit/README.md",
     *("CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"),
 )
 """In the order in which one system goes through them: the quick start begins with an empty store,

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from adapters.errors import NacreError, SettingsError, UnavailableError
-from workers.encoding.encoder import TINY_FOLDER, Encoder, not_loaded, untrained_tower
-from workers.encoding.encoder_settings import EncoderSettings
+from workers.encoding.encoder import SHIPPED, Encoder, not_loaded, untrained_tower
+from workers.encoding.encoder_settings import TINY, EncoderSettings
 
 PROMPTS = ["a photo of a bird.", "a drawing of a boat.", "the handwritten digit three."]
 
@@ -76,7 +76,7 @@ def test_another_precision_has_another_fingerprint(encoder: Encoder) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(TINY_FOLDER, tmp_path / "towers"))
+    return Path(shutil.copytree(SHIPPED[TINY], tmp_path / "towers"))
 
 
 def test_a_folder_with_the_same_model_has_the_same_fingerprint(
