@@ -9,7 +9,7 @@ Shapes: N test images of a task
 """
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -21,11 +21,8 @@ from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.records import pack, unpack
 from adapters.errors import CorruptionError, NacreError
 from workers.formats.documents import Count, Digest, encode, validated
-from workers.learning.handover import find_handover, hand_over
-from workers.registry.registry import Registry
+from workers.learning.handover import answers_key, find_handover, hand_over
 from workers.store.base import ObjectStore
-
-PREFIX = "measured/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -128,11 +125,6 @@ def surroundings(adapter: Adapter, *, logit_scale: float, code: str) -> str:
     return digest_of(canonical_json([*named, *arithmetic, torch.get_num_threads()]))
 
 
-def answers_key(adapter: str) -> str:
-    """Return where the answers of an adapter's newest version are kept."""
-    return f"{PREFIX}{adapter}"
-
-
 def read_answers(store: ObjectStore, adapter: str) -> KeptAnswers:
     """Return what is kept; nothing where that is damaged or cannot be read now."""
     key = answers_key(adapter)
@@ -146,13 +138,3 @@ def read_answers(store: ObjectStore, adapter: str) -> KeptAnswers:
 def keep_answers(store: ObjectStore, adapter: str, answers: KeptAnswers) -> None:
     """Keep `answers` instead of what was kept of the adapter."""
     hand_over(store, answers_key(adapter), answers.to_bytes())
-
-
-def forget_answers(store: ObjectStore, adapter: str) -> None:
-    """Remove what is kept of an adapter."""
-    store.delete(answers_key(adapter))
-
-
-def needed_answers(store: ObjectStore) -> Collection[str]:
-    """Return the keys of the answers that may be of use: those of adapters that there are."""
-    return {answers_key(name) for name in Registry(store).adapters()}

@@ -98,7 +98,7 @@ def predicted(adapter: Adapter, task: TaskTestSet) -> tuple[ClassEntry, ...]:
     return adapter.predict(task.features, encoder=ENCODER, logit_scale=SCALE)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(histories())
 def test_answers_are_those_of_scoring_everything_whatever_was_published_before(
     versions: list[tuple[Record, ...]],
