@@ -122,6 +122,23 @@ def grown(*names: str) -> tuple[Record, ...]:
     return tuple(record(name, seed, (None, None)) for seed, name in enumerate(names))
 
 
+@pytest.mark.parametrize("count", [15, 16, 17, 63, 64, 65, 66])
+def test_answers_are_those_of_scoring_everything_however_many_records_there_are(
+    count: int,
+) -> None:
+    """However many records a scorer puts into one product."""
+    after = grown(*(f"t{number}" for number in range(count + 1)))
+    tasks = [test_set(entry, seed=entry.seed) for entry in after[::5]]
+    first = answered(Adapter(after[:-1]), digests(after[:-1]), NOTHING)
+    for task in tasks:
+        first.answers(task)
+    adapter = Adapter(after)
+    found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
+    for task in tasks:
+        assert torch.equal(found.answers(task).scores, anew.answers(task).scores)
+        assert torch.equal(found.answers(task).columns, anew.answers(task).columns)
+
+
 class Counting(Adapter):
     """An adapter that notes which tasks it is asked for."""
 
