@@ -2,7 +2,7 @@
 
 Records and test features are small and drawn at random: what grows with the number of tasks is
 what is measured. Every line has its requests, CPU seconds and the bytes that it read and wrote.
-`python -m benchmarks.scale_queue 10 100` measures those sizes alone.
+`python -m benchmarks.scale_queue 10 100` measures published tasks of those numbers alone.
 """
 
 import sys
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -42,6 +43,8 @@ CLASSES, VECTORS, IMAGES = 10, 4, 2
 PAGE = 20
 MB = 1e6
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
@@ -60,34 +63,48 @@ class Cost:
     sent: int
 
 
+Measured = list[tuple[str, Cost, float | None]]
+"""Each figure, what it took, and the most CPU seconds that it may take."""
+
+
 def main(arguments: list[str]) -> int:
     """Measure everything, print the table, and return the exit code."""
-    torch.set_num_threads(1)
-    sizes = tuple(map(int, arguments)) or SIZES
-    rows: list[Row] = []
-    lines: list[list[str]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        costs = [*_published(Path(folder) / "tasks", sizes), *_queued(Path(folder) / "queue")]
-    for figure, cost, most_s in costs:
-        lines.append(
-            [
-                figure,
-                f"{cost.requests:,}",
-                f"{cost.seconds:.3f}",
-                f"{cost.received / MB:.3f}",
-                f"{cost.sent / MB:.3f}",
-                "" if most_s is None else f"{most_s:g}",
-            ]
-        )
-        rows += _rows(figure, cost, most_s)
-    rows.append(_constant(costs, "commit"))
-    rows.append(_constant(costs, "published, the next task"))
+    costs = measured(tuple(map(int, arguments)))
     headings = ["figure", "requests", "CPU s", "MB read", "MB written", "most CPU s"]
-    grid("queue and registry", headings, lines)
-    return judged("scale_queue", rows)
+    grid("queue and registry", headings, [_line(*each) for each in costs])
+    return judged("scale_queue", _judged(costs))
 
 
-Measured = list[tuple[str, Cost, float | None]]
+def figures() -> list[Row]:
+    """Return the rows of everything."""
+    return _judged(measured())
+
+
+def measured(sizes: tuple[int, ...] = ()) -> Measured:
+    """Return what each call took; of published tasks alone where `sizes` are named."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        costs = _published(Path(folder) / "tasks", sizes or SIZES)
+        return costs if sizes else [*costs, *_queued(Path(folder) / "queue")]
+
+
+def _judged(costs: Measured) -> list[Row]:
+    return [
+        *(row for each in costs for row in _rows(*each)),
+        _constant(costs, "commit"),
+        _constant(costs, "published, the next task"),
+    ]
+
+
+def _line(figure: str, cost: Cost, most_s: float | None) -> list[str]:
+    return [
+        figure,
+        f"{cost.requests:,}",
+        f"{cost.seconds:.3f}",
+        f"{cost.received / MB:.3f}",
+        f"{cost.sent / MB:.3f}",
+        "" if most_s is None else f"{most_s:g}",
+    ]
 
 
 def _rows(figure: str, cost: Cost, most_s: float | None) -> Iterator[Row]:
@@ -211,7 +228,7 @@ def _queued(folder: Path) -> Measured:
     ]
 
 
-def _cost(store: RecordingStore, call: Callable[[], object]) -> tuple[object, Cost]:
+def _cost(store: RecordingStore, call: Callable[[], Result]) -> tuple[Result, Cost]:
     store.reset()
     started = time.process_time()
     result = call()

@@ -50,8 +50,10 @@ def check(store: ObjectStore, encoder: Encoder, version: int) -> None:
     assert found == measured_anew(store, encoder, version)
 
 
-def tasks_of(encoder: Encoder, names: str, **more: int) -> list[RandomTask]:
-    return [random_task(name, encoder, **more) for name in names]
+def tasks_of(
+    encoder: Encoder, names: str, *, classes: int = 3, images: int = 4
+) -> list[RandomTask]:
+    return [random_task(name, encoder, classes=classes, images=images) for name in names]
 
 
 def learnt(

@@ -73,9 +73,11 @@ def histories(draw: st.DrawFn) -> list[tuple[Record, ...]]:
     """
     versions: list[tuple[Record, ...]] = []
     for _ in range(draw(st.integers(2, 6))):
-        past = draw(st.sampled_from(versions)) if versions and draw(st.booleans()) else ()
-        past = past or (versions[-1] if versions else ())
-        if past and draw(st.booleans()):
+        back, less = draw(st.booleans()), draw(st.booleans())
+        past = versions[-1] if versions else ()
+        if versions and back:
+            past = draw(st.sampled_from(versions))
+        if past and less:
             gone = draw(st.sampled_from([entry.task for entry in past]))
             past = tuple(entry for entry in past if entry.task != gone)
         absent = [name for name in NAMES if name not in {entry.task for entry in past}]

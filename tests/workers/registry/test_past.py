@@ -57,7 +57,7 @@ def test_a_damaged_entry_is_an_error_in_its_turn() -> None:
     assert damaged.previous is not None
     key = object_key("main", Kind.HISTORY, damaged.previous.stored)
     store.put(key, b"else")
-    found = []
+    found: list[int] = []
     with pytest.raises(CorruptionError, match="damaged"):
         found.extend(
             entry.index
