@@ -105,7 +105,6 @@ class VersionAnswers:
             return None
         wins = highest > kept.scores
         wins |= (highest == kept.scores) & (whose < kept.columns)
-        wins |= again
         return BestAnswers(
             scores=torch.where(wins, highest, kept.scores),
             columns=torch.where(wins, whose, kept.columns),

@@ -124,6 +124,35 @@ def grown(*names: str) -> tuple[Record, ...]:
     return tuple(record(name, seed, (None, None)) for seed, name in enumerate(names))
 
 
+def pointing(name: str, cosine: float, into: str | None = None) -> Record:
+    """Return a record of one class that an image along the first axis has this cosine with."""
+    drawn = random_record(
+        name, encoder=ENCODER, width=2, classes=1, vectors=1, seed=0, noun="thing"
+    )
+    anchors = torch.tensor([[cosine, (1 - cosine**2) ** 0.5]])
+    return replace(
+        drawn,
+        classes=(replace(drawn.classes[0], merged_into=into),),
+        settings={**drawn.settings, "alpha": 0.0},
+        tensors={**drawn.tensors, "text_features": anchors},
+    )
+
+
+@pytest.mark.parametrize("later", [0.1, 0.505, 0.9])
+def test_an_answer_that_only_a_dropped_class_made_the_best_is_given_up(later: float) -> None:
+    """Two classes that count as one beat a third; alone each is below it."""
+    first, third = pointing("a", 0.5), pointing("b", 0.51)
+    before = (first, third, pointing("c", 0.5, into="a/0"))
+    after = (first, third, pointing("d", later))
+    task = replace(
+        test_set(first, seed=0), features=torch.tensor([[1.0, 0.0]]), labels=torch.zeros(1).long()
+    )
+    kept = answered(Adapter(before), digests(before), NOTHING)
+    assert kept.answers(task).columns.tolist() == [0]
+    found = answered(Adapter(after), digests(after), kept.kept()).answers(task)
+    assert found.columns.tolist() == [2 if later > 0.51 else 1]
+
+
 @pytest.mark.parametrize("count", [15, 16, 17, 63, 64, 65, 66])
 def test_answers_are_those_of_scoring_everything_however_many_records_there_are(
     count: int,
