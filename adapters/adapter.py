@@ -153,6 +153,35 @@ class Adapter:
         return self._method.image_tower(base, self._state)
 
     @property
+    def scores_stay(self) -> bool:
+        """Whether what it scores stays, bit for bit, when records follow; see `Method`."""
+        return self._method.scores_stay and self._shared is None
+
+    def scored_with(self, first: int, answers: Collection[str] = ()) -> tuple[str, ...]:
+        """Return the names of the tasks that must be asked for to score those from `first` on.
+
+        Besides these they are earlier ones of which a class counts as the same one, or has the same
+        anchor: it is the earlier one's logit that both get.
+
+        Args:
+            first: Position of a record.
+            answers: Ids of classes; the tasks of what counts as one of them are returned too.
+        """
+        wanted = {entry.counts_as for record in self._records[first:] for entry in record.classes}
+        wanted.update(answers)
+        chosen = [
+            position >= first or any(entry.counts_as in wanted for entry in record.classes)
+            for position, record in enumerate(self._records)
+        ]
+        pairs = list(zip(chosen, self._anchors, strict=True))
+        keys = {key for is_chosen, anchors in pairs if is_chosen for key in anchors.keys}
+        return tuple(
+            record.task
+            for (is_chosen, anchors), record in zip(pairs, self._records, strict=True)
+            if is_chosen or not keys.isdisjoint(anchors.keys)
+        )
+
+    @property
     def _state(self) -> AdapterState:
         return AdapterState(records=self._records, shared=self._shared)
 

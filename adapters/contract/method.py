@@ -116,10 +116,14 @@ class Method(ABC):
     Attributes:
         name: Its name in the configuration.
         shared: Names of settings that all records of an adapter have to share.
+        scores_stay: Whether the scores of a record's classes stay what they are, bit for bit, when
+            records follow, and the tower with them: then a new version is measured by its new
+            classes alone.
     """
 
     name: ClassVar[str]
     shared: ClassVar[tuple[str, ...]] = ()
+    scores_stay: ClassVar[bool] = False
 
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:

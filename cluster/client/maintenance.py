@@ -18,6 +18,7 @@ from workers.housekeeping.leftovers import (
     traces,
 )
 from workers.housekeeping.settling import Settlement, lost_publications, settle
+from workers.learning.handover import answers_key
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
@@ -190,6 +191,7 @@ class MaintenanceVerbs(ClientPart):
         own = self._submitted_to(handle.name, held.submissions)
         self._check_idle(handle, own)
         purged = registry.purge(handle, task, by=self._author(by, why))
+        self._store.delete(answers_key(handle.name))
         removed = traces(self._store, own, purged=purged_submissions(self._registry))
         for key in removed:
             self._store.delete(key)

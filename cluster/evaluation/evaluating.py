@@ -13,9 +13,10 @@ from adapters.contract.class_names import name_collisions
 from adapters.errors import InputError, NotFoundError
 from cluster.config import Config
 from cluster.evaluation.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
-from cluster.evaluation.measuring import Measuring
+from cluster.evaluation.measuring import THREADS, Measuring
 from harness.answers import some_answered, taken_for
 from harness.evaluation import EvaluatedVersion, Evaluation
+from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.task_features import class_entries, task_of
 from workers.housekeeping.leftovers import purged_submissions
 from workers.learning.evaluation import MeasuredAccuracy, accuracy_of
@@ -255,7 +256,8 @@ def _learnt(
     last = max(versions, key=lambda version: (HEAD in version.aliases, version.manifest.number))
     tasks = {task.submission: task.task for task in last.manifest.tasks}
     purged = purged_submissions(Registry(store))
-    read = (find_submission(store, name) for name in tasks if name not in purged)
+    names = [name for name in tasks if name not in purged]
+    read = SYSTEM_THREADS.map(partial(find_submission, store), names, most=THREADS)
     found = [one for one in read if one is not None]
     measured = measuring.embedded(found)
     if found and not measured:

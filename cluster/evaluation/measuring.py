@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import torch
@@ -13,6 +14,7 @@ from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
+from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.blocks import block_key, has_block
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
@@ -20,6 +22,8 @@ from workers.learning.evaluation import TaskTestSet, accuracy_of, answers, task_
 from workers.tasks.submission import Submission
 
 POLL_S = 0.3
+THREADS = 16
+"""Submissions of which test features are read at once."""
 TestSource = Callable[[ImageTower], TaskTestSet]
 """Gives the features of test images under a tower."""
 
@@ -56,7 +60,8 @@ class Measuring:
             shards = submission.of_split("held_out")
             return all(has_block(self._store, block_key(fingerprint, "1", s)) for s in shards)
 
-        return [submission for submission in submissions if is_embedded(submission)]
+        found = SYSTEM_THREADS.map(is_embedded, submissions, most=THREADS)
+        return [one for one, is_there in zip(submissions, found, strict=True) if is_there]
 
     def take(self, submissions: Sequence[Submission]) -> None:
         """Measure on these, too, once they are read."""
@@ -69,19 +74,25 @@ class Measuring:
             UnavailableError: some have not been embedded by this encoder.
         """
         base = self.encoder.image_tower
-        for entry in self._submissions[len(self._sources) :]:
-            source: TestSource = partial(self._of_submission, entry)
-            place = len(self._sources)
-            try:
-                self._found[place, base.fingerprint] = source(base)
-            except NotFoundError:
+        new = list(enumerate(self._submissions))[len(self._sources) :]
+        SYSTEM_THREADS.map(self._look, new, most=THREADS)
+        for place, entry in new:
+            if (place, base.fingerprint) not in self._found:
                 raise UnavailableError(
                     f"the test images of {entry.submission_id} have not been embedded by the "
                     f"configured encoder {base.fingerprint}; they are when the task is learnt "
                     f"(`nacre status {entry.submission_id}`)",
                     submission=entry.submission_id,
-                ) from None
-            self.add(source)
+                )
+            self.add(partial(self._of_submission, entry))
+
+    def _look(self, placed: tuple[int, Submission]) -> None:
+        """Read the test features of a submission, unless they are known or not there yet."""
+        with suppress(NotFoundError):
+            place, entry = placed
+            key = (place, self.encoder.fingerprint)
+            if key not in self._found:
+                self._found[key] = self._of_submission(entry, self.encoder.image_tower)
 
     def wait_until_embedded(self, *, timeout_s: float = 600) -> None:
         """Read the test features as soon as all of them have been embedded.

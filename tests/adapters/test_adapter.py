@@ -183,3 +183,16 @@ def test_no_records_make_no_adapter() -> None:
 def test_an_unknown_task_is_not_found() -> None:
     with pytest.raises(NotFoundError, match="fourth"):
         scored(RECORDS, unit_rows(1, WIDTH, seed=1), tasks=["fourth"])
+
+
+def test_a_record_is_scored_with_those_that_have_its_anchors_or_count_as_its_classes() -> None:
+    first, second, third = RECORDS
+    assert Adapter(RECORDS).scored_with(2) == ("third",)
+    assert Adapter(RECORDS).scored_with(2, ["second/0"]) == ("second", "third")
+    counting = replace(third.classes[0], merged_into="first/0")
+    merged = replace(third, classes=(counting, *third.classes[1:]))
+    assert Adapter([first, second, merged]).scored_with(2) == ("first", "third")
+    anchors = third.tensors["text_features"].clone()
+    anchors[1] = second.tensors["text_features"][0]
+    alike = replace(third, tensors={**third.tensors, "text_features": anchors})
+    assert Adapter([first, second, alike]).scored_with(2) == ("second", "third")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
@@ -29,6 +30,7 @@ from workers.formats.tar_members import bounded_members
 from workers.formats.yaml_settings import settings_of
 from workers.images.decode import decode_image
 from workers.images.files.formats import format_of
+from workers.learning.kept_answers import BestAnswers, KeptAnswers, answers_from_bytes
 from workers.queue import inbox
 from workers.queue.events import Accepted, Cancel
 from workers.queue.journal import JournalEntry, read_journal, write_entry
@@ -247,6 +249,15 @@ LOADERS: dict[str, Loader] = {
     ),
     "records": of_tensors(decode_record, record_of("birds")),
     "shared states": of_tensors(decode_shared, shared_of("birds")),
+    "kept answers": of_tensors(
+        lambda data: answers_from_bytes(data, "x"),
+        KeptAnswers(
+            surroundings="here",
+            records=("ab" * 32,),
+            merges=(("b/1",),),
+            tasks={"cd" * 32: BestAnswers(scores=torch.ones(2), columns=torch.tensor([0, 1]))},
+        ).to_bytes(),
+    ),
     "submissions": of_json(
         lambda data: submission_from_bytes(data, "x"), submission("birds").to_bytes()
     ),

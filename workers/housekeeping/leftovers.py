@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 from typing import Self
 
 from adapters.errors import CorruptionError, MissingError, NotFoundError
+from workers.concurrency.bounded import in_threads
+from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.blocks import BLOBS, FEATURES
 from workers.learning import handover as work
 from workers.queue.ledger import read_pages
@@ -32,6 +34,9 @@ from workers.tasks.submission import (
     submission_ids,
 )
 
+THREADS = 16
+"""Objects read at once."""
+
 
 def every_submission(store: ObjectStore) -> list[Submission]:
     """Return all submissions in `store`: those that it lists, and those that anything names.
@@ -44,10 +49,13 @@ def every_submission(store: ObjectStore) -> list[Submission]:
         CorruptionError: One is damaged, so that nobody can say what it needs.
     """
     named = _Named.of(store)
-    expected = [
-        existing_submission(store, name, because=absent.LISTED if name in named.listed else ON_PAGE)
-        for name in named.listed | named.open_ones
-    ]
+    expected = SYSTEM_THREADS.map(
+        lambda name: existing_submission(
+            store, name, because=absent.LISTED if name in named.listed else ON_PAGE
+        ),
+        named.listed | named.open_ones,
+        most=THREADS,
+    )
     return [*expected, *_found(store, named.others)]
 
 
@@ -121,10 +129,16 @@ def needed_work(store: ObjectStore) -> set[str]:
     }
 
 
+def needed_answers(store: ObjectStore) -> set[str]:
+    """Return the keys of the answers that the next version may be measured from."""
+    return {work.answers_key(name) for name in Registry(store).adapters()}
+
+
 NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
     SHARDS: needed_shards,
     BLOBS: needed_features,
     work.PREFIX: needed_work,
+    work.ANSWERS: needed_answers,
 }
 """By prefix, what tells which blobs below it are needed."""
 
@@ -218,8 +232,10 @@ def _pointers(store: ObjectStore, prefix: str, *, but: str) -> Iterator[str]:
 
 
 def _documents(store: ObjectStore, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, object]]]:
-    for key in keys:
-        found = _listed(store, key)
+    read = in_threads(
+        lambda key: (key, _listed(store, key)), keys, threads=THREADS, ahead=2 * THREADS
+    )
+    for key, found in read:
         if found is not None:
             yield key, _document(key, found.data)
 

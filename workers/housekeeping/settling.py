@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from adapters.errors import InputError
+from workers.concurrency.threads import SYSTEM_THREADS
 from workers.queue.ledger import read_outcome, read_pages
 from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
@@ -25,6 +26,8 @@ from workers.registry.reader import AdapterReader
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef
 from workers.tasks.submission import submission_ids
+
+THREADS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +73,10 @@ def lost_publications(store: ObjectStore, adapter: AdapterReader) -> dict[str, i
     }
     # A page has the tickets of many, and is read once; what left its page has an outcome.
     on_page = {ticket.submission_id: ticket for ticket in read_pages(store)}
-    told = (on_page.get(name) or read_outcome(store, name) for name in submission_ids(store))
+    unknown = [name for name in submission_ids(store) if name not in known]
+    told = SYSTEM_THREADS.map(
+        lambda name: on_page.get(name) or read_outcome(store, name), unknown, most=THREADS
+    )
     return {
         ticket.submission_id: ticket.version
         for ticket in told
@@ -78,7 +84,6 @@ def lost_publications(store: ObjectStore, adapter: AdapterReader) -> dict[str, i
         and ticket.adapter == adapter.name
         and ticket.stage is Stage.PUBLISHED
         and ticket.version is not None
-        and ticket.submission_id not in known
     }
 
 

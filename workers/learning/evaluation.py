@@ -3,8 +3,10 @@
 Shapes: N test images · D feature width · T tasks
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from torch import Tensor
@@ -22,7 +24,7 @@ from workers.tasks.shards import unpack_shard
 from workers.tasks.submission import SHARDS, Submission
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TaskTestSet:
     """The test images of one task, or of any set of images.
 
@@ -39,6 +41,14 @@ class TaskTestSet:
     features: Tensor
     labels: Tensor
     fingerprint: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the features, in hexadecimal, and of their shape."""
+        rows = self.features.detach().cpu().contiguous()
+        found = hashlib.sha256(f"{rows.dtype} {tuple(rows.shape)}".encode())
+        found.update(rows.numpy().data)
+        return found.hexdigest()
 
     @property
     def truth(self) -> list[ClassEntry]:

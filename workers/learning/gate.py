@@ -94,11 +94,12 @@ def judge(
     if gate.mode == "manual":
         return Verdict(built_upon=True, served=False, reasons=("promotion is by hand",))
     measured = {entry.task: entry.accuracy for entry in after}
+    names = frozenset(earlier)
     reasons = [
         f"accuracy on {entry.task!r} drops from {entry.accuracy:.1%} to "
         f"{measured[entry.task]:.1%}, by more than {gate.max_drop:.1%}"
         for entry in before
-        if entry.task in earlier
+        if entry.task in names
         and entry.task in measured
         and entry.accuracy - measured[entry.task] > gate.max_drop + ROUNDING
     ]

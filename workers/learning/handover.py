@@ -4,6 +4,7 @@ work/<submission>/<parent>/learnt    what was learnt on that parent version (0: 
 work/<submission>/<parent>/shared    the state that tasks share from then on, where a method has one
 work/<submission>/<parent>/record    the finished record
 work/<submission>/checkpoint         the training in progress; never published
+measured/<adapter>                   answers of its newest version, see `kept_answers`
 
 Each is one sealed object: the SHA-256 of the content, then the content. Learning is deterministic,
 so two workers that write the same key write the same bytes.
@@ -16,6 +17,7 @@ from workers.store import absent
 from workers.store.base import Object, ObjectStore
 
 PREFIX = "work/"
+ANSWERS = "measured/"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -27,6 +29,11 @@ def handover_key(submission_id: str, parent: int, stage: str) -> str:
 def checkpoint_key(submission_id: str) -> str:
     """Return where the checkpoint of a training is kept."""
     return f"{PREFIX}{submission_id}/checkpoint"
+
+
+def answers_key(adapter: str) -> str:
+    """Return where the answers of an adapter's newest version are kept."""
+    return f"{ANSWERS}{adapter}"
 
 
 def hand_over(store: ObjectStore, key: str, content: bytes) -> None:

@@ -1,20 +1,20 @@
 """Publisher worker: says what to learn on, measures the record, and publishes the version."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-from adapters.adapter import Adapter
-from adapters.contract.adapter_state import SharedState, decode_shared
+from adapters.contract.adapter_state import decode_shared
 from adapters.contract.canonical import canonical_json, digest_of
-from adapters.contract.records import Record, decode_record
-from adapters.errors import InputError
+from adapters.contract.records import decode_record
+from adapters.errors import InputError, NacreError
 from workers import registry
 from workers.encoding.encoder import Encoder
 from workers.learning.crew import Assignment, Begun, Publication
-from workers.learning.evaluation import accuracies
 from workers.learning.gate import Verdict, judge
 from workers.learning.handover import find_handover, handover_key, take_over_finished
-from workers.learning.measured_tasks import MeasuredTasks
+from workers.learning.kept_answers import keep_answers
+from workers.learning.measuring import Candidate, VersionMeasuring
 from workers.registry import (
     GATE_NOTE,
     UNMEASURED_NOTE,
@@ -46,7 +46,7 @@ class Publisher:
         self._encoder = encoder
         self._store = store
         self._versions = versions
-        self._measured_tasks = MeasuredTasks(encoder, store)
+        self._measuring = VersionMeasuring(encoder, store, versions)
 
     def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew.begin`.
@@ -90,14 +90,24 @@ class Publisher:
         adapter = self._versions.registry.create(submission.adapter)
         handed = self._shared(assignment)
         shared = None if handed is None else decode_shared(handed)
-        measured = self._measured(assignment, record, shared)
+        kept = self._kept(assignment)
+        measured = self._measuring.measured(
+            Candidate(
+                submission=submission,
+                parent=assignment.parent,
+                kept=kept,
+                content=content,
+                shared=shared,
+                code=_code_version(),
+            )
+        )
         before = self._before(adapter, assignment.parent)
         verdict = judge(
             assignment.gate,
             task=submission.task,
-            earlier=[task.task for task in self._kept(assignment)],
+            earlier=[task.task for task in kept],
             before=before,
-            after=measured,
+            after=measured.accuracies,
         )
         commit = Commit(
             updates=(
@@ -119,11 +129,14 @@ class Publisher:
             method=record.method,
             settings=dict(record.settings),
             provenance=_provenance(submission, verdict),
-            accuracies=measured,
+            accuracies=measured.accuracies,
             aliases=verdict.aliases,
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
         number = adapter.commit(commit, by=author).number
+        if measured.answers is not None and verdict.built_upon:
+            with suppress(NacreError):  # the next version is measured from the beginning then
+                keep_answers(self._store, adapter.name, measured.answers)
         return Publication(version=number, built_upon=verdict.built_upon, note=verdict.said)
 
     def _published(
@@ -140,29 +153,6 @@ class Publisher:
         number = entry.published.number
         return Publication(
             version=number, built_upon="head" in entry.moves, note=_note(adapter, number)
-        )
-
-    def _measured(
-        self, assignment: Assignment, record: Record, shared: SharedState | None
-    ) -> tuple[TaskAccuracy, ...]:
-        """Return the new version's accuracy on its own and on all earlier tasks."""
-        submission, parent = assignment.submission, assignment.parent
-        past = [
-            entry
-            for entry in self._versions.state(submission.adapter, parent).records
-            if entry.task != submission.replaces
-        ]
-        candidate = Adapter((*past, record), shared=shared)
-        tower = candidate.image_tower(self._encoder.image_tower)
-        measured = [
-            *self._measured_tasks.earlier(self._kept(assignment), tower),
-            self._measured_tasks.own(submission, tower),
-        ]
-        found = accuracies(candidate, measured, self._encoder)
-        images = {task.name: len(task.labels) for task in measured}
-        return tuple(
-            TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
-            for task, accuracy in found.items()
         )
 
     def _kept(self, assignment: Assignment) -> list[TaskRef]:

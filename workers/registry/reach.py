@@ -1,13 +1,14 @@
 """Reachability: everything that the refs of an adapter lead to, for garbage collection."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from adapters.errors import CorruptionError, MissingError
-from workers.registry.documents.history import walk
+from workers.concurrency.bounded import in_threads
 from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.refs import Refs
+from workers.registry.past import THREADS, past_entries, past_manifests
 from workers.registry.reader import AdapterReader
 
 OnBroken = Callable[[str, CorruptionError | MissingError], None]
@@ -44,13 +45,16 @@ class Reach:
     Attributes:
         objects: What was reached, by key.
         published: The versions that the history knows.
+        checked: The keys of those documents on the way that were read and are right.
     """
 
     reader: AdapterReader
     on_broken: OnBroken | None = None
     objects: dict[str, Reached] = field(default_factory=dict)
     published: set[VersionRef] = field(default_factory=set)
+    checked: set[str] = field(default_factory=set)
     _purged: set[Stored] = field(default_factory=set)
+    _noted: set[tuple[Kind, Stored]] = field(default_factory=set)
 
     def walk(self, refs: Refs) -> None:
         """Collect what `refs` lead to."""
@@ -60,7 +64,7 @@ class Reach:
         for alias, version in refs.aliases.items():
             # Only behind a broken history can an alias lead to a version not reached yet.
             if version not in self.published:
-                self._add_version(version, f"alias {alias}")
+                self._add_version(version, f"alias {alias}", self._manifest(version))
 
     def _add_tombstones(self, refs: Refs) -> None:
         if refs.tombstones:
@@ -71,28 +75,64 @@ class Reach:
     def _add_history(self, refs: Refs) -> None:
         if refs.history:
             self._add(Kind.HISTORY, refs.history, "refs")
-        for entry in walk(refs.history, self.reader.objects.entry):
-            if entry.previous:
-                self._add(Kind.HISTORY, entry.previous.stored, f"history entry {entry.index}")
-            if entry.published:
-                self.published.add(entry.published)
-                self._add_version(entry.published, f"history entry {entry.index}")
+        published: list[tuple[VersionRef, str]] = []
+        here = refs.history
+        try:
+            for entry in past_entries(self.reader.objects, refs.history):
+                self._check_off(Kind.HISTORY, here)
+                here = entry.previous.stored if entry.previous else None
+                if entry.previous:
+                    self._add(Kind.HISTORY, entry.previous.stored, f"history entry {entry.index}")
+                if entry.published:
+                    published.append((entry.published, f"history entry {entry.index}"))
+        except (CorruptionError, MissingError):
+            self._add_versions(published)  # what those lead to that could be read
+            raise
+        self._add_versions(published)
+
+    def _add_versions(self, published: Sequence[tuple[VersionRef, str]]) -> None:
+        """Add versions, whose manifests are read side by side."""
+        self.published.update(version for version, _ in published)
+        manifests = in_threads(
+            self._manifest, [version for version, _ in published], threads=THREADS, ahead=THREADS
+        )
+        for (version, used_by), manifest in zip(published, manifests, strict=True):
+            self._add_version(version, used_by, manifest)
+
+    def _manifest(self, version: VersionRef) -> Manifest | CorruptionError | MissingError:
+        try:
+            return self.reader.objects.manifest(version.manifest)
+        except (CorruptionError, MissingError) as error:
+            return error
+
+    def _check_off(self, kind: Kind, stored: Stored | None) -> None:
+        """Note that a document was read, and its bytes were right."""
+        if stored is not None:
+            self.checked.add(object_key(self.reader.name, kind, stored))
 
     def _add_forks(self, refs: Refs) -> None:
         """Keep what can be published again."""
         for fork in refs.forks:
             self._add(Kind.HISTORY, fork.history, f"fork {fork.write_id}")
             if fork.published is not None:
-                self._add_version(fork.published, f"fork {fork.write_id}")
+                self._add_version(
+                    fork.published, f"fork {fork.write_id}", self._manifest(fork.published)
+                )
 
-    def _add_version(self, version: VersionRef, used_by: str) -> None:
+    def _add_version(
+        self,
+        version: VersionRef,
+        used_by: str,
+        manifest: Manifest | CorruptionError | MissingError,
+    ) -> None:
         self._add(Kind.MANIFEST, version.manifest, used_by)
         key = accuracies_key(self.reader.name, version.manifest)
         self.objects[key] = Reached(key=key, stored=None, used_by=f"version {version.number}")
-        self._guarded(
-            f"version {version.number}",
-            lambda: self._add_records(self.reader.objects.manifest(version.manifest)),
-        )
+        if isinstance(manifest, Manifest):
+            self._check_off(Kind.MANIFEST, version.manifest)
+            self._add_records(manifest)
+        else:
+            self._tell(f"version {version.number}", manifest)
 
     def _add_records(self, manifest: Manifest) -> None:
         used_by = f"version {manifest.number}"
@@ -107,24 +147,30 @@ class Reach:
         self, kind: Kind, stored: Stored, used_by: str, *, task: str = "", is_shared: bool = False
     ) -> None:
         """Note that `used_by` leads to an object; the first mention stays."""
+        if (kind, stored) in self._noted:  # by many versions: none of them costs a key
+            return
+        self._noted.add((kind, stored))
         key = object_key(self.reader.name, kind, stored)
         reached = Reached(key=key, stored=stored, used_by=used_by, task=task, is_shared=is_shared)
-        self.objects.setdefault(key, reached)
+        self.objects[key] = reached
 
     def _guarded(self, used_by: str, visit: Callable[[], None]) -> None:
         try:
             visit()
         except (CorruptionError, MissingError) as error:
-            if self.on_broken is None:
-                raise
-            self.on_broken(used_by, error)
+            self._tell(used_by, error)
+
+    def _tell(self, used_by: str, error: CorruptionError | MissingError) -> None:
+        if self.on_broken is None:
+            raise error
+        self.on_broken(used_by, error)
 
 
 def published_versions(reader: AdapterReader, refs: Refs) -> Iterator[Manifest]:
     """Yield the manifests of all versions that were ever published, the latest first."""
-    for entry in walk(refs.history, reader.objects.entry):
-        if entry.published is not None:
-            yield reader.objects.manifest(entry.published.manifest)
+    entries = past_entries(reader.objects, refs.history)
+    published = (entry.published for entry in entries if entry.published is not None)
+    yield from past_manifests(reader.objects, published)
 
 
 def reachable(reader: AdapterReader, refs: Refs, *, on_broken: OnBroken | None = None) -> Reach:

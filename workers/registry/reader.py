@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from adapters.errors import InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import pool_of
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
-from workers.registry.documents.history import Action, Entry, find_version, walk
+from workers.registry.documents.history import Action, Entry, find_version
 from workers.registry.documents.layout import Kind, accuracies_key, object_key
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.purged import Tombstone
 from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
+from workers.registry.past import past_entries
 from workers.store.patience import AT_ONCE, Patience
 
 FETCH_THREADS = 8
@@ -154,7 +155,7 @@ class AdapterReader:
 
     def history(self) -> Iterator[Entry]:
         """Yield every move of the adapter's aliases, the latest first."""
-        yield from walk(self.refs().history, self._objects.entry)
+        yield from past_entries(self._objects, self.refs().history)
 
     def accuracies(
         self, version: int | str, *, patience: Patience = AT_ONCE

@@ -90,7 +90,7 @@ def verify(
         unreadable.append(Damage(key=refs_key(adapter), used_by=used_by, message=error.message))
 
     reach = reachable(AdapterReader(objects), refs, on_broken=note)
-    broken = _checked(store, list(reach.objects.values()), threads, progress)
+    broken = _checked(store, reach, threads, progress)
     return Verification(
         objects=len(reach.objects) + 1,
         size_bytes=sum(each.stored.size for each in reach.objects.values() if each.stored),
@@ -100,15 +100,18 @@ def verify(
 
 
 def _checked(
-    store: ObjectStore, objects: list[Reached], threads: int, progress: ProgressCallback | None
+    store: ObjectStore, reach: Reach, threads: int, progress: ProgressCallback | None
 ) -> list[Damage]:
+    """Return what is wrong with everything that was not read on the way to it."""
     problems = []
+    objects = [found for found in reach.objects.values() if found.key not in reach.checked]
+    done = len(reach.objects) - len(objects)
     with pool_of(threads) as pool:
-        for number, problem in enumerate(pool.map(partial(_check, store), objects), 1):
+        for number, problem in enumerate(pool.map(partial(_check, store), objects), done + 1):
             if problem is not None:
                 problems.append(problem)
             if progress:
-                progress(number, len(objects))
+                progress(number, len(reach.objects))
     return problems
 
 

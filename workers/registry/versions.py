@@ -2,12 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
+from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy
-from workers.registry.documents.history import walk
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.purged import Tombstone
 from workers.registry.documents.refs import Refs
+from workers.registry.past import THREADS, past_entries
 from workers.registry.reader import AdapterReader
 
 
@@ -50,11 +52,13 @@ def read_versions(reader: AdapterReader) -> list[Version]:
     """
     refs = reader.refs()
     stones = reader.tombstones(refs)
-    return [
-        _version(reader, refs, entry.published, stones)
-        for entry in walk(refs.history, reader.objects.entry)
+    published = (
+        entry.published
+        for entry in past_entries(reader.objects, refs.history)
         if entry.published is not None
-    ]
+    )
+    read = partial(_version, reader, refs, stones)
+    return list(in_threads(read, published, threads=THREADS, ahead=2 * THREADS))
 
 
 def read_version(reader: AdapterReader, version: int | str) -> Version:
@@ -64,11 +68,11 @@ def read_version(reader: AdapterReader, version: int | str) -> Version:
         NotFoundError: There is no such adapter, alias or version.
     """
     refs = reader.refs()
-    return _version(reader, refs, reader.version_in(refs, version), reader.tombstones(refs))
+    return _version(reader, refs, reader.tombstones(refs), reader.version_in(refs, version))
 
 
 def _version(
-    reader: AdapterReader, refs: Refs, ref: VersionRef, stones: Collection[Tombstone]
+    reader: AdapterReader, refs: Refs, stones: Collection[Tombstone], ref: VersionRef
 ) -> Version:
     return Version(
         manifest=reader.objects.manifest(ref.manifest),

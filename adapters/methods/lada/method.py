@@ -20,6 +20,7 @@ class Lada(Method):
     """LADA with the published equations; see `LadaSettings` for its variants."""
 
     name: ClassVar[str] = "lada"
+    scores_stay: ClassVar[bool] = True
 
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return LadaSettings.from_mapping(settings).as_mapping()

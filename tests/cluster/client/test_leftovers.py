@@ -18,7 +18,7 @@ from workers.encoding.blocks import block_key
 from workers.encoding.features import write_block
 from workers.housekeeping.leftovers import needed_features, needed_shards, needed_work
 from workers.intake.intake import take_in
-from workers.learning.handover import checkpoint_key, hand_over, handover_key
+from workers.learning.handover import answers_key, checkpoint_key, hand_over, handover_key
 from workers.queue.ticket import Stage
 from workers.registry import AddRecord, Commit, Inline, Registry
 from workers.store import FileStore
@@ -216,6 +216,24 @@ def test_gc_removes_what_was_handed_over_for_a_task_that_is_published(plant: Pla
     plant.client.gc(blobs=True, dry_run=False)
     assert own
     assert plant.outside() == kept
+
+
+def test_a_purge_forgets_what_was_answered_about_the_tasks_images(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    plant.store.put(answers_key("main"), b"answers")
+    plant.client.drop("reds", promoted=True)
+    assert plant.store.get(answers_key("main")).data == b"answers"
+    plant.client.purge("reds")
+    assert list(plant.store.list("measured/")) == []
+
+
+def test_gc_removes_the_answers_of_adapters_that_are_not_there(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    for adapter in ("main", "gone"):
+        plant.store.put(answers_key(adapter), b"answers")
+    plant.age()
+    plant.client.gc(blobs=True, dry_run=False)
+    assert [listed.key for listed in plant.store.list("measured/")] == [answers_key("main")]
 
 
 def test_nothing_is_collected_while_a_submission_cannot_be_read(plant: Plant) -> None:

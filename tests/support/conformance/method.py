@@ -150,6 +150,28 @@ class MethodSuite:
         values = grown.score(images, encoder=ENCODER, logit_scale=SCALE).values
         assert torch.equal(values, self.scores(state, second))
 
+    def test_scores_stay_bit_for_bit_where_the_method_says_so(self) -> None:
+        """Alone, beside later records, and asked for without the others."""
+        if not self.method.scores_stay:
+            pytest.skip("later records may change what earlier ones score")
+        tasks = (*self.sequence(), clusters("third", classes=2, images=5, seed=4))
+        state = NOTHING
+        for task in tasks:
+            state = self.after(state, task)
+        assert state.shared is None
+        whole, images = self.adapter(state), tasks[0].features[:, 0]
+        values = whole.score(images, encoder=ENCODER, logit_scale=SCALE).values
+        start = 0
+        for count, task in enumerate(tasks, 1):
+            end = start + len(task.classes)
+            earlier = self.adapter(AdapterState(records=state.records[:count]))
+            assert earlier.fingerprint == whole.fingerprint
+            alone = whole.score(images, encoder=ENCODER, logit_scale=SCALE, tasks=[task.task])
+            assert torch.equal(alone.values, values[:, start:end])
+            before = earlier.score(images, encoder=ENCODER, logit_scale=SCALE)
+            assert torch.equal(before.values, values[:, :end])
+            start = end
+
     def test_a_task_of_one_image_per_class_is_learnt(self) -> None:
         few = clusters("few", classes=3, images=1, seed=3)
         scores = self.scores(self.after(NOTHING, few), few)

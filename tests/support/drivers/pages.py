@@ -33,6 +33,7 @@ PAGES = (
     "docs/scale.md",
     *("docs/notebooks.md", "docs/stores.md", "docs/accuracies.md", "docs/shell.md"),
     "docs/format.md",
+    "docs/scale.md",
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
     "workers/encoding/tiny_vit/README.md",
     *("CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import FiniteFloat, TypeAdapter
@@ -219,6 +220,7 @@ def _task_to_json(task: TaskRef) -> list[Any]:
     return [task.task, submission, task.classes, *task.record.to_json()]
 
 
+@lru_cache(maxsize=2**15)  # versions that share a task share what says so
 def _task_of(value: _TaskJson) -> TaskRef:
     name, submission, classes, sha256, size, area = value
     return TaskRef(

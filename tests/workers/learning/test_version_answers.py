@@ -1,0 +1,238 @@
+"""What a new version can change of earlier answers, against scoring everything anew."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import normalize
+
+from adapters.adapter import Adapter
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
+from adapters.errors import CorruptionError
+from tests.support.fakes.random_records import random_record
+from workers.learning.evaluation import TaskTestSet, accuracy_of
+from workers.learning.kept_answers import (
+    NOTHING,
+    KeptAnswers,
+    answers_from_bytes,
+    keep_answers,
+    read_answers,
+)
+from workers.learning.version_answers import VersionAnswers
+from workers.store import MemoryStore
+
+SCALE, ENCODER, AROUND = 10.0, "synthetic", "as it was"
+NAMES = ("a", "b", "c", "d", "e")
+
+
+def coarse(rows: torch.Tensor) -> torch.Tensor:
+    """Return unit rows of a small grid, so that equal anchors, scores and features are common."""
+    return normalize((rows * 3).round() + torch.tensor([0.0, 0.0, 4.0]), dim=-1)
+
+
+def record(name: str, seed: int, merges: tuple[str | None, ...]) -> Record:
+    drawn = random_record(
+        name, encoder=ENCODER, width=3, classes=2, vectors=2, seed=seed, noun="thing"
+    )
+    classes = tuple(
+        replace(entry, merged_into=into) for entry, into in zip(drawn.classes, merges, strict=True)
+    )
+    shaped = {name: coarse(drawn.tensors[name]) for name in ("memory", "text_features")}
+    return replace(drawn, classes=classes, tensors={**drawn.tensors, **shaped})
+
+
+def test_set(of: Record, *, seed: int) -> TaskTestSet:
+    generator = torch.Generator().manual_seed(seed)
+    return TaskTestSet(
+        name=of.task,
+        classes=of.classes,
+        features=coarse(torch.randn(9, 3, generator=generator)),
+        labels=torch.arange(9) % 2,
+        fingerprint=ENCODER,
+    )
+
+
+test_set.__test__ = False  # type: ignore[attr-defined]
+
+
+@st.composite
+def records(draw: st.DrawFn, name: str) -> Record:
+    others = [f"{other}/{number}" for other in NAMES if other != name for number in (0, 1)]
+    into = st.none() | st.sampled_from(others)
+    merges = (draw(into), draw(into)) if draw(st.booleans()) else (None, None)
+    return record(name, draw(st.integers(0, 9)), merges)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[Record, ...]]:
+    """Draw versions one after another: a task more, one less, another in its place, an older one,
+    or any other list of tasks, as an import brings it.
+    """
+    versions: list[tuple[Record, ...]] = []
+    for _ in range(draw(st.integers(2, 6))):
+        back, less = draw(st.booleans()), draw(st.booleans())
+        past = versions[-1] if versions else ()
+        if versions and back:
+            past = draw(st.sampled_from(versions))
+        if past and less:
+            gone = draw(st.sampled_from([entry.task for entry in past]))
+            past = tuple(entry for entry in past if entry.task != gone)
+        absent = [name for name in NAMES if name not in {entry.task for entry in past}]
+        added = (draw(records(draw(st.sampled_from(absent)))),) if absent else ()
+        if past + added:
+            versions.append(past + added)
+    return versions
+
+
+def digests(version: tuple[Record, ...]) -> list[str]:
+    # Equal records are the same object or drawn alike; a digest of what differs names them.
+    return [f"{abs(hash((entry.task, entry.seed, entry.classes))):064x}"[-64:] for entry in version]
+
+
+def answered(adapter: Adapter, names: list[str], kept: KeptAnswers) -> VersionAnswers:
+    return VersionAnswers(adapter, names, kept=kept, surroundings=AROUND, logit_scale=SCALE)
+
+
+def predicted(adapter: Adapter, task: TaskTestSet) -> tuple[ClassEntry, ...]:
+    return adapter.predict(task.features, encoder=ENCODER, logit_scale=SCALE)
+
+
+@settings(max_examples=100)
+@given(histories())
+def test_answers_are_those_of_scoring_everything_whatever_was_published_before(
+    versions: list[tuple[Record, ...]],
+) -> None:
+    kept = NOTHING
+    for version in versions:
+        adapter, classes = Adapter(version), [one for entry in version for one in entry.classes]
+        found, anew = (answered(adapter, digests(version), each) for each in (kept, NOTHING))
+        for place, entry in enumerate(version):
+            task = test_set(entry, seed=entry.seed + place % 2)
+            mine, whole = found.answers(task), anew.answers(task)
+            assert torch.equal(mine.scores, whole.scores)
+            assert torch.equal(mine.columns, whole.columns)
+            everything = predicted(adapter, task)
+            assert tuple(classes[column] for column in mine.columns.tolist()) == everything
+            assert found.accuracy(task) == accuracy_of(everything, task.truth).accuracy
+        kept = answers_from_bytes(found.kept().to_bytes(), "what was kept")
+
+
+def grown(*names: str) -> tuple[Record, ...]:
+    return tuple(record(name, seed, (None, None)) for seed, name in enumerate(names))
+
+
+def pointing(name: str, cosine: float, into: str | None = None) -> Record:
+    """Return a record of one class that an image along the first axis has this cosine with."""
+    drawn = random_record(
+        name, encoder=ENCODER, width=2, classes=1, vectors=1, seed=0, noun="thing"
+    )
+    anchors = torch.tensor([[cosine, (1 - cosine**2) ** 0.5]])
+    return replace(
+        drawn,
+        classes=(replace(drawn.classes[0], merged_into=into),),
+        settings={**drawn.settings, "alpha": 0.0},
+        tensors={**drawn.tensors, "text_features": anchors},
+    )
+
+
+@pytest.mark.parametrize("later", [0.1, 0.505, 0.9])
+def test_an_answer_that_only_a_dropped_class_made_the_best_is_given_up(later: float) -> None:
+    """Two classes that count as one beat a third; alone each is below it."""
+    first, third = pointing("a", 0.5), pointing("b", 0.51)
+    before = (first, third, pointing("c", 0.5, into="a/0"))
+    after = (first, third, pointing("d", later))
+    task = replace(
+        test_set(first, seed=0), features=torch.tensor([[1.0, 0.0]]), labels=torch.zeros(1).long()
+    )
+    kept = answered(Adapter(before), digests(before), NOTHING)
+    assert kept.answers(task).columns.tolist() == [0]
+    found = answered(Adapter(after), digests(after), kept.kept()).answers(task)
+    assert found.columns.tolist() == [2 if later > 0.51 else 1]
+
+
+@pytest.mark.parametrize("count", [15, 16, 17, 63, 64, 65, 66])
+def test_answers_are_those_of_scoring_everything_however_many_records_there_are(
+    count: int,
+) -> None:
+    """However many records a scorer puts into one product."""
+    after = grown(*(f"t{number}" for number in range(count + 1)))
+    tasks = [test_set(entry, seed=entry.seed) for entry in after[::5]]
+    first = answered(Adapter(after[:-1]), digests(after[:-1]), NOTHING)
+    for task in tasks:
+        first.answers(task)
+    adapter = Adapter(after)
+    found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
+    for task in tasks:
+        assert torch.equal(found.answers(task).scores, anew.answers(task).scores)
+        assert torch.equal(found.answers(task).columns, anew.answers(task).columns)
+
+
+class Counting(Adapter):
+    """An adapter that notes which tasks it is asked for."""
+
+    asked: list[tuple[str, ...] | None]
+
+    def score(self, *args: object, **options: object) -> object:  # type: ignore[override]
+        self.asked.append(options["tasks"])  # type: ignore[arg-type]
+        return super().score(*args, **options)  # type: ignore[arg-type]
+
+
+def counting(version: tuple[Record, ...]) -> Counting:
+    adapter = Counting(version)
+    adapter.asked = []
+    return adapter
+
+
+def test_one_more_task_is_all_that_old_images_are_scored_with() -> None:
+    before, after = grown("a", "b"), grown("a", "b", "c")
+    tasks = [test_set(entry, seed=entry.seed) for entry in before]
+    first = answered(Adapter(before), digests(before), NOTHING)
+    for task in tasks:
+        first.answers(task)
+    adapter = counting(after)
+    second = answered(adapter, digests(after), first.kept())
+    for task in tasks:
+        second.answers(task)
+    assert all(asked is not None and "c" in asked for asked in adapter.asked)
+    assert len(adapter.asked) == 2
+
+
+@pytest.mark.parametrize("other", [{"surroundings": "elsewhere"}, {"records": ("0" * 64,) * 2}])
+def test_what_was_kept_of_something_else_is_not_used(other: dict[str, object]) -> None:
+    version = grown("a", "b")
+    task = test_set(version[0], seed=1)
+    first = answered(Adapter(version), digests(version), NOTHING)
+    first.answers(task)
+    adapter = counting(version)
+    stale = replace(first.kept(), **other)  # type: ignore[arg-type]
+    answered(adapter, digests(version), stale).answers(task)
+    assert adapter.asked == [None]
+
+
+def test_what_is_kept_is_read_again_and_damage_is_nothing() -> None:
+    version, store = grown("a", "b"), MemoryStore()
+    found = answered(Adapter(version), digests(version), NOTHING)
+    best = found.answers(test_set(version[0], seed=1))
+    assert read_answers(store, "main") is NOTHING
+    keep_answers(store, "main", found.kept())
+    again = read_answers(store, "main")
+    (read,) = again.tasks.values()
+    assert torch.equal(read.scores, best.scores) and torch.equal(read.columns, best.columns)
+    assert (again.records, again.surroundings) == (tuple(digests(version)), AROUND)
+    stored = store.get("measured/main").data
+    store.put("measured/main", stored[:-1] + bytes([stored[-1] ^ 1]))
+    assert read_answers(store, "main") is NOTHING
+
+
+def test_scores_and_columns_must_fit_the_images() -> None:
+    version = grown("a")
+    found = answered(Adapter(version), digests(version), NOTHING)
+    found.answers(test_set(version[0], seed=1))
+    kept = found.kept()
+    ((digest, best),) = kept.tasks.items()
+    short = replace(kept, tasks={digest: replace(best, columns=best.columns[1:])})
+    with pytest.raises(CorruptionError, match="a score and a column per test image"):
+        answers_from_bytes(short.to_bytes(), "what was kept")

@@ -1,0 +1,81 @@
+"""History and versions read side by side: what they are, each read once, and damage in its turn."""
+
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from adapters.errors import CorruptionError
+from tests.support.scenes.registry import ANNA, adapter, learn
+from workers.registry import Registry, read_versions, verify
+from workers.registry.documents.history import walk
+from workers.registry.documents.layout import Kind, object_key
+from workers.registry.past import past_entries
+from workers.store import MemoryStore
+from workers.store.testing import RecordingStore
+
+MOVES = 100
+
+
+@pytest.fixture(scope="module")
+def moved() -> MemoryStore:
+    """Return a store with an adapter of two versions and very many moves."""
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a", "b")
+    for number in range(MOVES):
+        main.alias("canary", number % 2 + 1, by=ANNA)
+    return store
+
+
+def test_the_past_is_the_history_and_each_entry_is_read_once(moved: MemoryStore) -> None:
+    store = RecordingStore(moved)
+    objects = Registry(store).adapter("main").objects
+    latest = objects.refs().history
+    store.reset()
+    found = [entry.index for entry in past_entries(objects, latest)]
+    assert found == list(reversed(range(MOVES + 2)))
+    reads = Counter(key for _, key in store.keys)
+    assert len(reads) == len(found) and set(reads.values()) == {1}
+
+
+def test_a_page_of_the_history_reads_no_more_than_that(moved: MemoryStore) -> None:
+    store = RecordingStore(moved)
+    history = Registry(store).adapter("main").history()
+    assert len(list(islice(history, 20))) == 20
+    assert store.operations.total() == 21  # the refs besides
+
+
+def test_a_damaged_entry_is_an_error_in_its_turn() -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a", "b")
+    for number in range(MOVES):
+        main.alias("canary", number % 2 + 1, by=ANNA)
+    refs = main.refs()
+    *_, damaged = islice(walk(refs.history, main.objects.entry), 60)
+    assert damaged.previous is not None
+    key = object_key("main", Kind.HISTORY, damaged.previous.stored)
+    store.put(key, b"else")
+    found: list[int] = []
+    with pytest.raises(CorruptionError, match="damaged"):
+        found.extend(
+            entry.index
+            for entry in past_entries(Registry(store).adapter("main").objects, refs.history)
+        )
+    problems = verify(store, "main").problems
+    assert [problem.key for problem in problems] == [key]
+
+
+def test_verifying_reads_every_object_once(moved: MemoryStore) -> None:
+    store = RecordingStore(moved)
+    found = verify(store, "main")
+    assert found.clean
+    reads = Counter(key for operation, key in store.keys if operation != "list")
+    assert set(reads.values()) == {1}
+    assert len(reads) == found.objects
+
+
+def test_versions_that_share_a_task_share_what_says_so(moved: MemoryStore) -> None:
+    second, first = read_versions(Registry(moved).adapter("main"))
+    assert second.manifest.tasks[0] is first.manifest.tasks[0]
