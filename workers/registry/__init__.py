@@ -17,7 +17,8 @@ from workers.registry.documents.manifest import (
     VersionRef,
 )
 from workers.registry.documents.refs import Fence, Refs
-from workers.registry.drop import Purged, drop, purge
+from workers.registry.drop import drop
+from workers.registry.purge import Purged, purge
 from workers.registry.registry import Registry
 from workers.registry.requirements import EpochIs, HeadIs, SubmissionAbsent
 from workers.registry.swap import RaceRetry
