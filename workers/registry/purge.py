@@ -1,4 +1,8 @@
-"""Purging: the bytes of a task removed from every version, for good."""
+"""Purging: the bytes of a task removed from every version, for good.
+
+What goes is its record, and every shared state that has learnt from it, whatever versions hold one
+of these.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +14,9 @@ from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import Kind, Stored, object_key
 from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
 from workers.registry.documents.refs import Refs
+from workers.registry.lineage import learnt_from, lineages_of
 from workers.registry.reach import published_versions
+from workers.registry.reader import AdapterReader
 from workers.registry.swap import Change, Move, Settled
 
 
@@ -19,7 +25,8 @@ class Purged:
     """What a purge did.
 
     Attributes:
-        versions: The versions that held the task and cannot be served any more.
+        versions: The versions that held the task, or a shared state that had learnt from it, and
+            cannot be served any more.
         submissions: The submissions it was learnt from.
         keys: The objects that were removed.
     """
@@ -29,11 +36,50 @@ class Purged:
     keys: tuple[str, ...]
 
 
-def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
-    """Remove the records of `task` from every version, for good.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holding:
+    """Where a task is to be found.
 
-    The versions that held it keep their manifests and get a tombstone: they can be looked at but
-    neither served nor restored. The purge takes effect in one instant, before any byte is
+    Attributes:
+        submissions: The submissions it was learnt from.
+        blobs: Its records, and the shared states that have learnt from it.
+        versions: The versions that hold one of these, oldest first.
+    """
+
+    submissions: tuple[str, ...]
+    blobs: tuple[Stored, ...]
+    versions: tuple[int, ...]
+
+
+def holding_of(reader: AdapterReader, refs: Refs, task: str) -> Holding:
+    """Return where `task` is to be found, as of `refs`; nowhere where no version ever held it."""
+    versions = list(published_versions(reader, refs))
+    tasks = [held for manifest in versions for held in manifest.tasks if held.task == task]
+    records = {held.record for held in tasks}
+    digests, lineages = {record.sha256 for record in records}, lineages_of(versions)
+    states = {
+        manifest.shared
+        for manifest in versions
+        if manifest.shared and not learnt_from(manifest, lineages).isdisjoint(digests)
+    }
+    return Holding(
+        submissions=tuple(sorted({held.submission for held in tasks})),
+        blobs=tuple(sorted(records | states, key=lambda blob: blob.sha256)),
+        versions=tuple(
+            sorted(
+                manifest.number
+                for manifest in versions
+                if manifest.shared in states or any(t.record in records for t in manifest.tasks)
+            )
+        ),
+    )
+
+
+def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
+    """Remove the records of `task`, and all shared state that has learnt from it, for good.
+
+    The versions that held one of these keep their manifests and get a tombstone: they can be looked
+    at but neither served nor restored. The purge takes effect in one instant, before any byte is
     removed; when it is interrupted, calling it again (or `gc`) removes the rest.
 
     Args:
@@ -44,13 +90,14 @@ def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[s
             checkpoints; no training may be using them.
 
     Raises:
-        InputError: An alias still points to a version that holds the task.
+        InputError: An alias still points to a version that holds the task, or whose shared state
+            has learnt from it.
         NotFoundError: No version has ever held it.
     """
 
     def decide(refs: Refs) -> Change[Tombstone] | Settled[Tombstone]:
         tombstone = _tombstone(adapter, refs, task, by)
-        _check_unaliased(refs, tombstone)
+        _check_unaliased(adapter, refs, tombstone)
         buried = {record for stone in adapter.tombstones(refs) for record in stone.records}
         if buried.issuperset(tombstone.records):
             return Settled(result=tombstone)
@@ -77,37 +124,37 @@ def _buried(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> Cha
 
 
 def _tombstone(adapter: RegisteredAdapter, refs: Refs, task: str, by: Author) -> Tombstone:
-    versions = list(published_versions(adapter, refs))
-    found = [held for manifest in versions for held in manifest.tasks if held.task == task]
-    if not found:
+    holding = holding_of(adapter, refs, task)
+    if not holding.versions:
         raise NotFoundError(
             f"no version of {adapter.name!r} has ever held task {task!r}", task=task
         )
-    records = {held.record for held in found}
     return Tombstone(
         task=task,
-        submissions=tuple(sorted({held.submission for held in found})),
-        records=tuple(sorted(records, key=lambda record: record.sha256)),
-        versions=tuple(
-            sorted(
-                manifest.number
-                for manifest in versions
-                if any(held.record in records for held in manifest.tasks)
-            )
-        ),
+        submissions=holding.submissions,
+        records=holding.blobs,
+        versions=holding.versions,
         author=by,
     )
 
 
-def _check_unaliased(refs: Refs, tombstone: Tombstone) -> None:
+def _check_unaliased(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> None:
     held = {name: ref for name, ref in refs.aliases.items() if ref.number in tombstone.versions}
-    if held:
-        raise InputError(
-            f"task {tombstone.task!r} is still in the versions of {', '.join(sorted(held))}: move "
-            "these aliases to a version without it; where there is none, `nacre drop` makes one",
-            task=tombstone.task,
-            aliases=tuple(sorted(held)),
-        )
+    if not held:
+        return
+    task, aliases = tombstone.task, ", ".join(sorted(held))
+    manifests = (adapter.objects.manifest(ref.manifest) for ref in held.values())
+    if any(each.task == task for manifest in manifests for each in manifest.tasks):
+        why, verb = f"task {task!r} is still in the versions of {aliases}", "nacre drop"
+    else:
+        why = f"the state that tasks share in the versions of {aliases} has learnt from {task!r}"
+        verb = f"nacre drop {task} --relearn"
+    raise InputError(
+        f"{why}: move these aliases to a version without it; where there is none, `{verb}` makes "
+        "one",
+        task=task,
+        aliases=tuple(sorted(held)),
+    )
 
 
 def _remove(

@@ -96,7 +96,7 @@ class Reach:
 
     def _add_records(self, manifest: Manifest) -> None:
         used_by = f"version {manifest.number}"
-        if manifest.shared:
+        if manifest.shared and manifest.shared not in self._purged:
             self._add(Kind.RECORD, manifest.shared, used_by, is_shared=True)
         for task in manifest.tasks:
             if task.record not in self._purged:

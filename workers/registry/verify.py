@@ -64,8 +64,6 @@ def verify(
 ) -> Verification:
     """Read everything that the refs of `adapter` lead to, without caches, and check every byte.
 
-    Records and shared states are decoded too, as a replica would do it.
-
     Records and shared states are decoded too, as a replica would.
 
     Args:

@@ -28,6 +28,7 @@ def _full() -> MemoryStore:
     drop(main, "b", by=ANNA, promoted=True)
     purge(main, "b", by=ANNA)
     learn(main, "c")
+    main.commit(Commit(updates=(SetShared(state=Inline(shared_of("another"))),)), by=ANNA)
     return store
 
 
