@@ -136,12 +136,6 @@ class VersionDifference(BaseModel):
     accuracies: list[ChangedAccuracy]
 
 
-class DroppedTask(Moved):
-    """The version without a task."""
-
-    task: str
-
-
 class ImportedVersion(Moved):
     """The version that a file has become."""
 
@@ -189,6 +183,7 @@ class PurgedTask(BaseModel):
     versions: list[int]
     submissions: list[str]
     keys: list[str] = Field(description="What was removed.")
+    relearnt: list[str] = Field(description="Submissions of other tasks that are learnt again.")
 
 
 class CollectedObjects(BaseModel):

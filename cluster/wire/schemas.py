@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from cluster.wire import outputs
 from cluster.wire.documents import (
+    DroppedTask,
     HistoryEntry,
     Moved,
     PredictAnswer,
@@ -31,7 +32,7 @@ SCHEMAS: Mapping[str, Any] = {
     "doctor": list[outputs.CheckFinding],
     "doctor --store": outputs.StoreReport,
     "down": outputs.StoppedSystem,
-    "drop": outputs.DroppedTask,
+    "drop": DroppedTask,
     "evaluate": outputs.MeasuredAdapters,
     "export": outputs.ExportedVersion,
     "gc": outputs.CollectedGarbage,

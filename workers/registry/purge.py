@@ -12,6 +12,7 @@ from workers.formats.documents import next_count
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import Kind, Stored, object_key
+from workers.registry.documents.manifest import Manifest, TaskRef
 from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
 from workers.registry.documents.refs import Refs
 from workers.registry.lineage import learnt_from, lineages_of
@@ -29,11 +30,13 @@ class Purged:
             cannot be served any more.
         submissions: The submissions it was learnt from.
         keys: The objects that were removed.
+        relearnt: The submissions of other tasks that are learnt again, where that was asked for.
     """
 
     versions: tuple[int, ...]
     submissions: tuple[str, ...]
     keys: tuple[str, ...]
+    relearnt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,36 +45,66 @@ class Holding:
 
     Attributes:
         submissions: The submissions it was learnt from.
-        blobs: Its records, and the shared states that have learnt from it.
+        records: Its records.
+        states: The shared states that have learnt from it.
         versions: The versions that hold one of these, oldest first.
+        others: The other tasks of the newest of these that no version has which holds none of them,
+            in the order of learning.
     """
 
     submissions: tuple[str, ...]
-    blobs: tuple[Stored, ...]
+    records: frozenset[Stored]
+    states: frozenset[Stored]
     versions: tuple[int, ...]
+    others: tuple[TaskRef, ...]
 
 
 def holding_of(reader: AdapterReader, refs: Refs, task: str) -> Holding:
     """Return where `task` is to be found, as of `refs`; nowhere where no version ever held it."""
     versions = list(published_versions(reader, refs))
     tasks = [held for manifest in versions for held in manifest.tasks if held.task == task]
-    records = {held.record for held in tasks}
+    records = frozenset(held.record for held in tasks)
     digests, lineages = {record.sha256 for record in records}, lineages_of(versions)
-    states = {
+    states = frozenset(
         manifest.shared
         for manifest in versions
         if manifest.shared and not learnt_from(manifest, lineages).isdisjoint(digests)
-    }
+    )
+    holding = [
+        manifest
+        for manifest in versions
+        if manifest.shared in states or not records.isdisjoint(t.record for t in manifest.tasks)
+    ]
     return Holding(
         submissions=tuple(sorted({held.submission for held in tasks})),
-        blobs=tuple(sorted(records | states, key=lambda blob: blob.sha256)),
-        versions=tuple(
-            sorted(
-                manifest.number
-                for manifest in versions
-                if manifest.shared in states or any(t.record in records for t in manifest.tasks)
-            )
-        ),
+        records=records,
+        states=states,
+        versions=tuple(sorted(manifest.number for manifest in holding)),
+        others=_others(reader, refs, versions, holding, task),
+    )
+
+
+def _others(
+    reader: AdapterReader,
+    refs: Refs,
+    versions: Sequence[Manifest],
+    holding: Sequence[Manifest],
+    task: str,
+) -> tuple[TaskRef, ...]:
+    """Return the tasks of the newest version in `holding` that no version keeps."""
+    buried = {number for stone in reader.tombstones(refs) for number in stone.versions}
+    gone = buried | {manifest.number for manifest in holding}
+    kept = {
+        each.record.sha256
+        for manifest in versions
+        if manifest.number not in gone
+        for each in manifest.tasks
+    }
+    newest = max(holding, key=lambda manifest: manifest.number, default=None)
+    return tuple(
+        each
+        for each in (newest.tasks if newest else ())
+        if each.record.sha256 not in kept and each.task != task
     )
 
 
@@ -132,7 +165,7 @@ def _tombstone(adapter: RegisteredAdapter, refs: Refs, task: str, by: Author) ->
     return Tombstone(
         task=task,
         submissions=holding.submissions,
-        records=holding.blobs,
+        records=tuple(sorted(holding.records | holding.states, key=lambda blob: blob.sha256)),
         versions=holding.versions,
         author=by,
     )
