@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner
 
 from adapters.adapter import Adapter
 from adapters.errors import InputError, NotFoundError
 from adapters.methods.dmc.shared_state import DmcState
+from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.config import AdapterConfig, Config
 from tests.support.drivers.learning import carried_out, small_task, submitted
+from tests.support.drivers.printed import as_promised
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.learning.handover import checkpoint_key, hand_over
@@ -160,6 +163,26 @@ def test_a_task_whose_images_have_expired_is_named_and_nothing_is_moved(learnt: 
             verb("digits", relearn=True)
     client.rollback(4)
     assert (client.aliases(), len(client.queue().states)) == before
+
+
+def test_a_command_says_what_is_refused_and_what_is_learnt_again(
+    learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NACRE_STORE", learnt.store.url)
+    monkeypatch.delenv("NACRE_CONFIG", raising=False)
+    refused = CliRunner().invoke(cli, ["drop", "digits"])
+    assert refused.exit_code != 0
+    told = CliRunner().invoke(cli, ["drop", "clip-art", "--relearn"])
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert "clip-art dropped: head now at version 5" in told.stdout
+    assert "learnt again, in this order: sketched-things-" in told.stdout.replace("\n", " ")
+    printed = CliRunner().invoke(cli, ["drop", "digits", "--relearn", "--output", "json"])
+    document = as_promised("drop", printed.stdout)
+    assert (document["task"], document["version"], document["relearnt"]) == ("digits", 6, [])
+    learnt.client.rollback(1)
+    purged = CliRunner().invoke(cli, ["purge", "digits", "--yes", "--relearn", "--output", "json"])
+    names = [name.rsplit("-", 2)[0] for name in as_promised("purge", purged.stdout)["relearnt"]]
+    assert names == ["clip-art", "sketched-things"]
 
 
 def test_imported_tasks_cannot_be_learnt_again(learnt: Learnt, tmp_path: Path) -> None:
