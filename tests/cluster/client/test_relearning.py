@@ -179,6 +179,13 @@ def test_a_command_says_what_is_refused_and_what_is_learnt_again(
     printed = CliRunner().invoke(cli, ["drop", "digits", "--relearn", "--output", "json"])
     document = as_promised("drop", printed.stdout)
     assert (document["task"], document["version"], document["relearnt"]) == ("digits", 6, [])
+
+
+def test_a_purging_command_says_what_is_learnt_again(
+    learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NACRE_STORE", learnt.store.url)
+    monkeypatch.delenv("NACRE_CONFIG", raising=False)
     learnt.client.rollback(1)
     purged = CliRunner().invoke(cli, ["purge", "digits", "--yes", "--relearn", "--output", "json"])
     names = [name.rsplit("-", 2)[0] for name in as_promised("purge", purged.stdout)["relearnt"]]
