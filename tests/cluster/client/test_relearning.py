@@ -1,8 +1,9 @@
-"""Dropping and purging tasks whose shared state later tasks were learnt on, with real training."""
+"""Shared states in a store: dropping, purging, exporting and importing, with real training."""
 
 import shutil
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from adapters.methods.dmc.shared_state import DmcState
 from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.config import AdapterConfig, Config
+from cluster.stores.s3 import S3Store
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from tests.support.drivers.printed import as_promised
+from tests.support.drivers.s3_server import S3Server
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.learning.handover import checkpoint_key, hand_over
@@ -122,7 +125,7 @@ def test_what_is_learnt_again_is_as_if_the_dropped_task_had_never_been(learnt: L
 
 
 def test_after_a_purge_nothing_of_the_task_is_left_and_what_was_lost_with_it_is_learnt_again(
-    learnt: Learnt, tmp_path: Path
+    learnt: Learnt,
 ) -> None:
     client, store = learnt.client, learnt.store
     tainted = [client.show(number).manifest.shared for number in (2, 3, 4)]
@@ -142,12 +145,34 @@ def test_after_a_purge_nothing_of_the_task_is_left_and_what_was_lost_with_it_is_
     expected = Versions(learnt.without).registry.adapter("main").manifest(3)
     found = client.show("production").manifest
     assert content_of(found) == content_of(expected)
-    client.export("production", tmp_path / "clean.tar")
-    other = Client(config_of(tmp_path / "other"), by="ben")
-    imported = other.import_(tmp_path / "clean.tar", aliases=("head", "production"))
-    answers = learnt.answers(other.store, imported.manifest.number)
-    assert torch.equal(answers, learnt.answers(store, found.number))
+    answers = learnt.answers(store, found.number)
     assert torch.equal(answers, learnt.answers(learnt.without, 3))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """Return an empty store of either kind."""
+    if request.param == "folder":
+        return FileStore(tmp_path / "elsewhere")
+    server: S3Server = request.getfixturevalue("s3_server")
+    return S3Store(replace(server.settings, prefix=f"{uuid.uuid4().hex}/"))
+
+
+def test_an_imported_version_has_the_whole_chain_and_answers_to_the_bit(
+    learnt: Learnt, elsewhere: ObjectStore, tmp_path: Path
+) -> None:
+    other = Client(config_of(tmp_path / "unused"), by="ben", store=elsewhere)
+    for number in (4, 2):
+        learnt.client.export(number, tmp_path / f"{number}.tar")
+        imported = other.import_(tmp_path / f"{number}.tar", aliases=(f"was-{number}",))
+        there, here = imported.manifest.number, Versions(learnt.store).state("main", number)
+        found = Versions(elsewhere).state("main", there)
+        assert len(DmcState.of(found).chain) == number - 1
+        assert found.shared is not None and here.shared is not None
+        assert found.shared.digest == here.shared.digest
+        answers = learnt.answers(elsewhere, there)
+        assert torch.equal(answers, learnt.answers(learnt.store, number))
+    assert other.gc(dry_run=False, grace_s=0)["adapters/main/"].keys == ()
     assert other.verify().clean
 
 
