@@ -34,11 +34,26 @@ REPORT_EVERY = 10
 
 
 class Trainer:
-    """Learns tasks with one method each, on one device."""
+    """Learns tasks with one method each, on one device.
+
+    Args:
+        encoder: The encoder.
+        store: The object store.
+        versions: Of the same store.
+        checkpoint_every: Steps from one checkpoint to the next.
+    """
 
     # Owns: the cache of decoded records inside `versions`; everything else is frozen.
 
-    def __init__(self, encoder: Encoder, store: ObjectStore, versions: Versions) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        store: ObjectStore,
+        versions: Versions,
+        *,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+    ) -> None:
+        self._checkpoint_every = checkpoint_every
         self._encoder = encoder
         self._store = store
         self._versions = versions
@@ -64,7 +79,7 @@ class Trainer:
         while learner.steps_done < learner.total_steps:
             learner.step()
             done = learner.steps_done
-            if done % CHECKPOINT_EVERY == 0:
+            if done % self._checkpoint_every == 0:
                 key = checkpoint_key(submission.submission_id)
                 hand_over(self._store, key, learner.checkpoint())
             if done % REPORT_EVERY == 0 or done == learner.total_steps:
