@@ -2,7 +2,7 @@
 
 from cluster.client.client import Client
 from cluster.client.relearning import Dropped
-from cluster.wire.documents import DroppedTask, Moved
+from cluster.wire.versions import DroppedTask, Moved
 from workers.registry.documents.layout import PRODUCTION
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from adapters.errors import InputError, NotFoundError
 from workers.formats.documents import next_count
 from workers.registry.adapter import RegisteredAdapter
+from workers.registry.change import Change, Move, Settled
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import Kind, Stored, object_key
 from workers.registry.documents.manifest import Manifest, TaskRef
@@ -18,7 +19,6 @@ from workers.registry.documents.refs import Refs
 from workers.registry.lineage import learnt_from, lineages_of
 from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
-from workers.registry.swap import Change, Move, Settled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
