@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
-from adapters.contract.adapter_state import AdapterState
+from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
@@ -140,6 +140,23 @@ class Method(ABC):
             settings: Complete or not.
         """
         del visual, settings
+
+    def check_any_task(self, visual: Callable[[], Any]) -> None:
+        """Raise SettingsError where no task can be learnt on an encoder, whatever its settings.
+
+        For methods that change the image tower.
+
+        Args:
+            visual: As for `check_tower`.
+        """
+        del visual
+
+    def check_shared(self, shared: SharedState) -> None:
+        """Raise CorruptionError unless the tensors of a shared state fit each other.
+
+        For methods that have one.
+        """
+        del shared
 
     @abstractmethod
     def start(self, inputs: TrainingInputs) -> Learner:

@@ -9,12 +9,14 @@ from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
-from cluster.client.moved import moved_document
+from cluster.client.moved import dropped_document, moved_document
 from cluster.client.requester import Requester
 from cluster.wire.facts import served_and, version_document
 from cluster.wire.versions import (
     AccuracyMatrix,
     Aliases,
+    DroppedTask,
+    DropRequest,
     Moved,
     PromoteRequest,
     PublishedVersion,
@@ -73,6 +75,19 @@ class VersionHandlers:
             self._client, adapter, number, *served_and(head=not asked.serving_only)
         )
 
+    def drop(self, adapter: str, asked: DropRequest, *, by: Requester) -> DroppedTask:
+        """Publish a version without a task."""
+        dropped = self._client.drop(
+            asked.task,
+            adapter=adapter,
+            promoted=asked.promote,
+            relearn=asked.relearn,
+            by=by,
+            why=asked.why,
+        )
+        moved = served_and(head=True) if asked.promote else ("head",)
+        return dropped_document(self._client, adapter, asked.task, dropped, *moved)
+
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""
         found = list(reversed(self.versions_of(adapter)))
@@ -122,6 +137,11 @@ def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
     async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Moved:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
         return await threads(handlers.rollback, adapter, asked, by=by)
+
+    @router.post("/drop", responses=MOVE)
+    async def drop(adapter: AdapterPath, asked: DropRequest, by: AskedBy) -> DroppedTask:
+        """Publish a version of `head` without a task; where asked for, learn later ones again."""
+        return await threads(handlers.drop, adapter, asked, by=by)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
     async def prepare(adapter: AdapterPath, name: VersionName) -> None:

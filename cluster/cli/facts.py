@@ -194,3 +194,9 @@ def _percent(fraction: float | None) -> str:
 
 def _signed_size(size_bytes: int) -> str:
     return f"{'-' if size_bytes < 0 else '+'}{decimal(abs(size_bytes))}"
+
+
+def say_relearnt(submissions: Sequence[str]) -> None:
+    """Say which submissions learn tasks again; nothing where there are none."""
+    if submissions:
+        say(f"learnt again, in this order: {', '.join(submissions)}; `nacre status` shows them")

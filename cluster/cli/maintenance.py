@@ -8,9 +8,9 @@ from rich.filesize import decimal
 
 from adapters.contract.counts import counted
 from adapters.errors import CorruptionError, NacreError
-from cluster.cli.facts import print_garbage, print_report
+from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
-from cluster.cli.options import adapter_option, by_option, why_option
+from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import LEARNT, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.client import Client
@@ -176,6 +176,7 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
 @by_option
 @why_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@relearn_option("Learn those tasks again that no version can answer for any more.")
 @output_option
 @click.pass_obj
 def purge(
@@ -187,18 +188,20 @@ def purge(
     output: str,
     *,
     yes: bool,
+    relearn: bool,
 ) -> None:
     """Remove TASK from every version, for good.
 
-    Its record, images and features are removed.
+    Its record, images and features are removed, and every shared state that has learnt from it.
 
-    Refused while an alias points to a version that holds it: drop it first, and move the aliases.
-    Images that another submission has too are kept. Submit none of its images meanwhile.
+    Refused while an alias points to a version that holds one of these: drop it first, and move the
+    aliases. Images that another submission has too are kept. Submit none of its images meanwhile.
 
     \b
     Examples:
       nacre purge digits --why "the licence has ended"
       nacre purge digits --yes --output json
+      nacre purge digits --relearn
     """
     client = Client(configured(path))
     check_known(client, adapter)
@@ -210,12 +213,13 @@ def purge(
     )
     if not yes and not click.confirm(question, err=True):
         raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
-    purged = client.purge(task, adapter=adapter, by=by, why=why)
+    purged = client.purge(task, adapter=adapter, relearn=relearn, by=by, why=why)
     if output == "json":
         print_json(asdict(purged))
         return
     versions = ", ".join(map(str, purged.versions))
     say(f"{task} purged from version {versions}: {counted(len(purged.keys), 'object')} removed")
+    say_relearnt(purged.relearnt)
 
 
 @click.command(short_help="Find or remove what nothing needs.")

@@ -1,4 +1,7 @@
-"""Options that several commands share: --adapter, --by, --why."""
+"""Options that several commands share: --adapter, --by, --why, --relearn."""
+
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -13,3 +16,8 @@ by_option = click.option(
     "--by", metavar="NAME", help="Who asks, kept beside what is done.  [default: your user name]"
 )
 why_option = click.option("--why", default="", help="The reason, kept in the history.")
+
+
+def relearn_option(does: str) -> Callable[[Any], Any]:
+    """Return the option --relearn, whose help says what it `does`."""
+    return click.option("--relearn", is_flag=True, help=does)

@@ -11,17 +11,17 @@ from cluster.cli.facts import (
     print_history,
     print_shown,
     print_versions,
+    say_relearnt,
     shown_document,
 )
 from cluster.cli.known import check_known
-from cluster.cli.options import adapter_option, by_option, why_option
+from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.client.moved import moved_document
+from cluster.client.moved import dropped_document, moved_document
 from cluster.wire.facts import entry_document, served_and, version_document
-from cluster.wire.outputs.versions import DroppedTask
 from workers.registry.documents.layout import PRODUCTION
 
 
@@ -241,6 +241,7 @@ def alias(
 @click.command(short_help="Publish a version without a task.")
 @click.argument("task", shell_complete=LEARNT)
 @click.option("--promote", "promoted", is_flag=True, help="Serve the new version at once.")
+@relearn_option("Learn later tasks again where the state that they share has learnt from it.")
 @adapter_option
 @by_option
 @why_option
@@ -255,25 +256,32 @@ def drop(
     output: str,
     *,
     promoted: bool,
+    relearn: bool,
 ) -> None:
     """Publish a version of `head` without TASK. Older versions keep it.
+
+    With methods whose tasks share a state, such as cl_lora and dmc, a later task was learnt on what
+    TASK has left. Then TASK is dropped with --relearn alone: later tasks are left out too, and
+    submitted again. Broken off, call it again.
 
     \b
     Examples:
       nacre drop digits --why "no longer sold"
       nacre drop digits --promote
+      nacre drop digits --relearn
     """
     client = Client(configured(path))
     check_known(client, adapter)
-    manifest = client.drop(task, adapter=adapter, promoted=promoted, by=by, why=why)
+    dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, by=by, why=why)
+    number = dropped.manifest.number
     aliases = served_and(head=True) if promoted else ("head",)
     if output == "json":
-        moved = moved_document(client, adapter, manifest.number, *aliases)
-        print_json(DroppedTask(task=task, **moved.model_dump()))
+        print_json(dropped_document(client, adapter, task, dropped, *aliases))
         return
     told = "production and head" if promoted else "head"
-    said = f"{task} dropped: {told} now at version {manifest.number}"
+    said = f"{task} dropped: {told} now at version {number}"
     _say_moved(client, adapter, *aliases, said=said)
+    say_relearnt(dropped.relearnt)
 
 
 VERBS = (versions, history, show, diff, promote, rollback, alias, drop)

@@ -2,6 +2,7 @@
 
 from adapters.errors import SettingsError
 from cluster.client.part import ClientPart
+from cluster.client.relearning import Dropped, dropped_and_relearnt
 from cluster.client.requester import By
 from workers import registry
 from workers.registry import Manifest, RegisteredAdapter
@@ -96,16 +97,24 @@ class AliasVerbs(ClientPart):
         *,
         adapter: str | None = None,
         promoted: bool = False,
+        relearn: bool = False,
         by: By = None,
         why: str = "",
-    ) -> Manifest:
+    ) -> Dropped:
         """Publish a version of `head` without `task`; `promoted` serves it at once.
+
+        Where later tasks were learnt on a state that has learnt from `task`, they are left out with
+        it and submitted again, if `relearn` says so. Broken off, it may be asked for again.
 
         Raises:
             NotFoundError: `head` has no such task.
+            InputError: later tasks share a state that has learnt from it, and `relearn` does not
+                say that they are to be learnt again, or the images of one are not stored any more.
         """
-        author = self._author(by, why)
-        return registry.drop(self._adapter(adapter), task, by=author, promoted=promoted)
+        handle, author = self._adapter(adapter), self._author(by, why)
+        if relearn:
+            return dropped_and_relearnt(handle, task, by=author, promoted=promoted)
+        return Dropped(manifest=registry.drop(handle, task, by=author, promoted=promoted))
 
     def _check_learnt_alike(self, adapter: RegisteredAdapter, manifest: Manifest) -> None:
         """Raise SettingsError where no task of an adapter could be learnt on a version."""

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from adapters.errors import ConflictError, NotFoundError
 from cluster.client.part import ClientPart
+from cluster.client.relearning import check_others, others_relearnt
 from cluster.client.requester import By
 from workers import registry
 from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import (
     NEEDED,
     every_submission,
+    half_learnt,
     purged_submissions,
     traces,
 )
@@ -43,7 +45,7 @@ class Held:
     """Where a task is to be found.
 
     Attributes:
-        versions: The versions that hold it.
+        versions: The versions that hold it, and those whose shared state has learnt from it.
         submissions: The submissions it was learnt from.
     """
 
@@ -160,28 +162,42 @@ class MaintenanceVerbs(ClientPart):
             NotFoundError: no version has ever held it.
         """
         handle = self._adapter(adapter)
-        published = published_versions(handle, handle.refs())
-        entries = [(found.number, entry) for found in published for entry in found.tasks]
-        found = [(number, entry.submission) for number, entry in entries if entry.task == task]
-        if not found:
-            near = did_you_mean(task, (entry.task for _, entry in entries))
+        refs = handle.refs()
+        found = registry.holding_of(handle, refs, task)
+        if not found.versions:
+            published = published_versions(handle, refs)
+            near = did_you_mean(
+                task, (each.task for version in published for each in version.tasks)
+            )
             raise NotFoundError(
                 f"no version of {handle.name!r} has ever held {task!r}{near}", task=task
             )
-        return Held(
-            versions=tuple(sorted({number for number, _ in found})),
-            submissions=tuple(sorted({submission for _, submission in found})),
-        )
+        return Held(versions=found.versions, submissions=found.submissions)
 
     def purge(
-        self, task: str, *, adapter: str | None = None, by: By = None, why: str = ""
+        self,
+        task: str,
+        *,
+        adapter: str | None = None,
+        relearn: bool = False,
+        by: By = None,
+        why: str = "",
     ) -> Purged:
         """Remove `task` for good: its records, and the images and features that only it has.
 
-        The same images must not be submitted meanwhile: shards are shared by their digest.
+        With it goes every shared state that has learnt from it. The same images must not be
+        submitted meanwhile: shards are shared by their digest.
+
+        Args:
+            task: The task's name.
+            adapter: Which adapter.
+            relearn: Submit those tasks again that no version can answer for any more.
+            by: Who purges it.
+            why: The reason.
 
         Raises:
-            InputError: an alias still points to a version that holds the task.
+            InputError: an alias still points to a version that holds the task, or whose shared
+                state has learnt from it; or a task cannot be learnt again.
             ConflictError: a training is under way.
             NotFoundError: no version has ever held it.
             CorruptionError: a submission is damaged, so that nobody can say what it shares.
@@ -190,12 +206,19 @@ class MaintenanceVerbs(ClientPart):
         held = self.held(task, adapter=handle.name)
         own = self._submitted_to(handle.name, held.submissions)
         self._check_idle(handle, own)
-        purged = registry.purge(handle, task, by=self._author(by, why))
+        author, holding = self._author(by, why), registry.holding_of(handle, handle.refs(), task)
+        if relearn:
+            check_others(handle, holding)
+        purged = registry.purge(handle, task, by=author)
         self._store.delete(answers_key(handle.name))
-        removed = traces(self._store, own, purged=purged_submissions(self._registry))
+        removed = [
+            *(half_learnt(self._store, handle.name, purged.versions) if holding.states else ()),
+            *traces(self._store, own, purged=purged_submissions(self._registry)),
+        ]
         for key in removed:
             self._store.delete(key)
-        return replace(purged, keys=(*purged.keys, *removed))
+        again = others_relearnt(handle, holding, by=author) if relearn else ()
+        return replace(purged, keys=(*purged.keys, *removed), relearnt=again)
 
     def gc(
         self,

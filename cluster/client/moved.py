@@ -1,7 +1,8 @@
 """Moved aliases as a document: the same over HTTP and in a shell."""
 
 from cluster.client.client import Client
-from cluster.wire.versions import Moved
+from cluster.client.relearning import Dropped
+from cluster.wire.versions import DroppedTask, Moved
 from workers.registry.documents.layout import PRODUCTION
 
 
@@ -22,3 +23,19 @@ def moved_document(client: Client, adapter: str | None, number: int, *moved: str
         moved=list(moved),
         notes=[note] if note else [],
     )
+
+
+def dropped_document(
+    client: Client, adapter: str | None, task: str, dropped: Dropped, *moved: str
+) -> DroppedTask:
+    """Return what became of a task that was dropped, and of the tasks that went with it.
+
+    Args:
+        client: Of the store.
+        adapter: Its name; None for the configured one.
+        task: The task.
+        dropped: What became of it.
+        moved: The aliases that point to the version without it.
+    """
+    document = moved_document(client, adapter, dropped.manifest.number, *moved)
+    return DroppedTask(task=task, relearnt=list(dropped.relearnt), **document.model_dump())

@@ -51,7 +51,7 @@ def accept_task(
     if adapter is not None:
         loaded = replace(loaded, adapter=adapter)
     chosen = config.of_adapter(loaded.adapter)
-    tower = partial(_tower_here, config.encoder)
+    tower = partial(tower_here, config.encoder)
     method_named(chosen.method).check_tower(tower, loaded.settings)
     # Read first: nothing that fails behind an acceptance may hide it.
     warnings = _warnings(loaded.adapter, config, store)
@@ -74,7 +74,7 @@ def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ..
     return tuple(sentence for sentence in found if sentence)
 
 
-def _tower_here(encoder: EncoderSettings) -> object | None:
+def tower_here(encoder: EncoderSettings) -> object | None:
     """Return an encoder's image tower without weights; None where this machine does not know it."""
     with suppress(SettingsError):  # who submits need not have what the system has
         return untrained_tower(encoder)

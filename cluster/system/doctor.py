@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adapters.contract.counts import counted
-from adapters.errors import NacreError, UnavailableError
+from adapters.errors import NacreError, SettingsError, UnavailableError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.known import open_known_store
 from cluster.version import this_build
@@ -158,6 +159,28 @@ def _encoder(config: Config) -> Iterator[Finding]:
     )
 
 
+def _methods(config: Config) -> Iterator[Finding]:
+    """Look whether the configured methods can learn on the configured encoder."""
+    from adapters.methods import method_named
+    from cluster.client.tasks import tower_here
+
+    tower = partial(tower_here, config.encoder)
+    for adapter in dict.fromkeys((config.adapter, *config.adapters)):
+        name, check = config.of_adapter(adapter).method, f"method of {adapter}"
+        try:
+            method = method_named(name)
+            method.check_any_task(tower)
+        except SettingsError as error:
+            yield Finding(check=check, level="error", found=error.message)
+            continue
+        try:
+            method.check_tower(tower, {})
+        except SettingsError as error:  # tasks with other settings than the defaults can be learnt
+            yield Finding(check=check, level="warning", found=error.message)
+        else:
+            yield Finding(check=check, level="ok", found=name)
+
+
 def _gpu(config: Config) -> Iterator[Finding]:
     del config
     import torch
@@ -233,4 +256,13 @@ def troubles_of(status: "Status") -> Iterator[tuple[str, "Trouble"]]:
             yield f"following {name}", state.trouble
 
 
-CHECKS: tuple[Check, ...] = (_environment, _disk, _store, _encoder, _gpu, _ray, _api)
+CHECKS: tuple[Check, ...] = (
+    _environment,
+    _disk,
+    _store,
+    _encoder,
+    _methods,
+    _gpu,
+    _ray,
+    _api,
+)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ray.serve.schema import ProxyStatus
 
 from adapters.errors import SettingsError, UnavailableError, reason_of
 from adapters.methods import method_named
+from cluster.client.tasks import tower_here
 from cluster.config import LOCAL, PREDICT_TOKEN, TOKEN, Config
 from cluster.runtime.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
 from cluster.runtime.deployments import MORE, broken, deployed_at, reason_in
@@ -86,9 +88,13 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
 
 
 def check(config: Config) -> None:
-    """Raise an error unless `config` can be started: methods, address and store are as needed."""
+    """Raise an error unless `config` can be started: methods, address and store are as needed.
+
+    A method is refused that can learn no task at all on the configured encoder.
+    """
     for adapter in (config.adapter, *config.adapters):
-        method_named(config.of_adapter(adapter).method)
+        method = method_named(config.of_adapter(adapter).method)
+        method.check_any_task(partial(tower_here, config.encoder))
     check_token(config)
     open_known_store(config.store, probed=True)
 

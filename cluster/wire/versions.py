@@ -66,6 +66,15 @@ class Moved(Aliases):
     moved: list[str] = Field(description="The aliases that were moved or removed.")
 
 
+class DroppedTask(Moved):
+    """The version without a task."""
+
+    task: str
+    relearnt: list[str] = Field(
+        default_factory=list, description="Submissions of later tasks that are learnt again."
+    )
+
+
 class MoveRequest(BaseModel):
     """A wish to move an alias."""
 
@@ -93,6 +102,23 @@ class RollbackRequest(MoveRequest):
     )
 
     serving_only: bool = Field(default=False, description="Leave `head` where it is.")
+
+
+class DropRequest(BaseModel):
+    """A wish to publish a version without a task."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"task": "digits", "why": "no longer sold"}]},
+    )
+
+    task: str = Field(max_length=64)
+    promote: bool = Field(default=False, description="Serve the new version at once.")
+    relearn: bool = Field(
+        default=False,
+        description="Learn later tasks again where the state that they share has learnt from it.",
+    )
+    why: str = Field(default="", max_length=1000, description="Kept in the history.")
 
 
 class AccuracyMatrix(BaseModel):

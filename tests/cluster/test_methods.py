@@ -82,3 +82,15 @@ def test_who_submits_need_not_have_the_encoder_that_a_method_changes(
     elsewhere = EncoderSettings(model="/models/of/the/system")
     client = Client(replace(config_of(tmp_path, "cl_lora"), encoder=elsewhere))
     assert client.submit(write_task(keys="adapter: birds")).is_new
+
+
+def test_a_system_is_not_started_where_a_method_can_learn_no_task_on_its_encoder(
+    tmp_path: Path,
+) -> None:
+    config = config_of(tmp_path, "cl_lora")
+    with pytest.raises(SettingsError, match=r"'cl_lora' changes the attention.*found EfficientNet"):
+        check(config)
+    check(replace(config, encoder=EncoderSettings(model="ViT-B-32", pretrained="openai")))
+    # Nobody here knows that model: whoever loads it will say so.
+    check(replace(config, encoder=EncoderSettings(model=f"{tmp_path}/elsewhere")))
+    check(config_of(tmp_path, "dmc_ot"))  # with `adapter: feature` it learns on any encoder

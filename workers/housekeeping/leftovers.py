@@ -194,6 +194,22 @@ def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection
     ]
 
 
+def half_learnt(store: ObjectStore, adapter: str, versions: Collection[int]) -> list[str]:
+    """Return the keys of what was half learnt for `adapter` on versions that were purged.
+
+    That is what stages have handed over on them, and all checkpoints, which do not say on which
+    version they were made: they have learnt from what these versions shared.
+    """
+    ours = {each.submission_id for each in every_submission(store) if each.adapter == adapter}
+    found = []
+    for listed in store.list(work.PREFIX):
+        name, _, what = listed.key.removeprefix(work.PREFIX).partition("/")
+        parent = what.split("/")[0]
+        if name in ours and (parent == "checkpoint" or parent in map(str, versions)):
+            found.append(listed.key)
+    return found
+
+
 def _own_shards(
     store: ObjectStore, forgotten: Collection[str], *, purged: Collection[str]
 ) -> set[Shard]:

@@ -20,11 +20,10 @@ from workers.registry.documents.history import SETTLES, Action, Author, Entry
 from workers.registry.documents.layout import HEAD, Kind, Stored, adapter_prefix, area_of
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.refs import Refs
-from workers.registry.objects import AdapterObjects
+from workers.registry.objects import StoredPayload
 from workers.registry.reach import reachable
 from workers.registry.reader import AdapterReader
 from workers.store.base import ObjectStore
-from workers.store.blobs import BlobRef
 from workers.tasks.submission import submission_ids
 
 THREADS = 16
@@ -43,23 +42,6 @@ class Settlement:
     lost: str
     version: int | None = None
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A payload that lies in the store already."""
-
-    objects: AdapterObjects
-    stored: Stored
-
-    @property
-    def ref(self) -> BlobRef:
-        """Digest and size of the bytes."""
-        return self.stored.ref
-
-    def read(self) -> bytes:
-        """Return the bytes."""
-        return self.objects.read(Kind.RECORD, self.stored)
 
 
 def lost_publications(store: ObjectStore, adapter: AdapterReader) -> dict[str, int]:
@@ -187,7 +169,7 @@ def _published_again(
             AddRecord(
                 task=task.task,
                 submission=task.submission,
-                record=_Kept(adapter.objects, task.record),
+                record=StoredPayload(adapter.objects, task.record),
                 classes=task.classes,
             )
             for task in missing

@@ -15,7 +15,7 @@ from workers.encoding.task_features import shards_and_views
 from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.mixture_fitter import MixtureFitter
 from workers.learning.publisher import Publisher
-from workers.learning.trainer import Trainer
+from workers.learning.trainer import CHECKPOINT_EVERY, Trainer
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
@@ -23,7 +23,15 @@ from workers.tasks.submission import Submission
 
 
 class LocalCrew:
-    """Carries the coordinator's calls out in threads of this process."""
+    """Carries the coordinator's calls out in threads of this process.
+
+    Args:
+        encoder: The encoder.
+        store: The object store.
+        clock: Seconds since the epoch.
+        threads: In which the roles work.
+        checkpoint_every: See `Trainer`.
+    """
 
     # Owns: one role of each kind. Two submissions may be embedded at once; the embedder is frozen.
 
@@ -34,12 +42,13 @@ class LocalCrew:
         *,
         clock: Callable[[], float] = time.time,
         threads: Threads = SYSTEM_THREADS,
+        checkpoint_every: int = CHECKPOINT_EVERY,
     ) -> None:
         versions = Versions(store)
         self._threads = threads
         self._clock = clock
         self._shard_encoder = ShardEncoder(encoder, store)
-        self._trainer = Trainer(encoder, store, versions)
+        self._trainer = Trainer(encoder, store, versions, checkpoint_every=checkpoint_every)
         self._mixture_fitter = MixtureFitter(store)
         self._publisher = Publisher(encoder, store, versions)
 

@@ -34,11 +34,26 @@ REPORT_EVERY = 10
 
 
 class Trainer:
-    """Learns tasks with one method each, on one device."""
+    """Learns tasks with one method each, on one device.
+
+    Args:
+        encoder: The encoder.
+        store: The object store.
+        versions: Of the same store.
+        checkpoint_every: Steps from one checkpoint to the next.
+    """
 
     # Owns: the cache of decoded records inside `versions`; everything else is frozen.
 
-    def __init__(self, encoder: Encoder, store: ObjectStore, versions: Versions) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        store: ObjectStore,
+        versions: Versions,
+        *,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+    ) -> None:
+        self._checkpoint_every = checkpoint_every
         self._encoder = encoder
         self._store = store
         self._versions = versions
@@ -64,7 +79,7 @@ class Trainer:
         while learner.steps_done < learner.total_steps:
             learner.step()
             done = learner.steps_done
-            if done % CHECKPOINT_EVERY == 0:
+            if done % self._checkpoint_every == 0:
                 key = checkpoint_key(submission.submission_id)
                 hand_over(self._store, key, learner.checkpoint())
             if done % REPORT_EVERY == 0 or done == learner.total_steps:
@@ -109,8 +124,9 @@ class Trainer:
 
     def _past(self, submission: Submission, parent: int) -> AdapterState:
         state = self._versions.state(submission.adapter, parent)
-        kept = (record for record in state.records if record.task != submission.replaces)
-        return replace(state, records=tuple(kept))
+        kept = tuple(record for record in state.records if record.task != submission.replaces)
+        # With no task that is kept a shared state begins anew: `workers.registry.lineage` says so.
+        return replace(state, records=kept, shared=state.shared if kept else None)
 
     def _features(self, assignment: Assignment) -> TaskFeatures:
         return training_features(

@@ -17,7 +17,8 @@ from workers.registry.documents.manifest import (
     VersionRef,
 )
 from workers.registry.documents.refs import Fence, Refs
-from workers.registry.drop import Purged, drop, purge
+from workers.registry.drop import LearnAgain, drop, latest_drop, left_out_with
+from workers.registry.purge import Holding, Purged, holding_of, purge
 from workers.registry.registry import Registry
 from workers.registry.requirements import EpochIs, HeadIs, SubmissionAbsent
 from workers.registry.swap import RaceRetry
@@ -41,8 +42,10 @@ __all__ = [
     "Fence",
     "Garbage",
     "HeadIs",
+    "Holding",
     "Imported",
     "Inline",
+    "LearnAgain",
     "Manifest",
     "Provenance",
     "Purged",
@@ -62,7 +65,10 @@ __all__ = [
     "diff",
     "drop",
     "export_version",
+    "holding_of",
     "import_version",
+    "latest_drop",
+    "left_out_with",
     "purge",
     "read_version",
     "read_versions",

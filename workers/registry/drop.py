@@ -1,145 +1,184 @@
-"""Dropping a task from an adapter, and purging its bytes for good.
+"""Dropping a task from an adapter: a version of `head` without it.
 
-Later tasks were trained in the presence of a dropped task: their records do not contain its
-images or classes, but would have been slightly different without it.
+Later tasks were trained in the presence of a dropped task: their records do not contain its images
+or classes, but would have been slightly different without it. A state that they share is another
+matter: it has learnt from the task's images. Then the version without the task is the one on which
+the task was learnt, and tasks that came after it are left out too, to be learnt again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from adapters.errors import InputError, NotFoundError
-from workers.formats.documents import next_count
+from adapters.contract.counts import agreeing
+from adapters.errors import InputError
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.change import Change, Move, Settled
-from workers.registry.commit import Commit, DropTask
+from workers.registry.commit import Commit, DropTask, SetShared
 from workers.registry.documents.history import Action, Author
-from workers.registry.documents.layout import HEAD, PRODUCTION, Kind, Stored, object_key
-from workers.registry.documents.manifest import Manifest
-from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
+from workers.registry.documents.layout import HEAD, PRODUCTION
+from workers.registry.documents.manifest import Manifest, TaskRef
 from workers.registry.documents.refs import Refs
+from workers.registry.lineage import learnt_from, lineages_of, records_of
+from workers.registry.objects import StoredPayload
 from workers.registry.reach import published_versions
+from workers.registry.requirements import HeadIs
+
+LearnAgain = Callable[[tuple[TaskRef, ...]], None]
+"""Raises an error unless tasks can be learnt again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Purged:
-    """What a purge did.
-
-    Attributes:
-        versions: The versions that held the task and cannot be served any more.
-        submissions: The submissions it was learnt from.
-        keys: The objects that were removed.
-    """
-
-    versions: tuple[int, ...]
-    submissions: tuple[str, ...]
-    keys: tuple[str, ...]
-
-
-def drop(adapter: RegisteredAdapter, task: str, *, by: Author, promoted: bool = False) -> Manifest:
+def drop(
+    adapter: RegisteredAdapter,
+    task: str,
+    *,
+    by: Author,
+    promoted: bool = False,
+    learn_again: LearnAgain | None = None,
+) -> Manifest:
     """Publish a version of `head` without `task`; `promoted` moves `production` to it as well.
 
     The record stays in the older versions, which can still be served.
-
-    Raises:
-        NotFoundError: `head` has no such task.
-    """
-    aliases = (HEAD, PRODUCTION) if promoted else (HEAD,)
-    commit = Commit(updates=(DropTask(task=task),), aliases=aliases, action=Action.DROP)
-    return adapter.commit(commit, by=by)
-
-
-def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
-    """Remove the records of `task` from every version, for good.
-
-    The versions that held it keep their manifests and get a tombstone: they can be looked at but
-    neither served nor restored. The purge takes effect in one instant, before any byte is
-    removed; when it is interrupted, calling it again (or `gc`) removes the rest.
 
     Args:
         adapter: The adapter.
         task: The task's name.
         by: Who does it, why and when.
-        also: Prefixes of other objects of the task to remove, such as its shards, features and
-            checkpoints; no training may be using them.
+        promoted: Whether `production` points to the new version, too.
+        learn_again: Says whether tasks can be learnt again that have to be left out with it, which
+            `left_out_with` names afterwards; None where they must not be left out.
 
     Raises:
-        InputError: An alias still points to a version that holds the task.
-        NotFoundError: No version has ever held it.
+        NotFoundError: `head` has no such task.
+        InputError: tasks that were learnt after it share a state that has learnt from it.
+        ConflictError: `head` has moved meanwhile.
+    """
+    refs = adapter.refs()
+    aliases = (HEAD, PRODUCTION) if promoted else (HEAD,)
+    without = _without(adapter, refs, task)
+    if without is None:
+        commit = Commit(updates=(DropTask(task=task),), aliases=aliases, action=Action.DROP)
+        return adapter.commit(commit, by=by)
+    if without.left_out and learn_again is None:
+        raise _shared_with_later(adapter, without, task)
+    if learn_again is not None:
+        learn_again(without.left_out)
+    return adapter.commit(_commit(adapter, without, task, aliases), by=by)
+
+
+def left_out_with(adapter: RegisteredAdapter, manifest: Manifest, task: str) -> tuple[TaskRef, ...]:
+    """Return the tasks that a version without `task` lacks besides, in the order of learning."""
+    if manifest.parent is None:
+        return ()
+    before = adapter.objects.manifest(manifest.parent.manifest)
+    kept = records_of(manifest)
+    return tuple(
+        each for each in before.tasks if each.record.sha256 not in kept and each.task != task
+    )
+
+
+def latest_drop(adapter: RegisteredAdapter, task: str) -> Manifest | None:
+    """Return the latest version that `head` builds on and that was published without `task`.
+
+    None where `task` was learnt since, or none has lacked it from one version to the next.
+    """
+    head = adapter.refs().find(HEAD)
+    manifest = adapter.objects.manifest(head.manifest) if head else None
+    while manifest is not None and manifest.parent is not None:
+        before = adapter.objects.manifest(manifest.parent.manifest)
+        if any(each.task == task for each in manifest.tasks):
+            return None
+        grown = records_of(manifest) - records_of(before)
+        if not grown and any(each.task == task for each in before.tasks):
+            return manifest
+        manifest = before
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Without:
+    """What `head` becomes without a task from which its shared state has learnt.
+
+    Attributes:
+        head: The version that it is now.
+        base: The latest one before it that has learnt from nothing but what it keeps; None where
+            there is none.
+        left_out: The tasks that `head` has besides, but the dropped one, in the order of learning.
     """
 
-    def decide(refs: Refs) -> Change[Tombstone] | Settled[Tombstone]:
-        tombstone = _tombstone(adapter, refs, task, by)
-        _check_unaliased(refs, tombstone)
-        buried = {record for stone in adapter.tombstones(refs) for record in stone.records}
-        if buried.issuperset(tombstone.records):
-            return Settled(result=tombstone)
-        return _buried(adapter, refs, tombstone)
+    head: Manifest
+    base: Manifest | None
+    left_out: tuple[TaskRef, ...]
 
-    tombstone = adapter.writer.change(decide)
-    return Purged(
-        versions=tombstone.versions,
-        submissions=tombstone.submissions,
-        keys=tuple(_remove(adapter, tombstone.records, also)),
-    )
+    @property
+    def kept(self) -> frozenset[str]:
+        """The digests of the records that stay."""
+        return records_of(self.base) if self.base else frozenset()
 
 
-def _buried(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> Change[Tombstone]:
-    stones = (*adapter.tombstones(refs), tombstone)
-    data = tombstones_to_bytes(stones)
-    stored = adapter.objects.write(Kind.TOMBSTONES, data, area=refs.area)
-    # The next area keeps a record with the very same bytes, learnt again later, out of reach.
-    area = next_count(refs.area, f"the area of adapter {adapter.name!r}")
-    after = replace(refs, tombstones=stored, area=area)
-    detail = {"task": tombstone.task, "versions": ", ".join(map(str, tombstone.versions))}
-    move = Move(action=Action.PURGE, author=tombstone.author, detail=detail)
-    return Change(refs=after, move=move, result=tombstone)
-
-
-def _tombstone(adapter: RegisteredAdapter, refs: Refs, task: str, by: Author) -> Tombstone:
+def _without(adapter: RegisteredAdapter, refs: Refs, task: str) -> _Without | None:
+    """Return what `head` becomes without `task`; None where no shared state has learnt from it."""
+    found = refs.find(HEAD)
+    head = adapter.objects.manifest(found.manifest) if found else None
+    if head is None or head.shared is None:
+        return None
     versions = list(published_versions(adapter, refs))
-    found = [held for manifest in versions for held in manifest.tasks if held.task == task]
-    if not found:
-        raise NotFoundError(
-            f"no version of {adapter.name!r} has ever held task {task!r}", task=task
-        )
-    records = {held.record for held in found}
-    return Tombstone(
-        task=task,
-        submissions=tuple(sorted({held.submission for held in found})),
-        records=tuple(sorted(records, key=lambda record: record.sha256)),
-        versions=tuple(
-            sorted(
-                manifest.number
-                for manifest in versions
-                if any(held.record in records for held in manifest.tasks)
-            )
+    lineages = lineages_of(versions)
+    unwanted = {
+        each.record.sha256 for version in versions for each in version.tasks if each.task == task
+    }
+    if learnt_from(head, lineages).isdisjoint(unwanted):
+        return None
+    wanted = records_of(head) - unwanted
+    buried = {number for stone in adapter.tombstones(refs) for number in stone.versions}
+    bases = (
+        version
+        for version in _ancestors(adapter, head)
+        if records_of(version) | learnt_from(version, lineages) <= wanted
+        and version.number not in buried
+    )
+    base = next(bases, None)
+    kept = records_of(base) if base else frozenset()
+    left_out = tuple(
+        each for each in head.tasks if each.record.sha256 not in kept and each.task != task
+    )
+    return _Without(head=head, base=base, left_out=left_out)
+
+
+def _ancestors(adapter: RegisteredAdapter, manifest: Manifest) -> Iterator[Manifest]:
+    while manifest.parent is not None:
+        manifest = adapter.objects.manifest(manifest.parent.manifest)
+        yield manifest
+
+
+def _commit(
+    adapter: RegisteredAdapter, without: _Without, task: str, aliases: tuple[str, ...]
+) -> Commit:
+    base, tasks = without.base, without.head.tasks
+    going = [each.task for each in tasks if each.record.sha256 not in without.kept]
+    shared = base.shared if base else None
+    return Commit(
+        updates=(
+            # The history names them in this order.
+            *(DropTask(task=name) for name in sorted(going, key=lambda name: name != task)),
+            SetShared(state=StoredPayload(adapter.objects, shared) if shared else None),
         ),
-        author=by,
+        requirements=(HeadIs(without.head.number),),
+        settings=base.settings if base else None,
+        accuracies=adapter.accuracies(base.number) if base else (),
+        aliases=aliases,
+        action=Action.DROP,
     )
 
 
-def _check_unaliased(refs: Refs, tombstone: Tombstone) -> None:
-    held = {name: ref for name, ref in refs.aliases.items() if ref.number in tombstone.versions}
-    if held:
-        raise InputError(
-            f"task {tombstone.task!r} is still in the versions of {', '.join(sorted(held))}: move "
-            "these aliases to a version without it; where there is none, `nacre drop` makes one",
-            task=tombstone.task,
-            aliases=tuple(sorted(held)),
-        )
-
-
-def _remove(
-    adapter: RegisteredAdapter, records: Iterable[Stored], also: Iterable[str]
-) -> Iterator[str]:
-    store, cache = adapter.objects.store, adapter.objects.cache
-    for record in records:
-        key = object_key(adapter.name, Kind.RECORD, record)
-        store.delete(key)
-        if cache is not None:
-            cache.discard(record.sha256)
-        yield key
-    for prefix in also:
-        for listed in store.list(prefix):
-            store.delete(listed.key)
-            yield listed.key
+def _shared_with_later(adapter: RegisteredAdapter, without: _Without, task: str) -> InputError:
+    later = ", ".join(repr(each.task) for each in without.left_out)
+    base = without.base
+    back = f"; or go back to before it (`nacre rollback {base.number}`)" if base else ""
+    return InputError(
+        f"the state that the tasks of adapter {adapter.name!r} share has learnt from {task!r}, and "
+        f"{later} {agreeing(len(without.left_out), 'was')} learnt on it afterwards, so that "
+        f"{task!r} cannot be dropped alone: `nacre drop {task} --relearn` leaves out what was "
+        f"learnt afterwards and submits it again{back}",
+        task=task,
+        adapter=adapter.name,
+        left_out=tuple(each.task for each in without.left_out),
+    )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
@@ -12,7 +13,7 @@ from workers.registry.documents.manifest import Manifest, manifest_from_bytes
 from workers.registry.documents.purged import Tombstone, tombstones_from_bytes
 from workers.registry.documents.refs import Refs, refs_from_bytes
 from workers.store.base import ObjectStore
-from workers.store.blobs import blob_ref, read_verified
+from workers.store.blobs import BlobRef, blob_ref, read_verified
 from workers.store.cache import BlobCache
 from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held, SerialDocument
@@ -157,6 +158,23 @@ class AdapterObjects:
             return
         with self._lock:
             self._documents[stored] = data
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPayload:
+    """A payload of a commit that lies in the store already."""
+
+    objects: AdapterObjects
+    stored: Stored
+
+    @property
+    def ref(self) -> BlobRef:
+        """Digest and size of the bytes."""
+        return self.stored.ref
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        return self.objects.read(Kind.RECORD, self.stored)
 
 
 def place(data: bytes, *, area: int) -> Stored:

@@ -23,14 +23,14 @@ class Reached:
         stored: Its digest and size; None for accuracies, which carry their own digest.
         used_by: What leads to it, for people.
         task: Of which it is the record; empty for what is none.
-        is_shared: Whether it is a version's shared state.
+        shared_by: The version whose shared state it is; None for what is none.
     """
 
     key: str
     stored: Stored | None
     used_by: str
     task: str = ""
-    is_shared: bool = False
+    shared_by: Manifest | None = None
 
 
 @dataclass(kw_only=True)
@@ -136,23 +136,29 @@ class Reach:
 
     def _add_records(self, manifest: Manifest) -> None:
         used_by = f"version {manifest.number}"
-        if manifest.shared:
-            self._add(Kind.RECORD, manifest.shared, used_by, is_shared=True)
+        if manifest.shared and manifest.shared not in self._purged:
+            self._add(Kind.RECORD, manifest.shared, used_by, shared_by=manifest)
         for task in manifest.tasks:
             if task.record not in self._purged:
                 named = f"{used_by}, task {task.task}"
                 self._add(Kind.RECORD, task.record, named, task=task.task)
 
     def _add(
-        self, kind: Kind, stored: Stored, used_by: str, *, task: str = "", is_shared: bool = False
+        self,
+        kind: Kind,
+        stored: Stored,
+        used_by: str,
+        *,
+        task: str = "",
+        shared_by: Manifest | None = None,
     ) -> None:
         """Note that `used_by` leads to an object; the first mention stays."""
         if (kind, stored) in self._noted:  # by many versions: none of them costs a key
             return
         self._noted.add((kind, stored))
         key = object_key(self.reader.name, kind, stored)
-        reached = Reached(key=key, stored=stored, used_by=used_by, task=task, is_shared=is_shared)
-        self.objects[key] = reached
+        reached = Reached(key=key, stored=stored, used_by=used_by, task=task, shared_by=shared_by)
+        self.objects.setdefault(key, reached)
 
     def _guarded(self, used_by: str, visit: Callable[[], None]) -> None:
         try:

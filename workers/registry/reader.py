@@ -6,7 +6,7 @@ from adapters.errors import InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import pool_of
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
 from workers.registry.documents.history import Action, Entry, find_version
-from workers.registry.documents.layout import Kind, accuracies_key, object_key
+from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.purged import Tombstone
 from workers.registry.documents.refs import Refs
@@ -91,18 +91,18 @@ class AdapterReader:
         try:
             return self._objects.read_once(Kind.RECORD, task.record)
         except NotFoundError:
-            self._check_not_purged(task)
+            self._check_not_purged(task.record, "its record is gone for good")
         because = f"a version of adapter {self.name!r} holds task {task.task!r}"
         return self._objects.read(Kind.RECORD, task.record, because=because)
 
-    def _check_not_purged(self, task: TaskRef) -> None:
+    def _check_not_purged(self, blob: Stored, what: str) -> None:
         for tombstone in self.tombstones(self.refs()):
-            if task.record in tombstone.records:
+            if blob in tombstone.records:
                 raise NotFoundError(
-                    f"task {task.task!r} was purged by {tombstone.author.who!r}: its record is "
-                    "gone for good; serve a version without it",
-                    task=task.task,
-                    key=object_key(self.name, Kind.RECORD, task.record),
+                    f"task {tombstone.task!r} was purged by {tombstone.author.who!r}: {what}; "
+                    "serve a version without it",
+                    task=tombstone.task,
+                    key=object_key(self.name, Kind.RECORD, blob),
                 )
 
     def records(self, tasks: Sequence[TaskRef]) -> Iterator[tuple[TaskRef, bytes]]:
@@ -115,8 +115,23 @@ class AdapterReader:
             yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
-        """Return the checked bytes of the version's shared state; None when it has none."""
-        return self._objects.read(Kind.RECORD, manifest.shared) if manifest.shared else None
+        """Return the checked bytes of the version's shared state; None when it has none.
+
+        Raises:
+            NotFoundError: It had learnt from a task that was purged.
+            MissingError: It is not to be found, although nobody purged it.
+            CorruptionError: It is damaged.
+        """
+        if manifest.shared is None:
+            return None
+        try:
+            return self._objects.read_once(Kind.RECORD, manifest.shared)
+        except NotFoundError:
+            self._check_not_purged(
+                manifest.shared, "the shared state that has learnt from it is gone for good"
+            )
+        because = f"version {manifest.number} of adapter {self.name!r} names it"
+        return self._objects.read(Kind.RECORD, manifest.shared, because=because)
 
     def find_submission(self, submission: str, version: int | str = "head") -> int | None:
         """Return the version that brought `submission` into `version`; None when it has it not.
@@ -185,12 +200,16 @@ class AdapterReader:
         return self._objects.tombstones(refs.tombstones) if refs.tombstones else ()
 
     def check_servable(self, refs: Refs, version: VersionRef) -> None:
-        """Raise InputError when a record of the version was purged."""
+        """Raise InputError when a record of the version, or its shared state, was purged."""
         for tombstone in self.tombstones(refs):
             if version.number in tombstone.versions:
+                tasks = self._objects.manifest(version.manifest).tasks
+                held = any(task.record in tombstone.records for task in tasks)
                 raise InputError(
-                    f"version {version.number} of {self.name!r} held task {tombstone.task!r}, "
-                    f"which {tombstone.author.who!r} purged: choose a version without it",
+                    f"version {version.number} of {self.name!r} "
+                    f"{'held' if held else 'shares a state that has learnt from'} task "
+                    f"{tombstone.task!r}, which {tombstone.author.who!r} purged: choose a version "
+                    "without it",
                     adapter=self.name,
                     version=version.number,
                     task=tombstone.task,

@@ -5,11 +5,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
+from adapters.errors import (
+    CorruptionError,
+    InputError,
+    MissingError,
+    NotFoundError,
+    SettingsError,
+)
 from workers.concurrency.bounded import pool_of
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.documents.accuracy import accuracies_from_bytes
 from workers.registry.documents.layout import refs_key
+from workers.registry.documents.manifest import Manifest
 from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
 from workers.registry.reach import Reach, Reached, reachable
@@ -64,9 +71,8 @@ def verify(
 ) -> Verification:
     """Read everything that the refs of `adapter` lead to, without caches, and check every byte.
 
-    Records and shared states are decoded too, as a replica would do it.
-
-    Records and shared states are decoded too, as a replica would.
+    Records and shared states are decoded too, as a replica would, and the tensors of shared states
+    must fit each other as their method says.
 
     Args:
         store: The object store.
@@ -137,17 +143,33 @@ def _check(store: ObjectStore, reached: Reached) -> Damage | None:
 def _check_content(content: bytes, reached: Reached) -> None:
     """Raise CorruptionError where `content` is no record or no state, as it should be."""
     # Records need torch, which takes a second to load: not where versions are only looked up.
-    from adapters.contract.adapter_state import decode_shared
     from adapters.contract.records import decode_record
 
-    if reached.is_shared:
-        decode_shared(content)
+    if reached.shared_by is not None:
+        _check_shared(content, reached.key, reached.shared_by)
     if reached.task and (found := decode_record(content).task) != reached.task:
         raise CorruptionError(
             f"{reached.key!r} is the record of task {found!r}, and a version holds it as that of "
             f"{reached.task!r}; roll back to a version without it",
             key=reached.key,
         )
+
+
+def _check_shared(content: bytes, key: str, manifest: Manifest) -> None:
+    from adapters.contract.adapter_state import decode_shared
+    from adapters.methods import method_named
+
+    shared = decode_shared(content)
+    expected, found = (manifest.method, manifest.encoder), (shared.method, shared.encoder)
+    if found != expected:
+        raise CorruptionError(
+            f"{key!r} is the shared state of a version of {expected[0]!r} on encoder "
+            f"{expected[1]!r}, and says that it was learnt by {found[0]!r} on {found[1]!r}; roll "
+            "back to a version without it",
+            key=key,
+        )
+    with suppress(SettingsError):  # a method of a package that is not installed here
+        method_named(shared.method).check_shared(shared)
 
 
 def _check_accuracies(store: ObjectStore, key: str) -> None:

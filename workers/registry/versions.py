@@ -22,7 +22,8 @@ class Version:
         digest: SHA-256 of the manifest.
         aliases: The aliases that pointed to it when it was read.
         accuracies: What was measured of it.
-        purged: Its tasks whose records are gone for good.
+        purged: Tasks that were purged of it: their records are gone for good, or the state that its
+            tasks share, which had learnt from them.
     """
 
     manifest: Manifest

@@ -3,13 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from adapters.contract.adapter_state import AdapterState
+from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.method import Scorer
 from adapters.contract.settings import MethodSettings
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.cl_lora.learner import ClLoraTraining
-from adapters.methods.cl_lora.record import changes_digest, own_changes, shared_changes
+from adapters.methods.cl_lora.record import (
+    changes_digest,
+    changes_of,
+    own_changes,
+    shared_changes,
+)
 from adapters.methods.cl_lora.scorer import SHARED, ClLoraScorer
 from adapters.methods.cl_lora.settings import ClLoraSettings
 from adapters.methods.cl_lora.split_tower import METHOD, SplitTower
@@ -33,6 +38,14 @@ class ClLora(Trained):
         check_transformer(tower, by=self.name)
         chosen.shared_of(len(tower.transformer.resblocks))
         chosen.check_rank(int(tower.transformer.width))
+
+    def check_any_task(self, visual: Callable[[], Any]) -> None:
+        tower = visual()
+        if tower is not None:
+            check_transformer(tower, by=self.name)
+
+    def check_shared(self, shared: SharedState) -> None:
+        changes_of(shared)
 
     def training(self, inputs: TrainingInputs) -> Training:
         return ClLoraTraining(inputs, settings=ClLoraSettings.from_mapping(inputs.settings))

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from adapters.contract.adapter_state import AdapterState
+from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.method import Scorer
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, SettingsError
@@ -43,6 +43,9 @@ class Dmc(Trained):
                 f"{error.message}, or use the setting `adapter: feature`, which fits any tower",
                 **error.fields,
             ) from error
+
+    def check_shared(self, shared: SharedState) -> None:
+        DmcState.of(AdapterState(shared=shared)).check()
 
     def training(self, inputs: TrainingInputs) -> Training:
         return DmcTraining(inputs, settings=self._settings(inputs.settings), by=self.name)

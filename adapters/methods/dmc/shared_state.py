@@ -85,6 +85,28 @@ class DmcState:
             )
         return [self.change[name] for name in names]
 
+    def check(self) -> None:
+        """Raise CorruptionError unless the parameters fit each other, and the texts."""
+        widths = {text.shape[-1] for text in self.text.values()}
+        widths |= {len(each.offset) for each in self.chain}
+        texts = [*self.text.values(), *([] if self.context is None else [self.context])]
+        match dict(self.change):
+            case {"matrix": matrix, **rest} if not rest:
+                fits = matrix.ndim == 2 and {*matrix.shape, *widths} == {len(matrix)}
+            case {"down": down, "up": up, **rest} if not rest:
+                fits = down.ndim == 4 and down.shape[1] == 2 and up.shape == down.mT.shape
+            case _:
+                fits = False
+        if not fits or len(widths) > 1 or any(text.ndim != 2 for text in texts):
+            raise CorruptionError(
+                "shared state of DMC: expected a matrix (D, D), or down (L, 2, r, d) and up "
+                f"(L, 2, d, r), and texts and maps of one width, found {self._shapes()}"
+            )
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        named = {**self.change, **self.text}
+        return {name: tuple(each.shape) for name, each in named.items()}
+
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
@@ -108,11 +130,14 @@ def _chain_tensors(chain: Sequence[AffineMap], calibrate: Calibrate) -> dict[str
 
 
 def _chain(tensors: Mapping[str, Tensor]) -> tuple[AffineMap, ...]:
-    offsets = tensors.get("map_offsets")
+    offsets, stored = tensors.get("map_offsets"), tensors.get("map_matrices")
     if offsets is None:
+        if stored is not None:
+            raise CorruptionError(
+                "shared state of DMC: expected an offset of every map, found none"
+            )
         return ()
     width = offsets.shape[-1]
-    stored = tensors.get("map_matrices")
     if stored is None:
         matrices = [torch.eye(width, dtype=torch.float64)] * len(offsets)
     elif stored.ndim == 2:

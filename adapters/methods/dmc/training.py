@@ -16,8 +16,7 @@ from torch.nn.functional import normalize
 
 from adapters.contract.randomness import generator
 from adapters.contract.training_inputs import TrainingInputs
-from adapters.methods.dmc.calibration import AffineMap, fitted
-from adapters.methods.dmc.class_statistics import ClassReplay, ClassStatistics
+from adapters.methods.dmc.class_statistics import ClassReplay
 from adapters.methods.dmc.image_change import image_change
 from adapters.methods.dmc.image_phase import ImagePhase
 from adapters.methods.dmc.measured_images import MeasuredImages
@@ -27,6 +26,7 @@ from adapters.methods.dmc.record import statistics_of, statistics_tensors, text_
 from adapters.methods.dmc.settings import WITH_MAPS, DmcSettings
 from adapters.methods.dmc.shared_state import DmcState
 from adapters.methods.dmc.targets import Targets
+from adapters.methods.dmc.task_statistics import TaskStatistics
 
 _IMAGE, _MEASURED, _PROMPTS = "image/", "measured/", "prompts/"
 _FOUND = "found/"
@@ -48,7 +48,7 @@ class DmcTraining:
         CorruptionError: what the version shares does not fit its records.
     """
 
-    # Owns: the phases, and `_found`, which the measured images give once all are measured.
+    # Owns: the phases, and the statistics that the measured images give.
 
     def __init__(self, inputs: TrainingInputs, *, settings: DmcSettings, by: str) -> None:
         self._inputs, self._settings, self._by = inputs, settings, by
@@ -66,7 +66,9 @@ class DmcTraining:
         )
         mapped = self._past is not None and settings.calibrate in WITH_MAPS
         self._measured = MeasuredImages(self._image, self._targets, paired=mapped)
-        self._found: tuple[ClassStatistics, AffineMap | None] | None = None
+        self._statistics = TaskStatistics(
+            self._measured, inputs, settings, before=self._past.chain if self._past else ()
+        )
         prompted = settings.prompts != "none"
         self._prompted = self._text_side() if prompted else None
         self._ends = (
@@ -96,7 +98,7 @@ class DmcTraining:
             **_under(_IMAGE, image),
             # What the map was made of is not needed once the map is there.
             **_under(_MEASURED, {"after": measured["after"]}),
-            **_under(_FOUND, self._found_tensors()),
+            **_under(_FOUND, self._statistics.state()),
             **_under(_PROMPTS, self._prompt_phase.state()),
         }
 
@@ -108,15 +110,15 @@ class DmcTraining:
         )
         self._measured.restore(_below(_MEASURED, tensors))
         if steps_done > measured:
-            self._found = _found(_below(_FOUND, tensors))
+            self._statistics.restore(_below(_FOUND, tensors))
             self._prompt_phase.restore(_below(_PROMPTS, tensors), steps_done=steps_done - measured)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return what the record holds; see `adapters.methods.dmc.record`."""
-        statistics, _ = self._statistics_and_map()
+        statistics, chain = self._statistics.of_classes, self._statistics.chain
         tensors = {
             "text_features": self._inputs.text.kept(),
-            **statistics_tensors(statistics, maps_before=len(self._chain)),
+            **statistics_tensors(statistics, maps_before=len(chain)),
         }
         if self._settings.prompts == "augmented":
             prompts, contexts = self._text()
@@ -129,7 +131,7 @@ class DmcTraining:
         """Return what the version shares; see `adapters.methods.dmc.shared_state`."""
         state = DmcState(
             change={name: each.detach().clone() for name, each in self._image.parameters.items()},
-            chain=self._chain,
+            chain=self._statistics.chain,
             context=self._prompted[1].shared.detach().clone() if self._prompted else None,
             text=self._shared_text() if self._settings.prompts == "shared" else {},
         )
@@ -192,7 +194,7 @@ class DmcTraining:
         )
 
     def _rows(self) -> Rows:
-        chain = self._chain
+        chain = self._statistics.chain
         old = [statistics_of(record, chain) for record in self._inputs.past.records]
         replay = ClassReplay(old) if old else None
         features = self._measured.after.to(self._change.device)
@@ -204,56 +206,6 @@ class DmcTraining:
             replay=replay,
             through=lambda points: self._change.features(points, parameters),
         )
-
-    @property
-    def _chain(self) -> tuple[AffineMap, ...]:
-        """The maps up to the tower of the present task."""
-        before = self._past.chain if self._past else ()
-        _, latest = self._statistics_and_map()
-        return before if latest is None else (*before, latest)
-
-    def _statistics_and_map(self) -> tuple[ClassStatistics, AffineMap | None]:
-        """Return the task's statistics, and the map from the last version's features to these."""
-        if self._found is None:
-            self._measured.finish()
-            self._found = self._statistics(), self._map()
-        return self._found
-
-    def _statistics(self) -> ClassStatistics:
-        task, settings = self._inputs.task, self._settings
-        exact = settings.calibrate == "exact"
-        features = task.features[:, 0].cpu() if exact else self._measured.after
-        return ClassStatistics.measured(
-            features, task.labels.cpu(), kind=settings.covariance, shrinkage=settings.shrinkage
-        )
-
-    def _map(self) -> AffineMap | None:
-        measured, settings = self._measured, self._settings
-        if not measured.paired:
-            return None
-        return fitted(
-            settings.calibrate, measured.before, measured.after, shrinkage=settings.shrinkage
-        )
-
-    def _found_tensors(self) -> dict[str, Tensor]:
-        statistics, latest = self._statistics_and_map()
-        tensors = {
-            "means": statistics.means,
-            "scales": statistics.scales,
-            "covariance": statistics.covariance,
-        }
-        if latest is not None:
-            tensors |= {"matrix": latest.matrix, "offset": latest.offset}
-        return tensors
-
-
-def _found(tensors: Mapping[str, Tensor]) -> tuple[ClassStatistics, AffineMap | None]:
-    statistics = ClassStatistics(
-        means=tensors["means"], scales=tensors["scales"], covariance=tensors["covariance"]
-    )
-    if "matrix" not in tensors:
-        return statistics, None
-    return statistics, AffineMap(matrix=tensors["matrix"], offset=tensors["offset"])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

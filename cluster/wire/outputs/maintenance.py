@@ -34,6 +34,7 @@ class PurgedTask(BaseModel):
     versions: list[int]
     submissions: list[str]
     keys: list[str] = Field(description="What was removed.")
+    relearnt: list[str] = Field(description="Submissions of other tasks that are learnt again.")
 
 
 class CollectedObjects(BaseModel):

@@ -19,7 +19,6 @@ from cluster.wire.outputs.store import StoreReport
 from cluster.wire.outputs.submissions import QueuePause, SubmittedTask, SystemStatus
 from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
 from cluster.wire.outputs.versions import (
-    DroppedTask,
     ExportedVersion,
     ImportedVersion,
     ShownVersion,
@@ -27,7 +26,7 @@ from cluster.wire.outputs.versions import (
 )
 from cluster.wire.predictions import PredictAnswer
 from cluster.wire.tasks import TaskEvent, TaskOutcome, TaskState
-from cluster.wire.versions import HistoryEntry, Moved, PublishedVersion
+from cluster.wire.versions import DroppedTask, HistoryEntry, Moved, PublishedVersion
 
 LINES = frozenset({"watch"})
 """Verbs that print a document per line, as things happen."""

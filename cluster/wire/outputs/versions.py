@@ -56,12 +56,6 @@ class VersionDifference(BaseModel):
     accuracies: list[ChangedAccuracy]
 
 
-class DroppedTask(Moved):
-    """The version without a task."""
-
-    task: str
-
-
 class ImportedVersion(Moved):
     """The version that a file has become."""
 

@@ -105,6 +105,7 @@ ASKING = [
 CHANGING = [
     ("POST", "/v1/adapters/main/rollback"),
     ("POST", "/v1/adapters/main/promote"),
+    ("POST", "/v1/adapters/main/drop"),
     ("POST", "/v1/adapters/main/prepare"),
     ("POST", "/v1/adapters/predict/rollback"),
     ("DELETE", "/v1/predict"),

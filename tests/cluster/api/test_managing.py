@@ -13,7 +13,7 @@ from cluster.client.client import Client
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.wire.health import Ready
-from cluster.wire.versions import AccuracyMatrix, Aliases, PublishedVersion
+from cluster.wire.versions import AccuracyMatrix, Aliases, DroppedTask, PublishedVersion
 from tests.cluster.api.conftest import Scene
 from tests.support.drivers.api_server import ApiServer
 from workers.registry import Action, Registry
@@ -101,6 +101,20 @@ def test_a_rollback_moves_head_too_unless_it_is_told_not_to(
     assert answering(changing) == "main@1"
     latest = next(iter(Registry(open_store(config.store)).adapter("main").history()))
     assert (latest.action, latest.author.why) == (Action.ROLLBACK, "x")
+
+
+def test_a_task_is_dropped_over_http_as_in_a_shell(changing: httpx.Client, config: Config) -> None:
+    asked = {"task": "digits", "promote": True, "relearn": True, "why": "no longer sold"}
+    dropped = DroppedTask.model_validate(changing.post("/v1/adapters/main/drop", json=asked).json())
+    assert (dropped.version, dropped.moved, dropped.relearnt) == (3, ["head", "production"], [])
+    assert answering(changing) == "main@3"
+    latest = next(iter(Registry(open_store(config.store)).adapter("main").history()))
+    assert (latest.action, latest.author.who, latest.author.why) == (
+        *(Action.DROP, "http"),
+        "no longer sold",
+    )
+    assert changing.post("/v1/adapters/main/drop", json=asked).status_code == 404
+    assert changing.post("/v1/adapters/main/drop", json={"tasks": []}).status_code == 422
 
 
 @pytest.mark.parametrize("verb", ["promote", "rollback"])

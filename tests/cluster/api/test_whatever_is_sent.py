@@ -44,6 +44,7 @@ ROUTES = (
     "/v1/adapters/{}/accuracy",
     "/v1/adapters/{}/promote",
     "/v1/adapters/{}/rollback",
+    "/v1/adapters/{}/drop",
     "/v1/adapters/{}/prepare",
     "/v1/adapters/{}/follow",
     "/v1/tasks",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.config import Config, ServeConfig
+from cluster.config import AdapterConfig, Config, ServeConfig
 from cluster.system.doctor import examine, troubles_of
 from cluster.version import this_build
 from cluster.wire.health import AdapterState, Status, Trouble
@@ -37,6 +37,24 @@ def test_a_store_that_does_not_answer_is_one_finding_that_says_what_to_do(
     (api,) = (finding for finding in found if finding.check == "api")
     assert api.level == "warning"
     assert "nacre up" in api.remedy
+
+
+def test_a_method_that_cannot_learn_on_the_encoder_is_named(tmp_path: Path) -> None:
+    methods = {"birds": "cl_lora", "cars": "dmc_ot", "main": "gda"}
+    config = Config(
+        store=f"file://{tmp_path}/store",
+        adapters={name: AdapterConfig(method=method) for name, method in methods.items()},
+        serve=ServeConfig(port=free_port()),
+    )
+    found = {each.check: each for each in examine(config) if each.check.startswith("method of")}
+    levels = {name: each.level for name, each in found.items()}
+    assert levels == {
+        "method of main": "ok",
+        "method of birds": "error",
+        "method of cars": "warning",
+    }
+    assert "found EfficientNet; name another `encoder`" in found["method of birds"].found
+    assert "or use the setting `adapter: feature`" in found["method of cars"].found
 
 
 def test_what_a_replica_says_of_a_silent_store_is_told_with_whose_trouble_it_is() -> None:

@@ -132,6 +132,8 @@ class MethodSuite:
             records=(decode_record(record),), shared=decode_shared(shared) if shared else None
         )
         assert torch.equal(self.scores(stored, first), self.scores(state, first))
+        if stored.shared is not None:
+            self.method.check_shared(stored.shared)
 
     def test_scores_are_finite_float32_on_the_cpu_and_mostly_right(self) -> None:
         first, second = self.sequence()

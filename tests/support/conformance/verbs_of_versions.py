@@ -77,13 +77,13 @@ class VersionRules(Asked):
     def drop(self, site: int, adapter: str, task: str, promoted: bool) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
         refused = None if task in line.head_tasks else InputError
-        manifest = self.asked(
+        dropped = self.asked(
             "drop",
             lambda: world.client.drop(task, adapter=adapter, promoted=promoted),
             refused,
         )
-        if manifest is not None:
-            kept = [name for name in line.head_tasks if name != task]
+        if dropped is not None:
+            manifest, kept = dropped.manifest, [name for name in line.head_tasks if name != task]
             assert [entry.task for entry in manifest.tasks] == kept
             assert manifest.number == line.next_number
             version = world.client.show(manifest.number, adapter=adapter)

@@ -16,6 +16,7 @@ from workers.intake.accept import accept
 from workers.learning.crew import Assignment, Publication
 from workers.learning.gate import Gate
 from workers.learning.local_crew import LocalCrew
+from workers.learning.trainer import CHECKPOINT_EVERY
 from workers.queue.progress import State, read_state
 from workers.queue.ticket import ENDED
 from workers.store import ObjectStore
@@ -68,6 +69,7 @@ def carried_out(
     gate: Gate | None = None,
     method: str = "lada",
     link: MortalStore | None = None,
+    checkpoint_every: int = CHECKPOINT_EVERY,
 ) -> list[State]:
     """Run a coordinator with all roles in this process until all have ended, or it has died.
 
@@ -78,11 +80,12 @@ def carried_out(
         gate: Decides what is served; everything where None.
         method: By which all are learnt.
         link: The coordinator's way to the store, which may fail.
+        checkpoint_every: Steps from one checkpoint to the next.
     """
     rules = AdapterRules(method=method, gate=gate or Gate())
 
     def setup(seen: ObjectStore) -> Setup:
-        crew = LocalCrew(encoder, seen)
+        crew = LocalCrew(encoder, seen, checkpoint_every=checkpoint_every)
         return Setup(
             store=seen, crew=crew, clock=Clock(), intervals=PACE, rules=lambda _adapter: rules
         )

@@ -18,6 +18,9 @@ from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Q
 from workers.store import ObjectStore
 from workers.store.testing import Fault
 
+CHECKPOINT_EVERY = 3
+"""Steps from one checkpoint to the next: so few that small tasks have some."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LearntTwice:
@@ -86,7 +89,9 @@ def answers(
 def learn(store: ObjectStore, encoder: Encoder, path: Path, *, method: str, number: int) -> None:
     """Have a task learnt and published as version `number` + 1, from where somebody has died."""
     submission = submitted(store, path, now=float(number), method=method)
-    (state,) = carried_out(store, encoder, submission, method=method)
+    (state,) = carried_out(
+        store, encoder, submission, method=method, checkpoint_every=CHECKPOINT_EVERY
+    )
     ticket = state.ticket
     assert (ticket.stage, ticket.version) == (Stage.PUBLISHED, number + 1), ticket.failures
 
@@ -105,7 +110,9 @@ def die_learning(
     target, fault = killed
     key = target.kind.replace("ID", submission.submission_id)
     link = MortalStore(store, Aim(Target(target.operation, key, target.occurrence), fault))
-    carried_out(store, encoder, submission, method=method, link=link)
+    carried_out(
+        store, encoder, submission, method=method, link=link, checkpoint_every=CHECKPOINT_EVERY
+    )
     assert link.dead
     return submission.submission_id
 

@@ -14,6 +14,7 @@ from workers.registry import (
     Audience,
     Author,
     Commit,
+    DropTask,
     HeadIs,
     Inline,
     Manifest,
@@ -21,6 +22,7 @@ from workers.registry import (
     RaceRetry,
     RegisteredAdapter,
     Registry,
+    SetShared,
     SubmissionAbsent,
     TaskAccuracy,
 )
@@ -95,6 +97,21 @@ def learn(target: RegisteredAdapter, *tasks: str, by: Author = ANNA) -> Manifest
         manifest = target.commit(
             addition(task, parent=head.number if head else None, aliases=BOTH), by=by
         )
+    return manifest
+
+
+def learn_sharing(target: RegisteredAdapter, *tasks: str, replaces: str = "") -> Manifest:
+    """Publish one version per task, each promoted, with a state that was learnt on the last one."""
+    for task in tasks:
+        head = target.refs().find("head")
+        past = target.objects.manifest(head.manifest) if head else None
+        kept = [each.task for each in (past.tasks if past else ()) if each.task != replaces]
+        before = past.shared.sha256[:6] if past and past.shared and kept else "begun"
+        commit = addition(task, parent=head.number if head else None, aliases=BOTH)
+        dropped = (DropTask(task=replaces),) if replaces else ()
+        shared = SetShared(state=Inline(shared_of(f"{before} {task}")))
+        updates = (*dropped, *commit.updates, shared)
+        manifest = target.commit(replace(commit, updates=updates), by=ANNA)
     return manifest
 
 

@@ -19,7 +19,6 @@ from tests.support.scenes.learnt_twice import (
 from tests.support.scenes.vision import random_clip
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.learning.trainer import CHECKPOINT_EVERY
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import PredictionRequest, Question
 from workers.store import MemoryStore
@@ -33,7 +32,7 @@ SHARED = {"rank": 2, "batch_size": 4, "learning_rate": 0.2}
 EPOCHS = {
     # Two batches of four images, each of which is two updates after the first task.
     "fashion": 2,
-    "digits": CHECKPOINT_EVERY // 4 + 2,  # beyond a checkpoint
+    "digits": 2,  # eight updates, with a checkpoint between the two of the second batch
     "clip-art": 1,
     "sketched-things": 1,
     "sketched-nature": 1,
@@ -41,7 +40,7 @@ EPOCHS = {
 KILLED = [
     # all is learnt, and nothing is handed over
     (Target("put", "work/ID/0/shared", 0), Fault.CRASH),
-    # in the middle, with a checkpoint
+    # in the middle of a batch, with a checkpoint
     (Target("put", "work/ID/checkpoint", 0), Fault.CRASH_AFTER),
     # the shared state is handed over, and the record's tensors are not
     (Target("put", "work/ID/2/shared", 0), Fault.CRASH_AFTER),

@@ -12,12 +12,17 @@ from adapters.contract.records import unpack
 from adapters.methods.dmc.shared_state import DmcState
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.operations import Target
-from tests.support.scenes.learnt_twice import LearntTwice, die_learning, learn, read_images
+from tests.support.scenes.learnt_twice import (
+    CHECKPOINT_EVERY,
+    LearntTwice,
+    die_learning,
+    learn,
+    read_images,
+)
 from tests.support.scenes.vision import random_clip
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.learning.handover import checkpoint_key, take_over
-from workers.learning.trainer import CHECKPOINT_EVERY
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault
@@ -30,8 +35,9 @@ SETTINGS: dict[str, Any] = {"rank": 2, "context": 4, "batch_size": 8, "replay_si
 # One batch for all images of a task, so that an epoch is a step.
 EPOCHS = {
     "fashion": {"image_epochs": 3, "prompt_epochs": 3},
-    "digits": {"image_epochs": CHECKPOINT_EVERY + 5, "prompt_epochs": 3},
-    "clip-art": {"image_epochs": 3, "prompt_epochs": CHECKPOINT_EVERY + 5},
+    "digits": {"image_epochs": CHECKPOINT_EVERY + 3, "prompt_epochs": 3},
+    # One step of images and one of measuring: the first checkpoint is in the prompt phase.
+    "clip-art": {"image_epochs": CHECKPOINT_EVERY - 2, "prompt_epochs": 4},
 }
 IN_THE_MIDDLE = Target("put", "work/ID/checkpoint", 0)
 KILLED = [

@@ -12,7 +12,7 @@ from workers.queue.leadership import KEY, read_leadership, take_leadership
 from workers.registry import Fence, RegisteredAdapter
 from workers.registry.documents.layout import refs_key
 from workers.registry.documents.refs import Refs
-from workers.registry.drop import purge
+from workers.registry.purge import purge
 from workers.store import MemoryStore
 
 FORGED: dict[str, Callable[[Refs], Refs]] = {

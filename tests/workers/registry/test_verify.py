@@ -28,6 +28,7 @@ def _full() -> MemoryStore:
     drop(main, "b", by=ANNA, promoted=True)
     purge(main, "b", by=ANNA)
     learn(main, "c")
+    main.commit(Commit(updates=(SetShared(state=Inline(shared_of("another"))),)), by=ANNA)
     return store
 
 
@@ -178,6 +179,8 @@ SENSELESS: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("record", record_with(settings=None), "its description is malformed"),
     ("shared", lambda _: b"no state", "expected a safetensors blob"),
     ("shared", holding(math.inf), "is not finite"),
+    ("shared", record_with(method="gda"), "of a version of 'lada' on encoder 'tiny', and says"),
+    ("shared", record_with(encoder="large"), "was learnt by 'lada' on 'large'"),
     ("manifest", lambda content: content.replace(b'"lada"', b"[1]"), "method: Input should be"),
     ("manifest", lambda content: content.replace(b',"tasks":', b',"task":'), "tasks: Field"),
     ("manifest", lambda content: content.replace(b'"number":4', b'"number":true'), "number: Inp"),

@@ -1,4 +1,4 @@
-"""Tombstones: records that were removed for good, and versions that can no longer be served."""
+"""Tombstones: blobs that were removed for good, and versions that can no longer be served."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +17,8 @@ class Tombstone:
     Attributes:
         task: The task's name.
         submissions: The submissions it was learnt from.
-        records: Its records; their bytes are removed.
+        records: Its records, and the shared states that had learnt from it; their bytes are
+            removed.
         versions: The versions that held one of them.
         author: Who removed it, why and when.
     """

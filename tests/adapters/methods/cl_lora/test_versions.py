@@ -306,6 +306,9 @@ def test_records_and_shared_states_that_do_not_fit_are_refused(states: list[Adap
         broken = SharedState(method="cl_lora", encoder="vit", tensors=tensors)
         with pytest.raises(CorruptionError, match="shared state: expected"):
             Adapter(state.records, shared=broken, method=METHOD)
+        with pytest.raises(CorruptionError, match="shared state: expected"):
+            METHOD.check_shared(broken)
+    METHOD.check_shared(shared)
     with pytest.raises(CorruptionError, match="expected a shared state, found none"):
         Adapter(state.records, method=METHOD)
 

@@ -211,6 +211,34 @@ def test_a_record_of_another_history_is_refused() -> None:
         Adapter(later.records, shared=torn).image_tower(tower())
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        # what no training of either kind leaves
+        ("tower", {"change/down": None}),
+        ("tower", {"change/up": torch.zeros(4, 2, 2, 64)}),
+        ("tower", {"change/matrix": torch.zeros(24, 24)}),
+        ("tower", {"map_offsets": torch.zeros(2, 24)}),
+        ("tower", {"map_offsets": None}),
+        ("tower", {"context": torch.zeros(4)}),
+        ("feature", {"change/matrix": torch.zeros(24, 23)}),
+        ("feature", {"change/matrix": torch.zeros(23, 23)}),
+        ("feature", {"text/first": torch.zeros(3, 23)}),
+    ],
+)
+def test_a_shared_state_whose_tensors_do_not_fit_each_other_is_found(
+    kind: str, changes: Mapping[str, Tensor | None]
+) -> None:
+    shared = learnt("first", "second", method="dmc", adapter=kind, calibrate="transport").shared
+    assert shared is not None
+    METHODS["dmc"].check_shared(shared)
+    tensors = {**shared.tensors, **changes}
+    kept = {name: each for name, each in tensors.items() if each is not None}
+    broken = SharedState(method="dmc", encoder="small", tensors=kept)
+    with pytest.raises(CorruptionError, match="shared state of DMC"):
+        METHODS["dmc"].check_shared(broken)
+
+
 @pytest.mark.parametrize("calibrate", [*WITH_MAPS, "none"])
 def test_statistics_of_bare_features_are_exact_and_every_calibration_has_an_error(
     calibrate: str,

@@ -1,0 +1,206 @@
+"""Purging: the bytes of a task removed from every version, for good.
+
+What goes is its record, and every shared state that has learnt from it, whatever versions hold one
+of these.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from adapters.errors import InputError, NotFoundError
+from workers.formats.documents import next_count
+from workers.registry.adapter import RegisteredAdapter
+from workers.registry.change import Change, Move, Settled
+from workers.registry.documents.history import Action, Author
+from workers.registry.documents.layout import Kind, Stored, object_key
+from workers.registry.documents.manifest import Manifest, TaskRef
+from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
+from workers.registry.documents.refs import Refs
+from workers.registry.lineage import learnt_from, lineages_of
+from workers.registry.reach import published_versions
+from workers.registry.reader import AdapterReader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purged:
+    """What a purge did.
+
+    Attributes:
+        versions: The versions that held the task, or a shared state that had learnt from it, and
+            cannot be served any more.
+        submissions: The submissions it was learnt from.
+        keys: The objects that were removed.
+        relearnt: The submissions of other tasks that are learnt again, where that was asked for.
+    """
+
+    versions: tuple[int, ...]
+    submissions: tuple[str, ...]
+    keys: tuple[str, ...]
+    relearnt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holding:
+    """Where a task is to be found.
+
+    Attributes:
+        submissions: The submissions it was learnt from.
+        records: Its records.
+        states: The shared states that have learnt from it.
+        versions: The versions that hold one of these, oldest first.
+        others: The other tasks of the newest of these that no version has which holds none of them,
+            in the order of learning.
+    """
+
+    submissions: tuple[str, ...]
+    records: frozenset[Stored]
+    states: frozenset[Stored]
+    versions: tuple[int, ...]
+    others: tuple[TaskRef, ...]
+
+
+def holding_of(reader: AdapterReader, refs: Refs, task: str) -> Holding:
+    """Return where `task` is to be found, as of `refs`; nowhere where no version ever held it."""
+    versions = list(published_versions(reader, refs))
+    tasks = [held for manifest in versions for held in manifest.tasks if held.task == task]
+    records = frozenset(held.record for held in tasks)
+    digests, lineages = {record.sha256 for record in records}, lineages_of(versions)
+    states = frozenset(
+        manifest.shared
+        for manifest in versions
+        if manifest.shared and not learnt_from(manifest, lineages).isdisjoint(digests)
+    )
+    holding = [
+        manifest
+        for manifest in versions
+        if manifest.shared in states or not records.isdisjoint(t.record for t in manifest.tasks)
+    ]
+    return Holding(
+        submissions=tuple(sorted({held.submission for held in tasks})),
+        records=records,
+        states=states,
+        versions=tuple(sorted(manifest.number for manifest in holding)),
+        others=_others(reader, refs, versions, holding, task),
+    )
+
+
+def _others(
+    reader: AdapterReader,
+    refs: Refs,
+    versions: Sequence[Manifest],
+    holding: Sequence[Manifest],
+    task: str,
+) -> tuple[TaskRef, ...]:
+    """Return the tasks of the newest version in `holding` that no version keeps."""
+    buried = {number for stone in reader.tombstones(refs) for number in stone.versions}
+    gone = buried | {manifest.number for manifest in holding}
+    kept = {
+        each.record.sha256
+        for manifest in versions
+        if manifest.number not in gone
+        for each in manifest.tasks
+    }
+    newest = max(holding, key=lambda manifest: manifest.number, default=None)
+    return tuple(
+        each
+        for each in (newest.tasks if newest else ())
+        if each.record.sha256 not in kept and each.task != task
+    )
+
+
+def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
+    """Remove the records of `task`, and all shared state that has learnt from it, for good.
+
+    The versions that held one of these keep their manifests and get a tombstone: they can be looked
+    at but neither served nor restored. The purge takes effect in one instant, before any byte is
+    removed; when it is interrupted, calling it again (or `gc`) removes the rest.
+
+    Args:
+        adapter: The adapter.
+        task: The task's name.
+        by: Who does it, why and when.
+        also: Prefixes of other objects of the task to remove, such as its shards, features and
+            checkpoints; no training may be using them.
+
+    Raises:
+        InputError: An alias still points to a version that holds the task, or whose shared state
+            has learnt from it.
+        NotFoundError: No version has ever held it.
+    """
+
+    def decide(refs: Refs) -> Change[Tombstone] | Settled[Tombstone]:
+        tombstone = _tombstone(adapter, refs, task, by)
+        _check_unaliased(adapter, refs, tombstone)
+        buried = {record for stone in adapter.tombstones(refs) for record in stone.records}
+        if buried.issuperset(tombstone.records):
+            return Settled(result=tombstone)
+        return _buried(adapter, refs, tombstone)
+
+    tombstone = adapter.writer.change(decide)
+    return Purged(
+        versions=tombstone.versions,
+        submissions=tombstone.submissions,
+        keys=tuple(_remove(adapter, tombstone.records, also)),
+    )
+
+
+def _buried(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> Change[Tombstone]:
+    stones = (*adapter.tombstones(refs), tombstone)
+    data = tombstones_to_bytes(stones)
+    stored = adapter.objects.write(Kind.TOMBSTONES, data, area=refs.area)
+    # The next area keeps a record with the very same bytes, learnt again later, out of reach.
+    area = next_count(refs.area, f"the area of adapter {adapter.name!r}")
+    after = replace(refs, tombstones=stored, area=area)
+    detail = {"task": tombstone.task, "versions": ", ".join(map(str, tombstone.versions))}
+    move = Move(action=Action.PURGE, author=tombstone.author, detail=detail)
+    return Change(refs=after, move=move, result=tombstone)
+
+
+def _tombstone(adapter: RegisteredAdapter, refs: Refs, task: str, by: Author) -> Tombstone:
+    holding = holding_of(adapter, refs, task)
+    if not holding.versions:
+        raise NotFoundError(
+            f"no version of {adapter.name!r} has ever held task {task!r}", task=task
+        )
+    return Tombstone(
+        task=task,
+        submissions=holding.submissions,
+        records=tuple(sorted(holding.records | holding.states, key=lambda blob: blob.sha256)),
+        versions=holding.versions,
+        author=by,
+    )
+
+
+def _check_unaliased(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombstone) -> None:
+    held = {name: ref for name, ref in refs.aliases.items() if ref.number in tombstone.versions}
+    if not held:
+        return
+    task, aliases = tombstone.task, ", ".join(sorted(held))
+    manifests = (adapter.objects.manifest(ref.manifest) for ref in held.values())
+    if any(each.task == task for manifest in manifests for each in manifest.tasks):
+        why, verb = f"task {task!r} is still in the versions of {aliases}", "nacre drop"
+    else:
+        why = f"the state that tasks share in the versions of {aliases} has learnt from {task!r}"
+        verb = f"nacre drop {task} --relearn"
+    raise InputError(
+        f"{why}: move these aliases to a version without it; where there is none, `{verb}` makes "
+        "one",
+        task=task,
+        aliases=tuple(sorted(held)),
+    )
+
+
+def _remove(
+    adapter: RegisteredAdapter, records: Iterable[Stored], also: Iterable[str]
+) -> Iterator[str]:
+    store, cache = adapter.objects.store, adapter.objects.cache
+    for record in records:
+        key = object_key(adapter.name, Kind.RECORD, record)
+        store.delete(key)
+        if cache is not None:
+            cache.discard(record.sha256)
+        yield key
+    for prefix in also:
+        for listed in store.list(prefix):
+            store.delete(listed.key)
+            yield listed.key
