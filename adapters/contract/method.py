@@ -16,6 +16,7 @@ from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.mixture import Mixture
+from adapters.contract.placement import MemoryFormat
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
@@ -116,10 +117,13 @@ class Method(ABC):
     Attributes:
         name: Its name in the configuration.
         shared: Names of settings that all records of an adapter have to share.
+        scores_anywhere: Whether its scorers work on the device where the records' tensors are;
+            those of other methods are given tensors on the CPU.
     """
 
     name: ClassVar[str]
     shared: ClassVar[tuple[str, ...]] = ()
+    scores_anywhere: ClassVar[bool] = False
 
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -179,6 +183,14 @@ class Method(ABC):
         seed: int,
     ) -> Record:
         """Return the record of `task`, given one mixture per class where they are wanted."""
+
+    def keeping(self, memory: MemoryFormat) -> "Method":
+        """Return this method with scorers that keep memory vectors in the format `memory`.
+
+        Itself for methods without any, whose scorers keep what records hold.
+        """
+        del memory
+        return self
 
     @abstractmethod
     def scorer(self, state: AdapterState) -> Scorer:

@@ -22,6 +22,7 @@ class NearestMean(TrainingFree):
     """The nearest class mean by cosine; the text side only tells unseen classes apart."""
 
     name: ClassVar[str] = "nearest_mean"
+    scores_anywhere: ClassVar[bool] = True
 
     def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
         return {"means": class_means(inputs.task)}

@@ -19,6 +19,7 @@ class ZeroShot(TrainingFree):
     """CLIP's own text features, unchanged."""
 
     name: ClassVar[str] = "zero_shot"
+    scores_anywhere: ClassVar[bool] = True
 
     def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
         del inputs  # the text features are all there is
