@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.mixture import Mixture
-from adapters.contract.placement import MemoryFormat
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs

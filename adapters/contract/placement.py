@@ -5,18 +5,14 @@ Neither is part of a version: the same records answer on any device and in any f
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.records import Record
 
-MemoryFormat = Literal[
-    "float32",  # as records hold it
-    "bfloat16",  # half the bytes, and products in hardware that has them; answers differ a little
-]
 CPU = torch.device("cpu")
 
 

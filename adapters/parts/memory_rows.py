@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from adapters.contract.placement import MemoryFormat
+from adapters.contract.memory_format import MemoryFormat
 
 
 class MemoryRows(ABC):
@@ -37,13 +37,13 @@ class Float32Rows(MemoryRows):
     """
 
     def __init__(self, rows: Tensor, bias: Tensor) -> None:
-        self._rows, self._bias = rows, bias
+        self._rows, self._columns, self._bias = rows, rows.t(), bias
 
     def prepared(self, features: Tensor) -> Tensor:
         return features
 
     def exponents(self, features: Tensor) -> Tensor:
-        return torch.addmm(self._bias, features, self._rows.t())
+        return torch.addmm(self._bias, features, self._columns)
 
     @property
     def nbytes(self) -> int:
@@ -101,7 +101,9 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     operators = torch.ops.mkldnn
     return (
         device.type == "cpu"
-        and all(hasattr(operators, name) for name in ("_linear_pointwise", "_reorder_linear_weight"))
+        and all(
+            hasattr(operators, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
+        )
         and bool(operators._is_mkldnn_bf16_supported())
     )
 

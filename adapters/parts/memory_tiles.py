@@ -7,22 +7,22 @@ Shapes: N images · D feature width · C classes of a record · M vectors of a c
 tile
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from adapters.contract.placement import MemoryFormat
+from adapters.contract.memory_format import MemoryFormat
+from adapters.contract.tiles import columns_of, numbers_of
 from adapters.parts.memory_rows import MemoryRows, memory_rows
-from adapters.contract.tiles import columns_of
 
-ROWS = 4096
-"""Of a tile: few calls for one image, and a copy of a few megabytes for one more record."""
+ROWS: Mapping[MemoryFormat, int] = {"float32": 1024, "bfloat16": 4096}
+"""Of a tile: a few megabytes, which one more record copies. oneDNN's calls are the dearer ones."""
 
-IMAGES = 64
-"""At most so many images meet a tile at once: their exponents take a megabyte."""
+AT_ONCE: Mapping[MemoryFormat, int] = {"float32": 256, "bfloat16": 64}
+"""Images times tiles whose exponents are in memory together: a megabyte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ class MemoryTiles:
     @property
     def size(self) -> int:
         """T."""
-        return max(ROWS // self.vectors, 1)
+        return max(ROWS[self.kept] // self.vectors, 1)
 
     @property
     def nbytes(self) -> int:
@@ -114,18 +114,26 @@ class MemoryTiles:
             (N, classes in `ranges`) float32. A class's sums do not depend on other classes.
         """
         parts = [
-            torch.cat(self._columns(some, ranges), dim=1) for some in features.split(IMAGES)
+            torch.cat(self._columns(some, ranges), dim=1)
+            for some in torch.split(features, AT_ONCE[self.kept])
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _columns(self, features: Tensor, ranges: Sequence[range]) -> list[Tensor]:
         prepared = self.tiles[0].prepared(features)
+        numbers, sums = numbers_of(ranges, size=self.size), dict[int, Tensor]()
+        at_once = max(AT_ONCE[self.kept] // max(len(features), 1), 1)
+        for start in range(0, len(numbers), at_once):
+            some = numbers[start : start + at_once]
+            sums |= zip(some, self._sums(prepared, some), strict=True)
+        return list(columns_of(ranges, size=self.size, tile=sums.__getitem__))
 
-        def sums(number: int) -> Tensor:
-            exponents = self.tiles[number].exponents(prepared)
-            return exponents.exp_().view(len(features), self.vectors, self.size).sum(dim=1)
-
-        return list(columns_of(ranges, size=self.size, tile=sums))
+    def _sums(self, prepared: Tensor, numbers: Sequence[int]) -> Tensor:
+        """Return the sums of some tiles, (tiles, N, T)."""
+        exponents = [self.tiles[number].exponents(prepared) for number in numbers]
+        together = exponents[0] if len(exponents) == 1 else torch.stack(exponents)
+        shape = (len(numbers), len(prepared), self.vectors, self.size)
+        return together.exp_().view(shape).sum(dim=2)
 
     def _empty(self, like: ClassRows) -> _Open:
         width = like.padded.shape[2]

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from adapters.contract.adapter_state import AdapterState
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Learner, Learnt, Method, Scorer
 from adapters.contract.mixture import Mixture
-from adapters.contract.placement import MemoryFormat
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs

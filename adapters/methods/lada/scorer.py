@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Query, Scorer
-from adapters.contract.placement import MemoryFormat
 from adapters.contract.records import Record
+from adapters.contract.tiles import OWN_PRODUCTS, merged
 from adapters.methods.lada.memory import MemoryBlock, padded_memory
 from adapters.methods.lada.record import checked_tensors
 from adapters.methods.lada.settings import LadaSettings
 from adapters.parts.memory_tiles import ClassRows, MemoryTiles
 from adapters.parts.once import once_per_record
-from adapters.contract.tiles import OWN_PRODUCTS, merged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,11 +42,17 @@ class ScoredClasses:
     tiled: range = range(0)
 
 
-class _OwnProduct(NamedTuple):
-    """A record's block, and where its logits go."""
+class _OwnProducts(NamedTuple):
+    """Blocks of records that follow one another, where their logits go, and alpha of all."""
 
-    part: ScoredClasses
-    columns: slice
+    blocks: tuple[MemoryBlock, ...]
+    columns: range
+    alpha: float
+
+    def followed(self, block: MemoryBlock) -> Self:
+        """Return these and the block of the next record, of the same alpha."""
+        columns = range(self.columns.start, self.columns.stop + block.classes)
+        return self._replace(blocks=(*self.blocks, block), columns=columns)
 
 
 class _TiledColumns(NamedTuple):
@@ -76,7 +82,7 @@ class _Plan:
     """
 
     positions: tuple[int, ...] = ()
-    own: list[_OwnProduct] = field(default_factory=list)
+    own: list[_OwnProducts] = field(default_factory=list)
     tiled: list[_TiledColumns] = field(default_factory=list)
 
 
@@ -128,9 +134,8 @@ class LadaScorer(Scorer):
     def scores(self, query: Query) -> Tensor:
         scores, plan = query.text_logits.clone(), self._plan(tuple(query.positions))
         for own in plan.own:
-            assert own.part.memory is not None
-            logits = own.part.memory.logits(query.features)
-            scores[:, own.columns].add_(logits, alpha=own.part.alpha)
+            logits = torch.cat([block.logits(query.features) for block in own.blocks], dim=1)
+            scores[:, own.columns.start : own.columns.stop].add_(logits, alpha=own.alpha)
         for tiled in plan.tiled:
             logits = self._tiles[tiled.vectors].logits(query.features, tiled.ranges)
             logits *= tiled.alpha
@@ -166,11 +171,14 @@ class LadaScorer(Scorer):
         return latest
 
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
-        own, grouped, start = [], defaultdict[int, list[tuple[ScoredClasses, int]]](list), 0
+        own, start = list[_OwnProducts](), 0
+        grouped = defaultdict[int, list[tuple[ScoredClasses, int]]](list)
         for position in positions:
             part = self._parts[position]
             if part.memory is not None:
-                own.append(_OwnProduct(part, slice(start, start + len(part.anchors))))
+                if not (own and own[-1].columns.stop == start and own[-1].alpha == part.alpha):
+                    own.append(_OwnProducts((), range(start, start), part.alpha))
+                own[-1] = own[-1].followed(part.memory)
             elif part.tiled:
                 grouped[part.vectors].append((part, start))
             start += len(part.anchors)
