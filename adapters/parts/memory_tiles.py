@@ -45,7 +45,7 @@ class _Open:
     """The last tile as long as classes are added to it.
 
     Attributes:
-        rows: (M, T, D) float32; zero where there is no class yet.
+        rows: (M, T, D) float32; anything where there is no class yet, until a tile is made of it.
         bias: (M, T) float32; minus infinity there.
     """
 
@@ -97,10 +97,10 @@ class MemoryTiles:
                 _fill(room, block, slice(first, first + count), slice(taken, taken + count))
                 taken, classes = taken + count, classes + count
                 if classes % self.size == 0:
-                    tiles.append(self._closed(room))
+                    tiles.append(self._closed(room, self.size))
                     room = None
         if room is not None:
-            tiles.append(self._closed(room))
+            tiles.append(self._closed(room, classes % self.size))
         return replace(self, classes=classes, tiles=tuple(tiles), room=room)
 
     def logits(self, features: Tensor, ranges: Sequence[range]) -> Tensor:
@@ -138,11 +138,13 @@ class MemoryTiles:
     def _empty(self, like: ClassRows) -> _Open:
         width = like.padded.shape[2]
         return _Open(
-            rows=like.padded.new_zeros(self.vectors, self.size, width),
+            rows=like.padded.new_empty(self.vectors, self.size, width),
             bias=like.bias.new_full((self.vectors, self.size), -torch.inf),
         )
 
-    def _closed(self, room: _Open) -> MemoryRows:
+    def _closed(self, room: _Open, classes: int) -> MemoryRows:
+        """Return the rows of a tile that holds so many classes; behind them it is made zero."""
+        room.rows[:, classes:].zero_()
         return memory_rows(room.rows.flatten(0, 1), room.bias.flatten(), kept=self.kept)
 
 
