@@ -51,8 +51,7 @@ def rows() -> Iterator[Row]:
 def compared(sets: Sequence[MeasuredSet], records: Sequence[Record]) -> Iterator[Row]:
     """Yield the rows of `records`, which are of `sets` in their order."""
     kept: dict[MemoryFormat, Adapter] = {
-        form: Adapter(records, placement=Placement(memory=form))
-        for form in ("float32", "bfloat16")
+        form: Adapter(records, placement=Placement(memory=form)) for form in ("float32", "bfloat16")
     }
     offset = 0
     for each in sets:

@@ -23,13 +23,13 @@ from tests.adapters.synthetic import clusters
 from tests.support.fakes.random_records import random_record
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.registry import AddRecord, Author, Commit, Inline, Registry
+from workers.registry import AddRecord, Author, Commit, Inline, Registry, VersionRef
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import VersionCache
 from workers.store import FileStore, ObjectStore
 
 CLASSES, VECTORS, WIDTH = 10, 16, 512
-TASKS = (10, 100)
+TASKS = (10, 100, 1000)
 FORMATS: tuple[MemoryFormat, ...] = ("float32", "bfloat16")
 OF_READING = 1.2
 MIXTURES, SHOTS, COMPONENTS = 1000, 16, 4
@@ -54,19 +54,19 @@ def _opened(store: ObjectStore, encoder: Encoder, tasks: int) -> Iterator[Row]:
     title = f"{tasks:,} tasks of {CLASSES} classes"
     touched = torch.ones(3 * tasks * CLASSES * VECTORS, WIDTH)  # memory that the machine has given
     del touched
-    reading, size = _reading(store), 0
+    reading = _reading(store)
     for kept in FORMATS:
         read_ms, size = _timed(reading)
         versions = Versions(store)
-        cache = VersionCache(
-            versions, base=encoder.image_tower, placement=Placement(memory=kept)
-        )
+        cache = VersionCache(versions, base=encoder.image_tower, placement=Placement(memory=kept))
         opening_ms, loaded = _timed(lambda: cache.load("main", _production(store)))  # noqa: B023
         asked = normalize(torch.randn(1, WIDTH), dim=-1)
         scale, fingerprint = encoder.logit_scale, encoder.fingerprint
         loaded.adapter.score(asked, encoder=fingerprint, logit_scale=scale)
         share = opening_ms / read_ms
-        yield Row(figure=f"{title}, {size / 1e6:.0f} MB: read and checked", value=read_ms, unit="ms")
+        yield Row(
+            figure=f"{title}, {size / 1e6:.0f} MB: read and checked", value=read_ms, unit="ms"
+        )
         yield Row(figure=f"{title}: ready, {kept}", value=opening_ms, unit="ms")
         yield Row(
             figure=f"{title}: ready, {kept}, of reading",
@@ -95,7 +95,7 @@ def _reading(store: ObjectStore) -> Callable[[], int]:
     return read
 
 
-def _production(store: ObjectStore):  # type: ignore[no-untyped-def]
+def _production(store: ObjectStore) -> VersionRef:
     return Registry(store).adapter("main").version("production")
 
 

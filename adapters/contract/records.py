@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import safetensors.torch
-import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor

@@ -67,7 +67,8 @@ class Bfloat16Rows(MemoryRows):
         self._rows = torch.ops.mkldnn._reorder_linear_weight(halved, 1) if self._packs else halved
         self._bias = bias.to(torch.bfloat16)
         lost = (bias - self._bias.float()).nan_to_num_()  # of minus infinity nothing is lost
-        self._lost = lost if lost.any() else None
+        # Elsewhere than on the CPU asking would wait for the device.
+        self._lost = lost if rows.device.type != "cpu" or lost.any() else None
         self._nbytes = halved.nbytes + self._bias.nbytes
 
     def prepared(self, features: Tensor) -> Tensor:
