@@ -99,4 +99,4 @@ class Versions:
         missing = [task for task in tasks if found[task.record.sha256] is None]
         for task, record in handle.decoded_records(missing, decode=decode_record):
             found[task.record.sha256] = self._decoded.keep(task.record.sha256, record)
-        return tuple(record for task in tasks if (record := found[task.record.sha256]))
+        return tuple(known for task in tasks if (known := found[task.record.sha256]))

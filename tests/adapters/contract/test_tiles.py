@@ -63,7 +63,7 @@ def test_anchors_in_tiles_have_the_same_logits_however_many_follow(images: int) 
     assert known is not None
     torch.testing.assert_close(known, SCALE * features @ torch.cat(groups).t())
     some = Anchors([placed[1], placed[2], placed[7]], tiles).logits(features, scale=SCALE)
-    ends = torch.tensor([len(rows) for rows in groups]).cumsum(0)
+    ends = torch.tensor([len(rows) for rows in groups]).cumsum(0).tolist()
     columns = torch.cat([torch.arange(ends[0], ends[2]), torch.arange(ends[6], ends[7])])
     assert torch.equal(some, known[:, columns])
 

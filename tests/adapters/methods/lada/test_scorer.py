@@ -85,7 +85,7 @@ def test_old_scores_keep_their_bits_while_records_follow(kept: MemoryFormat, ima
 def test_some_tasks_have_the_bits_that_they_have_among_all(kept: MemoryFormat) -> None:
     whole, chosen = adapter(TASKS, kept), (0, 3, OWN_PRODUCTS + 1, OWN_PRODUCTS + 2, TASKS - 1)
     some = scores(whole, 7, tasks=[RECORDS[place].task for place in chosen])
-    ends = torch.tensor([0, *(len(each.classes) for each in RECORDS)]).cumsum(0)
+    ends = torch.tensor([0, *(len(each.classes) for each in RECORDS)]).cumsum(0).tolist()
     columns = torch.cat([torch.arange(ends[place], ends[place + 1]) for place in chosen])
     assert torch.equal(some, scores(whole, 7)[:, columns])
 
