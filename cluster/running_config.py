@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from adapters.contract.canonical import canonical_json, digest_of
 from cluster.config import AdapterConfig, Config
+from cluster.wire.outputs.submissions import ComparedConfig
 from workers.queue.leadership import Leadership
 from workers.queue.machine import EVERY_ADAPTER
 
@@ -64,6 +65,10 @@ class RunningConfig:
     def differing(self, config: Config) -> tuple[str, ...]:
         """Return the keys in which `config` differs from what was published."""
         return differing(self.published, published(config))
+
+    def compared_with(self, config: Config) -> ComparedConfig:
+        """Return the digest of what was published, and what differs in `config`."""
+        return ComparedConfig(digest=self.digest, differs=list(self.differing(config)))
 
     def unlike(self, config: Config) -> str | None:
         """Return that `config` is another one, and what to do; None where it is the same."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cluster.wire.documents import Problem
-from cluster.wire.schemas import LINES, SCHEMAS, schema_of
+from cluster.wire.outputs.schemas import LINES, SCHEMAS, schema_of
+from cluster.wire.problems import Problem
 
 PAGE = Path(__file__).with_name("json.md")
 Schema = Mapping[str, Any]

@@ -1,6 +1,6 @@
 """The page of JSON outputs is made of their schemas, and everybody finds it."""
 
-from cluster.wire.schemas import SCHEMAS
+from cluster.wire.outputs.schemas import SCHEMAS
 from docs import json_page
 
 

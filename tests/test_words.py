@@ -14,9 +14,10 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by check count demo diff
 distant drawing essential example fact failure fine format free health housekeeping interrupt joined
-key known layout leaving limit list loading local log looking main managing measure measured
+kept key known layout leaving limit list loading local log looking main managing measure measured
 measuring moved naming once only orientation other output packing page part past pattern published
-question random raw reader reading result row running shared table testing trained turn verify
+question random raw reader reading replacement result row running shared status table testing
+trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv
@@ -46,7 +47,7 @@ def singular(word: str) -> str:
         return f"{word[:-3]}y"
     if word.endswith(("ches", "sses", "iases")):
         return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "ias")) else word
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "ias", "us")) else word
 
 
 def words_of(text: str) -> set[str]:

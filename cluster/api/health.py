@@ -10,7 +10,7 @@ from cluster.api.places import Places
 from cluster.api.problems import problem, problems
 from cluster.serving.metrics import CONTENT_TYPE
 from cluster.serving.service import Service
-from cluster.wire.documents import Live, Ready, Status, Trouble
+from cluster.wire.health import Live, Ready, Status, Trouble
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

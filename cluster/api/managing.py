@@ -11,7 +11,8 @@ from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.moved import moved_document
 from cluster.client.requester import Requester
-from cluster.wire.documents import (
+from cluster.wire.facts import served_and, version_document
+from cluster.wire.versions import (
     AccuracyMatrix,
     Aliases,
     Moved,
@@ -20,7 +21,6 @@ from cluster.wire.documents import (
     RollbackRequest,
     VersionName,
 )
-from cluster.wire.facts import served_and, version_document
 from workers.registry import Audience, TaskAccuracy, Version, VersionRef
 from workers.registry.documents.layout import Stored
 

@@ -9,7 +9,7 @@ from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
 from cluster.api.uploads import received_images, received_question
 from cluster.serving.service import Service
-from cluster.wire.documents import EmbedAnswer, EmbedRequest, PredictAnswer, PredictRequest
+from cluster.wire.predictions import EmbedAnswer, EmbedRequest, PredictAnswer, PredictRequest
 from workers.serving.predictor import Question
 
 

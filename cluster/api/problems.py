@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.errors import NacreError
 from cluster.api.places import NOWHERE, Places
-from cluster.wire.documents import Problem
-from cluster.wire.problems import problem_document, status_of
+from cluster.wire.problems import Problem, problem_document, status_of
 from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1

@@ -17,8 +17,8 @@ from cluster.api.places import Places
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.documents import (
-    HistoryEntry,
+from cluster.wire.facts import cancelled, entry_document, lead_document, retried, state_document
+from cluster.wire.tasks import (
     SourceCount,
     TaskAccepted,
     TaskEvent,
@@ -26,7 +26,7 @@ from cluster.wire.documents import (
     TaskOutcome,
     TaskState,
 )
-from cluster.wire.facts import cancelled, entry_document, lead_document, retried, state_document
+from cluster.wire.versions import HistoryEntry
 from workers.formats.tar_headers import compression_of
 from workers.formats.yaml_scalars import cut
 from workers.queue.progress import State

@@ -9,7 +9,7 @@ from cluster.api.parameters import AskedBy
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers, received_task
-from cluster.wire.documents import TaskAccepted, TaskEvent, TaskList, TaskOutcome, TaskState
+from cluster.wire.tasks import TaskAccepted, TaskEvent, TaskList, TaskOutcome, TaskState
 
 LOOK = problems(404, 422, 503)
 CHANGE = problems(404, 413, 422, 503)

@@ -14,7 +14,7 @@ from adapters.errors import ImageError, InputError
 from cluster.api.forms import received_form
 from cluster.api.limits import is_form
 from cluster.api.problems import sentence
-from cluster.wire.documents import MAX_IMAGES, MAX_LABELS, EmbedRequest, PredictRequest
+from cluster.wire.predictions import MAX_IMAGES, MAX_LABELS, EmbedRequest, PredictRequest
 from workers.formats.yaml_scalars import cut
 
 FIELD_BYTES = 4096

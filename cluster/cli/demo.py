@@ -22,11 +22,11 @@ from cluster.cli.terminal.output import bars, for_machines, output_option, print
 from cluster.client.client import Client
 from cluster.config import load_config, set_home
 from cluster.examples import EXAMPLES, TASKS
-from cluster.wire.outputs import ShownDemo
+from cluster.wire.outputs.measured import ShownDemo
 from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:
-    from cluster.wire.documents import PredictAnswer
+    from cluster.wire.predictions import PredictAnswer
 
 ROLL_BACK_TO = 3
 FOLLOW_TIMEOUT_S = 30

@@ -10,7 +10,7 @@ from adapters.contract.counts import counted
 from cluster.cli.terminal.output import say
 from cluster.cli.terminal.tables import print_facts, print_table
 from cluster.wire.facts import stored_document, version_document
-from cluster.wire.outputs import Provenance, ShownVersion
+from cluster.wire.outputs.versions import Provenance, ShownVersion
 from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 

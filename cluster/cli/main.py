@@ -19,7 +19,8 @@ from cluster.version import this_build
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODULES = {
     "serving": ("up", "down", "predict"),
-    "tasks": ("submit", "status"),
+    "submission": ("submit",),
+    "status": ("status",),
     "progress": ("watch", "logs"),
     "requests": ("cancel", "retry", "pause", "resume"),
     "registry": (

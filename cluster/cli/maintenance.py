@@ -16,7 +16,7 @@ from cluster.cli.terminal.output import output_option, print_json, progress_bar,
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.client.moved import moved_document
-from cluster.wire.outputs import ExportedVersion, ImportedVersion
+from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
 from workers.registry.documents.layout import PRODUCTION
 
 HOUR_S = 3600.0

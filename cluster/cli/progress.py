@@ -20,8 +20,8 @@ from cluster.cli.terminal.output import (
 )
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.wire.documents import TaskEvent
 from cluster.wire.facts import state_document
+from cluster.wire.tasks import TaskEvent
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage, Ticket
 

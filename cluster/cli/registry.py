@@ -21,7 +21,7 @@ from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.client.moved import moved_document
 from cluster.wire.facts import entry_document, served_and, version_document
-from cluster.wire.outputs import DroppedTask
+from cluster.wire.outputs.versions import DroppedTask
 from workers.registry.documents.layout import PRODUCTION
 
 

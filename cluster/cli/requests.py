@@ -12,9 +12,9 @@ from cluster.cli.terminal.completion import ADAPTERS, TASKS
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.wire.documents import TaskOutcome
 from cluster.wire.facts import cancelled, retried
-from cluster.wire.outputs import QueuePause
+from cluster.wire.outputs.submissions import QueuePause
+from cluster.wire.tasks import TaskOutcome
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import Stage
 

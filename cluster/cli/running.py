@@ -26,7 +26,7 @@ from adapters.errors import (
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import print_json, progress_bar, say
 from cluster.config import LOCAL, Config, home
-from cluster.wire.outputs import StartedSystem
+from cluster.wire.outputs.system import StartedSystem
 from workers.progress_callbacks import ProgressCallback
 
 START_TIMEOUT_S = 300

@@ -32,7 +32,7 @@ from cluster.cli.terminal.tables import print_table
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home
-from cluster.wire.outputs import AppliedConfig, StartedSystem, StoppedSystem
+from cluster.wire.outputs.system import AppliedConfig, StartedSystem, StoppedSystem
 
 GOES_ON = "all is stopped; what was submitted stays in the store, and goes on with `nacre up`"
 

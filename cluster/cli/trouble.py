@@ -15,7 +15,7 @@ from cluster.cli.running import Running, find_running
 from cluster.config import Config
 
 if TYPE_CHECKING:
-    from cluster.wire.documents import AdapterState, Status, Trouble
+    from cluster.wire.health import AdapterState, Status, Trouble
     from workers.queue.progress import QueueState
     from workers.registry import Entry
 

@@ -9,8 +9,9 @@ from cluster.client.http_api import AsyncHttpApi
 from cluster.client.joined import configured
 from cluster.client.questions import Images, embedding, predicting, readiness
 from cluster.config import Config
-from cluster.wire.documents import EmbedAnswer, PredictAnswer, Ready
 from cluster.wire.headers import TIMEOUT_S
+from cluster.wire.health import Ready
+from cluster.wire.predictions import EmbedAnswer, PredictAnswer
 
 
 class AsyncClient:

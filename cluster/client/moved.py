@@ -1,7 +1,7 @@
 """Moved aliases as a document: the same over HTTP and in a shell."""
 
 from cluster.client.client import Client
-from cluster.wire.documents import Moved
+from cluster.wire.versions import Moved
 from workers.registry.documents.layout import PRODUCTION
 
 

@@ -11,7 +11,8 @@ from cluster.wire.headers import TIMEOUT_S
 if TYPE_CHECKING:
     from cluster.client.http_api import HttpApi
     from cluster.client.questions import Images
-    from cluster.wire.documents import EmbedAnswer, PredictAnswer, Ready
+    from cluster.wire.health import Ready
+    from cluster.wire.predictions import EmbedAnswer, PredictAnswer
 
 
 class PredictionVerbs(ClientPart):

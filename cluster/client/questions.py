@@ -5,7 +5,8 @@ from pathlib import Path
 
 from adapters.errors import NotFoundError
 from cluster.client.attempts import Call
-from cluster.wire.documents import EmbedAnswer, PredictAnswer, Ready, Status
+from cluster.wire.health import Ready, Status
+from cluster.wire.predictions import EmbedAnswer, PredictAnswer
 
 Images = Sequence[Path | str | bytes]
 

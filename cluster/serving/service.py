@@ -25,15 +25,9 @@ from adapters.errors import NacreError, UnavailableError
 from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
-from cluster.wire import documents
-from cluster.wire.documents import (
-    AdapterState,
-    EmbedAnswer,
-    ImageAnswer,
-    PredictAnswer,
-    Prediction,
-    Ready,
-)
+from cluster.wire import health
+from cluster.wire.health import AdapterState, Ready
+from cluster.wire.predictions import EmbedAnswer, ImageAnswer, PredictAnswer, Prediction
 from workers.concurrency.supervision import Supervisor, Trouble
 from workers.encoding.encoder import Encoder
 from workers.images.decode import decode_image, open_image
@@ -220,13 +214,13 @@ class Service:
             embedding=self._stall(),
         )
 
-    def _stall(self) -> documents.Trouble | None:
+    def _stall(self) -> health.Trouble | None:
         """Return that an embedding does not end; None where none has taken so long."""
         for_s = self._embedding.under_way_s
         if for_s <= max(STALLED_S, STALLED_TIMEOUTS * self._config.timeout_s):
             return None
         reason = f"embedding has been under way for {for_s:.0f} s"
-        return documents.Trouble(reason=reason, for_s=for_s, tries=1)
+        return health.Trouble(reason=reason, for_s=for_s, tries=1)
 
     def _state(self, name: str) -> AdapterState:
         state = self._predictor.followers[name].state
@@ -243,12 +237,12 @@ class Service:
             trouble=self._trouble(name),
         )
 
-    def _trouble(self, name: str) -> documents.Trouble | None:
+    def _trouble(self, name: str) -> health.Trouble | None:
         known = self._troubles.get(name)
         if known is None:
             return None
         for_s = time.monotonic() - known.since
-        return documents.Trouble(reason=known.reason, for_s=for_s, tries=known.times)
+        return health.Trouble(reason=known.reason, for_s=for_s, tries=known.times)
 
     def _note_trouble(self, adapter: str, error: Exception) -> None:
         """Note that `production` cannot be looked at; that it lasts is said once in the log."""

@@ -20,7 +20,7 @@ from workers.queue.leadership import Leadership, read_leadership
 from workers.store.conditional_writes import check_conditional_writes
 
 if TYPE_CHECKING:
-    from cluster.wire.documents import Status, Trouble
+    from cluster.wire.health import Status, Trouble
 
 SLOW_STORE_S = 0.2
 ASKED_S = 5.0

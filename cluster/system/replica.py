@@ -21,7 +21,7 @@ from cluster.runtime.names import API, application
 from cluster.runtime.replicas import Replicas
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
-from cluster.wire.documents import Trouble
+from cluster.wire.health import Trouble
 from workers.encoding.encoder import Encoder
 from workers.registry import VersionRef
 

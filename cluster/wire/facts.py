@@ -2,15 +2,8 @@
 
 import time
 
-from cluster.wire.documents import (
-    HistoryEntry,
-    Lead,
-    PublishedTask,
-    PublishedVersion,
-    StoredObject,
-    TaskOutcome,
-    TaskState,
-)
+from cluster.wire.tasks import Lead, TaskOutcome, TaskState
+from cluster.wire.versions import HistoryEntry, PublishedTask, PublishedVersion, StoredObject
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage

@@ -1,5 +1,7 @@
 """Errors as problem documents, the same over HTTP and of a command with `--output json`."""
 
+from pydantic import BaseModel, Field
+
 from adapters.errors import (
     ConflictError,
     InputError,
@@ -9,7 +11,6 @@ from adapters.errors import (
     UnknownOutcomeError,
     printable,
 )
-from cluster.wire.documents import Problem
 
 LONGEST_DETAIL = 8_000
 """Characters; what is wrong with a thousand labels need not be said a thousand times."""
@@ -21,6 +22,18 @@ STATUS: tuple[tuple[type[NacreError], int], ...] = (
     (UnknownOutcomeError, 504),
     (UnavailableError, 503),
 )
+
+
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["NotFoundError"])
+    status: int = Field(examples=[404])
+    detail: str = Field(
+        examples=["adapter 'main' has no version 7; the next one will be 6"],
+        description="What was expected and found, and what to do.",
+    )
 
 
 def status_of(error: NacreError) -> int:

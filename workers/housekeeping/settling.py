@@ -12,6 +12,7 @@ from adapters.errors import InputError
 from workers.queue.ledger import read_outcome, read_pages
 from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
+from workers.registry.change import Change, Move, Settled
 from workers.registry.commit import AddRecord, Commit
 from workers.registry.documents.forks import Fork
 from workers.registry.documents.history import SETTLES, Action, Author, Entry
@@ -21,7 +22,6 @@ from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
 from workers.registry.reach import reachable
 from workers.registry.reader import AdapterReader
-from workers.registry.swap import Change, Move, Settled
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef
 from workers.tasks.submission import submission_ids

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from adapters.errors import InputError
+from workers.registry.change import Change, Move, Result, Settled
 from workers.registry.commit import Commit
 from workers.registry.documents.history import Action, Author, walk
 from workers.registry.documents.layout import HEAD, PRODUCTION, check_alias
@@ -12,7 +13,7 @@ from workers.registry.objects import AdapterObjects
 from workers.registry.publish import Publishing
 from workers.registry.reader import AdapterReader
 from workers.registry.requirements import check_alias_is
-from workers.registry.swap import Change, Move, RefsWriter, Result, Settled
+from workers.registry.swap import RefsWriter
 
 ANY = -1
 """Stands for any version where one may be expected."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from workers.formats.documents import next_count
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
+from workers.registry.change import Change
 from workers.registry.documents.layout import adapter_prefix, area_of
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import reachable
-from workers.registry.swap import Change
 from workers.store.base import Listed, ObjectStore
 
 DEFAULT_GRACE_S = 24 * 3600.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from adapters.errors import InputError, NotFoundError
 from workers.formats.documents import next_count
 from workers.registry.adapter import RegisteredAdapter
+from workers.registry.change import Change, Move, Settled
 from workers.registry.commit import Commit, DropTask
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import HEAD, PRODUCTION, Kind, Stored, object_key
@@ -17,7 +18,6 @@ from workers.registry.documents.manifest import Manifest
 from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
-from workers.registry.swap import Change, Move, Settled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

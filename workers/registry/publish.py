@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from workers.registry.apply import applied, published, stored_payload
+from workers.registry.change import Change, Move, Settled
 from workers.registry.commit import Commit, Payload
 from workers.registry.documents.accuracy import accuracies_to_bytes
 from workers.registry.documents.forks import check_no_fork
@@ -12,7 +13,6 @@ from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.refs import Refs
 from workers.registry.reader import AdapterReader
 from workers.registry.requirements import Situation
-from workers.registry.swap import Change, Move, Settled
 
 
 @dataclass(kw_only=True)

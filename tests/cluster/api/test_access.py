@@ -22,7 +22,7 @@ from cluster.client.attempts import error_of
 from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.serving.metrics import Metrics
 from cluster.system.ingress import IN_FRONT
-from cluster.wire.documents import Problem
+from cluster.wire.problems import Problem
 
 CHANGE, ASK = "who-may-change", "who-may-ask"
 BOTH = Access(change_token=CHANGE, predict_token=ASK)

@@ -18,7 +18,7 @@ from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.config import Config
-from cluster.wire.documents import Problem
+from cluster.wire.problems import Problem
 from tests.support.scenes.uploads import PICTURES, TASK, packed
 from workers.registry.audience import Nobody
 

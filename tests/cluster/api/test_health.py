@@ -14,7 +14,7 @@ from cluster.api.health import Around, routes
 from cluster.api.places import NOWHERE, Places
 from cluster.config import Config, ServeConfig
 from cluster.serving.service import Service
-from cluster.wire.documents import AdapterState, Ready, Status, Trouble
+from cluster.wire.health import AdapterState, Ready, Status, Trouble
 from tests.support.scenes.pictures import flat_png
 from tests.support.scenes.serving import TIMEOUT_S, Clock, publish, small_record
 from workers.encoding.encoder import Encoder

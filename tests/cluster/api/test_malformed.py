@@ -11,7 +11,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from cluster.wire.documents import PredictAnswer, Problem
+from cluster.wire.predictions import PredictAnswer
+from cluster.wire.problems import Problem
 from tests.cluster.api.conftest import Scene
 
 

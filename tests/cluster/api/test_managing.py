@@ -12,7 +12,8 @@ import pytest
 from cluster.client.client import Client
 from cluster.config import Config
 from cluster.stores.open import open_store
-from cluster.wire.documents import AccuracyMatrix, Aliases, PublishedVersion, Ready
+from cluster.wire.health import Ready
+from cluster.wire.versions import AccuracyMatrix, Aliases, PublishedVersion
 from tests.cluster.api.conftest import Scene
 from tests.support.drivers.api_server import ApiServer
 from workers.registry import Action, Registry

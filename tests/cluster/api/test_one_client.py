@@ -15,7 +15,7 @@ from adapters.errors import InputError
 from cluster.client.client import Client
 from cluster.config import Config
 from cluster.stores.open import open_store
-from cluster.wire.documents import PredictAnswer
+from cluster.wire.predictions import PredictAnswer
 from tests.cluster.api.conftest import Scene
 from tests.support.drivers.api_server import ApiServer
 from tests.support.scenes.registry import learn

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.wire.documents import EmbedAnswer, PredictAnswer, Problem, Ready
+from cluster.wire.health import Ready
+from cluster.wire.predictions import EmbedAnswer, PredictAnswer
+from cluster.wire.problems import Problem
 from tests.cluster.api.conftest import Scene
 from tests.support.drivers.api_server import ApiServer
 

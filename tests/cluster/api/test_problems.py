@@ -17,7 +17,7 @@ from adapters.errors import (
     UnknownOutcomeError,
 )
 from cluster.api.problems import add_problems
-from cluster.wire.documents import Problem
+from cluster.wire.problems import Problem
 
 
 def service(error: NacreError | None = None) -> TestClient:

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from cluster.api.problems import add_problems
 from cluster.api.uploads import received_images
-from cluster.wire.documents import MAX_IMAGES
+from cluster.wire.predictions import MAX_IMAGES
 
 Named = list[tuple[str, int]]
 

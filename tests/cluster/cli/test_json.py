@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.config import load_config
-from cluster.wire.documents import Problem
-from cluster.wire.schemas import SCHEMAS
+from cluster.wire.outputs.schemas import SCHEMAS
+from cluster.wire.problems import Problem
 from tests.support.drivers.command import Command, Ended
 from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import learn

@@ -15,7 +15,7 @@ from adapters.errors import UnavailableError
 from cluster.cli.running import RUNNING, Running
 from cluster.cli.trouble import Service, all_wrong, duration
 from cluster.config import load_config
-from cluster.wire.documents import AdapterState, Status, Trouble
+from cluster.wire.health import AdapterState, Status, Trouble
 from tests.support.drivers.api_server import ApiServer
 from tests.support.drivers.command import Command
 from workers.queue.leadership import Leadership, take_leadership

@@ -12,8 +12,8 @@ from adapters.errors import (
     UnavailableError,
 )
 from cluster.client.attempts import LONGEST_WAIT_S, SOON_S, Attempts, Call
-from cluster.wire.documents import Live
 from cluster.wire.headers import TIMEOUT_MS
+from cluster.wire.health import Live
 
 
 class Clock:

@@ -30,14 +30,8 @@ from cluster.client.async_client import AsyncClient
 from cluster.client.client import Client
 from cluster.config import PREDICT_TOKEN, TOKEN, Config, ServeConfig
 from cluster.serving.metrics import Metrics
-from cluster.wire.documents import (
-    AdapterState,
-    EmbedAnswer,
-    ImageAnswer,
-    PredictAnswer,
-    Prediction,
-    Ready,
-)
+from cluster.wire.health import AdapterState, Ready
+from cluster.wire.predictions import EmbedAnswer, ImageAnswer, PredictAnswer, Prediction
 from tests.support.scenes.registry import learn
 from tests.support.scenes.tickets import set_ticket
 from workers.queue.ticket import Stage

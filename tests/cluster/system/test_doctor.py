@@ -7,7 +7,7 @@ import pytest
 from cluster.config import Config, ServeConfig
 from cluster.system.doctor import examine, troubles_of
 from cluster.version import this_build
-from cluster.wire.documents import AdapterState, Status, Trouble
+from cluster.wire.health import AdapterState, Status, Trouble
 from tests.support.drivers.s3_server import free_port
 from tests.support.fakes.s3_proxy import Fate, S3Proxy
 

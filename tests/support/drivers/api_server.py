@@ -17,7 +17,7 @@ from cluster.api.app import build_api
 from cluster.config import Config
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
-from cluster.wire.documents import Status
+from cluster.wire.health import Status
 from workers.encoding.encoder import Encoder
 from workers.registry import VersionRef
 

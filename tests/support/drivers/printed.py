@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cluster.wire.schemas import LINES, schema_of
+from cluster.wire.outputs.schemas import LINES, schema_of
 
 
 def as_promised(verb: str, printed: str) -> Any:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import yaml
 
+from tests.support.drivers import forwarded
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.pages import PYTHON, ROOT, Block
+from tests.support.drivers.preloaded import started
 
 TIMEOUT_S = 500
 ADDRESS = "127.0.0.1:8000"
@@ -25,7 +27,8 @@ PROGRAMS = {
 # There is one system for all pages, which is started once and stopped at their end.
 case "$1 $RUNNING" in "up yes" | "down yes") exit 0 ;; esac
 program='import sys; sys.argv[0] = "nacre"; from cluster.cli.main import main; main()'
-exec "$PYTHON" -c "$program" "$@"
+case "$1" in up | down) exec "$PYTHON" -c "$program" "$@" ;; esac
+exec "$PYTHON" -I -S "$FORWARDED" "$PRELOADED" "$@"
 """,
     "python": 'exec "$PYTHON" "$@"',
 }
@@ -85,12 +88,15 @@ class Reader:
             "NO_PROXY": "127.0.0.1",
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PICTURES": str(pictures),
+            "FORWARDED": forwarded.__file__,
+            "PRELOADED": str(folder / "preloaded"),
             "PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])]),
             "ROOT": str(ROOT),
         }
         for name in ("NACRE_TOKEN", "NACRE_PREDICT_TOKEN", "NACRE_STORE"):
             self._environment.pop(name, None)
+        self._preloaded = started(folder / "preloaded", root=ROOT, environment=self._environment)
 
     def place_of(self, page: str) -> Path:
         """Return the folder in which a page is read."""
@@ -110,8 +116,10 @@ class Reader:
         return self._python(text, place) if block.language == PYTHON else self._sh(text, place)
 
     def stop(self) -> Did:
-        """Stop the system."""
+        """Stop the system, and what runs the commands."""
         self.runs = False
+        self._preloaded.terminate()
+        self._preloaded.wait()
         return self._sh("nacre down", self._folder)
 
     def _here(self, text: str) -> str:

@@ -26,7 +26,7 @@ from cluster.runtime.names import API, application
 from cluster.runtime.replicas import Replicas
 from cluster.stores.open import open_store
 from cluster.system import system
-from cluster.wire.documents import PredictAnswer
+from cluster.wire.predictions import PredictAnswer
 from tests.support.drivers.killing import API as REPLICA
 from tests.support.drivers.killing import CONTROLLER
 from tests.support.drivers.ray_nodes import kill_youngest

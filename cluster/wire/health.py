@@ -1,0 +1,63 @@
+"""Documents of health: what a replica answers with, and what keeps it from that."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Trouble(BaseModel):
+    """What keeps something from running or answering."""
+
+    reason: str = Field(description="The latest error, as a sentence.")
+    for_s: float | None = Field(description="Seconds since the first of the row; null if unknown.")
+    tries: int = Field(description="How often it was tried in vain.")
+
+
+class AdapterState(BaseModel):
+    """What a replica answers with for one adapter."""
+
+    version: str | None = Field(examples=["main@5"])
+    refused: str | None = Field(description="A version that could not be loaded.")
+    reason: str | None = Field(description="Why.")
+    seen_s: float | None = Field(
+        description="Seconds since `production` was last known to be this version."
+    )
+    stale: bool = Field(description="Whether that is longer ago than `stale_s`.")
+    ready: bool = Field(
+        default=True, description="Whether requests for the adapter can be answered."
+    )
+    went_back: int = Field(
+        default=0, description="How often the store answered with an older `production`, unheeded."
+    )
+    trouble: Trouble | None = Field(
+        default=None, description="What keeps it from looking, if anything."
+    )
+
+
+class Ready(BaseModel):
+    """What a replica answers with."""
+
+    encoder: str
+    adapters: dict[str, AdapterState]
+    loaded: list[str] = Field(description="Versions kept loaded, the latest used last.")
+    embedding: Trouble | None = Field(
+        default=None, description="That an embedding does not end; null where all goes on."
+    )
+
+
+class Status(Ready):
+    """What a replica answers with, and what it knows of the system around it."""
+
+    coordinator: Trouble | None = Field(
+        default=None,
+        description="Why the queue is not coordinated by this system; null where it is.",
+    )
+    deployments: dict[str, Trouble] = Field(
+        default={}, description="What else does not run as it should, such as `shard_encoder`."
+    )
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["live"] = "live"

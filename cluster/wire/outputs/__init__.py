@@ -1,0 +1,1 @@
+"""Documents that commands print with `--output json`, where the HTTP API has no such answer."""

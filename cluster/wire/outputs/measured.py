@@ -1,0 +1,108 @@
+"""Outputs about accuracy: matrices, and the figures of the papers."""
+
+from pydantic import BaseModel, Field, JsonValue
+
+
+class MeasuredSet(BaseModel):
+    """A column of an accuracy matrix."""
+
+    name: str
+    source: str
+    images: int
+    classes: int
+    settings: dict[str, JsonValue]
+    seed: int | None
+
+
+class Measured(BaseModel):
+    """One cell of an accuracy matrix."""
+
+    accuracy: float
+    alike: float = Field(description="A class of the same name counts as right.")
+    images: int
+
+
+class MeasuredVersion(BaseModel):
+    """A row of an accuracy matrix."""
+
+    number: int
+    digest: str
+    accuracies: list[Measured]
+
+
+class Figures(BaseModel):
+    """The figures of the papers."""
+
+    transfer: float | None
+    average: float
+    last: float
+    backward_transfer: float | None
+    forgetting: float | None
+    transfer_by_task: list[float | None]
+    average_by_task: list[float]
+    last_by_task: list[float]
+
+
+class MeasuredAdapter(BaseModel):
+    """The accuracy matrix of one adapter."""
+
+    adapter: str
+    encoder: str
+    sets: list[MeasuredSet]
+    zero_shot: list[Measured]
+    versions: list[MeasuredVersion]
+    metrics: Figures | None
+    metrics_alike: Figures | None
+    collisions: dict[str, list[str]] = Field(description="One name, several classes.")
+    remarks: list[str]
+
+
+class MeanFigure(BaseModel):
+    """A mean over several adapters, in percent."""
+
+    mean: float
+    half: float | None = Field(description="Half of its 95 % confidence interval.")
+
+
+class MeasuredAdapters(BaseModel):
+    """Accuracy matrices."""
+
+    adapters: list[MeasuredAdapter]
+    over_adapters: dict[str, MeanFigure]
+    reports: list[str] = Field(description="Pages that were written.")
+
+
+class MeasuredOrder(BaseModel):
+    """One order of a suite."""
+
+    zero_shot: dict[str, float]
+    methods: dict[str, dict[str, tuple[float, float | None] | None]] = Field(
+        description="By title and column: mean, and half of its confidence interval."
+    )
+
+
+class MeasuredSuite(BaseModel):
+    """Methods measured by the protocol of the papers."""
+
+    suite: str
+    report: str
+    encoder: str
+    orders: dict[str, MeasuredOrder]
+    collisions: dict[str, list[str]]
+
+
+class ShownDemo(BaseModel):
+    """What the demo has learnt and shown."""
+
+    adapter: str
+    tasks: list[str] = Field(description="Of the columns, in the order in which they were learnt.")
+    zero_shot: list[float]
+    accuracy: list[list[float]] = Field(description="A row per version.")
+    transfer: float | None
+    average: float
+    last: float
+    report: str
+    rolled_back_to: int
+    serving: bool = Field(description="Whether the service still runs.")
+    endpoint: str
+    home: str

@@ -1,0 +1,72 @@
+"""The schema of each verb: of what it prints on stdout with `--output json`.
+
+`docs/json.md` is made of this table, and tests hold what the verbs print against it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cluster.wire.outputs.maintenance import (
+    CheckedAdapter,
+    CollectedGarbage,
+    PurgedTask,
+    SettledChange,
+)
+from cluster.wire.outputs.measured import MeasuredAdapters, MeasuredSuite, ShownDemo
+from cluster.wire.outputs.store import StoreReport
+from cluster.wire.outputs.submissions import QueuePause, SubmittedTask, SystemStatus
+from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
+from cluster.wire.outputs.versions import (
+    DroppedTask,
+    ExportedVersion,
+    ImportedVersion,
+    ShownVersion,
+    VersionDifference,
+)
+from cluster.wire.predictions import PredictAnswer
+from cluster.wire.tasks import TaskEvent, TaskOutcome, TaskState
+from cluster.wire.versions import HistoryEntry, Moved, PublishedVersion
+
+LINES = frozenset({"watch"})
+"""Verbs that print a document per line, as things happen."""
+
+SCHEMAS: Mapping[str, Any] = {
+    "alias": Moved,
+    "bench xtail": MeasuredSuite,
+    "cancel": list[TaskOutcome],
+    "demo": ShownDemo,
+    "diff": VersionDifference,
+    "doctor": list[CheckFinding],
+    "doctor --store": StoreReport,
+    "down": StoppedSystem,
+    "drop": DroppedTask,
+    "evaluate": MeasuredAdapters,
+    "export": ExportedVersion,
+    "gc": CollectedGarbage,
+    "history": list[HistoryEntry],
+    "import": ImportedVersion,
+    "logs": list[TaskEvent],
+    "pause": QueuePause,
+    "predict": PredictAnswer,
+    "promote": Moved,
+    "purge": PurgedTask,
+    "resume": QueuePause,
+    "retry": list[TaskOutcome],
+    "rollback": Moved,
+    "settle": list[SettledChange],
+    "show": ShownVersion,
+    "status": SystemStatus,
+    "submit": list[SubmittedTask],
+    "up": StartedSystem,
+    "up while it runs": AppliedConfig,
+    "verify": CheckedAdapter,
+    "versions": list[PublishedVersion],
+    "watch": TaskState,
+}
+
+
+def schema_of(verb: str) -> TypeAdapter[Any]:
+    """Return what checks and describes the output of a verb."""
+    return TypeAdapter(SCHEMAS[verb])

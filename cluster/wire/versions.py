@@ -1,0 +1,132 @@
+"""Documents of versions: what has been published, its aliases, and their moves."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cluster.wire.scalars import WholeNumber
+
+
+class StoredObject(BaseModel):
+    """Names an object of the store by what is in it."""
+
+    sha256: str
+    size: int = Field(description="Bytes.")
+    area: int = Field(description="The part of the adapter's folder that it lies in.")
+
+
+class PublishedTask(BaseModel):
+    """One task of a version."""
+
+    task: str
+    submission: str
+    classes: int
+    record: StoredObject = Field(description="What it left behind.")
+    accuracy: float | None = Field(description="On its test images, 0 to 1; null: not measured.")
+
+
+class PublishedVersion(BaseModel):
+    """One version of an adapter."""
+
+    adapter: str
+    number: int
+    label: str = Field(examples=["main@5"])
+    digest: str = Field(description="SHA-256 of its manifest.")
+    parent: int | None
+    created: float = Field(description="Seconds since 1970.")
+    encoder: str = Field(description="Fingerprint of the encoder.")
+    method: str
+    aliases: list[str]
+    tasks: list[PublishedTask]
+    accuracies: dict[str, float] = Field(description="What was measured when it was published.")
+    purged: list[str] = Field(description="Its tasks whose records are gone for good.")
+    notes: dict[str, str] = Field(description="Such as why the gate refused it.")
+    mean_accuracy: float | None = Field(
+        description="Over the tasks that were measured; null where none was."
+    )
+    not_measured: list[str] = Field(description="Its tasks that are not in that mean.")
+    gate: str | None = Field(description="What the gate said, where it did not simply pass.")
+    unmeasured_by_gate: list[str] = Field(
+        default=[], description="Tasks that the gate had to measure and could not."
+    )
+
+
+class Aliases(BaseModel):
+    """The aliases of an adapter, and the versions that they point to."""
+
+    adapter: str
+    aliases: dict[str, int] = Field(examples=[{"head": 6, "production": 5}])
+    notes: list[str] = Field(
+        default=[], description="Such as that no replica serves the adapter whose alias was moved."
+    )
+
+
+class Moved(Aliases):
+    """Aliases after some of them were moved."""
+
+    version: int = Field(description="Where they are now; of a removed alias, where it was.")
+    moved: list[str] = Field(description="The aliases that were moved or removed.")
+
+
+class MoveRequest(BaseModel):
+    """A wish to move an alias."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str | WholeNumber = Field(examples=[3, "canary"])
+    why: str = Field(default="", max_length=1000, description="Kept in the history.")
+
+
+class PromoteRequest(MoveRequest):
+    """A wish to point an alias to a version."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"version": 5, "why": "it was right after all"}]}
+    )
+
+    alias: str = Field(default="production", max_length=64)
+
+
+class RollbackRequest(MoveRequest):
+    """A wish to serve an earlier version again, and to build on it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"version": 3, "why": "4 was learnt from wrong labels"}]}
+    )
+
+    serving_only: bool = Field(default=False, description="Leave `head` where it is.")
+
+
+class AccuracyMatrix(BaseModel):
+    """What was measured of each version on each task, when it was published."""
+
+    adapter: str
+    tasks: list[str] = Field(description="Of the columns.")
+    versions: list[int] = Field(description="Of the rows, oldest first.")
+    accuracy: list[list[float | None]]
+
+
+class VersionName(BaseModel):
+    """Names a version's manifest."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"number": 5, "sha256": "ab" * 32, "size": 900, "area": 0}]}
+    )
+
+    number: WholeNumber = Field(ge=1, lt=2**63)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: WholeNumber = Field(ge=1, lt=2**48)
+    area: WholeNumber = Field(ge=0, lt=2**48)
+
+
+class HistoryEntry(BaseModel):
+    """One move of an adapter's aliases."""
+
+    index: int
+    action: str = Field(examples=["rollback"])
+    who: str
+    why: str
+    when: float = Field(description="Seconds since 1970.")
+    moves: dict[str, dict[str, int | None]] = Field(
+        examples=[{"production": {"from": 5, "to": 3}}], description="By alias; null is no version."
+    )
+    published: int | None = Field(description="The version that came with it.")
+    detail: dict[str, str] = Field(description="Such as the task or the submission.")
