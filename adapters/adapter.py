@@ -7,7 +7,7 @@ Shapes: N images · D feature width · S seen classes · U unseen classes
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, Self
 
@@ -19,9 +19,11 @@ from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.merging import fold
 from adapters.contract.method import Method, Query
+from adapters.contract.placement import CPU, Placement
 from adapters.contract.records import Record
-from adapters.contract.rule import AnchorRows, Anchors, combined
+from adapters.contract.rule import AnchorRows, Anchors, AnchorTiles, combined
 from adapters.contract.task_features import check_encoder, check_features
+from adapters.contract.tiles import OWN_PRODUCTS
 from adapters.errors import FeatureError, NotFoundError, SettingsError
 from adapters.methods import method_named
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
@@ -91,6 +93,15 @@ class _Candidates(NamedTuple):
     classes: tuple[ClassEntry, ...]
     merged: bool
 
+    def extended(self, record: Record, anchors: AnchorRows, tiles: AnchorTiles) -> Self:
+        """Return these and the classes of one more record."""
+        return self._replace(
+            positions=(*self.positions, len(self.positions)),
+            anchors=self.anchors.with_group(anchors, tiles),
+            classes=(*self.classes, *record.classes),
+            merged=self.merged or _are_merged(record.classes),
+        )
+
 
 class Adapter:
     """An ordered tuple of records of one method. Immutable; `extended` shares what it can.
@@ -99,6 +110,7 @@ class Adapter:
         records: Oldest first; at least one.
         shared: The state that their tasks share, for methods that have one.
         method: The method that learnt them; None finds it by the name in the records.
+        placement: Where they are scored, and how memory is kept there.
 
     Raises:
         SettingsError: no records, records of different methods, or of one that exists for measuring
@@ -114,14 +126,17 @@ class Adapter:
         *,
         shared: SharedState | None = None,
         method: Method | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._records = _checked(records)
         self._shared = _fitting(shared, records[0])
         self._method = method or method_named(records[0].method)
-        self._scorer = self._method.scorer(self._state)
-        self._anchors = tuple(
-            AnchorRows.of(self._scorer.anchors(position)) for position in range(len(records))
-        )
+        self._placement = _possible(placement or Placement(), self._method)
+        keeping = self._method.keeping(self._placement.memory)
+        self._scorer = keeping.scorer(self._placement.state(self._state))
+        self._anchors: tuple[AnchorRows, ...] = ()
+        self._tiles = AnchorTiles()
+        self._add_anchors()
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -193,12 +208,31 @@ class Adapter:
     def extended(self, record: Record) -> Self:
         """Return an adapter with one more record; only the new record is read."""
         grown = copy.copy(self)
-        for found in ("_all", "fingerprint"):
-            grown.__dict__.pop(found, None)
-        grown._records = _checked((*self._records, record))
-        grown._scorer = self._scorer.extended(record)
-        grown._anchors = (*self._anchors, AnchorRows.of(grown._scorer.anchors(len(self._records))))
+        grown.__dict__.pop("fingerprint", None)
+        before = grown.__dict__.pop("_all", None)
+        _check_fits(record, self._records[0])
+        grown._records = (*self._records, record)
+        grown._scorer = self._scorer.extended(self._placement.record(record))
+        grown._add_anchors()
+        if before is not None:
+            grown.__dict__["_all"] = before.extended(record, grown._anchors[-1], grown._tiles)
         return grown
+
+    def _add_anchors(self) -> None:
+        """Take over the anchors of the records that have none yet.
+
+        Those of the first records are products of their own; the others share tiles.
+        """
+        first = len(self._anchors)
+        added = [AnchorRows.of(self._scorer.anchors(at)) for at in range(first, len(self._records))]
+        own = max(OWN_PRODUCTS - first, 0)
+        start, tiled = self._tiles.count, []
+        for group in added[own:]:
+            tiled.append(group._replace(tiled=range(start, start + len(group.rows))))
+            start += len(group.rows)
+        self._anchors = (*self._anchors, *added[:own], *tiled)
+        if tiled:
+            self._tiles = self._tiles.extended([group.rows for group in tiled])
 
     def score(
         self,
@@ -213,7 +247,7 @@ class Adapter:
 
         Args:
             features: (N, D) float32, unit rows, or (N, P, D) along the paths of the version's
-                tower; scored on the CPU.
+                tower; scored where the adapter is placed.
             encoder: Fingerprint of the tower that made them.
             logit_scale: Factor of cosines, about 100 in CLIP.
             unseen: Further candidates.
@@ -227,12 +261,13 @@ class Adapter:
         check_encoder(encoder, expected=self.fingerprint)
         paths = features[:, None] if features.ndim == 2 else features
         check_features(paths, dims=3, width=self.width)
-        paths = self._scorer.paths(paths.detach().to("cpu", torch.float32))
+        device = self._placement.device
+        paths = self._scorer.paths(paths.detach().to(device, torch.float32))
         candidates = self._all if tasks is None else self._candidates(self._positions(tasks))
         anchors, classes, seen = candidates.anchors, candidates.classes, len(candidates.classes)
         merged = candidates.merged
         if unseen is not None:
-            anchors = anchors.with_group(unseen.anchors)
+            anchors = anchors.with_group(unseen.anchors.to(device))
             classes = (*classes, *unseen.classes)
             merged = merged or _are_merged(unseen.classes)
         text = anchors.logits(paths[:, 0], scale=logit_scale)
@@ -266,6 +301,7 @@ class Adapter:
     @cached_property
     def _all(self) -> _Candidates:
         # Found once: with ten thousand classes it would take longer than their scores.
+        # A record that is added extends it.
         return self._candidates(range(len(self._records)))
 
     def _candidates(self, positions: Sequence[int]) -> _Candidates:
@@ -274,7 +310,7 @@ class Adapter:
         )
         return _Candidates(
             positions=tuple(positions),
-            anchors=Anchors([self._anchors[position] for position in positions]),
+            anchors=Anchors([self._anchors[position] for position in positions], self._tiles),
             classes=classes,
             merged=_are_merged(classes),
         )
@@ -319,10 +355,20 @@ def _checked(records: Sequence[Record]) -> tuple[Record, ...]:
     if not records:
         raise SettingsError("adapter: expected at least one record, found none")
     for record in records[1:]:
-        check_encoder(record.encoder, expected=records[0].encoder)
-        if record.method != records[0].method:
-            raise SettingsError(
-                f"adapter: expected records of method {records[0].method!r}, found "
-                f"{record.method!r} in {record.task!r}"
-            )
+        _check_fits(record, records[0])
     return tuple(records)
+
+
+def _check_fits(record: Record, first: Record) -> None:
+    """Raise unless `record` is of the encoder and the method of the `first` one."""
+    check_encoder(record.encoder, expected=first.encoder)
+    if record.method != first.method:
+        raise SettingsError(
+            f"adapter: expected records of method {first.method!r}, found {record.method!r} in "
+            f"{record.task!r}"
+        )
+
+
+def _possible(placement: Placement, method: Method) -> Placement:
+    """Return `placement`, or the same on the CPU for a method that scores nowhere else."""
+    return placement if method.scores_anywhere else replace(placement, device=CPU)

@@ -23,6 +23,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from adapters.contract.memory_format import MemoryFormat
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.formats.yaml_settings import read_settings
 from workers.housekeeping.retention import Retention
@@ -82,6 +83,8 @@ class ServeConfig:
         versions: Most versions that a replica keeps loaded.
         versions_mb: Most megabytes of these versions in memory, whose records and towers count;
             the one used last stays loaded however large it is.
+        memory: How replicas keep the memory vectors of versions: `float32`, as they were learnt and
+            measured, or `bfloat16` in half the bytes, with scores that differ a little.
         max_ongoing: Most requests under way in one replica.
         max_queued: Most requests that wait for a replica; more are answered with 429.
         timeout_s: Longest time that a request may take, unless it says less itself.
@@ -102,6 +105,7 @@ class ServeConfig:
     decoders: AtLeastOne = 2
     versions: AtLeastOne = 16
     versions_mb: AtLeastOne = 4096
+    memory: MemoryFormat = "float32"
     max_ongoing: AtLeastOne = 64
     max_queued: AtLeastOne = 256
     timeout_s: Seconds = 60.0

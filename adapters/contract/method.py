@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState, SharedState
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
@@ -119,11 +120,14 @@ class Method(ABC):
         scores_stay: Whether the scores of a record's classes stay what they are, bit for bit, when
             records follow, and the tower with them: then a new version is measured by its new
             classes alone.
+        scores_anywhere: Whether its scorers work on the device where the records' tensors are;
+            those of other methods are given tensors on the CPU.
     """
 
     name: ClassVar[str]
     shared: ClassVar[tuple[str, ...]] = ()
     scores_stay: ClassVar[bool] = False
+    scores_anywhere: ClassVar[bool] = False
 
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -200,6 +204,14 @@ class Method(ABC):
         seed: int,
     ) -> Record:
         """Return the record of `task`, given one mixture per class where they are wanted."""
+
+    def keeping(self, memory: MemoryFormat) -> "Method":
+        """Return this method with scorers that keep memory vectors in the format `memory`.
+
+        Itself for methods without any, whose scorers keep what records hold.
+        """
+        del memory
+        return self
 
     @abstractmethod
     def scorer(self, state: AdapterState) -> Scorer:

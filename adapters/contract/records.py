@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import safetensors.torch
-import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -100,7 +99,7 @@ def encode_record(record: Record) -> bytes:
     """
     check_classes(record.classes, task=record.task)
     for name, tensor in record.tensors.items():
-        if not torch.isfinite(tensor).all():
+        if not _is_finite(tensor):
             raise FeatureError(f"record {record.task!r}: tensor {name!r} is not finite", name=name)
     merged = {entry.class_id: entry.merged_into for entry in record.classes if entry.merged_into}
     described = {
@@ -173,8 +172,19 @@ _DESCRIPTION = TypeAdapter(_Description)
 def check_finite(tensors: Mapping[str, Tensor], *, what: str) -> None:
     """Raise CorruptionError, naming `what`, where a tensor has NaN or an infinity."""
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+        if not _is_finite(tensor):
             raise CorruptionError(f"{what}: tensor {name!r} is not finite; nobody wrote it so")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Return whether all of `tensor` is finite, from its sum where that says it.
+
+    A sum to which NaN or an infinity was added is not finite. It takes a tenth of the time; a sum
+    that is not finite may still be one of large numbers.
+    """
+    if not tensor.is_floating_point() and not tensor.is_complex():
+        return True
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:

@@ -15,11 +15,18 @@ Shapes: N images · D feature width · S seen classes · U unseen classes · C c
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
+
+from adapters.contract.tiles import columns_of, merged
+
+ROWS = 1024
+"""Of a tile of anchors."""
 
 
 class AnchorRows(NamedTuple):
@@ -28,16 +35,55 @@ class AnchorRows(NamedTuple):
     Attributes:
         rows: (C, D), unit rows.
         keys: C digests; equal rows have equal digests.
+        tiled: Which rows of the tiles they are; None where they are a product of their own.
     """
 
     rows: Tensor
     keys: tuple[bytes, ...]
+    tiled: range | None = None
 
     @classmethod
     def of(cls, rows: Tensor) -> Self:
         """Return `rows` with their digests."""
         stored = rows.detach().cpu().contiguous().numpy()
         return cls(rows, tuple(hashlib.sha256(row.data).digest() for row in stored))
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same on `device`."""
+        return self._replace(rows=self.rows.to(device))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AnchorTiles:
+    """Anchors of many records in tiles. Immutable.
+
+    Attributes:
+        count: How many there are.
+        tiles: (`ROWS`, D) each, filled in order; zero where there is no anchor yet.
+    """
+
+    count: int = 0
+    tiles: tuple[Tensor, ...] = ()
+
+    def extended(self, groups: Sequence[Tensor]) -> Self:
+        """Return these and the rows of `groups`; of what is there the last tile is copied."""
+        tiles, count = list(self.tiles), self.count
+        if count % ROWS:
+            tiles[-1] = tiles[-1].clone()
+        for rows in groups:
+            taken = 0
+            while taken < len(rows):
+                first = count % ROWS
+                if first == 0:
+                    tiles.append(rows.new_zeros(ROWS, rows.shape[1]))
+                part = rows[taken : taken + ROWS - first]
+                tiles[-1][first : first + len(part)] = part
+                taken, count = taken + len(part), count + len(part)
+        return replace(self, count=count, tiles=tuple(tiles))
+
+    def products(self, features: Tensor, ranges: Sequence[range]) -> Iterator[Tensor]:
+        """Yield features times the anchors in `ranges`, piece by piece."""
+        return columns_of(ranges, size=ROWS, tile=lambda number: features @ self.tiles[number].t())
 
 
 class Anchors:
@@ -47,18 +93,23 @@ class Anchors:
 
     Args:
         groups: In the order of the columns.
+        tiles: What those have that are no products of their own.
     """
 
-    def __init__(self, groups: Sequence[AnchorRows]) -> None:
+    def __init__(self, groups: Sequence[AnchorRows], tiles: AnchorTiles | None = None) -> None:
         self._groups = tuple(groups)
+        self._tiles = tiles or AnchorTiles()
         self._first: dict[bytes, int] = {}
         keys = (key for group in groups for key in group.keys)
         self._sources = [self._first.setdefault(key, column) for column, key in enumerate(keys)]
 
-    def with_group(self, group: AnchorRows) -> Self:
-        """Return these and one more group."""
+    def with_group(self, group: AnchorRows, tiles: AnchorTiles | None = None) -> Self:
+        """Return these and one more group, and `tiles` where these have grown with it."""
         extended = copy.copy(self)
+        for found in ("_steps", "_columns"):
+            extended.__dict__.pop(found, None)
         extended._groups = (*self._groups, group)
+        extended._tiles = tiles or self._tiles
         extended._first = dict(self._first)
         extended._sources = list(self._sources)
         for column, key in enumerate(group.keys, len(self._sources)):
@@ -68,15 +119,39 @@ class Anchors:
     def logits(self, features: Tensor, *, scale: float) -> Tensor:
         """Return scale * cosine for every anchor, (N, S + U).
 
-        Every group is a product of its own, so that a group's logits do not depend on the others.
+        Every group is a product of its own or in tiles of a fixed shape, so that a group's logits
+        do not depend on the others.
         """
         if not self._groups:
             return features.new_zeros(len(features), 0)
-        products = [features @ group.rows.t() for group in self._groups]
-        logits = torch.cat(products, dim=1).mul_(scale)
+        logits = torch.cat(list(self._products(features)), dim=1).mul_(scale)
         if len(self._first) == len(self._sources):
             return logits
-        return logits[:, torch.tensor(self._sources, device=logits.device)]
+        return logits[:, self._columns.to(logits.device)]
+
+    def _products(self, features: Tensor) -> Iterator[Tensor]:
+        for step in self._steps:
+            if isinstance(step, Tensor):
+                yield features @ step.t()
+            else:
+                yield from self._tiles.products(features, step)
+
+    @cached_property
+    def _steps(self) -> tuple[Tensor | list[range], ...]:
+        """Rows that are a product of their own, and ranges of tiles, in the order of columns."""
+        steps: list[Tensor | list[range]] = []
+        for group in self._groups:
+            if group.tiled is None:
+                steps.append(group.rows)
+            elif steps and isinstance(steps[-1], list):
+                steps[-1] = merged([*steps[-1], group.tiled])
+            else:
+                steps.append([group.tiled])
+        return tuple(steps)
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        return torch.tensor(self._sources)
 
 
 def combined(text: Tensor, scores: Tensor) -> Tensor:
@@ -93,6 +168,6 @@ def combined(text: Tensor, scores: Tensor) -> Tensor:
     seen = scores.shape[1]
     if text.shape[1] == seen:
         return scores
-    wins = (text.argmax(dim=1) >= seen)[:, None] if seen else torch.ones(len(text), 1).bool()
+    wins = (text.argmax(dim=1) >= seen)[:, None]
     beside = torch.where(wins, text[:, seen:], -torch.inf)
     return torch.cat([torch.where(wins, text[:, :seen], scores), beside], dim=1)

@@ -23,6 +23,7 @@ class NearestMean(TrainingFree):
 
     name: ClassVar[str] = "nearest_mean"
     scores_stay: ClassVar[bool] = True
+    scores_anywhere: ClassVar[bool] = True
 
     def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
         return {"means": class_means(inputs.task)}

@@ -20,6 +20,7 @@ class ZeroShot(TrainingFree):
 
     name: ClassVar[str] = "zero_shot"
     scores_stay: ClassVar[bool] = True
+    scores_anywhere: ClassVar[bool] = True
 
     def tensors(self, inputs: TrainingInputs) -> Mapping[str, Tensor]:
         del inputs  # the text features are all there is

@@ -85,6 +85,7 @@ class Service:
             adapters=config.served,
             most=config.serve.versions,
             most_bytes=config.serve.versions_mb * 10**6,
+            memory=config.serve.memory,
         )
         self._decoding = _threads(config.serve.decoders, "decoding")
         self._loading = _threads(LOADERS, "loading")

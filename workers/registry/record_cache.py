@@ -97,8 +97,6 @@ class Versions:
             task.record.sha256: self._decoded.find(task.record.sha256, Record) for task in tasks
         }
         missing = [task for task in tasks if found[task.record.sha256] is None]
-        for task, content in handle.records(missing):
-            found[task.record.sha256] = self._decoded.keep(
-                task.record.sha256, decode_record(content)
-            )
-        return tuple(record for task in tasks if (record := found[task.record.sha256]))
+        for task, record in handle.decoded_records(missing, decode=decode_record):
+            found[task.record.sha256] = self._decoded.keep(task.record.sha256, record)
+        return tuple(known for task in tasks if (known := found[task.record.sha256]))

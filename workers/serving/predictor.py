@@ -16,6 +16,8 @@ from torch import Tensor
 
 from adapters.adapter import UnseenClasses
 from adapters.contract.class_entry import ClassEntry
+from adapters.contract.memory_format import MemoryFormat
+from adapters.contract.placement import Placement
 from adapters.errors import CorruptionError, NacreError, NotFoundError, reason_of
 from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
@@ -91,6 +93,7 @@ class Predictor:
         adapters: The adapters whose `production` is followed.
         most: Most versions that are kept loaded.
         most_bytes: Most bytes of them.
+        memory: How their memory vectors are kept.
         clock: Gives seconds that never go back.
     """
 
@@ -104,12 +107,17 @@ class Predictor:
         adapters: Sequence[str],
         most: int = MOST,
         most_bytes: int = MOST_BYTES,
+        memory: MemoryFormat = "float32",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.encoder = encoder
         self._lookup = VersionLookup(versions.registry, clock=clock)
         self._cache = VersionCache(
-            versions, base=encoder.image_tower, most=most, most_bytes=most_bytes
+            versions,
+            base=encoder.image_tower,
+            most=most,
+            most_bytes=most_bytes,
+            placement=Placement(device=encoder.device, memory=memory),
         )
         self._followers = {
             name: Follower(self._cache, versions, adapter=name, clock=clock) for name in adapters

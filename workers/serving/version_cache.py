@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import AdapterState
+from adapters.contract.placement import Placement
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
 from workers.registry import VersionRef
 from workers.registry.record_cache import Versions
@@ -57,6 +58,7 @@ class VersionCache:
         most: How many are kept.
         most_bytes: How many bytes of records, shared state and towers those that are kept may have
             together; the latest used one is kept however large it is.
+        placement: Where they are scored, and how their memory is kept.
     """
 
     # Owns: `_loaded`, `_alive`, `_towers` and `_turns`, guarded by `_lock`. What is in use
@@ -70,8 +72,10 @@ class VersionCache:
         base: FrozenImageTower,
         most: int = MOST,
         most_bytes: int = MOST_BYTES,
+        placement: Placement | None = None,
     ) -> None:
         self._versions = versions
+        self._placement = placement or Placement()
         self._most_bytes = most_bytes
         self._base = base
         self._loaded: LRUCache[str, LoadedVersion] = LRUCache(most)
@@ -126,7 +130,7 @@ class VersionCache:
             loaded = [entry.adapter for entry in self._alive.values()]
         beginnings = [entry for entry in loaded if _begins(entry, state)]
         if not beginnings:
-            return Adapter(records, shared=state.shared)
+            return Adapter(records, shared=state.shared, placement=self._placement)
         grown = max(beginnings, key=lambda entry: len(entry.records))
         for record in records[len(grown.records) :]:
             grown = grown.extended(record)

@@ -71,7 +71,10 @@ class MemoryBlock:
             (N, C). A class's logits do not depend on other blocks, and on other classes of the
             block only through the product's rounding.
         """
-        return self.affinities(features).sum(dim=1, dtype=features.dtype)
+        affinities = self.affinities(features)
+        if affinities.dtype == features.dtype:  # naming it would take longer than a small sum
+            return affinities.sum(dim=1)
+        return affinities.sum(dim=1, dtype=features.dtype)
 
     def own_logits(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the logit of one class for each row, (N,).

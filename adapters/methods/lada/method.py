@@ -1,9 +1,11 @@
 """LADA as a method: its learner, its records and their scorer put together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from adapters.contract.adapter_state import AdapterState
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Learner, Learnt, Method, Scorer
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
@@ -12,15 +14,25 @@ from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.lada.learner import LadaLearner
 from adapters.methods.lada.record import mixture_tensors
-from adapters.methods.lada.scorer import LadaScorer, scored_classes
+from adapters.methods.lada.scorer import LadaScorer
 from adapters.methods.lada.settings import LadaSettings
 
 
+@dataclass(frozen=True)
 class Lada(Method):
-    """LADA with the published equations; see `LadaSettings` for its variants."""
+    """LADA with the published equations; see `LadaSettings` for its variants.
 
+    Attributes:
+        memory: The format in which its scorers keep memory vectors.
+    """
+
+    memory: MemoryFormat = "float32"
     name: ClassVar[str] = "lada"
     scores_stay: ClassVar[bool] = True
+    scores_anywhere: ClassVar[bool] = True
+
+    def keeping(self, memory: MemoryFormat) -> Method:
+        return replace(self, memory=memory)
 
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return LadaSettings.from_mapping(settings).as_mapping()
@@ -62,4 +74,4 @@ class Lada(Method):
         )
 
     def scorer(self, state: AdapterState) -> Scorer:
-        return LadaScorer(tuple(scored_classes(record) for record in state.records))
+        return LadaScorer.of(state.records, kept=self.memory)

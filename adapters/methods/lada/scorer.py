@@ -1,18 +1,25 @@
 """LADA's inference: text logits plus alpha times memory logits (Eq. 6).
 
-Shapes: N images · D feature width · C classes of one record
+Shapes: N images · D feature width · C classes of one record · M memory vectors of a class
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
-from adapters.methods.lada.memory import MemoryBlock
+from adapters.contract.tiles import OWN_PRODUCTS, merged
+from adapters.methods.lada.memory import MemoryBlock, padded_memory
 from adapters.methods.lada.record import checked_tensors
 from adapters.methods.lada.settings import LadaSettings
+from adapters.parts.memory_tiles import ClassRows, MemoryTiles
 from adapters.parts.once import once_per_record
 
 
@@ -22,46 +29,184 @@ class ScoredClasses:
 
     Attributes:
         anchors: (C, D), unit rows.
-        memory: Its memory block, None without memory.
         alpha: The factor of the memory logits.
+        memory: Its memory block, where it is a product of its own.
+        vectors: M, where its classes are in tiles.
+        tiled: Which classes of these tiles are its own; none without memory.
     """
 
     anchors: Tensor
-    memory: MemoryBlock | None
     alpha: float
+    memory: MemoryBlock | None = None
+    vectors: int = 0
+    tiled: range = range(0)
+
+
+class _OwnProducts(NamedTuple):
+    """Blocks of records that follow one another, where their logits go, and alpha of all."""
+
+    blocks: tuple[MemoryBlock, ...]
+    columns: range
+    alpha: float
+
+    def followed(self, block: MemoryBlock) -> Self:
+        """Return these and the block of the next record, of the same alpha."""
+        columns = range(self.columns.start, self.columns.stop + block.classes)
+        return self._replace(blocks=(*self.blocks, block), columns=columns)
+
+
+class _TiledColumns(NamedTuple):
+    """Classes of one group of tiles, and where their logits go.
+
+    Attributes:
+        vectors: Of the tiles.
+        ranges: Of their classes.
+        columns: (C,) int64, or a slice where they follow one another.
+        alpha: Of all, or (C,).
+    """
+
+    vectors: int
+    ranges: list[range]
+    columns: slice | Tensor
+    alpha: float | Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Plan:
+    """What is computed for some records.
+
+    Attributes:
+        positions: Of the records.
+        own: Their own products.
+        tiled: What is in tiles.
+    """
+
+    positions: tuple[int, ...] = ()
+    own: list[_OwnProducts] = field(default_factory=list)
+    tiled: list[_TiledColumns] = field(default_factory=list)
 
 
 class LadaScorer(Scorer):
     """Text logits plus alpha times LADA logits.
 
-    Every record is a product of its own, of a shape that later records do not change: the logits of
-    old classes stay the same bit for bit, however many records follow.
+    The first records are products of their own, of a shape that later records do not change; the
+    rest are in tiles of fixed shapes. So the logits of old classes stay the same bit for bit,
+    however many records follow.
+
+    Args:
+        parts: Of all records, oldest first.
+        tiles: By their number of vectors.
+        kept: How memory is kept; in another format than that of records all of it is in tiles.
     """
 
-    def __init__(self, parts: tuple[ScoredClasses, ...]) -> None:
-        self._parts = parts
+    # Owns: `_latest`, the plan that was asked for last; replaced as a whole.
 
-    def extended(self, record: Record) -> "LadaScorer":
-        return LadaScorer((*self._parts, scored_classes(record)))
+    def __init__(
+        self,
+        parts: tuple[ScoredClasses, ...] = (),
+        tiles: Mapping[int, MemoryTiles] | None = None,
+        *,
+        kept: MemoryFormat = "float32",
+    ) -> None:
+        self._parts, self._tiles, self._kept = parts, dict(tiles or {}), kept
+        self._latest = _Plan()
+
+    @classmethod
+    def of(cls, records: Sequence[Record], *, kept: MemoryFormat) -> Self:
+        """Return the scorer of `records`, oldest first, with memory in the format `kept`."""
+        return cls(kept=kept)._with(records)
+
+    def extended(self, record: Record) -> Self:
+        return self._with([record])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory of anchors and memory vectors."""
+        parts = (
+            part.anchors.nbytes + (part.memory.rows.nbytes if part.memory else 0)
+            for part in self._parts
+        )
+        return sum(parts) + sum(tiles.nbytes for tiles in self._tiles.values())
 
     def anchors(self, position: int) -> Tensor:
         return self._parts[position].anchors
 
     def scores(self, query: Query) -> Tensor:
-        scores = query.text_logits.clone()
-        start = 0
-        for position in query.positions:
-            part = self._parts[position]
-            columns = slice(start, start + len(part.anchors))
-            if part.memory is not None:
-                scores[:, columns].add_(part.memory.logits(query.features), alpha=part.alpha)
-            start = columns.stop
+        scores, plan = query.text_logits.clone(), self._plan(tuple(query.positions))
+        for own in plan.own:
+            logits = torch.cat([block.logits(query.features) for block in own.blocks], dim=1)
+            scores[:, own.columns.start : own.columns.stop].add_(logits, alpha=own.alpha)
+        for tiled in plan.tiled:
+            logits = self._tiles[tiled.vectors].logits(query.features, tiled.ranges)
+            logits *= tiled.alpha
+            if isinstance(tiled.columns, slice):
+                scores[:, tiled.columns] += logits
+            else:
+                scores.index_add_(1, tiled.columns, logits)
         return scores
+
+    def _with(self, records: Sequence[Record]) -> Self:
+        """Return a scorer of `records` too; of the tiles only the last ones are copied."""
+        parts, added = list(self._parts), defaultdict[int, list[ClassRows]](list)
+        counts = {vectors: tiles.classes for vectors, tiles in self._tiles.items()}
+        for record in records:
+            if len(parts) < OWN_PRODUCTS and self._kept == "float32":
+                parts.append(scored_classes(record))
+                continue
+            part, rows = _tiled_classes(record, counts)
+            parts.append(part)
+            if rows is not None:
+                added[part.vectors].append(rows)
+        tiles = dict(self._tiles)
+        for vectors, blocks in added.items():
+            before = tiles.get(vectors, MemoryTiles(vectors=vectors, kept=self._kept))
+            tiles[vectors] = before.extended(blocks)
+        return type(self)(tuple(parts), tiles, kept=self._kept)
+
+    def _plan(self, positions: tuple[int, ...]) -> _Plan:
+        """Return what is computed for the records at `positions`; the latest answer is kept."""
+        latest = self._latest
+        if latest.positions != positions:
+            latest = self._latest = self._planned(positions)
+        return latest
+
+    def _planned(self, positions: tuple[int, ...]) -> _Plan:
+        own, start = list[_OwnProducts](), 0
+        grouped = defaultdict[int, list[tuple[ScoredClasses, int]]](list)
+        for position in positions:
+            part = self._parts[position]
+            if part.memory is not None:
+                if not (own and own[-1].columns.stop == start and own[-1].alpha == part.alpha):
+                    own.append(_OwnProducts((), range(start, start), part.alpha))
+                own[-1] = own[-1].followed(part.memory)
+            elif part.tiled:
+                grouped[part.vectors].append((part, start))
+            start += len(part.anchors)
+        tiled = [_tiled_columns(vectors, found) for vectors, found in grouped.items()]
+        return _Plan(positions=positions, own=own, tiled=tiled)
+
+
+def _tiled_columns(vectors: int, parts: list[tuple[ScoredClasses, int]]) -> _TiledColumns:
+    """Return what is computed of tiles for parts whose columns begin where it is said."""
+    targets = merged(range(start, start + len(part.anchors)) for part, start in parts)
+    device = parts[0][0].anchors.device
+    columns: slice | Tensor = slice(targets[0].start, targets[0].stop)
+    if len(targets) > 1:
+        columns = torch.cat([torch.arange(each.start, each.stop) for each in targets]).to(device)
+    alphas = torch.tensor([part.alpha for part, _ in parts])
+    sizes = torch.tensor([len(part.anchors) for part, _ in parts])
+    same = bool((alphas == alphas[0]).all())
+    return _TiledColumns(
+        vectors=vectors,
+        ranges=merged(part.tiled for part, _ in parts),
+        columns=columns,
+        alpha=parts[0][0].alpha if same else alphas.repeat_interleave(sizes).to(device),
+    )
 
 
 @once_per_record
 def scored_classes(record: Record) -> ScoredClasses:
-    """Return what scoring needs of a LADA record.
+    """Return what scoring needs of a LADA record whose memory is a product of its own.
 
     Raises:
         CorruptionError: the record's tensors do not fit its classes.
@@ -74,3 +219,33 @@ def scored_classes(record: Record) -> ScoredClasses:
     return ScoredClasses(
         anchors=normalize(tensors["text_features"], dim=-1), memory=memory, alpha=settings.alpha
     )
+
+
+def _tiled_classes(
+    record: Record, counts: dict[int, int]
+) -> tuple[ScoredClasses, ClassRows | None]:
+    """Return what scoring needs of a record in tiles, and what these take; None without memory.
+
+    Args:
+        record: The record.
+        counts: Classes by their number of vectors that tiles have already; the record's are added.
+
+    Raises:
+        CorruptionError: the record's tensors do not fit its classes.
+    """
+    tensors = checked_tensors(record)
+    settings = LadaSettings.from_mapping(record.settings)
+    anchors = normalize(tensors["text_features"], dim=-1)
+    if not len(tensors["memory"]):
+        return ScoredClasses(anchors=anchors, alpha=settings.alpha), None
+    padded, present = padded_memory(tensors["memory"], tensors["memory_offsets"])
+    bias = padded.new_full(present.shape, -torch.inf).masked_fill(present, -settings.beta)
+    vectors, first = padded.shape[1], counts.get(padded.shape[1], 0)
+    counts[vectors] = first + len(anchors)
+    part = ScoredClasses(
+        anchors=anchors,
+        alpha=settings.alpha,
+        vectors=vectors,
+        tiled=range(first, first + len(anchors)),
+    )
+    return part, ClassRows(padded=padded, bias=bias, beta=settings.beta)

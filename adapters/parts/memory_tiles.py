@@ -1,0 +1,154 @@
+"""Memory tiles: the memory vectors of many records, scored tile by tile.
+
+A tile holds the vectors of a fixed number of classes, M for each; product, exponential and sum of a
+tile are done while it is in the cache, so that no matrix of images by vectors is ever in memory.
+
+Shapes: N images · D feature width · C classes of a record · M vectors of a class · T classes of a
+tile
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from adapters.contract.memory_format import MemoryFormat
+from adapters.contract.tiles import columns_of, numbers_of
+from adapters.parts.memory_rows import MemoryRows, memory_rows
+
+ROWS: Mapping[MemoryFormat, int] = {"float32": 1024, "bfloat16": 4096}
+"""Of a tile: a few megabytes, which one more record copies. oneDNN's calls are the dearer ones."""
+
+AT_ONCE: Mapping[MemoryFormat, int] = {"float32": 256, "bfloat16": 64}
+"""Images times tiles whose exponents are in memory together: a megabyte."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClassRows:
+    """The memory of one record as tiles take it.
+
+    Attributes:
+        padded: (C, M, D) float32, zero where a class has no vector.
+        bias: (C, M) float32, minus beta, or minus infinity there.
+        beta: What vectors are multiplied by.
+    """
+
+    padded: Tensor
+    bias: Tensor
+    beta: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Open:
+    """The last tile as long as classes are added to it.
+
+    Attributes:
+        rows: (M, T, D) float32; anything where there is no class yet, until a tile is made of it.
+        bias: (M, T) float32; minus infinity there.
+    """
+
+    rows: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MemoryTiles:
+    """The memory of many classes with M vectors each. Immutable.
+
+    Attributes:
+        vectors: M.
+        kept: The format of the rows.
+        classes: How many classes there are.
+        tiles: Their rows; only the last one may have room.
+        room: The last tile's rows as they came, where it has room.
+    """
+
+    vectors: int
+    kept: MemoryFormat
+    classes: int = 0
+    tiles: tuple[MemoryRows, ...] = ()
+    room: _Open | None = None
+
+    @property
+    def size(self) -> int:
+        """T."""
+        return max(ROWS[self.kept] // self.vectors, 1)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        room = self.room
+        beside = room.rows.nbytes + room.bias.nbytes if room and self.kept != "float32" else 0
+        return sum(tile.nbytes for tile in self.tiles) + beside
+
+    def extended(self, blocks: Iterable[ClassRows]) -> Self:
+        """Return these and the classes of `blocks`; of what is there the last tile is copied."""
+        tiles = list(self.tiles[:-1] if self.room else self.tiles)
+        room = self.room and _Open(rows=self.room.rows.clone(), bias=self.room.bias.clone())
+        classes = self.classes
+        for block in blocks:
+            taken = 0
+            while taken < len(block.padded):
+                room = room or self._empty(block)
+                first = classes % self.size
+                count = min(self.size - first, len(block.padded) - taken)
+                _fill(room, block, slice(first, first + count), slice(taken, taken + count))
+                taken, classes = taken + count, classes + count
+                if classes % self.size == 0:
+                    tiles.append(self._closed(room, self.size))
+                    room = None
+        if room is not None:
+            tiles.append(self._closed(room, classes % self.size))
+        return replace(self, classes=classes, tiles=tuple(tiles), room=room)
+
+    def logits(self, features: Tensor, ranges: Sequence[range]) -> Tensor:
+        """Return sums of exp(bias + row . x) over the vectors of the classes in `ranges`.
+
+        Args:
+            features: (N, D) float32, unit rows, on the tiles' device.
+            ranges: Of classes; not empty.
+
+        Returns:
+            (N, classes in `ranges`) float32. A class's sums do not depend on other classes.
+        """
+        parts = [
+            torch.cat(self._columns(some, ranges), dim=1)
+            for some in torch.split(features, AT_ONCE[self.kept])
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _columns(self, features: Tensor, ranges: Sequence[range]) -> list[Tensor]:
+        prepared = self.tiles[0].prepared(features)
+        numbers, sums = numbers_of(ranges, size=self.size), dict[int, Tensor]()
+        at_once = max(AT_ONCE[self.kept] // max(len(features), 1), 1)
+        for start in range(0, len(numbers), at_once):
+            some = numbers[start : start + at_once]
+            sums |= zip(some, self._sums(prepared, some), strict=True)
+        return list(columns_of(ranges, size=self.size, tile=sums.__getitem__))
+
+    def _sums(self, prepared: Tensor, numbers: Sequence[int]) -> Tensor:
+        """Return the sums of some tiles, (tiles, N, T)."""
+        exponents = [self.tiles[number].exponents(prepared) for number in numbers]
+        together = exponents[0] if len(exponents) == 1 else torch.stack(exponents)
+        shape = (len(numbers), len(prepared), self.vectors, self.size)
+        return together.exp_().view(shape).sum(dim=2)
+
+    def _empty(self, like: ClassRows) -> _Open:
+        width = like.padded.shape[2]
+        return _Open(
+            rows=like.padded.new_empty(self.vectors, self.size, width),
+            bias=like.bias.new_full((self.vectors, self.size), -torch.inf),
+        )
+
+    def _closed(self, room: _Open, classes: int) -> MemoryRows:
+        """Return the rows of a tile that holds so many classes; behind them it is made zero."""
+        room.rows[:, classes:].zero_()
+        return memory_rows(room.rows.flatten(0, 1), room.bias.flatten(), kept=self.kept)
+
+
+def _fill(room: _Open, block: ClassRows, places: slice, classes: slice) -> None:
+    """Write `classes` of `block` into `places` of a tile."""
+    torch.mul(block.padded[classes].transpose(0, 1), block.beta, out=room.rows[:, places])
+    room.bias[:, places] = block.bias[classes].t()

@@ -1,0 +1,161 @@
+"""Opening and following versions of a thousand tasks: `python -m benchmarks.scale_opening`.
+
+Records of LADA are random, of ten classes with 16 memory vectors. A replica's steps are done here
+one after the other on one thread, and their CPU time stands beside that of reading the same bytes.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch.nn.functional import normalize
+
+from adapters.contract.learning import class_mixtures
+from adapters.contract.memory_format import MemoryFormat
+from adapters.contract.placement import Placement
+from adapters.contract.records import encode_record
+from benchmarks.table import Row, report
+from tests.adapters.synthetic import clusters
+from tests.support.fakes.random_records import random_record
+from workers.encoding.encoder import Encoder
+from workers.encoding.encoder_settings import EncoderSettings
+from workers.registry import AddRecord, Author, Commit, Inline, Registry, VersionRef
+from workers.registry.record_cache import Versions
+from workers.serving.version_cache import VersionCache
+from workers.store import FileStore, ObjectStore
+
+CLASSES, VECTORS, WIDTH = 10, 16, 512
+TASKS = (10, 100, 1000)
+FORMATS: tuple[MemoryFormat, ...] = ("float32", "bfloat16")
+OF_READING = 1.2
+MIXTURES, SHOTS, COMPONENTS = 1000, 16, 4
+MIXTURES_S = 10.0
+"""Of one core's time: five seconds on two cores."""
+
+Result = TypeVar("Result")
+
+
+def rows() -> Iterator[Row]:
+    """Yield what opening and following take, and how long mixtures are fitted."""
+    encoder = Encoder(EncoderSettings())
+    for tasks in TASKS:
+        with tempfile.TemporaryDirectory() as folder:
+            store = FileStore(Path(folder) / "store")
+            _publish(store, encoder.fingerprint, range(tasks))
+            yield from _opened(store, encoder, tasks)
+    yield from _mixtures()
+
+
+def _opened(store: ObjectStore, encoder: Encoder, tasks: int) -> Iterator[Row]:
+    title = f"{tasks:,} tasks of {CLASSES} classes"
+    touched = torch.ones(3 * tasks * CLASSES * VECTORS, WIDTH)  # memory that the machine has given
+    del touched
+    reading = _reading(store)
+    for kept in FORMATS:
+        read_ms, size = _timed(reading)
+        versions = Versions(store)
+        cache = VersionCache(versions, base=encoder.image_tower, placement=Placement(memory=kept))
+        opening_ms, loaded = _timed(lambda: cache.load("main", _production(store)))  # noqa: B023
+        asked = normalize(torch.randn(1, WIDTH), dim=-1)
+        scale, fingerprint = encoder.logit_scale, encoder.fingerprint
+        loaded.adapter.score(asked, encoder=fingerprint, logit_scale=scale)
+        share = opening_ms / read_ms
+        yield Row(
+            figure=f"{title}, {size / 1e6:.0f} MB: read and checked", value=read_ms, unit="ms"
+        )
+        yield Row(figure=f"{title}: ready, {kept}", value=opening_ms, unit="ms")
+        yield Row(
+            figure=f"{title}: ready, {kept}, of reading",
+            value=share,
+            bar=f"at most {OF_READING}" if tasks == max(TASKS) else None,
+            holds=share <= OF_READING if tasks == max(TASKS) else None,
+        )
+        _publish(store, encoder.fingerprint, range(size, size + 1))
+        ref = _production(store)
+        following_ms, grown = _timed(lambda: cache.load("main", ref))  # noqa: B023
+        yield Row(figure=f"{title}: one more followed, {kept}", value=following_ms, unit="ms")
+        first_ms, _ = _timed(
+            lambda: grown.adapter.score(asked, encoder=fingerprint, logit_scale=scale)  # noqa: B023
+        )
+        yield Row(figure=f"{title}: its first answer, {kept}", value=first_ms, unit="ms")
+
+
+def _reading(store: ObjectStore) -> Callable[[], int]:
+    """Return what reads and checks the records of `production`, and keeps them until it ends."""
+
+    def read() -> int:
+        handle = Registry(store).adapter("main")
+        kept = [content for _, content in handle.records(handle.manifest("production").tasks)]
+        return sum(map(len, kept))
+
+    return read
+
+
+def _production(store: ObjectStore) -> VersionRef:
+    return Registry(store).adapter("main").version("production")
+
+
+def _mixtures() -> Iterator[Row]:
+    task = clusters("many", classes=MIXTURES, images=SHOTS, width=WIDTH)
+    taken_ms, _ = _timed(lambda: class_mixtures(task, components=COMPONENTS, seed=0))
+    yield Row(
+        figure=f"{COMPONENTS} components for {MIXTURES:,} classes of {SHOTS} images, one core",
+        value=taken_ms / 1e3,
+        unit="s",
+        bar=f"at most {MIXTURES_S:.0f}",
+        holds=taken_ms / 1e3 <= MIXTURES_S,
+    )
+
+
+def _publish(store: ObjectStore, fingerprint: str, numbers: Sequence[int]) -> None:
+    updates = tuple(_update(number, fingerprint) for number in numbers)
+    registry = Registry(store)
+    adapter = registry.adapter("main") if "main" in registry.adapters() else registry.create("main")
+    commit = Commit(
+        updates=updates,
+        encoder=fingerprint,
+        method="lada",
+        settings={},
+        aliases=("head", "production"),
+    )
+    adapter.commit(commit, by=Author(who="bench", why="", now=0.0))
+
+
+def _update(number: int, fingerprint: str) -> AddRecord:
+    task = f"task-{number}"
+    record = random_record(
+        task,
+        encoder=fingerprint,
+        width=WIDTH,
+        classes=CLASSES,
+        vectors=VECTORS,
+        seed=number,
+        noun="thing",
+    )
+    return AddRecord(
+        task=task,
+        submission=f"{task}-{number:012x}",
+        record=Inline(encode_record(record)),
+        classes=CLASSES,
+    )
+
+
+def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Return the milliseconds of CPU that `work` takes in all threads, and what it returns."""
+    started = time.process_time()
+    result = work()
+    return 1e3 * (time.process_time() - started), result
+
+
+def main() -> int:
+    """Measure everything, print the table, and return the exit code."""
+    torch.set_num_threads(1)
+    return report("scale_opening", list(rows()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
