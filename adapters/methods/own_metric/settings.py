@@ -12,6 +12,9 @@ from adapters.contract.settings import (
 )
 from adapters.parts.readout import Fusion
 
+SHARED = ("fusion", "shrinkage", "sharpness")
+"""What all tasks of an adapter have in common, since they are scored together."""
+
 TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
