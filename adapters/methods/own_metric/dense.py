@@ -12,12 +12,11 @@ from torch.nn.functional import normalize
 from adapters.contract.method import Query
 from adapters.contract.records import Record
 from adapters.contract.shared_settings import shared_settings
-from adapters.errors import CorruptionError
-from adapters.methods.own_metric.settings import SHARED, TEXT_WEIGHTS, OwnMetricSettings
+from adapters.methods.own_metric.class_tensors import centre_of, class_tensor, text_weight
+from adapters.methods.own_metric.settings import SHARED, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
 from adapters.parts.scorers import AnchoredScorer
 from adapters.parts.statistics import Statistic, total
-from adapters.parts.validation import least_cost
 
 
 class TaskMetric(NamedTuple):
@@ -112,15 +111,13 @@ class DenseScorer(AnchoredScorer):
         return Whitening.of(
             Statistic.of_record(record, "scatter"),
             common,
-            centre=class_tensor(record, "means").double().mean(dim=0),
+            centre=centre_of(record),
             shrinkage=self._settings.shrinkage,
         )
 
     def classifier(self, record: Record, common: Statistic) -> RecordClassifier:
         """Return the classifier of `record`; `common` as in `whitening`."""
-        weight = 0.0
-        if self._settings.fusion == "text":
-            weight = least_cost(record.tensors["costs"].double(), TEXT_WEIGHTS, default=0.0)
+        weight = text_weight(record, fusion=self._settings.fusion)
         return RecordClassifier.of(record, self.whitening(record, common), text_weight=weight)
 
     def extended(self, record: Record) -> "DenseScorer":
@@ -151,15 +148,3 @@ class DenseScorer(AnchoredScorer):
             )
         ]
         return torch.cat([query.text_logits[:, :0], *columns], dim=1)
-
-
-def class_tensor(record: Record, name: str) -> Tensor:
-    """Return a (C, D) tensor of `record`; CorruptionError where it has none."""
-    shape = record.tensors["text_features"].shape
-    found = record.tensors.get(name)
-    if found is None or found.shape != shape:
-        raise CorruptionError(
-            f"record {record.task!r}: expected {name} of shape {tuple(shape)}, found "
-            f"{None if found is None else tuple(found.shape)}"
-        )
-    return found

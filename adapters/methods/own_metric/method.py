@@ -24,15 +24,25 @@ Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `
 Shapes: N images · D feature width · C classes of a record · G values of w
 """
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from adapters.contract.adapter_state import AdapterState
-from adapters.contract.method import Scorer
+from adapters.contract.method import Learnt, Scorer
+from adapters.contract.mixture import Mixture
+from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings
+from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
+from adapters.errors import SettingsError
+from adapters.methods.own_metric.common_metric import FIRST_TASKS, CommonMetric
 from adapters.methods.own_metric.dense import DenseScorer
-from adapters.methods.own_metric.settings import SHARED, OwnMetricSettings
+from adapters.methods.own_metric.low_rank import LowRanks
+from adapters.methods.own_metric.low_rank_scorer import LowRankScorer
+from adapters.methods.own_metric.settings import SHARED, Form, OwnMetricSettings
 from adapters.methods.own_metric.training import OwnMetricTraining
+from adapters.methods.own_metric.whitening import Metrics, Whitenings
 from adapters.parts.statistics import total
 from adapters.parts.trained import Trained, Training
 
@@ -47,8 +57,59 @@ class OwnMetric(Trained):
     def training(self, inputs: TrainingInputs) -> Training:
         past = inputs.past.records
         chosen = OwnMetricSettings.from_mapping(inputs.settings)
-        before = total(past, "scatter") if past else None
-        return OwnMetricTraining(inputs, before=before, settings=chosen)
+        chosen = replace(chosen, form=_form(chosen, past))
+        metrics: Metrics
+        if chosen.form == "low_rank" and len(past) >= FIRST_TASKS:
+            metrics = LowRanks(CommonMetric.of(past, shrinkage=chosen.shrinkage))
+        else:
+            before = total(past, "scatter") if past else None
+            metrics = Whitenings(before, chosen.shrinkage)
+        return OwnMetricTraining(inputs, metrics=metrics, settings=chosen)
+
+    def record(
+        self,
+        task: TaskFeatures,
+        learnt: Learnt,
+        mixtures: Sequence[Mixture],
+        *,
+        settings: Mapping[str, Any],
+        seed: int,
+    ) -> Record:
+        if "rows" in learnt.tensors:
+            settings = {**settings, "form": "low_rank"}
+        return super().record(task, learnt, mixtures, settings=settings, seed=seed)
 
     def scorer(self, state: AdapterState) -> Scorer:
+        forms = {form_of(record) for record in state.records}
+        if forms == {"low_rank"}:
+            return LowRankScorer.of(state.records)
+        for record in state.records:
+            _check_form(form_of(record), state.records)
         return DenseScorer(state.records)
+
+    def check(self, inputs: TrainingInputs) -> None:
+        super().check(inputs)
+        given, past = inputs.settings.get("form"), inputs.past.records
+        if given is not None and past:
+            _check_form(given, past)
+
+
+def form_of(record: Record) -> Form:
+    """Return the form of a record; those that name none are of the first."""
+    form: Form = record.settings.get("form") or "dense"
+    return form
+
+
+def _form(chosen: OwnMetricSettings, past: Sequence[Record]) -> Form:
+    return chosen.form or (form_of(past[0]) if past else "low_rank")
+
+
+def _check_form(form: Form, records: Sequence[Record]) -> None:
+    """Raise SettingsError unless `form` is that of the first of `records`."""
+    expected = form_of(records[0])
+    if form != expected:
+        raise SettingsError(
+            f"setting 'form': expected {expected!r}, as in the adapter's first task, found "
+            f"{form!r}; an adapter keeps the form that it began with: leave `form` out",
+            setting="form",
+        )

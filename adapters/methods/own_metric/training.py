@@ -11,8 +11,10 @@ from torch.nn.functional import normalize
 
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.own_metric.classifier import Classifier
+from adapters.methods.own_metric.low_rank import LowRank
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
-from adapters.parts.statistics import Statistic
+from adapters.methods.own_metric.task_rows import no_rows, row_tensors
+from adapters.methods.own_metric.whitening import Metrics
 from adapters.parts.validation import errors, validation_parts
 
 
@@ -21,7 +23,7 @@ class OwnMetricTraining:
 
     Args:
         inputs: What the task is learnt from.
-        before: The scatters of the tasks learnt before, added up; None for no tasks.
+        metrics: Make the metrics of the classifiers.
         settings: Settings.
     """
 
@@ -31,15 +33,15 @@ class OwnMetricTraining:
         self,
         inputs: TrainingInputs,
         *,
-        before: Statistic | None,
+        metrics: Metrics,
         settings: OwnMetricSettings,
     ) -> None:
-        self.total_steps = settings.steps
+        self.total_steps, self._form = settings.steps, settings.form
         self._text, task = inputs.text, inputs.task
-        self._classifiers = {"anchors": Classifier(task, before, settings)}
+        self._classifiers = {"anchors": Classifier(task, metrics, settings)}
         if settings.fusion == "text":
             kept, self._features, self._labels = validation_parts(task, seed=inputs.seed)
-            self._classifiers["trial"] = Classifier(kept, before, settings)
+            self._classifiers["trial"] = Classifier(kept, metrics, settings)
 
     def advance(self, step: int) -> float:  # noqa: ARG002 - every step is alike
         """Move all classifiers and return the loss of the one that is kept."""
@@ -61,14 +63,24 @@ class OwnMetricTraining:
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the record's tensors with the anchors as they are now."""
         classifier = self._classifiers["anchors"]
+        anchors = classifier.metric.unwhitened(classifier.anchors).float().contiguous()
         return {
             "text_features": self._text.kept(),
             "means": classifier.means,
-            "anchors": classifier.whitening.unwhitened(classifier.anchors).float().contiguous(),
+            "anchors": anchors,
             "scatter": classifier.scatter,
             "image_counts": classifier.image_counts,
             "costs": self._costs().float(),
+            **self._rows(classifier, anchors),
         }
+
+    def _rows(self, classifier: Classifier, anchors: Tensor) -> Mapping[str, Tensor]:
+        """Return what a record in low-rank form holds beside; nothing in dense form."""
+        if self._form == "dense":
+            return {}
+        if isinstance(classifier.metric, LowRank):
+            return row_tensors(classifier.metric, means=classifier.means, anchors=anchors)
+        return no_rows(classifier.means.shape[1])
 
     def _costs(self) -> Tensor:
         trial = self._classifiers.get("trial")
