@@ -17,9 +17,13 @@ determinants of a Gaussian density are left out: they favour tasks whose images 
 
 Both follow from the records in their order and from nothing else. Vectors are stored unwhitened.
 
+That is the dense form. In low-rank form (`adapters.methods.own_metric.low_rank`) tasks after the
+first sixteen keep one metric for both: the common one beside a few directions of their own.
+
 Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `scatter`
 (D (D + 1) / 2,), the upper triangle of the within-class scatter, `image_counts` (C,) int64, `costs`
-(G,), what each w costs.
+(G,), what each w costs. In low-rank form also `rows`, `tail` and `common`
+(`adapters.methods.own_metric.task_rows`); `rows` of the first tasks are none.
 
 Shapes: N images · D feature width · C classes of a record · G values of w
 """
@@ -101,7 +105,7 @@ def form_of(record: Record) -> Form:
 
 
 def _form(chosen: OwnMetricSettings, past: Sequence[Record]) -> Form:
-    return chosen.form or (form_of(past[0]) if past else "low_rank")
+    return chosen.form or (form_of(past[0]) if past else "dense")
 
 
 def _check_form(form: Form, records: Sequence[Record]) -> None:

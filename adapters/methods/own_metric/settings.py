@@ -35,8 +35,8 @@ class OwnMetricSettings(MethodSettings):
         stretch: How far images are moved away from their class's mean for the training.
         pull: How strongly anchors are held where they began.
         steps: Runs of L-BFGS of 15 iterations each.
-        form: How metrics are kept; None for that of the adapter's records, and for low rank where
-            there are none.
+        form: How metrics are kept; None for that of the adapter's records, and for dense form
+            where there are none.
     """
 
     fusion: Fusion = "text"
