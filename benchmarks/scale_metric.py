@@ -135,7 +135,7 @@ def _lada(tasks: int, classes: int) -> Cost:
 def _low_rank(tasks: int, classes: int) -> Cost:
     settings = {"fusion": "alone", "form": "low_rank"}
     first = [_own_tensors(classes, seed) for seed in range(min(tasks + 1, FIRST_TASKS))]
-    drawn = [each | no_rows(WIDTH) for each in first]
+    drawn = [each | dict(no_rows(WIDTH)) for each in first]
     if tasks >= FIRST_TASKS:
         names = range(FIRST_TASKS)
         records = [_record("own_metric", settings, drawn[name], name, classes) for name in names]
