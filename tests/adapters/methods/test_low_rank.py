@@ -97,7 +97,7 @@ def test_later_tasks_score_as_the_matrix_of_their_metric_says(fusion: str) -> No
 
 
 @given(st.integers(0, 40), st.integers(1, 24), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_distances_are_those_of_the_matrix_up_to_what_the_left_out_directions_hold(
     images: int, rank: int, seed: int
 ) -> None:
@@ -112,10 +112,11 @@ def test_distances_are_those_of_the_matrix_up_to_what_the_left_out_directions_ho
     excess = LowRank.of(own, common, centre=centre, rank=24).excess.tolist()
     every = sorted([*excess, *[0.0] * (24 - len(excess))], reverse=True)
     left_out = [(1 + each) / (1 + found.tail) for each in every[len(found.excess) :]]
-    assert ratio.max() <= max([1.0, *left_out]) * (1 + 1e-6)
-    assert ratio.min() >= min([1.0, *left_out]) * (1 - 1e-6)
+    # Records keep the scatter in float32, whose rounding spreads where no image does.
+    assert ratio.max() <= max([1.0, *left_out]) * (1 + 1e-5)
+    assert ratio.min() >= min([1.0, *left_out]) * (1 - 1e-5)
     if freedom(own) <= rank:
-        assert found.tail < 1e-9
+        assert found.tail < 1e-6
 
 
 def test_whitened_rows_come_back_and_their_products_are_those_of_the_inverse() -> None:
