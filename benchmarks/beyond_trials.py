@@ -23,7 +23,8 @@ from torch import Tensor
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Method, Scorer
 from adapters.contract.records import Record
-from adapters.methods.own_metric.method import OwnMetric, OwnMetricScorer, TaskMetric
+from adapters.methods.own_metric.dense import DenseScorer, TaskMetric
+from adapters.methods.own_metric.method import OwnMetric
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
 from benchmarks.absent import need_features, need_images
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
@@ -39,14 +40,14 @@ PARTS = 8
 TEN_SETS = Path("deploy/suites/ten-sets.yaml")
 
 
-class _NothingBetween(OwnMetricScorer):
+class _NothingBetween(DenseScorer):
     """Classifiers as they are, nothing between tasks."""
 
     def between(self, position: int, features: Tensor) -> Tensor:  # noqa: ARG002
         return features.new_zeros(len(features), 1)
 
 
-class _Density(OwnMetricScorer):
+class _Density(DenseScorer):
     """The log density of the nearest Gaussian, determinant and all."""
 
     def between(self, position: int, features: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class _Density(OwnMetricScorer):
         return super().between(position, features) + self._settings.sharpness * log_volume
 
 
-class _ClassifiersAlone(OwnMetricScorer):
+class _ClassifiersAlone(DenseScorer):
     """No distances within a task."""
 
     def within(self, position: int, features: Tensor, text_logits: Tensor) -> Tensor:
@@ -75,12 +76,10 @@ class _OfEachClass(_ClassifiersAlone):
         return features.new_zeros(len(features), 1)
 
 
-class _CommonDistance(OwnMetricScorer):
+class _CommonDistance(DenseScorer):
     """The distance in one metric for all tasks."""
 
-    def __init__(
-        self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
-    ) -> None:
+    def __init__(self, records: tuple[Record, ...], *, before: DenseScorer | None = None) -> None:
         super().__init__(records, before=before)
         common, shrinkage = self._common, self._settings.shrinkage
         self._metrics = tuple(
@@ -97,14 +96,12 @@ class _CommonDistance(OwnMetricScorer):
         )
 
 
-class _PresentClassifiers(OwnMetricScorer):
+class _PresentClassifiers(DenseScorer):
     """Classifiers in the metric of the version, where they have that of their learning
     otherwise.
     """
 
-    def __init__(
-        self, records: tuple[Record, ...], *, before: OwnMetricScorer | None = None
-    ) -> None:
+    def __init__(self, records: tuple[Record, ...], *, before: DenseScorer | None = None) -> None:
         super().__init__(records, before=before)
         self._present = [self.classifier(record, self._common) for record in records]
 
@@ -121,7 +118,7 @@ class _Variant(OwnMetric):
         scorer: Its type.
     """
 
-    def __init__(self, scorer: type[OwnMetricScorer]) -> None:
+    def __init__(self, scorer: type[DenseScorer]) -> None:
         self._type = scorer
 
     def scorer(self, state: AdapterState) -> Scorer:

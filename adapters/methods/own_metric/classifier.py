@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
-from adapters.methods.own_metric.whitening import Whitening, squared_distances
+from adapters.methods.own_metric.whitening import Metrics, squared_distances
 from adapters.parts.statistics import Statistic, class_means, image_counts, within_scatter
 from adapters.parts.symmetric import packed, unpacked
 
@@ -37,15 +37,13 @@ class Classifier:
 
     Args:
         task: The task.
-        before: The scatters of the tasks learnt before, added up; None for no tasks.
+        metrics: Make the metric that it is told apart in.
         settings: How it is trained.
     """
 
     # Owns: `anchors`, which every step replaces.
 
-    def __init__(
-        self, task: TaskFeatures, before: Statistic | None, settings: OwnMetricSettings
-    ) -> None:
+    def __init__(self, task: TaskFeatures, metrics: Metrics, settings: OwnMetricSettings) -> None:
         features, labels = task.features[:, 0].cpu().double(), task.labels.cpu()
         self.means = class_means(task)
         self.scatter = packed(within_scatter(task))
@@ -56,10 +54,7 @@ class Classifier:
             costs=torch.zeros(len(TEXT_WEIGHTS), dtype=torch.float64),
             class_ids=frozenset(entry.class_id for entry in task.classes),
         )
-        common = before.merged(own) if before else own
-        self.whitening = Whitening.of(
-            own, common, centre=self.means.double().mean(dim=0), shrinkage=settings.shrinkage
-        )
+        self.metric = metrics.of_task(own, centre=self.means.double().mean(dim=0))
         means = self.means.double()[labels]
         self._directions = self.directions(means + settings.stretch * (features - means))
         self._labels = labels
@@ -71,11 +66,11 @@ class Classifier:
 
     def directions(self, features: Tensor) -> Tensor:
         """Return y of (N, D) features, float64."""
-        return normalize(self.whitening.points(features), dim=1)
+        return normalize(self.metric.points(features), dim=1)
 
     def logits(self, features: Tensor) -> Tensor:
         """Return what tells the classes of (N, D) features apart beside text, (N, C) float64."""
-        points, means = (self.whitening.points(rows) for rows in (features, self.means))
+        points, means = (self.metric.points(rows) for rows in (features, self.means))
         by_anchors = normalize(points, dim=1) @ self.anchors.t()
         return by_anchors - self._sharpness / 2 * squared_distances(points, means)
 

@@ -1,7 +1,7 @@
 """Settings of own-metric classifiers, and the text weights that every task tries."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, Literal, get_args
 
 from adapters.contract.settings import (
     MethodSettings,
@@ -11,6 +11,14 @@ from adapters.contract.settings import (
     require_whole,
 )
 from adapters.parts.readout import Fusion
+
+SHARED = ("fusion", "shrinkage", "sharpness")
+"""What all tasks of an adapter have in common, since they are scored together."""
+
+Form = Literal[
+    "dense",  # a D x D matrix for each task, renewed in every version: the first form
+    "low_rank",  # a few directions for each task beside one common metric
+]
 
 TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -27,6 +35,8 @@ class OwnMetricSettings(MethodSettings):
         stretch: How far images are moved away from their class's mean for the training.
         pull: How strongly anchors are held where they began.
         steps: Runs of L-BFGS of 15 iterations each.
+        form: How metrics are kept; None for that of the adapter's records, and for dense form
+            where there are none.
     """
 
     fusion: Fusion = "text"
@@ -36,6 +46,7 @@ class OwnMetricSettings(MethodSettings):
     stretch: float = 1.5
     pull: float = 0.1
     steps: int = 2
+    form: Form | None = None
 
     def __post_init__(self) -> None:
         require_choice("fusion", self.fusion, get_args(Fusion))
@@ -44,3 +55,13 @@ class OwnMetricSettings(MethodSettings):
         for name in ("sharpness", "scale", "stretch", "pull"):
             require_number(name, getattr(self, name))
         require_whole("steps", self.steps, least=0)
+        if self.form is not None:
+            require_choice("form", self.form, get_args(Form))
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return the settings as JSON, without `form` where none is named.
+
+        So records in dense form have the bytes that they had before there were two forms.
+        """
+        values = MethodSettings.as_mapping(self)
+        return {name: value for name, value in values.items() if (name, value) != ("form", None)}

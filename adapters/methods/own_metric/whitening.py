@@ -10,7 +10,7 @@ with few of them the metric is the common one, with many the task's.
 Shapes: N vectors · D feature width · C classes of a task
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,8 +19,33 @@ from torch.linalg import solve_triangular
 from adapters.parts.statistics import VARIANCE_WITHOUT_SCATTER, Statistic
 
 
+class Metric(Protocol):
+    """A map to coordinates in which a task's images spread alike in all directions."""
+
+    def vectors(self, rows: Tensor) -> Tensor:
+        """Return displacements (N, D) in the new coordinates, float64."""
+
+    def points(self, rows: Tensor) -> Tensor:
+        """Return points (N, D), such as images, in the new coordinates, float64."""
+
+    def unwhitened(self, vectors: Tensor) -> Tensor:
+        """Return the displacements (N, D) that `vectors` maps to these."""
+
+
+class Metrics(Protocol):
+    """What makes the metric of a task that is being learnt."""
+
+    def of_task(self, own: Statistic, *, centre: Tensor) -> Metric:
+        """Return the metric of a task.
+
+        Args:
+            own: The scatter of its images about their classes' means.
+            centre: (D,), what is mapped to zero.
+        """
+
+
 class Whitening(NamedTuple):
-    """A map to coordinates in which a task's images spread alike in all directions.
+    """A metric as a matrix.
 
     Attributes:
         centre: (D,) float64, mu.
@@ -41,10 +66,9 @@ class Whitening(NamedTuple):
             shrinkage: Share of the common mean variance that is added in every direction.
         """
         width = len(own.matrix)
-        shared = common.matrix / max(_freedom(common), 1)
-        variance = float(shared.trace()) / width or VARIANCE_WITHOUT_SCATTER
-        covariance = (own.matrix + width * shared) / (_freedom(own) + width)
-        covariance.diagonal().add_(shrinkage * variance)
+        shared = pooled(common)
+        covariance = (own.matrix + width * shared) / (freedom(own) + width)
+        covariance.diagonal().add_(shrinkage * mean_variance(shared))
         return cls(centre.double(), torch.linalg.cholesky(covariance))
 
     def vectors(self, rows: Tensor) -> Tensor:
@@ -61,11 +85,39 @@ class Whitening(NamedTuple):
         return vectors.double() @ self.factor.t()
 
 
+class Whitenings(NamedTuple):
+    """Metrics as matrices, each supported by all tasks so far.
+
+    Attributes:
+        before: The scatters of the tasks learnt before, added up; None for no tasks.
+        shrinkage: As in `Whitening.of`.
+    """
+
+    before: Statistic | None
+    shrinkage: float
+
+    def of_task(self, own: Statistic, *, centre: Tensor) -> Whitening:
+        """Return the metric of a task, as `Metrics` says."""
+        common = self.before.merged(own) if self.before else own
+        return Whitening.of(own, common, centre=centre, shrinkage=self.shrinkage)
+
+
 def squared_distances(points: Tensor, others: Tensor) -> Tensor:
     """Return |p - q|^2 for (N, D) and (C, D) rows, (N, C)."""
     squares = points.square().sum(dim=1, keepdim=True) + others.square().sum(dim=1)
     return torch.addmm(squares, points, others.t(), alpha=-2)
 
 
-def _freedom(statistic: Statistic) -> int:
+def pooled(common: Statistic) -> Tensor:
+    """Return W, (D, D) float64."""
+    return common.matrix / max(freedom(common), 1)
+
+
+def mean_variance(shared: Tensor) -> float:
+    """Return tr(W) / D of W, or what stands for it where all classes have one image."""
+    return float(shared.trace()) / len(shared) or VARIANCE_WITHOUT_SCATTER
+
+
+def freedom(statistic: Statistic) -> int:
+    """Return by how many images its images outnumber its classes."""
     return statistic.images - len(statistic.class_ids)

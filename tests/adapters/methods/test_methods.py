@@ -106,6 +106,11 @@ class TestOwnMetricAlone(MethodSuite):
     settings: ClassVar[Mapping[str, Any]] = {"fusion": "alone", "steps": 5}
 
 
+class TestOwnMetricOfLowRank(MethodSuite):
+    method: ClassVar[Method] = METHODS["own_metric"]
+    settings: ClassVar[Mapping[str, Any]] = {"form": "low_rank"}
+
+
 class TestRanPac(MethodSuite):
     method: ClassVar[Method] = METHODS["ran_pac"]
     settings: ClassVar[Mapping[str, Any]] = {"width": 300}

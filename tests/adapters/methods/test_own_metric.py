@@ -14,7 +14,7 @@ from adapters.errors import CorruptionError, SettingsError
 from adapters.methods import METHODS
 from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
-from adapters.methods.own_metric.whitening import Whitening
+from adapters.methods.own_metric.whitening import Whitening, Whitenings
 from adapters.parts.statistics import Statistic, within_scatter
 from adapters.towers.text_side import TextSide
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
@@ -106,7 +106,7 @@ def test_between_tasks_the_nearest_mean_in_each_tasks_own_metric_decides() -> No
 
 def test_the_training_ends_where_the_loss_is_flat() -> None:
     task = clusters(classes=4, images=8, spread=0.8)
-    classifier = Classifier(task, None, SETTINGS)
+    classifier = Classifier(task, Whitenings(None, SETTINGS.shrinkage), SETTINGS)
     start = classifier.anchors.clone()
     losses = [classifier.step() for _ in range(20)]
     assert losses[-1] < losses[0]
@@ -122,7 +122,7 @@ def test_the_training_ends_where_the_loss_is_flat() -> None:
 
 def test_anchors_that_are_not_trained_are_the_directions_of_the_class_means() -> None:
     task = clusters(classes=4, images=8)
-    classifier = Classifier(task, None, SETTINGS)
+    classifier = Classifier(task, Whitenings(None, SETTINGS.shrinkage), SETTINGS)
     for index in range(4):
         direction = classifier.directions(task.of_class(index)).mean(dim=0)
         torch.testing.assert_close(

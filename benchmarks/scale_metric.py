@@ -1,0 +1,283 @@
+"""What `own_metric` costs as tasks and classes grow: `python -m benchmarks.scale_metric`.
+
+One image scored, and one more task put into a version and asked once, of LADA and of both forms of
+`own_metric`, at several numbers of tasks and classes. Records are random, of 16 images a class and
+of width 512; times are of the processor, on one thread, and ratios are what counts. Factorisations
+are counted. Dense form is measured by its parts, since a version of 1,000 tasks in it takes longer
+to open than all the rest: two products per task on random matrices, and one renewed factorisation.
+Takes about a minute and a gigabyte; writes benchmarks/out/scale_metric.json.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch.overrides import TorchFunctionMode
+
+from adapters.adapter import Adapter
+from adapters.contract.class_entry import ClassEntry
+from adapters.contract.records import Record
+from adapters.methods.own_metric.common_metric import FIRST_TASKS, CommonMetric
+from adapters.methods.own_metric.dense import DenseScorer, RecordClassifier, TaskMetric
+from adapters.methods.own_metric.low_rank import LowRank
+from adapters.methods.own_metric.task_rows import no_rows, row_tensors
+from adapters.parts.statistics import Statistic
+from adapters.parts.symmetric import packed
+from benchmarks.table import Row, report
+
+SIZES = ((10, 100), (100, 10), (100, 100), (1000, 10))
+"""Tasks, and classes of each."""
+
+VECTORS = 16
+WIDTH = 512
+ENCODER = "synthetic"
+SCALE = 100.0
+REPEATS = 3
+BAR = 3.0
+DISTINCT = 20
+"""Tasks whose tensors are drawn; others have copies of these."""
+
+
+class Factorisations(TorchFunctionMode):
+    """Counts matrices that are factorised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func in (torch.linalg.cholesky, torch.linalg.eigh, torch.linalg.svd)
+        return func(*args, **(kwargs or {}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What was measured of one method at one size.
+
+    Attributes:
+        scoring_ms: One image.
+        growing_ms: One more task, and one image scored then.
+        factorisations: For that.
+    """
+
+    scoring_ms: float
+    growing_ms: float
+    factorisations: int
+
+
+def main() -> int:
+    """Measure, print and judge."""
+    torch.set_num_threads(1)
+    return report("scale_metric", figures())
+
+
+def figures() -> list[Row]:
+    """Return the lines of all sizes."""
+    rows: list[Row] = []
+    for tasks, classes in SIZES:
+        rows += _lines(tasks, classes)
+    return rows
+
+
+def _lines(tasks: int, classes: int) -> list[Row]:
+    title = f"{tasks:,} tasks of {classes}"
+    lada = _lada(tasks, classes)
+    costs = {"LADA": lada, "low rank": _low_rank(tasks, classes)}
+    dense = _dense_scoring(tasks, classes)
+    rows = [
+        Row(figure=f"{title}, {name}: {what}", value=round(value, 2), unit=unit)
+        for name, cost in costs.items()
+        for what, value, unit in (
+            ("one image scored", cost.scoring_ms, "ms"),
+            ("one more task and an image", cost.growing_ms, "ms"),
+            ("factorisations for it", cost.factorisations, ""),
+        )
+    ]
+    rows.append(Row(figure=f"{title}, dense: one image scored", value=round(dense, 2), unit="ms"))
+    one = _dense_factorisation()
+    rows.append(
+        Row(
+            figure=f"{title}, dense: one more task, {tasks + 1} factorisations of {one:.1f} ms",
+            value=round(one * (tasks + 1), 1),
+            unit="ms",
+        )
+    )
+    ratio = costs["low rank"].scoring_ms / lada.scoring_ms
+    most = FIRST_TASKS + 1
+    return [
+        *rows,
+        Row(figure=f"{title}: dense over LADA", value=round(dense / lada.scoring_ms, 2)),
+        Row(
+            figure=f"{title}: low rank over LADA",
+            value=round(ratio, 2),
+            bar=f"<= {BAR:g}",
+            holds=ratio <= BAR,
+        ),
+        Row(
+            figure=f"{title}: factorisations for one more task",
+            value=costs["low rank"].factorisations,
+            bar=f"<= {most}",
+            holds=costs["low rank"].factorisations <= most,
+        ),
+    ]
+
+
+def _lada(tasks: int, classes: int) -> Cost:
+    drawn = [_lada_tensors(classes, seed) for seed in range(min(tasks, DISTINCT))]
+    return _cost("lada", {"alpha": 1.0, "beta": 1.0}, drawn, tasks, classes)
+
+
+def _low_rank(tasks: int, classes: int) -> Cost:
+    settings = {"fusion": "alone", "form": "low_rank"}
+    first = [_own_tensors(classes, seed) for seed in range(min(tasks + 1, FIRST_TASKS))]
+    drawn = [each | dict(no_rows(WIDTH)) for each in first]
+    if tasks >= FIRST_TASKS:
+        names = range(FIRST_TASKS)
+        records = [_record("own_metric", settings, drawn[name], name, classes) for name in names]
+        common = CommonMetric.of(records, shrinkage=0.5)
+        drawn += [_later(classes, seed, common) for seed in range(FIRST_TASKS, DISTINCT)]
+    return _cost("own_metric", settings, drawn, tasks, classes)
+
+
+def _later(classes: int, seed: int, common: CommonMetric) -> dict[str, Tensor]:
+    """Return the tensors of a task that is not among the first ones."""
+    tensors = _own_tensors(classes, seed)
+    record = _record("own_metric", {}, tensors, seed, classes)
+    centre = tensors["means"].double().mean(dim=0)
+    metric = LowRank.of(Statistic.of_record(record, "scatter"), common, centre=centre)
+    means, anchors = tensors["means"], tensors["anchors"]
+    return tensors | dict(row_tensors(metric, means=means, anchors=anchors))
+
+
+def _cost(
+    method: str,
+    settings: dict[str, Any],
+    drawn: Sequence[dict[str, Tensor]],
+    tasks: int,
+    classes: int,
+) -> Cost:
+    def record(number: int) -> Record:
+        # Those that make the common metric come first, and only once.
+        late = len(drawn) - FIRST_TASKS
+        place = number if number < len(drawn) else FIRST_TASKS + number % max(late, 1)
+        return _record(method, settings, drawn[min(place, len(drawn) - 1)], number, classes)
+
+    adapter, one = Adapter([record(number) for number in range(tasks)]), _features()
+    more = record(tasks)
+
+    def score(asked: Adapter) -> object:
+        return asked.score(one, encoder=ENCODER, logit_scale=SCALE)
+
+    scoring_ms = _least_ms(lambda: score(adapter))
+    growing_ms = _least_ms(lambda: score(adapter.extended(more)))
+    with Factorisations() as counted:
+        adapter.extended(more)
+    return Cost(scoring_ms=scoring_ms, growing_ms=growing_ms, factorisations=counted.count)
+
+
+def _dense_scoring(tasks: int, classes: int) -> float:
+    """Return milliseconds to score one image in dense form, with matrices that are random."""
+
+    def metric() -> TaskMetric:
+        inverse = torch.randn(WIDTH, WIDTH, generator=_generator(1)) / WIDTH**0.5
+        return TaskMetric(torch.zeros(WIDTH), inverse, _rows(classes, seed=2))
+
+    one = _features()
+    present = [metric() for _ in range(min(tasks, 100))]
+    learnt = [RecordClassifier(metric(), _rows(classes, seed=3), text_weight=0.0) for _ in present]
+    text = torch.zeros(1, classes)
+
+    def score() -> object:
+        return [
+            classifier.log_probabilities(one, text, sharpness=0.05) - own.nearest(one)
+            for classifier, own in zip(learnt, present, strict=True)
+        ]
+
+    # 200 MB of matrices are beyond any cache, and more of them cost as much each.
+    return _least_ms(score) * tasks / len(present)
+
+
+def _dense_factorisation() -> float:
+    """Return milliseconds to renew what tells one task from others."""
+    tensors = _own_tensors(10, 0)
+    record = _record("own_metric", {"fusion": "alone"}, tensors, 0, 10)
+    scorer = DenseScorer((record,))
+    common = Statistic.of_record(record, "scatter")
+    return _least_ms(lambda: TaskMetric.of(record, scorer.whitening(record, common)))
+
+
+def _record(
+    method: str, settings: dict[str, Any], tensors: dict[str, Tensor], number: int, classes: int
+) -> Record:
+    entries = tuple(
+        ClassEntry(class_id=f"{number}/{index}", name=f"thing {index}", prompt=f"thing {index}")
+        for index in range(classes)
+    )
+    # Texts that are all one would share columns.
+    text = normalize(tensors["text_features"] + number * torch.linspace(0, 1e-3, WIDTH), dim=-1)
+    return Record(
+        task=str(number),
+        classes=entries,
+        method=method,
+        settings=settings,
+        seed=0,
+        encoder=ENCODER,
+        tensors=tensors | {"text_features": text},
+    )
+
+
+def _lada_tensors(classes: int, seed: int) -> dict[str, Tensor]:
+    return {
+        "memory": _rows(classes * VECTORS, seed=seed),
+        "memory_offsets": torch.arange(classes + 1) * VECTORS,
+        "text_features": _rows(classes, seed=1000 + seed),
+        "mixture_weights": torch.ones(classes),
+        "mixture_means": _rows(classes, seed=2000 + seed),
+        "mixture_variances": torch.zeros(classes),
+        "mixture_offsets": torch.arange(classes + 1),
+    }
+
+
+def _own_tensors(classes: int, seed: int) -> dict[str, Tensor]:
+    means = _rows(classes, seed=seed)
+    images = torch.randn(classes * VECTORS, WIDTH, generator=_generator(3000 + seed)) / 30
+    images = images - images.view(classes, VECTORS, WIDTH).mean(1).repeat_interleave(VECTORS, 0)
+    return {
+        "text_features": _rows(classes, seed=1000 + seed),
+        "means": means,
+        "anchors": 0.1 * _rows(classes, seed=2000 + seed),
+        "scatter": packed(images.t() @ images),
+        "image_counts": torch.full((classes,), VECTORS),
+        "costs": torch.zeros(6),
+    }
+
+
+def _rows(count: int, *, seed: int) -> Tensor:
+    return normalize(torch.randn(count, WIDTH, generator=_generator(seed)), dim=-1)
+
+
+def _features() -> Tensor:
+    return _rows(1, seed=4000)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _least_ms(call: Callable[[], object]) -> float:
+    call()
+    found = []
+    for _ in range(REPEATS):
+        started = time.process_time()
+        call()
+        found.append(time.process_time() - started)
+    return 1e3 * min(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
