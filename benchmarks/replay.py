@@ -25,7 +25,8 @@ from benchmarks.absent import need_features
 from benchmarks.feature_sets import default_folder, feature_set
 from benchmarks.table import Row, report
 from harness.measured_set import MeasuredSet
-from harness.sequence import SequenceRun, run_sequence
+from harness.sequence import run_sequence
+from harness.sequence_run import SequenceRun
 
 ORDERS = {
     "I": ("caltech101", "oxford_flowers", "oxford_pets", "stanford_cars", "dtd"),

@@ -8,15 +8,29 @@ table, writes benchmarks/out/scale.json, and exits with 1 when a bar does not ho
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import click
 import torch
 
-from benchmarks import scale_learning
+from benchmarks import (
+    scale_formats,
+    scale_learning,
+    scale_metric,
+    scale_opening,
+    scale_queue,
+    scale_scoring,
+)
 from benchmarks.table import Row, report
 
-PARTS: Mapping[str, Callable[[], list[Row]]] = {"learning": scale_learning.figures}
+PARTS: Mapping[str, Callable[[], Iterable[Row]]] = {
+    "learning": scale_learning.figures,
+    "scoring": scale_scoring.figures,
+    "formats": scale_formats.figures,
+    "opening": scale_opening.figures,
+    "metric": scale_metric.figures,
+    "queue": scale_queue.figures,
+}
 
 
 @click.command()

@@ -26,7 +26,7 @@ BEHIND = 0.1
 """Points of accuracy that bfloat16 may lose on any set."""
 
 
-def rows() -> Iterator[Row]:
+def figures() -> Iterator[Row]:
     """Yield accuracies in both formats and the share of changed answers, set by set."""
     folder = default_folder()
     if absent_features(folder, SETS):
@@ -88,7 +88,7 @@ def compared(sets: Sequence[MeasuredSet], records: Sequence[Record]) -> Iterator
 def main() -> int:
     """Measure, print the table, and return the exit code."""
     torch.set_num_threads(1)
-    return report("scale_formats", list(rows()))
+    return report("scale_formats", list(figures()))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ MIXTURES_S = 10.0
 Result = TypeVar("Result")
 
 
-def rows() -> Iterator[Row]:
+def figures() -> Iterator[Row]:
     """Yield what opening and following take, and how long mixtures are fitted."""
     encoder = Encoder(EncoderSettings())
     for tasks in TASKS:
@@ -154,7 +154,7 @@ def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def main() -> int:
     """Measure everything, print the table, and return the exit code."""
     torch.set_num_threads(1)
-    return report("scale_opening", list(rows()))
+    return report("scale_opening", list(figures()))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ OF_PRODUCT = 1.3
 FORMATS: tuple[MemoryFormat, ...] = ("float32", "bfloat16")
 
 
-def rows() -> Iterator[Row]:
+def figures() -> Iterator[Row]:
     """Yield what scoring takes, version by version."""
     for tasks, classes in SHAPES:
         yield from _scored(tasks, classes)
@@ -110,7 +110,7 @@ def _together(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 def main() -> int:
     """Measure everything, print the table, and return the exit code."""
     torch.set_num_threads(1)
-    return report("scale_scoring", list(rows()))
+    return report("scale_scoring", list(figures()))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ def said(tower: Any, pixels: Tensor) -> Tensor:
         tokens = _normed(tokens, weights, "ln_post")[:, 1:]
         side = SIDE // PATCH
         cells = tokens.reshape(len(pixels), 4, side // 4, 4, side // 4, WIDTH).mean(dim=(2, 4))
-        return (cells.flatten(1, 2) @ weights["proj"]).float()
+        placed: Tensor = cells.flatten(1, 2) @ weights["proj"]
+        return placed.float()
 
 
 def _embedded(pixels: Tensor, weights: dict[str, Tensor]) -> Tensor:
@@ -153,7 +154,7 @@ def _block(tokens: Tensor, weights: dict[str, Tensor], name: str, block: Any) ->
     fused = linear(
         normed, weights[f"{name}attn.in_proj_weight"], weights[f"{name}attn.in_proj_bias"]
     )
-    split = fused.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).flatten(1, 2)
+    split = torch.unflatten(fused, -1, (3, heads, -1)).permute(2, 0, 3, 1, 4).flatten(1, 2)
     query, key, value = split
     scores = (query * query.shape[-1] ** -0.5) @ key.mT
     attended = (scores.softmax(dim=-1) @ value).unflatten(0, (-1, heads)).transpose(1, 2)
@@ -218,7 +219,8 @@ def _drawn(pool: Pool, picks: np.ndarray, *, flipped: bool) -> tuple[Tensor, Ten
     answers = torch.from_numpy(pool.answers[picks]).float()
     if not flipped:
         return pixels, answers
-    return pixels.flip(-1), answers.unflatten(1, (4, 4)).flip(2).flatten(1, 2)
+    mirrored = torch.unflatten(answers, 1, (4, 4)).flip(2).flatten(1, 2)
+    return pixels.flip(-1), mirrored
 
 
 def _spreads(pool: Pool) -> tuple[float, float]:
