@@ -13,8 +13,8 @@ from workers.concurrency.threads import SYSTEM_THREADS
 from workers.queue.ledger import read_outcome, read_pages
 from workers.queue.ticket import Stage
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.change import Change, Move, Settled
 from workers.registry.commit import AddRecord, Commit
+from workers.registry.documents.change import Change, Move, Settled
 from workers.registry.documents.forks import Fork
 from workers.registry.documents.history import SETTLES, Action, Author, Entry
 from workers.registry.documents.layout import HEAD, Kind, Stored, adapter_prefix, area_of

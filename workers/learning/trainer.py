@@ -125,7 +125,7 @@ class Trainer:
     def _past(self, submission: Submission, parent: int) -> AdapterState:
         state = self._versions.state(submission.adapter, parent)
         kept = tuple(record for record in state.records if record.task != submission.replaces)
-        # With no task that is kept a shared state begins anew: `workers.registry.lineage` says so.
+        # Where no task is kept a shared state begins anew, as the lineages have it.
         return replace(state, records=kept, shared=state.shared if kept else None)
 
     def _features(self, assignment: Assignment) -> TaskFeatures:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from adapters.errors import InputError
-from workers.registry.change import Change, Move, Result, Settled
 from workers.registry.commit import Commit
+from workers.registry.documents.change import Change, Move, Result, Settled
 from workers.registry.documents.history import Action, Author, walk
 from workers.registry.documents.layout import HEAD, PRODUCTION, check_alias
 from workers.registry.documents.manifest import Manifest, VersionRef

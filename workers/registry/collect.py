@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from workers.formats.documents import next_count
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.change import Change
+from workers.registry.documents.change import Change
 from workers.registry.documents.layout import adapter_prefix, area_of
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import reachable

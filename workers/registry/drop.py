@@ -15,9 +15,9 @@ from workers.registry.adapter import RegisteredAdapter
 from workers.registry.commit import Commit, DropTask, SetShared
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import HEAD, PRODUCTION
+from workers.registry.documents.lineage import learnt_from, lineages_of, records_of
 from workers.registry.documents.manifest import Manifest, TaskRef
 from workers.registry.documents.refs import Refs
-from workers.registry.lineage import learnt_from, lineages_of, records_of
 from workers.registry.objects import StoredPayload
 from workers.registry.reach import published_versions
 from workers.registry.requirements import HeadIs

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 
 from workers.registry.apply import applied, published, stored_payload
-from workers.registry.change import Change, Move, Settled
 from workers.registry.commit import Commit, Payload
 from workers.registry.documents.accuracy import accuracies_to_bytes
+from workers.registry.documents.change import Change, Move, Settled
 from workers.registry.documents.forks import check_no_fork
 from workers.registry.documents.history import Author
 from workers.registry.documents.layout import Kind, Stored, accuracies_key, check_alias, object_key

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from adapters.errors import InputError, NotFoundError
 from workers.formats.documents import next_count
 from workers.registry.adapter import RegisteredAdapter
-from workers.registry.change import Change, Move, Settled
+from workers.registry.documents.change import Change, Move, Settled
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import Kind, Stored, object_key
+from workers.registry.documents.lineage import learnt_from, lineages_of
 from workers.registry.documents.manifest import Manifest, TaskRef
 from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
 from workers.registry.documents.refs import Refs
-from workers.registry.lineage import learnt_from, lineages_of
 from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
 

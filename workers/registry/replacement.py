@@ -12,7 +12,7 @@ from typing import Any
 from adapters.errors import ConflictError, UnavailableError, UnknownOutcomeError
 from workers.formats.documents import next_count
 from workers.registry.acknowledged import part
-from workers.registry.change import Change, settling
+from workers.registry.documents.change import Change, settling
 from workers.registry.documents.history import Entry, links
 from workers.registry.documents.layout import Kind, refs_key
 from workers.registry.documents.refs import Refs

@@ -13,7 +13,7 @@ from typing import Any, Generic
 from adapters.errors import ConflictError, InputError
 from workers.registry.acknowledged import AcknowledgedChanges
 from workers.registry.audience import Audience, Nobody, moved_production
-from workers.registry.change import Change, Decide, Result, Settled, settling
+from workers.registry.documents.change import Change, Decide, Result, Settled, settling
 from workers.registry.documents.forks import Fork
 from workers.registry.documents.layout import refs_key
 from workers.registry.documents.refs import Refs
