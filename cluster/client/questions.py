@@ -63,5 +63,6 @@ def _file(index: int, image: Path | str | bytes) -> tuple[str, bytes]:
         return f"images[{index}]", image
     path = Path(image)
     if not path.is_file():
-        raise NotFoundError(f"expected an image at {path}, found none", path=str(path))
+        found = "a folder; name the images in it" if path.is_dir() else "none"
+        raise NotFoundError(f"expected an image at {path}, found {found}", path=str(path))
     return path.name, path.read_bytes()

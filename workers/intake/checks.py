@@ -105,10 +105,11 @@ def _too_many_unreadable(task: Task, unreadable: _Unreadable, total: int) -> Ima
     if problems.count <= allowed:
         return None
     beyond = f" ({allowed} may be skipped)" if allowed else ""
+    skip = "" if allowed else ", or let a fraction be left out with `skip_unreadable: 0.05`"
     hint = job_hint() if unreadable.missing_here else ""
     return ImageError(
         f"{problems.count} of the {counted(total, 'image')} of task {task.name!r} cannot be used"
-        f"{beyond}; repair or remove what is named, and submit again:{problems}"
+        f"{beyond}; repair or remove what is named{skip}, and submit again:{problems}"
         f"{hint and '.' + hint}",
         task=task.name,
         bad_images=problems.count,

@@ -77,9 +77,10 @@ def read_source(
     counting = Counting(on_seen=on_seen, any_key=any_key)
     images = _everything(place, counting) if name is None else _named(place, name, counting)
     if images is None:
+        home = " `~` stands for no folder here: write the whole path." if source[:1] == "~" else ""
         raise NotFoundError(
             f"expected a folder of classes, a list or tar shards at {place.origin(name or '')} "
-            f"({named}), found nothing.{job_hint() if isinstance(place, LocalPlace) else ''}",
+            f"({named}), found nothing.{home}{job_hint() if isinstance(place, LocalPlace) else ''}",
             path=place.origin(name or ""),
         )
     return Source(images=images, survey=counting.survey())

@@ -9,6 +9,7 @@ from adapters.errors import ClassNameError
 from workers.formats.problems import SHOWN
 from workers.images.decode import EXTENSIONS
 from workers.sources import ImageRef, Survey, job_hint
+from workers.sources.survey import What
 from workers.tasks.submission import Split
 
 Images = Mapping[str, tuple[ImageRef, ...]]
@@ -42,15 +43,16 @@ def wrong_classes(
     seen, measured = (_told(surveys.get(split)) for split in ("train", "held_out"))
     if not classes:
         yield ClassNameError(
-            f"expected at least one class with images for {path}, found none.{seen}{job_hint()}",
+            f"expected at least one class with images for {path}, found none; in a folder, each "
+            f"class is a folder with its images directly in it.{seen}{job_hint()}",
             path=str(path),
         )
     empty = tuple(key for key in classes if not images.get(key))
     if empty:
         yield ClassNameError(
             f"classes of {path} without images: {_quoted(empty)}; expected image files "
-            f"({', '.join(sorted(EXTENSIONS))}); add images or remove the class.{seen}"
-            f"{job_hint()}",
+            f"({', '.join(sorted(EXTENSIONS))}); add images or remove the class."
+            f"{_deeper(surveys.get('train'))}{seen}{job_hint()}",
             class_keys=empty,
         )
     if held_out is not None and not any(held_out.values()):
@@ -68,6 +70,17 @@ def wrong_classes(
             f"or add training images.{measured}",
             class_keys=unknown,
         )
+
+
+def _deeper(survey: Survey | None) -> str:
+    """Return what to do where pictures lie one folder deeper than those of classes; or nothing."""
+    for each in survey.passed_over if survey else ():
+        if each.what is What.DEEPER and each.are_pictures:
+            return (
+                " Images lie directly in the folder of their class: where the folders of classes "
+                "are inside these ones, name one of these as `images`."
+            )
+    return ""
 
 
 def _told(survey: Survey | None) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsError
+from workers.formats.nearest import did_you_mean
 from workers.formats.yaml_settings import Partly, content_of, partly
 from workers.images.views import Augmentation
 from workers.sources import job_hint
@@ -17,6 +18,7 @@ from workers.sources.keys import what_is_wrong_with
 # YAML reads a class called 0 as a number.
 PlainText = Annotated[str, Field(coerce_numbers_to_str=True)]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 SharedNames = Literal[
     "keep",  # both classes keep the name
@@ -56,9 +58,26 @@ def read_task_file(path: Path) -> Partly:
         content = content_of(path)
     except NotFoundError as error:
         raise NotFoundError(
-            f"expected a task file at {path}, found none.{job_hint()}", path=str(path)
+            f"expected a task file at {path}, found {_instead(path)}.{job_hint()}", path=str(path)
         ) from error
     return partly(TaskFile, content, str(path))
+
+
+def _instead(path: Path) -> str:
+    """Return what is found where a task file should be, and what may be meant."""
+    if path.is_dir():
+        return (
+            f"a folder; a task file is a YAML file beside it, with a `name:` and `images: "
+            f"{path.name}`"
+        )
+    beside = path.parent.glob("*.y*ml") if path.parent.is_dir() else ()
+    return f"none{did_you_mean(path.name, (each.name for each in beside))}"
+
+
+def _nearest_name(value: str) -> str:
+    """Return the end of a sentence with the name that `value` is nearest to, if there is one."""
+    found = _NO_NAME.sub("-", value).strip("-._")
+    return f"; {found!r} can be one" if NAME.fullmatch(found) else ""
 
 
 def wrong_values(path: Path, file: TaskFile) -> Iterator[InputError]:
@@ -71,7 +90,7 @@ def wrong_values(path: Path, file: TaskFile) -> Iterator[InputError]:
         if value is not None and not NAME.fullmatch(value):
             yield SettingsError(
                 f"expected {label} in {path} to be 1 to 64 letters, digits, dots, dashes or "
-                f"underscores, found {value!r}",
+                f"underscores, found {value!r}{_nearest_name(value)}",
                 key=label,
             )
     if file.prompt.count("{}") != 1 or set(file.prompt.replace("{}", "")) & set("{}"):

@@ -69,7 +69,7 @@ def test_what_changes_something_is_told_who_asks(method: str) -> None:
 
 
 def test_what_takes_an_author_on_the_command_line_takes_one_in_python() -> None:
-    named = ("tasks", "requests", "registry", "maintenance")
+    named = ("submission", "requests", "registry", "maintenance")
     modules = [import_module(f"cluster.cli.{name}") for name in named]
     commands = [command for module in modules for command in module.VERBS]
     with_by = {
