@@ -139,7 +139,7 @@ def _differences(model: str, ours: LadaLearner, plain: PublishedLoop, *, steps: 
 def embedded(encoder: RandomEncoder, pixels: Tensor) -> tuple[Tensor, float]:
     """Return the unit features of `pixels`, and the seconds that they took."""
     started = time.process_time()
-    parts = [encoder.image_tower.features(part) for part in pixels.split(EMBEDDED_AT_ONCE)]
+    parts = [encoder.image_tower.features(part) for part in torch.split(pixels, EMBEDDED_AT_ONCE)]
     return torch.cat(parts), time.process_time() - started
 
 

@@ -117,7 +117,7 @@ class PublishedLoop:
         rows = len(self._replay.labels) + len(chosen)
         for start in range(0, len(chosen), _AT_ONCE):
             loss += self._portion(chosen[start : start + _AT_ONCE], anchors, rows, first=not start)
-        self._timed("prompts", lambda: text.backward(anchors.grad))  # type: ignore[no-untyped-call]
+        self._timed("prompts", lambda: text.backward(anchors.grad))
         self._timed("classifier", self._optimiser.step)
         self._schedule.step()
         self._steps_done += 1

@@ -1,7 +1,8 @@
 """Banks of replay: scored once, with the numbers of a step that scores everything anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -48,10 +49,15 @@ def merged(task: TaskFeatures) -> TaskFeatures:
 @pytest.mark.parametrize("weighting", ["code", "paper"])
 @pytest.mark.parametrize("change", [merged, lambda task: task])
 def test_without_noise_a_bank_of_all_classes_learns_what_replay_drawn_anew_does(
-    steps: int, weighting: str, change: "type[merged]"
+    steps: int, weighting: str, change: Callable[[TaskFeatures], TaskFeatures]
 ) -> None:
     task = change(clusters("third", classes=3, images=10, views=2, seed=3))
-    usual = {"replay": "centres", "weighting": weighting, "views": 2, "steps": steps}
+    usual: dict[str, Any] = {
+        "replay": "centres",
+        "weighting": weighting,
+        "views": 2,
+        "steps": steps,
+    }
     usual["batch_size"] = 8
     anew = learner(task, past(), replay_bank="none", **usual)
     banked = learner(task, past(), replay_bank="all", **usual)
