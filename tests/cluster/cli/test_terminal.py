@@ -122,7 +122,7 @@ def test_nothing_but_text_where_no_colour_is_wanted(
 
 def test_columns_without_content_are_left_out(scene: Command) -> None:
     heading = scene("status").out.splitlines()[0].split()
-    assert heading == ["submission", "adapter", "stage", "last", "error"]
+    assert heading == ["submission", "adapter", "stage", "note", "or", "last", "error"]
 
 
 def test_a_waiting_command_writes_a_line_per_stage_into_logs(scene: Command) -> None:
