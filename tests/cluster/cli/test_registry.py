@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from adapters.errors import NacreError
 from cluster.cli import maintenance, registry
 from cluster.cli.main import cli, main
-from tests.support.scenes.registry import learn, record_of
+from tests.support.scenes.registry import ANNA, BOTH, addition, learn, record_of
 from workers.registry import RegisteredAdapter, Registry
 from workers.store import FileStore
 
@@ -108,6 +108,14 @@ def test_a_version_is_shown_with_its_tasks_and_origin(shop: Shop) -> None:
     assert "main@3" in text
     assert "head, production" in text
     assert "flowers-0123456789ab" in text
+
+
+def test_settings_are_shown_as_a_task_file_has_them(shop: Shop) -> None:
+    settings = {"text": "residual", "replay_bank": None, "steps": 250, "calibrate": True}
+    commit = replace(addition("birds", parent=3, aliases=BOTH), settings=settings)
+    shop.adapter.commit(commit, by=ANNA)
+    assert "text: residual, steps: 250, calibrate: true\n" in shop.done("show", "production")
+    assert shop.parsed("show", "production")["settings"] == settings
 
 
 def test_two_versions_are_compared(shop: Shop) -> None:
