@@ -512,7 +512,7 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     with Path("/dev/full").open("wb") as full:
         ended = printed_to(full, *arguments)
     assert ended.code == 1
-    sentence = "what is printed cannot be written (No space left on device)"
+    sentence = "the output cannot be written (No space left on device)"
     began = '"detail": "' if "json" in arguments else "error: "
     assert f"{began}{sentence}" in ended.err
     assert ended.err.count("\n") == 1

@@ -257,7 +257,7 @@ def test_what_would_not_fit_into_a_submission_is_refused_before_anything_is_stor
     store, task = MemoryStore(), load_task(write_task())
     # A name of five million letters stands for a hundred thousand images.
     endless = replace(task, classes={**task.classes, "red": 5_000_000 * "r"})
-    with pytest.raises(InputError, match="submit it as several tasks"):
+    with pytest.raises(InputError, match="divide its classes among several tasks"):
         taken_in(endless, store)
     assert keys(store) == []
 
