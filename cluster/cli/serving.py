@@ -58,8 +58,8 @@ def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> 
 
     With --address the system runs on that Ray and stays when the command returns. A further `up`
     changes the running system where it can. Where a key needs a restart, it names the key and
-    exits with 3. `ray job submit` works only on a Ray that you started yourself; the Ray that
-    nacre starts takes no jobs.
+    exits with 3. `ray job submit` works only on a Ray that you started yourself; a Ray of `up`
+    without --address takes no jobs.
 
     \b
     Examples:
