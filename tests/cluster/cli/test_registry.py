@@ -114,7 +114,7 @@ def test_settings_are_shown_as_a_task_file_has_them(shop: Shop) -> None:
     settings = {"text": "residual", "replay_bank": None, "steps": 250, "calibrate": True}
     commit = replace(addition("birds", parent=3, aliases=BOTH), settings=settings)
     shop.adapter.commit(commit, by=ANNA)
-    assert "text: residual, steps: 250, calibrate: true\n" in shop.done("show", "production")
+    assert "calibrate: true, steps: 250, text: residual\n" in shop.done("show", "production")
     assert shop.parsed("show", "production")["settings"] == settings
 
 
