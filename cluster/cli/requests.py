@@ -166,4 +166,4 @@ def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: 
         print_json(outcome)
         return
     what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
-    say(f"{word}: {what}" if done else f"asked for: {what}; nobody coordinates right now")
+    say(f"{word}: {what}" if done else f"{what} will be {word} as soon as a system runs")

@@ -35,7 +35,7 @@ from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home
 from cluster.wire.outputs.system import AppliedConfig, StartedSystem, StoppedSystem
 
-GOES_ON = "all is stopped; what was submitted stays in the store, and goes on with `nacre up`"
+GOES_ON = "everything is stopped; submissions stay in the store and go on with `nacre up`"
 
 if TYPE_CHECKING:
     from cluster.system.running import Applied

@@ -245,8 +245,8 @@ def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
 WISHES = [
     (["cancel", "colors"], "asked for: colors-"),
     (["retry", "colors"], "tried again: colors-"),
-    (["pause"], "asked for: everything; nobody coordinates right now"),
-    (["resume", "main"], "asked for: adapter main; nobody coordinates right now"),
+    (["pause"], "everything will be paused as soon as a system runs"),
+    (["resume", "main"], "adapter main will be resumed as soon as a system runs"),
 ]
 
 

@@ -356,8 +356,8 @@ def test_without_test_images_a_tenth_of_each_class_is_drawn(write_task: WriteTas
     assert sorted(shard.labels) == [0, 0, 1, 1]
     assert intake.images == {"train": 36, "held_out": 4}
     assert intake.notes() == (
-        "4 of the training images, a tenth of each class, were drawn as the test split, which is "
-        "measured on, and not learnt from",
+        "4 of the training images, a tenth of each class, were drawn as the test split, which "
+        "measures accuracy and is never learnt from",
     )
     stored = [stored_images(store, submission, split) for split in ("train", "held_out")]
     assert {digest_of(content) for part in stored for content in part} == set(contents(task))
