@@ -326,7 +326,7 @@ def test_purge_asks_and_takes_no_for_an_answer(dropped: Shop) -> None:
     refusal = dropped.refused("purge", "digits", answer="n\n")
     assert (refusal.exit_code, dropped.stored()) == (1, before)
     asked = dropped.run("purge", "digits", answer="n\n").stderr
-    assert "can never be served again: version 1, 2, 3." in asked
+    assert "can never be served again: versions 1, 2, 3." in asked
 
 
 def test_purge_removes_the_record_from_all_versions(dropped: Shop) -> None:
