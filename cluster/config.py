@@ -52,8 +52,9 @@ class ReplicasConfig:
     Attributes:
         min: Replicas that are always there.
         max: Most replicas.
-        busy: A further replica is started when each has so many requests under way, on average.
-        idle_s: A replica that is not needed for so long is taken away.
+        busy: A further replica is started when the replicas have on average more than this number
+            of requests under way.
+        idle_s: A replica that has not been needed for this time is stopped.
     """
 
     min: AtLeastOne = 1
@@ -72,12 +73,12 @@ class ServeConfig:
         adapters: Adapters whose `production` is followed, besides the configured one.
         replicas: How many replicas.
         poll_s: How often a replica looks whether `production` has moved, besides being told.
-        stale_s: A replica that has not been able to look for so long says so in its status; it goes
-            on answering, and stays ready.
-        max_staleness_s: One that has not been able to look for so long is not ready any more; None
-            for no such limit, since all replicas are cut off from a store at once.
-        batch: Most images that are embedded together. None waits for others: while some are being
-            embedded those that come are gathered.
+        stale_s: A replica that could not look for this time says so in its status; it goes on
+            answering, and stays ready.
+        max_staleness_s: A replica that could not look for this time is not ready any more. `null`
+            sets no limit, since all replicas lose a store at once.
+        batch: Most images that are embedded together. A batch does not wait to be full: while one
+            is embedded, the images that arrive are gathered for the next.
         threads: Torch threads of each replica.
         decoders: Images decoded at once by each replica.
         versions: Most versions that a replica keeps loaded.
@@ -87,10 +88,10 @@ class ServeConfig:
             measured, or `bfloat16` in half the bytes, with scores that differ a little.
         max_ongoing: Most requests under way in one replica.
         max_queued: Most requests that wait for a replica; more are answered with 429.
-        timeout_s: Longest time that a request may take, unless it says less itself.
+        timeout_s: Longest time that a request may take; a request may ask for less.
         gpus: Share of a GPU that each replica takes; 0.25 where the cluster has GPUs.
-        haproxy: Whether requests come in through HAProxy, which lets the replicas listen on
-            `host` as well; where there is a token, unless it is said here.
+        haproxy: Whether requests come in through HAProxy, which lets the replicas listen on `host`
+            as well. If not set, only where there is a token.
     """
 
     host: str = "127.0.0.1"
@@ -118,11 +119,11 @@ class EncodersConfig:
     """The encoder pool, which grows and shrinks with its backlog.
 
     Attributes:
-        min: Encoders that are always there; with 0 none is, until there is something to embed.
+        min: Encoders that are always there. With 0 there is none until there is something to embed.
         max: Most encoders.
         gpus: Share of a GPU that each takes; 0.25 where the cluster has GPUs, and none elsewhere,
             unless it is said here.
-        idle_s: An encoder that has had nothing to do for so long is taken away.
+        idle_s: An encoder that has had nothing to do for this time is stopped.
     """
 
     min: Annotated[int, Field(ge=0)] = 1
@@ -144,7 +145,7 @@ class WorkersConfig:
         mixtures: Most processes that fit the mixtures of one task side by side.
         encode_at_once: Submissions embedded at once.
         encode_at_once_per_adapter: The same for one adapter, so that a long backlog leaves room.
-        attempts: A submission has failed after so many failures of its own.
+        attempts: A submission has failed after this number of failures of its own.
         poll_s: How often the coordinator looks for requests and moved aliases.
         threads: Torch threads of each process. More than there are idle cores make a step tens of
             times slower: waiting threads spin.

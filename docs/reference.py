@@ -37,13 +37,13 @@ what they are for, with examples. Keys of task files are in [tasks.md](tasks.md#
 methods in [methods.md](methods.md#settings) and [lada.md](lada.md#settings)."""
 CONFIGURATION = """## Configuration
 
-One YAML file. The first of these that is there counts: the one that `--config` names, which stands
-before the verb (`nacre --config other.yaml status`); the one that `NACRE_CONFIG` names;
-`nacre.yaml` in the working folder. Without a file every key has its default. An unknown key is an
+The configuration is one YAML file: the one that `--config` names, before the verb (`nacre --config
+other.yaml status`); or else the one that `NACRE_CONFIG` names; or else `nacre.yaml` in the working
+folder. Without a file every key has its default. An unknown key is an
 error that names the nearest one. Where a default is "none", `null` says the same."""
 ENVIRONMENT = """## Environment variables
 
-Secrets come from here alone."""
+Secrets come only from environment variables."""
 TESTS = "For tests, benchmarks and proofs ([CONTRIBUTING.md](../CONTRIBUTING.md)):"
 EXITS = """## Exit codes
 

@@ -8,14 +8,14 @@ VARIABLES = (
     ),
     ("`NACRE_CONFIG`", "the configuration file, where `--config` names none"),
     ("`NACRE_STORE`", "URL of the object store, in place of `store` of the configuration"),
-    ("`NACRE_TOKEN`", "token of who may do everything over HTTP; the client sends it, too"),
+    ("`NACRE_TOKEN`", "token for everything over HTTP; the client sends it, too"),
     (
         "`NACRE_PREDICT_TOKEN`",
-        "token of who may ask and look; the client sends it where the other one is not set",
+        "token for asking and looking; the client sends it where `NACRE_TOKEN` is not set",
     ),
     (
         "`NACRE_S3_ACCESS_KEY`, `NACRE_S3_SECRET_KEY`, `NACRE_S3_SESSION_TOKEN`",
-        "credentials of `s3://` addresses; the third for temporary ones alone",
+        "credentials of `s3://` addresses; the third only for temporary ones",
     ),
     (
         "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`",

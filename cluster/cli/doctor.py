@@ -48,11 +48,12 @@ def doctor(
 ) -> None:
     """Check everything that nacre needs, and say what to do.
 
-    That is the environment, the store, the encoder's weights and the cluster.
+    It checks the environment, the store, the encoder's weights and the cluster.
 
-    With --store one store is looked at, whether or not it is the configured one: which conditions
-    of writes hold, whether two writers ever won one race, what answers and how fast, and whether
-    reads went back. What is written there is removed, also after an interrupt.
+    With --store it checks only that store, which need not be the configured one: whether
+    conditional writes hold, whether two writers ever won one race, what answers and how fast, and
+    whether a read was older than one before. It removes what it writes there, also after an
+    interrupt.
 
     \b
     Examples:

@@ -45,8 +45,8 @@ def _named_sources(
     "--adapter",
     "adapters",
     multiple=True,
-    help="Which adapter; several of one sequence, such as in other seeds, give means and "
-    "confidence intervals.  [default: the configured one]",
+    help="Which adapter; may be repeated. Several adapters that learnt one sequence, such as with "
+    "other seeds, give means and confidence intervals.  [default: the configured one]",
     shell_complete=ADAPTERS,
 )
 @click.option("--versions", default="", help="1..5, or numbers and aliases.  [default: all]")
@@ -54,7 +54,7 @@ def _named_sources(
     "--task",
     "tasks",
     multiple=True,
-    help="Measure on this task or submission, too, learnt or not; may be given several times.",
+    help="Measure on this task or submission, too, learnt or not; may be repeated.",
     shell_complete=TASKS,
 )
 @click.option(
@@ -63,10 +63,12 @@ def _named_sources(
     multiple=True,
     callback=_named_sources,
     metavar="NAME=SOURCE",
-    help="Measure on these images, too: a folder per class, a list or tars, also in an object "
-    "store; may be given several times. NAME of a learnt task: more images of its classes.",
+    help="Measure on these images, too; may be repeated. SOURCE is a folder per class, a list or "
+    "tar shards, here or in an object store. The NAME of a learnt task adds images of its classes.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=2, help="Versions at once.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=2, help="How many versions to measure at once."
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -86,10 +88,12 @@ def evaluate(
 ) -> None:
     """Measure versions on test images: the accuracy matrix.
 
-    The columns are the test images of the tasks of `head`, or else of the newest of the versions
-    that are named; versions of which a task was purged are left out. They were embedded when
-    they were learnt, and whatever --task and --set name. Sets are embedded once and kept in nacre's
-    home. The candidates are the classes of all columns; what a version has not learnt takes part
+    The columns are the tasks of `head`, or of the newest version that --versions names, and what
+    --task and --set add. Each column has the task's test images. Those of learnt tasks were
+    embedded when the tasks were learnt; sets are embedded once and kept in nacre's home. Versions
+    of which a task was purged are left out.
+
+    The candidates are the classes of all columns. Classes that a version has not learnt take part
     zero-shot.
 
     \b

@@ -1,8 +1,10 @@
 """Printing of the registry's contents: tables and sentences for people, values for JSON."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.filesize import decimal
 
@@ -64,6 +66,13 @@ def print_history(entries: Sequence[Entry]) -> None:
     )
 
 
+def _settings(settings: Mapping[str, Any]) -> str:
+    """Return settings as a task file would have them; None, which is no setting, is left out."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    words = {key: v if isinstance(v, str) else json.dumps(v) for key, v in given.items()}
+    return ", ".join(f"{key}: {word}" for key, word in words.items())
+
+
 def print_shown(version: Version) -> None:
     """Print what a version holds and where it came from."""
     manifest = version.manifest
@@ -77,7 +86,7 @@ def print_shown(version: Version) -> None:
         ("size", decimal(manifest.size_bytes)),
         ("encoder", manifest.encoder),
         ("method", manifest.method),
-        ("settings", ", ".join(f"{key}={value}" for key, value in manifest.settings.items())),
+        ("settings", _settings(manifest.settings)),
         ("author", provenance.author),
         ("code", provenance.code),
         ("seed", provenance.seed),

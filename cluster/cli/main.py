@@ -84,13 +84,15 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
       nacre versions                 what has been published
       nacre rollback 3               serve version 3 again
 
-    Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was
-    first, 4 try again later, 5 the outcome is unknown, 6 stored bytes are damaged, 7 the gate has
-    rejected a task, 130 interrupted.
-    What is printed and cannot be written is 1, without a word where its reader has gone away.
+    Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was first, 4 try
+    again later, 5 the outcome is unknown, 6 stored bytes are damaged, 7 the gate has rejected a
+    task, 130 interrupted.
 
-    Every verb has --output json, and an error is one JSON object on stderr then: docs/json.md.
-    Names are completed in bash, zsh and fish: docs/shell.md.
+    A command whose output cannot be written ends with 1. It prints no error where the reader has
+    closed the pipe.
+
+    Every verb has --output json; an error is then one JSON object on stderr (docs/json.md). bash,
+    zsh and fish can complete verbs, options and names (docs/shell.md).
     """
     context.obj = config
     context.meta["debug"] = debug

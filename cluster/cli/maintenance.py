@@ -1,12 +1,13 @@
 """Commands for the maintenance of a store: export, import, verify, purge, gc."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.filesize import decimal
 
-from adapters.contract.counts import counted
+from adapters.contract.counts import agreeing, counted
 from adapters.errors import CorruptionError, NacreError
 from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
@@ -60,7 +61,7 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None, out
     multiple=True,
     default=("head",),
     show_default=True,
-    help="Points to the new version; may be repeated. `head` only where there are no versions yet.",
+    help="Alias for the new version; may be repeated. `head` only in an empty adapter.",
 )
 @adapter_option
 @by_option
@@ -78,7 +79,8 @@ def import_(
 ) -> None:
     """Publish the version in FILE, which `nacre export` wrote.
 
-    It gets the next number of the adapter, unless it is there already.
+    The version gets the next number of the adapter. A version that the adapter has already is not
+    published again.
 
     \b
     Examples:
@@ -96,8 +98,9 @@ def import_(
         print_json(ImportedVersion(is_new=found.is_new, file=str(file), **document.model_dump()))
         return
     version = f"{manifest.adapter}@{manifest.number}"
+    point = "points" if len(aliases) == 1 else "point"
     if found.is_new:
-        say(f"{file} published as {version}: {' and '.join(aliases)} points to it")
+        say(f"{file} published as {version}: {' and '.join(aliases)} {point} to it")
         warn(client.not_served(adapter) if PRODUCTION in moved else None)
         return
     say(f"{file} is there already as {version}: nothing was published")
@@ -146,11 +149,12 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
 def settle(path: Path | None, adapter: str | None, by: str | None, why: str, output: str) -> None:
     """Settle acknowledged changes that the store has lost.
 
-    Look at the store first, and mend it.
+    Check and repair the store first (`nacre doctor --store URL`).
 
-    Such a loss means that the store let two writers win, or was restored from a copy. Until it is
-    settled nothing is published; what answers goes on. Lost versions are published again from their
-    stored records, without learning; other lost changes are named, to be made again.
+    Such a loss means that the store let two writers win, or was restored from a copy. Until you
+    settle it, nothing is published; replicas go on answering. The command publishes lost versions
+    again from their stored records, without learning. It names other lost changes, such as
+    promotions, so that you can make them again.
 
     \b
     Examples:
@@ -194,8 +198,9 @@ def purge(
 
     Its record, images and features are removed, and every shared state that has learnt from it.
 
-    Refused while an alias points to a version that holds one of these: drop it first, and move the
-    aliases. Images that another submission has too are kept. Submit none of its images meanwhile.
+    The command refuses while an alias points to a version that holds one of these: drop the task
+    first, and move the aliases. Images that another submission also has are kept. Do not submit
+    images of the task while the command runs.
 
     \b
     Examples:
@@ -205,11 +210,11 @@ def purge(
     """
     client = Client(configured(path))
     check_known(client, adapter)
-    numbers = ", ".join(map(str, client.held(task, adapter=adapter).versions))
+    versions = _named_versions(client.held(task, adapter=adapter).versions)
     name = adapter or client.config.adapter
     question = (
         f"This cannot be undone. {task!r} of adapter {name!r} is removed for good, and what held "
-        f"it can never be served again: version {numbers}. Go on?"
+        f"it can never be served again: {versions}. Go on?"
     )
     if not yes and not click.confirm(question, err=True):
         raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
@@ -217,13 +222,17 @@ def purge(
     if output == "json":
         print_json(asdict(purged))
         return
-    versions = ", ".join(map(str, purged.versions))
-    say(f"{task} purged from version {versions}: {counted(len(purged.keys), 'object')} removed")
+    removed = counted(len(purged.keys), "object")
+    say(f"{task} purged from {_named_versions(purged.versions)}: {removed} removed")
     say_relearnt(purged.relearnt)
 
 
+def _named_versions(numbers: Sequence[int]) -> str:
+    return f"{agreeing(len(numbers), 'version')} {', '.join(map(str, numbers))}"
+
+
 @click.command(short_help="Find or remove what nothing needs.")
-@click.option("--delete", is_flag=True, help="Remove what is found; else only say what would be.")
+@click.option("--delete", is_flag=True, help="Remove what is found; without it, only list it.")
 @click.option(
     "--grace",
     "grace_h",
@@ -231,13 +240,13 @@ def purge(
     default=24.0,
     show_default=True,
     metavar="HOURS",
-    help="Younger objects stay.",
+    help="Keep objects younger than this.",
 )
 @click.option(
     "--blobs",
     is_flag=True,
-    help="Also shards, features and handovers that nothing names, older than a day at least. "
-    "Submit nothing meanwhile.",
+    help="Also find shards, features and handovers that nothing names and that are at least a day "
+    "old. Submit nothing while it runs.",
 )
 @adapter_option
 @output_option
@@ -251,12 +260,12 @@ def gc(
     delete: bool,
     blobs: bool,
 ) -> None:
-    """Find, and remove if asked to, what no version leads to.
+    """Find objects that no version needs, and remove them with --delete.
 
     Lost races and dead processes leave such objects behind.
 
-    Versions that were ever published stay. It may run beside any number of writers; only with
-    --blobs nothing may be submitted meanwhile.
+    Every version that was ever published stays. The command may run beside any number of writers.
+    With --blobs, submit nothing while it runs.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ adapter_option = click.option(
     shell_complete=ADAPTERS,
 )
 by_option = click.option(
-    "--by", metavar="NAME", help="Who asks, kept beside what is done.  [default: your user name]"
+    "--by", metavar="NAME", help="Who asks; kept with the change.  [default: your user name]"
 )
 why_option = click.option("--why", default="", help="The reason, kept in the history.")
 

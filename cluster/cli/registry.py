@@ -241,7 +241,7 @@ def alias(
 @click.command(short_help="Publish a version without a task.")
 @click.argument("task", shell_complete=LEARNT)
 @click.option("--promote", "promoted", is_flag=True, help="Serve the new version at once.")
-@relearn_option("Learn later tasks again where the state that they share has learnt from it.")
+@relearn_option("Learn later tasks again where their shared state has learnt from TASK.")
 @adapter_option
 @by_option
 @why_option
@@ -260,9 +260,10 @@ def drop(
 ) -> None:
     """Publish a version of `head` without TASK. Older versions keep it.
 
-    With methods whose tasks share a state, such as cl_lora and dmc, a later task was learnt on what
-    TASK has left. Then TASK is dropped with --relearn alone: later tasks are left out too, and
-    submitted again. Broken off, call it again.
+    The tasks of some methods, such as cl_lora and dmc, share a state: later tasks were learnt on
+    the state that TASK left. With these methods, only the newest task can be dropped alone. For
+    any other, --relearn also leaves out the later tasks and submits them again. If the command is
+    interrupted, call it again.
 
     \b
     Examples:

@@ -29,8 +29,8 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
 
     NAMES are ids of submissions or names of tasks.
 
-    What has ended stays as it is, and is an error with code 3: a published task is taken out of the
-    adapter with `nacre drop`.
+    A submission that has ended cannot be cancelled: the command exits with 3. To take a published
+    task out of the adapter, use `nacre drop`.
 
     \b
     Examples:
@@ -49,10 +49,10 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
 def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str) -> None:
     """Try submissions again.
 
-    Those that failed, were rejected or were cancelled begin anew; those that wait for their next
-    attempt begin it now. NAMES are ids of submissions or names of tasks.
+    Submissions that failed, were rejected or were cancelled begin anew. Submissions that wait for
+    their next attempt begin it now. NAMES are ids of submissions or names of tasks.
 
-    A published task has nothing to be tried again for, and is an error with code 3.
+    A published task cannot be retried: the command exits with 3.
 
     \b
     Examples:
@@ -63,15 +63,15 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
     _print_outcomes(outcomes, output, said=_retried)
 
 
-@click.command(short_help="Begin nothing new of an adapter.")
+@click.command(short_help="Begin no new work of an adapter.")
 @click.argument("adapter", default=EVERY_ADAPTER, shell_complete=ADAPTERS)
 @by_option
 @output_option
 @click.pass_obj
 def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
-    """Begin nothing new. What is under way goes on.
+    """Begin no new work. What is under way goes on.
 
-    Of ADAPTER alone, where it is named.
+    Without ADAPTER, all adapters are paused.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
 def resume(path: Path | None, adapter: str, by: str | None, output: str) -> None:
     """Go on after `nacre pause`.
 
-    With ADAPTER alone, where it is named.
+    Without ADAPTER, all adapters go on.
 
     \b
     Examples:
@@ -166,4 +166,4 @@ def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: 
         print_json(outcome)
         return
     what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
-    say(f"{word}: {what}" if done else f"asked for: {what}; nobody coordinates right now")
+    say(f"{word}: {what}" if done else f"{what} will be {word} as soon as a system runs")

@@ -35,7 +35,7 @@ from cluster.client.joined import configured
 from cluster.config import LOCAL, Config, config_file, home
 from cluster.wire.outputs.system import AppliedConfig, StartedSystem, StoppedSystem
 
-GOES_ON = "all is stopped; what was submitted stays in the store, and goes on with `nacre up`"
+GOES_ON = "everything is stopped; submissions stay in the store and go on with `nacre up`"
 
 if TYPE_CHECKING:
     from cluster.system.running import Applied
@@ -54,12 +54,12 @@ address_option = click.option(
 def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> None:
     """Start the workers and the HTTP API, here or on a cluster.
 
-    Without --address a Ray is started for them on this machine.
+    Without --address the command starts a Ray on this machine.
 
-
-    On a running Ray the system stays when this returns. Another `up` applies to what runs what
-    can be changed meanwhile, and exits with 3 where something needs a restart, which it names.
-    `ray job submit` needs such a Ray: one of nacre's own takes no jobs.
+    With --address the system runs on that Ray and stays when the command returns. A further `up`
+    changes the running system where it can. Where a key needs a restart, it names the key and
+    exits with 3. `ray job submit` works only on a Ray that you started yourself; a Ray of `up`
+    without --address takes no jobs.
 
     \b
     Examples:
@@ -87,10 +87,9 @@ def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> 
 def down(path: Path | None, address: str | None, output: str) -> None:
     """Stop what `nacre up` started. Everything that was acknowledged stays.
 
-
-    Returns when all of it has ended. What was started with another configuration than the one that
-    is named, or lies in the working folder, is left alone. Exits 2 where nothing runs, 3 where
-    something else does.
+    The command returns when all processes have ended. It leaves a system alone that was started
+    with another configuration than the one named, or the one in the working folder. The exit code
+    is 2 where nothing runs, 3 where another system runs.
 
     \b
     Examples:

@@ -35,7 +35,7 @@ from workers.queue.progress import QueueState
 @click.command(short_help="Show submissions, and what is wrong.")
 @click.argument("names", nargs=-1, shell_complete=TASKS)
 @click.option("--adapter", help="Only the submissions of this adapter.", shell_complete=ADAPTERS)
-@click.option("--all", "everything", is_flag=True, help="However many there are.")
+@click.option("--all", "everything", is_flag=True, help="List all submissions, however many.")
 @output_option
 @click.pass_obj
 def status(
@@ -48,13 +48,13 @@ def status(
 ) -> None:
     """Show where every submission is, and what is wrong.
 
-    Those that are open are shown, and those that ended within a day; with NAMES, ids or names of
-    tasks, those alone.
+    The list has the open submissions and those that ended within the last day. With NAMES it has
+    only these; NAMES are ids of submissions or names of tasks.
 
-    Where there are very many, the first open ones are shown, and how many there are. Then one line
-    says that all is well, or a line for each trouble says what it is, for how long it has lasted,
-    and how often it was tried. Exits 0 where all is well or nothing runs, 4 where something is
-    wrong.
+    A very long list is cut: it has the first open submissions and says how many there are in all.
+    Below it, one line says that all is well, or one line per trouble says what is wrong, for how
+    long, and how often nacre has tried. The exit code is 0 where all is well or nothing runs, 4
+    where something is wrong.
 
 
     \b

@@ -125,8 +125,8 @@ class AliasVerbs(ClientPart):
         if manifest.tasks and manifest.method not in known:
             raise SettingsError(
                 f"version {manifest.number} of {adapter.name!r} was learnt with "
-                f"{manifest.method!r}, and its tasks are learnt with {expected!r}: none could be "
-                "learnt on it; serve it alone (`--serving-only`), or say "
+                f"{manifest.method!r}, and its tasks are learnt with {expected!r}: no task could "
+                "be learnt on it; serve it alone (`--serving-only`), or say "
                 f"`adapters: {{{adapter.name}: {{method: {manifest.method}}}}}` in the "
                 "configuration first",
                 adapter=adapter.name,

@@ -115,8 +115,8 @@ def connected(kind: Callable[..., Http], endpoint: str) -> Http:
     except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
         there = [name for name in AMBIENT for name in (name, name.lower()) if name in os.environ]
         raise SettingsError(
-            f"{endpoint} cannot be asked with what the environment says of proxies and "
-            f"certificates ({error}); correct or remove {', '.join(there) or 'it'}",
+            f"{endpoint} cannot be reached with the proxies and certificates that the "
+            f"environment names ({error}); correct or remove {', '.join(there) or 'it'}",
             variables=tuple(there),
         ) from error
 

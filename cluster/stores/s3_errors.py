@@ -64,8 +64,8 @@ def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> Nacre
     said = f"{code or status}: {getattr(error, 'message', None) or 'no reason given'}"
     if meaning is Meaning.REFUSED:
         return StoreRefusedError(
-            f"{settings.endpoint} does not let us into bucket {settings.bucket!r} ({said}); mend "
-            "the keys or what they may do",
+            f"{settings.endpoint} denies access to bucket {settings.bucket!r} ({said}); correct "
+            "the keys or their rights",
             code=code or str(status),
             **facts,
         )
@@ -85,9 +85,9 @@ def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> Nacre
         )
     if _is_unreadable(error):
         return UnavailableError(
-            f"{settings.endpoint} answers for bucket {settings.bucket!r} as no server of S3 does "
-            f"({error or type(error).__name__}); check that it is one, and what changes its "
-            "answers on the way, then try again",
+            f"{settings.endpoint} does not answer for bucket {settings.bucket!r} as S3 does "
+            f"({error or type(error).__name__}); check that it is an S3 server and what changes "
+            "its answers on the way, then try again",
             **facts,
         )
     silence = _silence(error)

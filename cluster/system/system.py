@@ -181,7 +181,7 @@ def check_token(config: Config) -> None:
     if os.environ.get(PREDICT_TOKEN) and not os.environ.get(TOKEN):
         raise SettingsError(
             f"expected a token in {TOKEN} beside the one in {PREDICT_TOKEN}, found none: without "
-            "it all may do everything"
+            "it everybody may do everything"
         )
     if not is_loopback(config.serve.host) and not os.environ.get(TOKEN):
         raise SettingsError(

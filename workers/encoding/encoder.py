@@ -117,7 +117,7 @@ def not_loaded(settings: EncoderSettings, error: Exception) -> NacreError:
     return SettingsError(
         f"expected weights of encoder {settings.model!r} in {where}, found some that are missing, "
         f"damaged or of another model ({_reason(error)}); put the right ones there, or set `model` "
-        "and `pretrained` of the encoder to what belongs together",
+        "and `pretrained` of the encoder to values that belong together",
         model=settings.model,
         found=str(where),
     )

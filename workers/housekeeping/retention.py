@@ -36,7 +36,7 @@ class Retention:
     """How long images and features are kept.
 
     Attributes:
-        days: Days after a submission has ended; None for ever.
+        days: Days after a submission has ended; `null` keeps them for ever.
     """
 
     days: Annotated[float, Field(ge=0)] | None = 7.0

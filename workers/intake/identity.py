@@ -110,7 +110,7 @@ def check_fits(submission: Submission) -> None:
     if size > MAX_CONDITIONAL_BYTES:
         raise InputError(
             f"task {submission.task!r} has {counted(images, 'image')}; a submission holds about "
-            f"{images * MAX_CONDITIONAL_BYTES // size}: submit it as several tasks",
+            f"{images * MAX_CONDITIONAL_BYTES // size}: divide its classes among several tasks",
             task=submission.task,
             images=images,
         )

@@ -112,7 +112,7 @@ class Intake:
         number = self.images["held_out"]
         return (
             f"{number} of the training images, a tenth of each class, {agreeing(number, 'was')} "
-            "drawn as the test split, which is measured on, and not learnt from"
+            "drawn as the test split, which measures accuracy and is never learnt from"
         )
 
 

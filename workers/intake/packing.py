@@ -65,7 +65,7 @@ def _unchanged(sample: Sample) -> bytes:
     if found != sample.digest:
         raise ImageError(
             f"the image {sample.ref.origin} changed while the task was taken in: expected SHA-256 "
-            f"{sample.digest}, found {found}; submit again when nobody writes to it",
+            f"{sample.digest}, found {found}; submit again when nobody is writing to it",
             origin=sample.ref.origin,
             expected=sample.digest,
             found=found,

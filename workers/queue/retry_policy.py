@@ -12,7 +12,7 @@ class RetryPolicy:
     """When to try again, and when to give up.
 
     Attributes:
-        attempts: A submission has failed after so many failures of its own.
+        attempts: A submission has failed after this number of failures of its own.
         first_s: Seconds until the second attempt; each further wait is `growth` times longer.
         growth: See `first_s`.
         longest_s: Longest wait between two attempts, in seconds.

@@ -188,7 +188,8 @@ def _check_method(
     if manifest.tasks and manifest.method != expected:
         raise SettingsError(
             f"the version in the file was learnt with {manifest.method!r}, and tasks of adapter "
-            f"{adapter.name!r} are learnt with {expected!r}: none could be learnt on it; {remedy}",
+            f"{adapter.name!r} are learnt with {expected!r}: no task could be learnt on it; "
+            f"{remedy}",
             adapter=adapter.name,
             expected=expected,
             found=manifest.method,

@@ -95,8 +95,8 @@ def _check_keys(layout: Layout, place: Place) -> None:
             problems.add(f"{place.origin(key)} {wrong}", cause=cause_of(wrong))
     if problems:
         raise SettingsError(
-            f"folders whose names can be no class's: {problems.count}; rename them (where names "
-            "are no UTF-8, `convmv -r --notest -f latin1 -t utf8 FOLDER` does), or name under "
+            f"folders whose names cannot be class names: {problems.count}; rename them (where they "
+            "are not UTF-8, `convmv -r --notest -f latin1 -t utf8 FOLDER` does), or name under "
             f"`classes` those that are to be learnt:{problems}",
             problems=problems.kept,
         )

@@ -74,8 +74,8 @@ class LocalPlace(Place):
                 yield folder.rstrip("/"), None
                 return
             raise InputError(
-                f"the folder {self.origin(folder)} cannot be listed: {error.strerror}; let who "
-                "submits read it, or take it out",
+                f"the folder {self.origin(folder)} cannot be listed: {error.strerror}; let the "
+                "user who submits read it, or take it out",
                 path=self.origin(folder),
             ) from error
 

@@ -203,7 +203,7 @@ class FileStore(ObjectStore):
         except OSError as error:
             key = path.relative_to(self._root).as_posix()
             raise UnknownOutcomeError(
-                f"{key!r} was written in {self.url} and may not survive a loss of power ({error}); "
+                f"{key!r} was written in {self.url} and may be lost if the power fails ({error}); "
                 "read it again before anything else",
                 key=key,
             ) from error

@@ -84,8 +84,8 @@ class SerialSwap(Generic[Content]):
             held = None
         raise unknown or UnavailableError(
             f"{self._key!r} in {self._store.url} could not be changed: the store has refused "
-            f"{ATTEMPTS} changes in a row of what it had answered; what it answers may be from "
-            "before, or somebody changes it all the time",
+            f"{ATTEMPTS} changes in a row of what it had answered; its answers may be old, "
+            "or somebody changes it all the time",
             key=self._key,
         )
 

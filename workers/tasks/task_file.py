@@ -118,6 +118,6 @@ def wrong_values(path: Path, file: TaskFile) -> Iterator[InputError]:
             wrong = what_is_wrong_with(written)
             if wrong:
                 yield ClassNameError(
-                    f"{written[:60]!r} of `classes` in {path} can be no class's: it {wrong}",
+                    f"{written[:60]!r} of `classes` in {path} cannot name a class: it {wrong}",
                     class_key=key[:60],
                 )

@@ -66,8 +66,8 @@ def written_streams() -> Iterator[None]:
 def _say(stream: TextIO, error: OSError) -> None:
     _forget(stream, error)
     raise NacreError(
-        f"what is printed cannot be written ({error.strerror}); make room or print elsewhere, and "
-        "look whether what was asked for has been done before it is repeated"
+        f"the output cannot be written ({error.strerror}); make room or print elsewhere, and "
+        "check whether the command has done its work before you repeat it"
     ) from error
 
 

@@ -73,6 +73,6 @@ class QueuePause(BaseModel):
 
     adapter: str = Field(description="The adapter that was named; `*` is all.")
     outcome: Literal["done", "asked"] = Field(
-        description="`asked`: nobody coordinates right now; whoever does next takes note of it."
+        description="`asked`: no system runs right now; the next one takes note of it."
     )
     paused: list[str] = Field(description="Adapters of which nothing new is begun; `*` is all.")

@@ -91,8 +91,8 @@ SAID = [
         "the server of the store cannot be reached (refused)",
     ),
     (
-        "http://10.0.0.5:9000 does not let us into bucket 'own' (403)",
-        "the server of the store does not let us into the bucket of the store (403)",
+        "http://10.0.0.5:9000 denies access to bucket 'own' (403)",
+        "the server of the store denies access to the bucket of the store (403)",
     ),
     # what was sent may lie beside it
     ("found nothing at s3://own/prefix/photos, look", "at s3://own/prefix/photos, look"),

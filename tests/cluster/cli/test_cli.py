@@ -245,8 +245,8 @@ def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
 WISHES = [
     (["cancel", "colors"], "asked for: colors-"),
     (["retry", "colors"], "tried again: colors-"),
-    (["pause"], "asked for: everything; nobody coordinates right now"),
-    (["resume", "main"], "asked for: adapter main; nobody coordinates right now"),
+    (["pause"], "everything will be paused as soon as a system runs"),
+    (["resume", "main"], "adapter main will be resumed as soon as a system runs"),
 ]
 
 
@@ -512,7 +512,7 @@ def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> 
     with Path("/dev/full").open("wb") as full:
         ended = printed_to(full, *arguments)
     assert ended.code == 1
-    sentence = "what is printed cannot be written (No space left on device)"
+    sentence = "the output cannot be written (No space left on device)"
     began = '"detail": "' if "json" in arguments else "error: "
     assert f"{began}{sentence}" in ended.err
     assert ended.err.count("\n") == 1

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from adapters.errors import NacreError
 from cluster.cli import maintenance, registry
 from cluster.cli.main import cli, main
-from tests.support.scenes.registry import learn, record_of
+from tests.support.scenes.registry import ANNA, BOTH, addition, learn, record_of
 from workers.registry import RegisteredAdapter, Registry
 from workers.store import FileStore
 
@@ -108,6 +108,14 @@ def test_a_version_is_shown_with_its_tasks_and_origin(shop: Shop) -> None:
     assert "main@3" in text
     assert "head, production" in text
     assert "flowers-0123456789ab" in text
+
+
+def test_settings_are_shown_as_a_task_file_has_them(shop: Shop) -> None:
+    settings = {"text": "residual", "replay_bank": None, "steps": 250, "calibrate": True}
+    commit = replace(addition("birds", parent=3, aliases=BOTH), settings=settings)
+    shop.adapter.commit(commit, by=ANNA)
+    assert "calibrate: true, steps: 250, text: residual\n" in shop.done("show", "production")
+    assert shop.parsed("show", "production")["settings"] == settings
 
 
 def test_two_versions_are_compared(shop: Shop) -> None:
@@ -318,7 +326,7 @@ def test_purge_asks_and_takes_no_for_an_answer(dropped: Shop) -> None:
     refusal = dropped.refused("purge", "digits", answer="n\n")
     assert (refusal.exit_code, dropped.stored()) == (1, before)
     asked = dropped.run("purge", "digits", answer="n\n").stderr
-    assert "can never be served again: version 1, 2, 3." in asked
+    assert "can never be served again: versions 1, 2, 3." in asked
 
 
 def test_purge_removes_the_record_from_all_versions(dropped: Shop) -> None:

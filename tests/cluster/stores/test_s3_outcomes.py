@@ -206,7 +206,7 @@ def test_what_passes_is_waited_out_and_said_once_it_has_lasted(scene: Scene, sta
 
 def test_a_refusal_is_said_at_once(scene: Scene) -> None:
     store, script = scene(*["401"] * ATTEMPTS)
-    with pytest.raises(StoreRefusedError, match="does not let us into bucket 'bucket'"):
+    with pytest.raises(StoreRefusedError, match="denies access to bucket 'bucket'"):
         store.put("a", b"hello")
     assert len(script.puts) == 1
 

@@ -257,7 +257,7 @@ def test_what_would_not_fit_into_a_submission_is_refused_before_anything_is_stor
     store, task = MemoryStore(), load_task(write_task())
     # A name of five million letters stands for a hundred thousand images.
     endless = replace(task, classes={**task.classes, "red": 5_000_000 * "r"})
-    with pytest.raises(InputError, match="submit it as several tasks"):
+    with pytest.raises(InputError, match="divide its classes among several tasks"):
         taken_in(endless, store)
     assert keys(store) == []
 
@@ -356,8 +356,8 @@ def test_without_test_images_a_tenth_of_each_class_is_drawn(write_task: WriteTas
     assert sorted(shard.labels) == [0, 0, 1, 1]
     assert intake.images == {"train": 36, "held_out": 4}
     assert intake.notes() == (
-        "4 of the training images, a tenth of each class, were drawn as the test split, which is "
-        "measured on, and not learnt from",
+        "4 of the training images, a tenth of each class, were drawn as the test split, which "
+        "measures accuracy and is never learnt from",
     )
     stored = [stored_images(store, submission, split) for split in ("train", "held_out")]
     assert {digest_of(content) for part in stored for content in part} == set(contents(task))

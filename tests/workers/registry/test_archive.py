@@ -141,7 +141,7 @@ def test_a_version_of_another_method_is_refused_before_anything_is_written(tmp_p
     added = addition("c", parent=None)
     main.commit(replace(added, method="nearest_mean"), by=ANNA)
     before = main.refs()
-    with pytest.raises(SettingsError, match=r"with 'lada', .* with 'nearest_mean': none could be"):
+    with pytest.raises(SettingsError, match=r"with 'lada', .* with 'nearest_mean': no task"):
         import_version(main, file, by=ANNA, aliases=("berlin",))
     assert main.refs() == before
     drop(main, "c", by=ANNA)  # nothing is left that another method has learnt

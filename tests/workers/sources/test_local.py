@@ -151,7 +151,7 @@ class TestLocalSources(SourceSuite, SurveySuite, ListSuite):
         for folder in (b"caf\xe9", b"a\nb", b"\x1b[31m"):
             made = os.path.join(os.fsencode(tmp_path), b"train", folder)  # noqa: PTH118 - of bytes
             os.mkdir(made)  # noqa: PTH102
-        with pytest.raises(SettingsError, match="can be no class's: 3; rename") as caught:
+        with pytest.raises(SettingsError, match="cannot be class names: 3; rename") as caught:
             site.images("train")
         assert r"train/caf\xe9 has bytes that are no UTF-8" in caught.value.message
         assert r"train/a\nb has control characters" in caught.value.message
