@@ -9,7 +9,7 @@ from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
-from cluster.client.moved import dropped_document, moved_document
+from cluster.client.moved import dropped_document, moved_document, rolled_back_document
 from cluster.client.requester import Requester
 from cluster.wire.facts import served_and, version_document
 from cluster.wire.versions import (
@@ -71,9 +71,7 @@ class VersionHandlers:
             by=by,
             why=asked.why,
         )
-        return moved_document(
-            self._client, adapter, number, *served_and(head=not asked.serving_only)
-        )
+        return rolled_back_document(self._client, adapter, number, serving_only=asked.serving_only)
 
     def drop(self, adapter: str, asked: DropRequest, *, by: Requester) -> DroppedTask:
         """Publish a version without a task."""

@@ -53,13 +53,14 @@ def print_history(entries: Sequence[Entry]) -> None:
             entry.action.value,
             entry.published.number if entry.published else "",
             ", ".join(_move(alias, *move) for alias, move in sorted(entry.moves.items())),
+            entry.detail.get("task") or entry.detail.get("dropped", ""),
             entry.author.who,
             entry.author.why,
         )
         for entry in entries
     ]
     print_table(
-        ("when", "what", "version", "moved", "by", "why"),
+        ("when", "what", "version", "moved", "task", "by", "why"),
         rows,
         empty="nothing was done yet",
         prose=("why",),

@@ -20,7 +20,7 @@ from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
-from cluster.client.moved import dropped_document, moved_document
+from cluster.client.moved import dropped_document, moved_document, rolled_back_document
 from cluster.wire.facts import entry_document, served_and, version_document
 from workers.registry.documents.layout import PRODUCTION
 
@@ -192,10 +192,13 @@ def rollback(
     client = Client(configured(path))
     check_known(client, adapter)
     number = client.rollback(version, adapter=adapter, serving_only=serving_only, by=by, why=why)
-    moved = served_and(head=not serving_only)
-    told = "production" if serving_only else "production and head"
-    said = f"{told} now at version {number}"
-    _print_moved(client, adapter, number, *moved, output=output, said=said)
+    document = rolled_back_document(client, adapter, number, serving_only=serving_only)
+    if output == "json":
+        print_json(document)
+        return
+    say(f"{' and '.join(reversed(document.moved))} now at version {number}")
+    for note in document.notes:
+        warn(note)
 
 
 @click.command(short_help="Give a version a name, or take it away.")

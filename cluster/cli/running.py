@@ -49,6 +49,7 @@ class Running:
         waits_for: Why it did not coordinate when it had started.
         config: The file that it was configured by; None for the defaults.
         ray: The address of its Ray.
+        auth: `RAY_AUTH_MODE` as its Ray was started with; whoever joins that needs the same.
     """
 
     pid: int
@@ -58,6 +59,7 @@ class Running:
     waits_for: str | None = None
     config: str | None = None
     ray: str | None = None
+    auth: str = "token"
 
     def was_started_with(self, config: Config, file: Path | None) -> bool:
         """Return whether a configuration, read from `file`, is the one of this system.

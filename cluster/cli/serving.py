@@ -252,6 +252,8 @@ def _applied(running: Running, config: Config, file: Path | None) -> "Applied | 
     """Return what of `config` was applied; None where it is not that of the running system."""
     if running.ray is None or not running.was_started_with(config, file):
         return None
+    # A Ray that is named by its address never asks for the token by itself, and reads this once.
+    os.environ.setdefault("RAY_AUTH_MODE", running.auth)
     from cluster.system.running import apply, join
     from cluster.system.system import check
 
@@ -294,6 +296,7 @@ def _run(config: Config, file: Path | None, output: str) -> None:
                 waits_for=waits_for(),
                 config=str(file.absolute()) if file else None,
                 ray=address_of_ray(),
+                auth=os.environ.get("RAY_AUTH_MODE", "token"),
             )
             marker.write_text(json.dumps(asdict(running)))
             try:

@@ -35,7 +35,6 @@ from workers.registry import (
 )
 from workers.registry.documents.layout import adapter_prefix, refs_key
 from workers.registry.reach import published_versions
-from workers.tasks.submission import find_submission
 
 DAY_S = 24 * 3600.0
 
@@ -204,12 +203,12 @@ class MaintenanceVerbs(ClientPart):
         """
         handle = self._adapter(adapter)
         held = self.held(task, adapter=handle.name)
-        own = self._submitted_to(handle.name, held.submissions)
+        own = self._submitted_as(handle.name, task, held.submissions)
         self._check_idle(handle, own)
         author, holding = self._author(by, why), registry.holding_of(handle, handle.refs(), task)
         if relearn:
             check_others(handle, holding)
-        purged = registry.purge(handle, task, by=author)
+        purged = registry.purge(handle, task, by=author, submissions=own)
         self._store.delete(answers_key(handle.name))
         removed = [
             *(half_learnt(self._store, handle.name, purged.versions) if holding.states else ()),
@@ -293,14 +292,20 @@ class MaintenanceVerbs(ClientPart):
             if unfinished or (submission.adapter == adapter.name and stage in LEARNING):
                 raise ConflictError(
                     f"submission {submission.submission_id} is {stage.value}: let it end, with "
-                    "`nacre up` where nothing is running, then purge again",
+                    "`nacre up` where nothing is running, or take it back with `nacre cancel "
+                    f"{submission.submission_id}`, then purge again",
                     submission=submission.submission_id,
                 )
 
-    def _submitted_to(self, adapter: str, submissions: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of `submissions` that are in this store, and were submitted to `adapter`.
+    def _submitted_as(self, adapter: str, task: str, published: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the submissions to `adapter` that have the images of `task`.
 
-        The images of others, whose versions were imported, belong to where they were learnt.
+        Those are the published ones and all others of its name, which hold the same images: what
+        has failed or was cancelled, and what is learnt again. The images of others, whose versions
+        were imported, belong to where they were learnt.
         """
-        found = (find_submission(self._store, name) for name in submissions)
-        return tuple(s.submission_id for s in found if s is not None and s.adapter == adapter)
+        return tuple(
+            each.submission_id
+            for each in every_submission(self._store)
+            if each.adapter == adapter and (each.task == task or each.submission_id in published)
+        )

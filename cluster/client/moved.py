@@ -2,6 +2,7 @@
 
 from cluster.client.client import Client
 from cluster.client.relearning import Dropped
+from cluster.wire.facts import served_and
 from cluster.wire.versions import DroppedTask, Moved
 from workers.registry.documents.layout import PRODUCTION
 
@@ -23,6 +24,31 @@ def moved_document(client: Client, adapter: str | None, number: int, *moved: str
         moved=list(moved),
         notes=[note] if note else [],
     )
+
+
+def rolled_back_document(
+    client: Client, adapter: str | None, number: int, *, serving_only: bool
+) -> Moved:
+    """Return the aliases of an adapter after a rollback.
+
+    It moves `production` only where there is one, and says so where there is none.
+
+    Args:
+        client: Of the store.
+        adapter: Its name; None for the configured one.
+        number: The version that was rolled back to.
+        serving_only: Whether `head` was left alone.
+    """
+    there = client.aliases(adapter)
+    moved = [alias for alias in served_and(head=not serving_only) if alias in there]
+    document = moved_document(client, adapter, number, *moved)
+    if PRODUCTION in there:
+        return document
+    note = (
+        f"nothing is in production, and a rollback does not change that: `nacre promote {number} "
+        f"--adapter {document.adapter}` serves it"
+    )
+    return document.model_copy(update={"notes": [*document.notes, note]})
 
 
 def dropped_document(

@@ -60,6 +60,10 @@ def check_others(adapter: RegisteredAdapter, holding: Holding) -> None:
 
 
 def others_relearnt(adapter: RegisteredAdapter, holding: Holding, *, by: Author) -> tuple[str, ...]:
-    """Submit again the tasks that have gone with a purged one, and return their submissions."""
-    newest = adapter.manifest(holding.versions[-1])
-    return submit_again(adapter, holding.others, before=newest, author=by.who, now=by.now)
+    """Submit again the tasks that have gone with a purged one, and return their submissions.
+
+    What somebody has purged meanwhile is none of them.
+    """
+    newest, purged = adapter.manifest(holding.versions[-1]), purged_of(adapter)
+    others = tuple(task for task in holding.others if task.submission not in purged)
+    return submit_again(adapter, others, before=newest, author=by.who, now=by.now)

@@ -15,8 +15,21 @@ from cluster.system.system import start_coordinator
 
 
 def join(address: str) -> None:
-    """Join the Ray at `address`, on which a system of this machine runs."""
-    ray.init(address=address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False)
+    """Join the Ray at `address`, on which a system of this machine runs.
+
+    Raises:
+        UnavailableError: it does not let this process in, or is gone.
+    """
+    options = {"namespace": NAMESPACE, "logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UnavailableError(
+            f"expected the Ray at {address}, on which the system of this home runs, to let this "
+            f"process in, found {reason_of(error)}; `nacre down`, then `nacre up` starts it with "
+            "what is configured now",
+            address=address,
+        ) from error
 
 
 def address_of_ray() -> str:

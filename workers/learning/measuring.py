@@ -90,13 +90,34 @@ class VersionMeasuring:
             and _all_learnt(adapter, tasks)
         ):
             return self._by_new_classes(candidate, adapter, tasks)
+        return Measured(accuracies=self._accuracies(adapter, tasks))
+
+    def of_version(
+        self, name: str, number: int, tasks: Sequence[TaskRef]
+    ) -> tuple[TaskAccuracy, ...]:
+        """Return the accuracy of a published version on some of its tasks.
+
+        That is for versions that were published without being measured, such as one from which a
+        task was dropped.
+
+        Args:
+            name: Of the adapter.
+            number: The version.
+            tasks: Those to measure; what has no test images here is left out.
+        """
+        state = self._versions.state(name, number)
+        adapter = Adapter(state.records, shared=state.shared)
+        tower = adapter.image_tower(self._encoder.image_tower)
+        return self._accuracies(adapter, [*self._measured_tasks.earlier(tasks, tower)])
+
+    def _accuracies(
+        self, adapter: Adapter, tasks: Sequence[TaskTestSet]
+    ) -> tuple[TaskAccuracy, ...]:
         found = accuracies(adapter, tasks, self._encoder)
         images = {task.name: len(task.labels) for task in tasks}
-        return Measured(
-            accuracies=tuple(
-                TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
-                for task, accuracy in found.items()
-            )
+        return tuple(
+            TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
+            for task, accuracy in found.items()
         )
 
     def _by_new_classes(

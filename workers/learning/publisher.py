@@ -101,7 +101,7 @@ class Publisher:
                 code=_code_version(),
             )
         )
-        before = self._before(adapter, assignment.parent)
+        before = self._before(adapter, assignment, kept)
         verdict = judge(
             assignment.gate,
             task=submission.task,
@@ -162,11 +162,23 @@ class Publisher:
         tasks = adapter.manifest(parent).tasks if parent else ()
         return [task for task in tasks if task.task != submission.replaces]
 
-    def _before(self, adapter: registry.RegisteredAdapter, parent: int) -> tuple[TaskAccuracy, ...]:
-        """Return what was measured of the parent; nothing where it was imported so."""
+    def _before(
+        self, adapter: registry.RegisteredAdapter, assignment: Assignment, kept: Sequence[TaskRef]
+    ) -> tuple[TaskAccuracy, ...]:
+        """Return how well the parent knows the tasks of the new version.
+
+        Where a gate asks, what was not measured when the parent was published is measured now: a
+        version from which a task was dropped has no figures of its own.
+        """
+        parent = assignment.parent
         if not parent:
             return ()
-        return adapter.accuracies(parent, patience=self._store.patience)
+        found = adapter.accuracies(parent, patience=self._store.patience)
+        names = {entry.task for entry in found}
+        missing = [task for task in kept if task.task not in names]
+        if assignment.gate.mode != "gate" or not missing:
+            return found
+        return (*found, *self._measuring.of_version(adapter.name, parent, missing))
 
     def _shared(self, assignment: Assignment) -> bytes | None:
         """Return the shared state that was handed over; None where the method has none."""

@@ -91,9 +91,15 @@ def _others(
     holding: Sequence[Manifest],
     task: str,
 ) -> tuple[TaskRef, ...]:
-    """Return the tasks of the newest version in `holding` that no version keeps."""
-    buried = {number for stone in reader.tombstones(refs) for number in stone.versions}
-    gone = buried | {manifest.number for manifest in holding}
+    """Return the tasks of the newest version in `holding` that no version keeps.
+
+    What was purged itself is none of them: nobody may learn it again.
+    """
+    stones = reader.tombstones(refs)
+    gone = {number for stone in stones for number in stone.versions}
+    gone |= {manifest.number for manifest in holding}
+    purged = {task, *(stone.task for stone in stones)}
+    forgotten = {name for stone in stones for name in stone.submissions}
     kept = {
         each.record.sha256
         for manifest in versions
@@ -104,11 +110,19 @@ def _others(
     return tuple(
         each
         for each in (newest.tasks if newest else ())
-        if each.record.sha256 not in kept and each.task != task
+        if each.record.sha256 not in kept
+        and not (each.task in purged and (each.task == task or each.submission in forgotten))
     )
 
 
-def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[str] = ()) -> Purged:
+def purge(
+    adapter: RegisteredAdapter,
+    task: str,
+    *,
+    by: Author,
+    also: Sequence[str] = (),
+    submissions: Sequence[str] = (),
+) -> Purged:
     """Remove the records of `task`, and all shared state that has learnt from it, for good.
 
     The versions that held one of these keep their manifests and get a tombstone: they can be looked
@@ -121,6 +135,8 @@ def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[s
         by: Who does it, why and when.
         also: Prefixes of other objects of the task to remove, such as its shards, features and
             checkpoints; no training may be using them.
+        submissions: Those of the task besides the ones it was learnt from: what has failed, was
+            cancelled or replaced by another generation holds the same images.
 
     Raises:
         InputError: An alias still points to a version that holds the task, or whose shared state
@@ -129,10 +145,14 @@ def purge(adapter: RegisteredAdapter, task: str, *, by: Author, also: Sequence[s
     """
 
     def decide(refs: Refs) -> Change[Tombstone] | Settled[Tombstone]:
-        tombstone = _tombstone(adapter, refs, task, by)
+        found = _tombstone(adapter, refs, task, by)
+        named = tuple(sorted({*found.submissions, *submissions}))
+        tombstone = replace(found, submissions=named)
         _check_unaliased(adapter, refs, tombstone)
-        buried = {record for stone in adapter.tombstones(refs) for record in stone.records}
-        if buried.issuperset(tombstone.records):
+        stones = adapter.tombstones(refs)
+        buried = {record for stone in stones for record in stone.records}
+        forgotten = {name for stone in stones for name in stone.submissions}
+        if buried.issuperset(tombstone.records) and forgotten.issuperset(named):
             return Settled(result=tombstone)
         return _buried(adapter, refs, tombstone)
 
