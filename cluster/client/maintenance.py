@@ -201,6 +201,8 @@ class MaintenanceVerbs(ClientPart):
             NotFoundError: no version has ever held it.
             CorruptionError: a submission is damaged, so that nobody can say what it shares.
         """
+        from workers.housekeeping.purged_towers import purged_towers  # needs torch
+
         handle = self._adapter(adapter)
         held = self.held(task, adapter=handle.name)
         own = self._submitted_as(handle.name, task, held.submissions)
@@ -208,11 +210,12 @@ class MaintenanceVerbs(ClientPart):
         author, holding = self._author(by, why), registry.holding_of(handle, handle.refs(), task)
         if relearn:
             check_others(handle, holding)
+        towers = purged_towers(handle, holding)
         purged = registry.purge(handle, task, by=author, submissions=own)
         self._store.delete(answers_key(handle.name))
         removed = [
             *(half_learnt(self._store, handle.name, purged.versions) if holding.states else ()),
-            *traces(self._store, own, purged=purged_submissions(self._registry)),
+            *traces(self._store, own, purged=purged_submissions(self._registry), towers=towers),
         ]
         for key in removed:
             self._store.delete(key)

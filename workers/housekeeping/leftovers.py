@@ -167,7 +167,13 @@ def purged_of(adapter: AdapterReader) -> set[str]:
     return {s.submission_id for s in found if s is not None and s.adapter == adapter.name}
 
 
-def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection[str]) -> list[str]:
+def traces(
+    store: ObjectStore,
+    forgotten: Collection[str],
+    *,
+    purged: Collection[str],
+    towers: Collection[str] = (),
+) -> list[str]:
     """Return the keys that only the submissions called `forgotten` need, in order of removal.
 
     A blob comes before what names it: when a removal is interrupted, the rest is found again.
@@ -176,6 +182,8 @@ def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection
         store: The object store.
         forgotten: Ids of submissions.
         purged: Ids of submissions that were forgotten before; they need nothing any more.
+        towers: Fingerprints of towers that have learnt from them: what these made of any images
+            goes, too.
 
     Raises:
         CorruptionError: A submission, or something that names a blob, is damaged.
@@ -185,7 +193,11 @@ def traces(store: ObjectStore, forgotten: Collection[str], *, purged: Collection
     folders = [f"{work.PREFIX}{submission_id}/" for submission_id in forgotten]
     own_work = [listed.key for folder in folders for listed in store.list(folder)]
     blocks = _named_features(store)
-    own_blocks = [pointer for pointer in blocks if PurePosixPath(pointer).stem in digests]
+    own_blocks = [
+        pointer
+        for pointer in blocks
+        if (path := PurePosixPath(pointer)).stem in digests or path.parts[1] in towers
+    ]
     return [
         *_own_blobs(blocks, own_blocks),
         *own_blocks,

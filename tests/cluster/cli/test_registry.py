@@ -230,6 +230,19 @@ def test_importing_again_says_where_it_is_and_moves_nothing(shop: Shop) -> None:
     assert len(shop.parsed("versions")) == 3
 
 
+def test_a_rollback_says_what_it_has_moved_and_that_nothing_is_in_production(shop: Shop) -> None:
+    shop.done("alias", "production", "--remove")
+    ended = shop.run("rollback", "2")
+    assert ended.stdout == "head now at version 2\n"
+    assert "nothing is in production" in ended.stderr
+    assert "`nacre promote 2 --adapter main` serves it" in ended.stderr.replace("\n", " ")
+    assert shop.pointing() == {"head": 2}
+    document = shop.parsed("rollback", "1")
+    assert document["moved"] == ["head"]
+    assert "nothing is in production" in document["notes"][0]
+    assert shop.done("rollback", "1", "--serving-only") == "production now at version 1\n"
+
+
 def test_a_rollback_to_what_nothing_can_be_learnt_on_says_what_to_do(shop: Shop) -> None:
     (shop.folder / "nacre.yaml").write_text("adapters: {main: {method: gda}}")
     for task in ("digits", "fashion", "flowers"):
@@ -336,6 +349,8 @@ def test_purge_removes_the_record_from_all_versions(dropped: Shop) -> None:
     assert "choose a version without it" in dropped.refused("promote", "2").message
     assert dropped.parsed("verify")["clean"]
     assert dropped.parsed("history")[0]["why"] == "licence"
+    for line in dropped.done("history").splitlines()[1:3]:  # the purge, and the drop before it
+        assert "digits" in line
 
 
 def test_versions_says_of_which_a_task_was_purged(dropped: Shop) -> None:

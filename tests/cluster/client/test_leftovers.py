@@ -39,15 +39,13 @@ class Plant:
 
     def publish(self, name: str, *, images: int) -> Submission:
         """Submit `images` pictures of each class, and leave behind what roles leave behind."""
-        task = replace(load_task(self.write_task(images=images)), name=name)
-        submission = take_in(task, self.store, now=1.0, author="anna").submission
+        submission = self.submit(name, images=images, stage=Stage.PUBLISHED)
         for shard in submission.shards:
             block = full((len(shard.labels), 1, 4), float(shard.size))
             write_block(self.store, block_key("tiny", "1", shard), block)
         handover = handover_key(submission.submission_id, 0, "record")
         hand_over(self.store, handover, record_of(name))
         self.store.put(checkpoint_key(submission.submission_id), b"half way")
-        self.set_stage(submission, Stage.PUBLISHED)
         record = AddRecord(
             task=name,
             submission=submission.submission_id,
@@ -56,6 +54,13 @@ class Plant:
         )
         commit = Commit(updates=(record,), encoder="tiny", method="lada", settings={}, aliases=BOTH)
         Registry(self.store).create("main").commit(commit, by=ANNA)
+        return submission
+
+    def submit(self, name: str, *, images: int, stage: Stage) -> Submission:
+        """Submit `images` pictures of each class, which come to `stage`."""
+        task = replace(load_task(self.write_task(images=images)), name=name)
+        submission = take_in(task, self.store, now=1.0, author="anna").submission
+        self.set_stage(submission, stage)
         return submission
 
     def set_stage(self, submission: Submission, stage: Stage) -> None:
@@ -149,6 +154,40 @@ def test_a_purge_where_a_task_was_imported_takes_no_image_from_where_it_was_lear
     plant.client.drop("twins", promoted=True)
     plant.client.purge("twins")
     assert plant.outside() == kept
+
+
+@pytest.mark.parametrize("stage", [Stage.CANCELLED, Stage.FAILED, Stage.REJECTED])
+def test_a_purge_takes_what_was_submitted_as_the_task_and_never_published(
+    plant: Plant, stage: Stage
+) -> None:
+    plant.publish("reds", images=6)
+    never = plant.submit("reds", images=8, stage=stage)
+    plant.client.drop("reds", promoted=True)
+    purged = plant.client.purge("reds")
+    assert never.submission_id in purged.submissions
+    assert plant.outside() == set()
+    with pytest.raises(InputError, match=r"purged with task 'reds'"):
+        plant.client.retry(never.submission_id)
+
+
+def test_what_was_cancelled_after_a_purge_goes_with_the_next_one(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    plant.client.drop("reds", promoted=True)
+    plant.client.purge("reds")
+    never = plant.submit("reds", images=8, stage=Stage.CANCELLED)
+    plant.client.purge("reds")
+    assert plant.outside() == set()
+    with pytest.raises(InputError, match=r"purged with task 'reds'"):
+        plant.client.retry(never.submission_id)
+
+
+def test_a_purge_is_refused_while_the_task_waits_to_be_learnt(plant: Plant) -> None:
+    plant.publish("reds", images=6)
+    plant.client.drop("reds", promoted=True)
+    waits = plant.submit("reds", images=8, stage=Stage.ACCEPTED)
+    with pytest.raises(ConflictError, match=f"accepted.*`nacre cancel {waits.submission_id}`"):
+        plant.client.purge("reds")
+    assert not plant.client.show(1).purged
 
 
 def test_what_was_purged_is_not_tried_again_but_submitted_again(plant: Plant) -> None:

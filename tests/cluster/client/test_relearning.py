@@ -17,6 +17,7 @@ from adapters.errors import InputError, NotFoundError
 from adapters.methods.dmc.shared_state import DmcState
 from cluster.cli.main import cli
 from cluster.client.client import Client
+from cluster.client.relearning import others_relearnt
 from cluster.config import AdapterConfig, Config
 from cluster.stores.s3 import S3Store
 from tests.support.drivers.learning import carried_out, small_task, submitted
@@ -26,7 +27,7 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.learning.handover import checkpoint_key, hand_over
 from workers.queue.ticket import Stage
-from workers.registry import Manifest
+from workers.registry import Author, Manifest, Registry, holding_of
 from workers.registry.record_cache import Versions
 from workers.store import FileStore, MemoryStore, ObjectStore
 from workers.tasks.submission import find_submission, read_submission, swept_key
@@ -68,6 +69,10 @@ class Learnt:
             logit_scale=self.encoder.logit_scale,
         )
         return found.values
+
+
+def find_task(store: ObjectStore, submission: str) -> str:
+    return read_submission(store, submission).task
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +152,28 @@ def test_after_a_purge_nothing_of_the_task_is_left_and_what_was_lost_with_it_is_
     assert content_of(found) == content_of(expected)
     answers = learnt.answers(store, found.number)
     assert torch.equal(answers, learnt.answers(learnt.without, 3))
+
+
+def test_what_was_purged_before_is_not_learnt_again_with_others(learnt: Learnt) -> None:
+    client = learnt.client
+    client.rollback(1)
+    client.purge("digits")
+    purged = client.purge("clip-art", relearn=True)
+    assert [find_task(learnt.store, name) for name in purged.relearnt] == ["sketched-things"]
+    learnt.carry_out(purged.relearnt)
+    found = client.show("production").manifest
+    assert [task.task for task in found.tasks] == ["fashion", "sketched-things"]
+
+
+def test_what_somebody_purges_meanwhile_is_not_learnt_again(learnt: Learnt) -> None:
+    client = learnt.client
+    adapter = Registry(learnt.store).adapter("main")
+    client.rollback(1)
+    holding = holding_of(adapter, adapter.refs(), "digits")
+    client.purge("digits")
+    client.purge("clip-art")
+    again = others_relearnt(adapter, holding, by=Author(who="anna", why="", now=9.0))
+    assert [find_task(learnt.store, name) for name in again] == ["sketched-things"]
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -26,6 +26,7 @@ from workers.registry import (
     Author,
     RegisteredAdapter,
     Registry,
+    drop,
     export_version,
     import_version,
     read_version,
@@ -123,6 +124,21 @@ def test_a_version_that_forgets_an_earlier_task_is_refused(
     assert not published.built_upon
     assert "accuracy on 'fashion' drops from 100.0% to" in str(published.note)
     assert aliases(store) == {"head": 1, "production": 1}
+
+
+def test_a_gate_measures_a_parent_from_which_a_task_was_dropped(
+    encoder: Encoder, make_task: MakeTask
+) -> None:
+    store = MemoryStore()
+    for number, name in enumerate(("fashion", "digits")):
+        published_by_hand(store, encoder, submitted(store, make_task(name), now=float(number)))
+    drop(main_of(store), "digits", by=ANNA, promoted=True)
+    assert main_of(store).accuracies("head") == ()
+    later = submitted(store, make_task("clip-art"), now=3.0)
+    gate = Gate(mode="gate", max_drop=0.9, min_accuracy=0.0)
+    published = published_by_hand(store, encoder, later, gate=gate)
+    assert published.built_upon, published.note
+    assert aliases(store)["production"] == 4
 
 
 def test_by_hand_every_version_is_built_upon_and_none_is_served(
