@@ -5,6 +5,7 @@ Neither is part of a version: the same records answer on any device and in any f
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.records import Record
+from adapters.errors import SettingsError
 
 CPU = torch.device("cpu")
 
@@ -24,10 +26,21 @@ class Placement:
         device: Of the tensors that scoring reads, of features and of scores. Methods that score on
             the CPU alone stay there.
         memory: The format of memory vectors, for methods that have them; all others ignore it.
+
+    Raises:
+        SettingsError: there is no such format.
     """
 
     device: torch.device = CPU
     memory: MemoryFormat = "float32"
+
+    def __post_init__(self) -> None:
+        formats = get_args(MemoryFormat)
+        if self.memory not in formats:
+            raise SettingsError(
+                f"memory: expected one of {', '.join(formats)}, found {self.memory!r}",
+                name="memory",
+            )
 
     def record(self, record: Record) -> Record:
         """Return `record` with its tensors on the device."""

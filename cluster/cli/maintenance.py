@@ -1,5 +1,6 @@
 """Commands for the maintenance of a store: export, import, verify, purge, gc."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 from rich.filesize import decimal
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import CorruptionError, NacreError
+from adapters.errors import CorruptionError, InputError, NacreError
 from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
@@ -216,7 +217,7 @@ def purge(
         f"This cannot be undone. {task!r} of adapter {name!r} is removed for good, and what held "
         f"it can never be served again: {versions}. Go on?"
     )
-    if not yes and not click.confirm(question, err=True):
+    if not yes and not _agreed(question):
         raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
     purged = client.purge(task, adapter=adapter, relearn=relearn, by=by, why=why)
     if output == "json":
@@ -225,6 +226,19 @@ def purge(
     removed = counted(len(purged.keys), "object")
     say(f"{task} purged from {_named_versions(purged.versions)}: {removed} removed")
     say_relearnt(purged.relearnt)
+
+
+def _agreed(question: str) -> bool:
+    """Ask; no answer at all, as from a script, is said to be none."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if sys.stdin.isatty():  # somebody has interrupted it
+            raise
+        raise InputError(
+            "expected an answer on standard input, found its end: nothing was purged; `--yes` "
+            "purges without asking"
+        ) from abort
 
 
 def _named_versions(numbers: Sequence[int]) -> str:

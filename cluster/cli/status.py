@@ -111,8 +111,9 @@ def status(
 def _said_behind(found: AdapterBehind) -> str:
     return (
         f"production of {found.adapter} is version {found.production}, the newest is "
-        f"{found.newest}: `nacre history --adapter {found.adapter}` says why, `nacre promote "
-        f"{found.newest} --adapter {found.adapter}` serves it"
+        f"{found.newest}: `nacre history --adapter {found.adapter}` says who moved it, `nacre show "
+        f"{found.newest} --adapter {found.adapter}` what the gate said, and `nacre promote "
+        f"{found.newest} --adapter {found.adapter}` would serve it"
     )
 
 

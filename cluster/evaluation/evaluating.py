@@ -195,7 +195,10 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
 
 def _chosen(written: str, known: Mapping[int, Version], *, adapter: str) -> list[Version]:
     if not known:
-        raise NotFoundError(f"adapter {adapter!r} has no versions yet", adapter=adapter)
+        raise NotFoundError(
+            f"adapter {adapter!r} has no versions yet; submit a task with `nacre submit`",
+            adapter=adapter,
+        )
     servable = [number for number in sorted(known) if not known[number].purged]
     if not servable:
         raise NotFoundError(

@@ -101,8 +101,11 @@ def answers_from_bytes(content: bytes, what: str) -> KeptAnswers:
         or not scores.shape == columns.shape == (sum(counts),)
         or len(known.merges) != len(known.records)
         or bool((columns < 0).any())
+        or not bool(scores.isfinite().all())
     ):
-        raise CorruptionError(f"{what} is damaged: expected a score and a column per test image")
+        raise CorruptionError(
+            f"{what} is damaged: expected a finite score and a column per test image"
+        )
     parts = zip(torch.split(scores, counts), torch.split(columns.long(), counts), strict=True)
     return KeptAnswers(
         surroundings=known.surroundings,

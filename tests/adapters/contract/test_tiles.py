@@ -8,6 +8,7 @@ from adapters.contract.placement import CPU, Placement
 from adapters.contract.records import Record
 from adapters.contract.rule import ROWS, AnchorRows, Anchors, AnchorTiles
 from adapters.contract.tiles import columns_of, merged, numbers_of
+from adapters.errors import SettingsError
 from tests.adapters.synthetic import unit_rows
 from tests.support.fakes.random_records import random_record
 
@@ -75,6 +76,11 @@ def test_more_anchors_copy_the_last_tile_alone_and_leave_the_former_ones() -> No
     assert after.count == 2 * ROWS + 5 and len(after.tiles) == 3
     assert after.tiles[0] is before.tiles[0] and after.tiles[1] is not before.tiles[1]
     assert all(torch.equal(*pair) for pair in zip(before.tiles, kept, strict=True))
+
+
+def test_a_format_of_memory_that_does_not_exist_is_named() -> None:
+    with pytest.raises(SettingsError, match="one of float32, bfloat16, found 'bf16'"):
+        Placement(memory="bf16")  # type: ignore[arg-type]
 
 
 def test_on_the_cpu_a_placement_gives_back_what_it_is_given() -> None:

@@ -342,6 +342,12 @@ def test_purge_asks_and_takes_no_for_an_answer(dropped: Shop) -> None:
     assert "can never be served again: versions 1, 2, 3." in asked
 
 
+def test_purge_that_nobody_answers_names_the_option(dropped: Shop) -> None:
+    before = dropped.stored()
+    assert "`--yes`" in dropped.refused("purge", "digits", answer="").message
+    assert dropped.stored() == before
+
+
 def test_purge_removes_the_record_from_all_versions(dropped: Shop) -> None:
     assert "1 object removed" in dropped.done("purge", "digits", "--why", "licence", answer="y\n")
     assert dropped.parsed("show", "2")["purged"] == ["digits"]

@@ -16,6 +16,7 @@ from tests.support.fakes.random_records import random_record
 from workers.learning.evaluation import TaskTestSet, accuracy_of
 from workers.learning.kept_answers import (
     NOTHING,
+    BestAnswers,
     KeptAnswers,
     answers_from_bytes,
     keep_answers,
@@ -236,3 +237,11 @@ def test_scores_and_columns_must_fit_the_images() -> None:
     short = replace(kept, tasks={digest: replace(best, columns=best.columns[1:])})
     with pytest.raises(CorruptionError, match="a score and a column per test image"):
         answers_from_bytes(short.to_bytes(), "what was kept")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_kept_scores_that_are_no_numbers_are_damage(score: float) -> None:
+    best = BestAnswers(scores=torch.tensor([score]), columns=torch.tensor([0]))
+    kept = KeptAnswers(records=("r",), merges=((),), tasks={"features": best})
+    with pytest.raises(CorruptionError, match="finite score"):
+        answers_from_bytes(kept.to_bytes(), "what was kept")
