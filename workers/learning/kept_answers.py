@@ -104,7 +104,7 @@ def answers_from_bytes(content: bytes, what: str) -> KeptAnswers:
         or not bool(scores.isfinite().all())
     ):
         raise CorruptionError(
-            f"{what} is damaged: expected a finite score and a column per test image"
+            f"{what} is damaged: expected a score and a column per test image, both of them numbers"
         )
     parts = zip(torch.split(scores, counts), torch.split(columns.long(), counts), strict=True)
     return KeptAnswers(

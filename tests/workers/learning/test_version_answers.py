@@ -242,6 +242,6 @@ def test_scores_and_columns_must_fit_the_images() -> None:
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
 def test_kept_scores_that_are_no_numbers_are_damage(score: float) -> None:
     best = BestAnswers(scores=torch.tensor([score]), columns=torch.tensor([0]))
-    kept = KeptAnswers(records=("r",), merges=((),), tasks={"features": best})
-    with pytest.raises(CorruptionError, match="finite score"):
+    kept = KeptAnswers(surroundings="a" * 64, tasks={"b" * 64: best})
+    with pytest.raises(CorruptionError, match="a score and a column"):
         answers_from_bytes(kept.to_bytes(), "what was kept")
