@@ -14,10 +14,10 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by check cost count demo
 diff distant drawing essential example fact failure fine format free health housekeeping interrupt
-joined kept key known labelled layout leaving limit list loading local log looking main managing
-measure measured measuring moved naming once only orientation other output packing page part past
-pattern published question random raw reader reading replacement result row running shared status
-table testing trained turn verify
+joined kept key known labelled latest layout leaving limit list loading local log looking main
+managing measure measured measuring moved naming once only orientation other output packing page
+part past pattern published question random raw reader reading replacement result row running shared
+status table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv

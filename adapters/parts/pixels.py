@@ -11,6 +11,7 @@ from torch import Tensor
 
 from adapters.contract.randomness import derived_seed
 from adapters.parts.batches import epoch_batch
+from adapters.parts.latest import Latest
 from adapters.towers.image_side import PixelSource
 
 CHUNK = 32
@@ -39,18 +40,16 @@ class PixelBatches:
         seed: Names orders and views.
     """
 
-    # Owns: the batch that was read last, which several updates may learn from.
+    # Owns: the batch that was read last, which several updates may learn from, in `_batch`.
 
     def __init__(self, source: PixelSource, labels: Tensor, *, size: int, seed: int) -> None:
         self._source, self._labels, self._size, self._seed = source, labels, size, seed
         self.per_epoch = -(-len(labels) // size)
-        self._latest: tuple[int, PixelBatch] | None = None
+        self._batch = Latest[int, PixelBatch]()
 
     def at(self, number: int) -> PixelBatch:
         """Return batch `number`, counted from 0."""
-        if self._latest is None or self._latest[0] != number:
-            self._latest = number, self._read(number)
-        return self._latest[1]
+        return self._batch.of(number, self._read)
 
     def _read(self, number: int) -> PixelBatch:
         images = len(self._labels)

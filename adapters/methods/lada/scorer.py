@@ -5,7 +5,7 @@ Shapes: N images · D feature width · C classes of one record · M memory vecto
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
@@ -19,6 +19,7 @@ from adapters.contract.tiles import OWN_PRODUCTS, merged
 from adapters.methods.lada.memory import MemoryBlock, padded_memory
 from adapters.methods.lada.record import checked_tensors
 from adapters.methods.lada.settings import LadaSettings
+from adapters.parts.latest import Latest
 from adapters.parts.memory_tiles import ClassRows, MemoryTiles
 from adapters.parts.once import once_per_record
 
@@ -76,14 +77,12 @@ class _Plan:
     """What is computed for some records.
 
     Attributes:
-        positions: Of the records.
         own: Their own products.
         tiled: What is in tiles.
     """
 
-    positions: tuple[int, ...] = ()
-    own: list[_OwnProducts] = field(default_factory=list)
-    tiled: list[_TiledColumns] = field(default_factory=list)
+    own: list[_OwnProducts]
+    tiled: list[_TiledColumns]
 
 
 class LadaScorer(Scorer):
@@ -99,8 +98,6 @@ class LadaScorer(Scorer):
         kept: How memory is kept; in another format than that of records all of it is in tiles.
     """
 
-    # Owns: `_latest`, the plan that was asked for last; replaced as a whole.
-
     def __init__(
         self,
         parts: tuple[ScoredClasses, ...] = (),
@@ -109,7 +106,7 @@ class LadaScorer(Scorer):
         kept: MemoryFormat = "float32",
     ) -> None:
         self._parts, self._tiles, self._kept = parts, dict(tiles or {}), kept
-        self._latest = _Plan()
+        self._plan = Latest[tuple[int, ...], _Plan]()
 
     @classmethod
     def of(cls, records: Sequence[Record], *, kept: MemoryFormat) -> Self:
@@ -132,7 +129,8 @@ class LadaScorer(Scorer):
         return self._parts[position].anchors
 
     def scores(self, query: Query) -> Tensor:
-        scores, plan = query.text_logits.clone(), self._plan(tuple(query.positions))
+        scores = query.text_logits.clone()
+        plan = self._plan.of(tuple(query.positions), self._planned)
         for own in plan.own:
             logits = torch.cat([block.logits(query.features) for block in own.blocks], dim=1)
             scores[:, own.columns.start : own.columns.stop].add_(logits, alpha=own.alpha)
@@ -163,14 +161,8 @@ class LadaScorer(Scorer):
             tiles[vectors] = before.extended(blocks)
         return type(self)(tuple(parts), tiles, kept=self._kept)
 
-    def _plan(self, positions: tuple[int, ...]) -> _Plan:
-        """Return what is computed for the records at `positions`; the latest answer is kept."""
-        latest = self._latest
-        if latest.positions != positions:
-            latest = self._latest = self._planned(positions)
-        return latest
-
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
+        """Return what is computed for the records at `positions`."""
         own, start = list[_OwnProducts](), 0
         grouped = defaultdict[int, list[tuple[ScoredClasses, int]]](list)
         for position in positions:
@@ -183,7 +175,7 @@ class LadaScorer(Scorer):
                 grouped[part.vectors].append((part, start))
             start += len(part.anchors)
         tiled = [_tiled_columns(vectors, found) for vectors, found in grouped.items()]
-        return _Plan(positions=positions, own=own, tiled=tiled)
+        return _Plan(own=own, tiled=tiled)
 
 
 def _tiled_columns(vectors: int, parts: list[tuple[ScoredClasses, int]]) -> _TiledColumns:

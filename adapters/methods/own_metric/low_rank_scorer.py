@@ -25,6 +25,7 @@ from adapters.methods.own_metric.dense import DenseScorer
 from adapters.methods.own_metric.settings import SHARED, OwnMetricSettings
 from adapters.methods.own_metric.task_blocks import Shape, TaskBlocks
 from adapters.methods.own_metric.task_rows import TaskRows
+from adapters.parts.latest import Latest
 
 IMAGES = 64
 """At most so many images meet a block at once: their products take half a megabyte."""
@@ -58,16 +59,14 @@ class _Plan:
     """What is computed for some records.
 
     Attributes:
-        positions: Of all.
-        first: Of those among the first tasks.
+        first: Positions of those among the first tasks.
         columns: How many classes these have.
         later: What is in blocks.
     """
 
-    positions: tuple[int, ...] = ()
-    first: tuple[int, ...] = ()
-    columns: int = 0
-    later: list[_BlockColumns] = field(default_factory=list)
+    first: tuple[int, ...]
+    columns: int
+    later: list[_BlockColumns]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,8 +111,6 @@ class LowRankScorer(Scorer):
         settings: What all share.
     """
 
-    # Owns: `_latest`, the plan that was asked for last; replaced as a whole.
-
     def __init__(
         self,
         first: tuple[Record, ...],
@@ -123,7 +120,7 @@ class LowRankScorer(Scorer):
     ) -> None:
         self._first, self._scorer, self._anchors, self._later = first, scorer, anchors, later
         self._settings = OwnMetricSettings.from_mapping(first[0].settings)
-        self._latest = _Plan()
+        self._plan = Latest[tuple[int, ...], _Plan]()
 
     @classmethod
     def of(cls, records: tuple[Record, ...]) -> Self:
@@ -145,7 +142,7 @@ class LowRankScorer(Scorer):
         return self._anchors[position]
 
     def scores(self, query: Query) -> Tensor:
-        plan = self._plan(tuple(query.positions))
+        plan = self._plan.of(tuple(query.positions), self._planned)
         if not plan.later:
             return self._scorer.scores(query)
         scores = torch.empty_like(query.text_logits)
@@ -182,14 +179,8 @@ class LowRankScorer(Scorer):
         later = later.extended(records, self._settings)
         return type(self)(self._first, self._scorer, (*self._anchors, *anchors), later)
 
-    def _plan(self, positions: tuple[int, ...]) -> _Plan:
-        """Return what is computed for the records at `positions`; the latest answer is kept."""
-        latest = self._latest
-        if latest.positions != positions:
-            latest = self._latest = self._planned(positions)
-        return latest
-
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
+        """Return what is computed for the records at `positions`."""
         first = tuple(position for position in positions if position < len(self._first))
         start = columns = sum(len(self._anchors[position]) for position in first)
         found = defaultdict[tuple[Shape, int], list[tuple[int, int, int]]](list)
@@ -209,4 +200,4 @@ class LowRankScorer(Scorer):
             )
             for (shape, block), tasks in found.items()
         ]
-        return _Plan(positions=positions, first=first, columns=columns, later=later)
+        return _Plan(first=first, columns=columns, later=later)
