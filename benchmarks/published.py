@@ -25,7 +25,7 @@ from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
 from benchmarks.published_loop import PublishedLoop
 from benchmarks.random_encoder import RandomEncoder
-from benchmarks.random_records import random_record
+from benchmarks.random_records import COMPONENTS, random_record
 from benchmarks.table import Row, report
 from tests.support.scenes.training import inputs
 from workers.encoding.encoder_settings import EncoderSettings
@@ -58,7 +58,12 @@ def measured(model: str, *, steps: int) -> list[Row]:
     features, embedding_s = embedded(encoder, pixels)
     task = _task(features, encoder=encoder.fingerprint)
     past = [
-        random_record(number, classes=OLD_CLASSES, encoder=encoder.fingerprint)
+        random_record(
+            number,
+            classes=OLD_CLASSES,
+            encoder=encoder.fingerprint,
+            components=COMPONENTS,
+        )
         for number in range(OLD_TASKS)
     ]
     text = _text(task, encoder)

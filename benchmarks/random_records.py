@@ -1,46 +1,57 @@
 """LADA records of random numbers, as large as trained ones: for speed, not for answers."""
 
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
+from collections.abc import Iterable
 
-from adapters.contract.class_entry import ClassEntry
-from adapters.contract.records import Record
+from adapters.contract.records import Record, encode_record
+from tests.support.fakes import random_records
+from workers.registry import AddRecord, Author, Commit, Inline, RegisteredAdapter
 
 WIDTH = 512
 VECTORS, COMPONENTS = 16, 4
-_VARIANCE = 0.5 / WIDTH
 
 
-def random_record(number: int, *, classes: int, encoder: str, width: int = WIDTH) -> Record:
-    """Return the record of a task called `number`, drawn from that.
+def random_record(
+    number: int, *, classes: int, encoder: str, width: int = WIDTH, components: int = 0
+) -> Record:
+    """Return the record of the task called `task-<number>`, drawn from its number.
 
-    Memory, text features and mixtures of a class lie around one random direction.
+    Args:
+        number: Of the task.
+        classes: How many.
+        encoder: Fingerprint of the encoder.
+        width: Feature width of the encoder.
+        components: Of mixtures; with 0 a record serves for scoring alone.
     """
-    generator = torch.Generator().manual_seed(number)
-    centres = torch.randn(classes, width, generator=generator)
-
-    def around(each: int) -> Tensor:
-        noise = torch.randn(classes * each, width, generator=generator)
-        return normalize(centres.repeat_interleave(each, dim=0) + noise, dim=-1)
-
-    return Record(
-        task=str(number),
-        classes=tuple(
-            ClassEntry(class_id=f"{number}/{index}", name=f"thing {index}", prompt=f"thing {index}")
-            for index in range(classes)
-        ),
-        method="lada",
-        settings={"alpha": 1.0, "beta": 1.0},
-        seed=number,
+    return random_records.random_record(
+        f"task-{number}",
         encoder=encoder,
-        tensors={
-            "memory": around(VECTORS),
-            "memory_offsets": torch.arange(classes + 1) * VECTORS,
-            "text_features": around(1),
-            "mixture_weights": torch.full((classes * COMPONENTS,), 1 / COMPONENTS),
-            "mixture_means": around(COMPONENTS),
-            "mixture_variances": torch.full((classes * COMPONENTS,), _VARIANCE),
-            "mixture_offsets": torch.arange(classes + 1) * COMPONENTS,
-        },
+        width=width,
+        classes=classes,
+        vectors=VECTORS,
+        seed=number,
+        noun=f"thing {number}",
+        components=components,
     )
+
+
+def publish_random(
+    adapter: RegisteredAdapter, numbers: Iterable[int], *, classes: int, encoder: str
+) -> None:
+    """Publish one version that has random records, of so many classes each, besides the others."""
+    updates = tuple(
+        AddRecord(
+            task=f"task-{number}",
+            submission=f"task-{number}-{number:012x}",
+            record=Inline(encode_record(random_record(number, classes=classes, encoder=encoder))),
+            classes=classes,
+        )
+        for number in numbers
+    )
+    commit = Commit(
+        updates=updates,
+        encoder=encoder,
+        method="lada",
+        settings={},
+        aliases=("head", "production"),
+    )
+    adapter.commit(commit, by=Author(who="bench", why="", now=0.0))

@@ -13,12 +13,11 @@ from adapters.adapter import Adapter
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.placement import Placement
 from adapters.contract.records import Record
-from adapters.methods import method_named
 from benchmarks.absent import absent_features
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
+from benchmarks.features import learnt_in_sequence
 from benchmarks.table import Row, report
 from harness.measured_set import MeasuredSet
-from tests.support.scenes.training import learn
 
 SETS = (*SEQUENCE, "dtd")
 SETTINGS = {"text": "residual", "steps": 40}
@@ -33,19 +32,7 @@ def figures() -> Iterator[Row]:
         yield Row(figure="bfloat16 memory", value=f"not measured: no features in {folder}")
         return
     sets = [feature_set(name, folder=folder) for name in SETS]
-    records: list[Record] = []
-    for each in sets:
-        records.append(
-            learn(
-                method_named("lada"),
-                each.task,
-                records,
-                text=each.text,
-                settings=SETTINGS,
-                seed=0,
-            )
-        )
-    yield from compared(sets, records)
+    yield from compared(sets, learnt_in_sequence(sets, SETTINGS, seed=0))
 
 
 def compared(sets: Sequence[MeasuredSet], records: Sequence[Record]) -> Iterator[Row]:

@@ -119,7 +119,7 @@ def _multiplications_per_s() -> float:
 
 @cache
 def _record(number: int) -> Record:
-    return random_record(number, classes=CLASSES, encoder=ENCODER)
+    return random_record(number, classes=CLASSES, encoder=ENCODER, components=COMPONENTS)
 
 
 def _past(tasks: int) -> list[Record]:

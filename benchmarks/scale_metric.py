@@ -28,13 +28,12 @@ from adapters.methods.own_metric.low_rank import LowRank
 from adapters.methods.own_metric.task_rows import no_rows, row_tensors
 from adapters.parts.statistics import Statistic
 from adapters.parts.symmetric import packed
+from benchmarks.random_records import VECTORS, WIDTH, random_record
 from benchmarks.table import Row, report
 
 SIZES = ((10, 100), (100, 10), (100, 100), (1000, 10))
 """Tasks, and classes of each."""
 
-VECTORS = 16
-WIDTH = 512
 ENCODER = "synthetic"
 SCALE = 100.0
 REPEATS = 3
@@ -128,7 +127,11 @@ def _lines(tasks: int, classes: int) -> list[Row]:
 
 
 def _lada(tasks: int, classes: int) -> Cost:
-    drawn = [_lada_tensors(classes, seed) for seed in range(min(tasks, DISTINCT))]
+    records = (
+        random_record(number, classes=classes, encoder=ENCODER)
+        for number in range(min(tasks, DISTINCT))
+    )
+    drawn = [dict(record.tensors) for record in records]
     return _cost("lada", {"alpha": 1.0, "beta": 1.0}, drawn, tasks, classes)
 
 
@@ -229,18 +232,6 @@ def _record(
         encoder=ENCODER,
         tensors=tensors | {"text_features": text},
     )
-
-
-def _lada_tensors(classes: int, seed: int) -> dict[str, Tensor]:
-    return {
-        "memory": _rows(classes * VECTORS, seed=seed),
-        "memory_offsets": torch.arange(classes + 1) * VECTORS,
-        "text_features": _rows(classes, seed=1000 + seed),
-        "mixture_weights": torch.ones(classes),
-        "mixture_means": _rows(classes, seed=2000 + seed),
-        "mixture_variances": torch.zeros(classes),
-        "mixture_offsets": torch.arange(classes + 1),
-    }
 
 
 def _own_tensors(classes: int, seed: int) -> dict[str, Tensor]:

@@ -17,22 +17,21 @@ from torch.nn.functional import normalize
 from adapters.contract.learning import class_mixtures
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.placement import Placement
-from adapters.contract.records import encode_record
+from benchmarks.random_records import COMPONENTS, VECTORS, WIDTH, publish_random
 from benchmarks.table import Row, report
 from tests.adapters.synthetic import clusters
-from tests.support.fakes.random_records import random_record
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.registry import AddRecord, Author, Commit, Inline, Registry, VersionRef
+from workers.registry import Registry, VersionRef
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import VersionCache
 from workers.store import FileStore, ObjectStore
 
-CLASSES, VECTORS, WIDTH = 10, 16, 512
+CLASSES = 10
 TASKS = (10, 100, 1000)
 FORMATS: tuple[MemoryFormat, ...] = ("float32", "bfloat16")
 OF_READING = 1.2
-MIXTURES, SHOTS, COMPONENTS = 1000, 16, 4
+MIXTURES, SHOTS = 1000, 16
 MIXTURES_S = 10.0
 """Of one core's time: five seconds on two cores."""
 
@@ -112,36 +111,9 @@ def _mixtures() -> Iterator[Row]:
 
 
 def _publish(store: ObjectStore, fingerprint: str, numbers: Sequence[int]) -> None:
-    updates = tuple(_update(number, fingerprint) for number in numbers)
     registry = Registry(store)
     adapter = registry.adapter("main") if "main" in registry.adapters() else registry.create("main")
-    commit = Commit(
-        updates=updates,
-        encoder=fingerprint,
-        method="lada",
-        settings={},
-        aliases=("head", "production"),
-    )
-    adapter.commit(commit, by=Author(who="bench", why="", now=0.0))
-
-
-def _update(number: int, fingerprint: str) -> AddRecord:
-    task = f"task-{number}"
-    record = random_record(
-        task,
-        encoder=fingerprint,
-        width=WIDTH,
-        classes=CLASSES,
-        vectors=VECTORS,
-        seed=number,
-        noun="thing",
-    )
-    return AddRecord(
-        task=task,
-        submission=f"{task}-{number:012x}",
-        record=Inline(encode_record(record)),
-        classes=CLASSES,
-    )
+    publish_random(adapter, numbers, classes=CLASSES, encoder=fingerprint)
 
 
 def _timed(work: Callable[[], Result]) -> tuple[float, Result]:

@@ -17,11 +17,9 @@ from torch.nn.functional import normalize
 from adapters.adapter import Adapter
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.placement import Placement
-from adapters.contract.records import Record
+from benchmarks.random_records import WIDTH, random_record
 from benchmarks.table import Row, report
-from tests.support.fakes.random_records import random_record
 
-VECTORS, WIDTH = 16, 512
 ENCODER = "synthetic"
 SCALE = 100.0
 SHAPES = ((10, 10), (10, 100), (100, 10), (100, 100), (1000, 10))
@@ -40,7 +38,7 @@ def figures() -> Iterator[Row]:
 
 
 def _scored(tasks: int, classes: int) -> Iterator[Row]:
-    records = [_record(number, classes) for number in range(tasks)]
+    records = [random_record(number, classes=classes, encoder=ENCODER) for number in range(tasks)]
     memory = torch.cat([record.tensors["memory"] for record in records])
     anchors = torch.cat([record.tensors["text_features"] for record in records])
     built = {kept: Adapter(records, placement=Placement(memory=kept)) for kept in FORMATS}
@@ -71,18 +69,6 @@ def _products(features: Tensor, memory: Tensor, anchors: Tensor) -> tuple[Tensor
 
 def _asking(adapter: Adapter, features: Tensor) -> Callable[[], object]:
     return partial(adapter.score, features, encoder=ENCODER, logit_scale=SCALE)
-
-
-def _record(number: int, classes: int) -> Record:
-    return random_record(
-        str(number),
-        encoder=ENCODER,
-        width=WIDTH,
-        classes=classes,
-        vectors=VECTORS,
-        seed=number,
-        noun="thing",
-    )
 
 
 def _features(images: int) -> Tensor:

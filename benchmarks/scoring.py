@@ -13,13 +13,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from adapters.adapter import Adapter
-from adapters.contract.class_entry import ClassEntry
-from adapters.contract.records import Record
+from benchmarks.random_records import WIDTH, random_record
 from benchmarks.table import Row, report
 
 CLASSES_PER_RECORD = 100
-VECTORS = 16
-WIDTH = 512
 ENCODER = "synthetic"
 SCALE = 100.0
 REPEATS = 7
@@ -35,7 +32,12 @@ def main() -> int:
 
 
 def _measured(records: int) -> list[Row]:
-    adapter = Adapter([_record(number) for number in range(records)])
+    adapter = Adapter(
+        [
+            random_record(number, classes=CLASSES_PER_RECORD, encoder=ENCODER)
+            for number in range(records)
+        ]
+    )
     memory = torch.cat([record.tensors["memory"] for record in adapter.records])
     name = f"{records * CLASSES_PER_RECORD:,} classes"
     one, many = _features(1), _features(256)
@@ -47,31 +49,6 @@ def _measured(records: int) -> list[Row]:
         Row(figure=f"{name}: an image in a batch of 256", value=1e3 * batch, unit="ms"),
         Row(figure=f"{name}: reading the memory once", value=1e3 * reading, unit="ms"),
     ]
-
-
-def _record(number: int) -> Record:
-    entries = tuple(
-        ClassEntry(class_id=f"{number}/{index}", name=f"thing {index}", prompt=f"thing {index}")
-        for index in range(CLASSES_PER_RECORD)
-    )
-    classes = CLASSES_PER_RECORD
-    return Record(
-        task=str(number),
-        classes=entries,
-        method="lada",
-        settings={"alpha": 1.0, "beta": 1.0},
-        seed=0,
-        encoder=ENCODER,
-        tensors={
-            "memory": _rows(classes * VECTORS, seed=number),
-            "memory_offsets": torch.arange(classes + 1) * VECTORS,
-            "text_features": _rows(classes, seed=1000 + number),
-            "mixture_weights": torch.ones(classes),
-            "mixture_means": _rows(classes, seed=2000 + number),
-            "mixture_variances": torch.zeros(classes),
-            "mixture_offsets": torch.arange(classes + 1),
-        },
-    )
 
 
 def _rows(count: int, *, seed: int) -> Tensor:

@@ -28,16 +28,15 @@ from PIL import Image, ImageFilter
 from torch.nn.functional import normalize
 
 from adapters.contract.memory_format import MemoryFormat
-from adapters.contract.records import Record, encode_record
 from benchmarks.load import Load, multipart, request_bytes, run_load
 from benchmarks.random_encoder import RandomEncoder
+from benchmarks.random_records import VECTORS, WIDTH, publish_random
 from benchmarks.table import Row, report
 from cluster.config import Config, ReplicasConfig, ServeConfig
 from tests.support.drivers.s3_server import free_port
-from tests.support.fakes.random_records import random_record
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.images.decode import decode_image
-from workers.registry import AddRecord, Author, Commit, Inline, Registry
+from workers.registry import Registry
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import Predictor, Question
 from workers.store import FileStore, MemoryStore, ObjectStore
@@ -46,7 +45,7 @@ THREADS = 2
 SECONDS = 12.0
 CLIENTS = 64
 BATCHES = (1, 2, 4, 8, 16, 32)
-CLASSES_PER_RECORD, VECTORS, WIDTH = 100, 16, 512
+CLASSES_PER_RECORD = 100
 IDLE_S, UPSCALE_S = 5.0, 2
 SHARES: Mapping[tuple[int, MemoryFormat], float | None] = {
     (100, "float32"): 0.01,
@@ -341,33 +340,7 @@ def _wait_until_answered(url: str, jpeg: bytes) -> None:
 def _publish(store: ObjectStore, fingerprint: str, *, records: int) -> None:
     adapter = Registry(store).create("main")
     for number in range(records):
-        content = encode_record(_record(number, fingerprint))
-        update = AddRecord(
-            task=f"task-{number}",
-            submission=f"task-{number}-{number:012x}",
-            record=Inline(content),
-            classes=CLASSES_PER_RECORD,
-        )
-        commit = Commit(
-            updates=(update,),
-            encoder=fingerprint,
-            method="lada",
-            settings={},
-            aliases=("head", "production"),
-        )
-        adapter.commit(commit, by=Author(who="bench", why="", now=0.0))
-
-
-def _record(number: int, fingerprint: str) -> Record:
-    return random_record(
-        f"task-{number}",
-        encoder=fingerprint,
-        width=WIDTH,
-        classes=CLASSES_PER_RECORD,
-        vectors=VECTORS,
-        seed=number,
-        noun=f"thing {number}",
-    )
+        publish_random(adapter, [number], classes=CLASSES_PER_RECORD, encoder=fingerprint)
 
 
 def _jpeg() -> bytes:

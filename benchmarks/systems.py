@@ -15,7 +15,7 @@ task: stopped or killed, the same command goes on from there. Writes benchmarks/
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,14 @@ from cluster.evaluation.benching import SuiteFolders, opened
 from harness.results import RunName, orders_and_runs
 from harness.sequence_run import SequenceRun
 from harness.suite import Suite, read_suite
-from harness.table import Figure
+from harness.table import Columns, figures
 
 SUITES = Path("deploy/suites")
 TEN_SETS, CIFAR10 = "systems-ten-sets", "systems-cifar10"
 BY_IMAGE = ("dual_rail",)
 """Methods that solve with every image they have seen, and refuse more than 20,000."""
 
-COLUMNS: Mapping[str, Callable[[SequenceRun], float | None]] = {
+COLUMNS: Columns = {
     "Transfer": lambda run: run.transfer if run.square else None,
     "Average": lambda run: run.average if run.square else run.average_of_images,
     "Last": lambda run: run.last if run.square else run.last_of_images,
@@ -106,7 +106,7 @@ def measured(path: Path, *, seeds: int | None, parallel: int) -> list[Row]:
 def table(suite: Suite, runs: Mapping[RunName, SequenceRun], zero_shot: float) -> list[Row]:
     """Print the table of the suite's only order, and return its figures."""
     by_title = orders_and_runs(suite, runs)["I"]
-    found = {title: figures(of_title) for title, of_title in by_title.items() if of_title}
+    found = {title: figures(of_title, COLUMNS) for title, of_title in by_title.items() if of_title}
     used = [each for each in COLUMNS if any(line[each] for line in found.values())]
     lines = [["encoder alone", *(f"{zero_shot:.1f}" if each == "Last" else "" for each in used)]]
     lines += [[title, *(str(line[each] or "–") for each in used)] for title, line in found.items()]
@@ -117,15 +117,6 @@ def table(suite: Suite, runs: Mapping[RunName, SequenceRun], zero_shot: float) -
         for heading, figure in line.items()
         if figure is not None
     ]
-
-
-def figures(runs: Sequence[SequenceRun]) -> dict[str, Figure | None]:
-    """Return the figures of a line over its seeds; None where a column has no meaning."""
-    found: dict[str, Figure | None] = {}
-    for heading, of_run in COLUMNS.items():
-        values = [value for run in runs if (value := of_run(run)) is not None]
-        found[heading] = Figure.of(values) if values else None
-    return found
 
 
 def _records(run: SequenceRun) -> int:

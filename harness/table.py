@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -40,7 +40,10 @@ class Figure:
         return digits if self.half is None else f"{digits} ± {self.half:.2f}"
 
 
-COLUMNS: dict[str, Callable[[SequenceRun], float | None]] = {
+Columns = Mapping[str, Callable[[SequenceRun], float | None]]
+"""What each column says of a run; None where that has no meaning."""
+
+COLUMNS: Columns = {
     "Transfer": lambda run: run.transfer,
     "Average": lambda run: run.average if run.square else run.average_of_images,
     "Last": lambda run: run.last if run.square else run.last_of_images,
@@ -58,10 +61,10 @@ X-TAIL; where only learnt classes are candidates all images weigh alike. `Last, 
 class of the same name as right, whatever its task."""
 
 
-def figures(runs: Sequence[SequenceRun]) -> dict[str, Figure | None]:
-    """Return the figures of one line; None where a column has no meaning."""
+def figures(runs: Sequence[SequenceRun], columns: Columns = COLUMNS) -> dict[str, Figure | None]:
+    """Return the figures of one line over its seeds; None where a column has no meaning."""
     found: dict[str, Figure | None] = {}
-    for heading, of_run in COLUMNS.items():
+    for heading, of_run in columns.items():
         values = [value for run in runs if (value := of_run(run)) is not None]
         found[heading] = Figure.of(values) if values else None
     return found

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from benchmarks.cifar10 import TRAIN, as_published
-from benchmarks.systems import figures
+from benchmarks.systems import COLUMNS
 from harness.image_sets import read_image_set
 from harness.sequence_run import Finish, SequenceRun, Step
 from harness.suite import SetConfig
+from harness.table import figures
 from workers.images.decode import decode_image
 
 pytestmark = pytest.mark.slow
@@ -116,7 +117,7 @@ def test_what_a_task_adds_is_told_apart_from_what_every_version_has() -> None:
         answered=(),
     )
     run = SequenceRun(steps=steps, finish=finish, classes=4, images=(100, 300))
-    found = {heading: figure and figure.mean for heading, figure in figures([run]).items()}
+    found = {heading: figure and figure.mean for heading, figure in figures([run], COLUMNS).items()}
     assert found == {
         "Transfer": None,
         "Average": pytest.approx((90 + 67.5) / 2),

@@ -9,7 +9,15 @@ from adapters.contract.records import Record
 
 
 def random_record(
-    task: str, *, encoder: str, width: int, classes: int, vectors: int, seed: int, noun: str
+    task: str,
+    *,
+    encoder: str,
+    width: int,
+    classes: int,
+    vectors: int,
+    seed: int,
+    noun: str,
+    components: int = 0,
 ) -> Record:
     """Return a record of LADA with `classes` classes of `vectors` memory vectors each.
 
@@ -21,11 +29,18 @@ def random_record(
         vectors: Memory vectors of each class.
         seed: Of all vectors.
         noun: The classes are called so, with their number.
+        components: Of each class's mixture, which then lie around one direction with its memory
+            and its text, as learnt ones do. 0: one point, and nothing has to do with anything.
     """
     generator = torch.Generator().manual_seed(seed)
+    mixed, variance = max(components, 1), 0.5 / width if components else 0.0
+    centres = torch.randn(classes, width, generator=generator) if components else None
 
-    def rows(count: int) -> Tensor:
-        return normalize(torch.randn(count, width, generator=generator), dim=-1)
+    def rows(each: int) -> Tensor:
+        drawn = torch.randn(classes * each, width, generator=generator)
+        if centres is not None:
+            drawn = centres.repeat_interleave(each, dim=0) + drawn
+        return normalize(drawn, dim=-1)
 
     return Record(
         task=task,
@@ -38,12 +53,12 @@ def random_record(
         seed=seed,
         encoder=encoder,
         tensors={
-            "memory": rows(classes * vectors),
+            "memory": rows(vectors),
             "memory_offsets": torch.arange(classes + 1) * vectors,
-            "text_features": rows(classes),
-            "mixture_weights": torch.ones(classes),
-            "mixture_means": rows(classes),
-            "mixture_variances": torch.zeros(classes),
-            "mixture_offsets": torch.arange(classes + 1),
+            "text_features": rows(1),
+            "mixture_weights": torch.full((classes * mixed,), 1 / mixed),
+            "mixture_means": rows(mixed),
+            "mixture_variances": torch.full((classes * mixed,), variance),
+            "mixture_offsets": torch.arange(classes + 1) * mixed,
         },
     )

@@ -12,7 +12,7 @@ from adapters.towers.text_side import TextSide
 from adapters.towers.text_tower import TextTower
 from benchmarks.plain_lada import PlainLoop
 from benchmarks.published_loop import PublishedLoop
-from benchmarks.random_records import random_record
+from benchmarks.random_records import COMPONENTS, random_record
 from tests.adapters.synthetic import class_means, clusters, learnt
 from tests.support.scenes.training import inputs
 from workers.encoding.encoder import Encoder
@@ -63,7 +63,15 @@ def test_every_step_is_that_of_the_published_loop_through_both_towers() -> None:
         tower=tower,
         tokens=tokens,
     )
-    past = [random_record(0, classes=5, encoder=encoder.fingerprint, width=encoder.width)]
+    past = [
+        random_record(
+            0,
+            classes=5,
+            encoder=encoder.fingerprint,
+            width=encoder.width,
+            components=COMPONENTS,
+        )
+    ]
     settings = LadaSettings(steps=4, batch_size=8)
     ours = LadaLearner(inputs(task, past, text=text, seed=1), settings=settings)
     found = [ours.step() for _ in range(4)]
