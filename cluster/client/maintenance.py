@@ -1,7 +1,7 @@
 """The client's verbs for the maintenance of a store: export, import, verify, purge, gc."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from workers.registry import (
 )
 from workers.registry.documents.layout import adapter_prefix, refs_key
 from workers.registry.reach import published_versions
+from workers.tasks.submission import Submission
 
 DAY_S = 24 * 3600.0
 
@@ -160,7 +161,10 @@ class MaintenanceVerbs(ClientPart):
         Raises:
             NotFoundError: no version has ever held it.
         """
-        handle = self._adapter(adapter)
+        found = self._holding(self._adapter(adapter), task)
+        return Held(versions=found.versions, submissions=found.submissions)
+
+    def _holding(self, handle: RegisteredAdapter, task: str) -> registry.Holding:
         refs = handle.refs()
         found = registry.holding_of(handle, refs, task)
         if not found.versions:
@@ -171,7 +175,7 @@ class MaintenanceVerbs(ClientPart):
             raise NotFoundError(
                 f"no version of {handle.name!r} has ever held {task!r}{near}", task=task
             )
-        return Held(versions=found.versions, submissions=found.submissions)
+        return found
 
     def purge(
         self,
@@ -204,10 +208,10 @@ class MaintenanceVerbs(ClientPart):
         from workers.housekeeping.purged_towers import purged_towers  # needs torch
 
         handle = self._adapter(adapter)
-        held = self.held(task, adapter=handle.name)
-        own = self._submitted_as(handle.name, task, held.submissions)
-        self._check_idle(handle, own)
-        author, holding = self._author(by, why), registry.holding_of(handle, handle.refs(), task)
+        author, holding = self._author(by, why), self._holding(handle, task)
+        submissions = every_submission(self._store)
+        own = _submitted_as(submissions, handle.name, task, holding.submissions)
+        self._check_idle(submissions, handle.name, own)
         if relearn:
             check_others(handle, holding)
         towers = purged_towers(handle, holding)
@@ -287,12 +291,14 @@ class MaintenanceVerbs(ClientPart):
             for prefix, needed in NEEDED.items()
         }
 
-    def _check_idle(self, adapter: RegisteredAdapter, forgotten: tuple[str, ...]) -> None:
+    def _check_idle(
+        self, submissions: Iterable[Submission], adapter: str, forgotten: tuple[str, ...]
+    ) -> None:
         """Raise ConflictError while a training may use what is about to be removed."""
-        for submission in every_submission(self._store):
+        for submission in submissions:
             stage = read_state(self._store, submission).ticket.stage
             unfinished = submission.submission_id in forgotten and stage not in ENDED
-            if unfinished or (submission.adapter == adapter.name and stage in LEARNING):
+            if unfinished or (submission.adapter == adapter and stage in LEARNING):
                 raise ConflictError(
                     f"submission {submission.submission_id} is {stage.value}: let it end, with "
                     "`nacre up` where nothing is running, or take it back with `nacre cancel "
@@ -300,15 +306,18 @@ class MaintenanceVerbs(ClientPart):
                     submission=submission.submission_id,
                 )
 
-    def _submitted_as(self, adapter: str, task: str, published: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the submissions to `adapter` that have the images of `task`.
 
-        Those are the published ones and all others of its name, which hold the same images: what
-        has failed or was cancelled, and what is learnt again. The images of others, whose versions
-        were imported, belong to where they were learnt.
-        """
-        return tuple(
-            each.submission_id
-            for each in every_submission(self._store)
-            if each.adapter == adapter and (each.task == task or each.submission_id in published)
-        )
+def _submitted_as(
+    submissions: Iterable[Submission], adapter: str, task: str, published: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the submissions to `adapter` that have the images of `task`.
+
+    Those are the published ones and all others of its name, which hold the same images: what has
+    failed or was cancelled, and what is learnt again. The images of others, whose versions were
+    imported, belong to where they were learnt.
+    """
+    return tuple(
+        each.submission_id
+        for each in submissions
+        if each.adapter == adapter and (each.task == task or each.submission_id in published)
+    )

@@ -20,6 +20,7 @@ from workers.queue.progress import known_ticket
 from workers.queue.ticket import CLEARED, ENDED
 from workers.registry import Registry
 from workers.registry.documents.layout import HEAD
+from workers.registry.documents.purged import purged_ids
 from workers.registry.reader import AdapterReader
 from workers.store import absent
 from workers.store.base import Object, ObjectStore
@@ -162,8 +163,7 @@ def purged_of(adapter: AdapterReader) -> set[str]:
         stones = adapter.tombstones(adapter.refs())
     except NotFoundError:
         return set()
-    names = {name for stone in stones for name in stone.submissions}
-    found = (find_submission(adapter.objects.store, name) for name in names)
+    found = (find_submission(adapter.objects.store, name) for name in purged_ids(stones))
     return {s.submission_id for s in found if s is not None and s.adapter == adapter.name}
 
 

@@ -19,6 +19,7 @@ from workers.registry.documents.forks import Fork
 from workers.registry.documents.history import SETTLES, Action, Author, Entry
 from workers.registry.documents.layout import HEAD, Kind, Stored, adapter_prefix, area_of
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.purged import purged_ids
 from workers.registry.documents.refs import Refs
 from workers.registry.objects import StoredPayload
 from workers.registry.reach import reachable
@@ -145,7 +146,7 @@ def _missing(adapter: RegisteredAdapter, lost: Manifest) -> list[TaskRef]:
     """Return the tasks that the lost version had added, that `head` has not and nobody purged."""
     refs = adapter.refs()
     head = refs.find(HEAD)
-    purged = {name for stone in adapter.tombstones(refs) for name in stone.submissions}
+    purged = purged_ids(adapter.tombstones(refs))
     there = [ref.manifest for ref in (lost.parent, head) if ref is not None]
     kept = [adapter.objects.manifest(stored) for stored in there]
     return [

@@ -22,6 +22,7 @@ from workers.registry.documents.accuracy import accuracies_from_bytes, accuracie
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import HEAD, check_alias
 from workers.registry.documents.manifest import Manifest, manifest_from_bytes
+from workers.registry.documents.purged import purged_versions
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
@@ -198,7 +199,7 @@ def _check_method(
 
 def _same_content(adapter: RegisteredAdapter, refs: Refs, manifest: Manifest) -> Manifest | None:
     """Return the latest version that holds the same and can be served; None where none does."""
-    buried = {number for stone in adapter.tombstones(refs) for number in stone.versions}
+    buried = purged_versions(adapter.tombstones(refs))
     wanted = _content(manifest)
     for found in published_versions(adapter, refs):
         if found.number not in buried and _content(found) == wanted:

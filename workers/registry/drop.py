@@ -17,6 +17,7 @@ from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import HEAD, PRODUCTION
 from workers.registry.documents.lineage import learnt_from, lineages_of, records_of
 from workers.registry.documents.manifest import Manifest, TaskRef
+from workers.registry.documents.purged import purged_versions
 from workers.registry.documents.refs import Refs
 from workers.registry.objects import StoredPayload
 from workers.registry.reach import published_versions
@@ -128,7 +129,7 @@ def _without(adapter: RegisteredAdapter, refs: Refs, task: str) -> _Without | No
     if learnt_from(head, lineages).isdisjoint(unwanted):
         return None
     wanted = records_of(head) - unwanted
-    buried = {number for stone in adapter.tombstones(refs) for number in stone.versions}
+    buried = purged_versions(adapter.tombstones(refs))
     bases = (
         version
         for version in _ancestors(adapter, head)

@@ -15,7 +15,12 @@ from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import Kind, Stored, object_key
 from workers.registry.documents.lineage import learnt_from, lineages_of
 from workers.registry.documents.manifest import Manifest, TaskRef
-from workers.registry.documents.purged import Tombstone, tombstones_to_bytes
+from workers.registry.documents.purged import (
+    Tombstone,
+    purged_ids,
+    purged_versions,
+    tombstones_to_bytes,
+)
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
@@ -96,10 +101,8 @@ def _others(
     What was purged itself is none of them: nobody may learn it again.
     """
     stones = reader.tombstones(refs)
-    gone = {number for stone in stones for number in stone.versions}
-    gone |= {manifest.number for manifest in holding}
-    purged = {task, *(stone.task for stone in stones)}
-    forgotten = {name for stone in stones for name in stone.submissions}
+    gone = purged_versions(stones) | {manifest.number for manifest in holding}
+    forgotten = purged_ids(stones)
     kept = {
         each.record.sha256
         for manifest in versions
@@ -110,8 +113,7 @@ def _others(
     return tuple(
         each
         for each in (newest.tasks if newest else ())
-        if each.record.sha256 not in kept
-        and not (each.task in purged and (each.task == task or each.submission in forgotten))
+        if each.record.sha256 not in kept and each.task != task and each.submission not in forgotten
     )
 
 
@@ -151,8 +153,7 @@ def purge(
         _check_unaliased(adapter, refs, tombstone)
         stones = adapter.tombstones(refs)
         buried = {record for stone in stones for record in stone.records}
-        forgotten = {name for stone in stones for name in stone.submissions}
-        if buried.issuperset(tombstone.records) and forgotten.issuperset(named):
+        if buried.issuperset(tombstone.records) and purged_ids(stones).issuperset(named):
             return Settled(result=tombstone)
         return _buried(adapter, refs, tombstone)
 

@@ -17,8 +17,7 @@ from workers.store.testing import RecordingStore
 MOVES = 100
 
 
-@pytest.fixture(scope="module")
-def moved() -> MemoryStore:
+def much_moved() -> MemoryStore:
     """Return a store with an adapter of two versions and very many moves."""
     store = MemoryStore()
     main = adapter(store)
@@ -26,6 +25,11 @@ def moved() -> MemoryStore:
     for number in range(MOVES):
         main.alias("canary", number % 2 + 1, by=ANNA)
     return store
+
+
+@pytest.fixture(scope="module")
+def moved() -> MemoryStore:
+    return much_moved()
 
 
 def test_the_past_is_the_history_and_each_entry_is_read_once(moved: MemoryStore) -> None:
@@ -47,11 +51,8 @@ def test_a_page_of_the_history_reads_no_more_than_that(moved: MemoryStore) -> No
 
 
 def test_a_damaged_entry_is_an_error_in_its_turn() -> None:
-    store = MemoryStore()
-    main = adapter(store)
-    learn(main, "a", "b")
-    for number in range(MOVES):
-        main.alias("canary", number % 2 + 1, by=ANNA)
+    store = much_moved()
+    main = Registry(store).adapter("main")
     refs = main.refs()
     *_, damaged = islice(walk(refs.history, main.objects.entry), 60)
     assert damaged.previous is not None

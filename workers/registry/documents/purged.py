@@ -1,5 +1,6 @@
 """Tombstones: blobs that were removed for good, and versions that can no longer be served."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,16 @@ class Tombstone:
     records: tuple[Stored, ...]
     versions: tuple[int, ...]
     author: Author
+
+
+def purged_versions(tombstones: Iterable[Tombstone]) -> set[int]:
+    """Return the numbers of the versions that cannot be served any more."""
+    return {number for stone in tombstones for number in stone.versions}
+
+
+def purged_ids(tombstones: Iterable[Tombstone]) -> set[str]:
+    """Return the ids of the submissions of all tasks that were purged."""
+    return {name for stone in tombstones for name in stone.submissions}
 
 
 def tombstones_to_bytes(tombstones: tuple[Tombstone, ...]) -> bytes:
