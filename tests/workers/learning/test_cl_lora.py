@@ -7,6 +7,9 @@ import pytest
 import torch
 import yaml
 
+from adapters.methods import method_named
+from cluster.client.client import Client
+from cluster.config import Config
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.operations import Target
 from tests.support.scenes.learnt_twice import (
@@ -121,3 +124,26 @@ def test_after_a_rollback_from_five_to_two_answers_are_those_of_two_to_the_bit(
 ) -> None:
     assert scene.versions == 5
     scene.check_rollback(2)
+
+
+def test_a_purge_takes_what_towers_that_had_learnt_from_the_task_have_made(
+    scene: LearntTwice,
+) -> None:
+    store = MemoryStore()
+    for listed in scene.undisturbed.list(""):
+        store.put(listed.key, scene.undisturbed.get(listed.key).data)
+    first, *tainted = (
+        Versions(store).state("main", number) for number in range(1, scene.versions + 1)
+    )
+    towers = {method_named(METHOD).fingerprint(state) for state in tainted}
+    assert towers <= made_by(store)
+    client = Client(Config(), by="anna", store=store)
+    client.rollback(1)
+    client.purge("digits")
+    assert made_by(store).isdisjoint(towers)
+    assert method_named(METHOD).fingerprint(first) in made_by(store)
+
+
+def made_by(store: MemoryStore) -> set[str]:
+    """Return the fingerprints of the towers of which there are features."""
+    return {listed.key.split("/")[1] for listed in store.list("features/")}
