@@ -21,7 +21,7 @@ from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
-from cluster.wire.facts import entry_document, served_and, version_document
+from cluster.wire.facts import entry_document, version_document
 from workers.registry.documents.layout import PRODUCTION
 
 
@@ -277,14 +277,14 @@ def drop(
     client = Client(configured(path))
     check_known(client, adapter)
     dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, by=by, why=why)
-    number = dropped.manifest.number
-    aliases = served_and(head=True) if promoted else ("head",)
+    document = dropped_document(client, adapter, task, dropped, promoted=promoted)
     if output == "json":
-        print_json(dropped_document(client, adapter, task, dropped, *aliases))
+        print_json(document)
         return
-    told = "production and head" if promoted else "head"
-    said = f"{task} dropped: {told} now at version {number}"
-    _say_moved(client, adapter, *aliases, said=said)
+    told = " and ".join(reversed(document.moved))
+    say(f"{task} dropped: {told} now at version {document.version}")
+    for note in document.notes:
+        warn(note)
     say_relearnt(dropped.relearnt)
 
 
@@ -294,14 +294,10 @@ VERBS = (versions, history, show, diff, promote, rollback, alias, drop)
 def _print_moved(
     client: Client, adapter: str | None, number: int, *moved: str, output: str, said: str
 ) -> None:
+    """Print what was moved, and then that nobody serves it, where that is so."""
     if output == "json":
         print_json(moved_document(client, adapter, number, *moved))
-    else:
-        _say_moved(client, adapter, *moved, said=said)
-
-
-def _say_moved(client: Client, adapter: str | None, *moved: str, said: str) -> None:
-    """Say what was moved, and then that nobody serves it, where that is so."""
+        return
     say(said)
     if PRODUCTION in moved:
         warn(client.not_served(adapter))

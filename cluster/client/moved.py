@@ -4,7 +4,7 @@ from cluster.client.client import Client
 from cluster.client.relearning import Dropped
 from cluster.wire.facts import served_and
 from cluster.wire.versions import DroppedTask, Moved
-from workers.registry.documents.layout import PRODUCTION
+from workers.registry.documents.layout import HEAD, PRODUCTION
 
 
 def moved_document(client: Client, adapter: str | None, number: int, *moved: str) -> Moved:
@@ -52,7 +52,7 @@ def rolled_back_document(
 
 
 def dropped_document(
-    client: Client, adapter: str | None, task: str, dropped: Dropped, *moved: str
+    client: Client, adapter: str | None, task: str, dropped: Dropped, *, promoted: bool
 ) -> DroppedTask:
     """Return what became of a task that was dropped, and of the tasks that went with it.
 
@@ -61,7 +61,15 @@ def dropped_document(
         adapter: Its name; None for the configured one.
         task: The task.
         dropped: What became of it.
-        moved: The aliases that point to the version without it.
+        promoted: Whether the version without it was to be served at once. One without tasks is not,
+            and that is said.
     """
-    document = moved_document(client, adapter, dropped.manifest.number, *moved)
+    number, is_empty = dropped.manifest.number, not dropped.manifest.tasks
+    moved = served_and(head=True) if promoted and not is_empty else (HEAD,)
+    document = moved_document(client, adapter, number, *moved)
+    if promoted and is_empty:
+        served = document.aliases.get(PRODUCTION)
+        stays = f"production stays at version {served}" if served else "nothing is in production"
+        note = f"{stays} until what is learnt again is published: version {number} holds no task"
+        document = document.model_copy(update={"notes": [*document.notes, note]})
     return DroppedTask(task=task, relearnt=list(dropped.relearnt), **document.model_dump())

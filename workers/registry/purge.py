@@ -205,7 +205,7 @@ def _check_unaliased(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombston
         verb = f"nacre drop {task} --relearn"
     raise InputError(
         f"{why}: move these aliases to a version without it; where there is none, `{verb}` makes "
-        "one",
+        "one, and `nacre alias NAME --remove` takes an alias away",
         task=task,
         aliases=tuple(sorted(held)),
     )

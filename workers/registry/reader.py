@@ -232,6 +232,18 @@ class AdapterReader:
                 )
 
 
+def check_answerable(manifest: Manifest) -> None:
+    """Raise InputError when a version holds no task: it cannot be in production."""
+    if not manifest.tasks:
+        raise InputError(
+            f"version {manifest.number} of {manifest.adapter!r} holds no task, so that replicas "
+            "would have nothing to answer with: it cannot be in production; name a version with "
+            "tasks, or leave `production` where it is (`nacre drop` without `--promote`)",
+            adapter=manifest.adapter,
+            version=manifest.number,
+        )
+
+
 def version_number(written: str) -> int:
     """Return the number that decimal digits write; NotFoundError for more digits than any has."""
     if len(written) > MOST_DIGITS:

@@ -8,16 +8,20 @@ prepared is refused: what answers stays as it is, and the refusal can be seen.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from adapters.errors import (
+    CorruptionError,
     MissingError,
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
     reason_of,
 )
-from workers.registry import VersionRef
+from workers.registry import Refs, VersionRef
+from workers.registry.documents.layout import PRODUCTION, Stored
+from workers.registry.documents.purged import purged_versions
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, VersionCache
 
@@ -74,7 +78,8 @@ class Follower:
         has_looked: Whether it is known what the alias points to, or that there is none yet.
     """
 
-    # Owns: `_state`, replaced as a whole under `_lock` and read without it.
+    # Owns: `_state`, replaced as a whole under `_lock` and read without it; `_unpurged_in`, the
+    # tombstones in which what answers was not found, guarded by `_lock`.
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Follower:
         self._clock = clock
         self._lock = threading.Lock()
         self._state = FollowerState()
+        self._unpurged_in: tuple[str, Stored] | None = None
         self.adapter = adapter
         self.has_looked = False
 
@@ -140,10 +146,12 @@ class Follower:
             UnavailableError: the store cannot be reached; what answers stays as it is.
         """
         asked_at = self._clock()
-        ref = self._production(serial)
+        refs = self._refs(serial)
+        ref = refs.find(PRODUCTION) if refs else None
         with self._lock:
             before = self._state
-            self._state = self._after(before, ref, asked_at)
+            after = self._after(before, ref, asked_at)
+            self._state = replace(after, current=self._unpurged(after.current, ref, refs))
             self.has_looked = True
             return self._state.current is not before.current
 
@@ -159,7 +167,23 @@ class Follower:
             return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
 
-    def _production(self, serial: int) -> VersionRef | None:
+    def _unpurged(
+        self, current: LoadedVersion | None, ref: VersionRef | None, refs: Refs | None
+    ) -> LoadedVersion | None:
+        """Return what goes on answering; None where it is not what `ref` says and was purged."""
+        if current is None or current.ref == ref or refs is None or refs.tombstones is None:
+            return current
+        looked_at = current.digest, refs.tombstones
+        if looked_at == self._unpurged_in:
+            return current
+        handle = self._versions.registry.adapter(self.adapter)
+        with suppress(CorruptionError, MissingError):
+            if current.ref.number in purged_versions(handle.tombstones(refs)):
+                return None
+        self._unpurged_in = looked_at
+        return current
+
+    def _refs(self, serial: int) -> Refs | None:
         handle = self._versions.registry.adapter(self.adapter)
         try:
             refs = handle.refs()
@@ -167,7 +191,7 @@ class Follower:
                 if refs.serial >= serial:
                     break
                 refs = handle.refs()
-            return refs.find("production")
+            return refs
         except NotFoundError as error:
             if self._state.current is None:
                 return None  # nothing was ever learnt

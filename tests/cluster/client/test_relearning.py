@@ -129,6 +129,24 @@ def test_what_is_learnt_again_is_as_if_the_dropped_task_had_never_been(learnt: L
         client.drop("digits")
 
 
+def test_production_answers_with_the_old_version_until_all_is_learnt_again(
+    learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NACRE_STORE", learnt.store.url)
+    monkeypatch.delenv("NACRE_CONFIG", raising=False)
+    told = CliRunner().invoke(cli, ["drop", "fashion", "--relearn", "--promote"])
+    assert told.exit_code == 0
+    assert "fashion dropped: head now at version 5" in told.stdout
+    assert "production stays at version 4 until what is learnt again" in told.stderr.replace("\n", " ")
+    again = learnt.client.drop("fashion", relearn=True, promoted=True).relearnt
+    learnt.carry_out(again)
+    moves = [entry.moves.get("production") for entry in learnt.client.history()]
+    assert moves[:5] == [(4, 8), None, None, None, (3, 4)]
+    assert [task.task for task in learnt.client.show("production").manifest.tasks] == [*NAMES[1:]]
+    note = learnt.client.show(6).manifest.provenance.notes["gate"]
+    assert note.endswith("until 'clip-art', 'sketched-things' are learnt again")
+
+
 def test_after_a_purge_nothing_of_the_task_is_left_and_what_was_lost_with_it_is_learnt_again(
     learnt: Learnt,
 ) -> None:

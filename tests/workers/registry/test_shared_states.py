@@ -124,6 +124,20 @@ def test_the_latest_and_the_first_task_are_dropped_with_what_their_state_has_lea
     assert [task.task for task in left_out_with(main, emptied, "a")] == ["c"]
 
 
+def test_production_stays_where_everything_that_it_holds_is_learnt_again() -> None:
+    main = adapter(MemoryStore())
+    learn_sharing(main, "a", "b")
+    with pytest.raises(InputError, match="cannot be learnt again"):
+        drop(main, "a", by=BEN, promoted=True, learn_again=refusing)
+    drop(main, "a", by=BEN, promoted=True, learn_again=lambda _tasks: None)
+    assert state(main) == {"head": (), "production": ("a", "b")}
+    learn_sharing(main, "c")
+    before = main.refs()
+    with pytest.raises(InputError, match="holds no task"):  # and nothing would be learnt again
+        drop(main, "c", by=BEN, promoted=True, learn_again=lambda _tasks: None)
+    assert main.refs() == before
+
+
 def test_a_task_that_is_not_in_head_is_dropped_where_its_state_has_learnt_from_it() -> None:
     main = adapter(MemoryStore())
     learn_sharing(main, "a", "b")

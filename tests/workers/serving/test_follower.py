@@ -19,7 +19,7 @@ from tests.support.scenes.serving import (
     records_read,
     small_record,
 )
-from workers.registry import Registry
+from workers.registry import Registry, drop, purge
 from workers.serving.follower import TRIED_AGAIN_S
 from workers.store import MemoryStore
 
@@ -105,6 +105,23 @@ def test_a_rollback_is_followed_back(scene: Scene) -> None:
     scene.adapter.rollback(1, by=ANNA)
     assert scene.follower.follow()
     assert scene.label == "main@1"
+
+
+def test_what_was_purged_answers_no_more_where_production_was_taken_away(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.publish("boats")
+    scene.follower.follow()
+    drop(scene.adapter, "boats", by=ANNA)
+    scene.adapter.remove_alias("production", by=ANNA)
+    assert not scene.follower.follow()
+    assert scene.label == "main@2"
+    purge(scene.adapter, "boats", by=ANNA)
+    assert scene.follower.follow()
+    with pytest.raises(UnavailableError, match="no version in production"):
+        _ = scene.follower.current
+    scene.adapter.promote("head", by=ANNA)
+    assert scene.follower.follow()
+    assert scene.label == "main@3"
 
 
 Damage = Callable[[MemoryStore, str], None]
