@@ -83,9 +83,7 @@ class VersionHandlers:
             by=by,
             why=asked.why,
         )
-        return dropped_document(
-            self._client, adapter, asked.task, dropped, promoted=asked.promote
-        )
+        return dropped_document(self._client, adapter, asked.task, dropped, promoted=asked.promote)
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""

@@ -64,6 +64,7 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None, out
     show_default=True,
     help="Alias for the new version; may be repeated. `head` only in an empty adapter.",
 )
+@click.option("--purged", is_flag=True, help="Also bring back what was purged of this store.")
 @adapter_option
 @by_option
 @why_option
@@ -77,11 +78,13 @@ def import_(
     by: str | None,
     why: str,
     output: str,
+    *,
+    purged: bool,
 ) -> None:
     """Publish the version in FILE, which `nacre export` wrote.
 
     The version gets the next number of the adapter. A version that the adapter has already is not
-    published again.
+    published again. One that holds a purged task, or has learnt from it, is refused.
 
     \b
     Examples:
@@ -91,7 +94,9 @@ def import_(
     """
     client = Client(configured(path))
     with progress_bar(f"reading {file}"):
-        found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+        found = client.import_(
+            file, adapter=adapter, aliases=aliases, purged=purged, by=by, why=why
+        )
     manifest = found.manifest
     moved = aliases if found.is_new else found.aliases
     if output == "json":

@@ -72,7 +72,9 @@ class Verdict:
         if not self.served or not tasks:
             return self
         named = ", ".join(map(repr, tasks))
-        why = f"production stays where it is until {named} {agreeing(len(tasks), 'is')} learnt again"
+        why = (
+            f"production stays where it is until {named} {agreeing(len(tasks), 'is')} learnt again"
+        )
         return replace(self, served=False, reasons=(*self.reasons, why))
 
     @property

@@ -14,8 +14,8 @@ from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.gate import Verdict, judge
 from workers.learning.handover import find_handover, handover_key, take_over_finished
 from workers.learning.kept_answers import keep_answers
-from workers.learning.learnt_again import awaited
 from workers.learning.measuring import Candidate, VersionMeasuring
+from workers.learning.relearning import awaited
 from workers.registry import (
     GATE_NOTE,
     UNMEASURED_NOTE,

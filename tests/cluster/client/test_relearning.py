@@ -137,7 +137,9 @@ def test_production_answers_with_the_old_version_until_all_is_learnt_again(
     told = CliRunner().invoke(cli, ["drop", "fashion", "--relearn", "--promote"])
     assert told.exit_code == 0
     assert "fashion dropped: head now at version 5" in told.stdout
-    assert "production stays at version 4 until what is learnt again" in told.stderr.replace("\n", " ")
+    assert "production stays at version 4 until what is learnt again" in told.stderr.replace(
+        "\n", " "
+    )
     again = learnt.client.drop("fashion", relearn=True, promoted=True).relearnt
     learnt.carry_out(again)
     moves = [entry.moves.get("production") for entry in learnt.client.history()]

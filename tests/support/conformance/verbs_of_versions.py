@@ -26,7 +26,8 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, version=VERSIONS, serving_only=st.booleans())
     def rollback(self, site: int, adapter: str, version: int | str, serving_only: bool) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = _unservable(line, version)
+        served = serving_only or PRODUCTION in line.aliases
+        refused = _unservable(line, version, PRODUCTION if served else HEAD)
         if refused is None and not serving_only:
             refused = _cannot_build_on(line, version, adapter)
         moved = self.asked(
@@ -42,7 +43,7 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, version=VERSIONS, alias=ALIASES)
     def promote(self, site: int, adapter: str, version: int | str, alias: str) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = InputError if alias == HEAD else _unservable(line, version)
+        refused = InputError if alias == HEAD else _unservable(line, version, alias)
         moved = self.asked(
             "promote",
             lambda: world.client.promote(version, adapter=adapter, alias=alias),
@@ -55,7 +56,7 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, version=VERSIONS, alias=ALIASES)
     def alias(self, site: int, adapter: str, version: int | str, alias: str) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = InputError if alias == HEAD else _unservable(line, version)
+        refused = InputError if alias == HEAD else _unservable(line, version, alias)
         moved = self.asked(
             "alias", lambda: world.client.alias(alias, version, adapter=adapter), refused
         )
@@ -76,7 +77,8 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, task=NAMES, promoted=st.booleans())
     def drop(self, site: int, adapter: str, task: str, promoted: bool) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = None if task in line.head_tasks else InputError
+        nothing_left = promoted and line.head_tasks == [task]
+        refused = None if task in line.head_tasks and not nothing_left else InputError
         dropped = self.asked(
             "drop",
             lambda: world.client.drop(task, adapter=adapter, promoted=promoted),
@@ -99,7 +101,7 @@ class VersionRules(Asked):
         world.work()
         world.observe()
         if task in line.head_tasks:
-            self.drop(site=site, adapter=adapter, task=task, promoted=True)
+            self.drop(site=site, adapter=adapter, task=task, promoted=line.head_tasks != [task])
         for alias in [a for a, number in line.aliases.items() if number in line.holders(task)]:
             self.remove_alias(site=site, adapter=adapter, alias=alias)
         self._purge(world, adapter, task)
@@ -149,6 +151,9 @@ class VersionRules(Asked):
             if line.versions[number].content == file.version.content
         ]
         refused = _unimportable(line, file, adapter, alias)
+        moved = not there or alias not in line.aliases
+        if alias == PRODUCTION and not file.version.tasks and moved:
+            refused = InputError
         if not there and alias == HEAD and line.head is not None:
             refused = InputError
         imported = self.asked(
@@ -172,11 +177,13 @@ class VersionRules(Asked):
         line.publish(found, (alias,))
 
 
-def _unservable(line: Line, version: int | str) -> type[NacreError] | None:
+def _unservable(line: Line, version: int | str, alias: str = HEAD) -> type[NacreError] | None:
+    """Return the error where `alias` cannot be moved to a version."""
     number = line.find(version)
     if number is None:
         return NotFoundError
-    return InputError if line.versions[number].purged else None
+    found = line.versions[number]
+    return InputError if found.purged or (alias == PRODUCTION and not found.tasks) else None
 
 
 def _cannot_build_on(line: Line, version: int | str, adapter: str) -> type[NacreError] | None:
