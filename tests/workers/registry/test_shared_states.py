@@ -181,6 +181,17 @@ def test_garbage_is_every_shared_state_that_no_version_needs_and_no_other() -> N
     assert [number for number, each in shared_states(store, main).items() if each] == [1]
 
 
+def test_a_shared_state_that_is_gone_is_said_with_the_version_that_needs_it() -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn_sharing(main, "a", "b", "c")
+    (key,) = states_of(main, 2)
+    store.delete(key)
+    (problem,) = verify(store, "main").problems
+    assert (problem.key, problem.used_by) == (key, "version 2")
+    assert "version 2 needs it" in problem.message
+
+
 def states_of(main: RegisteredAdapter, *numbers: int) -> dict[str, bytes]:
     manifests: list[Manifest] = [main.manifest(number) for number in numbers]
     digests = [each.shared.sha256 for each in manifests if each.shared]
