@@ -23,6 +23,7 @@ from cluster.stores.s3 import S3Store
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from tests.support.drivers.printed import as_promised
 from tests.support.drivers.s3_server import S3Server
+from tests.support.fakes.dying_store import killed_at_every_write
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.learning.handover import checkpoint_key, hand_over
@@ -194,6 +195,29 @@ def test_what_somebody_purges_meanwhile_is_not_learnt_again(learnt: Learnt) -> N
     client.purge("clip-art")
     again = others_relearnt(adapter, holding, by=Author(who="anna", why="", now=9.0))
     assert [find_task(learnt.store, name) for name in again] == ["sketched-things"]
+
+
+@pytest.mark.parametrize("verb", ["drop", "purge"])
+def test_whoever_is_killed_on_the_way_and_calls_again_has_lost_nothing(
+    learnt: Learnt, verb: str
+) -> None:
+    if verb == "purge":
+        learnt.client.rollback(1)
+
+    def call(client: Client) -> object:
+        return getattr(client, verb)("digits", relearn=True)
+
+    seen = []
+    for write, store in killed_at_every_write(learnt.store, call, learnt.client.config):
+        client = Client(learnt.client.config, store=store)
+        waiting = [state.ticket.submission_id for state in client.queue().states]
+        again = [name.rsplit("-", 2)[0] for name in waiting if name.endswith("-2")]
+        tasks = [task.task for task in client.show("head").manifest.tasks]
+        left = {each.key for each in store.list("shards/")}
+        seen.append((again, tasks, left, client.verify().clean))
+        assert seen[-1] == seen[0], write
+    again, tasks, _, is_clean = seen[0]
+    assert (again, tasks, is_clean) == (["clip-art", "sketched-things"], ["fashion"], True)
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -1,6 +1,6 @@
 """CL-LoRA through the queue: the trainer dies in every stage, and versions answer as they did."""
 
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from cluster.client.client import Client
 from cluster.config import Config
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.operations import Target
+from tests.support.fakes.dying_store import copy_of, killed_at_every_write
 from tests.support.scenes.learnt_twice import (
     LearntTwice,
     answers,
@@ -24,8 +25,8 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import PredictionRequest, Question
-from workers.store import MemoryStore, ObjectStore
-from workers.store.testing import CrashError, Fault, FaultyStore, RecordingStore, Script
+from workers.store import MemoryStore
+from workers.store.testing import Fault
 
 pytestmark = pytest.mark.slow
 
@@ -147,43 +148,18 @@ def test_a_purge_that_is_killed_at_any_write_is_finished_when_it_is_called_again
 ) -> None:
     before = copy_of(scene.undisturbed)
     Client(Config(), by="anna", store=before).rollback(1)
-    whole = copy_of(before)
-    writes = RecordingStore(whole)
-    Client(Config(), by="anna", store=writes).purge("digits")
-    done = [(operation, key) for operation, key in writes.keys if operation in WRITES]
+    (_, whole), *others = killed_at_every_write(
+        before, lambda client: client.purge("digits"), Config()
+    )
     assert len(made_by(before)) > len(made_by(whole))
-    for number in range(len(done)):
-        store = copy_of(before)
-        mortal = FaultyStore(store, dies_at_write(number))
-        with pytest.raises(CrashError):
-            Client(Config(), by="anna", store=mortal).purge("digits")
-        Client(Config(), by="anna", store=store).purge("digits")
-        assert what_is_left(store) == what_is_left(whole), done[number]
-
-
-WRITES = ("put", "create", "replace", "delete")
-
-
-def dies_at_write(number: int) -> Script:
-    seen = count()
-
-    def script(_number: int, operation: str, _key: str) -> Fault | None:
-        return Fault.CRASH if operation in WRITES and next(seen) == number else None
-
-    return script
+    for write, store in others:
+        assert what_is_left(store) == what_is_left(whole), write
 
 
 def what_is_left(store: MemoryStore) -> set[str]:
     """Return the keys of all but refs, moves and tombstones, which differ with the time of day."""
     said = ("/history/", "/tombstones/")
     return {each.key for each in store.list("") if not any(one in each.key for one in said)}
-
-
-def copy_of(store: ObjectStore) -> MemoryStore:
-    copied = MemoryStore()
-    for listed in store.list(""):
-        copied.put(listed.key, store.get(listed.key).data)
-    return copied
 
 
 def made_by(store: MemoryStore) -> set[str]:
