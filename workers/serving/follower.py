@@ -191,7 +191,6 @@ class Follower:
                 if refs.serial >= serial:
                     break
                 refs = handle.refs()
-            return refs
         except NotFoundError as error:
             if self._state.current is None:
                 return None  # nothing was ever learnt
@@ -201,6 +200,7 @@ class Follower:
                 f"{error.message}",
                 adapter=self.adapter,
             ) from error
+        return refs
 
     def _moved(self, before: FollowerState, ref: VersionRef, asked_at: float) -> FollowerState:
         refusal = before.refusal

@@ -150,6 +150,21 @@ def test_production_answers_with_the_old_version_until_all_is_learnt_again(
     assert note.endswith("until 'clip-art', 'sketched-things' are learnt again")
 
 
+def test_what_is_learnt_again_is_learnt_before_what_waits_to_replace_it(
+    learnt: Learnt, tmp_path: Path
+) -> None:
+    path = small_task(EXAMPLES, tmp_path, "clip-art", classes=2, images=3)
+    content: dict[str, Any] = yaml.safe_load(path.read_text()) | {"shared_names": "keep"}
+    path.write_text(yaml.safe_dump({**content, "settings": SETTINGS, "replaces": "clip-art"}))
+    waiting = submitted(learnt.store, path, now=9.0, method=METHOD)
+    dropped = learnt.client.drop("digits", relearn=True)
+    assert learnt.client.drop("digits", relearn=True) == dropped
+    learnt.carry_out([waiting.submission_id, *dropped.relearnt])
+    found = learnt.client.show("production").manifest
+    assert [task.task for task in found.tasks] == ["fashion", "sketched-things", "clip-art"]
+    assert found.has_submission(waiting.submission_id)
+
+
 def test_after_a_purge_nothing_of_the_task_is_left_and_what_was_lost_with_it_is_learnt_again(
     learnt: Learnt,
 ) -> None:
