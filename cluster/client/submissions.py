@@ -99,7 +99,10 @@ class SubmissionVerbs(ClientPart):
         return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
 
     def cancel(self, name: str, *, by: By = None) -> State:
-        """Take a submission back, given by its id or its task's name; what is published stays."""
+        """Take a submission back, given by its id or its task's name.
+
+        One that is cancelled already stays so; one that has ended otherwise stays as it is.
+        """
         return self._wish(name, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:

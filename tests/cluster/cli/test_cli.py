@@ -287,7 +287,10 @@ def test_a_cancelled_submission_is_told_to_be(
 ) -> None:
     nacre("submit", write_task())
     ended_as(store, Stage.CANCELLED)
-    assert nacre("cancel", "colors").out.startswith("cancelled: colors-")
+    for _ in range(2):  # a script that is not sure of the first time asks again
+        again = nacre("cancel", "colors")
+        assert again.out.startswith("cancelled: colors-")
+        assert (again.code, again.err) == (0, "")
     assert "colors-" in nacre("watch", "colors").out
     assert nacre("watch").out == "nothing is open\n"
 

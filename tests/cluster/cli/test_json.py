@@ -174,7 +174,17 @@ def test_what_has_ended_stays_and_is_said_to(
     ended = nacre("cancel", "colors", "--output", "json")
     assert as_promised("cancel", ended.out)[0]["outcome"] == "ended"
     assert problem(ended)["status"] == 409
-    assert nacre("retry", "colors").code == 3
+    refused = nacre("retry", "colors")
+    assert (refused.code, refused.err) == (3, f"error: {state.ticket.submission_id} was not changed\n")
+
+
+def test_the_way_to_drop_what_is_published_in_another_adapter_names_the_adapter(
+    nacre: Command, write_task: Callable[..., Path], store: FileStore
+) -> None:
+    nacre("submit", write_task(), "--adapter", "other")
+    (state,) = Client(load_config()).queue().states
+    set_ticket(store, state.ticket.submission_id, stage=Stage.PUBLISHED, version=1)
+    assert "`nacre drop colors --adapter other`" in nacre("cancel", "colors").out
 
 
 def problem(ended: Ended) -> Any:
