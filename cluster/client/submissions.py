@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import InputError, NotFoundError, UnavailableError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
-from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsError
-from workers.formats.nearest import did_you_mean
 from workers.formats.yaml_settings import Partly, content_of, partly
 from workers.images.views import Augmentation
 from workers.sources import job_hint
