@@ -10,7 +10,7 @@ from adapters.contract.counts import agreeing, counted
 from adapters.errors import ConflictError
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.completion import ADAPTERS, OPEN, UNPUBLISHED
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -22,7 +22,7 @@ from workers.queue.ticket import Stage
 
 
 @click.command(short_help="Take submissions back.")
-@click.argument("names", nargs=-1, required=True, shell_complete=TASKS)
+@click.argument("names", nargs=-1, required=True, shell_complete=OPEN)
 @by_option
 @output_option
 @click.pass_obj
@@ -46,7 +46,7 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
 
 
 @click.command(short_help="Try submissions again, or at once.")
-@click.argument("names", nargs=-1, required=True, shell_complete=TASKS)
+@click.argument("names", nargs=-1, required=True, shell_complete=UNPUBLISHED)
 @by_option
 @output_option
 @click.pass_obj

@@ -16,10 +16,18 @@ def moved_document(client: Client, adapter: str | None, number: int, *moved: str
         number: The version that they point to now, or did before they were removed.
         moved: The aliases that were moved or removed.
     """
-    note = client.not_served(adapter) if PRODUCTION in moved else None
+    name, there = adapter or client.config.adapter, client.aliases(adapter)
+    note = None
+    if PRODUCTION in moved and PRODUCTION in there:
+        note = client.not_served(adapter)
+    elif PRODUCTION in moved:
+        note = (
+            f"replicas answer with version {number} until they start again, and with nothing then; "
+            f"`nacre promote {number} --adapter {name}` serves it again"
+        )
     return Moved(
-        adapter=adapter or client.config.adapter,
-        aliases=client.aliases(adapter),
+        adapter=name,
+        aliases=there,
         version=number,
         moved=list(moved),
         notes=[note] if note else [],
@@ -63,5 +71,12 @@ def dropped_document(
         dropped: What became of it.
         moved: The aliases that point to the version without it.
     """
-    document = moved_document(client, adapter, dropped.manifest.number, *moved)
+    number = dropped.manifest.number
+    document = moved_document(client, adapter, number, *moved)
+    served = document.aliases.get(PRODUCTION)
+    if PRODUCTION not in moved and served:
+        document.notes.append(
+            f"replicas answer with version {served} as before; `nacre promote {number} --adapter "
+            f"{document.adapter}` serves the version without {task!r}"
+        )
     return DroppedTask(task=task, relearnt=list(dropped.relearnt), **document.model_dump())

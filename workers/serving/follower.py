@@ -17,7 +17,8 @@ from adapters.errors import (
     UnavailableError,
     reason_of,
 )
-from workers.registry import VersionRef
+from workers.registry import Refs, VersionRef
+from workers.registry.documents.layout import PRODUCTION
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, VersionCache
 
@@ -53,11 +54,14 @@ class FollowerState:
         seen_at: When the alias was last known to point to it, or to nothing yet, by the follower's
             clock.
         refusal: The version that the alias points to but that cannot be loaded, if that is so.
+        newest: The number of the newest version, where the alias points to none; 0 where there is
+            none either.
     """
 
     current: LoadedVersion | None = None
     seen_at: float = float("-inf")
     refusal: Refusal | None = None
+    newest: int = 0
 
 
 class Follower:
@@ -113,6 +117,13 @@ class Follower:
                 f"production and cannot be loaded ({refusal.reason})",
                 adapter=self.adapter,
             )
+        if current is None and state.newest:
+            raise NothingPublishedError(
+                f"adapter {self.adapter!r} has no version in production, and its newest is "
+                f"{state.newest}; `nacre promote {state.newest} --adapter {self.adapter}` serves "
+                f"that, `nacre history --adapter {self.adapter}` says what was moved",
+                adapter=self.adapter,
+            )
         if current is None:
             raise NothingPublishedError(
                 f"adapter {self.adapter!r} has no version in production yet; submit a task and "
@@ -140,26 +151,26 @@ class Follower:
             UnavailableError: the store cannot be reached; what answers stays as it is.
         """
         asked_at = self._clock()
-        ref = self._production(serial)
+        refs = self._refs(serial)
         with self._lock:
             before = self._state
-            self._state = self._after(before, ref, asked_at)
+            self._state = self._after(before, refs, asked_at)
             self.has_looked = True
             return self._state.current is not before.current
 
-    def _after(
-        self, before: FollowerState, ref: VersionRef | None, asked_at: float
-    ) -> FollowerState:
+    def _after(self, before: FollowerState, refs: Refs | None, asked_at: float) -> FollowerState:
         if asked_at < before.seen_at:
             return before  # somebody has looked since
+        ref = refs.find(PRODUCTION) if refs else None
         if ref is None:
             # Nothing yet, or the alias was taken away: what answers goes on.
-            return replace(before, seen_at=asked_at)
+            newest = refs.next_version - 1 if refs else 0
+            return replace(before, seen_at=asked_at, newest=newest)
         if before.current is not None and before.current.ref == ref:
             return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
 
-    def _production(self, serial: int) -> VersionRef | None:
+    def _refs(self, serial: int) -> Refs | None:
         handle = self._versions.registry.adapter(self.adapter)
         try:
             refs = handle.refs()
@@ -167,7 +178,6 @@ class Follower:
                 if refs.serial >= serial:
                     break
                 refs = handle.refs()
-            return refs.find("production")
         except NotFoundError as error:
             if self._state.current is None:
                 return None  # nothing was ever learnt
@@ -177,6 +187,7 @@ class Follower:
                 f"{error.message}",
                 adapter=self.adapter,
             ) from error
+        return refs
 
     def _moved(self, before: FollowerState, ref: VersionRef, asked_at: float) -> FollowerState:
         refusal = before.refusal

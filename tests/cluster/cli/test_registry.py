@@ -150,7 +150,9 @@ def test_an_alias_is_either_set_or_removed(shop: Shop, arguments: tuple[str, ...
 
 
 def test_a_dropped_task_stays_in_older_versions(shop: Shop) -> None:
-    assert "head now at version 4" in shop.done("drop", "digits", "--why", "no longer sold")
+    dropped = shop.run("drop", "digits", "--why", "no longer sold")
+    assert dropped.stdout == "digits dropped: head now at version 4\n"
+    assert "`nacre promote 4 --adapter main` serves the version without 'digits'" in dropped.stderr
     assert shop.pointing() == {"head": 4, "production": 3}
     assert "production and head now at version 5" in shop.done("drop", "fashion", "--promote")
     assert [task.task for task in shop.adapter.manifest("production").tasks] == ["flowers"]
