@@ -52,7 +52,7 @@ class SubmissionVerbs(ClientPart):
         Raises:
             InputError: the task cannot be learnt as it is; nothing is stored.
         """
-        # Loaded when it is needed: taking a task in needs torch, and looking at one does not.
+        # Loaded when it is needed: what reads images and sources is not, to look at the queue.
         from cluster.client.tasks import accept_task
 
         return accept_task(

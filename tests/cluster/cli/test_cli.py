@@ -324,18 +324,28 @@ HEAVY = "{'torch', 'ray', 'fastapi'} & sys.modules.keys()"
         (["history"], 2),
         (["cancel", "nobody"], 2),
         (["pause"], 0),
+        (["submit", "none.yaml"], 2),
+        (["submit", "no-images.yaml", "typo.yaml"], 2),
     ],
 )
-def test_help_and_what_reads_the_store_alone_start_without_torch_or_ray(
+def test_help_what_reads_the_store_alone_and_wrong_files_need_neither_torch_nor_ray(
     arguments: list[str], ends_with: int, tmp_path: Path
 ) -> None:
+    (tmp_path / "no-images.yaml").write_text("name: birds\nimages: nowhere\n")
+    (tmp_path / "typo.yaml").write_text("name: birds\nimage: nowhere\n")
     code = (
         f"import sys; from cluster.cli.main import run; sys.argv[1:] = {arguments!r}\n"
         f"print(run(), {HEAVY}, file=sys.stderr)"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "NACRE_STORE": f"file://{tmp_path}/store", "NACRE_HOME": str(tmp_path)},
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "NACRE_STORE": f"file://{tmp_path}/store",
+            "NACRE_HOME": str(tmp_path),
+        },
         capture_output=True,
         text=True,
         check=True,
