@@ -181,7 +181,7 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
 @by_option
 @why_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@relearn_option("Learn those tasks again that no version can answer for any more.")
+@relearn_option("Learn other tasks again that are lost with TASK and that `head` does not have.")
 @output_option
 @click.pass_obj
 def purge(

@@ -117,9 +117,13 @@ def watched(client: Client, chosen: Sequence[State], *, seen: Seen | None = None
         while len(ended) < len(names):
             for name in (name for name in names if name not in ended):
                 state = client.state(name)
-                said = f"{state.ticket.task}: {state.ticket.stage.value}"
+                task, stage = state.ticket.task, state.ticket.stage.value
+                said = f"{task}: {stage}"
                 progress.update(
-                    tasks[name], description=said, completed=state.done, total=state.total or None
+                    tasks[name],
+                    description=f"{stage} {task}",  # of what does not fit, the end is cut
+                    completed=state.done,
+                    total=state.total or None,
                 )
                 if progress.disable and stages.get(name) != said:
                     note(said)

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from cluster.cli.main import cli
+from cluster.cli.terminal.output import bars
 from cluster.cli.terminal.tables import LEAST_PROSE, laid_out
 from tests.support.drivers.command import Command
 from tests.support.drivers.screen import Screen
@@ -162,6 +163,24 @@ def test_what_does_not_fit_side_by_side_is_a_block_per_row() -> None:
         *("id a-1", "  why  one two three four five", "       six seven eight nine"),
         *("id b-2", "  why  no"),
     )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_of_a_bar_the_name_alone_gives_way_and_what_nobody_knows_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    screen = Screen()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", screen)
+    with bars() as progress:
+        progress.add_task("encoding flowers-of-the-northern-countries", total=2500, completed=1999)
+        progress.add_task("starting", total=None)
+        progress.refresh()
+    known, unknown = plain(screen.getvalue()).split("\n")[-2:]
+    assert re.search(r"encoding flowers-of.* 1999/2500 elapsed 0:00:00 left --:--$", known)
+    assert re.search(r"starting.*  elapsed 0:00:00 left", unknown)
+    assert "?" not in unknown
 
 
 def commands() -> Iterator[click.Command]:
