@@ -168,7 +168,7 @@ def _print_matrix(found: "Evaluation") -> None:
             stdout().print(_scalars(metrics, label) + over, markup=False)
     if found.metrics is None:
         stdout().print(
-            "transfer, average and last are given where each version adds the next of the tasks",
+            "no transfer, average and last: these are for versions that each add the next task",
             markup=False,
         )
     for name, ids in found.collisions.items():
