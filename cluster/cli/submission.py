@@ -78,6 +78,7 @@ def submit(
     client = Client(configured(path))
     intakes: list[Intake] = []
     states: list[State] = []
+    told: set[str] = set()  # what holds for all of them is said once
 
     def meanwhile() -> str:
         tasks = [intake.submission.task for intake in intakes]
@@ -91,7 +92,8 @@ def submit(
                     intakes.append(client.submit(task, adapter=adapter, by=by, on_progress=report))
                 if output == "text":
                     _print_intake(intakes[-1])
-                warn(*intakes[-1].warnings)
+                warn(*(each for each in intakes[-1].warnings if each not in told))
+                told.update(intakes[-1].warnings)
             if wait:
                 found = [client.state(intake.submission) for intake in intakes]
                 states = watched(client, found)

@@ -206,6 +206,8 @@ def test_whoever_submits_and_looks_hears_that_the_system_has_another_configurati
     assert "another configuration" not in text.out
     assert "differ in retention.days" in nacre("status").err
     expected = {"digest": RunningConfig(published=said).digest, "differs": ["retention.days"]}
+    twice = nacre("submit", write_task(), write_task()).err
+    assert twice.count("another configuration") == 1  # of several tasks it is said once
     (entry,) = json.loads(nacre("submit", write_task(), "--output", "json").out)
     status = json.loads(nacre("status", "--output", "json").out)
     assert (entry["configuration"], status["configuration"]) == (expected, expected)
