@@ -13,7 +13,7 @@ from adapters.errors import CorruptionError, InputError, NacreError
 from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
-from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -25,7 +25,7 @@ HOUR_S = 3600.0
 
 
 @click.command("export", short_help="Write a version to a file.")
-@click.argument("version", shell_complete=VERSIONS)
+@click.argument("version", shell_complete=SERVABLE)
 @click.argument("file", type=click.Path(path_type=Path))
 @adapter_option
 @output_option
@@ -181,12 +181,12 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
 
 
 @click.command(short_help="Remove a task for good.")
-@click.argument("task", shell_complete=LEARNT)
+@click.argument("task", shell_complete=HELD)
 @adapter_option
 @by_option
 @why_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@relearn_option("Learn those tasks again that no version can answer for any more.")
+@relearn_option("Learn other tasks again that are lost with TASK and that `head` does not have.")
 @output_option
 @click.pass_obj
 def purge(

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, NotFoundError
 from cluster.client.part import ClientPart
 from cluster.client.relearning import check_others, others_relearnt
 from cluster.client.requester import By
 from workers import registry
-from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import (
     NEEDED,
     every_submission,

@@ -208,16 +208,18 @@ def _check_unaliased(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombston
     held = {name: ref for name, ref in refs.aliases.items() if ref.number in tombstone.versions}
     if not held:
         return
-    task, aliases = tombstone.task, ", ".join(sorted(held))
+    task = tombstone.task
+    aliases = ", ".join(f"{name} (version {held[name].number})" for name in sorted(held))
     manifests = (adapter.objects.manifest(ref.manifest) for ref in held.values())
     if any(each.task == task for manifest in manifests for each in manifest.tasks):
-        why, verb = f"task {task!r} is still in the versions of {aliases}", "nacre drop"
+        why, verb = f"task {task!r} is still in {aliases}", f"nacre drop {task}"
     else:
-        why = f"the state that tasks share in the versions of {aliases} has learnt from {task!r}"
+        why = f"the state that tasks share in {aliases} has learnt from {task!r}"
         verb = f"nacre drop {task} --relearn"
+    move = "move this alias" if len(held) == 1 else "move these aliases"
     raise InputError(
-        f"{why}: move these aliases to a version without it; where there is none, `{verb}` makes "
-        "one, and `nacre alias NAME --remove` takes an alias away",
+        f"{why}: {move} to a version without it (`nacre versions`, `nacre promote`); where there "
+        f"is none, `{verb}` makes one, and `nacre alias NAME --remove` takes an alias away",
         task=task,
         aliases=tuple(sorted(held)),
     )

@@ -57,11 +57,14 @@ class FollowerState:
         seen_at: When the alias was last known to point to it, or to nothing yet, by the follower's
             clock.
         refusal: The version that the alias points to but that cannot be loaded, if that is so.
+        newest: The number of the newest version, where the alias points to none; 0 where there is
+            none either.
     """
 
     current: LoadedVersion | None = None
     seen_at: float = float("-inf")
     refusal: Refusal | None = None
+    newest: int = 0
 
 
 class Follower:
@@ -119,6 +122,13 @@ class Follower:
                 f"production and cannot be loaded ({refusal.reason})",
                 adapter=self.adapter,
             )
+        if current is None and state.newest:
+            raise NothingPublishedError(
+                f"adapter {self.adapter!r} has no version in production, and its newest is "
+                f"{state.newest}; `nacre promote {state.newest} --adapter {self.adapter}` serves "
+                f"that, `nacre history --adapter {self.adapter}` says what was moved",
+                adapter=self.adapter,
+            )
         if current is None:
             raise NothingPublishedError(
                 f"adapter {self.adapter!r} has no version in production yet; submit a task and "
@@ -147,34 +157,31 @@ class Follower:
         """
         asked_at = self._clock()
         refs = self._refs(serial)
-        ref = refs.find(PRODUCTION) if refs else None
         with self._lock:
             before = self._state
-            after = self._after(before, ref, asked_at)
-            self._state = replace(after, current=self._unpurged(after.current, ref, refs))
+            after = self._after(before, refs, asked_at)
+            self._state = replace(after, current=self._unpurged(after.current, refs))
             self.has_looked = True
             return self._state.current is not before.current
 
-    def _after(
-        self, before: FollowerState, ref: VersionRef | None, asked_at: float
-    ) -> FollowerState:
+    def _after(self, before: FollowerState, refs: Refs | None, asked_at: float) -> FollowerState:
         if asked_at < before.seen_at:
             return before  # somebody has looked since
+        ref = refs.find(PRODUCTION) if refs else None
         if ref is None:
             # Nothing yet, or the alias was taken away: what answers goes on.
-            return replace(before, seen_at=asked_at)
+            newest = refs.next_version - 1 if refs else 0
+            return replace(before, seen_at=asked_at, newest=newest)
         if before.current is not None and before.current.ref == ref:
             return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
 
-    def _unpurged(
-        self, current: LoadedVersion | None, ref: VersionRef | None, refs: Refs | None
-    ) -> LoadedVersion | None:
-        """Return what goes on answering; None where it is not what `ref` says and was purged."""
-        if current is None or current.ref == ref or refs is None or refs.tombstones is None:
+    def _unpurged(self, current: LoadedVersion | None, refs: Refs | None) -> LoadedVersion | None:
+        """Return what goes on answering; None where `production` has left it and it was purged."""
+        if current is None or refs is None or refs.tombstones is None:
             return current
         looked_at = current.digest, refs.tombstones
-        if looked_at == self._unpurged_in:
+        if current.ref == refs.find(PRODUCTION) or looked_at == self._unpurged_in:
             return current
         handle = self._versions.registry.adapter(self.adapter)
         with suppress(CorruptionError, MissingError):

@@ -37,6 +37,24 @@ class StoreForTwo(WrappedStore):
                 self._both.wait(WAIT_S)
 
 
+class StallingStore(WrappedStore):
+    """Writes the first request to the queue only when the second has been written and looked for.
+
+    Attributes:
+        second_is_in: Set by whoever has submitted the other task.
+    """
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.first_asks = threading.Event()
+        self.second_is_in = threading.Event()
+
+    def before(self, operation: str, key: str) -> None:
+        if operation == "put" and key.startswith(inbox.PREFIX) and not self.first_asks.is_set():
+            self.first_asks.set()
+            self.second_is_in.wait(WAIT_S)
+
+
 def two_tasks(write_task: WriteTask) -> tuple[Task, Task]:
     task = load_task(write_task())
     return task, replace(task, name="tints", shared_names="keep")
@@ -72,6 +90,23 @@ def test_of_two_that_are_submitted_at_once_the_later_is_taken_back_and_told_why(
     ]
     assert {kept, *cancelled} == set(submission_ids(store))
     assert cancelled == [error.fields["submission"]]
+
+
+def test_one_whose_request_was_slow_gives_way_to_a_later_one_that_has_not_seen_it(
+    write_task: WriteTask,
+) -> None:
+    inner = MemoryStore()
+    slow = StallingStore(inner)
+    first, second = two_tasks(write_task)
+    with ThreadPoolExecutor(1) as other:
+        stalled = other.submit(outcome, slow, first, "lada")
+        assert slow.first_asks.wait(WAIT_S)
+        assert isinstance(outcome(inner, second, "gda"), str)
+        slow.second_is_in.set()
+        error = stalled.result(WAIT_S)
+    assert isinstance(error, SettingsError)
+    assert "learnt by 'gda' (its first task, 'tints', is on its way)" in error.message
+    assert "has been taken back" in error.message
 
 
 def test_one_that_was_submitted_while_images_were_read_is_seen_before_any_is_stored(

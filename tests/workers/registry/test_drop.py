@@ -59,7 +59,9 @@ def test_a_task_that_is_served_cannot_be_purged() -> None:
     main = adapter(MemoryStore())
     learn(main, "a", "b")
     drop(main, "b", by=ANNA)
-    with pytest.raises(InputError, match=r"'b' is still in the versions of production.*--remove"):
+    with pytest.raises(
+        InputError, match=r"'b' is still in production \(version \d\).*alias NAME --remove"
+    ):
         purge(main, "b", by=ANNA)
     with pytest.raises(NotFoundError, match="has ever held task 'x'"):
         purge(main, "x", by=ANNA)

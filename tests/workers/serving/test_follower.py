@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.errors import CorruptionError, EncoderMismatchError, MissingError, UnavailableError
+from adapters.errors import (
+    CorruptionError,
+    EncoderMismatchError,
+    MissingError,
+    NothingPublishedError,
+    UnavailableError,
+)
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA
 from tests.support.scenes.serving import (
@@ -234,6 +240,16 @@ def test_without_the_alias_what_answers_goes_on(scene: Scene) -> None:
     assert not scene.follower.follow()
     assert scene.label == "main@1"
     assert scene.follower.state.seen_at == scene.clock.now
+
+
+def test_a_replica_that_starts_without_the_alias_says_which_version_to_promote(
+    scene: Scene,
+) -> None:
+    scene.publish("birds")
+    scene.adapter.remove_alias("production", by=ANNA)
+    scene.follower.follow()
+    with pytest.raises(NothingPublishedError, match="`nacre promote 1 --adapter main` serves that"):
+        _ = scene.follower.current
 
 
 @pytest.mark.parametrize(("is_told_which", "answering"), [(True, "main@3"), (False, "main@2")])
