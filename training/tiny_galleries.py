@@ -63,4 +63,4 @@ ICONS = (
     Gallery(_debian("moka-icon-theme", "CC-BY-SA 4.0, GPL-3+"), most=700, side=256, views=2),
     Gallery(CLIP_ART, most=6000, side=320, views=5),
 )
-GALLERIES = (*PHOTOGRAPHS, *TEXTURES, *PAINTINGS, *ICONS)
+GALLERIES = (PHOTOGRAPHS, TEXTURES, PAINTINGS, ICONS)
