@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.tiny_fit import SHARPNESS, Progress
+from training.tiny_plain import Plain, plain_of
 from training.tiny_pool import Pool
 from training.tiny_towers import CONFIG as FIRST
 from workers.images.torchvision_ops import ensure_torchvision_imports
@@ -80,6 +81,8 @@ def fit(
     rng = np.random.default_rng(seed)
     chance = torch.Generator().manual_seed(seed)
     spreads = _spreads(pool)
+    some, said_of = _drawn(pool, np.arange(min(4096, len(pool.views))), flipped=False)
+    plain = plain_of(some, said_of.mean(dim=1), class_rows)
     optimizers = _optimizers(tower)
     progress = Progress("tower", steps)
     order = np.concatenate(
@@ -90,7 +93,9 @@ def fit(
         pixels, answers = _drawn(pool, picks, flipped=bool(rng.random() < 0.5))
         kept = drawn_tokens(len(picks), chance) if step < WITH_HALF * steps else None
         places = said(tower, pixels, kept)
-        loss = distance(places, answers, class_rows, spreads[torch.from_numpy(pool.kinds[picks])])
+        spread = spreads[torch.from_numpy(pool.kinds[picks]).long()]
+        loss = distance(places, answers, class_rows, spread, plain)
+        loss = loss + plain_distance(places, pixels, plain)
         for optimizer, peak in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * _schedule(step / steps)
@@ -103,8 +108,17 @@ def fit(
             write_tower(tower, out)
 
 
-def distance(places: Tensor, answers: Tensor, class_rows: Tensor, spreads: Tensor) -> Tensor:
+def plain_distance(places: Tensor, pixels: Tensor, plain: Plain) -> Tensor:
+    """How far what is said of the whole is from the views' plain description, as a share."""
+    missed = places.mean(dim=1) @ plain.space - plain.wanted(pixels)
+    return missed.square().sum(dim=-1).mean() / plain.variance
+
+
+def distance(
+    places: Tensor, answers: Tensor, class_rows: Tensor, spreads: Tensor, plain: Plain
+) -> Tensor:
     """How far what is said of places (B, P, D) is from the answers; `spreads`: (B, 2)."""
+    places, answers = plain.without(places), plain.without(answers)
     embedded, wanted = places.mean(dim=1), answers.mean(dim=1)
     far = ((embedded - wanted).square().sum(dim=-1) / spreads[:, 0]).mean()
     places_far = ((places - answers).square().sum(dim=-1).mean(dim=1) / spreads[:, 1]).mean()
