@@ -53,7 +53,9 @@ class Plain:
 
 def plain_of(pixels: Tensor, embedded: Tensor, class_rows: Tensor) -> Plain:
     """Chosen by views (N, 3, S, S), what the first tower says of them, and the classes' rows."""
-    used = embedded.T.cov() / embedded.var(dim=0).sum() + class_rows.T @ class_rows / len(class_rows)
+    used = embedded.T.cov() / embedded.var(dim=0).sum() + class_rows.T @ class_rows / len(
+        class_rows
+    )
     space = torch.linalg.eigh(used)[1][:, :KEPT]
     rows = described(pixels)
     centre = rows.mean(dim=0)

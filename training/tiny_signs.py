@@ -24,7 +24,10 @@ _ASCII = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz&?!@#$%"
 # Letters that look like a zero or a one.
 _LIKE_DIGITS = frozenset("OoIlΟοΙОоІӀ")
 # Words of a sign's Unicode name that begin so belong to a class of an excluded set.
-_LEFT_OUT = ("digit", "number", "chess", "arrow", "star", "smil", "flor", "flower", "music", "map")
+_LEFT_OUT = (
+    *("digit", "number", "chess", "arrow", "harpoon", "star", "smil", "flor", "flower"),
+    *("music", "note", "notes", "map"),
+)
 _LAST_CODE = 0x3200
 
 
@@ -78,10 +81,10 @@ FONTS = (
 def _signs() -> tuple[str, ...]:
     """Every letter, mark and symbol that may be shown."""
     codes = map(chr, range(0x21, _LAST_CODE))
-    return tuple(code for code in codes if _may_be_shown(code))
+    return tuple(code for code in codes if may_be_shown(code))
 
 
-def _may_be_shown(character: str) -> bool:
+def may_be_shown(character: str) -> bool:
     if unicodedata.category(character)[:2] not in ("Lu", "Ll", "Lo", "Sm", "So", "Po"):
         return False
     words = unicodedata.name(character, "digit").lower().replace("-", " ").split()
@@ -136,9 +139,7 @@ def _drawn(
     bold = rng.choice((0, 0, 0, 1, 2))
     ImageDraw.Draw(image).text(corner, "".join(text), ink, font, stroke_width=bold)
     if rng.random() < 0.5:
-        image = image.rotate(
-            rng.uniform(-20, 20), Image.Resampling.BILINEAR, fillcolor=ground
-        )
+        image = image.rotate(rng.uniform(-20, 20), Image.Resampling.BILINEAR, fillcolor=ground)
     return image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
 
 
