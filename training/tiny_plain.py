@@ -1,8 +1,8 @@
 """A plain description of a view: where its colours and the directions of its edges lie.
 
 The second tower says it beside what the first tower says, in the directions of the joint space
-which the first tower uses least. "Masked Feature Prediction for Self-Supervised Visual Pre-Training"
-(arXiv 2112.09133) found such histograms a good thing to predict from a part of the patches.
+which the first tower uses least. "Masked Feature Prediction for Self-Supervised Visual
+Pre-Training" (arXiv 2112.09133) found such histograms a good thing to predict from some patches.
 
 Shapes: B views · S side in pixels · K numbers of a description · D feature width, 512
 """
@@ -35,7 +35,14 @@ def described(pixels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Plain:
-    """The description's leading directions (320, K) after `centre`, and theirs (D, K) in the space."""
+    """How descriptions lie in the joint space.
+
+    Attributes:
+        centre: The mean description, (320,).
+        directions: The leading ones about it, scaled, (320, K).
+        space: Where each of them is said, (D, K), orthonormal.
+        variance: Of what is to be said, summed over K.
+    """
 
     centre: Tensor
     directions: Tensor

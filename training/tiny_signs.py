@@ -26,7 +26,7 @@ _LIKE_DIGITS = frozenset("OoIlΟοΙОоІӀ")
 # Words of a sign's Unicode name that begin so belong to a class of an excluded set.
 _LEFT_OUT = (
     *("digit", "number", "chess", "arrow", "harpoon", "star", "smil", "flor", "flower"),
-    *("music", "note", "notes", "map"),
+    *("music", "note", "map"),
 )
 _LAST_CODE = 0x3200
 
