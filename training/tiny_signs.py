@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from training.tiny_images import Labelled, names_demo_class
-from training.tiny_sources import Package
+from training.tiny_sources import debian
 
 SIGNS_PER_FACE = 30
 _SIDE = 64
@@ -31,49 +31,45 @@ _LEFT_OUT = (
 _LAST_CODE = 0x3200
 
 
-def _debian(name: str, licence: str) -> Package:
-    return Package("apt", name, "newest", licence)
-
-
 FONTS = (
-    _debian("fonts-adf-mekanus", "GPL-2+ with the font exception"),
-    _debian("fonts-adf-tribun", "GPL-2+ with the font exception"),
-    _debian("fonts-aenigma", "free, with the author's notice"),
-    _debian("fonts-bebas-neue", "OFL-1.1"),
-    _debian("fonts-beteckna", "GPL-3"),
-    _debian("fonts-breip", "OFL-1.0"),
-    _debian("fonts-cabinsketch", "OFL-1.1"),
-    _debian("fonts-comic-neue", "OFL-1.1"),
-    _debian("fonts-dancingscript", "OFL-1.1"),
-    _debian("fonts-dejavu-core", "Bitstream Vera"),
-    _debian("fonts-dkg-handwriting", "OFL-1.1"),
-    _debian("fonts-essays1743", "OFL-1.1 or LGPL-2.1"),
-    _debian("fonts-freefont-ttf", "GPL-3+ with the font exception"),
-    _debian("fonts-georgewilliams", "OFL-1.1 or BSD-3-clause"),
-    _debian("fonts-humor-sans", "OFL-1.1"),
-    _debian("fonts-ipafont-gothic", "IPA-1.0"),
-    _debian("fonts-isabella", "LGPL-2+"),
-    _debian("fonts-junicode", "OFL-1.1"),
-    _debian("fonts-kaushanscript", "OFL-1.1"),
-    _debian("fonts-klee", "OFL-1.1"),
-    _debian("fonts-kristi", "OFL-1.1"),
-    _debian("fonts-lato", "OFL-1.1"),
-    _debian("fonts-linuxlibertine", "OFL-1.1"),
-    _debian("fonts-lobster", "OFL-1.1"),
-    _debian("fonts-noto-core", "OFL-1.1"),
-    _debian("fonts-open-sans", "Apache-2.0"),
-    _debian("fonts-opendin", "OFL-1.1"),
-    _debian("fonts-quicksand", "OFL-1.1"),
-    _debian("fonts-roadgeek", "MIT"),
-    _debian("fonts-roboto-unhinted", "Apache-2.0"),
-    _debian("fonts-rufscript", "GPL-3+ with the font exception"),
-    _debian("fonts-seto", "OFL-1.1"),
-    _debian("fonts-smc-chilanka", "OFL-1.1"),
-    _debian("fonts-staypuft", "LGPL-2+"),
-    _debian("fonts-summersby", "GPL-2+"),
-    _debian("fonts-texgyre", "GUST Font License"),
-    _debian("fonts-tlwg-purisa-ttf", "GPL-2+ with the font exception"),
-    _debian("fonts-yusei-magic", "OFL-1.1"),
+    debian("fonts-adf-mekanus", "GPL-2+ with the font exception"),
+    debian("fonts-adf-tribun", "GPL-2+ with the font exception"),
+    debian("fonts-aenigma", "free, with the author's notice"),
+    debian("fonts-bebas-neue", "OFL-1.1"),
+    debian("fonts-beteckna", "GPL-3"),
+    debian("fonts-breip", "OFL-1.0"),
+    debian("fonts-cabinsketch", "OFL-1.1"),
+    debian("fonts-comic-neue", "OFL-1.1"),
+    debian("fonts-dancingscript", "OFL-1.1"),
+    debian("fonts-dejavu-core", "Bitstream Vera"),
+    debian("fonts-dkg-handwriting", "OFL-1.1"),
+    debian("fonts-essays1743", "OFL-1.1 or LGPL-2.1"),
+    debian("fonts-freefont-ttf", "GPL-3+ with the font exception"),
+    debian("fonts-georgewilliams", "OFL-1.1 or BSD-3-clause"),
+    debian("fonts-humor-sans", "OFL-1.1"),
+    debian("fonts-ipafont-gothic", "IPA-1.0"),
+    debian("fonts-isabella", "LGPL-2+"),
+    debian("fonts-junicode", "OFL-1.1"),
+    debian("fonts-kaushanscript", "OFL-1.1"),
+    debian("fonts-klee", "OFL-1.1"),
+    debian("fonts-kristi", "OFL-1.1"),
+    debian("fonts-lato", "OFL-1.1"),
+    debian("fonts-linuxlibertine", "OFL-1.1"),
+    debian("fonts-lobster", "OFL-1.1"),
+    debian("fonts-noto-core", "OFL-1.1"),
+    debian("fonts-open-sans", "Apache-2.0"),
+    debian("fonts-opendin", "OFL-1.1"),
+    debian("fonts-quicksand", "OFL-1.1"),
+    debian("fonts-roadgeek", "MIT"),
+    debian("fonts-roboto-unhinted", "Apache-2.0"),
+    debian("fonts-rufscript", "GPL-3+ with the font exception"),
+    debian("fonts-seto", "OFL-1.1"),
+    debian("fonts-smc-chilanka", "OFL-1.1"),
+    debian("fonts-staypuft", "LGPL-2+"),
+    debian("fonts-summersby", "GPL-2+"),
+    debian("fonts-texgyre", "GUST Font License"),
+    debian("fonts-tlwg-purisa-ttf", "GPL-2+ with the font exception"),
+    debian("fonts-yusei-magic", "OFL-1.1"),
 )
 
 
