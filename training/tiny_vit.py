@@ -1,10 +1,12 @@
 """Train the vision transformer of workers/encoding/tiny_vit, on one CPU core.
 
-It learns from the first tower alone, that of workers/encoding/tiny_clip: both see the same views of
-free pictures, and the second learns to say what the first says. It needs no label and no text.
+It learns from the first tower, that of workers/encoding/tiny_clip: both see the same views of free
+pictures, and the second learns to say what the first says, and where a view's colours and edges
+lie. It needs no label and no text.
 
 Examples:
   python -m training.tiny_vit --cache .training-cache
+  python -m training.tiny_vit --start workers/encoding/tiny_vit
   python -m training.tiny_vit --views 8192 --steps 200 --out trial
 """
 
@@ -53,8 +55,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "workers" / "encoding" / "tiny_vit")
     parser.add_argument("--exclude", type=Path, default=ROOT.parent / "shared" / "datasets")
     parser.add_argument("--start", type=Path, help="a folder of a tower to learn on from")
-    parser.add_argument("--views", type=int, default=40960)
-    parser.add_argument("--steps", type=int, default=4800)
+    parser.add_argument("--views", type=int, default=61440)
+    parser.add_argument("--steps", type=int, default=2700)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
