@@ -224,12 +224,13 @@ class Adapter:
         Those of the first records are products of their own; the others share tiles.
         """
         first = len(self._anchors)
-        added = [AnchorRows.of(self._scorer.anchors(at)) for at in range(first, len(self._records))]
+        rows = [self._scorer.anchors(at) for at in range(first, len(self._records))]
+        added = AnchorRows.each(rows)
         own = max(OWN_PRODUCTS - first, 0)
         start, tiled = self._tiles.count, []
         for group in added[own:]:
-            tiled.append(group._replace(tiled=range(start, start + len(group.rows))))
-            start += len(group.rows)
+            tiled.append(group._replace(tiled=range(start, start + group.rows.shape[0])))
+            start += group.rows.shape[0]
         self._anchors = (*self._anchors, *added[:own], *tiled)
         if tiled:
             self._tiles = self._tiles.extended([group.rows for group in tiled])

@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple, Self
 
 import torch
@@ -45,8 +46,16 @@ class AnchorRows(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor) -> Self:
         """Return `rows` with their digests."""
-        stored = rows.detach().cpu().contiguous().numpy()
-        return cls(rows, tuple(hashlib.sha256(row.data).digest() for row in stored))
+        return cls.each([rows])[0]
+
+    @classmethod
+    def each(cls, groups: Sequence[Tensor]) -> list[Self]:
+        """Return several groups with their digests."""
+        if not groups:
+            return []
+        stored = torch.cat(list(groups)).detach().cpu().numpy()
+        digests = (hashlib.sha256(row).digest() for row in stored)
+        return [cls(rows, tuple(islice(digests, rows.shape[0]))) for rows in groups]
 
     def to(self, device: torch.device) -> Self:
         """Return the same on `device`."""
@@ -70,15 +79,14 @@ class AnchorTiles:
         tiles, count = list(self.tiles), self.count
         if count % ROWS:
             tiles[-1] = tiles[-1].clone()
-        for rows in groups:
-            taken = 0
-            while taken < len(rows):
-                first = count % ROWS
-                if first == 0:
-                    tiles.append(rows.new_zeros(ROWS, rows.shape[1]))
-                part = rows[taken : taken + ROWS - first]
-                tiles[-1][first : first + len(part)] = part
-                taken, count = taken + len(part), count + len(part)
+        rows = torch.cat(list(groups))
+        while len(rows):
+            first = count % ROWS
+            if first == 0:
+                tiles.append(rows.new_zeros(ROWS, rows.shape[1]))
+            part, rows = rows[: ROWS - first], rows[ROWS - first :]
+            tiles[-1][first : first + len(part)] = part
+            count += len(part)
         return replace(self, count=count, tiles=tuple(tiles))
 
     def products(self, features: Tensor, ranges: Sequence[range]) -> Iterator[Tensor]:

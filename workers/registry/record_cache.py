@@ -97,6 +97,7 @@ class Versions:
             task.record.sha256: self._decoded.find(task.record.sha256, Record) for task in tasks
         }
         missing = [task for task in tasks if found[task.record.sha256] is None]
-        for task, record in handle.decoded_records(missing, decode=decode_record):
-            found[task.record.sha256] = self._decoded.keep(task.record.sha256, record)
+        for task, content in handle.records(missing):
+            decoded = decode_record(content)
+            found[task.record.sha256] = self._decoded.keep(task.record.sha256, decoded)
         return tuple(known for task in tasks if (known := found[task.record.sha256]))

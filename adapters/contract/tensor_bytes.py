@@ -1,0 +1,86 @@
+"""Tensors of stored bytes, without a copy: a safetensors file is their layout, its header says where.
+
+The library's own reader copies every tensor, and opening a version of a thousand tasks is mostly
+that. Written files stay the library's, and `tests/adapters/contract/test_tensor_bytes.py` holds that
+whatever it refuses is refused here too.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SIZE_BYTES = 8
+"""Of the number at the beginning, the bytes of the header."""
+
+_DTYPES: Mapping[str, torch.dtype] = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "C64": torch.complex64,
+}
+
+with warnings.catch_warnings():
+    # Said once in a process: here, where nobody needs to hear it. Tensors of records are not written.
+    warnings.simplefilter("ignore")
+    torch.frombuffer(bytes(1), dtype=torch.uint8)
+
+
+def header_of(blob: bytes | bytearray) -> bytes | bytearray:
+    """Return the header of the safetensors file `blob`; ValueError where it is cut off."""
+    end = SIZE_BYTES + int.from_bytes(blob[:SIZE_BYTES], "little")
+    if not SIZE_BYTES < end <= len(blob):
+        raise ValueError(f"expected a header of {end - SIZE_BYTES} bytes, found {len(blob)} in all")
+    return blob[SIZE_BYTES:end]
+
+
+def tensors_of(
+    blob: bytes | bytearray, entries: Mapping[str, Any], *, start: int
+) -> dict[str, Tensor]:
+    """Return the tensors of `blob`, which share its bytes and must not be written.
+
+    Args:
+        blob: The whole file.
+        entries: By name what the header says of each tensor.
+        start: Where they begin.
+
+    Raises:
+        ValueError, KeyError, TypeError: the header lies: tensors must follow one another, from the
+            first byte to the last.
+    """
+    placed = sorted((*entry["data_offsets"], name, entry) for name, entry in entries.items())
+    here, found = 0, {}
+    for begin, end, name, entry in placed:
+        shape, dtype = entry["shape"], _DTYPES[entry["dtype"]]
+        count = math.prod(shape)
+        if begin != here or end - begin != dtype.itemsize * count:
+            raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
+        if count:
+            found[name] = _viewed(blob, dtype, count, start + begin).view(shape)
+        else:  # of no bytes there is no view
+            found[name] = torch.empty(shape, dtype=dtype)
+        here = end
+    if start + here != len(blob):
+        raise ValueError(f"expected {start + here} bytes, found {len(blob)}")
+    return found
+
+
+def _viewed(blob: bytes | bytearray, dtype: torch.dtype, count: int, begin: int) -> Tensor:
+    if begin % dtype.itemsize:  # other writers leave headers of any length
+        blob, begin = bytearray(blob[begin : begin + count * dtype.itemsize]), 0
+    return torch.frombuffer(blob, dtype=dtype, count=count, offset=begin)
