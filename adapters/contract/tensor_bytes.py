@@ -1,8 +1,8 @@
-"""Tensors of stored bytes, without a copy: a safetensors file is their layout, its header says where.
+"""Tensors that share the bytes of a safetensors file, whose header says where they lie.
 
 The library's own reader copies every tensor, and opening a version of a thousand tasks is mostly
-that. Written files stay the library's, and `tests/adapters/contract/test_tensor_bytes.py` holds that
-whatever it refuses is refused here too.
+that. Files are written by the library, and what it refuses is refused here too, as
+`tests/adapters/contract/test_tensor_bytes.py` holds.
 """
 
 import math
@@ -36,7 +36,7 @@ _DTYPES: Mapping[str, torch.dtype] = {
 }
 
 with warnings.catch_warnings():
-    # Said once in a process: here, where nobody needs to hear it. Tensors of records are not written.
+    # Said once in a process that such tensors must not be written: here, where nobody hears it.
     warnings.simplefilter("ignore")
     torch.frombuffer(bytes(1), dtype=torch.uint8)
 

@@ -220,7 +220,11 @@ def _tiled_classes(
     Raises:
         CorruptionError: a record's tensors do not fit its classes.
     """
-    parts, added, ends = list[ScoredClasses](), defaultdict[int, list[ClassRows]](list), dict(counts)
+    parts, added, ends = (
+        list[ScoredClasses](),
+        defaultdict[int, list[ClassRows]](list),
+        dict(counts),
+    )
     checked = [checked_tensors(record) for record in records]
     for record, tensors, anchors in zip(records, checked, _unit_anchors(checked), strict=True):
         settings = LadaSettings.from_mapping(record.settings)

@@ -1,4 +1,4 @@
-"""Tensors that share stored bytes: what the library reads is read alike, what it refuses is refused."""
+"""Tensors that share stored bytes: read as the library reads them, and refused as it refuses."""
 
 import json
 from typing import Any
