@@ -143,6 +143,11 @@ class Adapter:
         """The records, oldest first."""
         return self._records
 
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the records' tensors in memory."""
+        return sum(record.nbytes for record in self._records)
+
     @property
     def encoder(self) -> str:
         """Fingerprint of the encoder whose features this adapter scores."""
@@ -210,6 +215,8 @@ class Adapter:
         grown = copy.copy(self)
         grown.__dict__.pop("fingerprint", None)
         before = grown.__dict__.pop("_all", None)
+        if "nbytes" in grown.__dict__:
+            grown.__dict__["nbytes"] += record.nbytes
         _check_fits(record, self._records[0])
         grown._records = (*self._records, record)
         grown._scorer = self._scorer.extended(self._placement.record(record))

@@ -17,7 +17,7 @@ import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import islice
 from typing import NamedTuple, Self
 
@@ -28,6 +28,9 @@ from adapters.contract.tiles import columns_of, merged
 
 ROWS = 1024
 """Of a tile of anchors."""
+
+_Steps = tuple[Tensor | list[range], ...]
+"""Rows that are a product of their own, and ranges of tiles."""
 
 
 class AnchorRows(NamedTuple):
@@ -114,8 +117,9 @@ class Anchors:
     def with_group(self, group: AnchorRows, tiles: AnchorTiles | None = None) -> Self:
         """Return these and one more group, and `tiles` where these have grown with it."""
         extended = copy.copy(self)
-        for found in ("_steps", "_columns"):
-            extended.__dict__.pop(found, None)
+        extended.__dict__.pop("_columns", None)
+        if "_steps" in self.__dict__:
+            extended.__dict__["_steps"] = _with_step(self._steps, group)
         extended._groups = (*self._groups, group)
         extended._tiles = tiles or self._tiles
         extended._first = dict(self._first)
@@ -145,21 +149,22 @@ class Anchors:
                 yield from self._tiles.products(features, step)
 
     @cached_property
-    def _steps(self) -> tuple[Tensor | list[range], ...]:
+    def _steps(self) -> _Steps:
         """Rows that are a product of their own, and ranges of tiles, in the order of columns."""
-        steps: list[Tensor | list[range]] = []
-        for group in self._groups:
-            if group.tiled is None:
-                steps.append(group.rows)
-            elif steps and isinstance(steps[-1], list):
-                steps[-1] = merged([*steps[-1], group.tiled])
-            else:
-                steps.append([group.tiled])
-        return tuple(steps)
+        return reduce(_with_step, self._groups, ())
 
     @cached_property
     def _columns(self) -> Tensor:
         return torch.tensor(self._sources)
+
+
+def _with_step(steps: _Steps, group: AnchorRows) -> _Steps:
+    """Return `steps`, and what gives the logits of one more group."""
+    if group.tiled is None:
+        return (*steps, group.rows)
+    if steps and isinstance(steps[-1], list):
+        return (*steps[:-1], merged([*steps[-1], group.tiled]))
+    return (*steps, [group.tiled])
 
 
 def combined(text: Tensor, scores: Tensor) -> Tensor:
