@@ -130,13 +130,13 @@ class LadaScorer(Scorer):
         return self._parts[position].anchors
 
     def scores(self, query: Query) -> Tensor:
-        scores = query.text_logits.clone()
+        scores, features = query.text_logits.clone(), query.features
         plan = self._plan.of(tuple(query.positions), self._planned)
         for own in plan.own:
-            logits = torch.cat([block.logits(query.features) for block in own.blocks], dim=1)
+            logits = torch.cat([block.logits(features) for block in own.blocks], dim=1)
             scores[:, own.columns.start : own.columns.stop].add_(logits, alpha=own.alpha)
         for tiled in plan.tiled:
-            logits = self._tiles[tiled.vectors].logits(query.features, tiled.ranges)
+            logits = self._tiles[tiled.vectors].logits(features, tiled.ranges)
             logits *= tiled.alpha
             if isinstance(tiled.columns, slice):
                 scores[:, tiled.columns] += logits
