@@ -17,7 +17,7 @@ from torch import Tensor
 from adapters.contract.canonical import canonical_json
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.json_reading import read_json
-from adapters.contract.tensor_bytes import SIZE_BYTES, header_of, tensors_of
+from adapters.contract.tensor_blob import SIZE_BYTES, header_of, tensors_of
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
 SCHEMA = 1

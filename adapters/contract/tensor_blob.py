@@ -2,7 +2,7 @@
 
 The library's own reader copies every tensor, and opening a version of a thousand tasks is mostly
 that. Files are written by the library, and what it refuses is refused here too, as
-`tests/adapters/contract/test_tensor_bytes.py` holds.
+`tests/adapters/contract/test_tensor_blob.py` holds.
 """
 
 import math

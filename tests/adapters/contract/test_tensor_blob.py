@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adapters.contract.json_reading import read_json
 from adapters.contract.records import pack, unpack
-from adapters.contract.tensor_bytes import SIZE_BYTES, header_of, tensors_of
+from adapters.contract.tensor_blob import SIZE_BYTES, header_of, tensors_of
 from adapters.errors import CorruptionError
 
 EXAMPLE = {
