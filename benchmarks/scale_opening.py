@@ -3,6 +3,7 @@
 Records of LADA are random, of ten classes with 16 memory vectors. A replica's steps are done here
 one after the other on one thread, and their CPU time stands beside that of reading the same bytes:
 the least of several times each, since all that others do on the machine only adds to them.
+`python -m benchmarks.scale_opening 10 100` measures versions of so many tasks alone.
 """
 
 import sys
@@ -35,10 +36,10 @@ TIMES = 4
 Result = TypeVar("Result")
 
 
-def figures() -> Iterator[Row]:
-    """Yield what opening and following take."""
+def figures(sizes: Sequence[int] = TASKS) -> Iterator[Row]:
+    """Yield what opening and following take at so many tasks."""
     encoder = Encoder(EncoderSettings())
-    for tasks in TASKS:
+    for tasks in sizes:
         with tempfile.TemporaryDirectory() as folder:
             store = FileStore(Path(folder) / "store")
             _publish(store, encoder.fingerprint, range(tasks))
@@ -117,11 +118,11 @@ def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
     return 1e3 * (time.process_time() - started), result
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure everything, print the table, and return the exit code."""
     torch.set_num_threads(1)
-    return report("scale_opening", list(figures()))
+    return report("scale_opening", list(figures(tuple(map(int, arguments)) or TASKS)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
