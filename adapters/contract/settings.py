@@ -42,7 +42,7 @@ def _made(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 @lru_cache(maxsize=256, typed=True)  # a thousand records of an adapter say the same
-def _known(cls: type[Settings], *given: Any) -> Settings:
+def _known(cls: "type[MethodSettings]", *given: Any) -> "MethodSettings":
     """Return the settings of keys and their values: first all of the ones, then of the others."""
     half = len(given) // 2
     return _made(cls, dict(zip(given[:half], given[half:], strict=True)))

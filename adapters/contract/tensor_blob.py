@@ -64,7 +64,7 @@ def tensors_of(
             first byte to the last.
     """
     placed = sorted((*entry["data_offsets"], name, entry) for name, entry in entries.items())
-    here, found = 0, {}
+    here, found = 0, dict[str, Tensor]()
     for begin, end, name, entry in placed:
         shape, dtype = entry["shape"], _DTYPES[entry["dtype"]]
         count = math.prod(shape)
