@@ -62,7 +62,7 @@ PANELS = (
         title="opening and following, ms",
         along="tasks",
         curves={
-            "read and checked": r"([\d,]+) tasks of 10 classes, [\d,]+ MB: read and checked",
+            "read and checked": r"([\d,]+) tasks of 10 classes: read and checked, float32",
             "ready": r"([\d,]+) tasks of 10 classes: ready, float32",
             "one more followed": r"([\d,]+) tasks of 10 classes: one more followed, float32",
         },

@@ -64,9 +64,8 @@ def _opened(store: ObjectStore, encoder: Encoder, tasks: int) -> Iterator[Row]:
             opening_ms = min(opening_ms, taken_ms)
         _ask(loaded, encoder)
         share = opening_ms / read_ms
-        yield Row(
-            figure=f"{title}, {size / 1e6:.0f} MB: read and checked", value=read_ms, unit="ms"
-        )
+        yield Row(figure=f"{title}: bytes of records", value=size / 1e6, unit="MB")
+        yield Row(figure=f"{title}: read and checked, {kept}", value=read_ms, unit="ms")
         yield Row(figure=f"{title}: ready, {kept}", value=opening_ms, unit="ms")
         yield Row(
             figure=f"{title}: ready, {kept}, of reading",

@@ -117,7 +117,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(blob: bytes) -> Record:
-    """Return the record whose bytes are `blob`, which its tensors share.
+    """Return the record whose bytes are `blob`, which its tensors may share.
 
     Raises:
         CorruptionError: the bytes are not those of a record of this schema.
@@ -198,7 +198,7 @@ def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
 def unpack(blob: bytes | bytearray) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the description that `pack` wrote.
 
-    The tensors share the memory of `blob`: only those of a bytearray may be written.
+    The tensors may share the memory of `blob`: only those of a bytearray may be written.
 
     Raises:
         CorruptionError: the bytes are not such a blob.

@@ -16,6 +16,11 @@ from torch import Tensor
 SIZE_BYTES = 8
 """Of the number at the beginning, the bytes of the header."""
 
+ALIGNED = 16
+"""Bytes at multiples of which all memory begins that is given anew. Elsewhere a product of one row
+may be rounded otherwise, so that a tensor which lies there is copied: every other one, as headers
+are of multiples of eight bytes."""
+
 _DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool,
     "U8": torch.uint8,
@@ -52,7 +57,7 @@ def header_of(blob: bytes | bytearray) -> bytes | bytearray:
 def tensors_of(
     blob: bytes | bytearray, entries: Mapping[str, Any], *, start: int
 ) -> dict[str, Tensor]:
-    """Return the tensors of `blob`, which share its bytes and must not be written.
+    """Return the tensors of `blob`, which may share its bytes and must not be written then.
 
     Args:
         blob: The whole file.
@@ -81,6 +86,5 @@ def tensors_of(
 
 
 def _viewed(blob: bytes | bytearray, dtype: torch.dtype, count: int, begin: int) -> Tensor:
-    if begin % dtype.itemsize:  # other writers leave headers of any length
-        blob, begin = bytearray(blob[begin : begin + count * dtype.itemsize]), 0
-    return torch.frombuffer(blob, dtype=dtype, count=count, offset=begin)
+    found = torch.frombuffer(blob, dtype=dtype, count=count, offset=begin)
+    return found.clone() if found.data_ptr() % ALIGNED else found

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adapters.contract.json_reading import read_json
 from adapters.contract.records import pack, unpack
-from adapters.contract.tensor_blob import SIZE_BYTES, header_of, tensors_of
+from adapters.contract.tensor_blob import ALIGNED, SIZE_BYTES, header_of, tensors_of
 from adapters.errors import CorruptionError
 
 EXAMPLE = {
@@ -51,11 +51,15 @@ def test_a_header_of_any_length_is_read_though_its_tensors_begin_at_odd_places()
         assert torch.equal(read(blob)["a"], torch.zeros(2))
 
 
-def test_tensors_share_their_bytes_and_those_of_a_bytearray_may_be_written() -> None:
-    blob = bytearray(pack({"a": torch.zeros(4)}, {"kind": "example"}))
-    tensors, _ = unpack(blob)
-    tensors["a"].fill_(1.0)
-    assert torch.equal(unpack(blob)[0]["a"], torch.ones(4))
+def test_tensors_share_their_bytes_where_new_memory_could_begin() -> None:
+    shared = set()
+    for length in range(17):
+        blob = bytearray(pack({"a": torch.zeros(4)}, {"kind": "x" * length}))
+        tensors, _ = unpack(blob)
+        assert tensors["a"].data_ptr() % ALIGNED == 0
+        tensors["a"].fill_(1.0)
+        shared.add(torch.equal(unpack(blob)[0]["a"], torch.ones(4)))
+    assert shared == {True, False}
 
 
 @given(
