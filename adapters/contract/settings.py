@@ -6,10 +6,13 @@ known key.
 
 import difflib
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
+
+from cachetools import LRUCache, cached
+from cachetools.keys import typedkey
 
 from adapters.errors import SettingsError
 
@@ -29,7 +32,8 @@ class MethodSettings:
         """
         if any(isinstance(value, (dict, list)) for value in values.values()):
             return _made(cls, values)
-        return cast(Self, _known(cls, *values, *values.values()))
+        known: Self = _known(cls, *values, *values.values())
+        return known
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the settings as JSON; `from_mapping` reads them back."""
@@ -41,8 +45,9 @@ def _made(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
     return cls(**values)
 
 
-@lru_cache(maxsize=256, typed=True)  # a thousand records of an adapter say the same
-def _known(cls: "type[MethodSettings]", *given: Any) -> "MethodSettings":
+# A thousand records of an adapter say the same; True is not 1 there.
+@cached(LRUCache(256), key=typedkey, lock=threading.Lock())
+def _known(cls: type[Settings], *given: Any) -> Settings:
     """Return the settings of keys and their values: first all of the ones, then of the others."""
     half = len(given) // 2
     return _made(cls, dict(zip(given[:half], given[half:], strict=True)))
