@@ -7,8 +7,9 @@ counted too. What versions of different sizes have in common drops out of their 
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ SIZES = {"lada": (24, 88)}
 """Tasks of both versions: of LADA so many that tiles are full, of others few."""
 FEW = (4, 12)
 _CACHED = {"adapter": "feature", "prompts": "none", "image_epochs": 1, "prompt_epochs": 1}
-SETTINGS = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "lada": {"text": "residual", "steps": 2},
     "dmc": _CACHED,
     "dmc_ot": _CACHED,

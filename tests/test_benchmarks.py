@@ -98,7 +98,7 @@ def test_cifar_from_its_package_has_every_image_with_its_label(tmp_path: Path) -
 
 
 def test_a_curve_goes_through_the_figures_of_its_name_in_its_unit() -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"figure": "verify, 1,000 tasks", "value": 4012, "unit": "requests"},
         {"figure": "verify, 1,000 tasks", "value": 4.1, "unit": "CPU s"},
         {"figure": "verify, 10 tasks", "value": "0.03, limit 0.01", "unit": "CPU s"},
