@@ -58,6 +58,12 @@ class OwnMetric(Trained):
     settings_type: ClassVar[type[MethodSettings]] = OwnMetricSettings
     shared: ClassVar[tuple[str, ...]] = SHARED
 
+    def check_follows(self, settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        super().check_follows(settings, known)
+        given = settings.get("form")
+        if given is not None:
+            _check_form(given, expected=_form_in(known))
+
     def training(self, inputs: TrainingInputs) -> Training:
         past = inputs.past.records
         chosen = OwnMetricSettings.from_mapping(inputs.settings)
@@ -88,19 +94,23 @@ class OwnMetric(Trained):
         if forms == {"low_rank"}:
             return LowRankScorer.of(state.records)
         for record in state.records:
-            _check_form(form_of(record), state.records)
+            _check_form(form_of(record), expected=form_of(state.records[0]))
         return DenseScorer(state.records)
 
     def check(self, inputs: TrainingInputs) -> None:
         super().check(inputs)
         given, past = inputs.settings.get("form"), inputs.past.records
         if given is not None and past:
-            _check_form(given, past)
+            _check_form(given, expected=form_of(past[0]))
 
 
 def form_of(record: Record) -> Form:
     """Return the form of a record; those that name none are of the first."""
-    form: Form = record.settings.get("form") or "dense"
+    return _form_in(record.settings)
+
+
+def _form_in(settings: Mapping[str, Any]) -> Form:
+    form: Form = settings.get("form") or "dense"
     return form
 
 
@@ -108,9 +118,8 @@ def _form(chosen: OwnMetricSettings, past: Sequence[Record]) -> Form:
     return chosen.form or (form_of(past[0]) if past else "dense")
 
 
-def _check_form(form: Form, records: Sequence[Record]) -> None:
-    """Raise SettingsError unless `form` is that of the first of `records`."""
-    expected = form_of(records[0])
+def _check_form(form: Form, *, expected: Form) -> None:
+    """Raise SettingsError unless `form` is the `expected` one, that of the adapter's first task."""
     if form != expected:
         raise SettingsError(
             f"setting 'form': expected {expected!r}, as in the adapter's first task, found "

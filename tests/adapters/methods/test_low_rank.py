@@ -224,6 +224,14 @@ def test_an_adapter_keeps_the_form_it_began_with() -> None:
         Adapter([first, learnt(1, (learnt(0, ()),))])
 
 
+def test_what_may_follow_a_record_is_told_from_its_settings() -> None:
+    known = version()[-1].settings
+    METHOD.check_follows(METHOD.check_settings({}), known)
+    METHOD.check_follows(METHOD.check_settings({"form": "low_rank"}), known)
+    with pytest.raises(SettingsError, match="leave `form` out"):
+        METHOD.check_follows(METHOD.check_settings({"form": "dense"}), known)
+
+
 def test_rows_that_do_not_fit_are_damage() -> None:
     records = version()
     tensors = {**records[-1].tensors, "rows": records[-1].tensors["rows"][:3]}
