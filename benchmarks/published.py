@@ -2,10 +2,11 @@
 
     python -m benchmarks.published [--model ViT-B-32] [--steps 5] [--images 8]
 
-A task of 50 classes of 8 images, or of as many as are named, after 200 old classes of 16 memory vectors, on towers of the shapes
-of ViT-B/32 and ViT-B/16 with random weights. Both loops take the same steps from the same draws;
-seconds are of the processor, on one thread, and times the steps of the whole training, 300. nacre
-embeds the task's images once, which is counted. Half of what it takes is the published loop.
+A task of 50 classes of 8 images, or of as many as are named, after 200 old classes of 16 memory
+vectors, on towers of the shapes of ViT-B/32 and ViT-B/16 with random weights. Both loops take the
+same steps from the same draws; seconds are of the processor, on one thread, and times the steps of
+the whole training, 300. nacre embeds the task's images once, which is counted. Half of what it
+takes is the published loop.
 """
 
 import sys
