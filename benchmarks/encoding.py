@@ -64,7 +64,7 @@ def main(models: Sequence[str], images: int) -> None:
 
 def figures(models: Iterable[str], *, images: int) -> Iterator[Row]:
     """Yield what embedding costs under each of `models`, and what bfloat16 costs in answers."""
-    files = _files(images)
+    files = files_of(images)
     for model in models:
         encoders = {each: encoder_of(model, precision=each) for each in PRECISIONS}
         for precision, encoder in encoders.items():
@@ -80,14 +80,14 @@ def encoder_of(model: str, *, precision: Precision, device: str = "cpu") -> Enco
 
 
 def _speed(name: str, encoder: Encoder, files: Sequence[bytes]) -> Iterator[Row]:
-    pixels = _decoded(encoder, files)
+    pixels = decoded(encoder, files)
     with TemporaryDirectory() as folder:
         store = FileStore(Path(folder))
         shard = stored_shard(store, files)
         whole = ShardEncoder(encoder, store)
         seconds = _in_turns(
             {
-                "forward": partial(_forward, encoder, pixels),
+                "forward": partial(forward, encoder, pixels),
                 "whole": partial(embed_anew, whole, store, shard, encoder=encoder),
             }
         )
@@ -108,7 +108,7 @@ def _likeness(
 ) -> Iterator[Row]:
     """Yield how like features are in both precisions, and how many answers change."""
     if model not in SHIPPED:
-        pairs = [_forward(each, _decoded(each, files[:DIFFERENT])) for each in encoders.values()]
+        pairs = [forward(each, decoded(each, files[:DIFFERENT])) for each in encoders.values()]
         yield _cosine_row(model, *pairs)
         return
     train, test = _pictures("train"), _pictures("test")
@@ -116,7 +116,7 @@ def _likeness(
     means, tested = [], []
     for encoder in encoders.values():
         learnt, asked = (
-            _forward(encoder, _decoded(encoder, [content for _, content in part]))
+            forward(encoder, decoded(encoder, [content for _, content in part]))
             for part in (train, test)
         )
         own = torch.tensor([names.index(name) for name, _ in train])
@@ -165,15 +165,17 @@ def stored_shard(store: ObjectStore, files: Sequence[bytes]) -> Shard:
     )
 
 
-def _forward(encoder: Encoder, pixels: Tensor) -> Tensor:
+def forward(encoder: Encoder, pixels: Tensor) -> Tensor:
+    """Return the features of decoded images, in the batches of a shard encoder."""
     return torch.cat([encoder.image_tower.features(part) for part in torch.split(pixels, BATCH)])
 
 
-def _decoded(encoder: Encoder, files: Sequence[bytes]) -> Tensor:
+def decoded(encoder: Encoder, files: Sequence[bytes]) -> Tensor:
+    """Return the pixels of `files` as `encoder` reads them."""
     return torch.stack([encoder.transform(decode_image(one, origin="image")) for one in files])
 
 
-def _files(images: int) -> list[bytes]:
+def files_of(images: int) -> list[bytes]:
     """Return so many JPEGs, each of them another file."""
     drawn = [photograph(seed) for seed in range(min(images, DIFFERENT))]
     # A decoder passes over what follows the picture.
