@@ -13,6 +13,7 @@ encoders that come with it: each test picture is given the class of the nearest 
 pictures, both in one precision, with the classes of all five tasks as candidates.
 """
 
+import copy
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -88,12 +89,18 @@ def _speed(name: str, encoder: Encoder, files: Sequence[bytes]) -> Iterator[Row]
         seconds = _in_turns(
             {
                 "forward": partial(forward, encoder, pixels),
+                "channels first": partial(_channels_first, encoder, pixels),
                 "whole": partial(embed_anew, whole, store, shard, encoder=encoder),
             }
         )
     each = {part: 1e3 * taken / len(files) for part, taken in seconds.items()}
     share = each["forward"] / each["whole"]
     yield Row(figure=f"{name}: the bare forward", value=each["forward"], unit="ms an image")
+    yield Row(
+        figure=f"{name}: the same with channels first",
+        value=each["channels first"],
+        unit="ms an image",
+    )
     yield Row(figure=f"{name}: the whole path", value=each["whole"], unit="ms an image")
     yield Row(
         figure=f"{name}: the whole path, of the rate of the forward",
@@ -168,6 +175,14 @@ def stored_shard(store: ObjectStore, files: Sequence[bytes]) -> Shard:
 def forward(encoder: Encoder, pixels: Tensor) -> Tensor:
     """Return the features of decoded images, in the batches of a shard encoder."""
     return torch.cat([encoder.image_tower.features(part) for part in torch.split(pixels, BATCH)])
+
+
+@torch.no_grad()
+def _channels_first(encoder: Encoder, pixels: Tensor) -> None:
+    tower = encoder.image_tower
+    visual = copy.deepcopy(tower.visual).to(memory_format=torch.contiguous_format)
+    for part in torch.split(pixels, BATCH):
+        visual(tower.prepared(part).contiguous())
 
 
 def decoded(encoder: Encoder, files: Sequence[bytes]) -> Tensor:
