@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from torch.overrides import TorchFunctionMode
 
 from adapters.adapter import Adapter
 from adapters.contract.class_entry import ClassEntry
@@ -30,6 +29,7 @@ from adapters.parts.statistics import Statistic
 from adapters.parts.symmetric import packed
 from benchmarks.random_records import VECTORS, WIDTH, random_record
 from benchmarks.table import Row, report
+from tests.support.scenes.factorisations import Factorisations
 
 SIZES = ((10, 100), (100, 10), (100, 100), (1000, 10))
 """Tasks, and classes of each."""
@@ -40,18 +40,6 @@ REPEATS = 3
 BAR = 3.0
 DISTINCT = 20
 """Tasks whose tensors are drawn; others have copies of these."""
-
-
-class Factorisations(TorchFunctionMode):
-    """Counts matrices that are factorised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func in (torch.linalg.cholesky, torch.linalg.eigh, torch.linalg.svd)
-        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,12 +18,15 @@ determinants of a Gaussian density are left out: they favour tasks whose images 
 Both follow from the records in their order and from nothing else. Vectors are stored unwhitened.
 
 That is the dense form. In low-rank form (`adapters.methods.own_metric.low_rank`) tasks after the
-first sixteen keep one metric for both: the common one beside a few directions of their own.
+first sixteen keep one metric for both: the common one beside a few directions of their own. In
+short-list form (`adapters.methods.own_metric.short_list_scorer`) the tasks that are likeliest then
+are told apart as in dense form.
 
 Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `scatter`
 (D (D + 1) / 2,), the upper triangle of the within-class scatter, `image_counts` (C,) int64, `costs`
 (G,), what each w costs. In low-rank form also `rows`, `tail` and `common`
-(`adapters.methods.own_metric.task_rows`); `rows` of the first tasks are none.
+(`adapters.methods.own_metric.task_rows`); `rows` of the first tasks are none. In short-list form
+`listed` (1,) int64 besides: how many tasks are on the list.
 
 Shapes: N images · D feature width · C classes of a record · G values of w
 """
@@ -45,6 +48,7 @@ from adapters.methods.own_metric.dense import DenseScorer
 from adapters.methods.own_metric.low_rank import LowRanks
 from adapters.methods.own_metric.low_rank_scorer import LowRankScorer
 from adapters.methods.own_metric.settings import SHARED, Form, OwnMetricSettings
+from adapters.methods.own_metric.short_list_scorer import ShortListScorer
 from adapters.methods.own_metric.training import OwnMetricTraining
 from adapters.methods.own_metric.whitening import Metrics, Whitenings
 from adapters.parts.statistics import total
@@ -69,7 +73,7 @@ class OwnMetric(Trained):
         chosen = OwnMetricSettings.from_mapping(inputs.settings)
         chosen = replace(chosen, form=_form(chosen, past))
         metrics: Metrics
-        if chosen.form == "low_rank" and len(past) >= FIRST_TASKS:
+        if chosen.form != "dense" and len(past) >= FIRST_TASKS:
             metrics = LowRanks(CommonMetric.of(past, shrinkage=chosen.shrinkage))
         else:
             before = total(past, "scatter") if past else None
@@ -86,13 +90,16 @@ class OwnMetric(Trained):
         seed: int,
     ) -> Record:
         if "rows" in learnt.tensors:
-            settings = {**settings, "form": "low_rank"}
+            listed: Form = "short_list" if "listed" in learnt.tensors else "low_rank"
+            settings = {**settings, "form": listed}
         return super().record(task, learnt, mixtures, settings=settings, seed=seed)
 
     def scorer(self, state: AdapterState) -> Scorer:
         forms = {form_of(record) for record in state.records}
         if forms == {"low_rank"}:
             return LowRankScorer.of(state.records)
+        if forms == {"short_list"}:
+            return ShortListScorer.of(state.records)
         for record in state.records:
             _check_form(form_of(record), expected=form_of(state.records[0]))
         return DenseScorer(state.records)
