@@ -18,25 +18,50 @@ Shapes: N images · D feature width · T tasks · S classes of all records asked
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from cachetools import LRUCache
 from torch import Tensor
+from torch.linalg import solve_triangular
 
 from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.errors import CorruptionError
-from adapters.methods.own_metric.class_tensors import centre_of
+from adapters.methods.own_metric.class_tensors import centre_of, class_tensor
 from adapters.methods.own_metric.common_metric import FIRST_TASKS
-from adapters.methods.own_metric.dense import TaskMetric
 from adapters.methods.own_metric.low_rank_scorer import LowRankScorer
 from adapters.methods.own_metric.settings import OwnMetricSettings
-from adapters.methods.own_metric.whitening import Whitening
+from adapters.methods.own_metric.whitening import Support, Whitening, squared_distances
 from adapters.parts.statistics import Statistic, total
 
 KEPT_METRICS = 256
 """At D = 512 so many take 256 MB."""
+
+
+class ListedMetric(NamedTuple):
+    """One record's metric in a version, and its class means in it.
+
+    Attributes:
+        centre: (D,) float32.
+        factor: (D, D) float32, lower triangular, F.
+        means: (C, D) float32, whitened.
+    """
+
+    centre: Tensor
+    factor: Tensor
+    means: Tensor
+
+    @classmethod
+    def of(cls, record: Record, whitening: Whitening) -> Self:
+        """Return the metric of `record` that `whitening` is."""
+        means = whitening.points(class_tensor(record, "means")).float()
+        return cls(whitening.centre.float(), whitening.factor.float(), means)
+
+    def nearest(self, features: Tensor) -> Tensor:
+        """Return the squared distance to the nearest class mean, (N,)."""
+        points = solve_triangular(self.factor, (features - self.centre).t(), upper=False).t()
+        return squared_distances(points, self.means).amin(dim=1)
 
 
 class ShortListScorer(Scorer):
@@ -55,11 +80,12 @@ class ShortListScorer(Scorer):
     ) -> None:
         self._records, self._low_rank, self._common = records, low_rank, common
         self._settings = OwnMetricSettings.from_mapping(records[0].settings)
+        self._support = Support.of(common, shrinkage=self._settings.shrinkage)
         self._listed = _listed(records[0])
         sizes = torch.tensor([len(record.classes) for record in records])
         self._owners = torch.arange(len(records)).repeat_interleave(sizes)
         self._starts = sizes.cumsum(dim=0) - sizes
-        self._metrics = LRUCache[int, TaskMetric](KEPT_METRICS)
+        self._metrics = LRUCache[int, ListedMetric](KEPT_METRICS)
         self._lock = threading.Lock()
 
     @classmethod
@@ -91,13 +117,13 @@ class ShortListScorer(Scorer):
         exact = torch.empty_like(between[:, : listed.shape[1]])
         for position in listed.unique().tolist():
             rows, places = (listed == position).nonzero(as_tuple=True)
-            nearest = self._metric(position).nearest(features[rows])[:, 0]
+            nearest = self._metric(position).nearest(features[rows])
             exact[rows, places] = -self._settings.sharpness / 2 * nearest
         others = between.scatter(1, listed, -torch.inf)
         shift = (exact.amin(dim=1) - others.amax(dim=1)).clamp(max=0.0)
         return (between + shift[:, None]).scatter(1, listed, exact)
 
-    def _metric(self, position: int) -> TaskMetric:
+    def _metric(self, position: int) -> ListedMetric:
         """Return the metric of one record in this version, as dense form has it."""
         with self._lock:
             found = self._metrics.get(position)
@@ -107,14 +133,9 @@ class ShortListScorer(Scorer):
                 self._metrics[position] = found
         return found
 
-    def _factorised(self, record: Record) -> TaskMetric:
-        whitening = Whitening.of(
-            Statistic.of_record(record, "scatter"),
-            self._common,
-            centre=centre_of(record),
-            shrinkage=self._settings.shrinkage,
-        )
-        return TaskMetric.of(record, whitening)
+    def _factorised(self, record: Record) -> ListedMetric:
+        own, centre = Statistic.of_record(record, "scatter"), centre_of(record)
+        return ListedMetric.of(record, self._support.whitening(own, centre=centre))
 
     def _columns(self, positions: Sequence[int]) -> Tensor:
         """Return the places of the classes of the records at `positions` among all, (S,) int64."""
