@@ -115,7 +115,7 @@ class ShortListScorer(Scorer):
         """Return what tells tasks apart, (N, T), where `between` is that of low-rank form."""
         listed = between.topk(min(self._listed, between.shape[1]), dim=1).indices
         exact = torch.empty_like(between[:, : listed.shape[1]])
-        for position in listed.unique().tolist():
+        for position in sorted(set(listed.flatten().tolist())):
             rows, places = (listed == position).nonzero(as_tuple=True)
             nearest = self._metric(position).nearest(features[rows])
             exact[rows, places] = -self._settings.sharpness / 2 * nearest

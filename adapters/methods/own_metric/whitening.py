@@ -56,7 +56,9 @@ class Whitening(NamedTuple):
     factor: Tensor
 
     @classmethod
-    def of(cls, own: Statistic, common: Statistic, *, centre: Tensor, shrinkage: float) -> Self:
+    def of(
+        cls, own: Statistic, common: Statistic, *, centre: Tensor, shrinkage: float
+    ) -> "Whitening":
         """Return the whitening of one task.
 
         Args:
