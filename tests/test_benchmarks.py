@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.cifar10 import TRAIN, as_published
@@ -77,6 +78,21 @@ def test_missing_images_are_said_before_towers_are_trained(tmp_path: Path) -> No
     end = ended("systems", "--root", tmp_path / "nowhere", features=tmp_path)
     assert end.returncode == 2, end.stderr
     assert f"in {tmp_path / 'nowhere'}, found none; name it by --root" in end.stderr
+
+
+def test_the_benchmark_of_a_gpu_runs_on_tensors_of_the_processor(tmp_path: Path) -> None:
+    end = ended("gpu", "--device", "cpu", "--small", features=tmp_path)
+    assert end.returncode == 0, end.stdout + end.stderr
+    for figure in ("no card: cpu", "the whole path", "a step", "scored", "answered over"):
+        assert figure in end.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_benchmark_says_so_in_a_sentence(tmp_path: Path) -> None:
+    end = ended("gpu", features=tmp_path)
+    assert (end.returncode, end.stdout) == (2, "")
+    (line,) = end.stderr.splitlines()
+    assert line.startswith("expected a GPU") and "--device cpu --small" in line
 
 
 def test_cifar_from_its_package_has_every_image_with_its_label(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from adapters.contract.class_entry import ClassEntry
-from adapters.contract.shared_settings import check_shared
 from adapters.errors import (
     ClassNameError,
     InputError,
@@ -101,8 +100,7 @@ class Surroundings:
                 expected=known.method,
                 found=learning.method,
             )
-        names = [name for name in method_named(known.method).shared if name in known.settings]
-        check_shared([known.settings, learning.settings], names=names)
+        method_named(known.method).check_follows(learning.settings, known.settings)
 
     def _learning_but_of(self, replaced: str | None) -> tuple[Learning | None, str]:
         """Return by what the adapter is learnt, not counting a task, and where that is said."""

@@ -132,3 +132,26 @@ def test_two_of_one_method_both_stay(write_task: WriteTask) -> None:
     with ThreadPoolExecutor(2) as both:
         found = list(both.map(outcome, (shared, shared), two_tasks(write_task), ("gda", "gda")))
     assert sorted(map(str, found)) == sorted(submission_ids(store))
+
+
+def test_a_task_of_another_form_than_its_adapter_is_refused_when_it_is_submitted(
+    write_task: WriteTask,
+) -> None:
+    store = MemoryStore()
+    first, second = two_tasks(write_task)
+    outcome(store, replace(first, settings={"form": "low_rank"}), "own_metric")
+    refused = outcome(store, replace(second, settings={"form": "dense"}), "own_metric")
+    assert isinstance(refused, SettingsError) and "leave `form` out" in refused.message
+    assert isinstance(outcome(store, second, "own_metric"), str)
+
+
+def test_a_task_that_names_a_form_is_refused_where_the_first_task_named_none(
+    write_task: WriteTask,
+) -> None:
+    store = MemoryStore()
+    first, second = two_tasks(write_task)
+    outcome(store, first, "own_metric")
+    refused = outcome(store, replace(second, settings={"form": "low_rank"}), "own_metric")
+    assert isinstance(refused, SettingsError) and "expected 'dense'" in refused.message
+    same = replace(second, settings={"form": "dense"})
+    assert isinstance(outcome(store, same, "own_metric"), str)
