@@ -28,6 +28,7 @@ from tests.support.scenes.registry import (
     state,
 )
 from workers.registry import (
+    AddRecord,
     Commit,
     Imported,
     Inline,
@@ -149,7 +150,9 @@ def test_the_images_of_a_purged_submission_are_not_brought_back_by_another_recor
 ) -> None:
     other = adapter(MemoryStore(), seed=3)
     commit = addition("a", parent=None)
-    record = replace(commit.updates[0], record=Inline(record_of("aa")))
+    (added,) = commit.updates
+    assert isinstance(added, AddRecord)
+    record = replace(added, record=Inline(record_of("aa")))
     other.commit(replace(commit, updates=(record,)), by=ANNA)
     export_version(other, 1, tmp_path / "1.tar")
     main = adapter(MemoryStore())
@@ -167,7 +170,9 @@ def test_what_was_purged_and_learnt_again_is_imported_like_any_other(tmp_path: P
     drop(main, "b", by=ANNA, promoted=True)
     purge(main, "b", by=BEN)
     commit = addition("b", parent=3)
-    again = replace(commit.updates[0], submission="b-0123456789ab-2")
+    (added,) = commit.updates
+    assert isinstance(added, AddRecord)
+    again = replace(added, submission="b-0123456789ab-2")
     main.commit(replace(commit, updates=(again,), requirements=()), by=ANNA)
     export_version(main, 4, tmp_path / "4.tar")
     assert import_version(registry(store, seed=2).create("berlin"), tmp_path / "4.tar", by=ANNA)
