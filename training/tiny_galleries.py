@@ -7,7 +7,6 @@ stand here only where its images are known by their hashes.
 from training.tiny_pictures import Gallery
 from training.tiny_sources import CLIP_ART, STAMPS, debian
 
-
 PHOTOGRAPHS = (
     Gallery(debian("gnome-backgrounds", "CC-BY-SA 3.0, CC-BY 2.0"), side=1400, views=120),
     Gallery(debian("mate-backgrounds", "GPL-2+, CC-BY-SA 4.0"), side=1400, views=120),
