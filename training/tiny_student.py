@@ -294,5 +294,6 @@ def write_tower(tower: nn.Module, folder: Path) -> int:
     weights = folder / "image_tower.safetensors"
     written = weights.with_suffix(".new")
     save_file(tensors, written, metadata={"format": "pt"})
+    written.chmod(0o644)
     written.replace(weights)
     return weights.stat().st_size
