@@ -137,10 +137,12 @@ class Floor:
     Attributes:
         alone_s: From the request to the answer at low load, p50.
         per_second: Answers at saturation.
+        idle_s: Seconds of CPU that it and Ray take each second while nobody asks.
     """
 
     alone_s: float
     per_second: float
+    idle_s: float
 
     @classmethod
     def of(cls, config: Config, setting: Setting) -> "Floor":
@@ -150,15 +152,33 @@ class Floor:
             run_load(url, request, clients=1, seconds=1)  # warms everything up
             alone = run_in_turns(url, request, setting.bare.alone_once, turns=TURNS // 2)
             full = run_load(url, request, clients=CLIENTS, seconds=SECONDS / 4)
-        return cls(alone_s=alone.quantile(0.5), per_second=full.per_second)
+            idle_s = _cpu_s(IDLE_S) / IDLE_S
+        return cls(alone_s=alone.quantile(0.5), per_second=full.per_second, idle_s=idle_s)
 
     def rows(self, name: str, bare: BareForward) -> Iterator[Row]:
         """Yield the figures, and what they leave of the bare forward."""
         figure = f"an empty deployment of Serve, {name}"
         yield Row(figure=f"{figure}: at low load, p50", value=1e3 * self.alone_s, unit="ms")
         yield Row(figure=f"{figure}: at saturation", value=self.per_second, unit="requests/s")
-        left = bare.share_left(THREADS / self.per_second)
+        yield Row(figure=f"{figure}: CPU while nobody asks", value=1e3 * self.idle_s, unit="ms/s")
+        left = bare.share_left(THREADS / self.per_second) * (1 - self.idle_s / THREADS)
         yield Row(figure=f"{figure}: it and decoding leave, of the bare forward", value=left)
+
+
+def _cpu_s(seconds: float) -> float:
+    """Return how many seconds of CPU the processes of this Ray take in so many seconds."""
+
+    def taken() -> dict[int, float]:
+        found = {}
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it has ended
+                times = process.cpu_times()
+                found[process.pid] = times.user + times.system
+        return found
+
+    before = taken()
+    time.sleep(seconds)
+    return sum(after - before.get(pid, 0.0) for pid, after in taken().items())
 
 
 def _scaling(setting: Setting) -> Iterator[Row]:

@@ -68,6 +68,16 @@ def listening(home: Path) -> Iterator[Socket]:
                     yield Socket(command, found.laddr.ip, found.laddr.port)
 
 
+def unix_sockets(home: Path) -> set[Path]:
+    """Return the Unix sockets that processes of the system whose files are in `home` have bound."""
+    found: set[Path] = set()
+    for process in _processes(home):
+        with suppress(psutil.Error):
+            bound = (each.laddr for each in process.net_connections(kind="unix"))
+            found.update(Path(path) for path in bound if path)
+    return found
+
+
 def logs(home: Path) -> set[Path]:
     """Return the logs that processes of the system whose files are in `home` are writing."""
     found: set[Path] = set()
