@@ -64,6 +64,12 @@ def multipart(files: list[bytes], fields: dict[str, str]) -> tuple[bytes, str]:
     ) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
+def image_request(url: str, jpeg: bytes) -> bytes:
+    """Return the request that asks what one image shows."""
+    body, content_type = multipart([jpeg], {})
+    return request_bytes(url, body=body, content_type=content_type)
+
+
 def run_load(url: str, request: bytes, *, clients: int, seconds: float) -> Load:
     """Send `request` again and again over `clients` connections for `seconds`."""
     return asyncio.run(_run(url, request, clients, seconds))

@@ -29,8 +29,8 @@ from torch.nn.functional import normalize
 
 from adapters.contract.memory_format import MemoryFormat
 from benchmarks.bare_forward import BareForward, drawn_jpeg, seconds_of
-from benchmarks.empty_deployment import empty_deployment
-from benchmarks.load import Load, multipart, request_bytes, run_in_turns, run_load
+from benchmarks.empty_deployment import Floor
+from benchmarks.load import Load, image_request, request_bytes, run_in_turns, run_load
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.random_records import VECTORS, WIDTH, publish_random
 from benchmarks.table import Row, report
@@ -113,7 +113,7 @@ def _nacre(setting: Setting) -> Iterator[Row]:
     for name, haproxy in INGRESSES.items():
         alone = replace(setting.config.serve, threads=1, haproxy=haproxy)
         together = replace(alone, replicas=each)
-        floor = Floor.of(replace(setting.config, serve=together), setting)
+        floor = Floor.of(replace(setting.config, serve=together), setting.jpeg, setting.bare)
         yield from floor.rows(name, setting.bare)
         with _serving(replace(setting.config, serve=alone)) as endpoint:
             url = f"{endpoint}/v1/predict"
@@ -128,57 +128,6 @@ def _nacre(setting: Setting) -> Iterator[Row]:
         with _serving(replace(setting.config, serve=together)) as endpoint:
             figure = f"nacre, {name}, {THREADS} replicas of one thread"
             yield from _full(figure, f"{endpoint}/v1/predict", setting, judged=haproxy)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Floor:
-    """What an empty deployment of Serve takes behind the same ingress, for the same request.
-
-    Attributes:
-        alone_s: From the request to the answer at low load, p50.
-        per_second: Answers at saturation.
-        idle_s: Seconds of CPU that it and Ray take each second while nobody asks.
-    """
-
-    alone_s: float
-    per_second: float
-    idle_s: float
-
-    @classmethod
-    def of(cls, config: Config, setting: Setting) -> "Floor":
-        """Measure it with `config`."""
-        with empty_deployment(config) as url:
-            request = _asking(url, setting.jpeg)
-            run_load(url, request, clients=1, seconds=1)  # warms everything up
-            alone = run_in_turns(url, request, setting.bare.alone_once, turns=TURNS // 2)
-            full = run_load(url, request, clients=CLIENTS, seconds=SECONDS / 4)
-            idle_s = _cpu_s(IDLE_S) / IDLE_S
-        return cls(alone_s=alone.quantile(0.5), per_second=full.per_second, idle_s=idle_s)
-
-    def rows(self, name: str, bare: BareForward) -> Iterator[Row]:
-        """Yield the figures, and what they leave of the bare forward."""
-        figure = f"an empty deployment of Serve, {name}"
-        yield Row(figure=f"{figure}: at low load, p50", value=1e3 * self.alone_s, unit="ms")
-        yield Row(figure=f"{figure}: at saturation", value=self.per_second, unit="requests/s")
-        yield Row(figure=f"{figure}: CPU while nobody asks", value=1e3 * self.idle_s, unit="ms/s")
-        left = bare.share_left(THREADS / self.per_second) * (1 - self.idle_s / THREADS)
-        yield Row(figure=f"{figure}: it and decoding leave, of the bare forward", value=left)
-
-
-def _cpu_s(seconds: float) -> float:
-    """Return how many seconds of CPU the processes of this Ray take in so many seconds."""
-
-    def taken() -> dict[int, float]:
-        found = {}
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):  # it has ended
-                times = process.cpu_times()
-                found[process.pid] = times.user + times.system
-        return found
-
-    before = taken()
-    time.sleep(seconds)
-    return sum(after - before.get(pid, 0.0) for pid, after in taken().items())
 
 
 def _scaling(setting: Setting) -> Iterator[Row]:
@@ -205,7 +154,7 @@ def _scaling(setting: Setting) -> Iterator[Row]:
     config = replace(setting.config, serve=served)
     with _serving(config) as endpoint:
         url = f"{endpoint}/v1/predict"
-        request = _asking(url, setting.jpeg)
+        request = image_request(url, setting.jpeg)
         with ThreadPoolExecutor(1) as threads:
             busy = threads.submit(run_load, url, request, clients=12, seconds=60)
             cold = waited(2)
@@ -228,7 +177,7 @@ def _flood(setting: Setting) -> Iterator[Row]:
         little = replace(setting.config.serve, haproxy=haproxy, max_ongoing=4, max_queued=4)
         with _serving(replace(setting.config, serve=little)) as endpoint:
             url = f"{endpoint}/v1/predict"
-            request = _asking(url, setting.jpeg)
+            request = image_request(url, setting.jpeg)
             load = run_load(url, request, clients=CLIENTS, seconds=SECONDS / 2)
         figure = f"flood of 64 clients on 4 + 4 requests, {name}"
         yield Row(figure=f"{figure}: answered", value=load.per_second, unit="images/s")
@@ -266,18 +215,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _asking(url: str, jpeg: bytes) -> bytes:
-    """Return the request that asks what one image shows."""
-    body, content_type = multipart([jpeg], {})
-    return request_bytes(url, body=body, content_type=content_type)
-
-
 def _alone(name: str, url: str, setting: Setting, *, judged: bool) -> Iterator[Row]:
     """Yield the latency at low load, and how much of it is not the work of one thread.
 
     That work is done in turns with the requests: machines have moments in which all takes longer.
     """
-    request = _asking(url, setting.jpeg)
+    request = image_request(url, setting.jpeg)
     run_load(url, request, clients=1, seconds=2)  # warms everything up
     bare: list[float] = []
     load = run_in_turns(url, request, lambda: bare.append(setting.bare.alone_once()), turns=TURNS)
@@ -294,7 +237,7 @@ def _alone(name: str, url: str, setting: Setting, *, judged: bool) -> Iterator[R
 
 def _full(name: str, url: str, setting: Setting, *, judged: bool) -> Iterator[Row]:
     """Yield the throughput at saturation."""
-    request = _asking(url, setting.jpeg)
+    request = image_request(url, setting.jpeg)
     run_load(url, request, clients=CLIENTS, seconds=3)
     load = run_load(url, request, clients=CLIENTS, seconds=SECONDS)
     share = load.per_second / setting.bare.per_second
@@ -331,7 +274,7 @@ def _serving(config: Config) -> Iterator[str]:
 
 
 def _wait_until_answered(url: str, jpeg: bytes) -> None:
-    request = _asking(url, jpeg)
+    request = image_request(url, jpeg)
     deadline = time.monotonic() + 120
     while not run_load(url, request, clients=1, seconds=0.2).statuses[200]:
         if time.monotonic() > deadline:
