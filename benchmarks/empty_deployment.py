@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import ray
@@ -18,6 +18,7 @@ from benchmarks.load import image_request, run_in_turns, run_load
 from benchmarks.table import Row
 from cluster.config import Config
 from cluster.system import system
+from tests.support.drivers.s3_server import free_port
 
 CLIENTS, SECONDS, TURNS = 64, 3.0, 30
 PATH = "/v1/predict"
@@ -91,6 +92,7 @@ def _cpu_s(seconds: float) -> float:
 @contextmanager
 def _deployed(config: Config) -> Iterator[str]:
     """Run replicas of it on a Ray of this process, and yield the address that they answer at."""
+    config = replace(config, serve=replace(config.serve, port=free_port()))
     system.connect(config)
     try:
         system.start_serve(config)

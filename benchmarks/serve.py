@@ -264,6 +264,8 @@ def _serving(config: Config) -> Iterator[str]:
 
     from cluster.system import system
 
+    # Anew each time: whoever runs beside this may have been given the one that was free before.
+    config = replace(config, serve=replace(config.serve, port=free_port()))
     system.connect(config)
     try:
         system.start_api(config, encoder=RandomEncoder)
@@ -310,7 +312,7 @@ def main(parts: Sequence[str]) -> None:
         _publish(store, encoder.fingerprint, records=1)
         config = Config(
             store=store.url,
-            serve=ServeConfig(port=free_port(), threads=THREADS, max_ongoing=256),
+            serve=ServeConfig(threads=THREADS, max_ongoing=256),
         )
         setting = Setting(encoder=encoder, config=config, jpeg=jpeg, bare=bare)
         rows: list[Row] = []
