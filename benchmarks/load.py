@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -63,9 +64,40 @@ def multipart(files: list[bytes], fields: dict[str, str]) -> tuple[bytes, str]:
     ) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
+def image_request(url: str, jpeg: bytes) -> bytes:
+    """Return the request that asks what one image shows."""
+    body, content_type = multipart([jpeg], {})
+    return request_bytes(url, body=body, content_type=content_type)
+
+
 def run_load(url: str, request: bytes, *, clients: int, seconds: float) -> Load:
     """Send `request` again and again over `clients` connections for `seconds`."""
     return asyncio.run(_run(url, request, clients, seconds))
+
+
+def run_in_turns(url: str, request: bytes, work: Callable[[], object], *, turns: int) -> Load:
+    """Do `work` and send `request`, in turns, over one connection; the latencies are the requests'.
+
+    So what machines do to both is in both alike.
+    """
+    return asyncio.run(_run_in_turns(url, request, work, turns))
+
+
+async def _run_in_turns(url: str, request: bytes, work: Callable[[], object], turns: int) -> Load:
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    latencies: list[float] = []
+    statuses: Counter[int] = Counter()
+    started = time.perf_counter()
+    for _ in range(turns):
+        work()
+        asked = time.perf_counter()
+        status, _ = await _asked(reader, writer, request)
+        latencies.append(time.perf_counter() - asked)
+        statuses[status] += 1
+    seconds = time.perf_counter() - started
+    writer.close()
+    return Load(seconds=seconds, latencies=sorted(latencies), statuses=statuses)
 
 
 async def _run(url: str, request: bytes, clients: int, seconds: float) -> Load:

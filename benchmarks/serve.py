@@ -2,7 +2,9 @@
 
 All in one run on one machine, as ratios. Requests are JPEGs of 640 by 480 pixels and about 80 kB.
 The model has the size of ViT-B-32 and random weights; the version has random records of 16 memory
-vectors a class. The bare forward gets decoded tensors and its best batch size.
+vectors a class. The bare forward gets decoded tensors and its best batch size. An empty deployment
+of Serve behind the same proxy, asked the same, is what no service on Serve can go below.
+`python -m benchmarks.serve --part nacre` measures a part.
 """
 
 import os
@@ -11,21 +13,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from math import isfinite
 from pathlib import Path
 
+import click
 import psutil
 import torch
 from torch.nn.functional import normalize
 
 from adapters.contract.memory_format import MemoryFormat
-from benchmarks.load import Load, multipart, request_bytes, run_load
+from benchmarks.bare_forward import BareForward, seconds_of
+from benchmarks.empty_deployment import Floor
+from benchmarks.load import Load, image_request, request_bytes, run_in_turns, run_load
 from benchmarks.photograph import photograph
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.random_records import VECTORS, WIDTH, publish_random
@@ -33,7 +38,6 @@ from benchmarks.table import Row, report
 from cluster.config import Config, ReplicasConfig, ServeConfig
 from tests.support.drivers.s3_server import free_port
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.images.decode import decode_image
 from workers.registry import Registry
 from workers.registry.record_cache import Versions
 from workers.serving.predictor import Predictor, Question
@@ -42,7 +46,10 @@ from workers.store import FileStore, MemoryStore, ObjectStore
 THREADS = 2
 SECONDS = 12.0
 CLIENTS = 64
-BATCHES = (1, 2, 4, 8, 16, 32)
+TURNS = 60
+"""Requests at low load, in turns with the bare forward."""
+INGRESSES = {"proxy": False, "HAProxy": True}
+"""How requests come in, and whether that is `serve: haproxy:`."""
 CLASSES_PER_RECORD = 100
 IDLE_S, UPSCALE_S = 5.0, 2
 SHARES: Mapping[tuple[int, MemoryFormat], float | None] = {
@@ -55,85 +62,26 @@ SHARES: Mapping[tuple[int, MemoryFormat], float | None] = {
 """The most that an adapter may take of a request, by classes and the format of its memory."""
 
 
-def main() -> int:
-    """Measure everything, print the table, and return the exit code."""
-    torch.set_num_threads(THREADS)
-    jpeg = photograph()
-    encoder = RandomEncoder(EncoderSettings())
-    bare = _bare(encoder, jpeg)
-    with tempfile.TemporaryDirectory() as name:
-        store = FileStore(Path(name) / "store")
-        _publish(store, encoder.fingerprint, records=1)
-        config = Config(
-            store=store.url,
-            serve=ServeConfig(port=free_port(), threads=THREADS, max_ongoing=256),
-        )
-        rows: list[Row] = []
-        for row in chain(
-            _bare_rows(bare),
-            _shares(encoder, bare),
-            _nacre(config, jpeg, bare),
-            _others(store.url, jpeg, bare),
-            _flood(config, jpeg),
-            _scaling(config, jpeg),
-        ):
-            print(f"{row.figure}: {row.value} {row.unit}", flush=True)
-            rows.append(row)
-    return report("serve", rows)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What all parts measure with.
+
+    Attributes:
+        encoder: The model.
+        config: Of the service.
+        jpeg: What is asked about.
+        bare: What the parts of a request take by themselves.
+    """
+
+    encoder: RandomEncoder
+    config: Config
+    jpeg: bytes
+    bare: BareForward
 
 
-class Bare:
-    """What the parts take by themselves, in seconds per image."""
-
-    def __init__(self, decoding: float, forward: dict[int, float], one_thread: float) -> None:
-        self.decoding = decoding
-        self.forward = forward
-        self.one_thread = one_thread
-
-    @property
-    def best(self) -> int:
-        """The batch size with the fastest forward."""
-        return min(self.forward, key=lambda size: self.forward[size])
-
-    @property
-    def per_second(self) -> float:
-        """Images per second of the bare batched forward."""
-        return 1 / self.forward[self.best]
-
-    @property
-    def alone(self) -> float:
-        """Seconds of one image alone on one thread: decoding, transform and forward."""
-        return self.decoding + self.one_thread
-
-
-def _bare(encoder: RandomEncoder, jpeg: bytes) -> Bare:
-    def decoded() -> torch.Tensor:
-        return encoder.transform(decode_image(jpeg, origin="image"))
-
-    pixels = decoded()
-    forward = {
-        size: _seconds(partial(encoder.image_tower.features, torch.stack([pixels] * size))) / size
-        for size in BATCHES
-    }
-    torch.set_num_threads(1)
-    one_thread = _seconds(partial(encoder.image_tower.features, pixels[None]))
-    torch.set_num_threads(THREADS)
-    return Bare(_seconds(decoded), forward, one_thread)
-
-
-def _bare_rows(bare: Bare) -> list[Row]:
-    return [
-        Row(figure="decoding and transform, one image", value=1e3 * bare.decoding, unit="ms"),
-        *(
-            Row(figure=f"bare forward, batch {size}", value=1e3 * seconds, unit="ms/image")
-            for size, seconds in bare.forward.items()
-        ),
-        Row(figure="bare forward, batch 1, one thread", value=1e3 * bare.one_thread, unit="ms"),
-    ]
-
-
-def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
+def _shares(setting: Setting) -> Iterator[Row]:
     """Yield the adapter's share of a request, at batch 1 and at the best batch."""
+    encoder, bare = setting.encoder, setting.bare
     for (classes, kept), bar in SHARES.items():
         store = MemoryStore()
         _publish(store, encoder.fingerprint, records=classes // CLASSES_PER_RECORD)
@@ -142,14 +90,14 @@ def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
         version = predictor.version("main")
         memory = torch.ones(classes * VECTORS, WIDTH, dtype=getattr(torch, kept))
         size_mb = f"{memory.nbytes / 1e6:.0f} MB"
-        yield Row(
-            figure=f"reading the vectors of {classes:,} classes once, {kept}, {size_mb}",
-            value=1e3 * _seconds(memory.view(torch.float32).sum),
-            unit="ms",
-        )
+        reading = seconds_of(memory.view(torch.float32).sum)
+        figure = f"reading the vectors of {classes:,} classes once, {kept}, {size_mb}"
+        yield Row(figure=figure, value=1e3 * reading, unit="ms")
+        alone = reading / (bare.decoding + bare.forward[1] + reading)
+        yield Row(figure=f"{figure}, of a request at batch 1", value=100 * alone, unit="%")
         for size in sorted({1, bare.best}):
             features = normalize(torch.randn(size, WIDTH), dim=-1)
-            seconds = _seconds(partial(predictor.predict, features, version, Question())) / size
+            seconds = seconds_of(partial(predictor.predict, features, version, Question())) / size
             share = seconds / (bare.decoding + bare.forward[size] + seconds)
             yield Row(
                 figure=f"adapter's share of a request, {classes:,} classes, {kept}, batch {size}",
@@ -160,15 +108,17 @@ def _shares(encoder: RandomEncoder, bare: Bare) -> Iterator[Row]:
             )
 
 
-def _nacre(config: Config, jpeg: bytes, bare: Bare) -> Iterator[Row]:
+def _nacre(setting: Setting) -> Iterator[Row]:
     """Yield what one replica answers at low load, and what a replica per core does together."""
     each = ReplicasConfig(min=THREADS, max=THREADS)
-    for name, haproxy in (("proxy", False), ("HAProxy", True)):
-        alone = replace(config.serve, threads=1, haproxy=haproxy)
-        with _serving(replace(config, serve=alone)) as endpoint:
-            yield from _alone(
-                f"nacre, {name}", f"{endpoint}/v1/predict", jpeg, bare, judged=haproxy
-            )
+    for name, haproxy in INGRESSES.items():
+        alone = replace(setting.config.serve, threads=1, haproxy=haproxy)
+        together = replace(alone, replicas=each)
+        floor = Floor.of(replace(setting.config, serve=together), setting.jpeg, setting.bare)
+        yield from floor.rows(name, setting.bare)
+        with _serving(replace(setting.config, serve=alone)) as endpoint:
+            url = f"{endpoint}/v1/predict"
+            yield from _alone(f"nacre, {name}", url, setting, judged=haproxy)
             health = f"{endpoint}/v1/health/live"
             load = run_load(health, request_bytes(health), clients=16, seconds=SECONDS / 4)
             yield Row(
@@ -176,13 +126,12 @@ def _nacre(config: Config, jpeg: bytes, bare: Bare) -> Iterator[Row]:
                 value=load.per_second,
                 unit="requests/s",
             )
-        together = replace(alone, replicas=each)
-        with _serving(replace(config, serve=together)) as endpoint:
+        with _serving(replace(setting.config, serve=together)) as endpoint:
             figure = f"nacre, {name}, {THREADS} replicas of one thread"
-            yield from _full(figure, f"{endpoint}/v1/predict", jpeg, bare, judged=haproxy)
+            yield from _full(figure, f"{endpoint}/v1/predict", setting, judged=haproxy)
 
 
-def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
+def _scaling(setting: Setting) -> Iterator[Row]:
     """Yield how long a further replica takes to answer, and how long one too many stays."""
     from ray import serve
     from ray.serve.schema import ReplicaState
@@ -202,10 +151,11 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
         return time.monotonic() - started
 
     sized = ReplicasConfig(min=1, max=2, busy=2, idle_s=IDLE_S)
-    config = replace(config, serve=replace(config.serve, replicas=sized, threads=1))
+    served = replace(setting.config.serve, replicas=sized, threads=1)
+    config = replace(setting.config, serve=served)
     with _serving(config) as endpoint:
         url = f"{endpoint}/v1/predict"
-        request = _asking(url, jpeg)
+        request = image_request(url, setting.jpeg)
         with ThreadPoolExecutor(1) as threads:
             busy = threads.submit(run_load, url, request, clients=12, seconds=60)
             cold = waited(2)
@@ -222,14 +172,14 @@ def _scaling(config: Config, jpeg: bytes) -> Iterator[Row]:
     yield Row(figure=figure, value=lost, bar="none", holds=lost == "none")
 
 
-def _flood(config: Config, jpeg: bytes) -> Iterator[Row]:
+def _flood(setting: Setting) -> Iterator[Row]:
     """Yield what becomes of more requests than are taken."""
-    for name, haproxy in (("proxy", False), ("HAProxy", True)):
-        little = replace(config.serve, haproxy=haproxy, max_ongoing=4, max_queued=4)
-        with _serving(replace(config, serve=little)) as endpoint:
+    for name, haproxy in INGRESSES.items():
+        little = replace(setting.config.serve, haproxy=haproxy, max_ongoing=4, max_queued=4)
+        with _serving(replace(setting.config, serve=little)) as endpoint:
             url = f"{endpoint}/v1/predict"
-            request = _asking(url, jpeg)
-            load = run_load(url, request, clients=64, seconds=SECONDS / 2)
+            request = image_request(url, setting.jpeg)
+            load = run_load(url, request, clients=CLIENTS, seconds=SECONDS / 2)
         figure = f"flood of 64 clients on 4 + 4 requests, {name}"
         yield Row(figure=f"{figure}: answered", value=load.per_second, unit="images/s")
         yield Row(figure=f"{figure}: p95 of these", value=1e3 * load.quantile(0.95), unit="ms")
@@ -239,7 +189,9 @@ def _flood(config: Config, jpeg: bytes) -> Iterator[Row]:
         yield Row(figure=f"{figure}: anything else", value=str(others or "none"))
 
 
-def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:
+def _others(setting: Setting) -> Iterator[Row]:
+    """Yield the same of other servers with the same model."""
+    store = setting.config.store
     for name, path in (("fastapi", "/predict"), ("litserve", "/predict")):
         port = free_port()
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.plain_server", name, store]
@@ -248,9 +200,9 @@ def _others(store: str, jpeg: bytes, bare: Bare) -> Iterator[Row]:
         )
         try:
             url = f"http://127.0.0.1:{port}{path}"
-            _wait_until_answered(url, jpeg)
-            yield from _alone(f"plain {name}", url, jpeg, None, judged=False)
-            yield from _full(f"plain {name}", url, jpeg, bare, judged=False)
+            _wait_until_answered(url, setting.jpeg)
+            yield from _alone(f"plain {name}", url, setting, judged=False)
+            yield from _full(f"plain {name}", url, setting, judged=False)
         finally:
             _end(process)
 
@@ -264,21 +216,17 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _asking(url: str, jpeg: bytes) -> bytes:
-    """Return the request that asks what one image shows."""
-    body, content_type = multipart([jpeg], {})
-    return request_bytes(url, body=body, content_type=content_type)
+def _alone(name: str, url: str, setting: Setting, *, judged: bool) -> Iterator[Row]:
+    """Yield the latency at low load, and how much of it is not the work of one thread.
 
-
-def _alone(name: str, url: str, jpeg: bytes, bare: Bare | None, *, judged: bool) -> Iterator[Row]:
-    """Yield the latency at low load, and how much of it is not the work of one thread."""
-    request = _asking(url, jpeg)
+    That work is done in turns with the requests: machines have moments in which all takes longer.
+    """
+    request = image_request(url, setting.jpeg)
     run_load(url, request, clients=1, seconds=2)  # warms everything up
-    load = run_load(url, request, clients=1, seconds=SECONDS / 2)
+    bare: list[float] = []
+    load = run_in_turns(url, request, lambda: bare.append(setting.bare.alone_once()), turns=TURNS)
     yield Row(figure=f"{name}: at low load, p50", value=1e3 * load.quantile(0.5), unit="ms")
-    if bare is None:
-        return
-    added = load.quantile(0.5) - bare.alone
+    added = load.quantile(0.5) - statistics.median(bare)
     yield Row(
         figure=f"{name}: at low load, p50 above decoding, transform and forward of one thread",
         value=1e3 * added,
@@ -288,12 +236,12 @@ def _alone(name: str, url: str, jpeg: bytes, bare: Bare | None, *, judged: bool)
     )
 
 
-def _full(name: str, url: str, jpeg: bytes, bare: Bare, *, judged: bool) -> Iterator[Row]:
+def _full(name: str, url: str, setting: Setting, *, judged: bool) -> Iterator[Row]:
     """Yield the throughput at saturation."""
-    request = _asking(url, jpeg)
+    request = image_request(url, setting.jpeg)
     run_load(url, request, clients=CLIENTS, seconds=3)
     load = run_load(url, request, clients=CLIENTS, seconds=SECONDS)
-    share = load.per_second / bare.per_second
+    share = load.per_second / setting.bare.per_second
     yield Row(figure=f"{name}: at saturation", value=load.per_second, unit="images/s")
     yield Row(
         figure=f"{name}: at saturation, of the bare batched forward",
@@ -317,6 +265,8 @@ def _serving(config: Config) -> Iterator[str]:
 
     from cluster.system import system
 
+    # Anew each time: whoever runs beside this may have been given the one that was free before.
+    config = replace(config, serve=replace(config.serve, port=free_port()))
     system.connect(config)
     try:
         system.start_api(config, encoder=RandomEncoder)
@@ -327,7 +277,7 @@ def _serving(config: Config) -> Iterator[str]:
 
 
 def _wait_until_answered(url: str, jpeg: bytes) -> None:
-    request = _asking(url, jpeg)
+    request = image_request(url, jpeg)
     deadline = time.monotonic() + 120
     while not run_load(url, request, clients=1, seconds=0.2).statuses[200]:
         if time.monotonic() > deadline:
@@ -341,19 +291,38 @@ def _publish(store: ObjectStore, fingerprint: str, *, records: int) -> None:
         publish_random(adapter, [number], classes=CLASSES_PER_RECORD, encoder=fingerprint)
 
 
-def _seconds(work: Callable[[], object], *, repeats: int = 15) -> float:
-    """Return the median time of `work`, in seconds."""
-    work()
-    times: Sequence[float] = [_once(work) for _ in range(repeats)]
-    return statistics.median(times)
+PARTS: Mapping[str, Callable[[Setting], Iterable[Row]]] = {
+    "shares": _shares,
+    "nacre": _nacre,
+    "others": _others,
+    "flood": _flood,
+    "scaling": _scaling,
+}
 
 
-def _once(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+@click.command()
+@click.option("--part", "parts", multiple=True, default=tuple(PARTS), type=click.Choice([*PARTS]))
+def main(parts: Sequence[str]) -> None:
+    """Measure PARTS, all of them where none is named."""
+    torch.set_num_threads(THREADS)
+    jpeg = photograph()
+    encoder = RandomEncoder(EncoderSettings())
+    bare = BareForward(encoder, jpeg, threads=THREADS)
+    with tempfile.TemporaryDirectory() as name:
+        store = FileStore(Path(name) / "store")
+        _publish(store, encoder.fingerprint, records=1)
+        config = Config(
+            store=store.url,
+            serve=ServeConfig(threads=THREADS, max_ongoing=256),
+        )
+        setting = Setting(encoder=encoder, config=config, jpeg=jpeg, bare=bare)
+        rows: list[Row] = []
+        for row in chain(bare.rows(), *(PARTS[part](setting) for part in parts)):
+            print(f"{row.figure}: {row.value} {row.unit}", flush=True)
+            rows.append(row)
+    sys.exit(report("serve", rows))
 
 
 if __name__ == "__main__":
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    sys.exit(main())
+    main()

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from math import inf
 from typing import Any, TypeVar
@@ -164,9 +163,7 @@ class Service:
         for answer in await asyncio.gather(*(self._answered((one, request)) for one in pixels)):
             if isinstance(answer, NacreError):
                 raise answer
-            results.append(
-                ImageAnswer(predictions=[Prediction(**asdict(entry)) for entry in answer])
-            )
+            results.append(ImageAnswer(predictions=list(map(_prediction, answer))))
         assert request.version is not None
         return PredictAnswer(
             version=request.version.label, digest=request.version.digest, results=results
@@ -306,6 +303,11 @@ class Service:
         while True:
             await asyncio.sleep(self._config.poll_s)
             await self.follow(adapter)
+
+
+def _prediction(candidate: Candidate) -> Prediction:
+    """Return a candidate as it is answered; a thousand of each image may be asked for."""
+    return Prediction.model_validate(candidate, from_attributes=True)
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[..., Result], *args: Any) -> Result:

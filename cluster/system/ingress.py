@@ -46,6 +46,9 @@ def prepare_ingress(config: Config) -> bool:
             "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(HEADER_TIMEOUT_S),
             # Its log would go to the machine's, query strings and all; nobody listens here.
             "RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "nobody"),
+            # A line of each request for Serve's counters, which Python would read, through a socket
+            # in a folder that all users of the machine share. The replicas count instead.
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         }
     return uses
 

@@ -49,6 +49,8 @@ from workers.encoding.encoder import Encoder
 START_TIMEOUT_S = 300
 POLL_S = 0.2
 SHUTDOWN_S = 30
+LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
+"""Of Serve's own processes and of replicas: nacre logs each request, and once is enough."""
 # Small shares let everything fit on two cores; the operating system shares them out.
 CPU_SHARE = 0.1
 GPU_SHARE = 0.25
@@ -230,7 +232,7 @@ def start_serve(config: Config) -> None:
     with contextlib.suppress(RayActorError, TimeoutError):
         serve.start(
             http_options={"host": config.serve.host, "port": config.serve.port},
-            logging_config={"enable_access_log": False, "log_level": "WARNING"},
+            logging_config=LOGGING,
         )
     deadline = time.monotonic() + START_TIMEOUT_S
     while ProxyStatus.HEALTHY not in serve.status().proxies.values():
@@ -353,6 +355,7 @@ def _role(
 
 def _sized(deployment: Any, *, least: int, most: int, busy: float, idle_s: float) -> Any:
     """Return a deployment of a fixed size, or of one that follows the calls under way."""
+    deployment = deployment.options(logging_config=LOGGING)
     if least >= most:
         return deployment.options(num_replicas=most)
     return deployment.options(

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.drivers.learning import small_task
-from tests.support.drivers.listening import listening, untold
+from tests.support.drivers.listening import listening, logs, untold
 from tests.support.drivers.printed import as_promised
 from tests.support.drivers.s3_server import S3Server
 
@@ -195,6 +195,18 @@ def test_an_answer_carries_the_id_of_its_request_once(running: Nacre, workspace:
     for answer in (httpx.get(url, headers={"X-Request-Id": "mine"}), httpx.head(url)):
         assert answer.status_code == 200
         assert len(answer.headers.get_list("x-request-id")) == 1
+
+
+def test_a_request_is_logged_by_nacre_and_not_by_serve_again(
+    running: Nacre, workspace: Path
+) -> None:
+    assert running("status").returncode == 0
+    port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
+    mark = {"X-Request-Id": "asked-to-be-logged"}
+    assert httpx.get(f"http://127.0.0.1:{port}/v1/status", headers=mark).status_code == 200
+    kept = [log for log in logs(workspace / "home") if mark["X-Request-Id"] in log.read_text()]
+    assert kept
+    assert not any(log.parent.name == "serve" for log in kept)
 
 
 def test_a_running_system_says_in_one_line_that_all_is_well(running: Nacre) -> None:

@@ -60,14 +60,14 @@ def test_pins_mixtures_and_failures_are_told_apart() -> None:
     )
     assert (found.wrong_pins, found.mixed, found.wrong) == (1, 1, 0)
     assert found.failed == {0: 1, 503: 1}
-    assert found.failed_unexplained == 1
+    assert [entry.status for entry in found.unexplained] == [0]
     assert found.kills == {"replica": 1}
 
 
 def test_a_pin_that_nobody_has_met_may_fail_while_the_store_is_away() -> None:
     failures = [answer(5, 1, pin=1, status=503), answer(5, 2, status=503)]
     found = judged(failures, MOVES, {}, away=[(4.0, 6.0)])
-    assert (found.failed_pins_away, found.failed_unexplained) == (1, 1)
+    assert (found.failed_pins_away, found.unexplained) == (1, failures[1:])
 
 
 def test_the_last_old_answer_is_measured_by_move() -> None:
@@ -81,3 +81,9 @@ def test_a_client_that_sees_the_old_version_again_is_counted() -> None:
     assert judged(entries, MOVES, {}).returned == 1
     others = [replace(entries[0], client=1), entries[1], entries[2]]
     assert judged(others, MOVES, {}).returned == 0
+
+
+def test_a_client_may_see_the_old_version_again_after_a_move_that_nobody_was_told_of() -> None:
+    entries = [answer(20.12, 1), answer(20.2, 3)]
+    found = judged(entries, MOVES, {})
+    assert (found.returned, found.missed_returned) == (0, 1)

@@ -1,6 +1,7 @@
 """Sockets of a system behind HAProxy; those of one without are looked at by the acceptance test."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from cluster.config import PREDICT_TOKEN, TOKEN
-from tests.support.drivers.listening import Socket, listening, table, untold
+from tests.support.drivers.listening import Socket, listening, table, unix_sockets, untold
 from tests.support.drivers.s3_server import free_port
 
 pytestmark = pytest.mark.ray
@@ -54,6 +55,20 @@ def test_what_strangers_may_reach_asks_for_a_token(guarded: tuple[Path, int]) ->
     assert len(doors) > 1
     for door in doors:
         assert httpx.get(f"http://{HOST}:{door}/v1/status").status_code == 401
+
+
+def test_no_socket_of_haproxy_lies_where_other_users_can_reach_it(
+    guarded: tuple[Path, int],
+) -> None:
+    home, _ = guarded
+    sockets = [
+        path for path in unix_sockets(home) if "haproxy" in str(path) or "admin" in path.name
+    ]
+    assert sockets
+    for path in sockets:
+        assert any(stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0 for folder in path.parents), (
+            path
+        )
 
 
 UNTOLD = [

@@ -1,7 +1,8 @@
-"""Sockets that a running system listens on, and the table of them in the documents."""
+"""Sockets that a running system listens on, the table of them in the documents, and its logs."""
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,16 +60,39 @@ class Row:
 
 def listening(home: Path) -> Iterator[Socket]:
     """Yield the sockets of all processes of the system whose files are in `home`."""
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("NACRE_HOME") != str(home):
-                continue
+    for process in _processes(home):
+        with suppress(psutil.Error):  # it may have ended meanwhile
             command = " ".join(process.cmdline())
             for found in process.net_connections(kind="inet"):
                 if found.status == psutil.CONN_LISTEN:
                     yield Socket(command, found.laddr.ip, found.laddr.port)
-        except psutil.Error:
-            continue  # it has ended meanwhile, or is somebody else's
+
+
+def unix_sockets(home: Path) -> set[Path]:
+    """Return the Unix sockets that processes of the system whose files are in `home` have bound."""
+    found: set[Path] = set()
+    for process in _processes(home):
+        with suppress(psutil.Error):
+            bound = (each.laddr for each in process.net_connections(kind="unix"))
+            found.update(Path(path) for path in bound if path)
+    return found
+
+
+def logs(home: Path) -> set[Path]:
+    """Return the logs that processes of the system whose files are in `home` are writing."""
+    found: set[Path] = set()
+    for process in _processes(home):
+        with suppress(psutil.Error):
+            files = (Path(file.path) for file in process.open_files())
+            found.update(file for file in files if "logs" in file.parts)
+    return found
+
+
+def _processes(home: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it may have ended, or be somebody else's
+            if process.environ().get("NACRE_HOME") == str(home):
+                yield process
 
 
 def table() -> list[Row]:

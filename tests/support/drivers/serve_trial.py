@@ -11,9 +11,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,10 +31,11 @@ from tests.support.drivers.killing import API as REPLICA
 from tests.support.drivers.killing import CONTROLLER
 from tests.support.drivers.ray_nodes import kill_youngest
 from tests.support.drivers.s3_server import S3Server, free_port
+from tests.support.drivers.serve_plan import Plan, replica_kills
 from tests.support.drivers.serve_verdict import Allowance, Asked, Move, Verdict, judged
 from tests.support.fakes.random_records import random_record
 from tests.support.fakes.s3_proxy import S3Proxy
-from tests.support.fakes.weather import Climate, Sky, Weather
+from tests.support.fakes.weather import Sky
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.images.decode import decode_image
@@ -57,38 +58,10 @@ CLASSES, VECTORS = 50, 8
 TASK = "changing"
 PINNED_SHARE = 0.2
 START_TIMEOUT_S = 120.0
+TOLD = 20
+"""Of failures that nothing explains, so many are told one by one."""
 SETTLED_S = 5.0
 """So long after an outage a request may still fail of it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is done to the replicas, and for how long.
-
-    Attributes:
-        seconds: How long the load lasts.
-        versions: How many versions are published; as many other moves lie between them.
-        replicas: How often a replica is killed.
-        controllers: How often Serve's controller is killed.
-        weather: How the store is for a while, one kind after another, and for how many seconds.
-        climate: How the store is besides; None for good weather.
-        clients: How many ask at once.
-        seed: Of everything that is drawn.
-    """
-
-    seconds: float = 600.0
-    versions: int = 30
-    replicas: int = 5
-    controllers: int = 2
-    weather: Mapping[Weather, float] = field(default_factory=lambda: {Weather.AWAY: 30.0})
-    climate: Climate | None = None
-    clients: int = 16
-    seed: int = 0
-
-    @property
-    def bad_s(self) -> float:
-        """How long the weather is bad, in seconds."""
-        return sum(self.weather.values())
 
 
 class _TimedStore(WrappedStore):
@@ -276,12 +249,15 @@ def trial(
     for client in clients:
         client.start()
     sky = Sky(proxy=proxy, climate=plan.climate)
+    began = time.monotonic()
     kills, away = _carry_out(plan, mover, sky, say)
     stop.set()
     for client in clients:
         client.join()
     answers = list(itertools.chain(*asked))
     verdict = judged(answers, mover.moves, kills, away=away, allowance=allowance)
+    for failure in verdict.unexplained[:TOLD]:
+        say(f"{failure.sent - began:6.1f} s: {failure.status} {failure.said[:300]}")
     verdict.met = Counter({kind.value: count for kind, count in sky.met.items()})
     return verdict
 
@@ -317,8 +293,8 @@ def _carry_out(
         at += plan.bad_s if at >= outage_at else 0.0
         due.append((at, "move", move if turn % 2 else publish))
     due += [
-        (draw.uniform(0.05, 0.9) * plan.seconds, "kill", lambda: kill("replica", REPLICA))
-        for _ in range(plan.replicas)
+        (at, "kill", lambda: kill("replica", REPLICA))
+        for at in replica_kills(plan, draw, bad_at=outage_at)
     ]
     due += [
         (draw.uniform(0.05, 0.9) * plan.seconds, "kill", lambda: kill("controller", CONTROLLER))
@@ -360,15 +336,22 @@ def _ask(
             files = [("images", (f"{image}", pictures[image])) for image in images]
             fields = {"top_k": "3", **({"version": str(pin)} if pin else {})}
             sent = time.monotonic()
-            status, answer = 0, None
-            with suppress(httpx.TransportError):
+            status, said, answer = 0, "", None
+            try:
                 response = http.post(path, files=files, data=fields)
-                status = response.status_code
+                status, said = response.status_code, response.text
                 if status == 200:
                     answer = PredictAnswer.model_validate_json(response.content)
-            received = time.monotonic()
+            except httpx.TransportError as error:
+                said = repr(error)
             entry = Asked(
-                client=client, image=images[0], pin=pin, sent=sent, received=received, status=status
+                client=client,
+                image=images[0],
+                pin=pin,
+                sent=sent,
+                received=time.monotonic(),
+                status=status,
+                said="" if answer else said,
             )
             if answer is not None:
                 number = int(answer.version.partition("@")[2])

@@ -52,6 +52,7 @@ class Asked:
         status: Of the answer; 0 for a broken connection.
         number: The version that answered; None where none did.
         right: Whether the results are those of that version.
+        said: Of a failure, what was answered, or why nothing was.
     """
 
     client: int
@@ -62,6 +63,7 @@ class Asked:
     status: int
     number: int | None = None
     right: bool = True
+    said: str = ""
 
 
 @dataclass(kw_only=True)
@@ -73,14 +75,17 @@ class Verdict:
         failed: Those without a good answer, by status.
         failed_pins_away: Those of them that asked for a pinned version while the store was away: a
             replica that has not met that version before cannot know it.
-        failed_unexplained: The rest of those that were under way while nobody had been killed.
+        unexplained: The rest of those that were under way while nobody had been killed.
         mixed: Answers whose results are not all of the version that they name.
         wrong_pins: Pinned answers of another version.
         wrong: Followed answers of a version that was not in production.
         lags: How much longer than until the move an old version answered new requests, in
             seconds: one figure per move of which the replicas were told.
         missed_lags: The same for moves of which they were not told.
-        returned: How often a client saw the new version, and then the old one.
+        returned: How often a client saw the new version, and then the old one, after a move of
+            which the replicas were told.
+        missed_returned: The same after moves of which they were not told: one replica finds out
+            before the other.
         kills: Whom, and how often.
         moves: Of `production`.
         met: How many requests met the store in each kind of weather.
@@ -89,13 +94,14 @@ class Verdict:
     sent: int = 0
     failed: Counter[int] = field(default_factory=Counter)
     failed_pins_away: int = 0
-    failed_unexplained: int = 0
+    unexplained: list[Asked] = field(default_factory=list)
     mixed: int = 0
     wrong_pins: int = 0
     wrong: int = 0
     lags: list[float] = field(default_factory=list)
     missed_lags: list[float] = field(default_factory=list)
     returned: int = 0
+    missed_returned: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     moves: int = 0
     met: Counter[str] = field(default_factory=Counter)
@@ -126,11 +132,10 @@ def judged(
     for entry in asked:
         if entry.status != 200:
             found.failed[entry.status] += 1
-            found.failed_pins_away += _is_pin_away(entry, away)
-            found.failed_unexplained += not (
-                _is_pin_away(entry, away)
-                or any(entry.sent - allowed.kill_s <= at <= entry.received for at in killed)
-            )
+            if _is_pin_away(entry, away):
+                found.failed_pins_away += 1
+            elif not any(entry.sent - allowed.kill_s <= at <= entry.received for at in killed):
+                found.unexplained.append(entry)
             continue
         found.mixed += not entry.right
         if entry.pin is not None:
@@ -141,7 +146,8 @@ def judged(
     for index, move in enumerate(moves[2:], 2):
         lag = _lag(followed, moves, index)
         (found.lags if move.told else found.missed_lags).append(lag)
-    found.returned = _returned(followed, moves)
+    found.returned = _returned(followed, moves, told=True)
+    found.missed_returned = _returned(followed, moves, told=False)
     return found
 
 
@@ -179,13 +185,18 @@ def _lag(followed: Sequence[Asked], moves: Sequence[Move], index: int) -> float:
     return max(late, default=0.0)
 
 
-def _returned(followed: Sequence[Asked], moves: Sequence[Move]) -> int:
-    """Return how often a client saw the new version of a move, and then the old one."""
+def _returned(followed: Sequence[Asked], moves: Sequence[Move], *, told: bool) -> int:
+    """Return how often a client saw the new version of a move, and then the old one.
+
+    Of moves that replicas were told of, or of the others.
+    """
     count = 0
     by_client: dict[int, list[Asked]] = {}
     for entry in sorted(followed, key=lambda one: one.sent):
         by_client.setdefault(entry.client, []).append(entry)
     for index in range(1, len(moves)):
+        if moves[index].told is not told:
+            continue
         old, new = moves[index - 1].number, moves[index].number
         since = moves[index].begun
         until = moves[index + 1].begun if index + 1 < len(moves) else float("inf")
