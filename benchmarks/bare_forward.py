@@ -12,7 +12,6 @@ from benchmarks.table import Row
 from workers.images.decode import decode_image
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-JPEG_BYTES = 82_000
 
 
 class BareForward:

@@ -30,9 +30,8 @@ async def _answered(request: Request) -> JSONResponse:
     return JSONResponse(ANSWER)
 
 
-@serve.deployment(name="empty")
 @serve.ingress(Starlette(routes=[Route(PATH, _answered, methods=["POST"])]))
-class EmptyDeployment:
+class Empty:
     """One replica."""
 
 
@@ -96,12 +95,13 @@ def _deployed(config: Config) -> Iterator[str]:
     system.connect(config)
     try:
         system.start_serve(config)
-        sized = EmptyDeployment.options(
+        sized = serve.deployment(
+            name="empty",
             num_replicas=config.serve.replicas.min,
             max_ongoing_requests=config.serve.max_ongoing,
             logging_config=system.LOGGING,
             ray_actor_options={"num_cpus": system.CPU_SHARE},
-        )
+        )(Empty)
         serve.run(sized.bind(), route_prefix="/")
         yield f"{config.endpoint}{PATH}"
     finally:

@@ -74,7 +74,7 @@ def unix_sockets(home: Path) -> set[Path]:
     for process in _processes(home):
         with suppress(psutil.Error):
             bound = (each.laddr for each in process.net_connections(kind="unix"))
-            found.update(Path(path) for path in bound if path)
+            found.update(Path(str(path)) for path in bound if path)
     return found
 
 
