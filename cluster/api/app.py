@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from cluster.api import health, managing, predicting, tasks
-from cluster.api.access import OVER_HTTP, Access, add_access
+from cluster.api.access.middleware import OVER_HTTP, Access, add_access
 from cluster.api.health import Around, alone
 from cluster.api.managing import VersionHandlers
 from cluster.api.parameters import check_query

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from adapters.errors import UnavailableError, UnknownOutcomeError
-from cluster.api.access import Access, add_access
+from cluster.api.access.middleware import Access, add_access
 from cluster.api.headers import UsableIds, in_front_of_serve
 from cluster.api.problems import add_problems
 from cluster.client.attempts import error_of

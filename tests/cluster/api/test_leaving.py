@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from cluster.api.access import LEFT, Access, add_access
+from cluster.api.access.middleware import LEFT, Access, add_access
 from cluster.api.leaving import while_awaited
 from cluster.serving.metrics import Metrics
 from tests.support.drivers.running import play

@@ -23,7 +23,7 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.access import Access, add_access
+from cluster.api.access.middleware import Access, add_access
 from cluster.api.problems import add_problems
 from cluster.api.uploads import received_images, received_question
 from cluster.client.async_client import AsyncClient

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cluster.api import managing, tasks
-from cluster.api.access import Access, add_access
+from cluster.api.access.middleware import Access, add_access
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
