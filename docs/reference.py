@@ -12,7 +12,7 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.errors import NacreError
-from cluster.api.access.middleware import Access
+from cluster.api.access.requesters import Access
 from cluster.api.app import build_api
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED

@@ -17,12 +17,14 @@ from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
 
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+"""What answers of these statuses say beside the document."""
 HTTP_TITLES = {413: "TooLargeError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",
-    401: "A token is missing or wrong.",
-    403: "The token does not permit this.",
+    401: "The token is missing or wrong, has expired or was revoked.",
+    403: "The role of the token is not enough.",
     404: "There is no such adapter, version, task or submission.",
     409: "Somebody else was first.",
     413: "The request is too large.",
@@ -71,7 +73,7 @@ def problem(
 def problem_of(error: NacreError) -> JSONResponse:
     """Return the document of one of nacre's own errors."""
     status = status_of(error)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    headers = HEADERS.get(status)
     return problem(status, type(error).__name__, error.message, headers)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from adapters.errors import ConflictError
+from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
 from cluster.cli.terminal.completion import ADAPTERS, TASKS
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
-from cluster.client.joined import configured
 from cluster.wire.facts import cancelled, retried
 from cluster.wire.outputs.submissions import QueuePause
 from cluster.wire.tasks import TaskOutcome
@@ -36,7 +36,7 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
     Examples:
       nacre cancel fashion
     """
-    client = Client(configured(path))
+    client = client_of(path)
     outcomes = [cancelled(client.cancel(name, by=by)) for name in names]
     _print_outcomes(outcomes, output, said=_cancelled)
 
@@ -58,7 +58,7 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
     Examples:
       nacre retry fashion
     """
-    client = Client(configured(path))
+    client = client_of(path)
     outcomes = [retried(client.retry(name, by=by)) for name in names]
     _print_outcomes(outcomes, output, said=_retried)
 
@@ -152,7 +152,7 @@ def _not_done(found: TaskOutcome) -> str:
 
 def _client_for(path: Path | None, adapter: str) -> Client:
     """Return a client of the store; NotFoundError where it has no such adapter."""
-    client = Client(configured(path))
+    client = client_of(path)
     if adapter != EVERY_ADAPTER:
         check_known(client, adapter)
     return client

@@ -25,38 +25,33 @@ from workers.tasks.task import Task
 
 
 def accept_task(
-    task: Task | Path | str,
+    task: Task,
     config: Config,
     store: ObjectStore,
     *,
     author: str,
-    adapter: str | None = None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check a task, make it durable, and return its submission.
 
     Args:
-        task: A task, or the path of a task file.
+        task: The task.
         config: Says how the tasks of each adapter are learnt.
         store: The object store of `config`.
         author: Who submits.
-        adapter: The adapter to grow, instead of the task file's.
         on_progress: Called with steps done and steps in all.
 
     Raises:
         InputError: the task cannot be learnt as it is; nothing is stored.
         UnavailableError: too many submissions are open, or a store cannot be reached.
     """
-    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
-    if adapter is not None:
-        loaded = replace(loaded, adapter=adapter)
-    chosen = config.of_adapter(loaded.adapter)
+    chosen = config.of_adapter(task.adapter)
     tower = partial(tower_here, config.encoder)
-    method_named(chosen.method).check_tower(tower, loaded.settings)
+    method_named(chosen.method).check_tower(tower, task.settings)
     # Read first: nothing that fails behind an acceptance may hide it.
-    warnings = _warnings(loaded.adapter, config, store)
+    warnings = _warnings(task.adapter, config, store)
     intake = accept(
-        loaded,
+        task,
         store,
         author=author,
         max_open=chosen.max_open,
@@ -65,6 +60,12 @@ def accept_task(
         on_progress=on_progress,
     )
     return replace(intake, warnings=warnings)
+
+
+def loaded_task(task: Task | Path | str, config: Config, *, adapter: str | None = None) -> Task:
+    """Return a task, or the one that a file describes, for `adapter` instead of its own."""
+    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
+    return loaded if adapter is None else replace(loaded, adapter=adapter)
 
 
 def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:

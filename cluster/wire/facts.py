@@ -1,9 +1,14 @@
 """Versions, moves of aliases and submissions as documents, the same over HTTP and in a shell."""
 
 import time
+from dataclasses import asdict
 
+from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
 from cluster.wire.tasks import Lead, TaskOutcome, TaskState
 from cluster.wire.versions import HistoryEntry, PublishedTask, PublishedVersion, StoredObject
+from workers.access.audit import AuditEntry
+from workers.access.kept_tokens import CreatedToken
+from workers.access.tokens import NamedToken
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage
@@ -98,3 +103,22 @@ def retried(state: State) -> TaskOutcome:
 
 def _outcome(state: State, outcome: str) -> TaskOutcome:
     return TaskOutcome.model_validate({**state.to_json(), "outcome": outcome})
+
+
+def token_document(token: NamedToken, *, now: float) -> NamedTokenState:
+    """Return what is known of a named token."""
+    ended = "revoked" if token.revoked is not None else "expired"
+    state = "valid" if token.ended(now=now) is None else ended
+    fields = {key: value for key, value in asdict(token).items() if key != "sha256"}
+    return NamedTokenState.model_validate({**fields, "state": state})
+
+
+def new_token_document(created: CreatedToken) -> NewToken:
+    """Return what is known of a token that was just made, with its secret."""
+    token = token_document(created.token, now=created.token.created)
+    return NewToken(token=created.secret, **token.model_dump())
+
+
+def audit_document(entry: AuditEntry) -> AuditedCall:
+    """Return what the audit log says of a call."""
+    return AuditedCall.model_validate(asdict(entry))

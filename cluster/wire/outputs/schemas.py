@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,
     CollectedGarbage,
@@ -33,6 +34,7 @@ LINES = frozenset({"watch"})
 
 SCHEMAS: Mapping[str, Any] = {
     "alias": Moved,
+    "audit": list[AuditedCall],
     "bench xtail": MeasuredSuite,
     "cancel": list[TaskOutcome],
     "demo": ShownDemo,
@@ -58,6 +60,9 @@ SCHEMAS: Mapping[str, Any] = {
     "show": ShownVersion,
     "status": SystemStatus,
     "submit": list[SubmittedTask],
+    "token create": NewToken,
+    "token list": list[NamedTokenState],
+    "token revoke": NamedTokenState,
     "up": StartedSystem,
     "up while it runs": AppliedConfig,
     "verify": CheckedAdapter,

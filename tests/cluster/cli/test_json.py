@@ -102,6 +102,9 @@ CALLS = [
     ("retry", "colors"),
     ("pause", "main"),
     ("resume",),
+    ("token create", "ci", "--role", "operator"),
+    ("token list",),
+    ("audit",),
 ]
 
 
@@ -111,7 +114,15 @@ def test_a_verb_prints_what_its_schema_promises(printing: Printing, call: tuple[
 
 
 def test_every_schema_is_held_against_its_verb() -> None:
-    here = {"watch", "submit", "purge", "import", "doctor", *(call[0] for call in CALLS)}
+    here = {
+        "watch",
+        "submit",
+        "purge",
+        "import",
+        "doctor",
+        "token revoke",
+        *(call[0] for call in CALLS),
+    }
     assert here | ELSEWHERE.keys() == SCHEMAS.keys()
     root = Path(__file__).parents[3]
     assert all((root / path).is_file() for path in ELSEWHERE.values())
@@ -123,6 +134,9 @@ def test_every_schema_is_held_against_its_verb() -> None:
 def test_verbs_that_need_others_before_print_it_too(
     printing: Printing, write_task: Callable[..., Path], store: FileStore
 ) -> None:
+    made = printing("token create", "ci", "--role", "viewer", "--adapter", "*")
+    assert (made["state"], made["roles"], made["token"][:6]) == ("valid", {"*": "viewer"}, "nacre_")
+    assert printing("token revoke", "ci")["state"] == "revoked"
     printing("export", "2", "two.tar")
     imported = printing("import", "two.tar", "--alias", "berlin")
     assert (imported["is_new"], imported["version"], imported["moved"]) == (False, 2, ["berlin"])

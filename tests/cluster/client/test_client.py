@@ -23,7 +23,8 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.access.middleware import Access, add_access
+from cluster.api.access.middleware import Doors, add_access
+from cluster.api.access.requesters import Access
 from cluster.api.problems import add_problems
 from cluster.api.uploads import received_images, received_question
 from cluster.client.async_client import AsyncClient
@@ -70,7 +71,7 @@ class Service:
     def api(self) -> FastAPI:
         api = FastAPI()
         add_problems(api)
-        add_access(api, Access(predict_token=SECRET, change_token=SECRET), Metrics())
+        add_access(api, Doors(access=Access(predict_token=SECRET, change_token=SECRET)), Metrics())
 
         @api.post("/v1/adapters/{adapter}/predict", response_model=None)
         async def predict(request: Request, adapter: str) -> Response | PredictAnswer:

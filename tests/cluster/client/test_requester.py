@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 
 from adapters.errors import InputError
 from cluster.api import managing, tasks
-from cluster.api.access.middleware import Access, add_access
+from cluster.api.access.middleware import Doors, add_access
+from cluster.api.access.requesters import Access
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
@@ -176,7 +177,7 @@ def road(scene: Scene, request: pytest.FixtureRequest) -> Iterator[Road]:
     access, headers, name = request.param
     api = FastAPI()
     add_problems(api)
-    add_access(api, access, Metrics())
+    add_access(api, Doors(access=access), Metrics())
     api.include_router(managing.routes(VersionHandlers(scene.client(), Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(scene.client(), NOWHERE), StoreThreads()))
     with TestClient(api, headers=headers) as client:

@@ -4,7 +4,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cluster.api import managing, tasks
-from cluster.api.access.middleware import Access, add_access
+from cluster.api.access.middleware import Doors, add_access
+from cluster.api.access.requesters import Access
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
@@ -19,7 +20,7 @@ def routes_of(client: Client) -> TestClient:
     """Return the routes of versions and tasks, answered by `client`."""
     api = FastAPI()
     add_problems(api)
-    add_access(api, Access(), Metrics())
+    add_access(api, Doors(access=Access()), Metrics())
     api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
     return TestClient(api)
