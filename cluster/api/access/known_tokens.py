@@ -17,8 +17,6 @@ from workers.access.tokens import NamedToken, TokenList
 FRESH_S, YOUNG_S, OLD_S = 2.0, 0.5, 5.0
 """Beyond the first age they are read again beside what is asked; a token that nobody knows lets
 them be read beyond the second; beyond the third whoever asks waits for them."""
-WAIT_S = 2.0
-"""So long one request waits for the store; what was known before counts then."""
 
 logger = logging.getLogger("nacre.access")
 
@@ -29,15 +27,21 @@ class KnownTokens:
     Args:
         read: Reads them, in a thread.
         clock: Gives seconds that never go back.
+        wait_s: So long one request waits for the store; what was known before counts then.
     """
 
     # Owns: what was read last, the reading under way, and the thread in which it is done.
 
     def __init__(
-        self, read: Callable[[], TokenList], *, clock: Callable[[], float] = time.monotonic
+        self,
+        read: Callable[[], TokenList],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait_s: float = 2.0,
     ) -> None:
         self._read = read
         self._clock = clock
+        self._wait_s = wait_s
         self._tokens: TokenList | None = None
         self._read_at = self._tried_at = -inf
         self._reading: asyncio.Future[None] | None = None
@@ -77,7 +81,7 @@ class KnownTokens:
     async def _wait(self) -> None:
         """Wait for the reading under way; not where others have waited for it in vain."""
         if self._reading is not None and not self._is_slow:
-            _, waiting = await asyncio.wait({self._reading}, timeout=WAIT_S)
+            _, waiting = await asyncio.wait({self._reading}, timeout=self._wait_s)
             self._is_slow = bool(waiting)
 
     async def _look(self) -> None:

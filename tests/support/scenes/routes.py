@@ -3,9 +3,10 @@
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api import managing, tasks
+from cluster.api import granting, managing, tasks
 from cluster.api.access.middleware import Doors, add_access
 from cluster.api.access.requesters import Access
+from cluster.api.granting import AccessHandlers
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
@@ -16,11 +17,20 @@ from cluster.serving.metrics import Metrics
 from workers.registry.audience import Nobody
 
 
-def routes_of(client: Client) -> TestClient:
-    """Return the routes of versions and tasks, answered by `client`."""
+def routes_of(
+    client: Client, *, doors: Doors | None = None, headers: dict[str, str] | None = None
+) -> TestClient:
+    """Return the routes of versions, tasks and access, answered by `client`.
+
+    Args:
+        client: Of the store.
+        doors: Who comes in; everybody where None.
+        headers: Of every request.
+    """
     api = FastAPI()
     add_problems(api)
-    add_access(api, Doors(access=Access()), Metrics())
+    add_access(api, doors or Doors(access=Access()), Metrics())
     api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
-    return TestClient(api)
+    api.include_router(granting.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
+    return TestClient(api, headers=headers)
