@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.errors import NacreError
 from cluster.api.access.requesters import Access
+from cluster.api.access.routes import NEEDS
 from cluster.api.app import build_api
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
@@ -67,7 +68,7 @@ traceback with an error; `nacre --version` says the version and the commit."""
 ROUTES = """## Routes
 
 `/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.
-[serving.md](serving.md#everything-over-http) says more."""
+[serving.md](serving.md#everything-over-http) says more, and [access.md](access.md) of roles."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""
@@ -80,7 +81,7 @@ def page() -> str:
     parts += [TESTS, table(("variable", "what for"), OF_TESTS)]
     parts += [EXITS, table(("code", "meaning", "exceptions", "over HTTP"), exit_codes())]
     parts += [VERBS, *verbs()]
-    parts += [ROUTES, table(("route", "", "errors"), routes())]
+    parts += [ROUTES, table(("route", "", "role", "errors"), routes())]
     parts += [METRICS, table(("metric", "labels", "what"), metrics())]
     return "\n\n".join(parts) + "\n"
 
@@ -126,8 +127,8 @@ def _option(option: click.Option, command: click.Command) -> tuple[str, str]:
     return f"`{record[0]}`".replace("|", "\\|"), " ".join(record[1].split()).replace("|", "\\|")
 
 
-def routes() -> Iterator[tuple[str, str, str]]:
-    """Yield each route with its first sentence and its errors."""
+def routes() -> Iterator[tuple[str, str, str, str]]:
+    """Yield each route with its first sentence, the role that it needs, and its errors."""
     config = Config(store="memory://reference")
     service = Service(config, open_versions(config))
     document = build_api(service, config, audience=Nobody(), access=Access()).openapi()
@@ -135,7 +136,9 @@ def routes() -> Iterator[tuple[str, str, str]]:
         for verb, operation in item.items():
             told = " ".join(operation["description"].split("\n\n")[0].split())
             codes = sorted(code for code in operation["responses"] if code >= "400")
-            yield f"`{verb.upper()} {path}`", told, ", ".join(codes)
+            need = NEEDS.get((verb.upper(), path))
+            role = str(need) if need else "none"
+            yield f"`{verb.upper()} {path}`", told, role, ", ".join(codes)
 
 
 def metrics() -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from cluster.api import granting, health, managing, predicting, tasks
+from cluster.api import granting, health, looking, managing, predicting, tasks
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownTokens
 from cluster.api.access.middleware import Doors, add_access
@@ -15,6 +15,7 @@ from cluster.api.access.requesters import OVER_HTTP, Access
 from cluster.api.access.routes import check_routes, describe_needs
 from cluster.api.granting import AccessHandlers
 from cluster.api.health import Around, alone
+from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
 from cluster.api.parameters import check_let_in, check_query
 from cluster.api.places import Places
@@ -80,6 +81,7 @@ def build_api(
     let_in, threads = Depends(check_let_in), StoreThreads()
     checked = [let_in, Depends(check_query)]
     for router in (
+        looking.routes(LookingHandlers(client), threads),
         managing.routes(VersionHandlers(client, audience), threads),
         tasks.routes(TaskHandlers(client, places), threads),
         granting.routes(AccessHandlers(client, places), threads),

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +10,6 @@ from rich.filesize import decimal
 from adapters.contract.counts import counted
 from cluster.cli.terminal.output import say
 from cluster.cli.terminal.tables import print_facts, print_table
-from cluster.wire.facts import stored_document, version_document
-from cluster.wire.outputs.versions import Provenance, ShownVersion
 from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
@@ -145,34 +142,6 @@ def print_garbage(found: dict[str, Garbage], *, deleted: bool) -> None:
         say(f"{prefix}: {counted(len(garbage.keys), 'object')}, {size} {verb}")
     if not deleted and any(garbage.keys for garbage in found.values()):
         say("this was a dry run; --delete removes them")
-
-
-def shown_document(version: Version) -> ShownVersion:
-    """Return what a version holds and where it came from."""
-    manifest = version.manifest
-    return ShownVersion(
-        **version_document(version).model_dump(),
-        settings=dict(manifest.settings),
-        provenance=Provenance.model_validate(asdict(manifest.provenance)),
-        shared=stored_document(manifest.shared) if manifest.shared else None,
-        classes=manifest.class_count,
-        size_bytes=manifest.size_bytes,
-    )
-
-
-def difference_json(found: Difference) -> dict[str, object]:
-    """Return what changed between two versions."""
-    return {
-        "adapter": found.after.adapter,
-        "before": found.before.number,
-        "after": found.after.number,
-        "added": [asdict(task) for task in found.added],
-        "removed": [asdict(task) for task in found.removed],
-        "replaced": [asdict(task) for task in found.replaced],
-        "classes": found.classes,
-        "size_bytes": found.size_bytes,
-        "accuracies": [asdict(each) for each in found.accuracies],
-    }
 
 
 def _mean(version: Version) -> str:

@@ -7,13 +7,11 @@ import click
 
 from cluster.cli.clients import client_of
 from cluster.cli.facts import (
-    difference_json,
     print_difference,
     print_history,
     print_shown,
     print_versions,
     say_relearnt,
-    shown_document,
 )
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
@@ -21,7 +19,13 @@ from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
-from cluster.wire.facts import entry_document, served_and, version_document
+from cluster.wire.facts import (
+    difference_document,
+    entry_document,
+    served_and,
+    shown_document,
+    version_document,
+)
 from workers.registry.documents.layout import PRODUCTION
 
 
@@ -120,7 +124,7 @@ def diff(path: Path | None, before: str, after: str, adapter: str | None, output
     check_known(client, adapter)
     found = client.diff(before, after, adapter=adapter)
     if output == "json":
-        print_json(difference_json(found))
+        print_json(difference_document(found))
     else:
         print_difference(found)
 

@@ -12,8 +12,7 @@ from cluster.cli.options import by_option
 from cluster.cli.terminal.completion import ADAPTERS, TASKS
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
-from cluster.wire.facts import cancelled, retried
-from cluster.wire.outputs.submissions import QueuePause
+from cluster.wire.facts import cancelled, pause_document, retried
 from cluster.wire.tasks import TaskOutcome
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import Stage
@@ -160,10 +159,7 @@ def _client_for(path: Path | None, adapter: str) -> Client:
 
 def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: bool) -> None:
     if output == "json":
-        lead = client.queue().lead
-        paused = list(lead.paused) if lead else []
-        outcome = QueuePause(adapter=adapter, outcome="done" if done else "asked", paused=paused)
-        print_json(outcome)
+        print_json(pause_document(adapter, client.queue().lead, done=done))
         return
     what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
     say(f"{word}: {what}" if done else f"{what} will be {word} as soon as a system runs")

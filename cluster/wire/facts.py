@@ -4,6 +4,14 @@ import time
 from dataclasses import asdict
 
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
+from cluster.wire.outputs.submissions import QueuePause
+from cluster.wire.outputs.versions import (
+    ChangedAccuracy,
+    ChangedTask,
+    Provenance,
+    ShownVersion,
+    VersionDifference,
+)
 from cluster.wire.tasks import Lead, TaskOutcome, TaskState
 from cluster.wire.versions import HistoryEntry, PublishedTask, PublishedVersion, StoredObject
 from workers.access.audit import AuditEntry
@@ -12,7 +20,7 @@ from workers.access.tokens import NamedToken
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage
-from workers.registry import GATE_NOTE, Entry, Version
+from workers.registry import GATE_NOTE, Difference, Entry, Version
 from workers.registry.documents.layout import Stored
 
 
@@ -47,6 +55,34 @@ def version_document(version: Version) -> PublishedVersion:
         not_measured=list(version.not_measured),
         unmeasured_by_gate=list(manifest.unmeasured),
         gate=manifest.provenance.notes.get(GATE_NOTE),
+    )
+
+
+def shown_document(version: Version) -> ShownVersion:
+    """Return what a version holds and where it came from."""
+    manifest = version.manifest
+    return ShownVersion(
+        **version_document(version).model_dump(),
+        settings=dict(manifest.settings),
+        provenance=Provenance.model_validate(asdict(manifest.provenance)),
+        shared=stored_document(manifest.shared) if manifest.shared else None,
+        classes=manifest.class_count,
+        size_bytes=manifest.size_bytes,
+    )
+
+
+def difference_document(found: Difference) -> VersionDifference:
+    """Return what changed between two versions."""
+    return VersionDifference(
+        adapter=found.after.adapter,
+        before=found.before.number,
+        after=found.after.number,
+        added=[ChangedTask.model_validate(asdict(task)) for task in found.added],
+        removed=[ChangedTask.model_validate(asdict(task)) for task in found.removed],
+        replaced=[ChangedTask.model_validate(asdict(task)) for task in found.replaced],
+        classes=found.classes,
+        size_bytes=found.size_bytes,
+        accuracies=[ChangedAccuracy.model_validate(asdict(each)) for each in found.accuracies],
     )
 
 
@@ -85,6 +121,12 @@ def lead_document(lead: Leadership | None) -> Lead | None:
 def served_and(*, head: bool) -> tuple[str, ...]:
     """Return the aliases that a rollback or a drop moves."""
     return ("head", "production") if head else ("production",)
+
+
+def pause_document(adapter: str, lead: Leadership | None, *, done: bool) -> QueuePause:
+    """Return what is paused after somebody has asked for a change of it."""
+    paused = list(lead.paused) if lead else []
+    return QueuePause(adapter=adapter, outcome="done" if done else "asked", paused=paused)
 
 
 def cancelled(state: State) -> TaskOutcome:

@@ -104,6 +104,12 @@ class RollbackRequest(MoveRequest):
     serving_only: bool = Field(default=False, description="Leave `head` where it is.")
 
 
+class AliasRequest(MoveRequest):
+    """A wish to give a version a name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 4, "why": "reviewed"}]})
+
+
 class DropRequest(BaseModel):
     """A wish to publish a version without a task."""
 

@@ -42,7 +42,10 @@ def role_named(name: str) -> AccessRole:
 NEEDED: Mapping[str, AccessRole] = {
     verb: role
     for role, verbs in {
-        AccessRole.VIEWER: ("accuracy", "aliases", "logs", "metrics", "status", "versions"),
+        AccessRole.VIEWER: (
+            *("accuracy", "aliases", "diff", "history", "logs"),
+            *("metrics", "show", "status", "versions"),
+        ),
         AccessRole.ASKER: ("embed", "predict"),
         AccessRole.SUBMITTER: ("cancel", "retry", "submit"),
         AccessRole.OPERATOR: (

@@ -18,9 +18,14 @@ from workers.access.roles import AccessRole
 
 OWN, OF_ALL = "on the adapter", "on all adapters"
 LEAST: Mapping[str, tuple[str, str]] = {
+    "DELETE /v1/adapters/{adapter}/aliases/{alias}": ("operator", OWN),
+    "GET /v1/adapters": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/accuracy": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/aliases": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/diff": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/history": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/versions": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/versions/{version}": ("viewer", OWN),
     "GET /v1/audit": ("admin", OWN),
     "GET /v1/metrics": ("viewer", OF_ALL),
     "GET /v1/status": ("viewer", OF_ALL),
@@ -30,9 +35,11 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "GET /v1/tokens": ("admin", OWN),
     "POST /v1/adapters/{adapter}/drop": ("operator", OWN),
     "POST /v1/adapters/{adapter}/follow": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/pause": ("operator", OWN),
     "POST /v1/adapters/{adapter}/predict": ("asker", OWN),
     "POST /v1/adapters/{adapter}/prepare": ("operator", OWN),
     "POST /v1/adapters/{adapter}/promote": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/resume": ("operator", OWN),
     "POST /v1/adapters/{adapter}/rollback": ("operator", OWN),
     "POST /v1/embed": ("asker", OWN),
     "POST /v1/predict": ("asker", OWN),
@@ -41,6 +48,7 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "POST /v1/tasks/{name}/retry": ("submitter", OWN),
     "POST /v1/tokens": ("admin", OWN),
     "POST /v1/tokens/{name}/revoke": ("admin", OWN),
+    "PUT /v1/adapters/{adapter}/aliases/{alias}": ("operator", OWN),
 }
 """The least role that each route needs, written down once more by hand."""
 ROLES = ("viewer", "asker", "submitter", "operator", "admin")
@@ -65,7 +73,7 @@ class Scene:
         )
         add_access(api, doors, Metrics())
 
-        @api.api_route("/{path:path}", methods=["GET", "POST"])
+        @api.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
         def answer(request: Request) -> str:
             return str(request.state.requester.name)
 
@@ -73,7 +81,7 @@ class Scene:
 
     def ask(self, route: str, token: str, *, adapter: str = "birds") -> int:
         verb, path = route.split()
-        named = path.format(adapter=adapter, name="digits")
+        named = path.format(adapter=adapter, name="digits", alias="q3", version="3")
         headers = {"Authorization": f"Bearer nacre_{token}"} if token else {}
         return self.client.request(verb, named, headers=headers).status_code
 

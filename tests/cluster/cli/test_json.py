@@ -245,6 +245,20 @@ def test_over_http_the_same_is_said_with_the_same_keys(
     assert status.keys() - queue.keys() == {"behind", "configuration", "service", "troubles"}
     assert http.get("/v1/tasks/colors").json() == status["submissions"][0]
     assert http.get("/v1/tasks/colors/events").json() == printing("logs", "colors")
+    assert http.get("/v1/adapters/main/history").json() == printing("history")
+    assert http.get("/v1/adapters/main/versions/production").json() == printing("show", "3")
+    diff = http.get("/v1/adapters/main/diff?before=1&after=production").json()
+    assert diff == printing("diff", "1", "3")
+    named = http.put("/v1/adapters/main/aliases/q3", json={"version": 2, "why": "x"}).json()
+    assert named == printing("alias", "q3", "2")
+    removed = http.delete("/v1/adapters/main/aliases/q3?why=x").json()
+    assert printing("alias", "q3", "2")["aliases"] == {**removed["aliases"], "q3": 2}
+    assert (removed["version"], removed["moved"]) == (2, ["q3"])
+    assert http.get("/v1/adapters").json()[0]["aliases"]["q3"] == 2
+    for adapter in ("main", "*"):
+        for verb in ("pause", "resume"):
+            asked = http.post(f"/v1/adapters/{adapter}/{verb}").json()
+            assert asked == printing(verb, adapter)
     moved = http.post("/v1/adapters/main/rollback", json={"version": 2}).json()
     assert moved == printing("rollback", "2")
     assert http.post("/v1/tasks/colors/cancel").json() == printing("cancel", "colors")[0]

@@ -3,10 +3,11 @@
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api import granting, managing, tasks
+from cluster.api import granting, looking, managing, tasks
 from cluster.api.access.middleware import Doors, add_access
 from cluster.api.access.requesters import Access
 from cluster.api.granting import AccessHandlers
+from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
@@ -30,6 +31,7 @@ def routes_of(
     api = FastAPI()
     add_problems(api)
     add_access(api, doors or Doors(access=Access()), Metrics())
+    api.include_router(looking.routes(LookingHandlers(client), StoreThreads()))
     api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
     api.include_router(granting.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
