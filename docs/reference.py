@@ -7,6 +7,7 @@ The variables alone are written here; tests/test_reference_page.py compares them
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from prometheus_client.parser import text_string_to_metric_families
@@ -129,16 +130,20 @@ def _option(option: click.Option, command: click.Command) -> tuple[str, str]:
 
 def routes() -> Iterator[tuple[str, str, str, str]]:
     """Yield each route with its first sentence, the role that it needs, and its errors."""
-    config = Config(store="memory://reference")
-    service = Service(config, open_versions(config))
-    document = build_api(service, config, audience=Nobody(), access=Access()).openapi()
-    for path, item in document["paths"].items():
+    for path, item in openapi()["paths"].items():
         for verb, operation in item.items():
             told = " ".join(operation["description"].split("\n\n")[0].split())
             codes = sorted(code for code in operation["responses"] if code >= "400")
             need = NEEDS.get((verb.upper(), path))
             role = str(need) if need else "none"
             yield f"`{verb.upper()} {path}`", told, role, ", ".join(codes)
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document of the HTTP API."""
+    config = Config(store="memory://reference")
+    service = Service(config, open_versions(config))
+    return build_api(service, config, audience=Nobody(), access=Access()).openapi()
 
 
 def metrics() -> Iterator[tuple[str, str, str]]:

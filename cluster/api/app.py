@@ -7,16 +7,16 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from cluster.api import granting, health, looking, managing, predicting, tasks
+from cluster.api import access_routes, health, looking, managing, predicting, tasks
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownTokens
-from cluster.api.access.middleware import Doors, add_access
 from cluster.api.access.requesters import OVER_HTTP, Access
 from cluster.api.access.routes import check_routes, describe_needs
-from cluster.api.granting import AccessHandlers
+from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
 from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
+from cluster.api.middleware import Doors, add_access
 from cluster.api.parameters import check_let_in, check_query
 from cluster.api.places import Places
 from cluster.api.problems import add_problems
@@ -84,7 +84,7 @@ def build_api(
         looking.routes(LookingHandlers(client), threads),
         managing.routes(VersionHandlers(client, audience), threads),
         tasks.routes(TaskHandlers(client, places), threads),
-        granting.routes(AccessHandlers(client, places), threads),
+        access_routes.routes(AccessHandlers(client, places), threads),
     ):
         api.include_router(router, dependencies=checked)
     asking = predicting.routes(service, adapter=config.adapter)

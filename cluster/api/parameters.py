@@ -18,7 +18,7 @@ AdapterPath = Annotated[
 
 
 async def _requester(request: Request) -> Requester:
-    """Return who asks, as `cluster.api.access.middleware` has found out."""
+    """Return who asks, as `cluster.api.middleware` has found out."""
     found: Requester = request.state.requester
     return found
 

@@ -24,7 +24,8 @@ class Of(Enum):
     CONFIGURED = "of the adapter that the configuration names"
     EVERY = "of all adapters"
     ANY = "of any adapter"
-    NAMED = "of the adapter that the request names otherwise"  # its handler looks, too
+    MEANT = "of the adapter that is meant"  # its handler finds out which, and looks, too
+    SEEN = "of an adapter; others are left out"  # its handler leaves them out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/predict"): Need(verb="predict", of=Of.CONFIGURED),
     ("POST", f"{_ADAPTER}/predict"): _of_path("predict"),
     ("POST", "/v1/embed"): Need(verb="embed", of=Of.ANY),
-    ("GET", "/v1/adapters"): Need(verb="aliases", of=Of.NAMED),
+    ("GET", "/v1/adapters"): Need(verb="aliases", of=Of.SEEN),
     ("GET", f"{_ADAPTER}/versions"): _of_path("versions"),
     ("GET", f"{_ADAPTER}/versions/{{version}}"): _of_path("show"),
     ("GET", f"{_ADAPTER}/history"): _of_path("history"),
@@ -68,16 +69,16 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", f"{_ADAPTER}/drop"): _of_path("drop"),
     ("POST", f"{_ADAPTER}/prepare"): _of_path("prepare"),
     ("POST", f"{_ADAPTER}/follow"): _of_path("follow"),
-    ("POST", "/v1/tasks"): Need(verb="submit", of=Of.NAMED),
-    ("GET", "/v1/tasks"): Need(verb="status", of=Of.NAMED),
-    ("GET", _TASK): Need(verb="status", of=Of.NAMED),
-    ("GET", f"{_TASK}/events"): Need(verb="logs", of=Of.NAMED),
-    ("POST", f"{_TASK}/cancel"): Need(verb="cancel", of=Of.NAMED),
-    ("POST", f"{_TASK}/retry"): Need(verb="retry", of=Of.NAMED),
-    ("GET", "/v1/tokens"): Need(verb="token", of=Of.NAMED),
-    ("POST", "/v1/tokens"): Need(verb="token", of=Of.NAMED),
-    ("POST", "/v1/tokens/{name}/revoke"): Need(verb="token", of=Of.NAMED),
-    ("GET", "/v1/audit"): Need(verb="audit", of=Of.NAMED),
+    ("POST", "/v1/tasks"): Need(verb="submit", of=Of.MEANT),
+    ("GET", "/v1/tasks"): Need(verb="status", of=Of.SEEN),
+    ("GET", _TASK): Need(verb="status", of=Of.MEANT),
+    ("GET", f"{_TASK}/events"): Need(verb="logs", of=Of.MEANT),
+    ("POST", f"{_TASK}/cancel"): Need(verb="cancel", of=Of.MEANT),
+    ("POST", f"{_TASK}/retry"): Need(verb="retry", of=Of.MEANT),
+    ("GET", "/v1/tokens"): Need(verb="token", of=Of.SEEN),
+    ("POST", "/v1/tokens"): Need(verb="token", of=Of.MEANT),
+    ("POST", "/v1/tokens/{name}/revoke"): Need(verb="token", of=Of.MEANT),
+    ("GET", "/v1/audit"): Need(verb="audit", of=Of.SEEN),
     ("GET", "/v1/status"): Need(verb="status", of=Of.EVERY),
     ("GET", "/v1/metrics"): Need(verb="metrics", of=Of.EVERY),
 }
@@ -108,7 +109,7 @@ class Asked:
 
     def check(self, requester: Requester) -> None:
         """Raise ForbiddenError unless a requester may ask for it, as far as is known by now."""
-        if self.need.of in (Of.ANY, Of.NAMED):
+        if self.need.of in (Of.ANY, Of.MEANT, Of.SEEN):
             requester.check_somewhere(self.need.verb)
         else:
             requester.check(self.need.verb, self.adapter)

@@ -15,9 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from adapters.errors import UnavailableError, UnknownOutcomeError
-from cluster.api.access.middleware import Doors, add_access
 from cluster.api.access.requesters import Access
 from cluster.api.headers import UsableIds, in_front_of_serve
+from cluster.api.middleware import Doors, add_access
 from cluster.api.problems import add_problems
 from cluster.client.attempts import error_of
 from cluster.config import PREDICT_TOKEN, TOKEN

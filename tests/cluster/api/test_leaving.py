@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from cluster.api.access.middleware import LEFT, Doors, add_access
 from cluster.api.access.requesters import Access
 from cluster.api.leaving import while_awaited
+from cluster.api.middleware import LEFT, Doors, add_access
 from cluster.serving.metrics import Metrics
 from tests.support.drivers.running import play
 from workers.serving.turns import Turns

@@ -6,9 +6,9 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from cluster.api.access.middleware import Doors, add_access
 from cluster.api.access.requesters import Access
 from cluster.api.access.routes import NEEDS, check_routes, describe_needs
+from cluster.api.middleware import Doors, add_access
 from cluster.api.problems import add_problems
 from cluster.serving.metrics import Metrics
 from cluster.wire.problems import Problem

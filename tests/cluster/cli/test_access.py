@@ -13,8 +13,8 @@ import pytest
 
 from adapters.errors import ForbiddenError, InputError, NotFoundError
 from cluster.api.access.known_tokens import KnownTokens
-from cluster.api.access.middleware import Doors
 from cluster.api.access.requesters import Access
+from cluster.api.middleware import Doors
 from cluster.client.client import Client
 from cluster.client.joined import IN_RAY_JOB
 from cluster.client.requester import Requester

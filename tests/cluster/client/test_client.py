@@ -23,8 +23,8 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.access.middleware import Doors, add_access
 from cluster.api.access.requesters import Access
+from cluster.api.middleware import Doors, add_access
 from cluster.api.problems import add_problems
 from cluster.api.uploads import received_images, received_question
 from cluster.client.async_client import AsyncClient

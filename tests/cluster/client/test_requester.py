@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from adapters.errors import InputError
-from cluster.api.access.middleware import Doors
 from cluster.api.access.requesters import Access
+from cluster.api.middleware import Doors
 from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.client.requester import Requester

@@ -3,12 +3,12 @@
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api import granting, looking, managing, tasks
-from cluster.api.access.middleware import Doors, add_access
+from cluster.api import access_routes, looking, managing, tasks
 from cluster.api.access.requesters import Access
-from cluster.api.granting import AccessHandlers
+from cluster.api.access_routes import AccessHandlers
 from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
+from cluster.api.middleware import Doors, add_access
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
 from cluster.api.store_threads import StoreThreads
@@ -34,5 +34,5 @@ def routes_of(
     api.include_router(looking.routes(LookingHandlers(client), StoreThreads()))
     api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
-    api.include_router(granting.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
+    api.include_router(access_routes.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
     return TestClient(api, headers=headers)
