@@ -11,8 +11,7 @@ from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.wire.facts import difference_document, entry_document, shown_document
-from cluster.wire.outputs.versions import ShownVersion, VersionDifference
-from cluster.wire.versions import Aliases, HistoryEntry
+from cluster.wire.versions import Aliases, HistoryEntry, ShownVersion, VersionDifference
 
 LOOK = problems(404, 422, 503)
 MOST_MOVES = 1000

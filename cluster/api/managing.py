@@ -12,7 +12,7 @@ from cluster.client.client import Client
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
 from cluster.client.requester import Requester
 from cluster.wire.facts import pause_document, served_and, version_document
-from cluster.wire.outputs.submissions import QueuePause
+from cluster.wire.tasks import QueuePause
 from cluster.wire.versions import (
     AccuracyMatrix,
     Aliases,

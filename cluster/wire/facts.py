@@ -4,16 +4,18 @@ import time
 from dataclasses import asdict
 
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
-from cluster.wire.outputs.submissions import QueuePause
-from cluster.wire.outputs.versions import (
+from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState
+from cluster.wire.versions import (
     ChangedAccuracy,
     ChangedTask,
+    HistoryEntry,
     Provenance,
+    PublishedTask,
+    PublishedVersion,
     ShownVersion,
+    StoredObject,
     VersionDifference,
 )
-from cluster.wire.tasks import Lead, TaskOutcome, TaskState
-from cluster.wire.versions import HistoryEntry, PublishedTask, PublishedVersion, StoredObject
 from workers.access.audit import AuditEntry
 from workers.access.kept_tokens import CreatedToken
 from workers.access.tokens import NamedToken

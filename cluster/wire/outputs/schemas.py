@@ -17,17 +17,19 @@ from cluster.wire.outputs.maintenance import (
 )
 from cluster.wire.outputs.measured import MeasuredAdapters, MeasuredSuite, ShownDemo
 from cluster.wire.outputs.store import StoreReport
-from cluster.wire.outputs.submissions import QueuePause, SubmittedTask, SystemStatus
+from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus
 from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
-from cluster.wire.outputs.versions import (
-    ExportedVersion,
-    ImportedVersion,
+from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
+from cluster.wire.predictions import PredictAnswer
+from cluster.wire.tasks import QueuePause, TaskEvent, TaskOutcome, TaskState
+from cluster.wire.versions import (
+    DroppedTask,
+    HistoryEntry,
+    Moved,
+    PublishedVersion,
     ShownVersion,
     VersionDifference,
 )
-from cluster.wire.predictions import PredictAnswer
-from cluster.wire.tasks import TaskEvent, TaskOutcome, TaskState
-from cluster.wire.versions import DroppedTask, HistoryEntry, Moved, PublishedVersion
 
 LINES = frozenset({"watch"})
 """Verbs that print a document per line, as things happen."""
