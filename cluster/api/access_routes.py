@@ -4,7 +4,7 @@ import time
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from cluster.api.parameters import AskedBy, JsonRoute
 from cluster.api.places import Places
@@ -77,8 +77,9 @@ def routes(handlers: AccessHandlers, threads: StoreThreads) -> APIRouter:
         return await threads(handlers.tokens, by=by)
 
     @router.post("/v1/tokens", responses=CHANGE)
-    async def create_token(asked: TokenRequest, by: AskedBy) -> NewToken:
+    async def create_token(asked: TokenRequest, by: AskedBy, answer: Response) -> NewToken:
         """Make a token; its secret is in this answer, and kept nowhere."""
+        answer.headers["Cache-Control"] = "no-store"
         return await threads(handlers.create, asked, by=by)
 
     @router.post("/v1/tokens/{name}/revoke", responses=CHANGE)

@@ -96,6 +96,11 @@ def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
             "the task may be accepted all the same: look for its name with `nacre status` or GET "
             "/v1/tasks/NAME before anything else; sent again, the same task finds its submission"
         )
+    elif path.startswith("/v1/tokens"):
+        how = (
+            "it may be done all the same: look with `nacre token list` or GET /v1/tokens, and "
+            "revoke a token whose secret nobody has seen"
+        )
     else:
         how = "it may be done all the same: look with `nacre history` or `nacre status` first"
     return problem(504, "UnknownOutcomeError", f"{said}; {how}")

@@ -88,19 +88,26 @@ class PeriodicRetention:
     async def _remove(self, now: float) -> None:
         try:
             names = await self._threads.call(
-                remove_expired, self._store, self._retention, now=now, threads=self._threads
+                remove_all_expired, self._store, self._retention, now=now, threads=self._threads
             )
             if names:
                 logger.info("images removed", extra={"submissions": names})
-            if self._retention.audit_days is not None:
-                days = self._retention.audit_days
-                await self._threads.call(remove_older, self._store, now=now, days=days)
         except NacreError as error:
             logger.warning("nothing is removed this time: %s", error.message)
         except Exception:
             logger.exception("nothing is removed this time")
         finally:
             self._removing = None
+
+
+def remove_all_expired(
+    store: ObjectStore, retention: Retention, *, now: float, threads: Threads = SYSTEM_THREADS
+) -> list[str]:
+    """Do as `remove_expired` does, and remove what of the audit log is kept no longer, too."""
+    names = remove_expired(store, retention, now=now, threads=threads)
+    if retention.audit_days is not None:
+        remove_older(store, now=now, days=retention.audit_days)
+    return names
 
 
 def remove_expired(

@@ -60,6 +60,7 @@ def service(access: Access) -> TestClient:
     @api.get("/v1/tasks")
     @api.post("/v1/tasks")
     @api.post("/v1/adapters/{adapter}/promote/never")
+    @api.post("/v1/tokens")
     async def task() -> str:
         await asyncio.Event().wait()  # for ever, as a store that hangs
         return "never"
@@ -110,7 +111,7 @@ CHANGING = [
     ("POST", "/v1/adapters/main/prepare"),
     ("POST", "/v1/adapters/predict/rollback"),
     ("POST", "/v1/tasks/digits/cancel"),
-    ("POST", "/v1/tokens"),
+    ("POST", "/v1/adapters/main/pause"),
 ]
 
 
@@ -234,6 +235,7 @@ def test_looking_that_comes_too_late_may_be_asked_again() -> None:
     [
         ("/v1/tasks", "nacre status"),
         ("/v1/adapters/main/promote/never", "nacre history"),
+        ("/v1/tokens", "nacre token list"),
     ],
 )
 def test_a_change_that_comes_too_late_may_have_been_made_and_says_how_to_find_out(

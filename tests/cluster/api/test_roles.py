@@ -1,6 +1,7 @@
 """Roles over HTTP: each route with each role, on its adapter and on another."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -162,7 +163,7 @@ def test_what_was_denied_is_told_with_who_where_and_why() -> None:
 
 
 def test_a_route_without_a_line_in_the_table_is_found() -> None:
-    document = {"paths": {path: {} for _, path in NEEDS}}
+    document: dict[str, Any] = {"paths": {path: {} for _, path in NEEDS}}
     for verb, path in NEEDS:
         document["paths"][path][verb.lower()] = {"description": ""}
     check_routes(document)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from adapters.errors import ForbiddenError, InputError, NotFoundError
@@ -16,9 +15,8 @@ from cluster.api.access.known_tokens import KnownTokens
 from cluster.api.access.requesters import Access
 from cluster.api.middleware import Doors
 from cluster.client.client import Client
-from cluster.client.joined import IN_RAY_JOB
 from cluster.client.requester import Requester
-from cluster.config import load_config
+from cluster.config import IN_RAY_JOB, load_config
 from tests.support.drivers.command import Command
 from tests.support.scenes.registry import learn
 from tests.support.scenes.routes import routes_of
@@ -65,9 +63,10 @@ class Api:
         assert response.status_code == code, response.text
         return response.json()
 
-    def send(self, task: str, archive: bytes) -> httpx.Response:
+    def send(self, task: str, archive: bytes, *, code: int) -> None:
         files = {"archive": ("task.tar", archive)}
-        return self._routes.post("/v1/tasks", data={"task": task}, files=files)
+        response = self._routes.post("/v1/tasks", data={"task": task}, files=files)
+        assert response.status_code == code, response.text
 
     def post(self, path: str, content: object = None, *, code: int = 200, **more: Any) -> Any:
         response = self._routes.post(path, json=content, **more)
@@ -261,8 +260,7 @@ def test_a_task_is_submitted_to_ones_own_adapter_and_to_no_other(
         tar.add(path.parent / "images", arcname="images")
     for adapter, code in (("birds", 403), ("cats", 202)):
         task = f"{path.read_text()}\nadapter: {adapter}\n"
-        answer = api.send(task, buffer.getvalue())
-        assert answer.status_code == code, answer.text
+        api.send(task, buffer.getvalue(), code=code)
     assert [state.ticket.adapter for state in client.queue().states] == ["cats"]
     denied = next(entry for entry in audit(client) if entry.outcome is Outcome.DENIED)
     assert (denied.who, denied.verb, denied.adapter) == ("token:ours", "submit", "birds")
