@@ -20,6 +20,7 @@ from adapters.errors import (
     InputError,
     NacreError,
     NotFoundError,
+    UnauthorizedError,
     UnavailableError,
     UnknownOutcomeError,
 )
@@ -234,7 +235,7 @@ def test_the_token_that_permits_to_ask_will_do(
     client: Client, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TOKEN)
-    with pytest.raises(InputError, match="bearer token"):
+    with pytest.raises(UnauthorizedError, match="Authorization: Bearer"):
         client.predict([image])
     monkeypatch.setenv(PREDICT_TOKEN, SECRET)
     assert client.predict([image]) == ANSWER
