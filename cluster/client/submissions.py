@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import InputError, NotFoundError, UnavailableError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
-from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
@@ -53,7 +53,7 @@ class SubmissionVerbs(ClientPart):
         Raises:
             InputError: the task cannot be learnt as it is; nothing is stored.
         """
-        # Loaded when it is needed: taking a task in needs torch, and looking at one does not.
+        # Loaded when it is needed: what reads images and sources is not, to look at the queue.
         from cluster.client.tasks import accept_task, loaded_task
 
         loaded = loaded_task(task, self.config, adapter=adapter)
@@ -109,7 +109,10 @@ class SubmissionVerbs(ClientPart):
         return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
 
     def cancel(self, name: str, *, by: By = None) -> State:
-        """Take a submission back, given by its id or its task's name; what is published stays."""
+        """Take a submission back, given by its id or its task's name.
+
+        One that is cancelled already stays so; one that has ended otherwise stays as it is.
+        """
         return self._wish(self.find(name, by=by).ticket, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:

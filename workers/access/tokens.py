@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.contract.canonical import digest_of
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, InputError, NotFoundError, UnauthorizedError
 from workers.access.roles import AccessRole, Grants
 from workers.formats.documents import Count, Digest, seal, unseal, validated
-from workers.formats.nearest import did_you_mean
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 
