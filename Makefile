@@ -47,10 +47,11 @@ format: $(INSTALLED) ## let ruff rewrite the files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(INSTALLED) ## make the pages that are made from the code: api.md, json.md, reference.md
+docs: $(INSTALLED) ## make the pages that are made from the code: api.md, json.md, reference.md, openapi.json
 	@$(BIN)/python -m docs.api
 	@$(BIN)/python -m docs.json_page
 	@$(BIN)/python -m docs.reference
+	@$(BIN)/python -m docs.promised_routes
 
 bench: $(INSTALLED) ## run every benchmark
 	@status=0; for name in $(BENCHMARKS); do \

@@ -7,7 +7,9 @@
     │   ├── ClassNameError        empty, duplicated or already existing classes
     │   ├── FeatureError          features of the wrong width, or not finite
     │   ├── EncoderMismatchError  features of another encoder than the adapter's
-    │   └── NotFoundError         no such task, version, alias or object
+    │   ├── NotFoundError         no such task, version, alias or object
+    │   ├── UnauthorizedError     nobody known asks: the token is missing, wrong or over
+    │   └── ForbiddenError        whoever asks is known, and may not do this
     ├── ConflictError         somebody else was first: look again, then retry     exit 3
     ├── UnavailableError      nothing is wrong with the request: wait and retry   exit 4
     │   ├── NothingPublishedError an adapter that has no version in production yet
@@ -126,6 +128,14 @@ class EncoderMismatchError(InputError):
 
 class NotFoundError(InputError):
     """No such task, version, alias or object."""
+
+
+class UnauthorizedError(InputError):
+    """Nobody knows who asks: the token is missing or wrong, has expired or was revoked."""
+
+
+class ForbiddenError(InputError):
+    """Whoever asks is known, and their role does not permit what they ask for."""
 
 
 class ConflictError(NacreError):

@@ -27,8 +27,10 @@ percent.
 
 Where the HTTP API has the same, it has the same keys: `GET /v1/tasks` is `nacre status` without
 `service` and `troubles`, `GET /v1/tasks/NAME` an entry of its `submissions`, `GET
-/v1/tasks/NAME/events` is `nacre logs`, `GET /v1/adapters/NAME/versions` is `nacre versions`, and
-promote, rollback, cancel and retry answer alike. `POST /v1/tasks` has the state of a submission
+/v1/tasks/NAME/events` is `nacre logs`, `GET /v1/adapters/NAME/versions` is `nacre versions`,
+`/history`, `/diff` and `/versions/3` beside it are `history`, `diff` and `show`, `GET /v1/tokens`
+and `/v1/audit` are `nacre token list` and `nacre audit`, and promote, rollback, alias, drop, pause,
+resume, cancel and retry answer alike. `POST /v1/tasks` has the state of a submission
 under `submission`, and `is_new`, `notes` and `sources` beside it.
 
 **Errors.** A command that fails ends with [its exit code](../README.md), and with `--output json`

@@ -7,12 +7,14 @@ The variables alone are written here; tests/test_reference_page.py compares them
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.errors import NacreError
-from cluster.api.access import Access
+from cluster.api.access.requesters import Access
+from cluster.api.access.routes import NEEDS
 from cluster.api.app import build_api
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
@@ -67,7 +69,7 @@ traceback with an error; `nacre --version` says the version and the commit."""
 ROUTES = """## Routes
 
 `/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.
-[serving.md](serving.md#everything-over-http) says more."""
+[serving.md](serving.md#everything-over-http) says more, and [access.md](access.md) of roles."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""
@@ -80,7 +82,7 @@ def page() -> str:
     parts += [TESTS, table(("variable", "what for"), OF_TESTS)]
     parts += [EXITS, table(("code", "meaning", "exceptions", "over HTTP"), exit_codes())]
     parts += [VERBS, *verbs()]
-    parts += [ROUTES, table(("route", "", "errors"), routes())]
+    parts += [ROUTES, table(("route", "", "role", "errors"), routes())]
     parts += [METRICS, table(("metric", "labels", "what"), metrics())]
     return "\n\n".join(parts) + "\n"
 
@@ -126,16 +128,22 @@ def _option(option: click.Option, command: click.Command) -> tuple[str, str]:
     return f"`{record[0]}`".replace("|", "\\|"), " ".join(record[1].split()).replace("|", "\\|")
 
 
-def routes() -> Iterator[tuple[str, str, str]]:
-    """Yield each route with its first sentence and its errors."""
-    config = Config(store="memory://reference")
-    service = Service(config, open_versions(config))
-    document = build_api(service, config, audience=Nobody(), access=Access()).openapi()
-    for path, item in document["paths"].items():
+def routes() -> Iterator[tuple[str, str, str, str]]:
+    """Yield each route with its first sentence, the role that it needs, and its errors."""
+    for path, item in openapi()["paths"].items():
         for verb, operation in item.items():
             told = " ".join(operation["description"].split("\n\n")[0].split())
             codes = sorted(code for code in operation["responses"] if code >= "400")
-            yield f"`{verb.upper()} {path}`", told, ", ".join(codes)
+            need = NEEDS.get((verb.upper(), path))
+            role = str(need) if need else "none"
+            yield f"`{verb.upper()} {path}`", told, role, ", ".join(codes)
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document of the HTTP API."""
+    config = Config(store="memory://reference")
+    service = Service(config, open_versions(config))
+    return build_api(service, config, audience=Nobody(), access=Access()).openapi()
 
 
 def metrics() -> Iterator[tuple[str, str, str]]:

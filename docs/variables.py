@@ -8,7 +8,10 @@ VARIABLES = (
     ),
     ("`NACRE_CONFIG`", "the configuration file, where `--config` names none"),
     ("`NACRE_STORE`", "URL of the object store, in place of `store` of the configuration"),
-    ("`NACRE_TOKEN`", "token for everything over HTTP; the client sends it, too"),
+    (
+        "`NACRE_TOKEN`",
+        "token for everything over HTTP; clients send it, and theirs may be a named one",
+    ),
     (
         "`NACRE_PREDICT_TOKEN`",
         "token for asking and looking; the client sends it where `NACRE_TOKEN` is not set",

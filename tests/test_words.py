@@ -22,9 +22,9 @@ status table testing trained turn verify
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv
 decode decoded decompressed denormal deployment directory entry error file folder follower form gif
-handler header http jpeg jpeg2000 machine member node op open option parameter parquet png ppm
-process request resizing runtime scalar schedule schema serving session socket stored stream
-symmetric tar terminal thread tiff upload wire yaml
+handler header http jpeg jpeg2000 machine member middleware node op open option parameter parquet
+png ppm process request resizing route runtime scalar schedule schema serving session socket stored
+stream symmetric tar terminal thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser

@@ -1,16 +1,23 @@
 """The HTTP API as one FastAPI application."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from cluster.api import health, managing, predicting, tasks
-from cluster.api.access import OVER_HTTP, Access, add_access
+from cluster.api import access_routes, health, looking, managing, predicting, tasks
+from cluster.api.access.denials import Denials
+from cluster.api.access.known_tokens import KnownTokens
+from cluster.api.access.requesters import OVER_HTTP, Access
+from cluster.api.access.routes import check_routes, describe_needs
+from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
+from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
-from cluster.api.parameters import check_query
+from cluster.api.middleware import Doors, add_access
+from cluster.api.parameters import check_let_in, check_query
 from cluster.api.places import Places
 from cluster.api.problems import add_problems
 from cluster.api.store_threads import StoreThreads
@@ -18,6 +25,8 @@ from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.config import Config
 from cluster.serving.service import Service
+from workers.access.audit import write_entry
+from workers.access.kept_tokens import read_tokens
 from workers.registry import Audience
 
 DESCRIPTION = """
@@ -25,7 +34,8 @@ Predictions of ever-growing adapters, their versions, and the tasks that they le
 
 A version is written `adapter@number`. Whoever names no version is answered by what `production`
 points to at that moment; every answer says which version that was. Errors are
-`application/problem+json`. Where tokens are set, they go into the header `Authorization: Bearer …`.
+`application/problem+json`. Where tokens are set, they go into the header `Authorization: Bearer …`;
+on this page, into *Authorize*.
 """
 DOCS = "/docs"
 """The page that shows the API. It brings its scripts along, for browsers without a network."""
@@ -61,15 +71,29 @@ def build_api(
         description=DESCRIPTION,
     )
     add_problems(api, places)
-    add_access(api, access, service.metrics)
-    api.include_router(predicting.routes(service, adapter=config.adapter))
-    checked, threads = [Depends(check_query)], StoreThreads()
-    api.include_router(
-        managing.routes(VersionHandlers(client, audience), threads), dependencies=checked
+    doors = Doors(
+        access=access,
+        adapter=config.adapter,
+        known=KnownTokens(partial(read_tokens, service.store)),
+        denied=Denials(partial(write_entry, service.store)).note,
     )
-    api.include_router(tasks.routes(TaskHandlers(client, places), threads), dependencies=checked)
-    api.include_router(health.routes(service, places, around))
+    add_access(api, doors, service.metrics)
+    let_in, threads = Depends(check_let_in), StoreThreads()
+    checked = [let_in, Depends(check_query)]
+    for router in (
+        looking.routes(LookingHandlers(client), threads),
+        managing.routes(VersionHandlers(client, audience), threads),
+        tasks.routes(TaskHandlers(client, places), threads),
+        access_routes.routes(AccessHandlers(client, places), threads),
+    ):
+        api.include_router(router, dependencies=checked)
+    asking = predicting.routes(service, adapter=config.adapter)
+    api.include_router(asking, dependencies=[let_in])
+    api.include_router(health.routes(service, places))
+    api.include_router(health.standing(service, places, around), dependencies=[let_in])
     api.add_api_route("/", _to_the_page, include_in_schema=False)
+    describe_needs(api)
+    check_routes(api.openapi())
     return api
 
 

@@ -1,4 +1,4 @@
-"""Routes for operations: liveness, readiness, status, metrics."""
+"""Routes for operations: liveness and readiness for everybody, status and metrics."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,27 +31,14 @@ async def alone() -> Around:
     return Around()
 
 
-def routes(
-    service: Service, places: Places, around: Callable[[], Awaitable[Around]] = alone
-) -> APIRouter:
-    """Return the routes, answered by `service`.
+def routes(service: Service, places: Places) -> APIRouter:
+    """Return the routes for probes, answered by `service`.
 
     Args:
         service: Answers for this replica.
         places: What stands for the service's own places in reasons.
-        around: Looks at the rest of the system.
     """
     router = APIRouter(tags=["health"])
-
-    def said(trouble: Trouble) -> Trouble:
-        return trouble.model_copy(update={"reason": places.said(trouble.reason)})
-
-    def known() -> Ready:
-        found = service.ready()
-        for state in found.adapters.values():
-            state.reason = state.reason and places.said(state.reason)
-            state.trouble = state.trouble and said(state.trouble)
-        return found
 
     @router.get("/v1/health/live", response_model=Live, responses=problems(503))
     async def live() -> Response:
@@ -64,7 +51,7 @@ def routes(
     @router.get("/v1/health/ready", response_model=Ready, responses=problems(503))
     async def ready() -> Response:
         """Say which versions answer, also before the first one; 503 where one cannot."""
-        found = known()
+        found = _known(service, places)
         unready = {name: state for name, state in found.adapters.items() if not state.ready}
         refused = [f"{s.refused} ({s.reason})" for s in unready.values() if s.refused]
         if found.embedding is not None:
@@ -77,24 +64,53 @@ def routes(
             return JSONResponse(found.model_dump())
         return problem(503, "UnavailableError", detail)
 
-    @router.get("/v1/status", responses=problems())
-    async def status() -> Status:
-        """Say everything that this replica knows, whether it is ready or not: what is wrong, and
-        for how long.
-        """
-        found = await around()
-        coordinator = found.coordinator and said(found.coordinator)
-        deployments = {name: said(trouble) for name, trouble in found.deployments.items()}
-        return Status(**known().model_dump(), coordinator=coordinator, deployments=deployments)
-
-    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
-    async def metrics() -> Response:
-        """Return the counters of the replica that answers, in Prometheus' text format."""
-        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
-
     # Some probes and load balancers ask so; the server leaves out the body.
     for path, answer in (("live", live), ("ready", ready)):
         router.add_api_route(
             f"/v1/health/{path}", answer, methods=["HEAD"], include_in_schema=False
         )
     return router
+
+
+def standing(
+    service: Service, places: Places, around: Callable[[], Awaitable[Around]] = alone
+) -> APIRouter:
+    """Return the routes that say how all is, answered by `service`.
+
+    Args:
+        service: Answers for this replica.
+        places: What stands for the service's own places in reasons.
+        around: Looks at the rest of the system.
+    """
+    router = APIRouter(tags=["health"])
+
+    @router.get("/v1/status", responses=problems())
+    async def status() -> Status:
+        """Say everything that this replica knows, whether it is ready or not: what is wrong, and
+        for how long.
+        """
+        found = await around()
+        coordinator = found.coordinator and _said(found.coordinator, places)
+        deployments = {name: _said(trouble, places) for name, trouble in found.deployments.items()}
+        return Status(
+            **_known(service, places).model_dump(), coordinator=coordinator, deployments=deployments
+        )
+
+    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
+    async def metrics() -> Response:
+        """Return the counters of the replica that answers, in Prometheus' text format."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def _known(service: Service, places: Places) -> Ready:
+    found = service.ready()
+    for state in found.adapters.values():
+        state.reason = state.reason and places.said(state.reason)
+        state.trouble = state.trouble and _said(state.trouble, places)
+    return found
+
+
+def _said(trouble: Trouble, places: Places) -> Trouble:
+    return trouble.model_copy(update={"reason": places.said(trouble.reason)})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
@@ -11,10 +11,12 @@ from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
 from cluster.client.requester import Requester
-from cluster.wire.facts import version_document
+from cluster.wire.facts import pause_document, version_document
+from cluster.wire.tasks import QueuePause
 from cluster.wire.versions import (
     AccuracyMatrix,
     Aliases,
+    AliasRequest,
     DroppedTask,
     DropRequest,
     Moved,
@@ -28,6 +30,8 @@ from workers.registry.documents.layout import Stored
 
 LOOK = problems(404, 422, 503)
 MOVE = problems(400, 404, 409, 413, 422, 503, 504)
+AliasPath = Annotated[str, Path(max_length=200, examples=["canary"], description="An alias.")]
+Why = Annotated[str, Query(max_length=1000, description="Kept in the history.")]
 
 
 class VersionHandlers:
@@ -72,6 +76,26 @@ class VersionHandlers:
             why=asked.why,
         )
         return rolled_back_document(self._client, adapter, number, serving_only=asked.serving_only)
+
+    def alias(self, adapter: str, alias: str, asked: AliasRequest, *, by: Requester) -> Moved:
+        """Give a version a name."""
+        number = self._client.alias(alias, asked.version, adapter=adapter, by=by, why=asked.why)
+        return moved_document(self._client, adapter, number, alias)
+
+    def remove_alias(self, adapter: str, alias: str, *, by: Requester, why: str) -> Moved:
+        """Take a name away again."""
+        number = self._client.remove_alias(alias, adapter=adapter, by=by, why=why)
+        return moved_document(self._client, adapter, number, alias)
+
+    def pause(self, adapter: str, *, by: Requester) -> QueuePause:
+        """Let nothing new of an adapter be begun."""
+        done = self._client.pause(adapter, by=by)
+        return pause_document(adapter, self._client.queue().lead, done=done)
+
+    def resume(self, adapter: str, *, by: Requester) -> QueuePause:
+        """Let an adapter go on."""
+        done = self._client.resume(adapter, by=by)
+        return pause_document(adapter, self._client.queue().lead, done=done)
 
     def drop(self, adapter: str, asked: DropRequest, *, by: Requester) -> DroppedTask:
         """Publish a version without a task."""
@@ -134,6 +158,30 @@ def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
     async def rollback(adapter: AdapterPath, asked: RollbackRequest, by: AskedBy) -> Moved:
         """Serve an earlier version again and build the next task on it; nothing is deleted."""
         return await threads(handlers.rollback, adapter, asked, by=by)
+
+    @router.put("/aliases/{alias}", responses=MOVE)
+    async def set_alias(
+        adapter: AdapterPath, alias: AliasPath, asked: AliasRequest, by: AskedBy
+    ) -> Moved:
+        """Give a version a name of your own."""
+        return await threads(handlers.alias, adapter, alias, asked, by=by)
+
+    @router.delete("/aliases/{alias}", responses=MOVE)
+    async def remove_alias(
+        adapter: AdapterPath, alias: AliasPath, by: AskedBy, why: Why = ""
+    ) -> Moved:
+        """Take a name away again; its version stays."""
+        return await threads(handlers.remove_alias, adapter, alias, by=by, why=why)
+
+    @router.post("/pause", responses=MOVE)
+    async def pause(adapter: AdapterPath, by: AskedBy) -> QueuePause:
+        """Begin no new work of an adapter, `*` for all; what is under way goes on."""
+        return await threads(handlers.pause, adapter, by=by)
+
+    @router.post("/resume", responses=MOVE)
+    async def resume(adapter: AdapterPath, by: AskedBy) -> QueuePause:
+        """Go on with what was paused, `*` for all."""
+        return await threads(handlers.resume, adapter, by=by)
 
     @router.post("/drop", responses=MOVE)
     async def drop(adapter: AdapterPath, asked: DropRequest, by: AskedBy) -> DroppedTask:

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from adapters.contract.json_reading import read_json
-from adapters.errors import InputError
+from adapters.errors import ForbiddenError, InputError
 from cluster.client.requester import Requester
 from workers.formats.yaml_scalars import cut
 
@@ -18,9 +18,15 @@ AdapterPath = Annotated[
 
 
 async def _requester(request: Request) -> Requester:
-    """Return who asks, as `cluster.api.access` has found out."""
+    """Return who asks, as `cluster.api.middleware` has found out."""
     found: Requester = request.state.requester
     return found
+
+
+async def check_let_in(request: Request) -> None:
+    """Raise ForbiddenError where nobody has looked whether a requester may ask for this route."""
+    if request.state.asked is None:
+        raise ForbiddenError(f"nobody may ask for {cut(request.url.path)}: no role is set for it")
 
 
 AskedBy = Annotated[Requester, Depends(_requester)]

@@ -17,12 +17,14 @@ from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
 
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+"""What answers of these statuses say beside the document."""
 HTTP_TITLES = {413: "TooLargeError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",
-    401: "A token is missing or wrong.",
-    403: "The token does not permit this.",
+    401: "The token is missing or wrong, has expired or was revoked.",
+    403: "The role of the token is not enough.",
     404: "There is no such adapter, version, task or submission.",
     409: "Somebody else was first.",
     413: "The request is too large.",
@@ -71,7 +73,7 @@ def problem(
 def problem_of(error: NacreError) -> JSONResponse:
     """Return the document of one of nacre's own errors."""
     status = status_of(error)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    headers = HEADERS.get(status)
     return problem(status, type(error).__name__, error.message, headers)
 
 
@@ -93,6 +95,11 @@ def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
         how = (
             "the task may be accepted all the same: look for its name with `nacre status` or GET "
             "/v1/tasks/NAME before anything else; sent again, the same task finds its submission"
+        )
+    elif path.startswith("/v1/tokens"):
+        how = (
+            "it may be done all the same: look with `nacre token list` or GET /v1/tokens, and "
+            "revoke a token whose secret nobody has seen"
         )
     else:
         how = "it may be done all the same: look with `nacre history` or `nacre status` first"

@@ -29,6 +29,7 @@ from cluster.wire.tasks import (
 from cluster.wire.versions import HistoryEntry
 from workers.formats.tar_headers import compression_of
 from workers.formats.yaml_scalars import cut
+from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import State
 
 MAX_TASK_BYTES = 2**20
@@ -88,26 +89,29 @@ class TaskHandlers:
             },
         )
 
-    def tasks(self) -> TaskList:
-        """Return the queue."""
-        queue = self._client.queue()
+    def tasks(self, *, by: Requester) -> TaskList:
+        """Return the queue, as far as somebody may look at its adapters."""
+        queue = self._client.queue(by=by)
         lead = lead_document(queue.lead)
+        paused = queue.lead.paused if queue.lead else ()
         return TaskList(
             coordinated=lead is not None and lead.alive,
             coordinator=lead,
-            paused=list(queue.lead.paused) if queue.lead else [],
+            paused=[name for name in paused if name == EVERY_ADAPTER or by.sees(name)],
             unread_requests=queue.unread,
-            refusals=[self._refusal(entry_document(entry)) for entry in self._client.refusals()],
+            refusals=[
+                self._refusal(entry_document(entry)) for entry in self._client.refusals(by=by)
+            ],
             submissions=[self._document(state) for state in queue.states],
         )
 
-    def task(self, name: str) -> TaskState:
+    def task(self, name: str, *, by: Requester) -> TaskState:
         """Return where a submission is, given by its id or its task's name."""
-        return self._document(self._client.find(name))
+        return self._document(self._client.find(name, by=by))
 
-    def events(self, name: str) -> list[TaskEvent]:
+    def events(self, name: str, *, by: Requester) -> list[TaskEvent]:
         """Return what has happened to a submission, oldest first."""
-        found = self._client.find(name).ticket.submission_id
+        found = self._client.find(name, by=by).ticket.submission_id
         events = [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
         for event in events:
             event.message = self._places.said(event.message)

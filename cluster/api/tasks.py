@@ -36,19 +36,19 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
                 left.set()
 
     @router.get("", responses=problems(503))
-    async def tasks() -> TaskList:
+    async def tasks(by: AskedBy) -> TaskList:
         """Say where every submission is that is open or has ended within a day."""
-        return await threads(handlers.tasks)
+        return await threads(handlers.tasks, by=by)
 
     @router.get("/{name}", responses=LOOK)
-    async def task(name: str) -> TaskState:
+    async def task(name: str, by: AskedBy) -> TaskState:
         """Say where a submission is, given by its id or its task's name."""
-        return await threads(handlers.task, name)
+        return await threads(handlers.task, name, by=by)
 
     @router.get("/{name}/events", responses=LOOK)
-    async def task_events(name: str) -> list[TaskEvent]:
+    async def task_events(name: str, by: AskedBy) -> list[TaskEvent]:
         """Say what has happened to a submission, oldest first."""
-        return await threads(handlers.events, name)
+        return await threads(handlers.events, name, by=by)
 
     @router.post("/{name}/cancel", responses=CHANGE)
     async def cancel_task(name: str, by: AskedBy) -> TaskOutcome:

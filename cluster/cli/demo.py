@@ -15,12 +15,13 @@ from rich.progress import Progress, TaskID
 from adapters.contract.counts import counted
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.measures import ContinualMeasures, continual_measures
+from cluster.cli.clients import client_of
 from cluster.cli.running import start_detached, stop_running
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.matrix import MatrixTable
 from cluster.cli.terminal.output import bars, for_machines, output_option, print_json, say
 from cluster.client.client import Client
-from cluster.config import load_config, set_home
+from cluster.config import set_home
 from cluster.examples import EXAMPLES, TASKS
 from cluster.wire.outputs.measured import ShownDemo
 from workers.tasks.submission import Submission
@@ -69,7 +70,7 @@ def demo(examples: Path, folder: Path, output: str, *, keep: bool) -> None:
             path=str(examples),
         )
     config_path = _prepare(folder)
-    client = Client(load_config(config_path))
+    client = client_of(config_path)
     tell("starting Ray, the workers and one replica")
     started = start_detached(config_path)
     try:

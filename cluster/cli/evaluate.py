@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.contract.counts import counted
+from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
-from cluster.client.client import Client
-from cluster.client.joined import configured
 
 if TYPE_CHECKING:
     from adapters.measures import ContinualMeasures
@@ -106,7 +105,7 @@ def evaluate(
     """
     from harness.pages.versions_page import write_evaluation
 
-    client = Client(configured(path))
+    client = client_of(path)
     for adapter in adapters:
         check_known(client, adapter)
     with interruptible(NOTHING_CHANGED), bars() as progress:

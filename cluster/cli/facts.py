@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +10,6 @@ from rich.filesize import decimal
 from adapters.contract.counts import counted
 from cluster.cli.terminal.output import say
 from cluster.cli.terminal.tables import print_facts, print_table
-from cluster.wire.facts import stored_document, version_document
-from cluster.wire.outputs.versions import Provenance, ShownVersion
 from workers.registry import Difference, Entry, Garbage, Verification, Version
 
 
@@ -30,7 +27,7 @@ def print_versions(versions: Sequence[Version]) -> None:
             version.manifest.tasks[-1].task if version.manifest.tasks else "",
             _mean(version),
             *([", ".join(version.manifest.unmeasured)] if passed_over else []),
-            _when(version.manifest.created),
+            when(version.manifest.created),
             *((", ".join(version.purged),) if any_purged else ()),
         )
         for version in versions
@@ -49,7 +46,7 @@ def print_history(entries: Sequence[Entry]) -> None:
     """Print one line per move."""
     rows = [
         (
-            _when(entry.author.now),
+            when(entry.author.now),
             entry.action.value,
             entry.published.number if entry.published else "",
             ", ".join(_move(alias, *move) for alias, move in sorted(entry.moves.items())),
@@ -81,7 +78,7 @@ def _settings(settings: Mapping[str, Any]) -> list[str]:
 def print_shown(version: Version) -> None:
     """Print what a version holds and where it came from."""
     manifest = version.manifest
-    say(f"{manifest.adapter}@{manifest.number}, published {_when(manifest.created)}")
+    say(f"{manifest.adapter}@{manifest.number}, published {when(manifest.created)}")
     provenance = manifest.provenance
     facts = (
         ("aliases", ", ".join(version.aliases)),
@@ -151,34 +148,6 @@ def print_garbage(found: dict[str, Garbage], *, deleted: bool) -> None:
         say("this was a dry run; --delete removes them")
 
 
-def shown_document(version: Version) -> ShownVersion:
-    """Return what a version holds and where it came from."""
-    manifest = version.manifest
-    return ShownVersion(
-        **version_document(version).model_dump(),
-        settings=dict(manifest.settings),
-        provenance=Provenance.model_validate(asdict(manifest.provenance)),
-        shared=stored_document(manifest.shared) if manifest.shared else None,
-        classes=manifest.class_count,
-        size_bytes=manifest.size_bytes,
-    )
-
-
-def difference_json(found: Difference) -> dict[str, object]:
-    """Return what changed between two versions."""
-    return {
-        "adapter": found.after.adapter,
-        "before": found.before.number,
-        "after": found.after.number,
-        "added": [asdict(task) for task in found.added],
-        "removed": [asdict(task) for task in found.removed],
-        "replaced": [asdict(task) for task in found.replaced],
-        "classes": found.classes,
-        "size_bytes": found.size_bytes,
-        "accuracies": [asdict(each) for each in found.accuracies],
-    }
-
-
 def _mean(version: Version) -> str:
     """Return the mean accuracy, and over how many of the tasks: `74.0% (3 of 4 tasks)`."""
     measured, tasks = len(version.accuracies), len(version.manifest.tasks)
@@ -198,7 +167,10 @@ def _or_none(number: int | None) -> str:
     return "none" if number is None else str(number)
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float | None) -> str:
+    """Return a time as people read it; nothing for None."""
+    if seconds is None:
+        return ""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

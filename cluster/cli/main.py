@@ -28,6 +28,7 @@ MODULES = {
         *("promote", "rollback", "alias", "drop"),
     ),
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
+    "access": ("token", "audit"),
     "bench": ("bench",),
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),

@@ -10,13 +10,12 @@ from rich.filesize import decimal
 
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import CorruptionError, InputError, NacreError
+from cluster.cli.clients import client_of
 from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
-from cluster.client.client import Client
-from cluster.client.joined import configured
 from cluster.client.moved import moved_document
 from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
 from workers.registry.documents.layout import PRODUCTION
@@ -40,7 +39,7 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None, out
     Examples:
       nacre export production main.tar
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     with progress_bar(f"writing {file}") as report:
         manifest = client.export(version, file, adapter=adapter, on_progress=report)
@@ -92,7 +91,7 @@ def import_(
       nacre import main.tar --adapter restored
       nacre import main.tar --alias from-berlin
     """
-    client = Client(configured(path))
+    client = client_of(path)
     with progress_bar(f"reading {file}"):
         found = client.import_(
             file, adapter=adapter, aliases=aliases, purged=purged, by=by, why=why
@@ -129,7 +128,7 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
       nacre verify
       nacre verify --adapter main --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     with progress_bar("checking") as report:
         found = client.verify(adapter, on_progress=report)
@@ -167,7 +166,7 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
       nacre settle --why "a gateway that is not atomic was replaced by the server itself"
       nacre settle --adapter main --why "restored from the backup of yesterday" --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     with progress_bar("looking for what is lost"):
         found = client.settle(adapter, by=by, why=why)
@@ -214,7 +213,7 @@ def purge(
       nacre purge digits --yes --output json
       nacre purge digits --relearn
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     versions = _named_versions(client.held(task, adapter=adapter).versions)
     name = adapter or client.config.adapter
@@ -268,12 +267,14 @@ def _named_versions(numbers: Sequence[int]) -> str:
     "old. Submit nothing while it runs.",
 )
 @adapter_option
+@by_option
 @output_option
 @click.pass_obj
 def gc(
     path: Path | None,
     grace_h: float,
     adapter: str | None,
+    by: str | None,
     output: str,
     *,
     delete: bool,
@@ -292,7 +293,7 @@ def gc(
       nacre gc --delete
       nacre gc --delete --blobs --grace 72
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     with progress_bar("collecting") as report:
         found = client.gc(
@@ -300,6 +301,7 @@ def gc(
             grace_s=grace_h * HOUR_S,
             dry_run=not delete,
             blobs=blobs,
+            by=by,
             on_progress=report,
         )
     if output == "json":

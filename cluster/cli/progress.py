@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cluster.cli.clients import client_of
 from cluster.cli.terminal.completion import OPEN, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import (
@@ -19,7 +20,6 @@ from cluster.cli.terminal.output import (
     say,
 )
 from cluster.client.client import Client
-from cluster.client.joined import configured
 from cluster.wire.facts import state_document
 from cluster.wire.tasks import TaskEvent
 from workers.queue.progress import State
@@ -47,7 +47,7 @@ def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
       nacre watch fashion digits
       nacre watch --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     if names:
         chosen = [client.find(name) for name in names]
     else:
@@ -78,7 +78,7 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
       nacre logs fashion
       nacre logs fashion-0123456789ab --follow
     """
-    client = Client(configured(path))
+    client = client_of(path)
     ticket = client.find(name).ticket
     seen = 0.0
     entries = []

@@ -5,23 +5,26 @@ from pathlib import Path
 
 import click
 
+from cluster.cli.clients import client_of
 from cluster.cli.facts import (
-    difference_json,
     print_difference,
     print_history,
     print_shown,
     print_versions,
     say_relearnt,
-    shown_document,
 )
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import ALIASES, IN_HEAD, SERVABLE, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
-from cluster.client.joined import configured
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
-from cluster.wire.facts import entry_document, version_document
+from cluster.wire.facts import (
+    difference_document,
+    entry_document,
+    shown_document,
+    version_document,
+)
 
 
 @click.command(short_help="List the published versions.")
@@ -36,7 +39,7 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
       nacre versions
       nacre versions --adapter main --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     found = client.versions(adapter)
     if not found:
         check_known(client, adapter)
@@ -67,7 +70,7 @@ def history(path: Path | None, adapter: str | None, limit: int, output: str) -> 
       nacre history
       nacre history --limit 0 --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     entries = list(islice(client.history(adapter), limit or None))
     if output == "json":
@@ -92,7 +95,7 @@ def show(path: Path | None, version: str, adapter: str | None, output: str) -> N
       nacre show production
       nacre show 3 --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     shown = client.show(version, adapter=adapter)
     if output == "json":
@@ -115,11 +118,11 @@ def diff(path: Path | None, before: str, after: str, adapter: str | None, output
       nacre diff 3 production
       nacre diff 3 4 --output json
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     found = client.diff(before, after, adapter=adapter)
     if output == "json":
-        print_json(difference_json(found))
+        print_json(difference_document(found))
     else:
         print_difference(found)
 
@@ -154,7 +157,7 @@ def promote(
       nacre promote 4 --why "passed review"
       nacre promote head --alias canary
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     number = client.promote(version, adapter=adapter, alias=alias, by=by, why=why)
     said = f"{alias} now at version {number}"
@@ -188,7 +191,7 @@ def rollback(
       nacre rollback 3 --why "digits were mislabelled"
       nacre rollback 3 --serving-only
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     number = client.rollback(version, adapter=adapter, serving_only=serving_only, by=by, why=why)
     document = rolled_back_document(client, adapter, number, serving_only=serving_only)
@@ -228,7 +231,7 @@ def alias(
     """
     if remove == (version is not None):
         raise click.UsageError("give either a version to point to, or --remove")
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     if version is None:
         number = client.remove_alias(name, adapter=adapter, by=by, why=why)
@@ -272,7 +275,7 @@ def drop(
       nacre drop digits --promote
       nacre drop digits --relearn
     """
-    client = Client(configured(path))
+    client = client_of(path)
     check_known(client, adapter)
     dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, by=by, why=why)
     document = dropped_document(client, adapter, task, dropped, promoted=promoted)

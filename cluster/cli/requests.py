@@ -8,14 +8,13 @@ import click
 
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import ConflictError
+from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
 from cluster.cli.terminal.completion import ADAPTERS, OPEN, UNPUBLISHED
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
-from cluster.client.joined import configured
-from cluster.wire.facts import cancelled, retried
-from cluster.wire.outputs.submissions import QueuePause
+from cluster.wire.facts import cancelled, pause_document, retried
 from cluster.wire.tasks import TaskOutcome
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import Stage
@@ -39,7 +38,7 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
     Examples:
       nacre cancel fashion
     """
-    client = Client(configured(path))
+    client = client_of(path)
     default = client.config.adapter
     outcomes = [cancelled(client.cancel(name, by=by)) for name in names]
     _print_outcomes(outcomes, output, said=partial(_said, done="cancelled", default=default))
@@ -62,7 +61,7 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
     Examples:
       nacre retry fashion
     """
-    client = Client(configured(path))
+    client = client_of(path)
     default = client.config.adapter
     outcomes = [retried(client.retry(name, by=by)) for name in names]
     _print_outcomes(outcomes, output, said=partial(_said, done="tried again", default=default))
@@ -156,7 +155,7 @@ def _said(found: TaskOutcome, *, done: str, default: str) -> str:
 
 def _client_for(path: Path | None, adapter: str) -> Client:
     """Return a client of the store; NotFoundError where it has no such adapter."""
-    client = Client(configured(path))
+    client = client_of(path)
     if adapter != EVERY_ADAPTER:
         check_known(client, adapter)
     return client
@@ -164,10 +163,7 @@ def _client_for(path: Path | None, adapter: str) -> Client:
 
 def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: bool) -> None:
     if output == "json":
-        lead = client.queue().lead
-        paused = list(lead.paused) if lead else []
-        outcome = QueuePause(adapter=adapter, outcome="done" if done else "asked", paused=paused)
-        print_json(outcome)
+        print_json(pause_document(adapter, client.queue().lead, done=done))
         return
     what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
     say(f"{word}: {what}" if done else f"{what} will be {word} as soon as a system runs")

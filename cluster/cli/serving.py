@@ -13,6 +13,7 @@ import click
 import psutil
 
 from adapters.errors import ConflictError, NotFoundError
+from cluster.cli.clients import client_of
 from cluster.cli.options import adapter_option
 from cluster.cli.running import (
     RUNNING,
@@ -147,7 +148,7 @@ def predict(
       nacre predict *.png --top-k 1 --version 3 --output json
       nacre predict photo.jpg --task fashion --label "ice skate"
     """
-    client = Client(configured(path))
+    client = client_of(path)
     answer = client.predict(images, tasks=tasks, candidate_labels=labels, **options)
     if output == "json":
         print_json(answer.model_dump())

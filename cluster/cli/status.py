@@ -9,6 +9,7 @@ import click
 
 from adapters.contract.counts import counted
 from adapters.errors import NacreError, UnavailableError
+from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.progress import clock
 from cluster.cli.queue_table import print_states
@@ -65,7 +66,7 @@ def status(
     """
     config = configured(path)
     try:
-        client = Client(config)
+        client = client_of(path)
         check_known(client, adapter)
         queue, refusals, removals = client.queue(), client.refusals(), client.removals()
         named = [client.find(name) for name in names]

@@ -9,6 +9,7 @@ import click
 
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import InputError, NacreError, RejectedError
+from cluster.cli.clients import client_of
 from cluster.cli.options import by_option
 from cluster.cli.progress import goes_on, watched, why_ended
 from cluster.cli.terminal.completion import ADAPTERS
@@ -22,7 +23,6 @@ from cluster.cli.terminal.output import (
     warn,
 )
 from cluster.client.client import Client
-from cluster.client.joined import configured
 from cluster.wire.outputs.submissions import ComparedConfig
 from workers.formats.problems import raise_all
 from workers.queue.progress import State
@@ -75,7 +75,7 @@ def submit(
       nacre submit fashion/task.yaml digits/task.yaml --wait
       ray job submit --working-dir . -- nacre submit task.yaml     beside `up --address auto`
     """
-    client = Client(configured(path))
+    client = client_of(path)
     intakes: list[Intake] = []
     states: list[State] = []
     told: set[str] = set()  # what holds for all of them is said once

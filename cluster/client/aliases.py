@@ -40,10 +40,11 @@ class AliasVerbs(ClientPart):
             SettingsError: tasks of the adapter are learnt by another method than the version was,
                 so that none could be learnt on it.
         """
-        handle, author = self._adapter(adapter), self._author(by, why)
-        if not serving_only:
-            self._check_learnt_alike(handle, handle.manifest(version))
-        return handle.rollback(version, by=author, serving_only=serving_only)
+        handle = self._adapter(adapter)
+        with self._changing("rollback", handle.name, target=version, by=by, why=why) as author:
+            if not serving_only:
+                self._check_learnt_alike(handle, handle.manifest(version))
+            return handle.rollback(version, by=author, serving_only=serving_only)
 
     def promote(
         self,
@@ -60,7 +61,11 @@ class AliasVerbs(ClientPart):
             NotFoundError: no such version.
             InputError: `alias` is `head`, or a task of the version was purged.
         """
-        return self._adapter(adapter).promote(version, by=self._author(by, why), alias=alias)
+        handle = self._adapter(adapter)
+        with self._changing(
+            "promote", handle.name, target=f"{alias}: {version}", by=by, why=why
+        ) as author:
+            return handle.promote(version, by=author, alias=alias)
 
     def alias(
         self,
@@ -76,7 +81,11 @@ class AliasVerbs(ClientPart):
         Raises:
             NotFoundError: no such version.
         """
-        return self._adapter(adapter).alias(alias, version, by=self._author(by, why))
+        handle = self._adapter(adapter)
+        with self._changing(
+            "alias", handle.name, target=f"{alias}: {version}", by=by, why=why
+        ) as author:
+            return handle.alias(alias, version, by=author)
 
     def remove_alias(
         self, alias: str, *, adapter: str | None = None, by: By = None, why: str = ""
@@ -87,8 +96,11 @@ class AliasVerbs(ClientPart):
             NotFoundError: there is no such alias.
         """
         handle = self._adapter(adapter)
-        pointed = handle.refs().version(alias)
-        handle.remove_alias(alias, by=self._author(by, why))
+        with self._changing(
+            "alias", handle.name, target=f"{alias}: removed", by=by, why=why
+        ) as author:
+            pointed = handle.refs().version(alias)
+            handle.remove_alias(alias, by=author)
         return pointed.number
 
     def drop(
@@ -111,10 +123,11 @@ class AliasVerbs(ClientPart):
             InputError: later tasks share a state that has learnt from it, and `relearn` does not
                 say that they are to be learnt again, or the images of one are not stored any more.
         """
-        handle, author = self._adapter(adapter), self._author(by, why)
-        if relearn:
-            return dropped_and_relearnt(handle, task, by=author, promoted=promoted)
-        return Dropped(manifest=registry.drop(handle, task, by=author, promoted=promoted))
+        handle = self._adapter(adapter)
+        with self._changing("drop", handle.name, target=task, by=by, why=why) as author:
+            if relearn:
+                return dropped_and_relearnt(handle, task, by=author, promoted=promoted)
+            return Dropped(manifest=registry.drop(handle, task, by=author, promoted=promoted))
 
     def _check_learnt_alike(self, adapter: RegisteredAdapter, manifest: Manifest) -> None:
         """Raise SettingsError where no task of an adapter could be learnt on a version."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cluster.client.access import AccessVerbs
 from cluster.client.aliases import AliasVerbs
 from cluster.client.maintenance import MaintenanceVerbs
 from cluster.client.predictions import PredictionVerbs
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from harness.evaluation import Evaluation
 
 
-class Client(SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, PredictionVerbs):
+class Client(
+    SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, AccessVerbs, PredictionVerbs
+):
     """Talks to one nacre: its object store, and its HTTP API.
 
         >>> client = Client()
@@ -43,6 +46,7 @@ class Client(SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, Predic
         by: In whose name changes are made that name nobody; the user of this process where None.
         store: The object store of `config`, where it is open already.
         audience: Is told when `production` moves; the API's replicas where None.
+        road: How what is asked of it has come in, as the audit log says.
 
     Attributes:
         config: The configuration.

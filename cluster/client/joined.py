@@ -8,10 +8,7 @@ import logging
 import os
 from pathlib import Path
 
-from cluster.config import CONFIG, CONFIG_FILE, STORE, Config, load_config
-
-IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Ray sets this variable in the entrypoint of a job."""
+from cluster.config import CONFIG, CONFIG_FILE, IN_RAY_JOB, STORE, Config, load_config
 
 
 def configured(path: Path | None = None) -> Config:

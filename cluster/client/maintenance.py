@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
 from workers.registry import (
+    Author,
     Damage,
     Garbage,
     Imported,
@@ -121,15 +123,17 @@ class MaintenanceVerbs(ClientPart):
             CorruptionError: the file is damaged.
         """
         handle = self._adapter(adapter)
-        return registry.import_version(
-            handle,
-            Path(path),
-            by=self._author(by, why),
-            aliases=aliases,
-            method=self.config.of_adapter(handle.name).method,
-            create=partial(self._registry.create, handle.name),
-            purged=purged,
-        )
+        name = Path(path).name
+        with self._changing("import", handle.name, target=name, by=by, why=why) as author:
+            return registry.import_version(
+                handle,
+                Path(path),
+                by=author,
+                aliases=aliases,
+                method=self.config.of_adapter(handle.name).method,
+                create=partial(self._registry.create, handle.name),
+                purged=purged,
+            )
 
     def verify(
         self, adapter: str | None = None, *, on_progress: ProgressCallback = unwatched
@@ -163,8 +167,8 @@ class MaintenanceVerbs(ClientPart):
             MissingError: a lost record is not to be found.
         """
         handle = self._adapter(adapter)
-        lost = lost_publications(self._store, handle)
-        return settle(handle, by=self._author(by, why), lost=lost)
+        with self._changing("settle", handle.name, by=by, why=why) as author:
+            return settle(handle, by=author, lost=lost_publications(self._store, handle))
 
     def held(self, task: str, *, adapter: str | None = None) -> Held:
         """Return where `task` is.
@@ -216,10 +220,16 @@ class MaintenanceVerbs(ClientPart):
             NotFoundError: no version has ever held it.
             CorruptionError: a submission is damaged, so that nobody can say what it shares.
         """
+        handle = self._adapter(adapter)
+        with self._changing("purge", handle.name, target=task, by=by, why=why) as author:
+            return self._purged(handle, task, author, relearn=relearn)
+
+    def _purged(
+        self, handle: RegisteredAdapter, task: str, author: Author, *, relearn: bool
+    ) -> Purged:
         from workers.housekeeping.purged_towers import purged_towers  # needs torch
 
-        handle = self._adapter(adapter)
-        author, holding = self._author(by, why), self._holding(handle, task)
+        holding = self._holding(handle, task)
         submissions = every_submission(self._store)
         own = _submitted_as(submissions, handle.name, task, holding.submissions)
         self._check_idle(submissions, handle.name, own)
@@ -246,6 +256,7 @@ class MaintenanceVerbs(ClientPart):
         grace_s: float = DAY_S,
         dry_run: bool = True,
         blobs: bool = False,
+        by: By = None,
         on_progress: ProgressCallback = unwatched,
     ) -> dict[str, Garbage]:
         """Find, and unless it is a dry run remove, what nothing leads to.
@@ -257,6 +268,7 @@ class MaintenanceVerbs(ClientPart):
             blobs: Also shards, features and handovers of the whole store that nothing names.
                 Nothing may be submitted meanwhile: shards go up before the submission that names
                 them.
+            by: Who removes it.
             on_progress: Called with objects removed so far, and objects to remove.
 
         Returns:
@@ -266,15 +278,18 @@ class MaintenanceVerbs(ClientPart):
             ConflictError: the history has lost what may be published again: settle that first.
         """
         handle = self._adapter(adapter)
-        if not dry_run:
-            self._check_nothing_lost(handle)
-        collect = partial(registry.collect, now=time.time(), dry_run=dry_run, progress=on_progress)
-        found = {adapter_prefix(handle.name): collect(handle, grace_s=grace_s)}
-        if not blobs:
-            return found
-        return found | self._collect_blobs(
-            grace_s=grace_s, dry_run=dry_run, on_progress=on_progress
-        )
+        with nullcontext() if dry_run else self._changing("gc", handle.name, by=by):
+            if not dry_run:
+                self._check_nothing_lost(handle)
+            collect = partial(
+                registry.collect, now=time.time(), dry_run=dry_run, progress=on_progress
+            )
+            found = {adapter_prefix(handle.name): collect(handle, grace_s=grace_s)}
+            if not blobs:
+                return found
+            return found | self._collect_blobs(
+                grace_s=grace_s, dry_run=dry_run, on_progress=on_progress
+            )
 
     def _check_nothing_lost(self, handle: RegisteredAdapter) -> None:
         """Raise ConflictError while there is something that `settle` could publish again."""

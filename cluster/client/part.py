@@ -1,15 +1,19 @@
 """The common ground of the client's parts: configuration, object store, registry, requester."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
-from cluster.client.requester import By, Requester, requester_of
+from cluster.client.requester import PYTHON, By, Requester, requester_of
 from cluster.config import Config
 from cluster.running_config import RunningConfig, not_served
 from cluster.stores.known import open_known_store
+from workers.access.audit import audited
 from workers.queue.leadership import read_leadership
+from workers.queue.machine import EVERY_ADAPTER
 from workers.registry import Audience, Author, RegisteredAdapter, Registry
 from workers.store import ObjectStore
 
@@ -22,6 +26,7 @@ class ClientPart:
         by: In whose name changes are made that name nobody; the user of this process where None.
         store: The object store of `config`, where it is open already.
         audience: Is told when `production` moves; the API's replicas where None.
+        road: How what is asked of it has come in, as the audit log says.
 
     Attributes:
         config: The configuration.
@@ -34,9 +39,11 @@ class ClientPart:
         by: By = None,
         store: ObjectStore | None = None,
         audience: Audience | None = None,
+        road: str = PYTHON,
     ) -> None:
         self.config = config or configured()
-        self._by = None if by is None else requester_of(by)
+        self._road = road
+        self._by = None if by is None else requester_of(by, road=road)
         self._given, self._audience = store, audience
 
     # Opened when they are first needed: a prediction is asked of the API, also while the store is
@@ -69,7 +76,28 @@ class ClientPart:
         return self._registry.adapter(name or self.config.adapter)
 
     def _requester(self, by: By) -> Requester:
-        return requester_of(self._by if by is None else by)
+        return requester_of(self._by if by is None else by, road=self._road)
 
-    def _author(self, by: By, why: str) -> Author:
-        return self._requester(by).author(why)
+    @contextmanager
+    def _changing(
+        self, verb: str, *adapters: str, target: object = "", by: By, why: str = ""
+    ) -> Iterator[Author]:
+        """Give the author of a change that they may make, and have the audit log say of it.
+
+        Args:
+            verb: What is done.
+            adapters: To which; `*` for none or all.
+            target: To what of it.
+            by: Who does it.
+            why: The reason, as the history keeps it.
+
+        Raises:
+            ForbiddenError: they may not do this.
+            UnavailableError: the audit log cannot be kept; nothing is changed.
+        """
+        requester = self._requester(by)
+        of = adapters[0] if len(adapters) == 1 else EVERY_ADAPTER
+        with audited(self._store, requester.entry(verb, of, str(target))):
+            for adapter in adapters:
+                requester.check(verb, adapter)
+            yield requester.author(why)

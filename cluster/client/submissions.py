@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,20 +54,23 @@ class SubmissionVerbs(ClientPart):
             InputError: the task cannot be learnt as it is; nothing is stored.
         """
         # Loaded when it is needed: what reads images and sources is not, to look at the queue.
-        from cluster.client.tasks import accept_task
+        from cluster.client.tasks import accept_task, loaded_task
 
-        return accept_task(
-            task,
-            self.config,
-            self._store,
-            adapter=adapter,
-            author=self._requester(by).name,
-            on_progress=on_progress,
-        )
+        loaded = loaded_task(task, self.config, adapter=adapter)
+        with self._changing("submit", loaded.adapter, target=loaded.name, by=by) as author:
+            return accept_task(
+                loaded, self.config, self._store, author=author.who, on_progress=on_progress
+            )
 
-    def queue(self) -> QueueState:
-        """Return the whole queue: open submissions and those that ended lately, and who leads."""
-        return read_queue(self._store)
+    def queue(self, *, by: By = None) -> QueueState:
+        """Return the queue: open submissions and those that ended lately, and who leads.
+
+        Args:
+            by: Who looks; submissions to adapters that they may not look at are left out.
+        """
+        found, requester = read_queue(self._store), self._requester(by)
+        seen = tuple(state for state in found.states if requester.sees(state.ticket.adapter))
+        return replace(found, states=seen)
 
     def state(self, submission: Submission | str) -> State:
         """Return where a submission is.
@@ -78,15 +82,21 @@ class SubmissionVerbs(ClientPart):
             return find_state(self._store, submission)
         return read_state(self._store, submission)
 
-    def find(self, name: str) -> State:
+    def find(self, name: str, *, by: By = None) -> State:
         """Return where the submission called `name` is, or the latest one of the task so called.
+
+        Args:
+            name: The id of a submission, or the name of a task.
+            by: Who looks; what they may not look at is not found.
 
         Raises:
             NotFoundError: there is none.
         """
         with suppress(NotFoundError):
-            return find_state(self._store, name)
-        queued = self.queue().states
+            found = find_state(self._store, name)
+            if self._requester(by).sees(found.ticket.adapter):
+                return found
+        queued = self.queue(by=by).states
         states = [state for state in queued if state.ticket.task == name]
         if not states:
             near = did_you_mean(name, (state.ticket.task for state in queued))
@@ -103,7 +113,7 @@ class SubmissionVerbs(ClientPart):
 
         One that is cancelled already stays so; one that has ended otherwise stays as it is.
         """
-        return self._wish(name, Cancel, by=by)
+        return self._wish(self.find(name, by=by).ticket, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:
         """Try a submission again that failed, was rejected or cancelled; at once where it waits.
@@ -112,18 +122,20 @@ class SubmissionVerbs(ClientPart):
             NotFoundError: there is none.
             InputError: it has ended, and its images were removed since.
         """
-        ticket = self.find(name).ticket
+        ticket = self.find(name, by=by).ticket
         if ticket.stage in ENDED and ticket.stage is not Stage.PUBLISHED:
             self._check_images(ticket)
-        return self._wish(ticket.submission_id, Retry, by=by)
+        return self._wish(ticket, Retry, by=by)
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
         """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
-        return self._asked(Pause(adapter=_checked(adapter)), by=by)
+        with self._changing("pause", _checked(adapter), by=by) as author:
+            return self._asked(Pause(adapter=adapter), who=author.who)
 
     def resume(self, adapter: str, *, by: By = None) -> bool:
         """Let an adapter go on; `*` stands for all. Return whether it is done."""
-        return self._asked(Resume(adapter=_checked(adapter)), by=by)
+        with self._changing("resume", _checked(adapter), by=by) as author:
+            return self._asked(Resume(adapter=adapter), who=author.who)
 
     def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
         """Yield what has happened to a submission later than `after`, oldest first.
@@ -171,14 +183,15 @@ class SubmissionVerbs(ClientPart):
             submission=name,
         )
 
-    def _wish(self, name: str, kind: type[Cancel | Retry], *, by: By) -> State:
-        found = self.find(name).ticket.submission_id
-        self._asked(kind(submission_id=found), by=by)
-        return self.state(found)
+    def _wish(self, ticket: Ticket, kind: type[Cancel | Retry], *, by: By) -> State:
+        name, verb = ticket.submission_id, kind.__name__.lower()
+        with self._changing(verb, ticket.adapter, target=name, by=by) as author:
+            self._asked(kind(submission_id=name), who=author.who)
+            return self.state(name)
 
-    def _asked(self, event: Event, *, by: By) -> bool:
+    def _asked(self, event: Event, *, who: str) -> bool:
         """Ask the coordinator, and wait until it has taken note, if there is one that could."""
-        key = inbox.ask(self._store, event, who=self._requester(by).name)
+        key = inbox.ask(self._store, event, who=who)
         deadline = time.monotonic() + NOTE_TIMEOUT_S
         while time.monotonic() < deadline:
             lead = read_leadership(self._store)

@@ -24,44 +24,39 @@ if TYPE_CHECKING:
 
 
 def accept_task(
-    task: Task | Path | str,
+    task: Task,
     config: Config,
     store: ObjectStore,
     *,
     author: str,
-    adapter: str | None = None,
     on_progress: ProgressCallback = unwatched,
 ) -> "Intake":
     """Check a task, make it durable, and return its submission.
 
     Args:
-        task: A task, or the path of a task file.
+        task: The task.
         config: Says how the tasks of each adapter are learnt.
         store: The object store of `config`.
         author: Who submits.
-        adapter: The adapter to grow, instead of the task file's.
         on_progress: Called with steps done and steps in all.
 
     Raises:
         InputError: the task cannot be learnt as it is; nothing is stored.
         UnavailableError: too many submissions are open, or a store cannot be reached.
     """
-    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
-    if adapter is not None:
-        loaded = replace(loaded, adapter=adapter)
     # Read first: nothing that fails behind an acceptance may hide it.
-    warnings = _warnings(loaded.adapter, config, store)
+    warnings = _warnings(task.adapter, config, store)
     # These need torch, which takes seconds to load: a wrong file or a store that is away is told
     # before.
     from adapters.methods import method_named
     from workers.encoding.prompts import PromptReader
     from workers.intake.accept import accept
 
-    chosen = config.of_adapter(loaded.adapter)
+    chosen = config.of_adapter(task.adapter)
     tower = partial(tower_here, config.encoder)
-    method_named(chosen.method).check_tower(tower, loaded.settings)
+    method_named(chosen.method).check_tower(tower, task.settings)
     intake = accept(
-        loaded,
+        task,
         store,
         author=author,
         max_open=chosen.max_open,
@@ -70,6 +65,12 @@ def accept_task(
         on_progress=on_progress,
     )
     return replace(intake, warnings=warnings)
+
+
+def loaded_task(task: Task | Path | str, config: Config, *, adapter: str | None = None) -> Task:
+    """Return a task, or the one that a file describes, for `adapter` instead of its own."""
+    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
+    return loaded if adapter is None else replace(loaded, adapter=adapter)
 
 
 def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from adapters.errors import NotFoundError
 from cluster.client.part import ClientPart
+from cluster.client.requester import By
 from workers.registry import (
     Action,
     Difference,
@@ -83,9 +84,14 @@ class VersionVerbs(ClientPart):
         """
         return diff(self._adapter(adapter), before, after)
 
-    def refusals(self) -> list[Entry]:
-        """Return the refusals by replicas that nothing has followed, of the adapters served."""
-        latest = (self._latest(name) for name in self.config.served)
+    def refusals(self, *, by: By = None) -> list[Entry]:
+        """Return the refusals by replicas that nothing has followed, of the adapters served.
+
+        Args:
+            by: Who looks; those of adapters that they may not look at are left out.
+        """
+        requester = self._requester(by)
+        latest = (self._latest(name) for name in self.config.served if requester.sees(name))
         return [entry for entry in latest if entry and entry.action is Action.REFUSE]
 
     def removals(self) -> dict[str, Entry]:

@@ -10,7 +10,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from adapters.errors import reason_of
-from cluster.api.access import Access
+from cluster.api.access.requesters import Access
 from cluster.api.app import build_api
 from cluster.api.health import Around
 from cluster.config import Config

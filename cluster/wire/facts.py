@@ -1,13 +1,28 @@
 """Versions, moves of aliases and submissions as documents, the same over HTTP and in a shell."""
 
 import time
+from dataclasses import asdict
 
-from cluster.wire.tasks import Lead, TaskOutcome, TaskState
-from cluster.wire.versions import HistoryEntry, PublishedTask, PublishedVersion, StoredObject
+from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
+from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState
+from cluster.wire.versions import (
+    ChangedAccuracy,
+    ChangedTask,
+    HistoryEntry,
+    Provenance,
+    PublishedTask,
+    PublishedVersion,
+    ShownVersion,
+    StoredObject,
+    VersionDifference,
+)
+from workers.access.audit import AuditEntry
+from workers.access.kept_tokens import CreatedToken
+from workers.access.tokens import NamedToken
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage
-from workers.registry import GATE_NOTE, Entry, Version
+from workers.registry import GATE_NOTE, Difference, Entry, Version
 from workers.registry.documents.layout import Stored
 
 
@@ -42,6 +57,34 @@ def version_document(version: Version) -> PublishedVersion:
         not_measured=list(version.not_measured),
         unmeasured_by_gate=list(manifest.unmeasured),
         gate=manifest.provenance.notes.get(GATE_NOTE),
+    )
+
+
+def shown_document(version: Version) -> ShownVersion:
+    """Return what a version holds and where it came from."""
+    manifest = version.manifest
+    return ShownVersion(
+        **version_document(version).model_dump(),
+        settings=dict(manifest.settings),
+        provenance=Provenance.model_validate(asdict(manifest.provenance)),
+        shared=stored_document(manifest.shared) if manifest.shared else None,
+        classes=manifest.class_count,
+        size_bytes=manifest.size_bytes,
+    )
+
+
+def difference_document(found: Difference) -> VersionDifference:
+    """Return what changed between two versions."""
+    return VersionDifference(
+        adapter=found.after.adapter,
+        before=found.before.number,
+        after=found.after.number,
+        added=[ChangedTask.model_validate(asdict(task)) for task in found.added],
+        removed=[ChangedTask.model_validate(asdict(task)) for task in found.removed],
+        replaced=[ChangedTask.model_validate(asdict(task)) for task in found.replaced],
+        classes=found.classes,
+        size_bytes=found.size_bytes,
+        accuracies=[ChangedAccuracy.model_validate(asdict(each)) for each in found.accuracies],
     )
 
 
@@ -82,6 +125,12 @@ def served_and(*, head: bool) -> tuple[str, ...]:
     return ("head", "production") if head else ("production",)
 
 
+def pause_document(adapter: str, lead: Leadership | None, *, done: bool) -> QueuePause:
+    """Return what is paused after somebody has asked for a change of it."""
+    paused = list(lead.paused) if lead else []
+    return QueuePause(adapter=adapter, outcome="done" if done else "asked", paused=paused)
+
+
 def cancelled(state: State) -> TaskOutcome:
     """Return what became of a wish to take a submission back; asked for twice, it is done."""
     stage = state.ticket.stage
@@ -98,3 +147,22 @@ def retried(state: State) -> TaskOutcome:
 
 def _outcome(state: State, outcome: str) -> TaskOutcome:
     return TaskOutcome.model_validate({**state.to_json(), "outcome": outcome})
+
+
+def token_document(token: NamedToken, *, now: float) -> NamedTokenState:
+    """Return what is known of a named token."""
+    ended = "revoked" if token.revoked is not None else "expired"
+    state = "valid" if token.ended(now=now) is None else ended
+    fields = {key: value for key, value in asdict(token).items() if key != "sha256"}
+    return NamedTokenState.model_validate({**fields, "state": state})
+
+
+def new_token_document(created: CreatedToken) -> NewToken:
+    """Return what is known of a token that was just made, with its secret."""
+    token = token_document(created.token, now=created.token.created)
+    return NewToken(token=created.secret, **token.model_dump())
+
+
+def audit_document(entry: AuditEntry) -> AuditedCall:
+    """Return what the audit log says of a call."""
+    return AuditedCall.model_validate(asdict(entry))

@@ -4,9 +4,11 @@ from pydantic import BaseModel, Field
 
 from adapters.errors import (
     ConflictError,
+    ForbiddenError,
     InputError,
     NacreError,
     NotFoundError,
+    UnauthorizedError,
     UnavailableError,
     UnknownOutcomeError,
     printable,
@@ -17,6 +19,8 @@ LONGEST_DETAIL = 8_000
 
 STATUS: tuple[tuple[type[NacreError], int], ...] = (
     (NotFoundError, 404),
+    (UnauthorizedError, 401),
+    (ForbiddenError, 403),
     (InputError, 422),
     (ConflictError, 409),
     (UnknownOutcomeError, 504),

@@ -115,3 +115,13 @@ class TaskEvent(BaseModel):
     took_s: float | None = Field(description="How long the stage before had taken.")
     version: int | None
     epoch: int = Field(description="Of the coordinator that wrote it.")
+
+
+class QueuePause(BaseModel):
+    """What is paused after somebody has asked for a change of it."""
+
+    adapter: str = Field(description="The adapter that was named; `*` is all.")
+    outcome: Literal["done", "asked"] = Field(
+        description="`asked`: no system runs right now; the next one takes note of it."
+    )
+    paused: list[str] = Field(description="Adapters of which nothing new is begun; `*` is all.")

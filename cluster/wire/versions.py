@@ -1,6 +1,6 @@
 """Documents of versions: what has been published, its aliases, and their moves."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from cluster.wire.scalars import WholeNumber
 
@@ -47,6 +47,57 @@ class PublishedVersion(BaseModel):
     unmeasured_by_gate: list[str] = Field(
         default=[], description="Tasks that the gate had to measure and could not."
     )
+
+
+class Provenance(BaseModel):
+    """Where a version came from."""
+
+    author: str
+    code: str
+    seed: int | None
+    images: dict[str, str] = Field(description="Digests by split.")
+    notes: dict[str, str]
+
+
+class ShownVersion(PublishedVersion):
+    """A version with everything that is known of it."""
+
+    settings: dict[str, JsonValue]
+    provenance: Provenance
+    shared: StoredObject | None
+    classes: int
+    size_bytes: int
+
+
+class ChangedTask(BaseModel):
+    """One task that two versions do not have alike."""
+
+    task: str
+    submission: str
+    classes: int
+    record: StoredObject
+
+
+class ChangedAccuracy(BaseModel):
+    """What was measured on one task of two versions."""
+
+    task: str
+    before: float | None
+    after: float | None
+
+
+class VersionDifference(BaseModel):
+    """What changed from one version to another."""
+
+    adapter: str
+    before: int
+    after: int
+    added: list[ChangedTask]
+    removed: list[ChangedTask]
+    replaced: list[ChangedTask]
+    classes: int = Field(description="How many more; negative for fewer.")
+    size_bytes: int = Field(description="How many more.")
+    accuracies: list[ChangedAccuracy]
 
 
 class Aliases(BaseModel):
@@ -102,6 +153,12 @@ class RollbackRequest(MoveRequest):
     )
 
     serving_only: bool = Field(default=False, description="Leave `head` where it is.")
+
+
+class AliasRequest(MoveRequest):
+    """A wish to give a version a name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 4, "why": "reviewed"}]})
 
 
 class DropRequest(BaseModel):

@@ -23,6 +23,13 @@ from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, o
 from tests.support.scenes.registry import ANNA, adapter, learn, record_of, shared_of
 from tests.support.scenes.submissions import submission
 from tests.support.scenes.uploads import PICTURES, packed, picture
+from workers.access.audit import AuditEntry
+from workers.access.audit import entry_from_bytes as audit_from_bytes
+from workers.access.audit import write_entry as write_audit
+from workers.access.kept_tokens import KEY as TOKENS
+from workers.access.kept_tokens import create_token, revoke_token
+from workers.access.roles import AccessRole
+from workers.access.tokens import tokens_from_bytes
 from workers.encoding.blocks import named_blob
 from workers.formats.decompressed import decompressed
 from workers.formats.documents import seal
@@ -185,6 +192,21 @@ def _queue() -> dict[str, tuple[str, bytes]]:
     }
 
 
+def _tokens() -> bytes:
+    """Return a list of named tokens."""
+    store, roles = MemoryStore(), {"birds": AccessRole.OPERATOR, "*": AccessRole.VIEWER}
+    create_token(store, "ci", roles, by="anna", now=1.0, lifetime="30d")
+    revoke_token(store, "ci", by="ben", now=2.0)
+    return store.get(TOKENS).data
+
+
+def _audit() -> bytes:
+    """Return an entry of the audit log."""
+    store = MemoryStore()
+    entry = AuditEntry(at=1.0, who="anna", road="cli", verb="promote", adapter="main", target="3")
+    return store.get(write_audit(store, entry)).data
+
+
 def _inbox(store: ObjectStore) -> object:
     """Return the requests; a damaged one is an error in their list."""
     return inbox.read(store, inbox.waiting(store))
@@ -267,5 +289,7 @@ LOADERS: dict[str, Loader] = {
     "journals": _of_queue("journal", _journal),
     "leads": _of_queue("lead", read_leadership, sealed=True),
     "pages": _of_queue("page", lambda store: read_page(store, 0), sealed=True),
+    "named tokens": of_json(lambda data: tokens_from_bytes(data, "x"), _tokens(), sealed=True),
+    "audit entries": of_json(lambda data: audit_from_bytes(data, "x"), _audit()),
     "outcomes": _of_queue("outcome", lambda store: read_outcome(store, "birds-0123456789ab")),
 }

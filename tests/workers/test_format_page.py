@@ -12,6 +12,9 @@ import torch
 from adapters.contract.canonical import canonical_json
 from adapters.contract.records import decode_record, encode_record, pack, unpack
 from adapters.methods import method_named
+from workers.access.audit import entry_from_bytes as audit_from_bytes
+from workers.access.audit import write_entry as write_audit
+from workers.access.tokens import tokens_from_bytes
 from workers.formats.documents import seal
 from workers.queue import inbox
 from workers.queue.journal import read_journal, write_entry
@@ -95,6 +98,11 @@ def event(content: bytes) -> bytes:
     return store.get(listed.key).data
 
 
+def audit(content: bytes) -> bytes:
+    store = MemoryStore()
+    return store.get(write_audit(store, audit_from_bytes(content, IT))).data
+
+
 AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "The refs": lambda content: refs_from_bytes(content, IT).to_bytes(),
     "A version's manifest": lambda content: manifest_from_bytes(content, IT).to_bytes(),
@@ -109,6 +117,8 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "How far it is": progress,
     "A request": request,
     "An event": event,
+    "Named tokens": lambda content: tokens_from_bytes(content, IT).to_bytes(),
+    "An audit entry": audit,
 }
 
 

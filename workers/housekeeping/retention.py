@@ -3,7 +3,8 @@
 submissions/<id>/swept.json    written when its images were removed
 
 What is removed: its image shards and the features of its training images. What stays: its record,
-its test features, which every later version is measured on, and the submission itself.
+its test features, which every later version is measured on, and the submission itself. The audit
+log is kept for a time of its own.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.errors import CorruptionError, NacreError
+from workers.access.audit import remove_older
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.encoding.blocks import FEATURES, block_blob
 from workers.formats.documents import encode
@@ -33,13 +35,15 @@ logger = logging.getLogger("nacre.coordinator")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retention:
-    """How long images and features are kept.
+    """How long images, features and the audit log are kept.
 
     Attributes:
-        days: Days after a submission has ended; `null` keeps them for ever.
+        days: Images and features: days after a submission has ended; `null` keeps them for ever.
+        audit_days: The audit log: days after a call was made; `null` keeps it for ever.
     """
 
     days: Annotated[float, Field(ge=0)] | None = 7.0
+    audit_days: Annotated[float, Field(ge=1)] | None = 365.0
 
 
 class PeriodicRetention:
@@ -84,7 +88,7 @@ class PeriodicRetention:
     async def _remove(self, now: float) -> None:
         try:
             names = await self._threads.call(
-                remove_expired, self._store, self._retention, now=now, threads=self._threads
+                remove_all_expired, self._store, self._retention, now=now, threads=self._threads
             )
             if names:
                 logger.info("images removed", extra={"submissions": names})
@@ -94,6 +98,16 @@ class PeriodicRetention:
             logger.exception("nothing is removed this time")
         finally:
             self._removing = None
+
+
+def remove_all_expired(
+    store: ObjectStore, retention: Retention, *, now: float, threads: Threads = SYSTEM_THREADS
+) -> list[str]:
+    """Do as `remove_expired` does, and remove what of the audit log is kept no longer, too."""
+    names = remove_expired(store, retention, now=now, threads=threads)
+    if retention.audit_days is not None:
+        remove_older(store, now=now, days=retention.audit_days)
+    return names
 
 
 def remove_expired(

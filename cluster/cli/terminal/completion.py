@@ -128,6 +128,10 @@ def _movable(client: "Client", typed: Typed) -> Iterable[str]:
     return client.aliases(typed.adapter).keys() - {"head"}
 
 
+def _tokens(client: "Client", _typed: Typed) -> Iterable[str]:
+    return (token.name for token in client.tokens())
+
+
 SUBMISSIONS = _completing(_submissions(lambda _stage: True))
 """All in the queue, by id and by the name of the task."""
 OPEN = _completing(_submissions(_is_open))
@@ -147,3 +151,4 @@ SERVABLE = _completing(_servable)
 """The same of versions of which nothing was purged."""
 ALIASES = _completing(_movable)
 """Aliases that people move: all but `head`."""
+TOKENS = _completing(_tokens)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,
     CollectedGarbage,
@@ -16,23 +17,26 @@ from cluster.wire.outputs.maintenance import (
 )
 from cluster.wire.outputs.measured import MeasuredAdapters, MeasuredSuite, ShownDemo
 from cluster.wire.outputs.store import StoreReport
-from cluster.wire.outputs.submissions import QueuePause, SubmittedTask, SystemStatus
+from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus
 from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
-from cluster.wire.outputs.versions import (
-    ExportedVersion,
-    ImportedVersion,
+from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
+from cluster.wire.predictions import PredictAnswer
+from cluster.wire.tasks import QueuePause, TaskEvent, TaskOutcome, TaskState
+from cluster.wire.versions import (
+    DroppedTask,
+    HistoryEntry,
+    Moved,
+    PublishedVersion,
     ShownVersion,
     VersionDifference,
 )
-from cluster.wire.predictions import PredictAnswer
-from cluster.wire.tasks import TaskEvent, TaskOutcome, TaskState
-from cluster.wire.versions import DroppedTask, HistoryEntry, Moved, PublishedVersion
 
 LINES = frozenset({"watch"})
 """Verbs that print a document per line, as things happen."""
 
 SCHEMAS: Mapping[str, Any] = {
     "alias": Moved,
+    "audit": list[AuditedCall],
     "bench xtail": MeasuredSuite,
     "cancel": list[TaskOutcome],
     "demo": ShownDemo,
@@ -58,6 +62,9 @@ SCHEMAS: Mapping[str, Any] = {
     "show": ShownVersion,
     "status": SystemStatus,
     "submit": list[SubmittedTask],
+    "token create": NewToken,
+    "token list": list[NamedTokenState],
+    "token revoke": NamedTokenState,
     "up": StartedSystem,
     "up while it runs": AppliedConfig,
     "verify": CheckedAdapter,

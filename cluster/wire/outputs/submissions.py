@@ -1,6 +1,4 @@
-"""Outputs about submissions: how they were accepted, where they are, what is paused."""
-
-from typing import Literal
+"""Outputs about submissions: how they were accepted, and where they are."""
 
 from pydantic import BaseModel, Field
 
@@ -66,13 +64,3 @@ class SystemStatus(TaskList):
     configuration: ComparedConfig | None = Field(
         description="What the system that coordinates was configured with; null where none does."
     )
-
-
-class QueuePause(BaseModel):
-    """What is paused after somebody has asked for a change of it."""
-
-    adapter: str = Field(description="The adapter that was named; `*` is all.")
-    outcome: Literal["done", "asked"] = Field(
-        description="`asked`: no system runs right now; the next one takes note of it."
-    )
-    paused: list[str] = Field(description="Adapters of which nothing new is begun; `*` is all.")

@@ -1,59 +1,8 @@
-"""Outputs about versions: everything that is known of one, and what a verb has made of them."""
+"""Outputs about versions that came from files, or were written to one."""
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field
 
-from cluster.wire.versions import Moved, PublishedVersion, StoredObject
-
-
-class Provenance(BaseModel):
-    """Where a version came from."""
-
-    author: str
-    code: str
-    seed: int | None
-    images: dict[str, str] = Field(description="Digests by split.")
-    notes: dict[str, str]
-
-
-class ShownVersion(PublishedVersion):
-    """A version with everything that is known of it."""
-
-    settings: dict[str, JsonValue]
-    provenance: Provenance
-    shared: StoredObject | None
-    classes: int
-    size_bytes: int
-
-
-class ChangedTask(BaseModel):
-    """One task that two versions do not have alike."""
-
-    task: str
-    submission: str
-    classes: int
-    record: StoredObject
-
-
-class ChangedAccuracy(BaseModel):
-    """What was measured on one task of two versions."""
-
-    task: str
-    before: float | None
-    after: float | None
-
-
-class VersionDifference(BaseModel):
-    """What changed from one version to another."""
-
-    adapter: str
-    before: int
-    after: int
-    added: list[ChangedTask]
-    removed: list[ChangedTask]
-    replaced: list[ChangedTask]
-    classes: int = Field(description="How many more; negative for fewer.")
-    size_bytes: int = Field(description="How many more.")
-    accuracies: list[ChangedAccuracy]
+from cluster.wire.versions import Moved
 
 
 class ImportedVersion(Moved):

@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from adapters.errors import UnavailableError, UnknownOutcomeError
-from cluster.api.access import Access, add_access
+from cluster.api.access.requesters import Access
 from cluster.api.headers import UsableIds, in_front_of_serve
+from cluster.api.middleware import Doors, add_access
 from cluster.api.problems import add_problems
 from cluster.client.attempts import error_of
 from cluster.config import PREDICT_TOKEN, TOKEN
@@ -33,7 +34,7 @@ def service(access: Access) -> TestClient:
     api = FastAPI()
     add_problems(api)
     metrics = Metrics()
-    add_access(api, access, metrics)
+    add_access(api, Doors(access=access), metrics)
 
     @api.get("/v1/health/live")
     def live() -> str:
@@ -59,6 +60,7 @@ def service(access: Access) -> TestClient:
     @api.get("/v1/tasks")
     @api.post("/v1/tasks")
     @api.post("/v1/adapters/{adapter}/promote/never")
+    @api.post("/v1/tokens")
     async def task() -> str:
         await asyncio.Event().wait()  # for ever, as a store that hangs
         return "never"
@@ -108,8 +110,8 @@ CHANGING = [
     ("POST", "/v1/adapters/main/drop"),
     ("POST", "/v1/adapters/main/prepare"),
     ("POST", "/v1/adapters/predict/rollback"),
-    ("DELETE", "/v1/predict"),
-    ("PUT", "/v1/adapters/main/versions"),
+    ("POST", "/v1/tasks/digits/cancel"),
+    ("POST", "/v1/adapters/main/pause"),
 ]
 
 
@@ -126,7 +128,7 @@ def test_only_one_token_permits_to_change(guarded: TestClient, verb: str, path: 
     refused = guarded.request(verb, path, headers=bearer(ASK))
     assert refused.status_code == 403
     problem = Problem.model_validate(refused.json())
-    assert (problem.title, problem.status) == ("Forbidden", 403)
+    assert (problem.title, problem.status) == ("ForbiddenError", 403)
 
 
 def test_a_token_to_ask_without_one_to_change_guards_nothing_and_opens_nothing() -> None:
@@ -162,9 +164,27 @@ def test_a_token_of_strange_letters_is_refused_and_nothing_breaks(guarded: TestC
     assert response.status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/v1/nothing"])
-def test_not_even_the_description_is_open(guarded: TestClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_the_description_is_open_so_that_a_browser_shows_where_the_token_goes(
+    guarded: TestClient, path: str
+) -> None:
+    assert guarded.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/docsx", "/v1/health/", "/v1/tasks%0A", "/v1/"])
+def test_whoever_has_no_token_does_not_even_hear_what_there_is(
+    guarded: TestClient, path: str
+) -> None:
     assert guarded.get(path).status_code == 401
+    assert guarded.get(path, headers=bearer(ASK)).status_code in (404, 503)
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"), [("DELETE", "/v1/predict"), ("PUT", "/v1/adapters/main/versions")]
+)
+def test_what_no_route_takes_is_done_by_nobody(guarded: TestClient, verb: str, path: str) -> None:
+    for token in (CHANGE, ASK):
+        assert guarded.request(verb, path, headers=bearer(token)).status_code == 405
 
 
 def test_probes_need_no_token(guarded: TestClient) -> None:
@@ -215,6 +235,7 @@ def test_looking_that_comes_too_late_may_be_asked_again() -> None:
     [
         ("/v1/tasks", "nacre status"),
         ("/v1/adapters/main/promote/never", "nacre history"),
+        ("/v1/tokens", "nacre token list"),
     ],
 )
 def test_a_change_that_comes_too_late_may_have_been_made_and_says_how_to_find_out(

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from torch import Tensor
 
 from adapters.towers.image_tower import FrozenImageTower
-from cluster.api.health import Around, routes
+from cluster.api.health import Around, routes, standing
 from cluster.api.places import NOWHERE, Places
 from cluster.config import Config, ServeConfig
 from cluster.serving.service import Service
@@ -49,6 +49,7 @@ class Scene:
         self._service = Service(config, Versions(store))
         app = FastAPI()
         app.include_router(routes(self._service, NOWHERE))
+        app.include_router(standing(self._service, NOWHERE))
         self._client = TestClient(app)
 
     def _fault(self) -> Fault | None:
@@ -181,6 +182,7 @@ def test_a_replica_whose_embedding_never_ends_says_so_and_is_not_live() -> None:
     service = Service(Config(), Versions(MemoryStore()), encoder=Stalled, clock=clock)
     app = FastAPI()
     app.include_router(routes(service, NOWHERE))
+    app.include_router(standing(service, NOWHERE))
     client = TestClient(app)
 
     def codes() -> tuple[int, Trouble | None]:
@@ -229,8 +231,8 @@ def test_the_status_tells_of_troubles_without_the_places_of_the_store(encoder: s
         return Around(coordinator=trouble, deployments={"trainer": trouble})
 
     service = Service(Config(), Versions(MemoryStore()))
-    app = FastAPI()
-    app.include_router(routes(service, Places(addresses={"memory://mine": "the store"}), around))
+    app, places = FastAPI(), Places(addresses={"memory://mine": "the store"})
+    app.include_router(standing(service, places, around))
     told = Status.model_validate(TestClient(app).get("/v1/status").json())
     assert told.encoder == encoder
     assert told.coordinator is not None

@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from cluster.api.access import LEFT, Access, add_access
+from cluster.api.access.requesters import Access
 from cluster.api.leaving import while_awaited
+from cluster.api.middleware import LEFT, Doors, add_access
 from cluster.serving.metrics import Metrics
 from tests.support.drivers.running import play
 from workers.serving.turns import Turns
@@ -84,7 +85,7 @@ def test_a_client_that_breaks_off_its_upload_is_no_fault(caplog: pytest.LogCaptu
     async def upload(request: Request) -> int:
         return len(await request.body())
 
-    add_access(api, Access(), metrics)
+    add_access(api, Doors(access=Access()), metrics)
     messages: list[Message] = [
         {"type": "http.request", "body": b"half", "more_body": True},
         {"type": "http.disconnect"},

@@ -31,7 +31,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-VERBS = ("get", "post")
+VERBS = ("get", "post", "put", "delete")
 EXAMPLES = 25
 
 
@@ -61,6 +61,11 @@ def test_the_routes_are_those_that_the_documentation_names(document: dict[str, A
         "/v1/adapters/{adapter}/promote",
         "/v1/adapters/{adapter}/rollback",
         "/v1/adapters/{adapter}/drop",
+        "/v1/adapters",
+        "/v1/adapters/{adapter}/history",
+        "/v1/adapters/{adapter}/diff",
+        "/v1/tokens",
+        "/v1/audit",
         "/v1/tasks",
         "/v1/tasks/{name}",
         "/v1/tasks/{name}/cancel",
@@ -107,7 +112,7 @@ def another_server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-@pytest.mark.parametrize("group", ["predict", "versions", "tasks", "health"])
+@pytest.mark.parametrize("group", ["predict", "versions", "tasks", "access", "health"])
 def test_whatever_is_sent_the_answer_is_one_of_the_document(
     another_server: ApiServer, group: str
 ) -> None:

@@ -68,7 +68,7 @@ def test_why_a_task_has_failed_names_no_place_of_ours(
         at=1.0,
     )
     set_ticket(store, name, stage=Stage.FAILED, failures=(failure,))
-    assert handlers.task(name).error == "'shards/x' in the store is damaged"
+    assert handlers.task(name, by=ANNA).error == "'shards/x' in the store is damaged"
 
 
 SAID = [

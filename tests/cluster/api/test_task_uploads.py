@@ -52,7 +52,7 @@ def test_a_task_with_its_images_in_an_archive_is_accepted(
     assert "test split" in accepted.notes[0]
     again = handlers.submit(task.read_bytes(), archive_of(task.parent, mode=mode), by=ANNA)
     assert (again.is_new, again.submission) == (False, accepted.submission)
-    assert handlers.tasks().submissions[0].submission_id == accepted.submission.submission_id
+    assert handlers.tasks(by=ANNA).submissions[0].submission_id == accepted.submission.submission_id
 
 
 def test_what_lies_in_the_archive_besides_is_counted(
@@ -81,14 +81,18 @@ def test_a_task_is_found_followed_and_taken_back(
     task = write_task()
     accepted = handlers.submit(task.read_bytes(), archive_of(task.parent), by=ANNA)
     name = accepted.submission.submission_id
-    assert handlers.task("colors").submission_id == handlers.task(name).submission_id == name
-    assert handlers.events("colors") == []
+    assert (
+        handlers.task("colors", by=ANNA).submission_id
+        == handlers.task(name, by=ANNA).submission_id
+        == name
+    )
+    assert handlers.events("colors", by=ANNA) == []
     assert handlers.cancel(name, by=ANNA).stage == "accepted"  # nobody coordinates; it is asked for
     set_ticket(FileStore(tmp_path / "store"), name, stage=Stage.CANCELLED)
-    assert handlers.task(name).stage == "cancelled"
+    assert handlers.task(name, by=ANNA).stage == "cancelled"
     assert handlers.cancel(name, by=ANNA).outcome == "done"  # however often it is asked for
     assert handlers.retry(name, by=ANNA).submission_id == name
-    assert not handlers.tasks().coordinated
+    assert not handlers.tasks(by=ANNA).coordinated
 
 
 ELSEWHERE = [
@@ -238,7 +242,7 @@ def test_a_task_that_nobody_waits_for_is_read_no_further_and_not_accepted(
     left.set()
     with pytest.raises(UnavailableError, match="has left; nothing was accepted"):
         handlers.submit(task.read_bytes(), archive_of(task.parent), by=ANNA, left=left)
-    assert handlers.tasks().submissions == []
+    assert handlers.tasks(by=ANNA).submissions == []
 
 
 @pytest.mark.parametrize("after", ["the first member", "all members"])

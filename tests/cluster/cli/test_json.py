@@ -102,6 +102,9 @@ CALLS = [
     ("retry", "colors"),
     ("pause", "main"),
     ("resume",),
+    ("token create", "ci", "--role", "operator"),
+    ("token list",),
+    ("audit",),
 ]
 
 
@@ -111,7 +114,15 @@ def test_a_verb_prints_what_its_schema_promises(printing: Printing, call: tuple[
 
 
 def test_every_schema_is_held_against_its_verb() -> None:
-    here = {"watch", "submit", "purge", "import", "doctor", *(call[0] for call in CALLS)}
+    here = {
+        "watch",
+        "submit",
+        "purge",
+        "import",
+        "doctor",
+        "token revoke",
+        *(call[0] for call in CALLS),
+    }
     assert here | ELSEWHERE.keys() == SCHEMAS.keys()
     root = Path(__file__).parents[3]
     assert all((root / path).is_file() for path in ELSEWHERE.values())
@@ -123,6 +134,9 @@ def test_every_schema_is_held_against_its_verb() -> None:
 def test_verbs_that_need_others_before_print_it_too(
     printing: Printing, write_task: Callable[..., Path], store: FileStore
 ) -> None:
+    made = printing("token create", "ci", "--role", "viewer", "--adapter", "*")
+    assert (made["state"], made["roles"], made["token"][:6]) == ("valid", {"*": "viewer"}, "nacre_")
+    assert printing("token revoke", "ci")["state"] == "revoked"
     printing("export", "2", "two.tar")
     imported = printing("import", "two.tar", "--alias", "berlin")
     assert (imported["is_new"], imported["version"], imported["moved"]) == (False, 2, ["berlin"])
@@ -274,6 +288,20 @@ def test_over_http_the_same_is_said_with_the_same_keys(
     assert status.keys() - queue.keys() == {"behind", "configuration", "service", "troubles"}
     assert http.get("/v1/tasks/colors").json() == status["submissions"][0]
     assert http.get("/v1/tasks/colors/events").json() == printing("logs", "colors")
+    assert http.get("/v1/adapters/main/history").json() == printing("history")
+    assert http.get("/v1/adapters/main/versions/production").json() == printing("show", "3")
+    diff = http.get("/v1/adapters/main/diff?before=1&after=production").json()
+    assert diff == printing("diff", "1", "3")
+    named = http.put("/v1/adapters/main/aliases/q3", json={"version": 2, "why": "x"}).json()
+    assert named == printing("alias", "q3", "2")
+    removed = http.delete("/v1/adapters/main/aliases/q3?why=x").json()
+    assert printing("alias", "q3", "2")["aliases"] == {**removed["aliases"], "q3": 2}
+    assert (removed["version"], removed["moved"]) == (2, ["q3"])
+    assert http.get("/v1/adapters").json()[0]["aliases"]["q3"] == 2
+    for adapter in ("main", "*"):
+        for verb in ("pause", "resume"):
+            asked = http.post(f"/v1/adapters/{adapter}/{verb}").json()
+            assert asked == printing(verb, adapter)
     moved = http.post("/v1/adapters/main/rollback", json={"version": 2}).json()
     assert moved == printing("rollback", "2")
     assert http.post("/v1/tasks/colors/cancel").json() == printing("cancel", "colors")[0]

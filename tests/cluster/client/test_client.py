@@ -20,10 +20,12 @@ from adapters.errors import (
     InputError,
     NacreError,
     NotFoundError,
+    UnauthorizedError,
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.api.access import Access, add_access
+from cluster.api.access.requesters import Access
+from cluster.api.middleware import Doors, add_access
 from cluster.api.problems import add_problems
 from cluster.api.uploads import received_images, received_question
 from cluster.client.async_client import AsyncClient
@@ -70,7 +72,7 @@ class Service:
     def api(self) -> FastAPI:
         api = FastAPI()
         add_problems(api)
-        add_access(api, Access(predict_token=SECRET, change_token=SECRET), Metrics())
+        add_access(api, Doors(access=Access(predict_token=SECRET, change_token=SECRET)), Metrics())
 
         @api.post("/v1/adapters/{adapter}/predict", response_model=None)
         async def predict(request: Request, adapter: str) -> Response | PredictAnswer:
@@ -233,7 +235,7 @@ def test_the_token_that_permits_to_ask_will_do(
     client: Client, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TOKEN)
-    with pytest.raises(InputError, match="bearer token"):
+    with pytest.raises(UnauthorizedError, match="Authorization: Bearer"):
         client.predict([image])
     monkeypatch.setenv(PREDICT_TOKEN, SECRET)
     assert client.predict([image]) == ANSWER

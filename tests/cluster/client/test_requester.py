@@ -9,23 +9,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from adapters.errors import InputError
-from cluster.api import managing, tasks
-from cluster.api.access import Access, add_access
-from cluster.api.managing import VersionHandlers
-from cluster.api.places import NOWHERE
-from cluster.api.problems import add_problems
-from cluster.api.store_threads import StoreThreads
-from cluster.api.task_handlers import TaskHandlers
+from cluster.api.access.requesters import Access
+from cluster.api.middleware import Doors
 from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.config import Config
-from cluster.serving.metrics import Metrics
 from tests.support.scenes.registry import learn
+from tests.support.scenes.routes import routes_of
 from workers.queue.inbox import read, waiting
 from workers.registry import Author, Registry
 from workers.registry.audience import Nobody
@@ -174,12 +168,7 @@ ROADS = [
 @pytest.fixture(params=ROADS, ids=["without tokens", "with the token"])
 def road(scene: Scene, request: pytest.FixtureRequest) -> Iterator[Road]:
     access, headers, name = request.param
-    api = FastAPI()
-    add_problems(api)
-    add_access(api, access, Metrics())
-    api.include_router(managing.routes(VersionHandlers(scene.client(), Nobody()), StoreThreads()))
-    api.include_router(tasks.routes(TaskHandlers(scene.client(), NOWHERE), StoreThreads()))
-    with TestClient(api, headers=headers) as client:
+    with routes_of(scene.client(), doors=Doors(access=access), headers=headers) as client:
         yield Road(api=client, name=name)
 
 

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from adapters.errors import NacreError
-from cluster.api.access import Access
+from cluster.api.access.requesters import Access
 from cluster.api.app import build_api
 from cluster.config import Config
 from cluster.serving.service import Service

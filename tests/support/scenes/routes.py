@@ -3,9 +3,12 @@
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api import managing, tasks
-from cluster.api.access import Access, add_access
+from cluster.api import access_routes, looking, managing, tasks
+from cluster.api.access.requesters import Access
+from cluster.api.access_routes import AccessHandlers
+from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
+from cluster.api.middleware import Doors, add_access
 from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
 from cluster.api.store_threads import StoreThreads
@@ -15,11 +18,21 @@ from cluster.serving.metrics import Metrics
 from workers.registry.audience import Nobody
 
 
-def routes_of(client: Client) -> TestClient:
-    """Return the routes of versions and tasks, answered by `client`."""
+def routes_of(
+    client: Client, *, doors: Doors | None = None, headers: dict[str, str] | None = None
+) -> TestClient:
+    """Return the routes of versions, tasks and access, answered by `client`.
+
+    Args:
+        client: Of the store.
+        doors: Who comes in; everybody where None.
+        headers: Of every request.
+    """
     api = FastAPI()
     add_problems(api)
-    add_access(api, Access(), Metrics())
+    add_access(api, doors or Doors(access=Access()), Metrics())
+    api.include_router(looking.routes(LookingHandlers(client), StoreThreads()))
     api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
-    return TestClient(api)
+    api.include_router(access_routes.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
+    return TestClient(api, headers=headers)

@@ -6,9 +6,15 @@ import pytest
 import torch
 
 from tests.support.scenes.submissions import submission, written
+from workers.access.audit import AuditEntry, read_audit, write_entry
 from workers.encoding.blocks import FEATURES, block_key, has_block
 from workers.encoding.features import write_block
-from workers.housekeeping.retention import DAY_S, Retention, remove_expired
+from workers.housekeeping.retention import (
+    DAY_S,
+    Retention,
+    remove_all_expired,
+    remove_expired,
+)
 from workers.queue.leadership import take_leadership
 from workers.queue.ledger import Ledger, outcome_bytes, state_key
 from workers.queue.progress import ticket_of
@@ -119,6 +125,28 @@ def test_everything_stays_for_as_long_as_the_configuration_says(
         names(birds) if goes else []
     )
     assert attic.has_images(train) is attic.has_features(train) is not goes
+
+
+AUDITED = [
+    # days that the audit log is kept, the ages of the entries that stay
+    (30.0, [0, 29]),
+    (365.0, [0, 29, 31, 60]),
+    (None, [0, 29, 31, 60]),
+]
+
+
+@pytest.mark.parametrize(("kept", "stay"), AUDITED)
+def test_the_audit_log_stays_for_as_long_as_the_configuration_says(
+    kept: float | None, stay: list[int]
+) -> None:
+    store = MemoryStore()
+    entry = AuditEntry(at=NOW, who="anna", road="cli", verb="pause")
+    for days in (0, 29, 31, 60):
+        write_entry(store, replace(entry, at=NOW - days * DAY_S))
+    retention = Retention(days=None, audit_days=kept)
+    assert remove_all_expired(store, retention, now=NOW) == []
+    found = read_audit(store, now=NOW, days=90)
+    assert [round((NOW - each.at) / DAY_S) for each in found] == stay
 
 
 def test_what_has_not_ended_stays_however_old_it_is() -> None:

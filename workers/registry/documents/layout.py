@@ -96,9 +96,14 @@ def area_of(adapter: str, key: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_adapter(name: str) -> bool:
+    """Return whether an adapter can be called so."""
+    return _ADAPTER.fullmatch(name) is not None
+
+
 def check_adapter(name: str) -> str:
     """Return `name`, or raise InputError when no adapter can be called so."""
-    if not _ADAPTER.fullmatch(name):
+    if not is_adapter(name):
         raise InputError(
             f"{name!r} cannot name an adapter: expected 1 to 64 letters, digits, dots, dashes or "
             "underscores, the first a letter or digit",

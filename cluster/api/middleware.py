@@ -1,116 +1,86 @@
-"""HTTP middleware: authentication by token, request ids, deadlines, access log.
+"""HTTP middleware: who asks and whether they may, request ids, deadlines, access log.
 
-A plain ASGI middleware: it adds a request id, tells by the token who asks, keeps the time, counts
-and logs.
+A plain ASGI middleware: it adds a request id, finds out who asks, looks up what the route needs,
+keeps the time, counts and logs.
 """
 
 import asyncio
-import hmac
 import logging
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.errors import ForbiddenError, NacreError, UnauthorizedError, UnavailableError
+from cluster.api.access.requesters import (
+    NOBODY,
+    OVER_HTTP,
+    Access,
+    Holders,
+    NoTokens,
+    Requesters,
+)
+from cluster.api.access.routes import Asked, asked_for, is_open
 from cluster.api.headers import is_usable
 from cluster.api.limits import BodyLimits
-from cluster.api.problems import late, problem
+from cluster.api.problems import late, problem, problem_of
 from cluster.client.requester import Requester
-from cluster.config import PREDICT_TOKEN, TOKEN
 from cluster.serving.metrics import Metrics
 from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
+from workers.access.audit import LONGEST_REASON, AuditEntry, Outcome
+from workers.queue.machine import EVERY_ADAPTER
 
 LEFT = 499
 """The status of a request whose client has left, as proxies log it."""
-OPEN = ("/v1/health/",)
-ASKING = ("/predict", "/embed")
 LOOKING = ("GET", "HEAD")
 EARLY = 0.9
 """The part of its time after which a request that only looks is answered that it came too late."""
-OVER_HTTP = Requester(name="http")
-"""Who asks over HTTP where there are no tokens to tell people apart."""
-CHANGE = Requester(name="token:change")
-PREDICT = Requester(name="token:predict")
+UNKNOWN_ROUTE = "unknown"
 
 logger = logging.getLogger("nacre.requests")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
-    """Who may do what, and how long.
+class Doors:
+    """What decides who comes in.
 
     Attributes:
-        change_token: Of who may do everything; None lets everybody.
-        predict_token: Of who may ask and look; None where there is no such role.
-        timeout_s: Longest time of a request, in seconds.
-        says_id: Whether answers carry the id of their request; not where what stands in front of
-            the application adds it, as Serve does.
+        access: The tokens of the environment, and how long a request may take.
+        adapter: The adapter that answers where none is named.
+        known: The named tokens.
+        denied: Is told who was not let in.
     """
 
-    change_token: str | None = None
-    predict_token: str | None = None
-    timeout_s: float = 60.0
-    says_id: bool = True
-
-    @classmethod
-    def of(
-        cls, environment: Mapping[str, str], *, timeout_s: float, says_id: bool = True
-    ) -> "Access":
-        """Return the access that `environment` says."""
-        return cls(
-            change_token=environment.get(TOKEN) or None,
-            predict_token=environment.get(PREDICT_TOKEN) or None,
-            timeout_s=timeout_s,
-            says_id=says_id,
-        )
-
-    def requester(self, authorization: str) -> Requester | None:
-        """Return who asks, by the token; None where it is missing or wrong."""
-        if self.change_token is None:
-            return OVER_HTTP
-        scheme, _, given = authorization.partition(" ")
-        given = given.strip() if scheme.lower() == "bearer" else ""
-        if _same(given, self.change_token):
-            return CHANGE
-        return PREDICT if _same(given, self.predict_token) else None
-
-    def refusal(self, verb: str, path: str, requester: Requester | None) -> Response | None:
-        """Return the answer to a request that is not permitted; None where it is."""
-        if path.startswith(OPEN):
-            return None
-        if requester is None:
-            detail = "expected a valid bearer token, found none or another"
-            return problem(401, "Unauthorized", detail, {"WWW-Authenticate": "Bearer"})
-        asks = verb in LOOKING or (verb == "POST" and path.endswith(ASKING))
-        if asks or requester != PREDICT:
-            return None
-        detail = "this token permits to ask and to look; what changes something needs the other one"
-        return problem(403, "Forbidden", detail)
+    access: Access
+    adapter: str = "main"
+    known: Holders = field(default_factory=NoTokens)
+    denied: Callable[[AuditEntry], None] = lambda _: None
 
 
-def add_access(api: FastAPI, access: Access, metrics: Metrics) -> None:
-    """Let every request to `api` pass through `access`, and then bodies up to their limits."""
+def add_access(api: FastAPI, doors: Doors, metrics: Metrics) -> None:
+    """Let every request to `api` pass through `doors`, and then bodies up to their limits."""
     api.add_middleware(BodyLimits)
-    api.add_middleware(_AccessMiddleware, access=access, metrics=metrics)
+    api.add_middleware(_AccessMiddleware, doors=doors, metrics=metrics)
 
 
 class _AccessMiddleware:
-    def __init__(self, app: ASGIApp, *, access: Access, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, doors: Doors, metrics: Metrics) -> None:
         self._app = app
-        self._access = access
+        self._doors = doors
+        self._access = doors.access
+        self._requesters = Requesters(doors.access, doors.known)
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status, who = time.perf_counter(), 500, NOBODY
         headers = Headers(scope=scope)
         request_id = _request_id(headers)
 
@@ -123,7 +93,14 @@ class _AccessMiddleware:
             await send(message)
 
         try:
-            await self._permitted(headers, scope, receive, answering)
+            state: dict[str, object] = scope.setdefault("state", {})
+            requester = await self._let_in(headers, scope, request_id)
+            state["requester"] = requester
+            if isinstance(requester, NacreError):
+                await problem_of(requester)(scope, receive, answering)
+            else:
+                who = requester.name
+                await self._permitted(headers, scope, receive, answering)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unknown")
@@ -132,6 +109,7 @@ class _AccessMiddleware:
                 "request",
                 extra={
                     "request_id": request_id,
+                    "who": who,
                     "verb": scope["method"],
                     "route": route,
                     "status": status,
@@ -139,15 +117,29 @@ class _AccessMiddleware:
                 },
             )
 
+    async def _let_in(
+        self, headers: Headers, scope: Scope, request_id: str
+    ) -> Requester | NacreError:
+        """Return who asks; where they are not let in, the error that says why."""
+        if is_open(scope["path"]):
+            return OVER_HTTP
+        asked = asked_for(scope["method"], scope["path"], configured=self._doors.adapter)
+        scope["state"]["asked"] = asked
+        requester: Requester | None = None
+        try:
+            requester = await self._requesters.of(headers.get("authorization", ""), request_id)
+            if asked is not None:
+                asked.check(requester)
+        except (UnauthorizedError, ForbiddenError) as error:
+            self._doors.denied(_denial(requester, asked, request_id, error))
+            return error
+        except UnavailableError as error:
+            return error
+        return requester
+
     async def _permitted(
         self, headers: Headers, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        requester = self._access.requester(headers.get("authorization", ""))
-        refusal = self._access.refusal(scope["method"], scope["path"], requester)
-        if refusal is not None:
-            await refusal(scope, receive, send)
-            return
-        scope.setdefault("state", {})["requester"] = requester
         timeout_s = _timeout_s(headers, self._access.timeout_s)
         if scope["method"] in LOOKING:
             timeout_s *= EARLY  # whoever waits no longer than it says shall hear why
@@ -177,6 +169,18 @@ class _AccessMiddleware:
             await problem(500, "InternalError", detail)(scope, receive, send)
 
 
+def _denial(
+    requester: Requester | None, asked: Asked | None, request_id: str, error: NacreError
+) -> AuditEntry:
+    """Return what the audit log says of somebody who was not let in."""
+    who = requester or replace(OVER_HTTP, name=NOBODY, request_id=request_id)
+    verb = asked.need.verb if asked else UNKNOWN_ROUTE
+    # Whoever is not known names whatever they like.
+    named = (asked.adapter, asked.target) if asked and requester else (EVERY_ADAPTER, "")
+    reason = error.message[:LONGEST_REASON]
+    return replace(who.entry(verb, *named), outcome=Outcome.DENIED, reason=reason)
+
+
 def _request_id(headers: Headers) -> str:
     given = headers.get(REQUEST_ID, "")
     return given if is_usable(given) else secrets.token_hex(8)
@@ -185,7 +189,3 @@ def _request_id(headers: Headers) -> str:
 def _timeout_s(headers: Headers, longest_s: float) -> float:
     asked = headers.get(TIMEOUT_MS, "")
     return min(longest_s, int(asked) / 1000) if asked.isdecimal() and len(asked) < 10 else longest_s
-
-
-def _same(given: str, token: str | None) -> bool:
-    return token is not None and hmac.compare_digest(given.encode(), token.encode())

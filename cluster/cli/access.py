@@ -1,0 +1,226 @@
+"""Commands for access: token, audit."""
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from cluster.cli.clients import client_of
+from cluster.cli.facts import when
+from cluster.cli.known import check_known
+from cluster.cli.options import by_option
+from cluster.cli.terminal.completion import ADAPTERS, TOKENS
+from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.output import output_option, print_json, say, warn
+from cluster.cli.terminal.tables import print_table
+from cluster.client.access import AUDIT_DAYS, LIFETIME
+from cluster.client.client import Client
+from cluster.wire.facts import audit_document, new_token_document, token_document
+from workers.access.audit import AuditEntry
+from workers.access.roles import AccessRole
+from workers.access.tokens import NamedToken
+from workers.queue.machine import EVERY_ADAPTER
+
+
+@click.group(cls=NearestGroup, short_help="Make tokens for the HTTP API.")
+def token() -> None:
+    """Make, list and revoke tokens for the HTTP API.
+
+    \b
+    Examples:
+      nacre token create ci --role operator --adapter birds --expires 30d
+      nacre token list
+      nacre token revoke ci
+    """
+
+
+@token.command(short_help="Make a token, and print it once.")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in AccessRole]),
+    required=True,
+    help="What it permits; each role may do what those before it may.",
+)
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    help="For which adapter, '*' for all; may be repeated.  [default: the configured one]",
+    shell_complete=ADAPTERS,
+)
+@click.option(
+    "--expires",
+    "lifetime",
+    default=LIFETIME,
+    show_default=True,
+    metavar="TIME",
+    help="For how long it counts: hours, days or weeks such as 12h, 30d or 8w, or `never`.",
+)
+@by_option
+@output_option
+@click.pass_obj
+def create(
+    path: Path | None,
+    name: str,
+    role: str,
+    adapters: tuple[str, ...],
+    lifetime: str,
+    by: str | None,
+    output: str,
+) -> None:
+    """Make a token called NAME, and print its secret.
+
+    The secret is printed once and kept nowhere: store it where secrets are kept. History and audit
+    log say `token:NAME` of whoever sends it.
+
+    \b
+    Examples:
+      nacre token create ci --role operator --adapter birds --expires 30d
+      nacre token create dashboard --role viewer --adapter '*' --expires never
+    """
+    client = client_of(path)
+    _check_adapters(client, adapters)
+    made = client.create_token(name, role=role, adapters=adapters, lifetime=lifetime, by=by)
+    if output == "json":
+        print_json(new_token_document(made))
+        return
+    say(made.secret)
+    until = when(made.token.expires) or "it is revoked"
+    warn(f"token {name!r} is {made.token.grants} until {until}; it is not shown again")
+
+
+@token.command("list", short_help="List the tokens.")
+@output_option
+@click.pass_obj
+def list_(path: Path | None, output: str) -> None:
+    """List the tokens, the oldest first, without their secrets.
+
+    Tokens that have ended are listed for 90 days.
+
+    \b
+    Examples:
+      nacre token list
+      nacre token list --output json
+    """
+    tokens, now = client_of(path).tokens(), time.time()
+    if output == "json":
+        print_json([token_document(each, now=now) for each in tokens])
+    else:
+        _print_tokens(tokens, now)
+
+
+@token.command(short_help="Let a token count no more.")
+@click.argument("name", shell_complete=TOKENS)
+@by_option
+@output_option
+@click.pass_obj
+def revoke(path: Path | None, name: str, by: str | None, output: str) -> None:
+    """Let the token called NAME count no more.
+
+    Running systems know of it within 5 seconds.
+
+    \b
+    Examples:
+      nacre token revoke ci
+    """
+    revoked = client_of(path).revoke_token(name, by=by)
+    if output == "json":
+        print_json(token_document(revoked, now=time.time()))
+    else:
+        say(f"revoked: {name}")
+
+
+@click.command(short_help="List what was asked for, and by whom.")
+@click.option("--adapter", help="Only of this adapter.", shell_complete=ADAPTERS)
+@click.option("--who", help="Only of this requester, such as `token:ci`.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=AUDIT_DAYS,
+    show_default=True,
+    help="Today, and so many days in all.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Most calls to list; 0 lists all.",
+)
+@output_option
+@click.pass_obj
+def audit(
+    path: Path | None, adapter: str | None, who: str | None, days: int, limit: int, output: str
+) -> None:
+    """List the calls that changed something, and those that were denied: who, how and when.
+
+    The latest is first.
+
+    \b
+    Examples:
+      nacre audit
+      nacre audit --adapter birds --who token:ci --days 30 --output json
+    """
+    client = client_of(path)
+    check_known(client, adapter)
+    found = client.audit(adapter=adapter, days=days)
+    of_who = (entry for entry in found if who in (None, entry.who))
+    entries = list(islice(of_who, limit or None))
+    if output == "json":
+        print_json([audit_document(entry) for entry in entries])
+    else:
+        _print_audit(entries)
+
+
+VERBS = (token, audit)
+
+
+def _check_adapters(client: Client, adapters: Sequence[str]) -> None:
+    for adapter in adapters:
+        if adapter != EVERY_ADAPTER:
+            check_known(client, adapter)
+
+
+def _print_tokens(tokens: Sequence[NamedToken], now: float) -> None:
+    rows = [
+        (
+            token.name,
+            token_document(token, now=now).state,
+            token.grants,
+            token.created_by,
+            when(token.created),
+            when(token.expires) or "never",
+            token.revoked_by,
+        )
+        for token in tokens
+    ]
+    print_table(
+        ("name", "state", "role", "made by", "made", "expires", "revoked by"),
+        rows,
+        empty="no tokens; `nacre token create` makes one",
+    )
+
+
+def _print_audit(entries: Sequence[AuditEntry]) -> None:
+    rows = [
+        (
+            when(entry.at),
+            entry.who,
+            entry.road,
+            entry.verb,
+            entry.adapter,
+            entry.target,
+            entry.outcome.value if entry.times == 1 else f"{entry.outcome.value} x{entry.times}",
+            entry.reason,
+        )
+        for entry in entries
+    ]
+    print_table(
+        ("when", "who", "road", "what", "adapter", "of what", "outcome", "why"),
+        rows,
+        empty="nothing was asked for in these days",
+        prose=("why",),
+    )

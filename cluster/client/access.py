@@ -1,0 +1,87 @@
+"""The client's verbs for access: named tokens, and the audit log."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from cluster.client.part import ClientPart
+from cluster.client.requester import By
+from workers.access.audit import AuditEntry, read_audit
+from workers.access.kept_tokens import CreatedToken, create_token, read_tokens, revoke_token
+from workers.access.roles import role_named
+from workers.access.tokens import NamedToken, live_token
+
+LIFETIME = "90d"
+"""Of a token that names no other."""
+AUDIT_DAYS = 7
+
+
+class AccessVerbs(ClientPart):
+    """Makes and revokes named tokens, and reads what was done by whom."""
+
+    def create_token(
+        self,
+        name: str,
+        *,
+        role: str,
+        adapters: Sequence[str] = (),
+        lifetime: str = LIFETIME,
+        by: By = None,
+    ) -> CreatedToken:
+        """Make a token for the HTTP API, and return it with its secret, which is kept nowhere.
+
+        Args:
+            name: Whose it is: history and audit log then say `token:NAME`.
+            role: `viewer`, `asker`, `submitter`, `operator` or `admin`.
+            adapters: Of which adapters, `*` for all; of the configured one where empty.
+            lifetime: `12h`, `30d`, `8w` or `never`.
+            by: Who makes it; only what they are admin of themselves.
+
+        Raises:
+            InputError: the name, an adapter or the lifetime cannot be used.
+            ConflictError: there is a token of that name.
+            ForbiddenError: they are no admin of one of the adapters.
+        """
+        roles = dict.fromkeys(adapters or (self.config.adapter,), role_named(role))
+        with self._changing("token", *roles, target=f"create {name}: {role}", by=by) as author:
+            return create_token(
+                self._store, name, roles, by=author.who, now=author.now, lifetime=lifetime
+            )
+
+    def tokens(self, *, by: By = None) -> list[NamedToken]:
+        """Return the named tokens, the oldest first, without their secrets.
+
+        Args:
+            by: Who looks; what they are no admin of is left out.
+        """
+        grants = self._requester(by).grants
+        return [
+            token
+            for token in read_tokens(self._store).tokens
+            if all(grants.permits("token", adapter) for adapter in token.roles)
+        ]
+
+    def revoke_token(self, name: str, *, by: By = None) -> NamedToken:
+        """Let a token count no more, and return it; replicas know of it within seconds.
+
+        Raises:
+            NotFoundError: there is no token of that name that counts.
+            ForbiddenError: it is for an adapter that they are no admin of.
+        """
+        token = live_token(read_tokens(self._store), name, now=time.time())
+        with self._changing("token", *token.roles, target=f"revoke {name}", by=by) as author:
+            return revoke_token(self._store, name, by=author.who, now=author.now)
+
+    def audit(
+        self, *, adapter: str | None = None, days: int = AUDIT_DAYS, by: By = None
+    ) -> Iterator[AuditEntry]:
+        """Yield the calls that changed something or were denied, the latest first.
+
+        Args:
+            adapter: Of which adapter; of all, and of none, where None.
+            days: Today, and so many days in all.
+            by: Who looks; what they are no admin of is left out.
+        """
+        grants = self._requester(by).grants
+        for entry in read_audit(self._store, now=time.time(), days=days, adapter=adapter):
+            if grants.permits("audit", entry.adapter):
+                yield entry
