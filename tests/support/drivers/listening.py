@@ -73,8 +73,8 @@ def unix_sockets(home: Path) -> set[Path]:
     found: set[Path] = set()
     for process in _processes(home):
         with suppress(psutil.Error):
-            bound = (each.laddr for each in process.net_connections(kind="unix"))
-            found.update(Path(str(path)) for path in bound if path)
+            bound = (str(each.laddr) for each in process.net_connections(kind="unix") if each.laddr)
+            found.update(map(Path, bound))
     return found
 
 
