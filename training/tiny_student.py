@@ -151,7 +151,8 @@ def said(tower: Any, pixels: Tensor, kept: Tensor | None = None) -> Tensor:
         for number, block in enumerate(tower.transformer.resblocks):
             tokens = _block(tokens, weights, f"transformer.resblocks.{number}.", block)
         tokens = _normed(tokens, weights, "ln_post")[:, 1:]
-        placed: Tensor = torch.unflatten(tokens, 1, (len(PLACED), -1)).mean(dim=2) @ weights["proj"]
+        cells = torch.unflatten(tokens, 1, (len(PLACED), -1)).mean(dim=2)
+        placed: Tensor = cells @ weights["proj"]
         return placed.float()
 
 
