@@ -13,13 +13,16 @@ from cluster.client.maintenance import MaintenanceVerbs
 from cluster.client.predictions import PredictionVerbs
 from cluster.client.submissions import SubmissionVerbs
 from cluster.client.versions import VersionVerbs
+from cluster.client.webhooks import WebhookVerbs
 from workers.progress_callbacks import StepCallback, unreported
 
 if TYPE_CHECKING:
     from harness.evaluation import Evaluation
 
 
-class Client(SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, PredictionVerbs):
+class Client(
+    SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, PredictionVerbs, WebhookVerbs
+):
     """Talks to one nacre: its object store, and its HTTP API.
 
         >>> client = Client()
