@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from cluster.api import health, managing, predicting, tasks
+from cluster.api import health, managing, predicting, tasks, webhooks
 from cluster.api.access import OVER_HTTP, Access, add_access
 from cluster.api.health import Around, alone
 from cluster.api.managing import VersionHandlers
@@ -15,6 +15,7 @@ from cluster.api.places import Places
 from cluster.api.problems import add_problems
 from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
+from cluster.api.webhooks import WebhookHandlers
 from cluster.client.client import Client
 from cluster.config import Config
 from cluster.serving.service import Service
@@ -68,6 +69,7 @@ def build_api(
         managing.routes(VersionHandlers(client, audience), threads), dependencies=checked
     )
     api.include_router(tasks.routes(TaskHandlers(client, places), threads), dependencies=checked)
+    api.include_router(webhooks.routes(WebhookHandlers(client), threads), dependencies=checked)
     api.include_router(health.routes(service, places, around))
     api.add_api_route("/", _to_the_page, include_in_schema=False)
     return api

@@ -30,7 +30,7 @@ def print_versions(versions: Sequence[Version]) -> None:
             version.manifest.tasks[-1].task if version.manifest.tasks else "",
             _mean(version),
             *([", ".join(version.manifest.unmeasured)] if passed_over else []),
-            _when(version.manifest.created),
+            when(version.manifest.created),
             *((", ".join(version.purged),) if any_purged else ()),
         )
         for version in versions
@@ -49,7 +49,7 @@ def print_history(entries: Sequence[Entry]) -> None:
     """Print one line per move."""
     rows = [
         (
-            _when(entry.author.now),
+            when(entry.author.now),
             entry.action.value,
             entry.published.number if entry.published else "",
             ", ".join(_move(alias, *move) for alias, move in sorted(entry.moves.items())),
@@ -77,7 +77,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def print_shown(version: Version) -> None:
     """Print what a version holds and where it came from."""
     manifest = version.manifest
-    say(f"{manifest.adapter}@{manifest.number}, published {_when(manifest.created)}")
+    say(f"{manifest.adapter}@{manifest.number}, published {when(manifest.created)}")
     provenance = manifest.provenance
     facts = (
         ("aliases", ", ".join(version.aliases)),
@@ -194,7 +194,8 @@ def _or_none(number: int | None) -> str:
     return "none" if number is None else str(number)
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float) -> str:
+    """Return a time as people read it, given in seconds since the epoch."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

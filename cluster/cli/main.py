@@ -32,6 +32,7 @@ MODULES = {
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),
     "demo": ("demo",),
+    "webhook": ("webhook",),
 }
 
 

@@ -67,7 +67,7 @@ class HttpSender:
     async def _posted(self, parcel: Parcel) -> tuple[int, dict[str, str]]:
         """Return the status of the answer, and its headers by their names in lower case."""
         url = self._permitted.url(parcel.url)
-        body = event_document(parcel.milestone, parcel.sequence).model_dump_json()
+        body = event_document(parcel.milestone, parcel.sequence).model_dump_json(by_alias=True)
         headers = {
             "Host": url.netloc.decode("ascii"),
             "User-Agent": "nacre",

@@ -11,9 +11,9 @@ from workers.registry import Registry
 from workers.registry.documents.layout import REFS
 from workers.store.base import ObjectStore
 from workers.store.changed import ChangedObjects
+from workers.webhooks.history import milestones_since
 from workers.webhooks.log import MOST, MilestoneLog, following
 from workers.webhooks.milestone import Milestone
-from workers.webhooks.history import milestones_since
 
 logger = logging.getLogger("nacre.webhooks")
 

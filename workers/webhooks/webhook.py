@@ -164,7 +164,6 @@ def change(store: ObjectStore, name: str, decide: Callable[[Webhook], Webhook]) 
     Raises:
         NotFoundError: there is none.
     """
-
     return _changed(store, name, lambda held: decide(_existing(store, name, held)))
 
 

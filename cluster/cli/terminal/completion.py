@@ -81,6 +81,10 @@ def _aliases(client: "Client", adapter: str | None) -> Iterable[str]:
     return client.aliases(adapter)
 
 
+def _webhooks(client: "Client", _adapter: str | None) -> Iterable[str]:
+    return (webhook.name for webhook, _ in client.webhooks())
+
+
 TASKS = _completing(_tasks)
 """Tasks and submissions in the queue."""
 LEARNT = _completing(_learnt)
@@ -89,3 +93,4 @@ ADAPTERS = _completing(_adapters)
 VERSIONS = _completing(_versions)
 """Numbers and aliases."""
 ALIASES = _completing(_aliases)
+WEBHOOKS = _completing(_webhooks)

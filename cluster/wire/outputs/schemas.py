@@ -24,9 +24,11 @@ from cluster.wire.outputs.versions import (
     ShownVersion,
     VersionDifference,
 )
+from cluster.wire.outputs.webhooks import RemovedWebhook
 from cluster.wire.predictions import PredictAnswer
 from cluster.wire.tasks import TaskEvent, TaskOutcome, TaskState
 from cluster.wire.versions import DroppedTask, HistoryEntry, Moved, PublishedVersion
+from cluster.wire.webhooks import RegisteredWebhook, TestedWebhook, WebhookState
 
 LINES = frozenset({"watch"})
 """Verbs that print a document per line, as things happen."""
@@ -63,6 +65,13 @@ SCHEMAS: Mapping[str, Any] = {
     "verify": CheckedAdapter,
     "versions": list[PublishedVersion],
     "watch": TaskState,
+    "webhook add": RegisteredWebhook,
+    "webhook list": list[WebhookState],
+    "webhook remove": RemovedWebhook,
+    "webhook resume": WebhookState,
+    "webhook rotate": RegisteredWebhook,
+    "webhook show": WebhookState,
+    "webhook test": TestedWebhook,
 }
 
 

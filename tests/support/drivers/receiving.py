@@ -1,0 +1,152 @@
+"""Receivers of webhooks on loopback that answer as a test wants, over real connections."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answering = Callable[["Handler"], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came: path, headers by their names in lower case, and body."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request, keeps it, and lets the test answer."""
+
+    server: "_Server"
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append(Request(self.path, headers, self.rfile.read(length)))
+        self.server.answering(self)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def answer(self, status: int, headers: dict[str, str] | None = None) -> None:
+        """Answer with a status and no body."""
+        self.send_response(status)
+        for name, value in {"Content-Length": "0", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def wait(self) -> None:
+        """Wait until the receiver is closed, or whoever asked has left."""
+        while not self.server.closing.wait(0.02):
+            if self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+                return
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, answering: Answering) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answering = answering
+        self.requests: list[Request] = []
+        self.closing = threading.Event()
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: whoever asked has left."""
+
+
+@dataclass
+class HttpReceiver:
+    """A receiver that runs.
+
+    Attributes:
+        url: Where it is.
+        requests: What it has received, in order.
+    """
+
+    url: str
+    requests: list[Request] = field(default_factory=list)
+
+
+@contextmanager
+def receiver(answering: Answering, *, tls: ssl.SSLContext | None = None) -> Iterator[HttpReceiver]:
+    """Run a receiver as long as the block lasts."""
+    server = _Server(answering)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    scheme = "https" if tls is not None else "http"
+    try:
+        yield HttpReceiver(f"{scheme}://127.0.0.1:{server.server_port}/hook", server.requests)
+    finally:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def yes(handler: Handler) -> None:
+    """Take it."""
+    handler.answer(204)
+
+
+def with_status(status: int, **headers: str) -> Answering:
+    """Answer with that status."""
+    return lambda handler: handler.answer(
+        status, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+def hanging(handler: Handler) -> None:
+    """Never answer."""
+    with_suppressed(handler.wait)
+
+
+def dripping(handler: Handler) -> None:
+    """Answer a byte at a time, without an end."""
+
+    def drip() -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drop: ")
+        while not handler.server.closing.wait(0.005):
+            handler.wfile.write(b"d")
+            handler.wfile.flush()
+
+    with_suppressed(drip)
+
+
+def endless(handler: Handler) -> None:
+    """Take it, with an answer whose body has no end."""
+
+    def pour() -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+        while not handler.server.closing.is_set():
+            handler.wfile.write(b"x" * 65536)
+
+    with_suppressed(pour)
+
+
+def nonsense(handler: Handler) -> None:
+    """Answer what is no HTTP."""
+    handler.wfile.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
+    handler.close_connection = True
+
+
+def silent(handler: Handler) -> None:
+    """Break the connection off."""
+    handler.close_connection = True
+
+
+def with_suppressed(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except OSError:
+        return
