@@ -5,10 +5,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+WAIT_S = 60.0
 Answering = Callable[["Handler"], None]
 
 
@@ -29,7 +30,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.requests.append(Request(self.path, headers, self.rfile.read(length)))
+        request = Request(self.path, headers, self.rfile.read(length))
+        with self.server.arrived:
+            self.server.requests.append(request)
+            self.server.arrived.notify_all()
         self.server.answering(self)
 
     def log_message(self, *_: Any) -> None:
@@ -53,10 +57,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, answering: Answering) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, answering: Answering, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.answering = answering
         self.requests: list[Request] = []
+        self.arrived = threading.Condition()
         self.closing = threading.Event()
 
     def handle_error(self, *_: Any) -> None:
@@ -70,23 +75,34 @@ class HttpReceiver:
     Attributes:
         url: Where it is.
         requests: What it has received, in order.
+        arrived: Is notified of each.
     """
 
     url: str
-    requests: list[Request] = field(default_factory=list)
+    requests: list[Request]
+    arrived: threading.Condition
+
+    def until(self, holds: Callable[[list[Request]], bool]) -> None:
+        """Wait until something holds of the requests."""
+        with self.arrived:
+            found = self.arrived.wait_for(lambda: holds(self.requests), timeout=WAIT_S)
+        assert found, f"it never happened: {len(self.requests)} requests came"
 
 
 @contextmanager
-def receiver(answering: Answering, *, tls: ssl.SSLContext | None = None) -> Iterator[HttpReceiver]:
+def receiver(
+    answering: Answering, *, tls: ssl.SSLContext | None = None, port: int = 0
+) -> Iterator[HttpReceiver]:
     """Run a receiver as long as the block lasts."""
-    server = _Server(answering)
+    server = _Server(answering, port)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     scheme = "https" if tls is not None else "http"
     try:
-        yield HttpReceiver(f"{scheme}://127.0.0.1:{server.server_port}/hook", server.requests)
+        url = f"{scheme}://127.0.0.1:{server.server_port}/hook"
+        yield HttpReceiver(url, server.requests, server.arrived)
     finally:
         server.closing.set()
         server.shutdown()
