@@ -3,23 +3,25 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 Answering = Callable[["Handler"], None]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came: path, headers by their names in lower case, and body."""
+    """One request as it came: path, headers by their names in lower case, body, and when."""
 
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -30,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.path, headers, self.rfile.read(length))
+        request = Request(self.path, headers, self.rfile.read(length), time.time())
         with self.server.arrived:
             self.server.requests.append(request)
             self.server.arrived.notify_all()

@@ -18,6 +18,8 @@ from workers.encoding.encoder import Encoder
 from workers.store import ObjectStore
 from workers.webhooks.sender import WebhookSetup
 
+PACE = Intervals(poll_s=0.02, report_s=10.0)
+
 
 def permitted(url: str) -> EventsConfig:
     """Return what permits events to go to a receiver on loopback."""
@@ -26,20 +28,25 @@ def permitted(url: str) -> EventsConfig:
 
 @contextmanager
 def telling(
-    store: ObjectStore, encoder: Encoder, events: EventsConfig, *, timeout_s: float = 10.0
+    store: ObjectStore,
+    encoder: Encoder,
+    events: EventsConfig,
+    *,
+    intervals: Intervals = PACE,
+    poll_s: float = PACE.poll_s,
 ) -> Iterator[ScriptedCrew]:
     """Coordinate as long as the block lasts; the crew, which learns nothing, is given."""
     crew = ScriptedCrew(store, encoder)
-    sender = HttpSender(Permitted(events=events), timeout_s=timeout_s)
+    sender = HttpSender(Permitted(events=events))
     backoff = Backoff(first_s=0.001, longest_s=0.02)
     setup = Setup(
         store=store,
         crew=crew,
         clock=time.time,
         limits=LIMITS,
-        intervals=Intervals(poll_s=0.02, report_s=10.0),
+        intervals=intervals,
         configuration=everything(Config(events=events)),
-        webhooks=WebhookSetup(sender=sender, poll_s=0.02, backoff=backoff),
+        webhooks=WebhookSetup(sender=sender, poll_s=poll_s, backoff=backoff),
     )
     coordinator = Coordinator(setup, owner="telling", host="here")
     begun: Future[asyncio.AbstractEventLoop] = Future()
