@@ -68,7 +68,7 @@ class HttpSender:
         """Return the status of the answer, and its headers by their names in lower case."""
         url = self._permitted.url(parcel.url)
         body = event_document(parcel.milestone, parcel.sequence).model_dump_json(by_alias=True)
-        headers = {
+        headers: dict[bytes | str, bytes | str] = {
             "Host": url.netloc.decode("ascii"),
             "User-Agent": "nacre",
             "Content-Type": "application/json",
@@ -97,7 +97,9 @@ class HttpSender:
         return httpx.create_ssl_context()
 
 
-def signed(event_id: str, body: str, keys: Sequence[Secret], *, now: float) -> dict[str, str]:
+def signed(
+    event_id: str, body: str, keys: Sequence[Secret], *, now: float
+) -> dict[bytes | str, bytes | str]:
     """Return the headers that say which event `body` is, and that it comes from here.
 
     Args:

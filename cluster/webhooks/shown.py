@@ -44,7 +44,7 @@ def registered_document(webhook: Webhook, state: Deliveries) -> RegisteredWebhoo
 
 def tested_document(name: str, delivery: Delivery | None) -> TestedWebhook:
     """Return what became of a test."""
-    return TestedWebhook(name=name, delivery=delivery and delivery_document(delivery))
+    return TestedWebhook(name=name, delivery=delivery_document(delivery) if delivery else None)
 
 
 def delivery_document(delivery: Delivery) -> WebhookDelivery:

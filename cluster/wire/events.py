@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from workers.webhooks.milestone import Kind, Milestone
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 """Grows when a receiver that reads today's events could not read tomorrow's; keys may be added."""
 LATEST = 253_402_300_799.0
 """The end of the year 9999: no later time can be written."""

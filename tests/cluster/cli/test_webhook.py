@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -167,7 +168,7 @@ def test_a_test_where_the_running_system_permits_nothing_says_so(
     allowed: Command, store: FileStore
 ) -> None:
     allowed(*ADD)
-    published = {"events": {"allow": [], "inner": []}}
+    published: dict[str, dict[str, list[str]]] = {"events": {"allow": [], "inner": []}}
     take_leadership(
         store, owner="a", host="h", ttl_s=3000, now=time.time(), configuration=published
     )
@@ -238,5 +239,5 @@ def test_the_schemas_show_no_secret_but_where_one_is_new() -> None:
     assert with_secret == {"webhook add", "webhook rotate"}
 
 
-def _schema(model: object) -> str:
+def _schema(model: Any) -> str:
     return json.dumps(TypeAdapter(model).json_schema())

@@ -2,8 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +42,7 @@ def client_of(store: FileStore, url: str) -> Client:
     return Client(Config(store=store.url, events=permitted(url)), by="anna", store=store)
 
 
-def events(requests: list[Request], secret: str) -> Iterator[dict[str, object]]:
+def events(requests: list[Request], secret: str) -> Iterator[dict[str, Any]]:
     """Yield what was received, each verified at the time when it came."""
     for request in requests:
         yield {
@@ -58,7 +60,6 @@ def test_a_failed_task_is_told_with_its_reason(store: FileStore, encoder: Encode
     accepted, failed = events(running.requests, secret)
     assert (accepted["type"], failed["type"]) == ("submission.accepted", "submission.failed")
     data = failed["data"]
-    assert isinstance(data, dict)
     assert data["reason"] == "RuntimeError('no such birds')"
     assert (data["submission"], data["task"], data["round"]) == (BIRDS.submission_id, "birds", 1)
 
@@ -93,31 +94,28 @@ def test_what_is_away_wrong_and_broken_off_is_told_everything_in_order_and_again
     with receiver(answering, port=port) as running:
         for part in (EVENTS // 2, EVENTS):  # stopped in between, and started again
             with telling(store, encoder, permitted(url)):
-                running.until(lambda requests, part=part: len(_ids(requests)) >= part)
+                running.until(partial(_has, part))
     received = list(events(running.requests, secret))
     firsts = list({event["id"]: event for event in reversed(received)}.values())[::-1]
-    sequences = [_data(event)["sequence"] for event in firsts]
+    sequences = [event["data"]["sequence"] for event in firsts]
     assert sequences == sorted(sequences)
     assert len(firsts) == EVENTS
     assert len(received) > EVENTS
     assert all(event["id"] == event["header"] for event in received)
-    moves = [_data(event)["moves"] for event in firsts]
+    moves = [event["data"]["moves"] for event in firsts]
     assert moves[0] == {"canary": {"from": None, "to": 1}}
     assert moves[1:3] == [{"canary": {"from": 1, "to": 2}}, {"canary": {"from": 2, "to": 1}}]
+
+
+def _has(count: int, requests: list[Request]) -> bool:
+    return len(_ids(requests)) >= count
 
 
 def _ids(requests: list[Request]) -> set[str]:
     return {request.headers["webhook-id"] for request in requests}
 
 
-def _data(event: dict[str, object]) -> dict[str, object]:
-    found = event["data"]
-    assert isinstance(found, dict)
-    return found
-
-
-def _until(holds: object) -> None:
-    assert callable(holds)
+def _until(holds: Callable[[], object]) -> None:
     passed = threading.Event()
     deadline = time.monotonic() + 60
     while not holds():

@@ -208,6 +208,8 @@ class System(Running):
         crew: Its crew.
     """
 
+    crew: ScriptedCrew
+
     def __init__(
         self,
         store: MemoryStore,
