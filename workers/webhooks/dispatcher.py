@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from adapters.errors import CorruptionError, MissingError
@@ -204,7 +205,7 @@ class Dispatcher:
         wait_s = max(0.0, min(ends) - now) if ends and not self._state.stopped else None
         if not self._around.leads():
             wait_s = self._around.setup.poll_s
-        try:
-            await asyncio.wait_for(self._woken.wait(), timeout=wait_s)
-        except TimeoutError:
-            return
+        # Not `wait_for`, which forgets that it was cancelled where the event is set just then.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()

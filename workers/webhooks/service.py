@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from adapters.errors import CorruptionError, MissingError
@@ -164,7 +165,7 @@ class WebhookService:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), timeout=self._setup.poll_s)
-        except TimeoutError:
-            return
+        # Not `wait_for`, which forgets that it was cancelled where the event is set just then.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._setup.poll_s):
+                await self._woken.wait()

@@ -91,7 +91,7 @@ def test_who_took_a_submission_back_is_told_and_that_it_was_tried_again(encoder:
         webhook(store)
         async with System(store, encoder, webhooks=serving(receiver)) as system:
             hold = system.crew.hold("embed", "birds")
-            await system.until_looks(1)
+            await system.until_looks(3)
             announced(store, BIRDS)
             await system.until(hold.reached.is_set)
             inbox.ask(store, Cancel(submission_id=BIRDS.submission_id), who="ben")

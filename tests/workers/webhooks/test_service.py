@@ -325,6 +325,21 @@ def test_whoever_does_not_lead_tells_nobody_anything() -> None:
     play(scene)
 
 
+def test_whoever_is_stopped_at_the_very_moment_when_something_happens_ends() -> None:
+    async def scene(world: World) -> None:
+        webhook(world.store)
+        for _ in range(3):
+            service = world.service()
+            running = asyncio.create_task(service.run())
+            await asyncio.sleep(RECEIVED_S)
+            service.wake()
+            running.cancel()
+            done, _ = await asyncio.wait([running], timeout=RECEIVED_S)
+            assert done
+
+    play(scene)
+
+
 def test_the_state_of_a_later_coordinator_is_not_overwritten() -> None:
     store = MemoryStore()
     found = webhook(store)
