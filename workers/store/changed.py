@@ -40,6 +40,10 @@ class ChangedObjects:
             self._seen[key] = known if known is not None and known[0] == said else (said, now)
         return sorted(key for key, (_, since) in self._seen.items() if now - since < COARSE_S)
 
+    def look_again(self, key: str) -> None:
+        """Let the next look return `key`: what was read of it could not be used."""
+        self._seen.pop(key, None)
+
     @property
     def keys(self) -> frozenset[str]:
         """The keys of all objects that there were at the latest look."""

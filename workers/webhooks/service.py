@@ -57,7 +57,8 @@ class WebhookService:
         leads: Says whether this coordinator still leads.
     """
 
-    # Owns: the dispatchers and their tasks. It belongs to one event loop.
+    # Owns: the dispatchers and their tasks, and what was said of webhooks that cannot be served. It
+    # belongs to one event loop.
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class WebhookService:
         self._leads = leads
         self._woken = asyncio.Event()
         self._served: dict[str, _Served] = {}
+        self._said: dict[str, str] = {}
         self._supervisor = Supervisor("webhooks", self._serve, clock=clock, logger=logger)
 
     def wake(self) -> None:
@@ -131,12 +133,17 @@ class WebhookService:
         changed = await self._threads.call(documents.look, now=self._clock())
         there = {name_of(key) for key in documents.keys}
         await self._dismiss([name for name in self._served if name not in there])
-        for name in map(name_of, changed):
+        for key in changed:
+            name = name_of(key)
             try:
                 found = await self._threads.call(read_webhook, self._store, name)
             except (CorruptionError, MissingError) as error:
-                logger.warning("webhook %s is not served: %s", name, error.message)
+                documents.look_again(key)
+                if self._said.get(name) != error.message:
+                    logger.warning("webhook %s is not served: %s", name, error.message)
+                self._said[name] = error.message
                 continue
+            self._said.pop(name, None)
             known = self._served.get(name)
             if known is not None and (found is None or known.dispatcher.webhook.id != found.id):
                 await self._dismiss([name])

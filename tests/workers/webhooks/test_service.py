@@ -366,6 +366,27 @@ def test_a_damaged_history_keeps_no_other_adapter_from_being_told(
     play(scene)
 
 
+def test_a_damaged_webhook_is_said_once_and_served_when_it_is_restored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene(world: World) -> None:
+        key = webhook(world.store) and "webhooks/registered/team-chat.json"
+        good = world.store.get(key).data
+        world.store.put(key, b"damage")
+        world.pending = [accepted(1)]
+        running = asyncio.create_task(world.service().run())
+        await asyncio.sleep(RECEIVED_S)
+        said = [r for r in caplog.records if "team-chat is not served" in r.getMessage()]
+        assert len(said) == 1
+        world.store.put(key, good)
+        await asyncio.sleep(RECEIVED_S)
+        running.cancel()
+        await asyncio.wait([running])
+        assert world.receiver.sequences("main") == [0]
+
+    play(scene)
+
+
 def test_a_damaged_object_of_the_log_is_said_and_the_rest_is_told() -> None:
     async def scene(world: World) -> None:
         found = webhook(world.store)
