@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -51,8 +51,9 @@ class Handler(BaseHTTPRequestHandler):
     def wait(self) -> None:
         """Wait until the receiver is closed, or whoever asked has left."""
         while not self.server.closing.wait(0.02):
-            if self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
-                return
+            with suppress(BlockingIOError):
+                if self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+                    return
 
 
 class _Server(ThreadingHTTPServer):

@@ -370,7 +370,7 @@ def test_a_damaged_webhook_is_said_once_and_served_when_it_is_restored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scene(world: World) -> None:
-        key = webhook(world.store) and "webhooks/registered/team-chat.json"
+        key = f"webhooks/registered/{webhook(world.store).name}.json"
         good = world.store.get(key).data
         world.store.put(key, b"damage")
         world.pending = [accepted(1)]
