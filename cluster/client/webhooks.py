@@ -114,6 +114,7 @@ class WebhookVerbs(ClientPart):
             NotFoundError: there is no such webhook.
             UnavailableError: no system runs, or one that sends events nowhere.
         """
+        registering.existing_webhook(self._store, name)
         self._check_served()
         test = f"evt_{secrets.token_hex(16)}"
         registering.change(self._store, name, lambda held: replace(held, test=test))

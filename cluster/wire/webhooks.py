@@ -89,7 +89,9 @@ class WebhookRequest(BaseModel):
 class RotationRequest(BaseModel):
     """A wish for a new secret."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"overlap_hours": 48}]}
+    )
 
     overlap_hours: float = Field(
         default=24.0, ge=0, le=8760, description="So long the old secret signs beside the new one."
