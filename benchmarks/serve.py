@@ -5,9 +5,7 @@ The model has the size of ViT-B-32 and random weights; the version has random re
 vectors a class. The bare forward gets decoded tensors and its best batch size.
 """
 
-import io
 import os
-import random
 import statistics
 import subprocess
 import sys
@@ -24,11 +22,11 @@ from pathlib import Path
 
 import psutil
 import torch
-from PIL import Image, ImageFilter
 from torch.nn.functional import normalize
 
 from adapters.contract.memory_format import MemoryFormat
 from benchmarks.load import Load, multipart, request_bytes, run_load
+from benchmarks.photograph import photograph
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.random_records import VECTORS, WIDTH, publish_random
 from benchmarks.table import Row, report
@@ -60,7 +58,7 @@ SHARES: Mapping[tuple[int, MemoryFormat], float | None] = {
 def main() -> int:
     """Measure everything, print the table, and return the exit code."""
     torch.set_num_threads(THREADS)
-    jpeg = _jpeg()
+    jpeg = photograph()
     encoder = RandomEncoder(EncoderSettings())
     bare = _bare(encoder, jpeg)
     with tempfile.TemporaryDirectory() as name:
@@ -341,21 +339,6 @@ def _publish(store: ObjectStore, fingerprint: str, *, records: int) -> None:
     adapter = Registry(store).create("main")
     for number in range(records):
         publish_random(adapter, [number], classes=CLASSES_PER_RECORD, encoder=fingerprint)
-
-
-def _jpeg() -> bytes:
-    """Return a picture of 640 by 480 pixels that has about 80 kB as a JPEG."""
-    draw = random.Random(0)
-    noise = Image.frombytes("RGB", (640, 480), draw.randbytes(640 * 480 * 3))
-    picture = noise.filter(ImageFilter.GaussianBlur(1.5))
-    best: bytes = b""
-    for quality in range(95, 20, -1):
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality)
-        best = buffer.getvalue()
-        if len(best) <= 82_000:
-            return best
-    return best
 
 
 def _seconds(work: Callable[[], object], *, repeats: int = 15) -> float:

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import FiniteFloat, TypeAdapter
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, InputError, NotFoundError
 from workers.formats.documents import Count, next_count, seal, unseal, validated
-from workers.formats.nearest import did_you_mean
 from workers.registry.documents.layout import check_adapter
 from workers.store.base import ObjectStore
 from workers.store.serial_document import Held
