@@ -11,6 +11,7 @@ Nothing secret is in it.
     serve: {host: 127.0.0.1, port: 8000, replicas: {min: 1, max: 4}}
     workers: {encoders: {min: 1, max: 4}, threads: 1}
     retention: {days: 7}
+    events: {allow: [https://hooks.example.com/]}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
@@ -18,10 +19,11 @@ folder, the defaults. NACRE_STORE overrides `store`.
 
 import os
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from adapters.contract.memory_format import MemoryFormat
 from workers.encoding.encoder_settings import EncoderSettings
@@ -34,6 +36,15 @@ from workers.tasks.task import NAME
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Allowed = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+/[^?#\\\s]*$")]
+
+
+def _network(written: str) -> str:
+    ip_network(written)  # its ValueError says what is wrong
+    return written
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 CONFIG_FILE = "nacre.yaml"
 CONFIG = "NACRE_CONFIG"
@@ -181,6 +192,21 @@ class AdapterConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EventsConfig:
+    """Where webhooks may be.
+
+    Attributes:
+        allow: Addresses that webhooks may have, each with all that is below its path, such as
+            `https://hooks.example.com/`. Without one, nothing is recorded and nothing sent.
+        inner: Networks inside which these addresses may lie, such as `10.0.0.0/8`. Nothing is sent
+            to loopback, private or link-local addresses otherwise, whatever a name resolves to.
+    """
+
+    allow: tuple[Allowed, ...] = ()
+    inner: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that `nacre up` needs to know.
 
@@ -195,6 +221,7 @@ class Config:
         serve: How the replicas listen.
         workers: How much work goes on at once.
         retention: How long images and features are kept.
+        events: Where webhooks may be.
     """
 
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
@@ -206,6 +233,7 @@ class Config:
     serve: ServeConfig = field(default_factory=ServeConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     retention: Retention = field(default_factory=Retention)
+    events: EventsConfig = field(default_factory=EventsConfig)
 
     @property
     def endpoint(self) -> str:

@@ -25,6 +25,7 @@ OF_ONE_MACHINE = frozenset({"store", "ray", "cache_bytes", "serve.host", "serve.
 LIVE = (
     "adapters",
     "retention",
+    "events",
     *("workers.attempts", "workers.encode_at_once", "workers.encode_at_once_per_adapter"),
     "workers.poll_s",
 )
@@ -140,7 +141,13 @@ def with_live(running: Config, wanted: Config) -> Config:
         encode_at_once_per_adapter=wanted.workers.encode_at_once_per_adapter,
         poll_s=wanted.workers.poll_s,
     )
-    return replace(running, adapters=wanted.adapters, retention=wanted.retention, workers=workers)
+    return replace(
+        running,
+        adapters=wanted.adapters,
+        retention=wanted.retention,
+        events=wanted.events,
+        workers=workers,
+    )
 
 
 def not_served(adapter: str, running: RunningConfig | None, config: Config) -> str | None:

@@ -12,12 +12,13 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
-absent accept access answer appearance base bench benching bounded budget by check cost count demo
-diff distant drawing essential example fact failure fine format free health housekeeping interrupt
+absent accept access answer appearance base bench benching bounded budget by changed check
+connecting cost count demo diff distant drawing essential example fact failure fine format free
+health housekeeping interrupt
 joined kept key known labelled latest layout leaving limit list loading local log looking main
 managing measure measured measuring moved naming once only orientation other output packing page
-part past pattern published question random raw reader reading replacement result row running shared
-status table testing trained turn verify
+part past pattern published question random raw reader reading replacement result row running
+sending shared shown status table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching callback cli completion concurrency config coordination csv

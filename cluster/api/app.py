@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from cluster.api import access_routes, health, looking, managing, predicting, tasks
+from cluster.api import access_routes, health, looking, managing, predicting, tasks, webhooks
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownTokens
 from cluster.api.access.requesters import OVER_HTTP, Access
@@ -22,6 +22,7 @@ from cluster.api.places import Places
 from cluster.api.problems import add_problems
 from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
+from cluster.api.webhooks import WebhookHandlers
 from cluster.client.client import Client
 from cluster.config import Config
 from cluster.serving.service import Service
@@ -85,6 +86,7 @@ def build_api(
         managing.routes(VersionHandlers(client, audience), threads),
         tasks.routes(TaskHandlers(client, places), threads),
         access_routes.routes(AccessHandlers(client, places), threads),
+        webhooks.routes(WebhookHandlers(client), threads),
     ):
         api.include_router(router, dependencies=checked)
     asking = predicting.routes(service, adapter=config.adapter)

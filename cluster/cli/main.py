@@ -33,6 +33,7 @@ MODULES = {
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),
     "demo": ("demo",),
+    "webhook": ("webhook",),
 }
 
 

@@ -14,6 +14,7 @@ from cluster.client.maintenance import MaintenanceVerbs
 from cluster.client.predictions import PredictionVerbs
 from cluster.client.submissions import SubmissionVerbs
 from cluster.client.versions import VersionVerbs
+from cluster.client.webhooks import WebhookVerbs
 from workers.progress_callbacks import StepCallback, unreported
 
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
 
 class Client(
-    SubmissionVerbs, VersionVerbs, AliasVerbs, MaintenanceVerbs, AccessVerbs, PredictionVerbs
+    SubmissionVerbs,
+    VersionVerbs,
+    AliasVerbs,
+    MaintenanceVerbs,
+    AccessVerbs,
+    PredictionVerbs,
+    WebhookVerbs,
 ):
     """Talks to one nacre: its object store, and its HTTP API.
 

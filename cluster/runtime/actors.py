@@ -17,11 +17,14 @@ from cluster.runtime.crew import Handles, RayCrew
 from cluster.runtime.logs import log_as_json
 from cluster.runtime.names import COORDINATOR, NAMESPACE, ROLES, application
 from cluster.stores.open import open_store
+from cluster.webhooks.permitted import Permitted
+from cluster.webhooks.sending import HttpSender
 from workers.concurrency.supervision import Supervisor
 from workers.coordination.coordinator import STARTING, Coordinator, Waiting
 from workers.coordination.settings import AdapterRules, Intervals, Setup
 from workers.queue.machine import Limits
 from workers.queue.retry_policy import RetryPolicy
+from workers.webhooks.sender import WebhookSetup
 
 STOP_TIMEOUT_S = 20
 logger = logging.getLogger("nacre.coordinator")
@@ -129,4 +132,13 @@ def setup_of(config: Config) -> Setup:
         intervals=Intervals(poll_s=workers.poll_s),
         retention=config.retention,
         configuration=published(config),
+        webhooks=_webhooks(config),
     )
+
+
+def _webhooks(config: Config) -> WebhookSetup | None:
+    """Return how webhooks are served; None where events may be sent nowhere."""
+    if not config.events.allow:
+        return None
+    sender = HttpSender(Permitted(events=config.events))
+    return WebhookSetup(sender=sender, poll_s=config.workers.poll_s)

@@ -23,6 +23,7 @@ from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, o
 from tests.support.scenes.registry import ANNA, adapter, learn, record_of, shared_of
 from tests.support.scenes.submissions import submission
 from tests.support.scenes.uploads import PICTURES, packed, picture
+from tests.support.scenes.webhooks import webhook
 from workers.access.audit import AuditEntry
 from workers.access.audit import entry_from_bytes as audit_from_bytes
 from workers.access.audit import write_entry as write_audit
@@ -54,6 +55,16 @@ from workers.registry.documents.refs import refs_from_bytes
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import submission_from_bytes
 from workers.tasks.task import TaskFile, load_task
+from workers.webhooks.deliveries import (
+    Deliveries,
+    Delivery,
+    Failing,
+    read_deliveries,
+    write_deliveries,
+)
+from workers.webhooks.log import MilestoneLog, following
+from workers.webhooks.milestone import Kind, Milestone
+from workers.webhooks.webhook import read_webhook
 
 HEADER_BYTES = 8
 
@@ -207,6 +218,45 @@ def _audit() -> bytes:
     return store.get(write_audit(store, entry)).data
 
 
+def _webhooks() -> dict[str, tuple[str, bytes]]:
+    """Return key and bytes of one document of each kind that webhooks have."""
+    failed = Milestone(
+        id="evt_1", kind=Kind.FAILED, adapter="main", at=1.0, task="birds", order=(1, 1)
+    )
+    moved = Milestone(
+        id="evt_2",
+        kind=Kind.MOVED,
+        adapter="main",
+        at=2.0,
+        moves={"canary": (None, 1)},
+        entry=(3, ("ab" * 32, 400, 0)),
+    )
+    store = MemoryStore()
+    registered = webhook(store, kinds=("alias.moved",), begins={"main": (0, 2)})
+    delivery = Delivery(
+        id="evt_1",
+        kind=Kind.FAILED,
+        adapter="main",
+        sequence=0,
+        at=1.0,
+        took_s=0.5,
+        attempts=2,
+        status=500,
+        outcome="failed",
+        said="it answered 500",
+    )
+    waits = Failing(since=1.0, attempts=2, until=3.0)
+    state = Deliveries(
+        name=registered.name, id=registered.id, latest=(delivery,), failing={"main": waits}
+    )
+    write_deliveries(store, state)
+    MilestoneLog(store).append(following(None, "main", [failed, moved]))
+    return {
+        listed.key.split("/")[1]: (listed.key, store.get(listed.key).data)
+        for listed in store.list("webhooks/")
+    }
+
+
 def _inbox(store: ObjectStore) -> object:
     """Return the requests; a damaged one is an error in their list."""
     return inbox.read(store, inbox.waiting(store))
@@ -238,12 +288,17 @@ SHARD = packed(
 )
 LIST = b"path,label\ntrain/1.png,red\ntrain/2.png,7\n"
 
-_OF_REGISTRY, _OF_QUEUE = _registry(), _queue()
+_OF_REGISTRY, _OF_QUEUE, _OF_WEBHOOKS = _registry(), _queue(), _webhooks()
 
 
 def _of_queue(kind: str, read: Callable[[ObjectStore], object], *, sealed: bool = False) -> Loader:
     key, content = _OF_QUEUE[kind]
     return of_json(kept(key, read), content, sealed=sealed)
+
+
+def _of_webhooks(kind: str, read: Callable[[ObjectStore], object]) -> Loader:
+    key, content = _OF_WEBHOOKS[kind]
+    return of_json(kept(key, read), content, sealed=True)
 
 
 LOADERS: dict[str, Loader] = {
@@ -292,4 +347,9 @@ LOADERS: dict[str, Loader] = {
     "named tokens": of_json(lambda data: tokens_from_bytes(data, "x"), _tokens(), sealed=True),
     "audit entries": of_json(lambda data: audit_from_bytes(data, "x"), _audit()),
     "outcomes": _of_queue("outcome", lambda store: read_outcome(store, "birds-0123456789ab")),
+    "milestones": _of_webhooks("milestones", lambda store: MilestoneLog(store).last("main")),
+    "webhooks": _of_webhooks("registered", lambda store: read_webhook(store, "team-chat")),
+    "deliveries": _of_webhooks(
+        "deliveries", lambda store: read_deliveries(store, "team-chat", "hook_team-chat")
+    ),
 }

@@ -30,6 +30,12 @@ from workers.registry.documents.purged import tombstones_from_bytes, tombstones_
 from workers.registry.documents.refs import refs_from_bytes
 from workers.store import MemoryStore
 from workers.tasks.submission import submission_from_bytes
+from workers.webhooks.deliveries import PREFIX as DELIVERIES
+from workers.webhooks.deliveries import read_deliveries
+from workers.webhooks.log import PREFIX as MILESTONES
+from workers.webhooks.log import MilestoneLog
+from workers.webhooks.webhook import PREFIX as WEBHOOKS
+from workers.webhooks.webhook import existing_webhook
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
 IT = "the example"
@@ -80,6 +86,26 @@ def progress(content: bytes) -> bytes:
     return store.get(PROGRESS).data
 
 
+def milestones(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(f"{MILESTONES}main/000000000041.json", content)
+    batch = MilestoneLog(store).batch_with("main", 42)
+    assert batch is not None
+    return batch.to_bytes()
+
+
+def webhook(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(f"{WEBHOOKS}team-chat.json", content)
+    return existing_webhook(store, "team-chat").to_bytes()
+
+
+def deliveries(content: bytes) -> bytes:
+    store = MemoryStore()
+    store.put(f"{DELIVERIES}team-chat.json", content)
+    return read_deliveries(store, "team-chat", "hook_0123456789abcdef").to_bytes()
+
+
 def request(content: bytes) -> bytes:
     store = MemoryStore()
     store.put(f"{inbox.PREFIX}1-0.json", content)
@@ -119,6 +145,9 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "An event": event,
     "Named tokens": lambda content: tokens_from_bytes(content, IT).to_bytes(),
     "An audit entry": audit,
+    "Milestones": milestones,
+    "A webhook": webhook,
+    "Deliveries": deliveries,
 }
 
 

@@ -18,7 +18,7 @@ class AccessRole(StrEnum):
     ASKER = "asker"  # ask what images show
     SUBMITTER = "submitter"  # submit tasks, take them back, try them again
     OPERATOR = "operator"  # move aliases, drop tasks, pause
-    ADMIN = "admin"  # purge, settle, give roles, read the audit log
+    ADMIN = "admin"  # purge, settle, give roles, register webhooks, read the audit log
 
     @property
     def rank(self) -> int:
@@ -52,7 +52,7 @@ NEEDED: Mapping[str, AccessRole] = {
             *("alias", "drop", "follow", "import", "pause", "prepare"),
             *("promote", "resume", "rollback"),
         ),
-        AccessRole.ADMIN: ("audit", "gc", "purge", "settle", "token"),
+        AccessRole.ADMIN: ("audit", "gc", "purge", "settle", "token", "webhook"),
     }.items()
     for verb in verbs
 }

@@ -10,6 +10,7 @@ from workers.queue.events import Accepted, Event, Stop
 from workers.queue.journal import entry_of
 from workers.queue.leadership import Leadership
 from workers.queue.machine import Queue
+from workers.queue.milestones import milestone_of
 from workers.queue.ticket import Ticket
 
 logger = logging.getLogger("nacre.coordinator")
@@ -41,6 +42,8 @@ class KeptQueue:
         self.machine.paused = frozenset(lead.paused)
         self._clock = setup.clock
         self._epoch = lead.epoch
+        self._tells = setup.webhooks is not None
+        self._told = 0
         self._write_behind = write_behind
         self._stop = stop
         self._changed = changed
@@ -57,8 +60,21 @@ class KeptQueue:
         """Take over a submission of which everything is written already."""
         self.machine.apply(Accepted(ticket=ticket), now=self._clock())
 
-    def tell(self, event: Event) -> None:
-        """Tell the queue, and note what has changed."""
+    def find(self, ticket: Ticket, *, known: Ticket | None) -> None:
+        """Take over a submission that was found in the store.
+
+        Args:
+            ticket: Where it goes on.
+            known: As it was written down; None where nobody has taken note of it before.
+        """
+        self.remember(ticket)
+        if ticket != known:
+            self._write_behind.note_ticket(ticket)
+        if known is None:
+            self._note_milestone(None, ticket, self._clock())
+
+    def tell(self, event: Event, *, who: str = "") -> None:
+        """Tell the queue, and note what has changed; `who` asked for it, where somebody did."""
         now, name = self._clock(), subject_of(event)
         before = self.machine.tickets.get(name) if name else None
         for decision in self.machine.apply(event, now=now):
@@ -68,6 +84,16 @@ class KeptQueue:
         after = self.machine.tickets.get(name) if name else None
         if after is not None and after != before:
             self._note(before, after, now)
+            self._note_milestone(before, after, now, who=who)
+
+    def _note_milestone(
+        self, before: Ticket | None, after: Ticket, now: float, *, who: str = ""
+    ) -> None:
+        order = (self._epoch, self._told + 1)
+        milestone = milestone_of(before, after, now=now, order=order, who=who)
+        if self._tells and milestone is not None:
+            self._told += 1
+            self._write_behind.note_milestone(milestone)
 
     def _note(self, before: Ticket | None, after: Ticket, now: float) -> None:
         self._write_behind.note_ticket(after)

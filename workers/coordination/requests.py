@@ -60,7 +60,7 @@ class Requests:
                 logger.warning("a request waits: %s", request.message)
                 return
             await self._remember(request.event)
-            self._queue.tell(request.event)
+            self._queue.tell(request.event, who=request.who)
             self._write_behind.note_request(request.key)
 
     async def look_for_missing(self, now: float) -> None:

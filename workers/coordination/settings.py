@@ -11,6 +11,7 @@ from workers.learning.gate import Gate
 from workers.queue.machine import Limits
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
+from workers.webhooks.sender import WebhookSetup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,7 @@ class Setup:
         retention: How long images and features are kept.
         threads: Where it reads and writes the store, so that its event loop goes on.
         configuration: What it publishes of the system's configuration while it leads.
+        webhooks: How webhooks are served; None where events go nowhere.
     """
 
     store: ObjectStore
@@ -75,3 +77,4 @@ class Setup:
     retention: Retention = field(default_factory=Retention)
     threads: Threads = SYSTEM_THREADS
     configuration: Mapping[str, Any] | None = None
+    webhooks: WebhookSetup | None = None

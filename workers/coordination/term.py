@@ -22,6 +22,7 @@ from workers.housekeeping.retention import PeriodicRetention
 from workers.queue import inbox
 from workers.queue.leadership import Leadership, renew_leadership
 from workers.queue.ledger import Ledger
+from workers.webhooks.service import QueueMilestones, WebhookService
 
 logger = logging.getLogger("nacre.coordinator")
 
@@ -61,6 +62,7 @@ class LeadershipTerm:
             every_s=setup.intervals.retention_s,
             threads=setup.threads,
         )
+        self._webhooks = self._webhook_service()
         self.trouble: Trouble | None = None
 
     @classmethod
@@ -75,9 +77,7 @@ class LeadershipTerm:
         )
         term = cls(setup, lead, ledger, missing=found.missing)
         for ticket in found.tickets:
-            term._queue.remember(ticket)
-            if ticket != kept.get(ticket.submission_id):
-                term._write_behind.note_ticket(ticket)
+            term._queue.find(ticket, known=kept.get(ticket.submission_id))
         await term._save()
         return term
 
@@ -94,6 +94,7 @@ class LeadershipTerm:
             Exception: something went wrong that nobody thought of; the next term finds everything
                 in the store.
         """
+        webhooks = asyncio.create_task(self._webhooks.run()) if self._webhooks else None
         try:
             while not stopping.is_set():
                 if self._jobs.failed is not None:
@@ -109,6 +110,9 @@ class LeadershipTerm:
                     self._changed.clear()
                 await self._rest(stopping)
         finally:
+            if webhooks is not None:
+                webhooks.cancel()
+                await asyncio.wait([webhooks])
             await self._jobs.stop()
             await self._retention.stop()
         await self._write_behind.save()
@@ -138,6 +142,24 @@ class LeadershipTerm:
     async def _save(self) -> None:
         for name in await self._write_behind.save():
             self._queue.machine.forget(name)
+        if self._webhooks is not None and self._write_behind.milestones():
+            self._webhooks.wake()
+
+    def _webhook_service(self) -> WebhookService | None:
+        setup = self._setup
+        if setup.webhooks is None:
+            return None
+        return WebhookService(
+            setup.store,
+            setup.webhooks,
+            QueueMilestones(
+                pending=self._write_behind.milestones, recorded=self._write_behind.recorded
+            ),
+            clock=setup.clock,
+            threads=setup.threads,
+            epoch=self._lead.epoch,
+            leads=lambda: setup.clock() < self._lead.expires,
+        )
 
     async def _renew(self, now: float, *, at_once: bool = False) -> None:
         lead_s, paused = self._setup.intervals.lead_s, tuple(sorted(self._queue.machine.paused))

@@ -13,6 +13,7 @@ from workers.queue.ledger import Ledger
 from workers.queue.progress import StageProgress, write_progress
 from workers.queue.ticket import Ticket
 from workers.store.base import ObjectStore
+from workers.webhooks.milestone import Milestone
 
 THREADS = 8
 
@@ -25,16 +26,21 @@ class Unsaved:
         tickets: By submission id, as they are now.
         entries: Events, each with its submission's id.
         requests: Keys of requests that have been taken note of, to be removed.
+        milestones: What webhooks are to be told of the tickets.
     """
 
     tickets: dict[str, Ticket] = field(default_factory=dict)
     entries: list[tuple[str, JournalEntry]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    milestones: list[Milestone] = field(default_factory=list)
 
     def copy(self) -> "Unsaved":
         """Return the same as of now."""
         return Unsaved(
-            tickets=dict(self.tickets), entries=list(self.entries), requests=list(self.requests)
+            tickets=dict(self.tickets),
+            entries=list(self.entries),
+            requests=list(self.requests),
+            milestones=list(self.milestones),
         )
 
     def __bool__(self) -> bool:
@@ -61,6 +67,7 @@ class WriteBehind:
         self._threads = threads
         self._unsaved = Unsaved()
         self._saved = asyncio.Event()
+        self._durable = max((each.order or (0, 0) for each in ledger.milestones), default=(0, 0))
         self._progress: dict[str, StageProgress] = {}
         self._reported: dict[str, StageProgress] | None = None
         self._reported_at = 0.0
@@ -76,6 +83,20 @@ class WriteBehind:
     def note_request(self, key: str) -> None:
         """Note that a request has been taken note of."""
         self._unsaved.requests.append(key)
+
+    def note_milestone(self, milestone: Milestone) -> None:
+        """Note what webhooks are to be told, after the ticket that it is about."""
+        self._unsaved.milestones.append(milestone)
+
+    def milestones(self) -> list[Milestone]:
+        """Return what webhooks are to be told: what is durable, together with all before it."""
+        # A page may be written already when another one, with an earlier milestone, could not be.
+        found = self._ledger.milestones
+        return [each for each in found if (each.order or (0, 0)) <= self._durable]
+
+    def recorded(self, order: tuple[int, int]) -> None:
+        """Note that milestones up to `order` are recorded, and need not stand here any more."""
+        self._ledger.recorded = order
 
     @property
     def requests(self) -> frozenset[str]:
@@ -124,6 +145,9 @@ class WriteBehind:
                 del self._unsaved.tickets[name]
         del self._unsaved.entries[: len(taken.entries)]
         del self._unsaved.requests[: len(taken.requests)]
+        del self._unsaved.milestones[: len(taken.milestones)]
+        orders = (each.order or (0, 0) for each in taken.milestones)
+        self._durable = max(orders, default=self._durable)
         self._saved.set()
         self._saved = asyncio.Event()
         return old
@@ -137,7 +161,8 @@ class WriteBehind:
             self._reported = progress
 
     def _write(self, taken: Unsaved, now: float) -> list[str]:
-        old = self._ledger.save(taken.tickets.values(), now=now)
+        tickets = taken.tickets.values()
+        old = self._ledger.save(tickets, now=now, milestones=taken.milestones)
         self._threads.map(
             lambda entry: write_entry(self._store, *entry), taken.entries, most=THREADS
         )

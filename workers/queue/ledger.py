@@ -16,8 +16,9 @@ A page costs what its tickets cost, so that a change among ten thousand of them 
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -34,6 +35,7 @@ from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held
 from workers.store.serial_swap import SerialSwap
 from workers.tasks.submission import PREFIX
+from workers.webhooks.milestone import Milestone, milestone_to_json
 
 PAGES = 64
 KEPT_S = 24 * 3600.0
@@ -52,12 +54,14 @@ class Page:
         beat: Grows by one with every writing.
         before: SHA-256 of the page that this one replaced; empty for the first, and in pages of
             the first days.
+        milestones: What webhooks are to be told of these submissions, until that is recorded.
     """
 
     tickets: Mapping[str, Ticket]
     epoch: int = 0
     beat: int = 0
     before: str = ""
+    milestones: tuple[Milestone, ...] = ()
 
     @property
     def serial(self) -> int:
@@ -72,8 +76,12 @@ class Page:
                 "beat": self.beat,
                 "tickets": [ticket_to_json(ticket) for ticket in self.tickets.values()],
                 **({"before": self.before} if self.before else {}),
+                **({"milestones": told} if (told := self._milestones_json()) else {}),
             }
         )
+
+    def _milestones_json(self) -> list[dict[str, Any]]:
+        return [milestone_to_json(milestone) for milestone in self.milestones]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +90,7 @@ class _StoredPage:
     beat: Count
     tickets: tuple[Ticket, ...]
     before: str = ""
+    milestones: tuple[Milestone, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,11 +109,14 @@ class Ledger:
         lead: Under which it writes.
         threads: In which it reads and writes pages.
 
+    Attributes:
+        recorded: Milestones up to this order are recorded, and leave their page when it is written.
+
     Raises:
         ConflictError: (by every method that writes) another coordinator has taken over.
     """
 
-    # Owns: the pages, as they are in the store.
+    # Owns: the pages, as they are in the store, and up to where milestones are recorded.
 
     def __init__(
         self, store: ObjectStore, lead: Leadership, *, threads: Threads = SYSTEM_THREADS
@@ -112,6 +124,7 @@ class Ledger:
         self._store = store
         self._epoch = lead.epoch
         self._threads = threads
+        self.recorded = (0, 0)
         self._swaps = [_swap(store, bucket) for bucket in range(PAGES)]
         pages = threads.map(self._taken_over, range(PAGES), most=THREADS)
         self._pages = dict(enumerate(pages))
@@ -122,18 +135,37 @@ class Ledger:
         pages = self._pages.values()
         return [ticket for page in pages for ticket in page.content.tickets.values()]
 
-    def save(self, tickets: Iterable[Ticket], *, now: float) -> list[str]:
+    @property
+    def milestones(self) -> list[Milestone]:
+        """Every milestone that was written down and may not be recorded, in no particular order."""
+        pages = self._pages.values()
+        return [
+            milestone
+            for page in pages
+            for milestone in page.content.milestones
+            if (milestone.order or (0, 0)) > self.recorded
+        ]
+
+    def save(
+        self, tickets: Iterable[Ticket], *, now: float, milestones: Iterable[Milestone] = ()
+    ) -> list[str]:
         """Write `tickets` down; durable when this returns.
+
+        Args:
+            tickets: As they are now.
+            now: Seconds since the epoch.
+            milestones: Of these tickets; each is written with its ticket, or neither is.
 
         Returns:
             The ids of tickets that ended so long ago that they have left their page.
         """
         changed = {ticket.submission_id: ticket for ticket in tickets}
+        told = tuple(milestones)
         by_bucket: dict[int, dict[str, Ticket]] = {bucket: {} for bucket in self._unsettled}
         for name, ticket in changed.items():
             by_bucket.setdefault(bucket_of(name), {})[name] = ticket
         pages = self._threads.map(
-            lambda entry: self._turn(*entry, now=now), by_bucket.items(), most=THREADS
+            lambda entry: self._turn(*entry, told, now=now), by_bucket.items(), most=THREADS
         )
         # Afterwards: whoever was deposed is told so by a page, and has said nothing yet.
         self._threads.map(self._keep_outcome, changed.values(), most=THREADS)
@@ -148,36 +180,49 @@ class Ledger:
         if ticket.stage in ENDED:
             self._store.put(state_key(ticket.submission_id), outcome_bytes(ticket))
 
-    def _turn(self, bucket: int, changed: Mapping[str, Ticket], *, now: float) -> list[str]:
+    def _turn(
+        self,
+        bucket: int,
+        changed: Mapping[str, Ticket],
+        told: Iterable[Milestone],
+        *,
+        now: float,
+    ) -> list[str]:
         page = self._pages[bucket]
         tickets = {**page.content.tickets, **changed}
         old = [name for name, ticket in tickets.items() if _is_old(ticket, now)]
         for name in old:
             # Once more: a crash may have come right after the page on which it ended.
             self._keep_outcome(tickets.pop(name))
-        decide = partial(self._decided, lambda _found: tickets)
+        # By their order: a page that was written when another one could not be is written again.
+        here = (each for each in told if each.submission in changed)
+        by_order = {
+            each.order: each
+            for each in (*page.content.milestones, *here)
+            if (each.order or (0, 0)) > self.recorded
+        }
+        wanted = Page(tickets=tickets, milestones=tuple(by_order.values()))
+        decide = partial(self._decided, lambda _found: wanted)
         self._pages[bucket] = self._swaps[bucket].change(decide, held=page)
         return old
 
     def _taken_over(self, bucket: int) -> Held[Page]:
         swap = self._swaps[bucket]
 
-        def latest(found: Page) -> Mapping[str, Ticket]:
+        def latest(found: Page) -> Page:
             # What this process has seen is of what has happened, even where the store lost it.
             seen = swap.document.seen or found
-            return max(found, seen, key=lambda page: (page.epoch, page.beat)).tickets
+            return max(found, seen, key=lambda page: (page.epoch, page.beat))
 
         return swap.change(partial(self._decided, latest))
 
-    def _decided(
-        self, tickets: Callable[[Page], Mapping[str, Ticket]], held: Held[Page] | None
-    ) -> Page:
+    def _decided(self, wanted: Callable[[Page], Page], held: Held[Page] | None) -> Page:
         found = held.content if held else Page(tickets={})
         if found.epoch > self._epoch:
             raise _deposed(found.epoch, self._epoch)
         beat = max(found.beat, held.above if held else 0)
-        return Page(
-            tickets=tickets(found),
+        return replace(
+            wanted(found),
             epoch=self._epoch,
             beat=next_count(beat, "the beat of a page of the queue"),
             before=held.digest if held else "",
@@ -248,6 +293,7 @@ def _page(bucket: int, data: bytes, what: str) -> Page:
         epoch=stored.epoch,
         beat=stored.beat,
         before=stored.before,
+        milestones=stored.milestones,
     )
 
 

@@ -48,7 +48,7 @@ def _of_path(verb: str) -> Need:
     return Need(verb=verb, of=Of.PATH)
 
 
-_TASK, _ADAPTER = "/v1/tasks/{name}", "/v1/adapters/{adapter}"
+_TASK, _ADAPTER, _WEBHOOK = "/v1/tasks/{name}", "/v1/adapters/{adapter}", "/v1/webhooks/{name}"
 NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/predict"): Need(verb="predict", of=Of.CONFIGURED),
     ("POST", f"{_ADAPTER}/predict"): _of_path("predict"),
@@ -79,6 +79,13 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/tokens"): Need(verb="token", of=Of.MEANT),
     ("POST", "/v1/tokens/{name}/revoke"): Need(verb="token", of=Of.MEANT),
     ("GET", "/v1/audit"): Need(verb="audit", of=Of.SEEN),
+    ("GET", "/v1/webhooks"): Need(verb="webhook", of=Of.EVERY),
+    ("POST", "/v1/webhooks"): Need(verb="webhook", of=Of.EVERY),
+    ("GET", _WEBHOOK): Need(verb="webhook", of=Of.EVERY),
+    ("POST", f"{_WEBHOOK}/remove"): Need(verb="webhook", of=Of.EVERY),
+    ("POST", f"{_WEBHOOK}/rotate"): Need(verb="webhook", of=Of.EVERY),
+    ("POST", f"{_WEBHOOK}/test"): Need(verb="webhook", of=Of.EVERY),
+    ("POST", f"{_WEBHOOK}/resume"): Need(verb="webhook", of=Of.EVERY),
     ("GET", "/v1/status"): Need(verb="status", of=Of.EVERY),
     ("GET", "/v1/metrics"): Need(verb="metrics", of=Of.EVERY),
 }

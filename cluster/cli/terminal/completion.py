@@ -132,6 +132,10 @@ def _tokens(client: "Client", _typed: Typed) -> Iterable[str]:
     return (token.name for token in client.tokens())
 
 
+def _webhooks(client: "Client", _typed: Typed) -> Iterable[str]:
+    return (webhook.name for webhook, _ in client.webhooks())
+
+
 SUBMISSIONS = _completing(_submissions(lambda _stage: True))
 """All in the queue, by id and by the name of the task."""
 OPEN = _completing(_submissions(_is_open))
@@ -152,3 +156,4 @@ SERVABLE = _completing(_servable)
 ALIASES = _completing(_movable)
 """Aliases that people move: all but `head`."""
 TOKENS = _completing(_tokens)
+WEBHOOKS = _completing(_webhooks)

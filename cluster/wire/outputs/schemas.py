@@ -20,6 +20,7 @@ from cluster.wire.outputs.store import StoreReport
 from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus
 from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
 from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
+from cluster.wire.outputs.webhooks import RemovedWebhook
 from cluster.wire.predictions import PredictAnswer
 from cluster.wire.tasks import QueuePause, TaskEvent, TaskOutcome, TaskState
 from cluster.wire.versions import (
@@ -30,6 +31,7 @@ from cluster.wire.versions import (
     ShownVersion,
     VersionDifference,
 )
+from cluster.wire.webhooks import RegisteredWebhook, TestedWebhook, WebhookState
 
 LINES = frozenset({"watch"})
 """Verbs that print a document per line, as things happen."""
@@ -70,6 +72,13 @@ SCHEMAS: Mapping[str, Any] = {
     "verify": CheckedAdapter,
     "versions": list[PublishedVersion],
     "watch": TaskState,
+    "webhook add": RegisteredWebhook,
+    "webhook list": list[WebhookState],
+    "webhook remove": RemovedWebhook,
+    "webhook resume": WebhookState,
+    "webhook rotate": RegisteredWebhook,
+    "webhook show": WebhookState,
+    "webhook test": TestedWebhook,
 }
 
 

@@ -43,6 +43,7 @@ def verbs() -> Iterator[tuple[str, click.Command]]:
 
 
 VERBS = dict(verbs())
+OF_WEBHOOKS = ("add", "list", "remove", "resume", "rotate", "show", "test")
 ELSEWHERE = {
     "bench xtail": "tests/harness/test_xtail.py",
     "demo": "tests/test_wheel.py",
@@ -52,6 +53,7 @@ ELSEWHERE = {
     "predict": "tests/cluster/acceptance/test_acceptance.py",
     "up": "tests/cluster/acceptance/test_acceptance.py",
     "up while it runs": "tests/cluster/acceptance/test_acceptance.py",
+    **{f"webhook {verb}": "tests/cluster/cli/test_webhook.py" for verb in OF_WEBHOOKS},
 }
 """Verbs that need more than a store: where what they print is held against their schema."""
 

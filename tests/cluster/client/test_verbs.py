@@ -43,7 +43,17 @@ METHODS = {
     # the service
     "predict": "predict",
 }
+WEBHOOKS = {
+    "add": "add_webhook",
+    "list": "webhooks",
+    "show": "webhook",
+    "remove": "remove_webhook",
+    "rotate": "rotate_webhook",
+    "test": "test_webhook",
+    "resume": "resume_webhook",
+}
 NO_CALLS = {
+    "webhook": "is a group of verbs, with a call for each",
     "up": "starts what a client talks to",
     "down": "stops it",
     "doctor": "looks at this machine and its Ray, with or without a nacre",
@@ -64,6 +74,14 @@ def test_every_verb_of_the_command_line_has_its_call() -> None:
     verbs = cli.list_commands(click.Context(cli))
     assert sorted((*METHODS, *NO_CALLS)) == verbs
     for method in METHODS.values():
+        assert inspect.getdoc(getattr(Client, method)), method
+
+
+def test_every_verb_of_webhooks_has_its_call() -> None:
+    group = cli.get_command(click.Context(cli), "webhook")
+    assert isinstance(group, click.Group)
+    assert group.commands.keys() == WEBHOOKS.keys()
+    for method in WEBHOOKS.values():
         assert inspect.getdoc(getattr(Client, method)), method
 
 

@@ -33,6 +33,7 @@ PAGES = (
     "docs/scale.md",
     *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),
     "docs/scale.md",
+    "docs/events.md",
     *("docs/notebooks.md", "docs/stores.md", "docs/accuracies.md", "docs/shell.md"),
     "docs/format.md",
     "docs/scale.md",

@@ -29,6 +29,7 @@ from workers.registry import (
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import Submission
+from workers.webhooks.sender import WebhookSetup
 
 PACE = Intervals(poll_s=0.005, report_s=0.0, lead_s=1_000.0, step_back_s=0.005)
 LIMITS = Limits(
@@ -207,6 +208,8 @@ class System(Running):
         crew: Its crew.
     """
 
+    crew: ScriptedCrew
+
     def __init__(
         self,
         store: MemoryStore,
@@ -217,6 +220,7 @@ class System(Running):
         clock: Clock | None = None,
         intervals: Intervals = PACE,
         limits: Limits = LIMITS,
+        webhooks: WebhookSetup | None = None,
     ) -> None:
         def setup(seen: ObjectStore) -> Setup:
             self.crew = ScriptedCrew(seen, encoder)
@@ -226,6 +230,7 @@ class System(Running):
                 clock=clock or Clock(),
                 limits=limits,
                 intervals=intervals,
+                webhooks=webhooks,
             )
 
         super().__init__(store, setup, link=link, owner=owner)

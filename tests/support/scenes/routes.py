@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.api import access_routes, looking, managing, tasks
+from cluster.api import access_routes, looking, managing, tasks, webhooks
 from cluster.api.access.requesters import Access
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.looking import LookingHandlers
@@ -13,6 +13,7 @@ from cluster.api.places import NOWHERE
 from cluster.api.problems import add_problems
 from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
+from cluster.api.webhooks import WebhookHandlers
 from cluster.client.client import Client
 from cluster.serving.metrics import Metrics
 from workers.registry.audience import Nobody
@@ -21,7 +22,7 @@ from workers.registry.audience import Nobody
 def routes_of(
     client: Client, *, doors: Doors | None = None, headers: dict[str, str] | None = None
 ) -> TestClient:
-    """Return the routes of versions, tasks and access, answered by `client`.
+    """Return the routes of versions, tasks, access and webhooks, answered by `client`.
 
     Args:
         client: Of the store.
@@ -35,4 +36,5 @@ def routes_of(
     api.include_router(managing.routes(VersionHandlers(client, Nobody()), StoreThreads()))
     api.include_router(tasks.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
     api.include_router(access_routes.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
+    api.include_router(webhooks.routes(WebhookHandlers(client), StoreThreads()))
     return TestClient(api, headers=headers)

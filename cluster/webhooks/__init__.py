@@ -1,0 +1,1 @@
+"""Webhooks over HTTP: which addresses are permitted, connections to them, signed requests."""

@@ -1,0 +1,1 @@
+"""Webhooks: what has happened, recorded in order and delivered to addresses of the operator's."""
