@@ -109,7 +109,7 @@ def test_every_kind_of_move_is_told_in_the_order_of_the_history() -> None:
         main.alias("canary", 2, by=ANNA)
         main.remove_alias("canary", by=ANNA)
         main.note_refusal(main.version(1), by=Author(who="replica-1", why="no memory", now=1.0))
-        main.rollback(1, by=ANNA)
+        main.rollback(2, by=ANNA)
         drop(main, "birds", by=ANNA, promoted=True)
         purge(main, "birds", by=ANNA)
         await world.serve(RECEIVED_S)
@@ -119,10 +119,10 @@ def test_every_kind_of_move_is_told_in_the_order_of_the_history() -> None:
             *["alias.moved"] * 3,
             *("version.refused", "adapter.rolled_back", "task.dropped", "task.purged"),
         ]
-        assert [each.version for each in told] == [1, 2, 1, 2, None, 1, 1, 3, None]
+        assert [each.version for each in told] == [1, 2, 1, 2, None, 1, 2, 3, None]
         refused, dropped = told[5], told[7]
         assert (refused.who, refused.reason, refused.why) == ("replica-1", "no memory", "")
-        assert (dropped.task, dropped.moves["head"]) == ("birds", (1, 3))
+        assert (dropped.task, dropped.moves["head"]) == ("birds", (2, 3))
         assert told[2].why == ANNA.why
 
     play(scene)
