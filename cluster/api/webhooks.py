@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from cluster.api.parameters import AskedBy, JsonRoute
 from cluster.api.problems import problems
@@ -81,8 +81,11 @@ def routes(handlers: WebhookHandlers, threads: StoreThreads) -> APIRouter:
         return await threads(handlers.webhooks)
 
     @router.post("", status_code=201, responses=CHANGE)
-    async def add_webhook(asked: WebhookRequest, by: AskedBy) -> RegisteredWebhook:
+    async def add_webhook(
+        asked: WebhookRequest, by: AskedBy, answer: Response
+    ) -> RegisteredWebhook:
         """Register a webhook, and show its secret this once."""
+        answer.headers["Cache-Control"] = "no-store"
         return await threads(handlers.add, asked, by=by)
 
     @router.get("/{name}", responses=LOOK)
@@ -97,9 +100,10 @@ def routes(handlers: WebhookHandlers, threads: StoreThreads) -> APIRouter:
 
     @router.post("/{name}/rotate", responses=CHANGE)
     async def rotate_webhook(
-        name: WebhookPath, asked: RotationRequest, by: AskedBy
+        name: WebhookPath, asked: RotationRequest, by: AskedBy, answer: Response
     ) -> RegisteredWebhook:
         """Give a webhook a new secret, shown this once; the old one signs beside it for a while."""
+        answer.headers["Cache-Control"] = "no-store"
         return await threads(handlers.rotate, name, asked, by=by)
 
     @router.post("/{name}/test", responses=CHANGE)

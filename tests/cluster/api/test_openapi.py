@@ -66,6 +66,7 @@ def test_the_routes_are_those_that_the_documentation_names(document: dict[str, A
         "/v1/adapters/{adapter}/diff",
         "/v1/tokens",
         "/v1/audit",
+        "/v1/webhooks",
         "/v1/tasks",
         "/v1/tasks/{name}",
         "/v1/tasks/{name}/cancel",

@@ -34,6 +34,8 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "GET /v1/tasks/{name}": ("viewer", OWN),
     "GET /v1/tasks/{name}/events": ("viewer", OWN),
     "GET /v1/tokens": ("admin", OWN),
+    "GET /v1/webhooks": ("admin", OF_ALL),
+    "GET /v1/webhooks/{name}": ("admin", OF_ALL),
     "POST /v1/adapters/{adapter}/drop": ("operator", OWN),
     "POST /v1/adapters/{adapter}/follow": ("operator", OWN),
     "POST /v1/adapters/{adapter}/pause": ("operator", OWN),
@@ -49,6 +51,11 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "POST /v1/tasks/{name}/retry": ("submitter", OWN),
     "POST /v1/tokens": ("admin", OWN),
     "POST /v1/tokens/{name}/revoke": ("admin", OWN),
+    "POST /v1/webhooks": ("admin", OF_ALL),
+    "POST /v1/webhooks/{name}/remove": ("admin", OF_ALL),
+    "POST /v1/webhooks/{name}/resume": ("admin", OF_ALL),
+    "POST /v1/webhooks/{name}/rotate": ("admin", OF_ALL),
+    "POST /v1/webhooks/{name}/test": ("admin", OF_ALL),
     "PUT /v1/adapters/{adapter}/aliases/{alias}": ("operator", OWN),
 }
 """The least role that each route needs, written down once more by hand."""
