@@ -96,7 +96,7 @@ def _deployed(config: Config) -> Iterator[str]:
     system.connect(config)
     try:
         system.start_serve(config)
-        sized = EmptyDeployment.options(
+        sized = EmptyDeployment.options(  # type: ignore[attr-defined]
             num_replicas=config.serve.replicas.min,
             max_ongoing_requests=config.serve.max_ongoing,
             logging_config=system.LOGGING,
