@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +27,8 @@ from rich.text import Text
 from workers.progress_callbacks import ProgressCallback
 
 BAR_WIDTH = 20
+COMMAND = re.compile(r"`[^`]+`")
+NO_BREAK = "\0"
 BESIDE_BAR = 80
 """A terminal of fewer columns has room for what is done and for times, and not for a bar."""
 
@@ -159,7 +163,37 @@ output_option = click.option(
 def _console(stream: Any) -> Console:
     # NO_COLOR leaves bold type to rich; plain text is what people mean by it.
     colours = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(file=stream, highlight=False, soft_wrap=True, color_system=colours)  # type: ignore[arg-type]
+    return _Console(file=stream, highlight=False, soft_wrap=True, color_system=colours)  # type: ignore[arg-type]
+
+
+class _Console(Console):
+    """Wraps sentences between words on a terminal, and commands in them nowhere.
+
+    So a command can be copied: where it is longer than a line, the terminal wraps it.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, sentences wrapped."""
+        if self.is_terminal:
+            objects = tuple(
+                _wrapped(each, self.width) if isinstance(each, str) else each for each in objects
+            )
+        super().print(*objects, **options)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Return `text` in lines of at most `width` columns, as far as words and commands allow it."""
+    lines = text.split("\n")
+    return "\n".join(line if len(line) <= width else _lines(line, width) for line in lines)
+
+
+def _lines(line: str, width: int) -> str:
+    kept = COMMAND.sub(lambda found: found[0].replace(" ", NO_BREAK), line)
+    indent = " " * (len(line) - len(line.lstrip()))
+    filled = textwrap.fill(
+        kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return filled.replace(NO_BREAK, " ")
 
 
 def _as_json(value: Any, *, indent: int | None) -> str:

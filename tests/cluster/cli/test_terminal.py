@@ -1,9 +1,11 @@
 """What people see: on narrow and wide terminals, in pipes and logs; no word is broken."""
 
+import io
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from cluster.cli.main import cli
 from cluster.cli.terminal.matrix import MatrixTable
-from cluster.cli.terminal.output import bars
+from cluster.cli.terminal.output import bars, say
 from cluster.cli.terminal.tables import LEAST_PROSE, laid_out
 from tests.support.drivers.command import Command
 from tests.support.drivers.screen import Screen
@@ -88,10 +90,33 @@ def test_on_a_terminal_no_word_is_broken_and_nothing_is_lost(
     shown, _ = screen(*arguments, width=width)
     # A block names its columns in every row, a table once; all else is the same.
     assert words(scene(*arguments).out) == words(shown)
-    # Sentences are left to the terminal, which wraps them in a way that can be copied.
-    rows = [line for line in plain(shown).splitlines() if not line.startswith("nobody coordinates")]
-    too_long = [line for line in rows if len(line.rstrip()) > width]
+    too_long = [line for line in plain(shown).splitlines() if len(line.rstrip()) > width]
     assert all(len(line.split()[-1]) > LEAST_PROSE for line in too_long)
+
+
+def test_a_sentence_is_wrapped_between_words_and_a_command_in_it_stays_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = "`nacre drop patterns-of-nature --adapter birds --relearn`"
+    sentence = f"  the task stays where it is; {command} takes it away again and keeps the others"
+
+    def shown(width: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm-256color")
+        out = Screen()
+        with redirect_stdout(out):
+            say(sentence)
+        return plain(out.getvalue()).splitlines()
+
+    for width in WIDTHS:
+        lines = shown(width)
+        assert " ".join(line.strip() for line in lines) == sentence.strip()
+        assert [line for line in lines if command in line]
+        assert all(len(line) <= width and line.startswith("  ") for line in lines)
+    out = io.StringIO()
+    with redirect_stdout(out):
+        say(sentence)
+    assert out.getvalue() == f"{sentence}\n"
 
 
 @pytest.mark.parametrize("arguments", LISTING, ids=" ".join)
