@@ -101,7 +101,7 @@ def test_versions_are_numbers_aliases_and_ranges(versions: str, numbers: list[in
 
 def test_rows_that_are_no_sequence_have_no_transfer() -> None:
     assert parsed("--versions", "2")["metrics"] is None
-    assert "where each version adds the next" in run("--versions", "2").stdout
+    assert "versions that each add the next task" in run("--versions", "2").stdout
 
 
 def test_a_task_that_a_version_has_not_learnt_is_measured_if_it_is_named() -> None:
