@@ -143,6 +143,11 @@ class Adapter:
         """The records, oldest first."""
         return self._records
 
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the records' tensors in memory."""
+        return sum(record.nbytes for record in self._records)
+
     @property
     def encoder(self) -> str:
         """Fingerprint of the encoder whose features this adapter scores."""
@@ -210,6 +215,8 @@ class Adapter:
         grown = copy.copy(self)
         grown.__dict__.pop("fingerprint", None)
         before = grown.__dict__.pop("_all", None)
+        if "nbytes" in grown.__dict__:
+            grown.__dict__["nbytes"] += record.nbytes
         _check_fits(record, self._records[0])
         grown._records = (*self._records, record)
         grown._scorer = self._scorer.extended(self._placement.record(record))
@@ -224,12 +231,13 @@ class Adapter:
         Those of the first records are products of their own; the others share tiles.
         """
         first = len(self._anchors)
-        added = [AnchorRows.of(self._scorer.anchors(at)) for at in range(first, len(self._records))]
+        rows = [self._scorer.anchors(at) for at in range(first, len(self._records))]
+        added = AnchorRows.each(rows)
         own = max(OWN_PRODUCTS - first, 0)
         start, tiled = self._tiles.count, []
         for group in added[own:]:
-            tiled.append(group._replace(tiled=range(start, start + len(group.rows))))
-            start += len(group.rows)
+            tiled.append(group._replace(tiled=range(start, start + group.rows.shape[0])))
+            start += group.rows.shape[0]
         self._anchors = (*self._anchors, *added[:own], *tiled)
         if tiled:
             self._tiles = self._tiles.extended([group.rows for group in tiled])

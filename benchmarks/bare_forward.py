@@ -1,21 +1,17 @@
 """What a request takes without a server: decoding and the bare forward."""
 
-import io
-import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
-from PIL import Image, ImageFilter
 
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.table import Row
 from workers.images.decode import decode_image
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-JPEG_BYTES = 82_000
 
 
 class BareForward:
@@ -78,21 +74,6 @@ class BareForward:
 
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
         return self._encoder.image_tower.features(pixels)
-
-
-def drawn_jpeg() -> bytes:
-    """Return a picture of 640 by 480 pixels that has about 80 kB as a JPEG."""
-    draw = random.Random(0)
-    noise = Image.frombytes("RGB", (640, 480), draw.randbytes(640 * 480 * 3))
-    picture = noise.filter(ImageFilter.GaussianBlur(1.5))
-    best: bytes = b""
-    for quality in range(95, 20, -1):
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality)
-        best = buffer.getvalue()
-        if len(best) <= JPEG_BYTES:
-            return best
-    return best
 
 
 def seconds_of(work: Callable[[], object], *, repeats: int = 15) -> float:

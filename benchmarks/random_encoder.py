@@ -26,13 +26,13 @@ class RandomEncoder(Encoder):
         torch.manual_seed(0)
         self.settings = settings
         self.device = torch.device(device)
-        model: Any = open_clip.create_model(name, pretrained=None)
+        model: Any = open_clip.create_model(name, pretrained=None, precision=settings.precision)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.tokenizer = open_clip.get_tokenizer(name)
         self.transform = PixelTransform(model.visual.preprocess_cfg)
         self.width = 512
         self.logit_scale = 100.0
-        self.fingerprint = hashlib.sha256(name.encode()).hexdigest()[:32]
+        self.fingerprint = hashlib.sha256(f"{name} {settings.precision}".encode()).hexdigest()[:32]
         self.image_tower = FrozenImageTower(
             self.model, normalised=self.transform.normalised, fingerprint=self.fingerprint
         )

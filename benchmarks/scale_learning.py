@@ -19,6 +19,7 @@ from torch.nn.functional import normalize
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
+from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.lada.learner import LadaLearner
 from adapters.methods.lada.settings import LadaSettings, ReplayBank
 from adapters.towers.text_side import TextSide
@@ -78,12 +79,16 @@ def _times(figure: str, value: float, most: float) -> Row:
     return Row(figure=figure, value=value, bar=f"at most {most:g} times", holds=value <= most)
 
 
+def begun(form: ReplayBank, tasks: int, *, device: str = "cpu") -> LadaLearner:
+    """Return a learner of ten classes after so many tasks, which has taken no step yet."""
+    return LadaLearner(_given(form, tasks, device=device), settings=_settings(form))
+
+
 def _measured(form: ReplayBank, tasks: int) -> tuple[float, float]:
     """Return the seconds before the first step and those of a step."""
-    task, text, settings = _task(), _text(), LadaSettings(text="residual", replay_bank=form)
-    given = inputs(task, _past(tasks), text=text, settings=settings.as_mapping())
+    given = _given(form, tasks)
     started = time.process_time()
-    learner = LadaLearner(given, settings=settings)
+    learner = LadaLearner(given, settings=_settings(form))
     start_s = time.process_time() - started
     seconds = []
     few = form == "none" and tasks >= FEWER_FROM
@@ -115,6 +120,15 @@ def _multiplications_per_s() -> float:
         first @ second
         seconds.append(time.process_time() - started)
     return first.numel() * second.shape[1] / min(seconds)
+
+
+def _settings(form: ReplayBank) -> LadaSettings:
+    return LadaSettings(text="residual", replay_bank=form)
+
+
+def _given(form: ReplayBank, tasks: int, *, device: str = "cpu") -> TrainingInputs:
+    settings = _settings(form).as_mapping()
+    return inputs(_task(), _past(tasks), text=_text(), settings=settings, device=device)
 
 
 @cache

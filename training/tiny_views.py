@@ -13,8 +13,10 @@ _MIXED = 0.3
 _RESAMPLING = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.NEAREST)
 
 
-def view(image: Image.Image, rng: random.Random) -> Image.Image:
-    """A view of `image`, SIDE by SIDE."""
+def view(image: Image.Image, rng: random.Random, *, small: float = 0.0) -> Image.Image:
+    """A view of `image`, SIDE by SIDE; with the chance `small` a small grey one of the whole."""
+    if rng.random() < small:
+        return _small(image, rng)
     image = _crop(image, rng)
     if rng.random() < 0.5:
         image = ImageOps.mirror(image)
@@ -60,6 +62,29 @@ def _crop(image: Image.Image, rng: random.Random) -> Image.Image:
     left, top = rng.randint(0, width - across), rng.randint(0, height - down)
     box = (left, top, left + across, top + down)
     return image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+
+
+def _small(image: Image.Image, rng: random.Random) -> Image.Image:
+    """The whole picture in grey, mostly light on dark, as a small one looks that was made large."""
+    grey = image.convert("L")
+    across, down = (round(SIDE * rng.uniform(0.7, 1.0)) for _ in range(2))
+    ground = Image.new("L", (SIDE, SIDE), grey.getpixel((0, 0)))
+    corner = rng.randint(0, SIDE - across), rng.randint(0, SIDE - down)
+    ground.paste(grey.resize((across, down), Image.Resampling.BICUBIC, reducing_gap=2.0), corner)
+    if rng.random() < 0.5:
+        ground = ImageOps.mirror(ground)
+    if rng.random() < 0.3:
+        turn = rng.uniform(-15, 15)
+        ground = ground.rotate(turn, Image.Resampling.BILINEAR, fillcolor=ground.getpixel((0, 0)))
+    light = np.asarray(ground)[[0, -1]].mean() > 127
+    if rng.random() < (0.7 if light else 0.1):
+        ground = ImageOps.invert(ground)
+    if rng.random() < 0.4:
+        ground = ImageEnhance.Contrast(ground).enhance(rng.uniform(0.5, 1.5))
+    if rng.random() < 0.8:
+        side = rng.randint(24, 40)
+        ground = ground.resize((side, side), Image.Resampling.BOX)
+    return ground.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
 def _colour(image: Image.Image, rng: random.Random) -> Image.Image:

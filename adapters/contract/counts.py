@@ -2,7 +2,7 @@
 
 _IRREGULAR = {
     **{"class": "classes", "copy": "copies", "entry": "entries"},
-    **{"is": "are", "was": "were", "has": "have"},
+    **{"is": "are", "was": "were", "has": "have", "stays": "stay"},
 }
 
 

@@ -29,11 +29,12 @@ class JsonLimits:
 DEFAULT_LIMITS = JsonLimits()
 _MOST_DIGITS = 20
 _LARGEST = 2**64
+_HOLDING = (dict, list)
 _HALF = re.compile(r"[\ud800-\udfff]")
 _HALF_WRITTEN = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def read_json(content: bytes, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
+def read_json(content: bytes | bytearray, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
     """Return what the JSON in `content` says.
 
     Args:
@@ -48,17 +49,13 @@ def read_json(content: bytes, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
     if brackets + content.count(b",") > limits.values:
         raise ValueError(f"expected at most {limits.values} values, found more")
     try:
-        value = json.loads(
-            content.decode("utf-8-sig"),
-            object_pairs_hook=_object,
-            parse_int=_whole,
-            parse_float=_fraction,
-            parse_constant=_no_number,
-        )
+        value = _DECODER.decode(str(content, "utf-8-sig"))
     except RecursionError as error:
         raise _too_deep(limits) from error
-    if brackets > limits.depth or _HALF_WRITTEN.search(content):
-        _check(value, limits)
+    if brackets > limits.depth:
+        _check_depth(value, limits)
+    if _HALF_WRITTEN.search(content):
+        _check_texts(value)
     return value
 
 
@@ -79,6 +76,8 @@ def _first_twice(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _whole(text: str) -> int:
+    if len(text) < _MOST_DIGITS:
+        return int(text)
     if len(text) <= _MOST_DIGITS + 1 and abs(int(text)) < _LARGEST:
         return int(text)
     raise ValueError(f"expected a whole number of 64 bits, found {len(text)} digits")
@@ -95,29 +94,34 @@ def _no_number(text: str) -> float:
     raise ValueError(f"expected a number, found {text}")
 
 
-def _check(value: Any, limits: JsonLimits) -> None:
-    """Raise ValueError where `value` is too deep, or has half a character; without recursion."""
-    level: list[Any] = [value]
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_whole, parse_float=_fraction, parse_constant=_no_number
+)
+
+
+def _check_depth(value: Any, limits: JsonLimits) -> None:
+    """Raise ValueError where lists and objects of `value` are too deep; without recursion."""
+    level = [[value]]
     for _ in range(limits.depth + 1):
-        deeper: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                _check_texts(each)
-                deeper += each.values()
-            elif isinstance(each, list):
-                deeper += each
-            elif isinstance(each, str):
-                _check_texts((each,))
-        if not deeper:
+        level = [inner for outer in level for inner in _inside(outer) if type(inner) in _HOLDING]
+        if not level:
             return
-        level = deeper
     raise _too_deep(limits)
 
 
-def _check_texts(texts: Iterable[str]) -> None:
-    for text in texts:
-        if _HALF.search(text):
-            raise ValueError("expected text, found half a character (a lone surrogate)")
+def _check_texts(value: Any) -> None:
+    """Raise ValueError where a text in `value`, which is not too deep, has half a character."""
+    if isinstance(value, str) and _HALF.search(value):
+        raise ValueError("expected text, found half a character (a lone surrogate)")
+    if isinstance(value, dict):
+        _check_texts(list(value))
+    if isinstance(value, (dict, list)):
+        for each in _inside(value):
+            _check_texts(each)
+
+
+def _inside(holding: Any) -> Iterable[Any]:
+    return holding.values() if type(holding) is dict else holding
 
 
 def _too_deep(limits: JsonLimits) -> ValueError:

@@ -18,6 +18,7 @@ from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
+from adapters.contract.shared_settings import check_shared
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
@@ -132,6 +133,16 @@ class Method(ABC):
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return `settings` complete with defaults; raise SettingsError where they are wrong."""
+
+    def check_follows(self, settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        """Raise SettingsError unless an adapter learnt with `known` can go on with `settings`.
+
+        Args:
+            settings: Complete with defaults, of the task that is to be learnt.
+            known: Of an earlier one; it may be older than some settings, which are then left out.
+        """
+        names = [name for name in self.shared if name in known]
+        check_shared([known, settings], names=names)
 
     def check_tower(self, visual: Callable[[], Any], settings: Mapping[str, Any]) -> None:
         """Raise SettingsError unless a task with `settings` can be learnt on an encoder.

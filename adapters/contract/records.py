@@ -5,18 +5,19 @@ everything that is not a tensor. The same record gives the same bytes on every m
 digest is its name.
 """
 
+import cmath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import safetensors.torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.json_reading import read_json
+from adapters.contract.tensor_blob import SIZE_BYTES, header_of, tensors_of
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
 SCHEMA = 1
@@ -26,9 +27,8 @@ SCHEMA_MERGED = 2
 """Of records with merged classes, which a release that does not know them must refuse."""
 
 _METADATA_KEY = "nacre"
-# What safetensors and torch raise of headers that lie, besides what reading JSON does.
-_NO_BLOB = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
-_HEADER_SIZE_BYTES = 8
+# What reading a header that lies raises, besides what reading JSON does.
+_NO_BLOB = (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -117,12 +117,13 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(blob: bytes) -> Record:
-    """Return the record whose bytes are `blob`.
+    """Return the record whose bytes are `blob`, which its tensors may share.
 
     Raises:
         CorruptionError: the bytes are not those of a record of this schema.
     """
-    tensors, described = unpack(blob)
+    tensors, written = _parts(blob)
+    described = _described(written)
     schema = described.get("schema")
     if type(schema) is not int or schema not in (SCHEMA, SCHEMA_MERGED):
         raise CorruptionError(
@@ -131,7 +132,7 @@ def decode_record(blob: bytes) -> Record:
         )
     check_finite(tensors, what="record")
     try:
-        stored = _DESCRIPTION.validate_json(canonical_json(described), strict=True)
+        stored = _DESCRIPTION.validate_json(written, strict=True)
         record = Record(
             task=stored.task,
             classes=stored.entries(merged=stored.merged if schema == SCHEMA_MERGED else {}),
@@ -184,7 +185,7 @@ def _is_finite(tensor: Tensor) -> bool:
     """
     if not tensor.is_floating_point() and not tensor.is_complex():
         return True
-    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
+    return cmath.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
 
 
 def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
@@ -194,21 +195,40 @@ def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
     return safetensors.torch.save(plain, metadata={_METADATA_KEY: canonical})
 
 
-def unpack(blob: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def unpack(blob: bytes | bytearray) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the description that `pack` wrote.
+
+    The tensors may share the memory of `blob`: only those of a bytearray may be written.
 
     Raises:
         CorruptionError: the bytes are not such a blob.
     """
+    tensors, written = _parts(blob)
+    return tensors, _described(written)
+
+
+def _parts(blob: bytes | bytearray) -> tuple[dict[str, Tensor], bytes]:
+    """Return the tensors and the text of the description; errors as of `unpack`."""
     try:
-        tensors = safetensors.torch.load(blob)
-        size = int.from_bytes(blob[:_HEADER_SIZE_BYTES], "little")
-        header = read_json(blob[_HEADER_SIZE_BYTES : _HEADER_SIZE_BYTES + size])
-        described = read_json(header["__metadata__"][_METADATA_KEY].encode())
+        header = header_of(blob)
+        entries = read_json(header)
+        written = entries.pop("__metadata__")[_METADATA_KEY].encode()
+        return tensors_of(blob, entries, start=SIZE_BYTES + len(header)), written
     except _NO_BLOB as error:
-        raise CorruptionError(
-            f"expected a safetensors blob written by nacre, found {len(blob)} other bytes: {error}"
-        ) from error
+        raise _no_blob(len(blob), error) from error
+
+
+def _described(written: bytes) -> dict[str, Any]:
+    try:
+        described = read_json(written)
+    except ValueError as error:
+        raise _no_blob(len(written), error) from error
     if not isinstance(described, dict):
         raise CorruptionError(f"expected a description, found {type(described).__name__}")
-    return tensors, described
+    return described
+
+
+def _no_blob(size: int, error: Exception) -> CorruptionError:
+    return CorruptionError(
+        f"expected a safetensors blob written by nacre, found {size} other bytes: {error}"
+    )

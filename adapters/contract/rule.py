@@ -17,7 +17,8 @@ import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import islice
 from typing import NamedTuple, Self
 
 import torch
@@ -27,6 +28,9 @@ from adapters.contract.tiles import columns_of, merged
 
 ROWS = 1024
 """Of a tile of anchors."""
+
+_Steps = tuple[Tensor | list[range], ...]
+"""Rows that are a product of their own, and ranges of tiles."""
 
 
 class AnchorRows(NamedTuple):
@@ -45,8 +49,16 @@ class AnchorRows(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor) -> Self:
         """Return `rows` with their digests."""
-        stored = rows.detach().cpu().contiguous().numpy()
-        return cls(rows, tuple(hashlib.sha256(row.data).digest() for row in stored))
+        return cls.each([rows])[0]
+
+    @classmethod
+    def each(cls, groups: Sequence[Tensor]) -> list[Self]:
+        """Return several groups with their digests."""
+        if not groups:
+            return []
+        stored = torch.cat(list(groups)).detach().cpu().numpy()
+        digests = (hashlib.sha256(row).digest() for row in stored)
+        return [cls(rows, tuple(islice(digests, rows.shape[0]))) for rows in groups]
 
     def to(self, device: torch.device) -> Self:
         """Return the same on `device`."""
@@ -70,15 +82,14 @@ class AnchorTiles:
         tiles, count = list(self.tiles), self.count
         if count % ROWS:
             tiles[-1] = tiles[-1].clone()
-        for rows in groups:
-            taken = 0
-            while taken < len(rows):
-                first = count % ROWS
-                if first == 0:
-                    tiles.append(rows.new_zeros(ROWS, rows.shape[1]))
-                part = rows[taken : taken + ROWS - first]
-                tiles[-1][first : first + len(part)] = part
-                taken, count = taken + len(part), count + len(part)
+        rows = torch.cat(list(groups))
+        while len(rows):
+            first = count % ROWS
+            if first == 0:
+                tiles.append(rows.new_zeros(ROWS, rows.shape[1]))
+            part, rows = rows[: ROWS - first], rows[ROWS - first :]
+            tiles[-1][first : first + len(part)] = part
+            count += len(part)
         return replace(self, count=count, tiles=tuple(tiles))
 
     def products(self, features: Tensor, ranges: Sequence[range]) -> Iterator[Tensor]:
@@ -106,8 +117,9 @@ class Anchors:
     def with_group(self, group: AnchorRows, tiles: AnchorTiles | None = None) -> Self:
         """Return these and one more group, and `tiles` where these have grown with it."""
         extended = copy.copy(self)
-        for found in ("_steps", "_columns"):
-            extended.__dict__.pop(found, None)
+        extended.__dict__.pop("_columns", None)
+        if "_steps" in self.__dict__:
+            extended.__dict__["_steps"] = _with_step(self._steps, group)
         extended._groups = (*self._groups, group)
         extended._tiles = tiles or self._tiles
         extended._first = dict(self._first)
@@ -137,21 +149,22 @@ class Anchors:
                 yield from self._tiles.products(features, step)
 
     @cached_property
-    def _steps(self) -> tuple[Tensor | list[range], ...]:
+    def _steps(self) -> _Steps:
         """Rows that are a product of their own, and ranges of tiles, in the order of columns."""
-        steps: list[Tensor | list[range]] = []
-        for group in self._groups:
-            if group.tiled is None:
-                steps.append(group.rows)
-            elif steps and isinstance(steps[-1], list):
-                steps[-1] = merged([*steps[-1], group.tiled])
-            else:
-                steps.append([group.tiled])
-        return tuple(steps)
+        return reduce(_with_step, self._groups, ())
 
     @cached_property
     def _columns(self) -> Tensor:
         return torch.tensor(self._sources)
+
+
+def _with_step(steps: _Steps, group: AnchorRows) -> _Steps:
+    """Return `steps`, and what gives the logits of one more group."""
+    if group.tiled is None:
+        return (*steps, group.rows)
+    if steps and isinstance(steps[-1], list):
+        return (*steps[:-1], merged([*steps[-1], group.tiled]))
+    return (*steps, [group.tiled])
 
 
 def combined(text: Tensor, scores: Tensor) -> Tensor:

@@ -6,11 +6,17 @@ known key.
 
 import difflib
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from cachetools import LRUCache, cached
+from cachetools.keys import typedkey
 
 from adapters.errors import SettingsError
+
+Settings = TypeVar("Settings", bound="MethodSettings")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,12 +30,27 @@ class MethodSettings:
         Raises:
             SettingsError: an unknown key (the message names the nearest known one) or value.
         """
-        check_keys(values, [field.name for field in fields(cls)])
-        return cls(**values)
+        if any(isinstance(value, (dict, list)) for value in values.values()):
+            return _made(cls, values)
+        known: Self = _known(cls, *values, *values.values())
+        return known
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the settings as JSON; `from_mapping` reads them back."""
         return asdict(self)
+
+
+def _made(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
+    check_keys(values, [field.name for field in fields(cls)])
+    return cls(**values)
+
+
+# A thousand records of an adapter say the same; True is not 1 there.
+@cached(LRUCache(256), key=typedkey, lock=threading.Lock())
+def _known(cls: type[Settings], *given: Any) -> Settings:
+    """Return the settings of keys and their values: first all of the ones, then of the others."""
+    half = len(given) // 2
+    return _made(cls, dict(zip(given[:half], given[half:], strict=True)))
 
 
 def check_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:

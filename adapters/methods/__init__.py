@@ -5,6 +5,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from adapters.contract.method import Method
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import SettingsError
 from adapters.methods.cl_lora.method import ClLora
 from adapters.methods.dmc.method import Dmc, DmcOt
@@ -53,18 +54,33 @@ def method_named(name: str) -> Method:
         return METHODS[name]
     if name in HARNESS_METHODS:
         raise SettingsError(
-            f"method: expected one of {sorted(METHODS)}, found {name!r}, which exists for "
-            "measuring only; name one of those in the adapter's settings, or measure this one with "
-            "`nacre bench xtail`",
+            f"method: expected one of {_listed()}, found {name!r}, which exists for measuring "
+            "only; name one of those in the adapter's settings, or measure this one with `nacre "
+            "bench xtail`",
             method=name,
         )
+    if (method := _offered(name)) is not None:
+        return method
+    raise _unknown(name)
+
+
+def _offered(name: str) -> Method | None:
+    """Return the method of this name that an installed package offers; None where none does."""
     for offered in entry_points(group=ENTRY_POINTS, name=name):
         return _installed(offered)
-    raise SettingsError(
-        f"method: expected one of {sorted(METHODS)}, found {name!r}; name one of those in the "
-        "adapter's settings",
-        method=name,
-    )
+    return None
+
+
+def _listed(*further: str) -> str:
+    """Return all names of methods, also of those that installed packages offer."""
+    return ", ".join(sorted({*METHODS, *entry_points(group=ENTRY_POINTS).names, *further}))
+
+
+def _unknown(name: str, *further: str) -> SettingsError:
+    """Return that there is no method called `name`, with those there are and the nearest."""
+    known = _listed(*further)
+    near = did_you_mean(name, known.split(", "))
+    return SettingsError(f"method: expected one of {known}, found {name!r}{near}", method=name)
 
 
 @cache
@@ -93,4 +109,7 @@ def measured_method(name: str) -> Method:
     Raises:
         SettingsError: there is none.
     """
-    return HARNESS_METHODS[name] if name in HARNESS_METHODS else method_named(name)
+    found = HARNESS_METHODS.get(name) or METHODS.get(name) or _offered(name)
+    if found is None:
+        raise _unknown(name, *HARNESS_METHODS)
+    return found

@@ -31,13 +31,13 @@ class ClassRows:
 
     Attributes:
         padded: (C, M, D) float32, zero where a class has no vector.
-        bias: (C, M) float32, minus beta, or minus infinity there.
         beta: What vectors are multiplied by.
+        bias: (C, M) float32, minus beta, or minus infinity there; None where each class has M.
     """
 
     padded: Tensor
-    bias: Tensor
     beta: float
+    bias: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,10 +90,10 @@ class MemoryTiles:
         classes = self.classes
         for block in blocks:
             taken = 0
-            while taken < len(block.padded):
+            while taken < block.padded.shape[0]:
                 room = room or self._empty(block)
                 first = classes % self.size
-                count = min(self.size - first, len(block.padded) - taken)
+                count = min(self.size - first, block.padded.shape[0] - taken)
                 _fill(room, block, slice(first, first + count), slice(taken, taken + count))
                 taken, classes = taken + count, classes + count
                 if classes % self.size == 0:
@@ -139,7 +139,7 @@ class MemoryTiles:
         width = like.padded.shape[2]
         return _Open(
             rows=like.padded.new_empty(self.vectors, self.size, width),
-            bias=like.bias.new_full((self.vectors, self.size), -torch.inf),
+            bias=like.padded.new_full((self.vectors, self.size), -torch.inf),
         )
 
     def _closed(self, room: _Open, classes: int) -> MemoryRows:
@@ -151,4 +151,4 @@ class MemoryTiles:
 def _fill(room: _Open, block: ClassRows, places: slice, classes: slice) -> None:
     """Write `classes` of `block` into `places` of a tile."""
     torch.mul(block.padded[classes].transpose(0, 1), block.beta, out=room.rows[:, places])
-    room.bias[:, places] = block.bias[classes].t()
+    room.bias[:, places] = -block.beta if block.bias is None else block.bias[classes].t()

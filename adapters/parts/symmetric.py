@@ -4,11 +4,15 @@ Shapes: L width of the matrix
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from adapters.errors import CorruptionError
+
+KEPT_WIDTH = 1024
+"""Up to it the places of numbers are kept from one matrix to the next: 4 MB at most."""
 
 
 def packed(matrix: Tensor) -> Tensor:
@@ -38,10 +42,8 @@ def unpacked(triangle: Tensor, *, dtype: torch.dtype = torch.float64) -> Tensor:
         raise CorruptionError(
             f"symmetric matrix: expected L (L + 1) / 2 numbers, found {tuple(triangle.shape)}"
         )
-    matrix, upper = torch.empty(width, width, dtype=dtype), _upper(width, triangle.device)
-    matrix[upper] = triangle.to(dtype)
-    matrix.t()[upper] = triangle.to(dtype)
-    return matrix
+    places = _kept_places(width) if width <= KEPT_WIDTH else _places(width)
+    return triangle.index_select(0, places.to(triangle.device)).view(width, width).to(dtype)
 
 
 def packed_size(width: int) -> int:
@@ -51,3 +53,13 @@ def packed_size(width: int) -> int:
 
 def _upper(width: int, device: torch.device) -> Tensor:
     return torch.ones(width, width, dtype=torch.bool, device=device).triu_()
+
+
+def _places(width: int) -> Tensor:
+    """Return where each number of a matrix is in its triangle, (L L,) int32."""
+    rows = torch.arange(width, dtype=torch.int32)
+    lower, higher = torch.minimum(rows[:, None], rows), torch.maximum(rows[:, None], rows)
+    return (lower * (2 * width - lower - 1) // 2 + higher).flatten()
+
+
+_kept_places = lru_cache(maxsize=2)(_places)

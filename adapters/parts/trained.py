@@ -16,6 +16,7 @@ from adapters.contract.method import Learner, Learnt
 from adapters.contract.records import pack
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, SettingsError
+from adapters.parts.denormals import flushed_denormals
 from adapters.parts.optimiser import ScheduledAdamW
 from adapters.parts.training_free import RecordPerTask
 
@@ -94,7 +95,8 @@ class TrainedLearner:
         """Take the next step and return its loss; SettingsError once all steps are done."""
         if self._steps_done >= self.total_steps:
             raise SettingsError(f"expected at most {self.total_steps} steps, asked for one more")
-        loss = self._training.advance(self._steps_done)
+        with flushed_denormals():
+            loss = self._training.advance(self._steps_done)
         self._steps_done += 1
         return loss
 

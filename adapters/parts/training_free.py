@@ -109,7 +109,7 @@ class RecordPerTask(Method):
 
     def unpacked(self, checkpoint: bytes) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
         """Return what is in a checkpoint; CorruptionError where it is none of this method."""
-        tensors, described = unpack(checkpoint)
+        tensors, described = unpack(bytearray(checkpoint))  # a copy, which training goes on in
         if described.get("method") != self.name:
             raise CorruptionError(f"checkpoint: expected method {self.name!r}, found {described}")
         return tensors, described

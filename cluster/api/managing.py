@@ -11,7 +11,7 @@ from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
 from cluster.client.requester import Requester
-from cluster.wire.facts import served_and, version_document
+from cluster.wire.facts import version_document
 from cluster.wire.versions import (
     AccuracyMatrix,
     Aliases,
@@ -83,8 +83,7 @@ class VersionHandlers:
             by=by,
             why=asked.why,
         )
-        moved = served_and(head=True) if asked.promote else ("head",)
-        return dropped_document(self._client, adapter, asked.task, dropped, *moved)
+        return dropped_document(self._client, adapter, asked.task, dropped, promoted=asked.promote)
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""

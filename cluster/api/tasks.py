@@ -52,7 +52,7 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
 
     @router.post("/{name}/cancel", responses=CHANGE)
     async def cancel_task(name: str, by: AskedBy) -> TaskOutcome:
-        """Take a submission back; what is published stays."""
+        """Take a submission back; one that has ended otherwise stays, as `outcome` says."""
         return await threads(handlers.cancel, name, by=by)
 
     @router.post("/{name}/retry", responses=CHANGE)

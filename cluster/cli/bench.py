@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapters.contract.nearest import did_you_mean
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.nearest import NearestGroup
 from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout
@@ -21,6 +22,7 @@ from harness.published import PUBLISHED
 if TYPE_CHECKING:
     from cluster.evaluation.benching import SuiteFolders
     from harness.pages.suite_page import Findings
+    from harness.suite import Suite
     from harness.xtail import Xtail
 
 GOES_ON = "what was measured is kept; the same command goes on from there"
@@ -91,7 +93,8 @@ def xtail(
     )
     measuring = opened(place)
     everything = measuring.suite
-    measuring.suite = shown = replace(
+    _check_methods(only, everything)
+    measuring.suite = replace(
         everything,
         seeds=everything.seeds[:seeds],
         methods=tuple(
@@ -100,9 +103,6 @@ def xtail(
             if not only or line.method in only or line.title in only
         ),
     )
-    if not shown.methods:
-        titles = ", ".join(line.title for line in everything.methods)
-        raise click.UsageError(f"--method: expected some of {titles}, found {', '.join(only)}")
     measure(measuring, place, parallel=parallel, address=address)
     findings = findings_of(measuring)
     from harness.pages.suite_page import write_report
@@ -113,6 +113,16 @@ def xtail(
         return
     _print(findings)
     stdout().print(f"report: {page}", markup=False)
+
+
+def _check_methods(only: tuple[str, ...], suite: "Suite") -> None:
+    """Raise UsageError, with all names and the nearest, where a suite has no such method."""
+    known = {name for line in suite.methods for name in (line.method, line.title)}
+    for name in only:
+        if name not in known:
+            titles = "; ".join(line.title for line in suite.methods)
+            near = did_you_mean(name, known)
+            raise click.UsageError(f"--method: expected one of {titles}, found {name!r}{near}")
 
 
 def measure(

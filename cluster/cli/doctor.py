@@ -74,11 +74,8 @@ def doctor(
         raise click.UsageError("--seconds and --processes belong to --store")
     config = configured(path)
     config = replace(config, ray=address) if address else config
-    findings = []
-    with progress_bar("looking") as report:
-        for finding in examine(config):
-            findings.append(finding)
-            report(len(findings), len(findings) + 1)
+    with progress_bar("checking") as report:
+        findings = list(examine(config, on_progress=report))
     if output == "json":
         print_json([asdict(finding) for finding in findings])
     else:

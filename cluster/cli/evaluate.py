@@ -9,7 +9,7 @@ import click
 
 from adapters.contract.counts import counted
 from cluster.cli.known import check_known
-from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
 from cluster.client.client import Client
@@ -55,7 +55,7 @@ def _named_sources(
     "tasks",
     multiple=True,
     help="Measure on this task or submission, too, learnt or not; may be repeated.",
-    shell_complete=TASKS,
+    shell_complete=SUBMISSIONS,
 )
 @click.option(
     "--set",
@@ -168,7 +168,7 @@ def _print_matrix(found: "Evaluation") -> None:
             stdout().print(_scalars(metrics, label) + over, markup=False)
     if found.metrics is None:
         stdout().print(
-            "transfer, average and last are given where each version adds the next of the tasks",
+            "no transfer, average and last: these are for versions that each add the next task",
             markup=False,
         )
     for name, ids in found.collisions.items():

@@ -67,11 +67,15 @@ def print_history(entries: Sequence[Entry]) -> None:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
+SHOWN_DIGITS = 12
+"""So many of a digest's are shown; JSON has all of them."""
+
+
+def _settings(settings: Mapping[str, Any]) -> list[str]:
     """Return settings as a task file would have them; None, which is no setting, is left out."""
     given = {key: value for key, value in settings.items() if value is not None}
     words = {key: v if isinstance(v, str) else json.dumps(v) for key, v in given.items()}
-    return ", ".join(f"{key}: {word}" for key, word in words.items())
+    return [f"{key}: {word}" for key, word in words.items()]
 
 
 def print_shown(version: Version) -> None:
@@ -91,7 +95,7 @@ def print_shown(version: Version) -> None:
         ("author", provenance.author),
         ("code", provenance.code),
         ("seed", provenance.seed),
-        ("images", ", ".join(f"{key} {digest}" for key, digest in provenance.images.items())),
+        ("images", [f"{key} {it[:SHOWN_DIGITS]}…" for key, it in provenance.images.items()]),
         ("notes", ", ".join(f"{key}: {note}" for key, note in provenance.notes.items())),
     )
     print_facts(facts)

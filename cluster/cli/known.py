@@ -1,8 +1,8 @@
 """Adapters that there are; a mistyped one is an error that names the nearest."""
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import NotFoundError
 from cluster.client.client import Client
-from workers.formats.nearest import did_you_mean
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 

@@ -13,7 +13,7 @@ from adapters.errors import CorruptionError, InputError, NacreError
 from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
-from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -25,7 +25,7 @@ HOUR_S = 3600.0
 
 
 @click.command("export", short_help="Write a version to a file.")
-@click.argument("version", shell_complete=VERSIONS)
+@click.argument("version", shell_complete=SERVABLE)
 @click.argument("file", type=click.Path(path_type=Path))
 @adapter_option
 @output_option
@@ -64,6 +64,7 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None, out
     show_default=True,
     help="Alias for the new version; may be repeated. `head` only in an empty adapter.",
 )
+@click.option("--purged", is_flag=True, help="Also bring back what was purged of this store.")
 @adapter_option
 @by_option
 @why_option
@@ -77,11 +78,13 @@ def import_(
     by: str | None,
     why: str,
     output: str,
+    *,
+    purged: bool,
 ) -> None:
     """Publish the version in FILE, which `nacre export` wrote.
 
     The version gets the next number of the adapter. A version that the adapter has already is not
-    published again.
+    published again. One that holds a purged task, or has learnt from it, is refused.
 
     \b
     Examples:
@@ -91,7 +94,9 @@ def import_(
     """
     client = Client(configured(path))
     with progress_bar(f"reading {file}"):
-        found = client.import_(file, adapter=adapter, aliases=aliases, by=by, why=why)
+        found = client.import_(
+            file, adapter=adapter, aliases=aliases, purged=purged, by=by, why=why
+        )
     manifest = found.manifest
     moved = aliases if found.is_new else found.aliases
     if output == "json":
@@ -176,12 +181,12 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
 
 
 @click.command(short_help="Remove a task for good.")
-@click.argument("task", shell_complete=LEARNT)
+@click.argument("task", shell_complete=HELD)
 @adapter_option
 @by_option
 @why_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@relearn_option("Learn those tasks again that no version can answer for any more.")
+@relearn_option("Learn other tasks again that are lost with TASK and that `head` does not have.")
 @output_option
 @click.pass_obj
 def purge(

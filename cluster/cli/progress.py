@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cluster.cli.terminal.completion import TASKS
+from cluster.cli.terminal.completion import OPEN, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import (
     bars,
@@ -31,7 +31,7 @@ Seen = Callable[[State], None]
 
 
 @click.command(short_help="Follow submissions until they have ended.")
-@click.argument("names", nargs=-1, shell_complete=TASKS)
+@click.argument("names", nargs=-1, shell_complete=OPEN)
 @output_option
 @click.pass_obj
 def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
@@ -64,7 +64,7 @@ def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
 
 
 @click.command(short_help="Show what has happened to a submission.")
-@click.argument("name", shell_complete=TASKS)
+@click.argument("name", shell_complete=SUBMISSIONS)
 @click.option("--follow", is_flag=True, help="Go on until the submission has ended.")
 @output_option
 @click.pass_obj
@@ -117,9 +117,13 @@ def watched(client: Client, chosen: Sequence[State], *, seen: Seen | None = None
         while len(ended) < len(names):
             for name in (name for name in names if name not in ended):
                 state = client.state(name)
-                said = f"{state.ticket.task}: {state.ticket.stage.value}"
+                task, stage = state.ticket.task, state.ticket.stage.value
+                said = f"{task}: {stage}"
                 progress.update(
-                    tasks[name], description=said, completed=state.done, total=state.total or None
+                    tasks[name],
+                    description=f"{stage} {task}",  # of what does not fit, the end is cut
+                    completed=state.done,
+                    total=state.total or None,
                 )
                 if progress.disable and stages.get(name) != said:
                     note(said)

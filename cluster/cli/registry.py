@@ -16,13 +16,12 @@ from cluster.cli.facts import (
 )
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
-from cluster.cli.terminal.completion import ALIASES, LEARNT, VERSIONS
+from cluster.cli.terminal.completion import ALIASES, IN_HEAD, SERVABLE, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.client.moved import dropped_document, moved_document, rolled_back_document
-from cluster.wire.facts import entry_document, served_and, version_document
-from workers.registry.documents.layout import PRODUCTION
+from cluster.wire.facts import entry_document, version_document
 
 
 @click.command(short_help="List the published versions.")
@@ -126,7 +125,7 @@ def diff(path: Path | None, before: str, after: str, adapter: str | None, output
 
 
 @click.command(short_help="Serve a version.")
-@click.argument("version", shell_complete=VERSIONS)
+@click.argument("version", shell_complete=SERVABLE)
 @click.option(
     "--alias",
     default="production",
@@ -163,7 +162,7 @@ def promote(
 
 
 @click.command(short_help="Serve an earlier version again.")
-@click.argument("version", shell_complete=VERSIONS)
+@click.argument("version", shell_complete=SERVABLE)
 @adapter_option
 @click.option("--serving-only", is_flag=True, help="Leave `head`: the next task builds on it.")
 @by_option
@@ -197,13 +196,12 @@ def rollback(
         print_json(document)
         return
     say(f"{' and '.join(reversed(document.moved))} now at version {number}")
-    for note in document.notes:
-        warn(note)
+    warn(*document.notes)
 
 
 @click.command(short_help="Give a version a name, or take it away.")
 @click.argument("name", shell_complete=ALIASES)
-@click.argument("version", required=False, shell_complete=VERSIONS)
+@click.argument("version", required=False, shell_complete=SERVABLE)
 @click.option("--remove", is_flag=True, help="Remove the alias; its version stays.")
 @adapter_option
 @by_option
@@ -242,7 +240,7 @@ def alias(
 
 
 @click.command(short_help="Publish a version without a task.")
-@click.argument("task", shell_complete=LEARNT)
+@click.argument("task", shell_complete=IN_HEAD)
 @click.option("--promote", "promoted", is_flag=True, help="Serve the new version at once.")
 @relearn_option("Learn later tasks again where their shared state has learnt from TASK.")
 @adapter_option
@@ -277,14 +275,13 @@ def drop(
     client = Client(configured(path))
     check_known(client, adapter)
     dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, by=by, why=why)
-    number = dropped.manifest.number
-    aliases = served_and(head=True) if promoted else ("head",)
+    document = dropped_document(client, adapter, task, dropped, promoted=promoted)
     if output == "json":
-        print_json(dropped_document(client, adapter, task, dropped, *aliases))
+        print_json(document)
         return
-    told = "production and head" if promoted else "head"
-    said = f"{task} dropped: {told} now at version {number}"
-    _say_moved(client, adapter, *aliases, said=said)
+    told = " and ".join(reversed(document.moved))
+    say(f"{task} dropped: {told} now at version {document.version}")
+    warn(*document.notes)
     say_relearnt(dropped.relearnt)
 
 
@@ -294,14 +291,10 @@ VERBS = (versions, history, show, diff, promote, rollback, alias, drop)
 def _print_moved(
     client: Client, adapter: str | None, number: int, *moved: str, output: str, said: str
 ) -> None:
+    """Print what was moved, and then what is to be known of it."""
+    document = moved_document(client, adapter, number, *moved)
     if output == "json":
-        print_json(moved_document(client, adapter, number, *moved))
-    else:
-        _say_moved(client, adapter, *moved, said=said)
-
-
-def _say_moved(client: Client, adapter: str | None, *moved: str, said: str) -> None:
-    """Say what was moved, and then that nobody serves it, where that is so."""
+        print_json(document)
+        return
     say(said)
-    if PRODUCTION in moved:
-        warn(client.not_served(adapter))
+    warn(*document.notes)

@@ -1,14 +1,16 @@
 """Commands that ask the coordinator for something: cancel, retry, pause, resume."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
+from adapters.contract.counts import agreeing, counted
 from adapters.errors import ConflictError
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.completion import ADAPTERS, OPEN, UNPUBLISHED
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -20,7 +22,7 @@ from workers.queue.ticket import Stage
 
 
 @click.command(short_help="Take submissions back.")
-@click.argument("names", nargs=-1, required=True, shell_complete=TASKS)
+@click.argument("names", nargs=-1, required=True, shell_complete=OPEN)
 @by_option
 @output_option
 @click.pass_obj
@@ -29,20 +31,22 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
 
     NAMES are ids of submissions or names of tasks.
 
-    A submission that has ended cannot be cancelled: the command exits with 3. To take a published
-    task out of the adapter, use `nacre drop`.
+    A submission that is cancelled already stays so, and the command exits with 0. One that was
+    published or rejected or has failed cannot be cancelled: the command exits with 3. To take a
+    published task out of the adapter, use `nacre drop`.
 
     \b
     Examples:
       nacre cancel fashion
     """
     client = Client(configured(path))
+    default = client.config.adapter
     outcomes = [cancelled(client.cancel(name, by=by)) for name in names]
-    _print_outcomes(outcomes, output, said=_cancelled)
+    _print_outcomes(outcomes, output, said=partial(_said, done="cancelled", default=default))
 
 
 @click.command(short_help="Try submissions again, or at once.")
-@click.argument("names", nargs=-1, required=True, shell_complete=TASKS)
+@click.argument("names", nargs=-1, required=True, shell_complete=UNPUBLISHED)
 @by_option
 @output_option
 @click.pass_obj
@@ -59,8 +63,9 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
       nacre retry fashion
     """
     client = Client(configured(path))
+    default = client.config.adapter
     outcomes = [retried(client.retry(name, by=by)) for name in names]
-    _print_outcomes(outcomes, output, said=_retried)
+    _print_outcomes(outcomes, output, said=partial(_said, done="tried again", default=default))
 
 
 @click.command(short_help="Begin no new work of an adapter.")
@@ -117,33 +122,32 @@ def _print_outcomes(
     else:
         for outcome in outcomes:
             say(said(outcome))
-    ended = [outcome for outcome in outcomes if outcome.outcome == "ended"]
+    ended = [outcome.submission_id for outcome in outcomes if outcome.outcome == "ended"]
     if ended:
+        of = f"{len(ended)} of {counted(len(outcomes), 'submission')} had ended before: "
         raise ConflictError(
-            f"{len(ended)} of {len(outcomes)} had ended before and stay as they are, the first "
-            f"{ended[0].submission_id}",
-            submission=ended[0].submission_id,
+            f"{of if len(outcomes) > 1 else ''}{', '.join(ended)} {agreeing(len(ended), 'was')} "
+            "not changed",
+            submission=ended[0],
         )
 
 
-def _cancelled(found: TaskOutcome) -> str:
+def _said(found: TaskOutcome, *, done: str, default: str) -> str:
+    """Return what became of a wish, in one line.
+
+    Args:
+        found: What became of it.
+        done: What is said of one that has come true.
+        default: The adapter that verbs take where none is named.
+    """
     if found.outcome == "done":
-        return f"cancelled: {found.submission_id}"
-    return _not_done(found)
-
-
-def _retried(found: TaskOutcome) -> str:
-    if found.outcome == "done":
-        return f"tried again: {found.submission_id}"
-    return _not_done(found)
-
-
-def _not_done(found: TaskOutcome) -> str:
+        return f"{done}: {found.submission_id}"
     why = f" ({found.note or found.error})" if found.note or found.error else ""
     if found.outcome == "asked":
         return f"asked for: {found.submission_id} is {found.stage}{why}; see `nacre status`"
     if found.stage == Stage.PUBLISHED:
-        drop = f"`nacre drop {found.task}` publishes a version without it"
+        where = "" if found.adapter == default else f" --adapter {found.adapter}"
+        drop = f"`nacre drop {found.task}{where}` publishes a version without it"
         stays = f"published as {found.adapter}@{found.version} and stays; {drop}"
     else:
         stays = f"{found.stage} already{why}"

@@ -27,7 +27,6 @@ from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import print_json, progress_bar, say, warn
 from cluster.config import LOCAL, Config, home
 from cluster.wire.outputs.system import StartedSystem
-from workers.progress_callbacks import ProgressCallback
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 90
@@ -94,8 +93,8 @@ def start_detached(path: Path | None) -> Running:
             start_new_session=True,
         )
     try:
-        with interruptible(STOPPED_AGAIN), progress_bar("starting") as report:
-            return _wait_until_ready(process, report)
+        with interruptible(STOPPED_AGAIN), progress_bar("starting"):
+            return _wait_until_ready(process)
     except BaseException:
         # An interrupt must not leave half a system behind.
         process.terminate()
@@ -167,14 +166,13 @@ def log_path() -> Path:
     return home() / "up.log"
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", report: ProgressCallback) -> Running:
+def _wait_until_ready(process: "subprocess.Popen[bytes]") -> Running:
     started = time.monotonic()
     while time.monotonic() - started < START_TIMEOUT_S:
         if process.poll() is not None:
             raise why_not_started(process.pid, process.returncode)
         if (running := find_running()) is not None:
             return running
-        report(int(time.monotonic() - started), START_TIMEOUT_S)
         time.sleep(0.2)
     raise UnavailableError(f"nacre did not answer within {START_TIMEOUT_S} s; see {log_path()}")
 

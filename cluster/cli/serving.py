@@ -26,7 +26,7 @@ from cluster.cli.running import (
     started_here,
     stop_running,
 )
-from cluster.cli.terminal.completion import LEARNT, VERSIONS
+from cluster.cli.terminal.completion import ANSWERED, SERVABLE
 from cluster.cli.terminal.interrupts import INTERRUPTED, Interrupted, interruptible
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout, warn
 from cluster.cli.terminal.tables import print_table
@@ -118,14 +118,14 @@ def down(path: Path | None, address: str | None, output: str) -> None:
 @click.option(
     "--version",
     help="Pin a version by number or alias.  [default: production]",
-    shell_complete=VERSIONS,
+    shell_complete=SERVABLE,
 )
 @click.option(
     "--task",
     "tasks",
     multiple=True,
     help="Only classes of this task; may be repeated.",
-    shell_complete=LEARNT,
+    shell_complete=ANSWERED,
 )
 @click.option("--label", "labels", multiple=True, help="A further candidate; may be repeated.")
 @output_option

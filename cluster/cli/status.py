@@ -12,7 +12,7 @@ from adapters.errors import NacreError, UnavailableError
 from cluster.cli.known import check_known
 from cluster.cli.progress import clock
 from cluster.cli.queue_table import print_states
-from cluster.cli.terminal.completion import ADAPTERS, TASKS
+from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.output import (
     output_option,
     print_json,
@@ -33,7 +33,7 @@ from workers.queue.progress import QueueState
 
 
 @click.command(short_help="Show submissions, and what is wrong.")
-@click.argument("names", nargs=-1, shell_complete=TASKS)
+@click.argument("names", nargs=-1, shell_complete=SUBMISSIONS)
 @click.option("--adapter", help="Only the submissions of this adapter.", shell_complete=ADAPTERS)
 @click.option("--all", "everything", is_flag=True, help="List all submissions, however many.")
 @output_option
@@ -67,7 +67,7 @@ def status(
     try:
         client = Client(config)
         check_known(client, adapter)
-        queue, refusals = client.queue(), client.refusals()
+        queue, refusals, removals = client.queue(), client.refusals(), client.removals()
         named = [client.find(name) for name in names]
     except UnavailableError:
         _print_service_alone(config)
@@ -76,7 +76,7 @@ def status(
     running = running_here(config)
     asks = running is not None or is_coordinated(queue, now=time.time())
     service = asked(config) if asks else None
-    wrong = all_wrong(queue, refusals, service, running=running)
+    wrong = all_wrong(queue, refusals, service, removals=removals, running=running)
     running_config = RunningConfig.of(queue.lead, now=time.time())
     adapters = {adapter or config.adapter, *(state.ticket.adapter for state in states)}
     behind = [found for name in sorted(adapters) if (found := _behind(client, name)) is not None]
@@ -99,7 +99,8 @@ def status(
         print_states(states, everything=everything)
         stdout().print(_standing(queue, service, well=not wrong), markup=False)
         for entry in behind:
-            say(_said_behind(entry))
+            if entry.adapter not in removals:  # that is told as a trouble
+                say(_said_behind(entry))
         for trouble in wrong:
             stdout().print(str(trouble), markup=False)
         warn(running_config.unlike(config) if running_config else None)
@@ -109,11 +110,16 @@ def status(
 
 
 def _said_behind(found: AdapterBehind) -> str:
+    newest, adapter = found.newest, f"--adapter {found.adapter}"
+    ways = (
+        f"`nacre show {newest} {adapter}` says what the gate said, and `nacre promote {newest} "
+        f"{adapter}` would serve it"
+    )
+    if found.production is None:
+        return f"no version of {found.adapter} is in production, the newest is {newest}: {ways}"
     return (
-        f"production of {found.adapter} is version {found.production}, the newest is "
-        f"{found.newest}: `nacre history --adapter {found.adapter}` says who moved it, `nacre show "
-        f"{found.newest} --adapter {found.adapter}` what the gate said, and `nacre promote "
-        f"{found.newest} --adapter {found.adapter}` would serve it"
+        f"production of {found.adapter} is version {found.production}, the newest is {newest}: "
+        f"`nacre history {adapter}` says who moved it, {ways}"
     )
 
 

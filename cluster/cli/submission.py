@@ -1,12 +1,14 @@
 """Submission of tasks on the command line: `submit`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import NacreError, RejectedError
+from adapters.errors import InputError, NacreError, RejectedError
 from cluster.cli.options import by_option
 from cluster.cli.progress import goes_on, watched, why_ended
 from cluster.cli.terminal.completion import ADAPTERS
@@ -22,18 +24,20 @@ from cluster.cli.terminal.output import (
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.wire.outputs.submissions import ComparedConfig
+from workers.formats.problems import raise_all
 from workers.queue.progress import State
 from workers.queue.ticket import Stage, Ticket
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
+    from workers.tasks.task import Task
 
 HOW_ENDED = {
     Stage.CANCELLED: "was cancelled",
     Stage.FAILED: "has failed",
     Stage.REJECTED: "was rejected by the gate",
 }
-NOT_SUBMITTED = "submit the same again; what had been accepted is found, and goes on"
+AGAIN = "submit the same again; what had been accepted is found, and goes on"
 
 
 @click.command(short_help="Submit tasks to be learnt.")
@@ -60,6 +64,9 @@ def submit(
 
     Each is durable when this returns.
 
+    All files are read before the first task is submitted. Where a later task is refused for its
+    images, the tasks before it stay submitted, and those behind it are not.
+
     Submitting the same again finds the same submission. Nothing needs to be running.
 
     \b
@@ -71,19 +78,22 @@ def submit(
     client = Client(configured(path))
     intakes: list[Intake] = []
     states: list[State] = []
+    told: set[str] = set()  # what holds for all of them is said once
 
     def meanwhile() -> str:
         tasks = [intake.submission.task for intake in intakes]
-        return goes_on(tasks) if len(tasks) == len(files) else NOT_SUBMITTED
+        return goes_on(tasks) if len(tasks) == len(files) else AGAIN
 
     try:
         with interruptible(meanwhile):
-            for file in files:
-                with progress_bar(f"reading {file}") as report:
-                    intakes.append(client.submit(file, adapter=adapter, by=by, on_progress=report))
+            tasks = _read(files, client, adapter)
+            for file, task in zip(files, tasks, strict=True):
+                with progress_bar(f"reading {file}") as report, _told(intakes, files):
+                    intakes.append(client.submit(task, adapter=adapter, by=by, on_progress=report))
                 if output == "text":
                     _print_intake(intakes[-1])
-                warn(*intakes[-1].warnings)
+                warn(*(each for each in intakes[-1].warnings if each not in told))
+                told.update(intakes[-1].warnings)
             if wait:
                 found = [client.state(intake.submission) for intake in intakes]
                 states = watched(client, found)
@@ -96,6 +106,44 @@ def submit(
     if output == "text":
         _print_published(states)
     _check_published([state.ticket for state in states])
+
+
+def _read(files: tuple[Path, ...], client: Client, adapter: str | None) -> list["Task"]:
+    """Return the tasks that files describe; one error about all of them where some are wrong."""
+    from cluster.client.tasks import load_task
+
+    tasks: list[Task] = []
+    wrong: list[InputError] = []
+    for file in files:
+        try:
+            tasks.append(load_task(file, client.config, adapter=adapter))
+        except InputError as error:
+            wrong.append(error)
+    if wrong and len(files) > 1:
+        warn("nothing was submitted")
+    raise_all(wrong)
+    return tasks
+
+
+@contextmanager
+def _told(intakes: list["Intake"], files: tuple[Path, ...]) -> Iterator[None]:
+    """Say with an error what becomes of several files, of which those of `intakes` are accepted."""
+    try:
+        yield
+    except NacreError:
+        if len(files) > 1:
+            warn(_what_stays([intake.submission.task for intake in intakes], files))
+        raise
+
+
+def _what_stays(accepted: list[str], files: tuple[Path, ...]) -> str:
+    if not accepted:
+        return "nothing was submitted"
+    names, missing = " ".join(accepted), " ".join(map(str, files[len(accepted) :]))
+    return (
+        f"{names} {agreeing(len(accepted), 'stays')} submitted (`nacre cancel {names}` takes that "
+        f"back); not submitted: {missing}. Mend what is wrong, then {AGAIN}"
+    )
 
 
 def _submitted(

@@ -5,20 +5,23 @@ refused, the replica that answers says the rest. Nothing here asks Ray.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adapters.errors import NacreError
 from cluster.cli.running import Running, find_running
 from cluster.config import Config
+from workers.registry.documents.layout import PRODUCTION
 
 if TYPE_CHECKING:
     from cluster.wire.health import AdapterState, Status, Trouble
     from workers.queue.progress import QueueState
     from workers.registry import Entry
 
+NONE: Mapping[str, "Entry"] = MappingProxyType({})
 ASKED_S = 5.0
 """How long the HTTP API may take to say how it is, in seconds."""
 
@@ -90,6 +93,7 @@ def all_wrong(
     refusals: Sequence["Entry"],
     service: Service | None,
     *,
+    removals: Mapping[str, "Entry"] = NONE,
     running: Running | None,
     now: float | None = None,
 ) -> list[Wrong]:
@@ -99,6 +103,7 @@ def all_wrong(
         queue: As it is stored.
         refusals: Of versions, by replicas, that nothing has followed.
         service: What the HTTP API says; None where it was not asked.
+        removals: Moves that removed `production`, by the adapters of which it is away.
         running: The system of this home folder, which should answer and coordinate.
         now: Seconds since the epoch.
     """
@@ -115,7 +120,8 @@ def all_wrong(
         since = expires if expires <= now else running.started
         reason = f"nobody coordinates, though process {running.pid} runs here"
         found.append(Wrong(what="the coordinator", reason=reason, for_s=max(0.0, now - since)))
-    return found + [_refused(entry, now) for entry in refusals]
+    found += [_refused(entry, now) for entry in refusals]
+    return found + [_removed(name, entry, now) for name, entry in removals.items()]
 
 
 def duration(seconds: float) -> str:
@@ -153,6 +159,18 @@ def _of_adapter(name: str, state: "AdapterState") -> Iterator[Wrong]:
 
 def _told(what: str, trouble: "Trouble") -> Wrong:
     return Wrong(what=what, reason=trouble.reason, for_s=trouble.for_s, tries=trouble.tries)
+
+
+def _removed(adapter: str, entry: "Entry", now: float) -> Wrong:
+    before, _ = entry.moves[PRODUCTION]
+    why = f" ({entry.author.why})" if entry.author.why else ""
+    return Wrong(
+        what=f"adapter {adapter}",
+        reason=f"{entry.author.who} has removed `production`{why}: replicas answer with version "
+        f"{before} until they start again, and with nothing then; `nacre promote head --adapter "
+        f"{adapter}` serves the version that the next task builds on",
+        for_s=max(0.0, now - entry.author.now),
+    )
 
 
 def _refused(entry: "Entry", now: float) -> Wrong:

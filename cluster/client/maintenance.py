@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, NotFoundError
 from cluster.client.part import ClientPart
 from cluster.client.relearning import check_others, others_relearnt
 from cluster.client.requester import By
 from workers import registry
-from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import (
     NEEDED,
     every_submission,
@@ -34,6 +34,7 @@ from workers.registry import (
     Verification,
 )
 from workers.registry.documents.layout import adapter_prefix, refs_key
+from workers.registry.documents.purged import towers_of
 from workers.registry.reach import published_versions
 from workers.tasks.submission import Submission
 
@@ -95,6 +96,7 @@ class MaintenanceVerbs(ClientPart):
         *,
         adapter: str | None = None,
         aliases: tuple[str, ...] = ("head",),
+        purged: bool = False,
         by: By = None,
         why: str = "",
     ) -> Imported:
@@ -103,10 +105,18 @@ class MaintenanceVerbs(ClientPart):
         Where the adapter has it already, nothing is published: those of `aliases` that do not exist
         point to it then, and the others stay where they are.
 
+        Args:
+            path: The file.
+            adapter: Which adapter.
+            aliases: They point to the version.
+            purged: Whether the version may bring back what was purged of this store.
+            by: Who imports it.
+            why: The reason.
+
         Raises:
             NotFoundError: there is no such file.
-            InputError: it is no exported version, or the adapter has other versions and `head` is
-                in `aliases`.
+            InputError: it is no exported version, it holds what was purged, or the adapter has
+                other versions and `head` is in `aliases`.
             SettingsError: it is of another method than the tasks of the adapter.
             CorruptionError: the file is damaged.
         """
@@ -118,6 +128,7 @@ class MaintenanceVerbs(ClientPart):
             aliases=aliases,
             method=self.config.of_adapter(handle.name).method,
             create=partial(self._registry.create, handle.name),
+            purged=purged,
         )
 
     def verify(
@@ -214,8 +225,10 @@ class MaintenanceVerbs(ClientPart):
         self._check_idle(submissions, handle.name, own)
         if relearn:
             check_others(handle, holding)
-        towers = purged_towers(handle, holding)
-        purged = registry.purge(handle, task, by=author, submissions=own)
+        made = purged_towers(handle, holding)
+        purged = registry.purge(handle, task, by=author, submissions=own, towers=made)
+        # Those of a purge that was interrupted, too, whose states are gone.
+        towers = towers_of(task, handle.tombstones(handle.refs()))
         self._store.delete(answers_key(handle.name))
         removed = [
             *(half_learnt(self._store, handle.name, purged.versions) if holding.states else ()),

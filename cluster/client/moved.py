@@ -4,7 +4,7 @@ from cluster.client.client import Client
 from cluster.client.relearning import Dropped
 from cluster.wire.facts import served_and
 from cluster.wire.versions import DroppedTask, Moved
-from workers.registry.documents.layout import PRODUCTION
+from workers.registry.documents.layout import HEAD, PRODUCTION
 
 
 def moved_document(client: Client, adapter: str | None, number: int, *moved: str) -> Moved:
@@ -16,10 +16,18 @@ def moved_document(client: Client, adapter: str | None, number: int, *moved: str
         number: The version that they point to now, or did before they were removed.
         moved: The aliases that were moved or removed.
     """
-    note = client.not_served(adapter) if PRODUCTION in moved else None
+    name, there = adapter or client.config.adapter, client.aliases(adapter)
+    note = None
+    if PRODUCTION in moved and PRODUCTION in there:
+        note = client.not_served(adapter)
+    elif PRODUCTION in moved:
+        note = (
+            f"replicas answer with version {number} until they start again, and with nothing then; "
+            f"`nacre promote {number} --adapter {name}` serves it again"
+        )
     return Moved(
-        adapter=adapter or client.config.adapter,
-        aliases=client.aliases(adapter),
+        adapter=name,
+        aliases=there,
         version=number,
         moved=list(moved),
         notes=[note] if note else [],
@@ -52,7 +60,7 @@ def rolled_back_document(
 
 
 def dropped_document(
-    client: Client, adapter: str | None, task: str, dropped: Dropped, *moved: str
+    client: Client, adapter: str | None, task: str, dropped: Dropped, *, promoted: bool
 ) -> DroppedTask:
     """Return what became of a task that was dropped, and of the tasks that went with it.
 
@@ -61,7 +69,25 @@ def dropped_document(
         adapter: Its name; None for the configured one.
         task: The task.
         dropped: What became of it.
-        moved: The aliases that point to the version without it.
+        promoted: Whether the version without it was to be served at once. One without tasks is not,
+            and that is said.
     """
-    document = moved_document(client, adapter, dropped.manifest.number, *moved)
+    number, is_empty = dropped.manifest.number, not dropped.manifest.tasks
+    moved = served_and(head=True) if promoted and not is_empty else (HEAD,)
+    document = moved_document(client, adapter, number, *moved)
+    served = document.aliases.get(PRODUCTION)
+    if promoted and is_empty:
+        stays = f"production stays at version {served}" if served else "nothing is in production"
+        note = f"{stays} until what is learnt again is published: version {number} holds no task"
+        document.notes.append(note)
+    elif PRODUCTION not in moved and served:
+        document.notes.append(
+            f"replicas answer with version {served} as before; "
+            + (
+                f"version {number} holds no task and cannot be served"
+                if is_empty
+                else f"`nacre promote {number} --adapter {document.adapter}` serves the version "
+                f"without {task!r}"
+            )
+        )
     return DroppedTask(task=task, relearnt=list(dropped.relearnt), **document.model_dump())

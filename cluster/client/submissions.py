@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import InputError, NotFoundError, UnavailableError
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
-from workers.formats.nearest import did_you_mean
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
@@ -52,7 +52,7 @@ class SubmissionVerbs(ClientPart):
         Raises:
             InputError: the task cannot be learnt as it is; nothing is stored.
         """
-        # Loaded when it is needed: taking a task in needs torch, and looking at one does not.
+        # Loaded when it is needed: what reads images and sources is not, to look at the queue.
         from cluster.client.tasks import accept_task
 
         return accept_task(
@@ -99,7 +99,10 @@ class SubmissionVerbs(ClientPart):
         return max(states, key=lambda s: (s.ticket.stage not in ENDED, s.ticket.accepted_at))
 
     def cancel(self, name: str, *, by: By = None) -> State:
-        """Take a submission back, given by its id or its task's name; what is published stays."""
+        """Take a submission back, given by its id or its task's name.
+
+        One that is cancelled already stays so; one that has ended otherwise stays as it is.
+        """
         return self._wish(name, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:

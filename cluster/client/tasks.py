@@ -5,23 +5,22 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.errors import SettingsError
-from adapters.methods import method_named
 from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
-from workers.encoding.encoder import untrained_tower
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.encoding.prompts import PromptReader
-from workers.intake.accept import accept
-from workers.intake.intake import Intake
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import read_leadership
 from workers.store import ObjectStore
 from workers.tasks import task as tasks
 from workers.tasks.task import Task
+
+if TYPE_CHECKING:
+    from workers.intake.intake import Intake
 
 
 def accept_task(
@@ -32,7 +31,7 @@ def accept_task(
     author: str,
     adapter: str | None = None,
     on_progress: ProgressCallback = unwatched,
-) -> Intake:
+) -> "Intake":
     """Check a task, make it durable, and return its submission.
 
     Args:
@@ -50,11 +49,17 @@ def accept_task(
     loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
     if adapter is not None:
         loaded = replace(loaded, adapter=adapter)
+    # Read first: nothing that fails behind an acceptance may hide it.
+    warnings = _warnings(loaded.adapter, config, store)
+    # These need torch, which takes seconds to load: a wrong file or a store that is away is told
+    # before.
+    from adapters.methods import method_named
+    from workers.encoding.prompts import PromptReader
+    from workers.intake.accept import accept
+
     chosen = config.of_adapter(loaded.adapter)
     tower = partial(tower_here, config.encoder)
     method_named(chosen.method).check_tower(tower, loaded.settings)
-    # Read first: nothing that fails behind an acceptance may hide it.
-    warnings = _warnings(loaded.adapter, config, store)
     intake = accept(
         loaded,
         store,
@@ -76,6 +81,8 @@ def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ..
 
 def tower_here(encoder: EncoderSettings) -> object | None:
     """Return an encoder's image tower without weights; None where this machine does not know it."""
+    from workers.encoding.encoder import untrained_tower
+
     with suppress(SettingsError):  # who submits need not have what the system has
         return untrained_tower(encoder)
     return None

@@ -47,15 +47,19 @@ class VersionVerbs(ClientPart):
         pointed = self._adapter(adapter).refs().aliases
         return {alias: version.number for alias, version in pointed.items()}
 
-    def behind(self, adapter: str | None = None) -> tuple[int, int] | None:
+    def behind(self, adapter: str | None = None) -> tuple[int | None, int] | None:
         """Return the version in production and the newest one, where that is not in production.
+
+        The first is None where no version is in production.
 
         Raises:
             NotFoundError: there is no such adapter.
         """
         refs = self._adapter(adapter).refs()
         served, newest = refs.find(PRODUCTION), refs.next_version - 1
-        return (served.number, newest) if served and served.number < newest else None
+        if served is None:
+            return (None, newest) if newest else None
+        return (served.number, newest) if served.number < newest else None
 
     def contradicted(self) -> list[str]:
         """Return a sentence on each adapter that is learnt by another method than is configured."""
@@ -83,6 +87,18 @@ class VersionVerbs(ClientPart):
         """Return the refusals by replicas that nothing has followed, of the adapters served."""
         latest = (self._latest(name) for name in self.config.served)
         return [entry for entry in latest if entry and entry.action is Action.REFUSE]
+
+    def removals(self) -> dict[str, Entry]:
+        """Return the moves that removed `production`, where it is away, by the adapters served."""
+        found = {name: self._removal(name) for name in self.config.served}
+        return {name: entry for name, entry in found.items() if entry}
+
+    def _removal(self, adapter: str) -> Entry | None:
+        with suppress(NotFoundError):
+            if self._adapter(adapter).refs().find(PRODUCTION) is None:
+                moves = (entry for entry in self.history(adapter) if PRODUCTION in entry.moves)
+                return next(moves, None)
+        return None
 
     def _latest(self, adapter: str) -> Entry | None:
         with suppress(NotFoundError):

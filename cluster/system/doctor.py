@@ -17,6 +17,7 @@ from adapters.errors import NacreError, SettingsError, UnavailableError
 from cluster.config import LOCAL, TOKEN, Config, home
 from cluster.stores.known import open_known_store
 from cluster.version import this_build
+from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import Leadership, read_leadership
 from workers.store.conditional_writes import check_conditional_writes
 
@@ -52,14 +53,21 @@ class Finding:
 Check = Callable[[Config], Iterator[Finding]]
 
 
-def examine(config: Config) -> Iterator[Finding]:
-    """Yield what every check finds, one after another; none of them changes anything that lasts."""
-    for check in CHECKS:
+def examine(config: Config, *, on_progress: ProgressCallback = unwatched) -> Iterator[Finding]:
+    """Yield what every check finds, one after another; none of them changes anything that lasts.
+
+    Args:
+        config: What is looked at.
+        on_progress: Called with checks done and checks in all, before each and in the end.
+    """
+    for done, check in enumerate(CHECKS):
+        on_progress(done, len(CHECKS))
         try:
             yield from check(config)
         except NacreError as error:
             name = check.__name__.strip("_").replace("_", " ")
             yield Finding(check=name, level="error", found=error.message)
+    on_progress(len(CHECKS), len(CHECKS))
 
 
 def _environment(config: Config) -> Iterator[Finding]:

@@ -83,7 +83,7 @@ def served_and(*, head: bool) -> tuple[str, ...]:
 
 
 def cancelled(state: State) -> TaskOutcome:
-    """Return what became of a wish to take a submission back."""
+    """Return what became of a wish to take a submission back; asked for twice, it is done."""
     stage = state.ticket.stage
     ended = "done" if stage is Stage.CANCELLED else "ended"
     return _outcome(state, ended if stage in ENDED else "asked")

@@ -49,8 +49,8 @@ class TaskOutcome(TaskState):
     """Where a submission is after somebody has asked for a change of it."""
 
     outcome: Literal["done", "asked", "ended"] = Field(
-        description="`done`: it is so. `asked`: nobody has carried it out yet. `ended`: it had "
-        "ended otherwise before, and stays so."
+        description="`done`: it is so, also where it was so before. `asked`: nobody has carried it "
+        "out yet. `ended`: it had ended otherwise before, and stays so."
     )
 
 

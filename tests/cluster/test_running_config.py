@@ -1,6 +1,7 @@
 """Two configurations compared: which keys differ, and what of that a running system can follow."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -92,3 +93,20 @@ def test_an_adapter_that_nobody_serves_is_told_with_the_key() -> None:
     assert not_served("am", RunningConfig(published=published(both)), Config()) is None
     sentence = str(not_served("am", None, Config()))
     assert "(served: main); name it under `serve: adapters:`" in sentence
+
+
+WAYS = [
+    ({"retention": Retention(days=1)}, "`nacre up` applies that while it runs"),
+    ({"serve": ServeConfig(stale_s=7.0)}, "`nacre down`, then `nacre up` starts it with this one"),
+    (
+        {"retention": Retention(days=1), "serve": ServeConfig(stale_s=7.0)},
+        "`nacre up` applies what can be changed while it runs, and names the rest",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "way"), WAYS)
+def test_what_to_do_depends_on_what_can_be_changed_while_it_runs(
+    changes: dict[str, Any], way: str
+) -> None:
+    assert str(running(RAN).unlike(replace(RAN, **changes))).endswith(way)

@@ -56,6 +56,19 @@ def test_classes_that_cannot_be_divided_are_said(split: Split, said: str) -> Non
         split.parts(101, of="ucf")
 
 
+@pytest.mark.parametrize("written", ["true", "2.5", "yes", "two", "[2]", "0", "-1"])
+@pytest.mark.parametrize("key", ["classes", "first"])
+def test_what_is_no_number_of_classes_is_refused(tmp_path: Path, key: str, written: str) -> None:
+    file = tmp_path / "suite.yaml"
+    split = {"classes": "2", key: written}
+    said = ", ".join(f"{name}: {value}" for name, value in split.items())
+    file.write_text(
+        f"name: one\nsets: [{{name: ucf}}]\nmethods: [{{method: gda}}]\nsplit: {{{said}}}\n"
+    )
+    with pytest.raises(SettingsError, match=rf"split\.{key}"):
+        read_suite(file)
+
+
 def divided_suite(path: Path) -> tuple[Suite, dict[str, ImageSet]]:
     suite = read_suite(path)
     found, images = divided(suite, read_image_sets(suite))

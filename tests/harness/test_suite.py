@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from adapters.errors import NotFoundError, SettingsError
+from adapters.methods import METHODS
+from adapters.methods.harness_only import HARNESS_METHODS
 from harness.published import PUBLISHED
 from harness.suite import MethodConfig, SetConfig, read_suite, settings_for
 
@@ -44,8 +46,21 @@ def test_without_orders_there_is_one_of_all_sets(write_suite: Callable[..., Path
 def test_what_is_wrong_is_named(
     write_suite: Callable[..., Path], changes: dict[str, object], found: str
 ) -> None:
-    with pytest.raises(SettingsError, match=found):
-        read_suite(write_suite(**changes))
+    path = write_suite(**changes)
+    with pytest.raises(SettingsError, match=found) as told:
+        read_suite(path)
+    assert path.name in str(told.value)
+
+
+def test_an_unknown_method_is_answered_with_all_of_them_and_the_nearest(
+    write_suite: Callable[..., Path],
+) -> None:
+    with pytest.raises(SettingsError) as told:
+        read_suite(write_suite(methods=[{"label": "ours", "method": "ladda"}]))
+    said = str(told.value)
+    assert "methods, 'ours'" in said
+    assert said.endswith("found 'ladda'; did you mean 'lada'?")
+    assert all(name in said for name in (*METHODS, *HARNESS_METHODS))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -317,6 +317,9 @@ def test_the_command_shows_a_divided_set_and_goes_on_with_it(
     opened.cache_clear()
     part = CliRunner().invoke(cli, [*arguments, "--method", "means"])
     assert part.exit_code == 0, part.output
+    unknown = CliRunner().invoke(cli, [*arguments, "--method", "means", "--method", "meens"])
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "found 'meens'; did you mean 'means'?" in unknown.stderr
     opened.cache_clear()
     found = as_promised("bench xtail", CliRunner().invoke(cli, arguments).stdout)
     lines = found["orders"]["I"]["methods"]

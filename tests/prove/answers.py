@@ -65,7 +65,12 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"text": "residual", "steps": 6, "views": VIEWS},
         {"text": "adaptformer", "steps": 4},
     ),
-    "own_metric": ({}, {"fusion": "alone", "steps": 5}, {"form": "low_rank"}),
+    "own_metric": (
+        {},
+        {"fusion": "alone", "steps": 5},
+        {"form": "low_rank"},
+        {"form": "short_list"},
+    ),
     "primal_rail": ({"width": 300}, {"width": 300, "fusion": "alone"}),
     "probe": ({"steps": 9}, {"epochs": 2, "batch_size": 10}),
     "probe_replay": ({"steps": 9}, {"epochs": 2, "batch_size": 10}),

@@ -19,7 +19,8 @@ class EncoderSettings:
             folder that holds `open_clip_config.json` and the weights.
         pretrained: For a model name: an open_clip tag, or a file of weights.
         activation: What the weights in a file were trained with; a file does not say it itself.
-        precision: Of the towers' weights and activations.
+        precision: Of the towers' weights and activations. Features of different precisions never
+            meet: an adapter keeps the one that it began with.
     """
 
     model: str = TINY

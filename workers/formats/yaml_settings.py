@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.contract.nearest import ALIKE
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.problems import raise_all
 from workers.formats.yaml_nodes import DEFAULT_LIMITS, Entries, Items, Node
@@ -221,8 +222,8 @@ def _missing(name: str, where: str, place: str) -> SettingsError:
 
 def _unknown(name: str, known: list[str], where: str) -> SettingsError:
     near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    is_alike = get_close_matches(name, [near], cutoff=ALIKE)
+    others = "" if is_alike else f" Known keys: {', '.join(known)}"
     return SettingsError(
-        f"unknown key {name!r} in {where}; did you mean {near!r}? Known keys: {', '.join(known)}",
-        key=name,
-        nearest=near,
+        f"unknown key {name!r} in {where}; did you mean {near!r}?{others}", key=name, nearest=near
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from adapters.contract.class_entry import ClassEntry
-from adapters.contract.shared_settings import check_shared
 from adapters.errors import (
     ClassNameError,
     InputError,
@@ -36,6 +35,9 @@ from workers.tasks.task import Task
 
 READING_THREADS = 8
 MAX_OPEN = 10_000
+GIVES_WAY_S = 3.0
+"""How long the first of two tasks of a new adapter waits for the other one to be taken back."""
+POLL_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +100,7 @@ class Surroundings:
                 expected=known.method,
                 found=learning.method,
             )
-        names = [name for name in method_named(known.method).shared if name in known.settings]
-        check_shared([known.settings, learning.settings], names=names)
+        method_named(known.method).check_follows(learning.settings, known.settings)
 
     def _learning_but_of(self, replaced: str | None) -> tuple[Learning | None, str]:
         """Return by what the adapter is learnt, not counting a task, and where that is said."""
@@ -120,6 +121,13 @@ class Surroundings:
         names = [each.submission_id for each in arrived]
         number = names.index(submission_id) if submission_id in names else len(names)
         return replace(self, waiting=tuple(arrived[:number]))
+
+    def later_than(self, submission_id: str) -> "Iterator[Surroundings]":
+        """Yield the same with each alone of what was submitted after a submission."""
+        earlier = {each.submission_id for each in self.earlier_than(submission_id).waiting}
+        for each in self.waiting:
+            if each.submission_id not in earlier | {submission_id}:
+                yield replace(self, waiting=(each,))
 
     def admit(self, task: Task, *, max_open: int) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
@@ -238,16 +246,20 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
 def _check_first(
     task: Task, store: ObjectStore, submission_id: str, learning: Learning, *, author: str
 ) -> None:
-    """Take a submission back where the adapter is begun with another method by an earlier one.
+    """Take a submission back where the adapter is begun with another method by another one.
 
-    When both looked, neither was there. By now both are, and which came first is the same for all.
+    When both looked, neither was there. The later one by the time of its request gives way. But the
+    earlier one may have been slow to write its request, and the later one has not seen it then: it
+    gives way itself unless the later one is taken back.
 
     Raises:
         SettingsError: it was taken back.
     """
-    earlier = surroundings(store, task.adapter).earlier_than(submission_id)
+    around = surroundings(store, task.adapter)
     try:
-        earlier.check_learning(task, learning)
+        around.earlier_than(submission_id).check_learning(task, learning)
+        for later in around.later_than(submission_id):
+            _check_gives_way(later, task, learning)
     except SettingsError as error:
         inbox.ask(store, Cancel(submission_id=submission_id), who=author)
         raise SettingsError(
@@ -256,6 +268,32 @@ def _check_first(
             adapter=task.adapter,
             submission=submission_id,
         ) from error
+
+
+def _check_gives_way(other: Surroundings, task: Task, learning: Learning) -> None:
+    """Raise SettingsError where `task` cannot be learnt beside what stays in `other`."""
+    try:
+        other.check_learning(task, learning)
+    except SettingsError:
+        (ticket,) = other.waiting
+        if not _is_taken_back(other.store, ticket.submission_id):
+            raise
+
+
+def _is_taken_back(store: ObjectStore, submission_id: str) -> bool:
+    """Wait until a submission is taken back; False where that does not come to pass."""
+    deadline = time.monotonic() + GIVES_WAY_S
+    while time.monotonic() < deadline:
+        ticket = known_ticket(store, submission_id)
+        asked = inbox.read(store, inbox.waiting(store))
+        if (ticket and ticket.stage in ENDED) or any(
+            isinstance(request, inbox.QueueRequest)
+            and request.event == Cancel(submission_id=submission_id)
+            for request in asked
+        ):
+            return True
+        time.sleep(POLL_S)
+    return False
 
 
 def _digests(submission: Submission) -> Iterator[str]:

@@ -7,7 +7,7 @@ from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.counts import counted
 from adapters.errors import ConflictError, InputError
 from workers.store.base import MAX_CONDITIONAL_BYTES, ObjectStore
-from workers.tasks.submission import Split, Submission, find_submission
+from workers.tasks.submission import CONTENT_DIGITS, Split, Submission, find_submission
 from workers.tasks.task import Task
 
 Reusable = Callable[[str], bool]
@@ -52,7 +52,7 @@ def identify(task: Task, images: Iterable[tuple[Split, str, int]], *, generation
         "replaces": task.replaces,
         "shared_names": [task.shared_names, task.qualifier],
     }
-    first = f"{task.name}-{digest_of(canonical_json(content))[:12]}"
+    first = f"{task.name}-{digest_of(canonical_json(content))[:CONTENT_DIGITS]}"
     return numbered(first, generation)
 
 

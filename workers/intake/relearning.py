@@ -11,6 +11,7 @@ from adapters.errors import InputError, NotFoundError
 from workers.intake.identity import write
 from workers.queue import inbox
 from workers.queue.events import Accepted
+from workers.queue.ledger import read_pages
 from workers.queue.progress import known_ticket, ticket_of
 from workers.queue.ticket import ENDED
 from workers.registry import Manifest, RegisteredAdapter, TaskRef
@@ -20,6 +21,7 @@ from workers.tasks.submission import (
     SHARDS,
     Learning,
     Submission,
+    content_of,
     existing_submission,
     find_submission,
     is_swept,
@@ -61,8 +63,8 @@ def submit_again(
 ) -> tuple[str, ...]:
     """Ask the queue to learn `tasks` again, in this order, and return their submissions.
 
-    Those whose names `head` has are left out, and what is on its way already is not submitted
-    twice.
+    They were there before whatever waits, and may be what that is to replace: they go first. Those
+    whose names `head` has are left out, and what is on its way already is not submitted twice.
 
     Args:
         adapter: The adapter.
@@ -77,9 +79,27 @@ def submit_again(
         for task in tasks
         if task.task not in present
     ]
+    store = adapter.objects.store
     # Of one priority they are learnt in the order in which the queue is asked.
-    priority = max((each.priority for each in again), default=0)
-    return tuple(_submitted(adapter.objects.store, each, priority, author) for each in again)
+    priority = _priority(store, again)
+    return tuple(_submitted(store, each, priority, author) for each in again)
+
+
+def _priority(store: ObjectStore, again: Sequence[Submission]) -> int:
+    """Return the priority of what is learnt again: before all that waits for the adapter.
+
+    Where some of it was submitted already, it is theirs.
+    """
+    names = {content_of(each.task, each.submission_id) for each in again}
+    # The inbox first: what is taken note of meanwhile is on its page by then.
+    waiting = [
+        ticket
+        for ticket in (*inbox.announced(store), *read_pages(store))
+        if ticket.stage not in ENDED and ticket.adapter in {each.adapter for each in again}
+    ]
+    same = [t.priority for t in waiting if content_of(t.task, t.submission_id) in names]
+    others = [ticket.priority + 1 for ticket in waiting]
+    return max(same or [0, *(each.priority for each in again), *others])
 
 
 def _hindrance(

@@ -9,11 +9,12 @@ version back as what it measures, unless `unmeasured: pass` says otherwise. Eith
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from adapters.contract.counts import agreeing
 from workers.registry import TaskAccuracy
 
 Mode = Literal["auto", "gate", "manual"]
@@ -65,6 +66,16 @@ class Verdict:
         """Everything that there is to say of the version; None where there is nothing."""
         passed = (f"passed, but {_unknown(self.unmeasured)}",) if self.unmeasured else ()
         return "; ".join(self.reasons or passed) or None
+
+    def waiting_for(self, tasks: Sequence[str]) -> Self:
+        """Return the same, not served before `tasks` are there, which `production` has now."""
+        if not self.served or not tasks:
+            return self
+        named = ", ".join(map(repr, tasks))
+        why = (
+            f"production stays where it is until {named} {agreeing(len(tasks), 'is')} learnt again"
+        )
+        return replace(self, served=False, reasons=(*self.reasons, why))
 
     @property
     def aliases(self) -> tuple[str, ...]:

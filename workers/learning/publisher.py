@@ -15,6 +15,7 @@ from workers.learning.gate import Verdict, judge
 from workers.learning.handover import find_handover, handover_key, take_over_finished
 from workers.learning.kept_answers import keep_answers
 from workers.learning.measuring import Candidate, VersionMeasuring
+from workers.learning.relearning import awaited
 from workers.registry import (
     GATE_NOTE,
     UNMEASURED_NOTE,
@@ -32,6 +33,7 @@ from workers.registry import (
     TaskRef,
 )
 from workers.registry.documents.forks import check_no_fork
+from workers.registry.documents.layout import PRODUCTION
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
@@ -108,7 +110,7 @@ class Publisher:
             earlier=[task.task for task in kept],
             before=before,
             after=measured.accuracies,
-        )
+        ).waiting_for(self._awaited(adapter, submission, kept))
         commit = Commit(
             updates=(
                 *((DropTask(task=submission.replaces),) if submission.replaces else ()),
@@ -179,6 +181,14 @@ class Publisher:
         if assignment.gate.mode != "gate" or not missing:
             return found
         return (*found, *self._measuring.of_version(adapter.name, parent, missing))
+
+    def _awaited(
+        self, adapter: registry.RegisteredAdapter, submission: Submission, kept: Sequence[TaskRef]
+    ) -> list[str]:
+        """Return the tasks that are served, that the new version lacks, and that come again."""
+        served = adapter.refs().find(PRODUCTION)
+        manifest = adapter.objects.manifest(served.manifest) if served else None
+        return awaited(self._store, manifest, {submission.task, *(task.task for task in kept)})
 
     def _shared(self, assignment: Assignment) -> bytes | None:
         """Return the shared state that was handed over; None where the method has none."""

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
-from workers.formats.documents import Count, next_count, seal, unseal, validated
+from workers.formats.documents import Count, next_count, seal, unsealed
 from workers.store.base import ObjectStore
 from workers.store.patience import AT_ONCE
 from workers.store.serial_document import Held
@@ -200,8 +200,7 @@ def _swap(store: ObjectStore) -> SerialSwap[Leadership]:
 
 
 def _leadership(data: bytes, what: str) -> Leadership:
-    unseal(data, what)
-    return validated(_LEADERSHIP, data, what)
+    return unsealed(_LEADERSHIP, data, what)
 
 
 def _is_told_by_pages(store: ObjectStore) -> bool:

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from adapters.errors import ConflictError, CorruptionError, MissingError, NotFoundError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
-from workers.formats.documents import Count, encode, next_count, seal, unseal, validated
+from workers.formats.documents import Count, encode, next_count, seal, unsealed, validated
 from workers.queue import leadership
 from workers.queue.leadership import Leadership, read_leadership
 from workers.queue.ticket import ENDED, Ticket
@@ -239,8 +239,7 @@ def _swap(store: ObjectStore, bucket: int) -> SerialSwap[Page]:
 
 def _page(bucket: int, data: bytes, what: str) -> Page:
     try:
-        unseal(data, what)
-        stored = validated(_PAGE, data, what)
+        stored = unsealed(_PAGE, data, what)
     except CorruptionError as error:
         logger.warning("page %d of the queue is made anew: %s", bucket, error.message)
         return Page(tickets={})

@@ -11,7 +11,7 @@ from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.refs import Fence, Refs, fenced
 from workers.registry.objects import AdapterObjects
 from workers.registry.publish import Publishing
-from workers.registry.reader import AdapterReader
+from workers.registry.reader import AdapterReader, check_answerable
 from workers.registry.requirements import check_alias_is
 from workers.registry.swap import RefsWriter
 
@@ -189,6 +189,9 @@ class RegisteredAdapter(AdapterReader):
         for target in aliases.values():
             if target is not None:
                 self.check_servable(refs, target)
+        served = aliases.get(PRODUCTION)
+        if served is not None:
+            check_answerable(self.objects.manifest(served.manifest))
         after = refs.moved(aliases)
         if after == refs:
             return Settled(result=result)

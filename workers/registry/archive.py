@@ -24,6 +24,7 @@ from workers.registry.documents.layout import HEAD, check_alias
 from workers.registry.documents.manifest import Manifest, manifest_from_bytes
 from workers.registry.documents.purged import purged_versions
 from workers.registry.documents.refs import Refs
+from workers.registry.purged_records import check_brings_nothing_back
 from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
 from workers.registry.requirements import HeadIs
@@ -93,6 +94,7 @@ def import_version(
     aliases: tuple[str, ...] = (HEAD,),
     method: str | None = None,
     create: Callable[[], object] | None = None,
+    purged: bool = False,
 ) -> Imported:
     """Publish the version in the file `path` as a new version, unless it is there already.
 
@@ -107,9 +109,10 @@ def import_version(
         method: By which tasks of the adapter are learnt; None where nobody knows.
         create: Makes the adapter where it is missing; called when nothing speaks against the
             import, so that a refused one leaves nothing behind. None where it must be there.
+        purged: Whether it may bring back what was purged of the store.
 
     Raises:
-        InputError: It is no such file, or `head` exists already.
+        InputError: It is no such file, `head` exists already, or it holds what was purged.
         NotFoundError: There is no such adapter, and it is not to be made.
         SettingsError: No task of the adapter could be learnt on it: it is of another method.
         CorruptionError: The file is damaged.
@@ -134,6 +137,8 @@ def import_version(
                 "roll back to that alias to build on it",
                 adapter=adapter.name,
             )
+        if not purged:
+            check_brings_nothing_back(adapter.objects.store, manifest, what=str(path))
         if create is not None:
             create()
         return Imported(manifest=adapter.commit(commit, by=by), is_new=True, aliases=aliases)

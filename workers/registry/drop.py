@@ -43,13 +43,15 @@ def drop(
         adapter: The adapter.
         task: The task's name.
         by: Who does it, why and when.
-        promoted: Whether `production` points to the new version, too.
+        promoted: Whether `production` points to the new version, too. It stays where it is while
+            there is nothing to serve until the tasks that are left out are learnt again.
         learn_again: Says whether tasks can be learnt again that have to be left out with it, which
             `left_out_with` names afterwards; None where they must not be left out.
 
     Raises:
         NotFoundError: `head` has no such task.
-        InputError: tasks that were learnt after it share a state that has learnt from it.
+        InputError: tasks that were learnt after it share a state that has learnt from it; or
+            no task is left to be promoted, and none is learnt again.
         ConflictError: `head` has moved meanwhile.
     """
     refs = adapter.refs()
@@ -62,6 +64,8 @@ def drop(
         raise _shared_with_later(adapter, without, task)
     if learn_again is not None:
         learn_again(without.left_out)
+        if without.left_out and not without.kept:
+            aliases = (HEAD,)
     return adapter.commit(_commit(adapter, without, task, aliases), by=by)
 
 

@@ -8,10 +8,17 @@ from workers.registry.documents.accuracy import accuracies_to_bytes
 from workers.registry.documents.change import Change, Move, Settled
 from workers.registry.documents.forks import check_no_fork
 from workers.registry.documents.history import Author
-from workers.registry.documents.layout import Kind, Stored, accuracies_key, check_alias, object_key
+from workers.registry.documents.layout import (
+    PRODUCTION,
+    Kind,
+    Stored,
+    accuracies_key,
+    check_alias,
+    object_key,
+)
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.refs import Refs
-from workers.registry.reader import AdapterReader
+from workers.registry.reader import AdapterReader, check_answerable
 from workers.registry.requirements import Situation
 
 
@@ -49,6 +56,8 @@ class Publishing:
         for requirement in self.commit.requirements:
             requirement.check(situation)
         manifest = applied(self.commit, situation, now=self.author.now)
+        if PRODUCTION in self.commit.aliases:
+            check_answerable(manifest)
         version = VersionRef(number=manifest.number, manifest=self._store(manifest, refs.area))
         return Change(
             refs=published(

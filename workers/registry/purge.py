@@ -4,7 +4,7 @@ What goes is its record, and every shared state that has learnt from it, whateve
 of these.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from adapters.errors import InputError, NotFoundError
@@ -20,6 +20,7 @@ from workers.registry.documents.purged import (
     purged_ids,
     purged_versions,
     tombstones_to_bytes,
+    towers_of,
 )
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
@@ -124,6 +125,7 @@ def purge(
     by: Author,
     also: Sequence[str] = (),
     submissions: Sequence[str] = (),
+    towers: Collection[str] = (),
 ) -> Purged:
     """Remove the records of `task`, and all shared state that has learnt from it, for good.
 
@@ -139,6 +141,7 @@ def purge(
             checkpoints; no training may be using them.
         submissions: Those of the task besides the ones it was learnt from: what has failed, was
             cancelled or replaced by another generation holds the same images.
+        towers: Fingerprints of the towers that the shared states have made, for the tombstone.
 
     Raises:
         InputError: An alias still points to a version that holds the task, or whose shared state
@@ -149,11 +152,10 @@ def purge(
     def decide(refs: Refs) -> Change[Tombstone] | Settled[Tombstone]:
         found = _tombstone(adapter, refs, task, by)
         named = tuple(sorted({*found.submissions, *submissions}))
-        tombstone = replace(found, submissions=named)
+        tombstone = replace(found, submissions=named, towers=tuple(sorted(towers)))
         _check_unaliased(adapter, refs, tombstone)
         stones = adapter.tombstones(refs)
-        buried = {record for stone in stones for record in stone.records}
-        if buried.issuperset(tombstone.records) and purged_ids(stones).issuperset(named):
+        if _is_said(tombstone, stones):
             return Settled(result=tombstone)
         return _buried(adapter, refs, tombstone)
 
@@ -162,6 +164,16 @@ def purge(
         versions=tombstone.versions,
         submissions=tombstone.submissions,
         keys=tuple(_remove(adapter, tombstone.records, also)),
+    )
+
+
+def _is_said(tombstone: Tombstone, stones: Collection[Tombstone]) -> bool:
+    """Say whether `stones` name everything already that `tombstone` does."""
+    records = {record for stone in stones for record in stone.records}
+    return (
+        records.issuperset(tombstone.records)
+        and purged_ids(stones).issuperset(tombstone.submissions)
+        and towers_of(tombstone.task, stones).issuperset(tombstone.towers)
     )
 
 
@@ -196,16 +208,18 @@ def _check_unaliased(adapter: RegisteredAdapter, refs: Refs, tombstone: Tombston
     held = {name: ref for name, ref in refs.aliases.items() if ref.number in tombstone.versions}
     if not held:
         return
-    task, aliases = tombstone.task, ", ".join(sorted(held))
+    task = tombstone.task
+    aliases = ", ".join(f"{name} (version {held[name].number})" for name in sorted(held))
     manifests = (adapter.objects.manifest(ref.manifest) for ref in held.values())
     if any(each.task == task for manifest in manifests for each in manifest.tasks):
-        why, verb = f"task {task!r} is still in the versions of {aliases}", "nacre drop"
+        why, verb = f"task {task!r} is still in {aliases}", f"nacre drop {task}"
     else:
-        why = f"the state that tasks share in the versions of {aliases} has learnt from {task!r}"
+        why = f"the state that tasks share in {aliases} has learnt from {task!r}"
         verb = f"nacre drop {task} --relearn"
+    move = "move this alias" if len(held) == 1 else "move these aliases"
     raise InputError(
-        f"{why}: move these aliases to a version without it; where there is none, `{verb}` makes "
-        "one",
+        f"{why}: {move} to a version without it (`nacre versions`, `nacre promote`); where there "
+        f"is none, `{verb}` makes one, and `nacre alias NAME --remove` takes an alias away",
         task=task,
         aliases=tuple(sorted(held)),
     )

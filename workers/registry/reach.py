@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from adapters.errors import CorruptionError, MissingError
 from workers.concurrency.bounded import in_threads
 from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
-from workers.registry.documents.manifest import Manifest, VersionRef
+from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.refs import Refs
 from workers.registry.past import THREADS, past_entries, past_manifests
 from workers.registry.reader import AdapterReader
@@ -55,6 +55,7 @@ class Reach:
     checked: set[str] = field(default_factory=set)
     _purged: set[Stored] = field(default_factory=set)
     _noted: set[tuple[Kind, Stored]] = field(default_factory=set)
+    _tasks: tuple[TaskRef, ...] = ()
 
     def walk(self, refs: Refs) -> None:
         """Collect what `refs` lead to."""
@@ -138,6 +139,9 @@ class Reach:
         used_by = f"version {manifest.number}"
         if manifest.shared and manifest.shared not in self._purged:
             self._add(Kind.RECORD, manifest.shared, used_by, shared_by=manifest)
+        if manifest.tasks == self._tasks[: len(manifest.tasks)]:
+            return  # of the version behind it, which was here before
+        self._tasks = manifest.tasks
         for task in manifest.tasks:
             if task.record not in self._purged:
                 named = f"{used_by}, task {task.task}"

@@ -1,7 +1,6 @@
 """Read access to one adapter in the registry; every byte is checked against its digest."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from adapters.errors import InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import pool_of
@@ -14,8 +13,6 @@ from workers.registry.documents.refs import Refs
 from workers.registry.objects import AdapterObjects
 from workers.registry.past import past_entries
 from workers.store.patience import AT_ONCE, Patience
-
-Decoded = TypeVar("Decoded")
 
 FETCH_THREADS = 8
 MOST_DIGITS = 18
@@ -114,21 +111,8 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        return self.decoded_records(tasks, decode=bytes)
-
-    def decoded_records(
-        self, tasks: Sequence[TaskRef], *, decode: Callable[[bytes], Decoded]
-    ) -> Iterator[tuple[TaskRef, Decoded]]:
-        """Yield tasks with what `decode` makes of the bytes of their records, in order.
-
-        It is called where they are fetched: bytes that are decoded make room for the next ones.
-
-        Raises:
-            NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
-        """
         with pool_of(FETCH_THREADS) as pool:
-            found = pool.map(lambda task: decode(self.record_bytes(task)), tasks)
-            yield from zip(tasks, found, strict=True)
+            yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
         """Return the checked bytes of the version's shared state; None when it has none.
@@ -230,6 +214,18 @@ class AdapterReader:
                     version=version.number,
                     task=tombstone.task,
                 )
+
+
+def check_answerable(manifest: Manifest) -> None:
+    """Raise InputError when a version holds no task: it cannot be in production."""
+    if not manifest.tasks:
+        raise InputError(
+            f"version {manifest.number} of {manifest.adapter!r} holds no task, so that replicas "
+            "would have nothing to answer with: it cannot be in production; name a version with "
+            "tasks, or leave `production` where it is (`nacre drop` without `--promote`)",
+            adapter=manifest.adapter,
+            version=manifest.number,
+        )
 
 
 def version_number(written: str) -> int:

@@ -1,12 +1,13 @@
 """Record cache: opens versions by alias or number, and decodes each record once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.contract.adapter_state import AdapterState, SharedState, decode_shared
 from adapters.contract.records import Record, decode_record
 from adapters.contract.task_features import check_encoder
 from adapters.errors import NotFoundError
-from workers.registry import Audience, Manifest, Registry, VersionRef
+from workers.registry import Audience, Manifest, Registry, TaskRef, VersionRef
 from workers.store import BlobCache, ObjectStore
 from workers.store.decoded_cache import DecodedCache
 
@@ -65,23 +66,25 @@ class Versions:
             return AdapterState()
         return self._state_of(adapter, self.registry.adapter(adapter).manifest(number))
 
-    def state_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> AdapterState:
-        """Return what the version holds that `ref` names, published or about to be.
+    def manifest_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> Manifest:
+        """Return the manifest of the version that `ref` names, published or about to be.
 
         Raises:
-            CorruptionError: a blob is damaged.
+            CorruptionError: it is damaged.
             EncoderMismatchError: the version was learnt with another encoder.
         """
         manifest = self.registry.adapter(adapter).objects.manifest(ref.manifest)
         check_encoder(encoder, expected=manifest.encoder)
-        return self._state_of(adapter, manifest)
+        return manifest
 
     def _state_of(self, adapter: str, manifest: Manifest) -> AdapterState:
         return AdapterState(
-            records=self._records_of(adapter, manifest), shared=self._shared_of(adapter, manifest)
+            records=self.records_of(adapter, manifest.tasks),
+            shared=self.shared_of(adapter, manifest),
         )
 
-    def _shared_of(self, adapter: str, manifest: Manifest) -> SharedState | None:
+    def shared_of(self, adapter: str, manifest: Manifest) -> SharedState | None:
+        """Return the state that the tasks of a version share; errors as in `state`."""
         if manifest.shared is None:
             return None
         digest = manifest.shared.sha256
@@ -91,12 +94,14 @@ class Versions:
         blob = self.registry.adapter(adapter).shared_bytes(manifest)
         return None if blob is None else self._decoded.keep(digest, decode_shared(blob))
 
-    def _records_of(self, adapter: str, manifest: Manifest) -> tuple[Record, ...]:
-        handle, tasks = self.registry.adapter(adapter), manifest.tasks
+    def records_of(self, adapter: str, tasks: Sequence[TaskRef]) -> tuple[Record, ...]:
+        """Return the records of some tasks, in their order; errors as in `state`."""
+        handle = self.registry.adapter(adapter)
         found = {
             task.record.sha256: self._decoded.find(task.record.sha256, Record) for task in tasks
         }
         missing = [task for task in tasks if found[task.record.sha256] is None]
-        for task, record in handle.decoded_records(missing, decode=decode_record):
-            found[task.record.sha256] = self._decoded.keep(task.record.sha256, record)
+        for task, content in handle.records(missing):
+            decoded = decode_record(content)
+            found[task.record.sha256] = self._decoded.keep(task.record.sha256, decoded)
         return tuple(known for task in tasks if (known := found[task.record.sha256]))

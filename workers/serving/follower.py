@@ -8,16 +8,20 @@ prepared is refused: what answers stays as it is, and the refusal can be seen.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from adapters.errors import (
+    CorruptionError,
     MissingError,
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
     reason_of,
 )
-from workers.registry import VersionRef
+from workers.registry import Refs, VersionRef
+from workers.registry.documents.layout import PRODUCTION, Stored
+from workers.registry.documents.purged import purged_versions
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, VersionCache
 
@@ -53,11 +57,14 @@ class FollowerState:
         seen_at: When the alias was last known to point to it, or to nothing yet, by the follower's
             clock.
         refusal: The version that the alias points to but that cannot be loaded, if that is so.
+        newest: The number of the newest version, where the alias points to none; 0 where there is
+            none either.
     """
 
     current: LoadedVersion | None = None
     seen_at: float = float("-inf")
     refusal: Refusal | None = None
+    newest: int = 0
 
 
 class Follower:
@@ -74,7 +81,8 @@ class Follower:
         has_looked: Whether it is known what the alias points to, or that there is none yet.
     """
 
-    # Owns: `_state`, replaced as a whole under `_lock` and read without it.
+    # Owns: `_state`, replaced as a whole under `_lock` and read without it; `_unpurged_in`, the
+    # tombstones in which what answers was not found, guarded by `_lock`.
 
     def __init__(
         self,
@@ -89,6 +97,7 @@ class Follower:
         self._clock = clock
         self._lock = threading.Lock()
         self._state = FollowerState()
+        self._unpurged_in: tuple[str, Stored] | None = None
         self.adapter = adapter
         self.has_looked = False
 
@@ -111,6 +120,13 @@ class Follower:
             raise UnavailableError(
                 f"adapter {self.adapter!r} has nothing to answer with: {refusal.label} is in "
                 f"production and cannot be loaded ({refusal.reason})",
+                adapter=self.adapter,
+            )
+        if current is None and state.newest:
+            raise NothingPublishedError(
+                f"adapter {self.adapter!r} has no version in production, and its newest is "
+                f"{state.newest}; `nacre promote {state.newest} --adapter {self.adapter}` serves "
+                f"that, `nacre history --adapter {self.adapter}` says what was moved",
                 adapter=self.adapter,
             )
         if current is None:
@@ -140,26 +156,41 @@ class Follower:
             UnavailableError: the store cannot be reached; what answers stays as it is.
         """
         asked_at = self._clock()
-        ref = self._production(serial)
+        refs = self._refs(serial)
         with self._lock:
             before = self._state
-            self._state = self._after(before, ref, asked_at)
+            after = self._after(before, refs, asked_at)
+            self._state = replace(after, current=self._unpurged(after.current, refs))
             self.has_looked = True
             return self._state.current is not before.current
 
-    def _after(
-        self, before: FollowerState, ref: VersionRef | None, asked_at: float
-    ) -> FollowerState:
+    def _after(self, before: FollowerState, refs: Refs | None, asked_at: float) -> FollowerState:
         if asked_at < before.seen_at:
             return before  # somebody has looked since
+        ref = refs.find(PRODUCTION) if refs else None
         if ref is None:
             # Nothing yet, or the alias was taken away: what answers goes on.
-            return replace(before, seen_at=asked_at)
+            newest = refs.next_version - 1 if refs else 0
+            return replace(before, seen_at=asked_at, newest=newest)
         if before.current is not None and before.current.ref == ref:
             return FollowerState(current=before.current, seen_at=asked_at)
         return self._moved(before, ref, asked_at)
 
-    def _production(self, serial: int) -> VersionRef | None:
+    def _unpurged(self, current: LoadedVersion | None, refs: Refs | None) -> LoadedVersion | None:
+        """Return what goes on answering; None where `production` has left it and it was purged."""
+        if current is None or refs is None or refs.tombstones is None:
+            return current
+        looked_at = current.digest, refs.tombstones
+        if current.ref == refs.find(PRODUCTION) or looked_at == self._unpurged_in:
+            return current
+        handle = self._versions.registry.adapter(self.adapter)
+        with suppress(CorruptionError, MissingError):
+            if current.ref.number in purged_versions(handle.tombstones(refs)):
+                return None
+        self._unpurged_in = looked_at
+        return current
+
+    def _refs(self, serial: int) -> Refs | None:
         handle = self._versions.registry.adapter(self.adapter)
         try:
             refs = handle.refs()
@@ -167,7 +198,6 @@ class Follower:
                 if refs.serial >= serial:
                     break
                 refs = handle.refs()
-            return refs.find("production")
         except NotFoundError as error:
             if self._state.current is None:
                 return None  # nothing was ever learnt
@@ -177,6 +207,7 @@ class Follower:
                 f"{error.message}",
                 adapter=self.adapter,
             ) from error
+        return refs
 
     def _moved(self, before: FollowerState, ref: VersionRef, asked_at: float) -> FollowerState:
         refusal = before.refusal

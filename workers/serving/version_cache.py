@@ -8,14 +8,15 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache
 
 from adapters.adapter import Adapter
-from adapters.contract.adapter_state import AdapterState
 from adapters.contract.placement import Placement
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
-from workers.registry import VersionRef
+from workers.registry import Manifest, VersionRef
 from workers.registry.record_cache import Versions
 
 MOST = 16
 MOST_BYTES = 2**32
+A_STEP = 8
+"""To grow by one record takes about as long as to take over so many at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -25,12 +26,14 @@ class LoadedVersion:
     Attributes:
         adapter_name: Which adapter it is a version of.
         ref: Its number, and what names its manifest.
+        manifest: What it holds, by digests.
         adapter: Its records, put together.
         tower: What it reads images through.
     """
 
     adapter_name: str
     ref: VersionRef
+    manifest: Manifest
     adapter: Adapter
     tower: ImageTower
 
@@ -107,10 +110,14 @@ class VersionCache:
             return self._turns.setdefault(ref.manifest.sha256, threading.Lock())
 
     def _read(self, adapter: str, ref: VersionRef) -> LoadedVersion:
-        state = self._versions.state_of(adapter, ref, encoder=self._base.fingerprint)
-        built = self._built(state)
+        manifest = self._versions.manifest_of(adapter, ref, encoder=self._base.fingerprint)
+        built = self._built(adapter, manifest)
         return LoadedVersion(
-            adapter_name=adapter, ref=ref, adapter=built, tower=self._tower_of(built)
+            adapter_name=adapter,
+            ref=ref,
+            manifest=manifest,
+            adapter=built,
+            tower=self._tower_of(built),
         )
 
     def _tower_of(self, built: Adapter) -> ImageTower:
@@ -123,16 +130,20 @@ class VersionCache:
         with self._lock:
             return self._towers.setdefault(built.fingerprint, made)
 
-    def _built(self, state: AdapterState) -> Adapter:
-        """Return the adapter of `state`, grown out of the loaded one that shares most of it."""
-        records = state.records
+    def _built(self, adapter: str, manifest: Manifest) -> Adapter:
+        """Return what a version holds, grown out of the loaded one that has most of it."""
         with self._lock:
-            loaded = [entry.adapter for entry in self._alive.values()]
-        beginnings = [entry for entry in loaded if _begins(entry, state)]
-        if not beginnings:
-            return Adapter(records, shared=state.shared, placement=self._placement)
-        grown = max(beginnings, key=lambda entry: len(entry.records))
-        for record in records[len(grown.records) :]:
+            loaded = list(self._alive.values())
+        beginnings = [entry for entry in loaded if _begins(entry.manifest, manifest)]
+        begun = max(beginnings, key=lambda entry: len(entry.manifest.tasks), default=None)
+        tasks = manifest.tasks
+        steps = len(tasks) - len(begun.manifest.tasks) if begun else 0
+        if begun is None or (steps > 1 and steps * A_STEP > len(tasks)):
+            records = self._versions.records_of(adapter, tasks)
+            shared = self._versions.shared_of(adapter, manifest)
+            return Adapter(records, shared=shared, placement=self._placement)
+        grown = begun.adapter
+        for record in self._versions.records_of(adapter, tasks[len(tasks) - steps :]):
             grown = grown.extended(record)
         return grown
 
@@ -154,20 +165,26 @@ class VersionCache:
 
 def nbytes(versions: Iterable[LoadedVersion]) -> int:
     """Return the bytes of memory of `versions`: what several of them hold counts once."""
-    parts: dict[int, int] = {}
-    for version in versions:
+    parts, apart = dict[int, int](), list[Adapter]()
+    for version in sorted(versions, key=lambda version: -len(version.adapter.records)):
         adapter = version.adapter
-        parts |= {id(record): record.nbytes for record in adapter.records}
         parts[id(version.tower)] = version.tower.own_bytes
         if adapter.shared is not None:
             parts[id(adapter.shared)] = adapter.shared.nbytes
+        if not any(_has_records(longer, adapter) for longer in apart):
+            apart.append(adapter)
+    if len(apart) == 1:  # one grew out of the other, and what all hold is the longest
+        return apart[0].nbytes + sum(parts.values())
+    for adapter in apart:
+        parts |= {id(record): record.nbytes for record in adapter.records}
     return sum(parts.values())
 
 
-def _begins(beginning: Adapter, state: AdapterState) -> bool:
-    """Return whether `state` begins with the very same records, and shares the same state."""
-    if (beginning.shared and beginning.shared.digest) != (state.shared and state.shared.digest):
-        return False
-    return len(beginning.records) <= len(state.records) and all(
-        one is other for one, other in zip(beginning.records, state.records, strict=False)
-    )
+def _has_records(longer: Adapter, beginning: Adapter) -> bool:
+    return longer.records[: len(beginning.records)] == beginning.records
+
+
+def _begins(beginning: Manifest, manifest: Manifest) -> bool:
+    """Return whether a version begins with all that another holds, and shares the same state."""
+    same = (beginning.shared, beginning.method) == (manifest.shared, manifest.method)
+    return same and manifest.tasks[: len(beginning.tasks)] == beginning.tasks

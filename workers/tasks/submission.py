@@ -21,6 +21,9 @@ from workers.store.base import Object, ObjectStore
 PREFIX = "submissions/"
 SHARDS = "shards/"
 
+CONTENT_DIGITS = 12
+"""Of the content's digest, behind the task's name and a dash in the id of a submission."""
+
 Split = Literal["train", "held_out"]
 
 
@@ -217,6 +220,11 @@ def submission_at_once(store: ObjectStore, submission_id: str) -> Submission:
 def _submission(store: ObjectStore, submission_id: str, found: Object) -> Submission:
     what = f"the submission {submission_key(submission_id)!r} in {store.url}"
     return submission_from_bytes(found.data, what)
+
+
+def content_of(task: str, submission_id: str) -> str:
+    """Return what all generations of one content have in common: the id of the first."""
+    return submission_id[: len(task) + 1 + CONTENT_DIGITS]
 
 
 def submission_ids(store: ObjectStore) -> list[str]:

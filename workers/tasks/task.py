@@ -143,8 +143,13 @@ _KEYS: Mapping[Split, str] = {"train": "images", "held_out": "held_out"}
 
 
 def _wrong_settings(method: str, settings: Mapping[str, Any]) -> list[InputError]:
-    """Return what is wrong with the settings of a task: with each by itself, or with all."""
-    # Methods need torch, which takes a second to load: not where a task's shape is all that counts.
+    """Return what is wrong with the settings of a task: with each by itself, or with all.
+
+    None are wrong where none are given; what a method needs is checked when it is submitted.
+    """
+    if not settings:
+        return []
+    # Methods need torch, which takes seconds to load: not where a task's shape is all that counts.
     from adapters.methods import method_named
 
     parts = [{name: value} for name, value in settings.items()]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from adapters.contract.nearest import did_you_mean
 from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsError
-from workers.formats.nearest import did_you_mean
 from workers.formats.yaml_settings import Partly, content_of, partly
 from workers.images.views import Augmentation
 from workers.sources import job_hint
@@ -58,7 +58,7 @@ def read_task_file(path: Path) -> Partly:
         content = content_of(path)
     except NotFoundError as error:
         raise NotFoundError(
-            f"expected a task file at {path}, found {_instead(path)}.{job_hint()}", path=str(path)
+            f"expected a task file at {path}, found {_instead(path)}{job_hint()}", path=str(path)
         ) from error
     return partly(TaskFile, content, str(path))
 
@@ -68,10 +68,10 @@ def _instead(path: Path) -> str:
     if path.is_dir():
         return (
             f"a folder; a task file is a YAML file beside it, with a `name:` and `images: "
-            f"{path.name}`"
+            f"{path.name}`."
         )
     beside = path.parent.glob("*.y*ml") if path.parent.is_dir() else ()
-    return f"none{did_you_mean(path.name, (each.name for each in beside))}"
+    return f"none{did_you_mean(path.name, (each.name for each in beside)) or '.'}"
 
 
 def _nearest_name(value: str) -> str:

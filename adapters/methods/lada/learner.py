@@ -132,7 +132,7 @@ class LadaLearner:
             CorruptionError: not a checkpoint of LADA.
             InputError: a checkpoint of another task, other records or another text side.
         """
-        tensors, described = unpack(checkpoint)
+        tensors, described = unpack(bytearray(checkpoint))  # a copy, which training goes on in
         try:
             if {key: described[key] for key in _KIND} != _KIND:
                 raise CorruptionError(f"checkpoint: expected one of {_KIND}, found {described}")

@@ -13,7 +13,7 @@ Tensors of a record, all float32 or int64, contiguous, on the CPU:
 Shapes: D feature width · C classes
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 from torch import Tensor
@@ -23,12 +23,10 @@ from adapters.contract.records import Record
 from adapters.errors import CorruptionError
 from adapters.methods.lada.memory import grouped_offsets
 
-_GROUPED = (
-    ("memory", "memory_offsets"),
-    ("mixture_weights", "mixture_offsets"),
-    ("mixture_means", "mixture_offsets"),
-    ("mixture_variances", "mixture_offsets"),
-)
+_GROUPED = {
+    "memory_offsets": ("memory",),
+    "mixture_offsets": ("mixture_weights", "mixture_means", "mixture_variances"),
+}
 
 
 def mixture_tensors(mixtures: Sequence[Mixture]) -> dict[str, Tensor]:
@@ -68,7 +66,8 @@ def checked_tensors(record: Record) -> Mapping[str, Tensor]:
     try:
         width = tensors["text_features"].shape[1]
         fits = tensors["text_features"].shape == (classes, width) and all(
-            _grouped(tensors[rows], tensors[offsets], classes) for rows, offsets in _GROUPED
+            _grouped(tensors[offsets], classes, {tensors[name].shape[0] for name in rows})
+            for offsets, rows in _GROUPED.items()
         )
         fits = fits and tensors["memory"].shape[1] == tensors["mixture_means"].shape[1] == width
     except (KeyError, IndexError) as error:
@@ -81,10 +80,9 @@ def checked_tensors(record: Record) -> Mapping[str, Tensor]:
     return tensors
 
 
-def _grouped(rows: Tensor, offsets: Tensor, classes: int) -> bool:
-    return (
-        offsets.shape == (classes + 1,)
-        and int(offsets[0]) == 0
-        and int(offsets[-1]) == len(rows)
-        and bool((offsets.diff() >= 0).all())
-    )
+def _grouped(offsets: Tensor, classes: int, sizes: Set[int]) -> bool:
+    """Return whether `offsets` divide as many rows as all of `sizes` say among the classes."""
+    if offsets.dtype != torch.int64 or offsets.shape != (classes + 1,):
+        return False
+    ends = offsets.tolist()  # a list of numbers is looked at faster than a small tensor
+    return ends[0] == 0 and sizes == {ends[-1]} and ends == sorted(ends)

@@ -6,6 +6,7 @@ Shapes: N images · D feature width · C classes of one record · M memory vecto
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import torch
@@ -129,13 +130,13 @@ class LadaScorer(Scorer):
         return self._parts[position].anchors
 
     def scores(self, query: Query) -> Tensor:
-        scores = query.text_logits.clone()
+        scores, features = query.text_logits.clone(), query.features
         plan = self._plan.of(tuple(query.positions), self._planned)
         for own in plan.own:
-            logits = torch.cat([block.logits(query.features) for block in own.blocks], dim=1)
+            logits = torch.cat([block.logits(features) for block in own.blocks], dim=1)
             scores[:, own.columns.start : own.columns.stop].add_(logits, alpha=own.alpha)
         for tiled in plan.tiled:
-            logits = self._tiles[tiled.vectors].logits(query.features, tiled.ranges)
+            logits = self._tiles[tiled.vectors].logits(features, tiled.ranges)
             logits *= tiled.alpha
             if isinstance(tiled.columns, slice):
                 scores[:, tiled.columns] += logits
@@ -145,21 +146,15 @@ class LadaScorer(Scorer):
 
     def _with(self, records: Sequence[Record]) -> Self:
         """Return a scorer of `records` too; of the tiles only the last ones are copied."""
-        parts, added = list(self._parts), defaultdict[int, list[ClassRows]](list)
+        own = max(OWN_PRODUCTS - len(self._parts), 0) if self._kept == "float32" else 0
         counts = {vectors: tiles.classes for vectors, tiles in self._tiles.items()}
-        for record in records:
-            if len(parts) < OWN_PRODUCTS and self._kept == "float32":
-                parts.append(scored_classes(record))
-                continue
-            part, rows = _tiled_classes(record, counts)
-            parts.append(part)
-            if rows is not None:
-                added[part.vectors].append(rows)
+        parts, added = _tiled_classes(records[own:], counts)
         tiles = dict(self._tiles)
         for vectors, blocks in added.items():
             before = tiles.get(vectors, MemoryTiles(vectors=vectors, kept=self._kept))
             tiles[vectors] = before.extended(blocks)
-        return type(self)(tuple(parts), tiles, kept=self._kept)
+        parts = (*self._parts, *map(scored_classes, records[:own]), *parts)
+        return type(self)(parts, tiles, kept=self._kept)
 
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
         """Return what is computed for the records at `positions`."""
@@ -214,30 +209,53 @@ def scored_classes(record: Record) -> ScoredClasses:
 
 
 def _tiled_classes(
-    record: Record, counts: dict[int, int]
-) -> tuple[ScoredClasses, ClassRows | None]:
-    """Return what scoring needs of a record in tiles, and what these take; None without memory.
+    records: Sequence[Record], counts: Mapping[int, int]
+) -> tuple[tuple[ScoredClasses, ...], Mapping[int, list[ClassRows]]]:
+    """Return what scoring needs of records in tiles, and what these take by number of vectors.
 
     Args:
-        record: The record.
-        counts: Classes by their number of vectors that tiles have already; the record's are added.
+        records: Oldest first.
+        counts: Classes by their number of vectors that tiles have already.
 
     Raises:
-        CorruptionError: the record's tensors do not fit its classes.
+        CorruptionError: a record's tensors do not fit its classes.
     """
-    tensors = checked_tensors(record)
-    settings = LadaSettings.from_mapping(record.settings)
-    anchors = normalize(tensors["text_features"], dim=-1)
-    if not len(tensors["memory"]):
-        return ScoredClasses(anchors=anchors, alpha=settings.alpha), None
-    padded, present = padded_memory(tensors["memory"], tensors["memory_offsets"])
-    bias = padded.new_full(present.shape, -torch.inf).masked_fill(present, -settings.beta)
-    vectors, first = padded.shape[1], counts.get(padded.shape[1], 0)
-    counts[vectors] = first + len(anchors)
-    part = ScoredClasses(
-        anchors=anchors,
-        alpha=settings.alpha,
-        vectors=vectors,
-        tiled=range(first, first + len(anchors)),
+    parts, added, ends = (
+        list[ScoredClasses](),
+        defaultdict[int, list[ClassRows]](list),
+        dict(counts),
     )
-    return part, ClassRows(padded=padded, bias=bias, beta=settings.beta)
+    checked = [checked_tensors(record) for record in records]
+    for record, tensors, anchors in zip(records, checked, _unit_anchors(checked), strict=True):
+        settings = LadaSettings.from_mapping(record.settings)
+        vectors, tiled = 0, range(0)
+        if tensors["memory"].shape[0]:
+            rows = _class_rows(tensors, beta=settings.beta)
+            vectors = rows.padded.shape[1]
+            start = ends.get(vectors, 0)
+            ends[vectors] = start + len(record.classes)
+            tiled = range(start, ends[vectors])
+            added[vectors].append(rows)
+        parts.append(
+            ScoredClasses(anchors=anchors, alpha=settings.alpha, vectors=vectors, tiled=tiled)
+        )
+    return tuple(parts), added
+
+
+def _unit_anchors(checked: Sequence[Mapping[str, Tensor]]) -> Sequence[Tensor]:
+    """Return the anchors of records, (C, D) each: normalised together, which rounds them alike."""
+    if not checked:
+        return ()
+    given = [tensors["text_features"] for tensors in checked]
+    return torch.split(normalize(torch.cat(given), dim=-1), [rows.shape[0] for rows in given])
+
+
+def _class_rows(tensors: Mapping[str, Tensor], *, beta: float) -> ClassRows:
+    memory, offsets = tensors["memory"], tensors["memory_offsets"]
+    ends = offsets.tolist()
+    classes, most = len(ends) - 1, max(end - start for start, end in pairwise(ends))
+    if memory.shape[0] == classes * most:
+        return ClassRows(padded=memory.view(classes, most, memory.shape[1]), beta=beta)
+    padded, present = padded_memory(memory, offsets)
+    bias = padded.new_full(present.shape, -torch.inf).masked_fill(present, -beta)
+    return ClassRows(padded=padded, bias=bias, beta=beta)

@@ -140,11 +140,20 @@ class DenseScorer(AnchoredScorer):
         return -self._settings.sharpness / 2 * self._metrics[position].nearest(features)
 
     def scores(self, query: Query) -> Tensor:
+        within, between = self.terms(query)
+        return within.add_(between)
+
+    def terms(self, query: Query) -> tuple[Tensor, Tensor]:
+        """Return what the scores are the sum of: within records and between them, (N, S) each."""
         sizes = [len(self._records[position].classes) for position in query.positions]
-        columns = [
-            self.within(position, query.features, own_text) + self.between(position, query.features)
-            for position, own_text in zip(
-                query.positions, torch.split(query.text_logits, sizes, dim=1), strict=True
-            )
+        own_texts = torch.split(query.text_logits, sizes, dim=1)
+        none = query.text_logits[:, :0]
+        within = [
+            self.within(position, query.features, own_text)
+            for position, own_text in zip(query.positions, own_texts, strict=True)
         ]
-        return torch.cat([query.text_logits[:, :0], *columns], dim=1)
+        between = [
+            self.between(position, query.features).expand(-1, size)
+            for position, size in zip(query.positions, sizes, strict=True)
+        ]
+        return torch.cat([none, *within], dim=1), torch.cat([none, *between], dim=1)

@@ -142,23 +142,35 @@ class LowRankScorer(Scorer):
         return self._anchors[position]
 
     def scores(self, query: Query) -> Tensor:
+        within, between = self.terms(query)
+        return within.add_(between)
+
+    def terms(self, query: Query) -> tuple[Tensor, Tensor]:
+        """Return what the scores are the sum of, (N, S) each.
+
+        Returns:
+            What tells the classes of each record apart, and what tells records apart: the same for
+            all classes of a record, whatever `query` asks for.
+        """
         plan = self._plan.of(tuple(query.positions), self._planned)
-        if not plan.later:
-            return self._scorer.scores(query)
-        scores = torch.empty_like(query.text_logits)
+        within, between = (torch.empty_like(query.text_logits) for _ in range(2))
         if plan.first:
             own_text = query.text_logits[:, : plan.columns]
             early = replace(query, text_logits=own_text, positions=plan.first)
-            scores[:, : plan.columns] = self._scorer.scores(early)
-        for start in range(0, len(scores), IMAGES):
+            for whole, of_first in zip((within, between), self._scorer.terms(early), strict=True):
+                whole[:, : plan.columns] = of_first
+        for start in range(0, len(within), IMAGES):
             part = slice(start, start + IMAGES)
-            self._score_later(query.features[part], query.text_logits[part], plan, scores[part])
-        return scores
+            asked = query.features[part], query.text_logits[part]
+            self._score_later(*asked, plan, (within[part], between[part]))
+        return within, between
 
     def _score_later(
-        self, features: Tensor, text_logits: Tensor, plan: _Plan, scores: Tensor
+        self, features: Tensor, text_logits: Tensor, plan: _Plan, terms: tuple[Tensor, Tensor]
     ) -> None:
-        """Write the scores of what is in blocks into `scores`, (N, S)."""
+        """Write both terms of the scores of what is in blocks into `terms`, (N, S) each."""
+        if not plan.later:
+            return
         assert self._later is not None
         squares = (features @ self._later.basis).square_()
         for each in plan.later:
@@ -166,7 +178,8 @@ class LowRankScorer(Scorer):
             own_text = features.new_zeros(len(features), each.shape.tasks * each.shape.classes)
             own_text[:, each.slots] = text_logits[:, each.columns]
             found = block.scores(features, squares, own_text, sharpness=self._settings.sharpness)
-            scores[:, each.columns] = found[:, each.slots]
+            for whole, of_block in zip(terms, found, strict=True):
+                whole[:, each.columns] = of_block[:, each.slots]
 
     def _with(self, records: tuple[Record, ...]) -> Self:
         """Return a scorer of `records` too, which follow the first tasks."""

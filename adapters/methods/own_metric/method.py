@@ -18,12 +18,15 @@ determinants of a Gaussian density are left out: they favour tasks whose images 
 Both follow from the records in their order and from nothing else. Vectors are stored unwhitened.
 
 That is the dense form. In low-rank form (`adapters.methods.own_metric.low_rank`) tasks after the
-first sixteen keep one metric for both: the common one beside a few directions of their own.
+first sixteen keep one metric for both: the common one beside a few directions of their own. In
+short-list form (`adapters.methods.own_metric.short_list_scorer`) the tasks that are likeliest then
+are told apart as in dense form.
 
 Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `scatter`
 (D (D + 1) / 2,), the upper triangle of the within-class scatter, `image_counts` (C,) int64, `costs`
 (G,), what each w costs. In low-rank form also `rows`, `tail` and `common`
-(`adapters.methods.own_metric.task_rows`); `rows` of the first tasks are none.
+(`adapters.methods.own_metric.task_rows`); `rows` of the first tasks are none. In short-list form
+`listed` (1,) int64 besides: how many tasks are on the list.
 
 Shapes: N images · D feature width · C classes of a record · G values of w
 """
@@ -45,6 +48,7 @@ from adapters.methods.own_metric.dense import DenseScorer
 from adapters.methods.own_metric.low_rank import LowRanks
 from adapters.methods.own_metric.low_rank_scorer import LowRankScorer
 from adapters.methods.own_metric.settings import SHARED, Form, OwnMetricSettings
+from adapters.methods.own_metric.short_list_scorer import ShortListScorer
 from adapters.methods.own_metric.training import OwnMetricTraining
 from adapters.methods.own_metric.whitening import Metrics, Whitenings
 from adapters.parts.statistics import total
@@ -58,12 +62,18 @@ class OwnMetric(Trained):
     settings_type: ClassVar[type[MethodSettings]] = OwnMetricSettings
     shared: ClassVar[tuple[str, ...]] = SHARED
 
+    def check_follows(self, settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        super().check_follows(settings, known)
+        given = settings.get("form")
+        if given is not None:
+            _check_form(given, expected=_form_in(known))
+
     def training(self, inputs: TrainingInputs) -> Training:
         past = inputs.past.records
         chosen = OwnMetricSettings.from_mapping(inputs.settings)
         chosen = replace(chosen, form=_form(chosen, past))
         metrics: Metrics
-        if chosen.form == "low_rank" and len(past) >= FIRST_TASKS:
+        if chosen.form != "dense" and len(past) >= FIRST_TASKS:
             metrics = LowRanks(CommonMetric.of(past, shrinkage=chosen.shrinkage))
         else:
             before = total(past, "scatter") if past else None
@@ -80,27 +90,34 @@ class OwnMetric(Trained):
         seed: int,
     ) -> Record:
         if "rows" in learnt.tensors:
-            settings = {**settings, "form": "low_rank"}
+            listed: Form = "short_list" if "listed" in learnt.tensors else "low_rank"
+            settings = {**settings, "form": listed}
         return super().record(task, learnt, mixtures, settings=settings, seed=seed)
 
     def scorer(self, state: AdapterState) -> Scorer:
         forms = {form_of(record) for record in state.records}
         if forms == {"low_rank"}:
             return LowRankScorer.of(state.records)
+        if forms == {"short_list"}:
+            return ShortListScorer.of(state.records)
         for record in state.records:
-            _check_form(form_of(record), state.records)
+            _check_form(form_of(record), expected=form_of(state.records[0]))
         return DenseScorer(state.records)
 
     def check(self, inputs: TrainingInputs) -> None:
         super().check(inputs)
         given, past = inputs.settings.get("form"), inputs.past.records
         if given is not None and past:
-            _check_form(given, past)
+            _check_form(given, expected=form_of(past[0]))
 
 
 def form_of(record: Record) -> Form:
     """Return the form of a record; those that name none are of the first."""
-    form: Form = record.settings.get("form") or "dense"
+    return _form_in(record.settings)
+
+
+def _form_in(settings: Mapping[str, Any]) -> Form:
+    form: Form = settings.get("form") or "dense"
     return form
 
 
@@ -108,9 +125,8 @@ def _form(chosen: OwnMetricSettings, past: Sequence[Record]) -> Form:
     return chosen.form or (form_of(past[0]) if past else "dense")
 
 
-def _check_form(form: Form, records: Sequence[Record]) -> None:
-    """Raise SettingsError unless `form` is that of the first of `records`."""
-    expected = form_of(records[0])
+def _check_form(form: Form, *, expected: Form) -> None:
+    """Raise SettingsError unless `form` is the `expected` one, that of the adapter's first task."""
     if form != expected:
         raise SettingsError(
             f"setting 'form': expected {expected!r}, as in the adapter's first task, found "

@@ -18,7 +18,11 @@ SHARED = ("fusion", "shrinkage", "sharpness")
 Form = Literal[
     "dense",  # a D x D matrix for each task, renewed in every version: the first form
     "low_rank",  # a few directions for each task beside one common metric
+    "short_list",  # the same, and the likeliest tasks of an image told apart as in dense form
 ]
+
+LISTED = 8
+"""Tasks that short-list form tells apart exactly, of each image."""
 
 TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 

@@ -121,8 +121,8 @@ class Block:
 
     def scores(
         self, features: Tensor, squares: Tensor, text_logits: Tensor, *, sharpness: float
-    ) -> Tensor:
-        """Return the scores of all classes, (N, T C).
+    ) -> tuple[Tensor, Tensor]:
+        """Return both terms of the scores of all classes: within tasks and between them, (N, T C).
 
         Args:
             features: (N, D).
@@ -141,8 +141,8 @@ class Block:
         logits = anchors * lengths.rsqrt()[:, :, None] + means
         logits += text_logits.view(logits.shape) * self.text_weights
         between = means.amax(dim=2) - sharpness / 2 * lengths
-        scores: Tensor = (logits.log_softmax(dim=2) + between[:, :, None]).flatten(1)
-        return scores
+        within = logits.log_softmax(dim=2)
+        return within.flatten(1), between[:, :, None].expand_as(within).flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

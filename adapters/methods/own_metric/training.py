@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.methods.own_metric.classifier import Classifier
 from adapters.methods.own_metric.low_rank import LowRank
-from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
+from adapters.methods.own_metric.settings import LISTED, TEXT_WEIGHTS, OwnMetricSettings
 from adapters.methods.own_metric.task_rows import no_rows, row_tensors
 from adapters.methods.own_metric.whitening import Metrics
 from adapters.parts.validation import errors, validation_parts
@@ -75,12 +75,14 @@ class OwnMetricTraining:
         }
 
     def _rows(self, classifier: Classifier, anchors: Tensor) -> Mapping[str, Tensor]:
-        """Return what a record in low-rank form holds beside; nothing in dense form."""
+        """Return what a record holds besides in another form than the dense one."""
         if self._form == "dense":
             return {}
+        listed = {"listed": torch.tensor([LISTED])} if self._form == "short_list" else {}
         if isinstance(classifier.metric, LowRank):
-            return row_tensors(classifier.metric, means=classifier.means, anchors=anchors)
-        return no_rows(classifier.means.shape[1])
+            rows = row_tensors(classifier.metric, means=classifier.means, anchors=anchors)
+            return {**rows, **listed}
+        return {**no_rows(classifier.means.shape[1]), **listed}
 
     def _costs(self) -> Tensor:
         trial = self._classifiers.get("trial")

@@ -56,7 +56,9 @@ class Whitening(NamedTuple):
     factor: Tensor
 
     @classmethod
-    def of(cls, own: Statistic, common: Statistic, *, centre: Tensor, shrinkage: float) -> Self:
+    def of(
+        cls, own: Statistic, common: Statistic, *, centre: Tensor, shrinkage: float
+    ) -> "Whitening":
         """Return the whitening of one task.
 
         Args:
@@ -65,11 +67,7 @@ class Whitening(NamedTuple):
             centre: (D,), what is mapped to zero.
             shrinkage: Share of the common mean variance that is added in every direction.
         """
-        width = len(own.matrix)
-        shared = pooled(common)
-        covariance = (own.matrix + width * shared) / (freedom(own) + width)
-        covariance.diagonal().add_(shrinkage * mean_variance(shared))
-        return cls(centre.double(), torch.linalg.cholesky(covariance))
+        return Support.of(common, shrinkage=shrinkage).whitening(own, centre=centre)
 
     def vectors(self, rows: Tensor) -> Tensor:
         """Return displacements (N, D) in the new coordinates, float64."""
@@ -83,6 +81,30 @@ class Whitening(NamedTuple):
     def unwhitened(self, vectors: Tensor) -> Tensor:
         """Return the displacements (N, D) that `vectors` maps to these."""
         return vectors.double() @ self.factor.t()
+
+
+class Support(NamedTuple):
+    """What stands in every task's metric for what its own images cannot tell.
+
+    Attributes:
+        matrix: (D, D) float64, D W.
+        floor: What is added in every direction.
+    """
+
+    matrix: Tensor
+    floor: float
+
+    @classmethod
+    def of(cls, common: Statistic, *, shrinkage: float) -> Self:
+        """Return the support that some tasks give; arguments as in `Whitening.of`."""
+        shared = pooled(common)
+        return cls(len(shared) * shared, shrinkage * mean_variance(shared))
+
+    def whitening(self, own: Statistic, *, centre: Tensor) -> Whitening:
+        """Return the whitening of one of these tasks; arguments as in `Whitening.of`."""
+        covariance = (own.matrix + self.matrix).div_(freedom(own) + len(self.matrix))
+        covariance.diagonal().add_(self.floor)
+        return Whitening(centre.double(), torch.linalg.cholesky(covariance))
 
 
 class Whitenings(NamedTuple):

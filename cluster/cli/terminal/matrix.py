@@ -1,46 +1,70 @@
 """The accuracy matrix printed in a terminal: a line per version."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len
 
 LABEL_WIDTH = 20
-CELL_WIDTH = 16
+LEAST_CELL = len("100.0")
+GAP = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatrixTable:
-    """An accuracy matrix that grows by a row with every version.
+    """An accuracy matrix that grows by a row with every version; names are never cut.
 
     Attributes:
         tasks: The columns.
         zero_shot: Accuracy of the encoder alone, per task.
         rows: Accuracy after each task, per task.
+        label_width: Characters for the label of a row.
     """
 
     tasks: tuple[str, ...]
     zero_shot: tuple[float, ...]
     rows: tuple[tuple[float, ...], ...] = ()
+    label_width: int = LABEL_WIDTH
 
     def header(self) -> str:
         """Return the line above the rows."""
-        names = "".join(f"{_short(task):>{CELL_WIDTH}}" for task in self.tasks)
-        return f"{'accuracy on (%)':<{LABEL_WIDTH}}{names}"
+        return self._line("accuracy on (%)", self.tasks)
 
     def line(self, label: str, row: Sequence[float]) -> str:
         """Return one row."""
-        cells = "".join(f"{100 * value:>{CELL_WIDTH}.1f}" for value in row)
-        return f"{label:<{LABEL_WIDTH}}{cells}"
+        return self._line(label, [f"{100 * value:.1f}" for value in row])
 
     def lines(self, rows: Mapping[str, Sequence[float]], *, width: int | None) -> Iterator[str]:
         """Yield the table, with `rows` by their labels, in parts of at most `width` characters."""
-        fitting = len(self.tasks) if width is None else max(1, (width - LABEL_WIDTH) // CELL_WIDTH)
-        for first in range(0, len(self.tasks), fitting):
-            columns = slice(first, first + fitting)
-            part = MatrixTable(tasks=self.tasks[columns], zero_shot=self.zero_shot[columns])
-            yield from [""] if first else []
+        label_width = max(LABEL_WIDTH, *map(cell_len, rows))
+        for columns in self._parts(None if width is None else width - label_width):
+            part = replace(
+                self,
+                tasks=self.tasks[columns],
+                zero_shot=self.zero_shot[columns],
+                label_width=label_width,
+            )
+            yield from [""] if columns.start else []
             yield part.header()
             yield from (part.line(label, row[columns]) for label, row in rows.items())
 
+    def _line(self, label: str, cells: Sequence[str]) -> str:
+        padded = (
+            " " * (width - cell_len(cell)) + cell
+            for cell, width in zip(cells, map(_width, self.tasks), strict=True)
+        )
+        return label + " " * (self.label_width - cell_len(label)) + "".join(padded)
 
-def _short(task: str) -> str:
-    return task if len(task) < CELL_WIDTH else task[: CELL_WIDTH - 3] + "~" + task[-1]
+    def _parts(self, room: int | None) -> Iterator[slice]:
+        """Yield which columns fit side by side; one that is wider than all room is alone."""
+        first, used = 0, 0
+        for place, width in enumerate(map(_width, self.tasks)):
+            if room is not None and place > first and used + width > room:
+                yield slice(first, place)
+                first, used = place, 0
+            used += width
+        yield slice(first, len(self.tasks))
+
+
+def _width(task: str) -> int:
+    return GAP + max(LEAST_CELL, cell_len(task))

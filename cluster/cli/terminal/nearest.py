@@ -2,7 +2,7 @@
 
 import click
 
-from workers.formats.nearest import did_you_mean
+from adapters.contract.nearest import did_you_mean
 
 
 class NearestGroup(click.Group):

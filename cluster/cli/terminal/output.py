@@ -15,11 +15,12 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Task as RichTask
 from rich.table import Column
+from rich.text import Text
 
 from workers.progress_callbacks import ProgressCallback
 
@@ -82,19 +83,32 @@ def bars() -> Progress:
     """Return progress bars on stderr, gone when they are finished; nothing where nobody looks."""
     console = stderr()
     looked_at = console.is_terminal and not console.is_dumb_terminal
-    times = ("elapsed", TimeElapsedColumn()), ("left", TimeRemainingColumn(compact=True))
+    times = (
+        ("elapsed", TimeElapsedColumn(table_column=Column(no_wrap=True))),
+        ("left", TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True))),
+    )
     narrow = console.width < BESIDE_BAR
     columns: list[ProgressColumn | str] = [
-        TextColumn(
-            "{task.description}",
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
-            markup=False,
-        ),
-        *([] if narrow else [BarColumn(bar_width=BAR_WIDTH)]),
-        MofNCompleteColumn(),
+        _What(),
+        *([] if narrow else [BarColumn(bar_width=BAR_WIDTH, table_column=Column(no_wrap=True))]),
+        _Count(table_column=Column(no_wrap=True)),
         *(part for pair in times for part in pair),
     ]
     return Progress(*columns, console=console, transient=True, disable=not looked_at)
+
+
+class _What(ProgressColumn):
+    """What is being done: alone it gives way where a terminal is narrow, and is cut at its end."""
+
+    def render(self, task: RichTask) -> Text:
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+
+class _Count(MofNCompleteColumn):
+    """What is done of what there is to do; nothing where nobody knows how much that is."""
+
+    def render(self, task: RichTask) -> Text:
+        return super().render(task) if task.total is not None else Text()
 
 
 class Bar:

@@ -17,6 +17,8 @@ from adapters.errors import one_line
 from cluster.cli.terminal.output import say, stdout
 
 GAP = 2
+KEPT_TOGETHER = "\N{NO-BREAK SPACE}"
+"""A space at which no line ends; printed as any other."""
 LEAST_PROSE = 24
 """Characters; sentences in narrower columns are no pleasure to read."""
 
@@ -60,14 +62,24 @@ def print_table(
 
 
 def print_facts(facts: Sequence[tuple[str, object]]) -> None:
-    """Print what is known of one thing, a name and a value a line; nothing of what is unknown."""
-    known = [(name, one_line(str(value))) for name, value in facts if value not in ("", None)]
+    """Print what is known of one thing, a name and a value a line; nothing of what is unknown.
+
+    A list goes on in a further line only between two of its parts.
+    """
+    nothing: tuple[object, ...] = ("", [], None)
+    known = [(name, one_line(_joined(value))) for name, value in facts if value not in nothing]
     indent = 2 + max((cell_len(name) for name, _ in known), default=0) + 1
     width = screen_width()
     for name, value in known:
         first, *rest = [value] if width is None else _wrapped(value, max(1, width - indent))
         for label, line in ((f"  {name}", first), *(("", line) for line in rest)):
-            say(f"{label:<{indent}}{line}")
+            say(f"{label:<{indent}}{line.replace(KEPT_TOGETHER, ' ')}")
+
+
+def _joined(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return ", ".join(str(part).replace(" ", KEPT_TOGETHER) for part in value)
 
 
 def screen_width() -> int | None:

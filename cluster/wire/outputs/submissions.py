@@ -19,7 +19,7 @@ class AdapterBehind(BaseModel):
     """An adapter of which the newest version does not answer, after a rollback or a refusal."""
 
     adapter: str
-    production: int
+    production: int | None = Field(description="null where no version is in production.")
     newest: int
 
 

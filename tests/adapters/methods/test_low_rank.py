@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from adapters.adapter import Adapter
 from adapters.contract.records import Record, decode_record, encode_record
@@ -23,6 +21,7 @@ from adapters.methods.own_metric.task_blocks import ROWS, Shape
 from adapters.methods.own_metric.whitening import Whitening, freedom, squared_distances
 from adapters.parts.statistics import Statistic, total
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
+from tests.support.scenes.factorisations import Factorisations
 from tests.support.scenes.training import inputs, learn
 
 METHOD = METHODS["own_metric"]
@@ -50,18 +49,6 @@ def scores(records: Sequence[Record], images: Tensor = IMAGES, *tasks: str) -> T
     only = tasks or None
     adapter = Adapter(records)
     return adapter.score(images, encoder=ENCODER, logit_scale=SCALE, tasks=only).values
-
-
-class Factorisations(TorchFunctionMode):
-    """Counts matrices that are factorised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func in (torch.linalg.cholesky, torch.linalg.eigh)
-        return func(*args, **(kwargs or {}))
 
 
 def test_the_first_tasks_answer_bit_for_bit_as_in_dense_form() -> None:
@@ -222,6 +209,14 @@ def test_an_adapter_keeps_the_form_it_began_with() -> None:
         learnt(1, (first,), form="dense")
     with pytest.raises(SettingsError, match="keeps the form"):
         Adapter([first, learnt(1, (learnt(0, ()),))])
+
+
+def test_what_may_follow_a_record_is_told_from_its_settings() -> None:
+    known = version()[-1].settings
+    METHOD.check_follows(METHOD.check_settings({}), known)
+    METHOD.check_follows(METHOD.check_settings({"form": "low_rank"}), known)
+    with pytest.raises(SettingsError, match="leave `form` out"):
+        METHOD.check_follows(METHOD.check_settings({"form": "dense"}), known)
 
 
 def test_rows_that_do_not_fit_are_damage() -> None:

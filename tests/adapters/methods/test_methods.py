@@ -111,6 +111,11 @@ class TestOwnMetricOfLowRank(MethodSuite):
     settings: ClassVar[Mapping[str, Any]] = {"form": "low_rank"}
 
 
+class TestOwnMetricByShortList(MethodSuite):
+    method: ClassVar[Method] = METHODS["own_metric"]
+    settings: ClassVar[Mapping[str, Any]] = {"form": "short_list"}
+
+
 class TestRanPac(MethodSuite):
     method: ClassVar[Method] = METHODS["ran_pac"]
     settings: ClassVar[Mapping[str, Any]] = {"width": 300}

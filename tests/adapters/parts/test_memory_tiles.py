@@ -34,10 +34,11 @@ def tiles_of(given: list[ClassRows], kept: MemoryFormat) -> MemoryTiles:
 
 
 def by_definition(given: list[ClassRows], features: Tensor) -> Tensor:
-    sums = [
-        torch.einsum("nd,cmd->ncm", features, BETA * block.padded).add(block.bias).exp().sum(dim=2)
-        for block in given
-    ]
+    sums = []
+    for block in given:
+        assert block.bias is not None
+        likeness = torch.einsum("nd,cmd->ncm", features, BETA * block.padded)
+        sums.append((likeness + block.bias).exp().sum(dim=2))
     return torch.cat(sums, dim=1)
 
 

@@ -51,6 +51,9 @@ def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
     config = {"store": url, "serve": {"port": port}}
     (workspace / "nacre.yaml").write_text(yaml.safe_dump(config))
     environment = {**os.environ, **credentials, "NACRE_HOME": str(workspace / "home")}
+    if url.startswith("file:"):  # as people have it: Ray asks for a token, and nobody says so
+        environment["HOME"] = str(workspace)  # where Ray keeps the token
+        del environment["RAY_AUTH_MODE"]
 
     def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -127,6 +130,9 @@ def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
 ) -> None:
     file = workspace / "nacre.yaml"
     before = yaml.safe_load(file.read_text())
+    asked_for = json.loads((workspace / "home" / "running.json").read_text())["auth"]
+    assert (workspace / ".ray" / "auth_token").exists() == (asked_for == "token")
+    assert asked_for == ("token" if before["store"].startswith("file:") else "disabled")
     live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
     file.write_text(yaml.safe_dump(live))
     assert differing(running) == ["retention.days", "adapters.am.method"]

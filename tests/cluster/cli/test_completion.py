@@ -9,6 +9,9 @@ from click.shell_completion import ShellComplete
 from cluster.cli.main import cli
 from tests.support.drivers.command import Command
 from tests.support.scenes.registry import learn
+from tests.support.scenes.tickets import set_ticket
+from workers.queue.progress import read_queue
+from workers.queue.ticket import Stage
 from workers.registry import Registry
 from workers.store import FileStore
 
@@ -39,7 +42,9 @@ OFFERED = [
     (("drop", "di"), ["digits"]),
     (("purge", "f"), ["fashion"]),
     (("cancel", "col"), None),
-    (("promote", "1", "--alias", "h"), ["head"]),
+    (("promote", "1", "--alias", ""), ["production"]),
+    (("alias", ""), ["production"]),
+    (("predict", "--task", ""), ["digits", "fashion"]),
     (("show", "--adapter", "gone", ""), []),
 ]
 
@@ -55,6 +60,48 @@ def test_names_are_completed_from_the_store(
         assert found[1].startswith("colors-")
     else:
         assert found == offered
+
+
+GONE = [
+    (("drop", ""), ["fashion"]),
+    (("purge", ""), ["fashion"]),
+    (("predict", "--task", ""), ["fashion"]),
+    (("predict", "--version", "2", "--task", ""), ["digits", "fashion"]),
+    (("show", ""), ["1", "2", "3", "head", "production"]),
+    *(((verb, ""), ["3", "head", "production"]) for verb in ("promote", "rollback", "export")),
+    (("alias", "mine", ""), ["3", "head", "production"]),
+]
+
+
+@pytest.mark.parametrize(("words", "offered"), GONE)
+def test_what_was_dropped_and_purged_is_not_offered_to_verbs_that_would_refuse_it(
+    scene: Command, words: tuple[str, ...], offered: list[str]
+) -> None:
+    scene("drop", "digits", "--promote")
+    scene("purge", "digits", "--yes")
+    assert completed(*words) == offered
+
+
+STAGES = [
+    (Stage.TRAINING, {"cancel", "watch", "retry", "status", "logs"}),
+    (Stage.PUBLISHED, {"status", "logs"}),
+    (Stage.REJECTED, {"retry", "status", "logs"}),
+    (Stage.CANCELLED, {"retry", "status", "logs"}),
+]
+
+
+@pytest.mark.parametrize(("stage", "verbs"), STAGES)
+@pytest.mark.usefixtures("scene")
+def test_submissions_are_offered_to_the_verbs_that_can_change_them(
+    tmp_path: Path, stage: Stage, verbs: set[str]
+) -> None:
+    store = FileStore(tmp_path / "store")
+    (state,) = read_queue(store).states
+    set_ticket(store, state.ticket.submission_id, stage=stage, version=3)
+    offering = {
+        verb for verb in ("cancel", "watch", "retry", "status", "logs") if completed(verb, "col")
+    }
+    assert offering == verbs
 
 
 @pytest.mark.parametrize("url", ["ftp://nowhere", "file:///dev/null/store", "s3://b/p?endpoint=x"])

@@ -155,11 +155,43 @@ def test_moves_say_what_they_have_moved(printing: Printing) -> None:
 def test_what_was_accepted_before_an_error_is_printed(
     nacre: Command, write_task: Callable[..., Path]
 ) -> None:
-    ended = nacre("submit", write_task(), "gone.yaml", "--output", "json")
+    files = with_one_that_is_broken(write_task)
+    ended = nacre("submit", *files, "--output", "json")
     assert ended.code == 2
     (accepted,) = as_promised("submit", ended.out)
     assert accepted["task"] == "colors"
-    assert problem(ended)["title"] == "NotFoundError"
+    assert problem(ended)["title"] == "InputError"
+    told = nacre("submit", *files)
+    assert told.out.startswith("submitted before: colors-")
+    stays = "note: colors stays submitted (`nacre cancel colors` takes that back); not submitted: "
+    assert f"{stays}{files[1]} {files[2]}. Mend what is wrong, then submit the same" in told.err
+
+
+def with_one_that_is_broken(write_task: Callable[..., Path]) -> tuple[Path, Path, Path]:
+    """Return three task files; the second one's images are found to be broken as they are read."""
+    first = write_task()
+    broken, third = (first.with_name(f"{name}.yaml") for name in ("broken", "third"))
+    broken.write_text("name: broken\nimages: torn\n")
+    third.write_text("name: third\nimages: images\nshared_names: keep\n")
+    for color in ("red", "blue"):
+        folder = first.parent / "torn" / color
+        folder.mkdir(parents=True)
+        (folder / "0.png").write_bytes(b"torn")
+    return first, broken, third
+
+
+def test_where_a_file_of_several_is_wrong_nothing_is_submitted_and_all_of_them_are_told(
+    nacre: Command, write_task: Callable[..., Path]
+) -> None:
+    task = write_task()
+    typo = task.with_name("typo.yaml")
+    typo.write_text("name: typo\nimage: images\n")
+    ended = nacre("submit", task, typo, "gone.yaml")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("note: nothing was submitted\nerror: ")
+    assert "did you mean 'images'?" in ended.err
+    assert "gone.yaml" in ended.err
+    assert Client(load_config()).queue().states == ()
 
 
 def test_what_has_ended_stays_and_is_said_to(
@@ -174,7 +206,18 @@ def test_what_has_ended_stays_and_is_said_to(
     ended = nacre("cancel", "colors", "--output", "json")
     assert as_promised("cancel", ended.out)[0]["outcome"] == "ended"
     assert problem(ended)["status"] == 409
-    assert nacre("retry", "colors").code == 3
+    refused = nacre("retry", "colors")
+    assert refused.code == 3
+    assert refused.err == f"error: {state.ticket.submission_id} was not changed\n"
+
+
+def test_the_way_to_drop_what_is_published_in_another_adapter_names_the_adapter(
+    nacre: Command, write_task: Callable[..., Path], store: FileStore
+) -> None:
+    nacre("submit", write_task(), "--adapter", "other")
+    (state,) = Client(load_config()).queue().states
+    set_ticket(store, state.ticket.submission_id, stage=Stage.PUBLISHED, version=1)
+    assert "`nacre drop colors --adapter other`" in nacre("cancel", "colors").out
 
 
 def problem(ended: Ended) -> Any:

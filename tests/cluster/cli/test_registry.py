@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from adapters.errors import NacreError
 from cluster.cli import maintenance, registry
 from cluster.cli.main import cli, main
+from cluster.cli.terminal.tables import print_facts
+from tests.support.drivers.screen import Screen
 from tests.support.scenes.registry import ANNA, BOTH, addition, learn, record_of
 from workers.registry import RegisteredAdapter, Registry
 from workers.store import FileStore
@@ -118,6 +120,20 @@ def test_settings_are_shown_as_a_task_file_has_them(shop: Shop) -> None:
     assert shop.parsed("show", "production")["settings"] == settings
 
 
+def test_a_list_of_facts_goes_on_in_a_further_line_only_between_two_of_its_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = [f"rate_{number}: 0.{number}" for number in range(9)]
+    screen = Screen()
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stdout", screen)
+    print_facts([("settings", parts), ("notes", []), ("none", None)])
+    lines = screen.getvalue().splitlines()
+    assert len(lines) > 1
+    assert all(len(line) <= 40 for line in lines)
+    assert [part for line in lines for part in line[11:].rstrip(",").split(", ")] == parts
+
+
 def test_two_versions_are_compared(shop: Shop) -> None:
     found = shop.parsed("diff", "1", "production")
     assert [task["task"] for task in found["added"]] == ["fashion", "flowers"]
@@ -150,7 +166,9 @@ def test_an_alias_is_either_set_or_removed(shop: Shop, arguments: tuple[str, ...
 
 
 def test_a_dropped_task_stays_in_older_versions(shop: Shop) -> None:
-    assert "head now at version 4" in shop.done("drop", "digits", "--why", "no longer sold")
+    dropped = shop.run("drop", "digits", "--why", "no longer sold")
+    assert dropped.stdout == "digits dropped: head now at version 4\n"
+    assert "`nacre promote 4 --adapter main` serves the version without 'digits'" in dropped.stderr
     assert shop.pointing() == {"head": 4, "production": 3}
     assert "production and head now at version 5" in shop.done("drop", "fashion", "--promote")
     assert [task.task for task in shop.adapter.manifest("production").tasks] == ["flowers"]

@@ -11,6 +11,8 @@ import click
 import pytest
 
 from cluster.cli.main import cli
+from cluster.cli.terminal.matrix import MatrixTable
+from cluster.cli.terminal.output import bars
 from cluster.cli.terminal.tables import LEAST_PROSE, laid_out
 from tests.support.drivers.command import Command
 from tests.support.drivers.screen import Screen
@@ -162,6 +164,38 @@ def test_what_does_not_fit_side_by_side_is_a_block_per_row() -> None:
         *("id a-1", "  why  one two three four five", "       six seven eight nine"),
         *("id b-2", "  why  no"),
     )
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 20])
+def test_a_matrix_has_the_whole_names_of_tasks_and_as_many_side_by_side_as_fit(width: int) -> None:
+    tasks = ("flowers-of-the-northern-countries", "medical-images-2026", "birds", "digits")
+    row = (1.0, 0.5, 0.25, 0.0)
+    table = MatrixTable(tasks=tasks, zero_shot=row)
+    lines = list(table.lines({"zero-shot": row, "main@1": row}, width=width))
+    headers = [line for line in lines if line.startswith("accuracy")]
+    assert [name for line in headers for name in line.split()[3:]] == list(tasks)
+    assert all(len(line) <= width for line in lines) or width == 20
+    first = [line.split()[1:] for line in lines if line.startswith("main@1")]
+    assert [cell for cells in first for cell in cells] == ["100.0", "50.0", "25.0", "0.0"]
+    assert len(headers) == {120: 1, 60: 2, 20: 4}[width]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_of_a_bar_the_name_alone_gives_way_and_what_nobody_knows_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    screen = Screen()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", screen)
+    with bars() as progress:
+        progress.add_task("encoding flowers-of-the-northern-countries", total=2500, completed=1999)
+        progress.add_task("starting", total=None)
+        progress.refresh()
+    shown = plain(screen.getvalue())
+    assert re.search(r"encoding flowers-of.* 1999/2500 +elapsed 0:00:0\d left --:--", shown)
+    assert re.search(r"starting\D* elapsed 0:00:0\d left", shown)
+    assert "?" not in shown
 
 
 def commands() -> Iterator[click.Command]:

@@ -18,8 +18,11 @@ from cluster.config import load_config
 from cluster.wire.health import AdapterState, Status, Trouble
 from tests.support.drivers.api_server import ApiServer
 from tests.support.drivers.command import Command
+from tests.support.drivers.printed import as_promised
+from tests.support.scenes.registry import ANNA, addition, learn
 from workers.queue.leadership import Leadership, take_leadership
 from workers.queue.progress import QueueState
+from workers.registry import Registry
 from workers.store import FileStore
 
 NOW = 1000.0
@@ -47,6 +50,32 @@ def said(
         service = Service(error=found)
     queue = QueueState(lead=lead)
     return [str(one) for one in all_wrong(queue, [], service, running=running, now=NOW)]
+
+
+def test_a_production_that_was_removed_is_a_trouble_until_it_is_set_again(
+    nacre: Command, tmp_path: Path
+) -> None:
+    learn(Registry(FileStore(tmp_path / "store")).create("main"), "digits")
+    removed = nacre("alias", "production", "--remove", "--why", "a mistake", "--by", "anna")
+    assert "answer with version 1 until they start again" in removed.err
+    found = nacre("status")
+    assert found.code == 4
+    assert "adapter main: anna has removed `production` (a mistake): " in found.out
+    assert "`nacre promote head --adapter main`" in found.out
+    assert nacre("promote", "head").err == ""
+    assert nacre("status").code == 0
+
+
+def test_a_version_that_was_never_in_production_is_no_trouble_and_is_told(
+    nacre: Command, tmp_path: Path
+) -> None:
+    adapter = Registry(FileStore(tmp_path / "store")).create("main")
+    adapter.commit(addition("digits", parent=None), by=ANNA)
+    found = nacre("status")
+    assert found.code == 0
+    assert "no version of main is in production, the newest is 1: `nacre show 1" in found.out
+    (behind,) = as_promised("status", nacre("status", "--output", "json").out)["behind"]
+    assert behind == {"adapter": "main", "production": None, "newest": 1}
 
 
 def waits(reason: str, tries: int) -> dict[str, object]:

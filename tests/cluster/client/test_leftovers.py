@@ -63,6 +63,13 @@ class Plant:
         self.set_stage(submission, stage)
         return submission
 
+    def drop(self, name: str) -> None:
+        """Drop a task, and let no alias point to a version that holds it."""
+        if self.client.drop(name).manifest.tasks:
+            self.client.promote("head")
+        else:
+            self.client.remove_alias("production")
+
     def set_stage(self, submission: Submission, stage: Stage) -> None:
         """Write down that `submission` is at `stage`."""
         set_ticket(self.store, submission.submission_id, stage=stage)
@@ -98,7 +105,7 @@ def test_a_purge_removes_the_images_features_and_handovers_of_its_task(plant: Pl
     kept = plant.outside()
     plant.publish("blues", images=7)
     own = plant.outside() - kept
-    plant.client.drop("blues", promoted=True)
+    plant.drop("blues")
     purged = plant.client.purge("blues")
     assert plant.outside() == kept
     assert own <= set(purged.keys)
@@ -112,7 +119,7 @@ def test_a_purge_keeps_the_images_that_another_submission_has_too(plant: Plant) 
         f"work/{twin.submission_id}/checkpoint",
         f"work/{twin.submission_id}/0/record",
     }
-    plant.client.drop("twins", promoted=True)
+    plant.drop("twins")
     plant.client.purge("twins")
     assert plant.outside() == kept
 
@@ -121,7 +128,7 @@ def test_images_go_with_the_last_of_the_purged_tasks_that_share_them(plant: Plan
     plant.publish("reds", images=6)
     plant.publish("twins", images=6)
     for task in ("reds", "twins"):
-        plant.client.drop(task, promoted=True)
+        plant.drop(task)
         plant.client.purge(task)
     assert plant.outside() == set()
 
@@ -129,7 +136,7 @@ def test_images_go_with_the_last_of_the_purged_tasks_that_share_them(plant: Plan
 def test_a_purge_that_was_interrupted_is_finished_by_calling_it_again(plant: Plant) -> None:
     submission = plant.publish("reds", images=6)
     left = plant.outside()
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     plant.client.purge("reds")
     plant.store.put(checkpoint_key(submission.submission_id), b"half way")
     shard = min(key for key in left if key.startswith("shards/"))
@@ -151,7 +158,7 @@ def test_a_purge_where_a_task_was_imported_takes_no_image_from_where_it_was_lear
     assert plant.outside() == kept
     # and nothing else takes them for gone since
     plant.publish("twins", images=6)
-    plant.client.drop("twins", promoted=True)
+    plant.drop("twins")
     plant.client.purge("twins")
     assert plant.outside() == kept
 
@@ -170,20 +177,20 @@ def test_a_purge_takes_what_was_submitted_as_the_task_and_never_published(
 ) -> None:
     plant.publish("reds", images=6)
     never = plant.submit("reds", images=8, stage=stage)
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     assert_purged_with(plant, never)
 
 
 def test_what_was_cancelled_after_a_purge_goes_with_the_next_one(plant: Plant) -> None:
     plant.publish("reds", images=6)
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     plant.client.purge("reds")
     assert_purged_with(plant, plant.submit("reds", images=8, stage=Stage.CANCELLED))
 
 
 def test_a_purge_is_refused_while_the_task_waits_to_be_learnt(plant: Plant) -> None:
     plant.publish("reds", images=6)
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     waits = plant.submit("reds", images=8, stage=Stage.ACCEPTED)
     with pytest.raises(ConflictError, match=f"accepted.*`nacre cancel {waits.submission_id}`"):
         plant.client.purge("reds")
@@ -193,7 +200,7 @@ def test_a_purge_is_refused_while_the_task_waits_to_be_learnt(plant: Plant) -> N
 def test_what_was_purged_is_not_tried_again_but_submitted_again(plant: Plant) -> None:
     submission = plant.publish("reds", images=6)
     plant.set_stage(submission, Stage.REJECTED)
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     plant.client.purge("reds")
     with pytest.raises(InputError, match=r"purged with task 'reds'.*submit the task again"):
         plant.client.retry(submission.submission_id)
@@ -210,7 +217,7 @@ def test_what_is_kept_no_longer_is_not_tried_again_but_submitted_again(plant: Pl
 def test_a_purge_waits_for_a_training(plant: Plant) -> None:
     plant.publish("reds", images=6)
     other = plant.publish("blues", images=7)
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     plant.set_stage(other, Stage.TRAINING)
     before = plant.outside()
     with pytest.raises(ConflictError, match=f"{other.submission_id} is training"):
@@ -260,7 +267,7 @@ def test_gc_removes_what_was_handed_over_for_a_task_that_is_published(plant: Pla
 def test_a_purge_forgets_what_was_answered_about_the_tasks_images(plant: Plant) -> None:
     plant.publish("reds", images=6)
     plant.store.put(answers_key("main"), b"answers")
-    plant.client.drop("reds", promoted=True)
+    plant.drop("reds")
     assert plant.store.get(answers_key("main")).data == b"answers"
     plant.client.purge("reds")
     assert list(plant.store.list("measured/")) == []

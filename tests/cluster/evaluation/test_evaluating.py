@@ -145,7 +145,8 @@ def test_after_a_purge_what_can_be_served_is_measured(changed: Client) -> None:
     refused = run("--versions", "2").exception
     assert isinstance(refused, InputError)
     assert "held task 'fashion', which was purged" in refused.message
-    changed.drop("digits", promoted=True)
+    changed.drop("digits")
+    changed.remove_alias("production")
     changed.purge("digits")
     assert isinstance(run("--versions", "1..3").exception, NotFoundError)
 

@@ -29,7 +29,10 @@ def test_a_store_that_does_not_answer_is_one_finding_that_says_what_to_do(
             store=f"s3://bucket?endpoint=http://127.0.0.1:{proxy.port}",
             serve=ServeConfig(port=free_port()),
         )
-        found = list(examine(config))
+        counts: list[tuple[int, int]] = []
+        found = list(examine(config, on_progress=lambda *count: counts.append(count)))
+    checks = len(counts) - 1  # how many there are is known from the first
+    assert counts == [(done, checks) for done in range(checks + 1)]
     (store,) = (finding for finding in found if finding.level == "error")
     assert store.check == "store"
     assert "has not answered" in store.found

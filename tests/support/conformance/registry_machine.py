@@ -178,10 +178,12 @@ class RegistryMachine(RuleBasedStateMachine):
         self, writer: int, fault: Faulted, data: st.DataObject, serving_only: bool
     ) -> None:
         version = data.draw(st.sampled_from(sorted(self.versions)))
-        if version in self.purged:
-            self._refused(writer, lambda adapter: adapter.rollback(version, by=BY))
-            return
         serving = ["production"] if serving_only or "production" in self.aliases else []
+        if version in self.purged or (serving and not self.versions[version]):
+            self._refused(
+                writer, lambda adapter: adapter.rollback(version, by=BY, serving_only=serving_only)
+            )
+            return
         moved = serving if serving_only else [*serving, "head"]
         self._run(
             writer,
@@ -198,7 +200,8 @@ class RegistryMachine(RuleBasedStateMachine):
     )
     def promote(self, writer: int, fault: Faulted, data: st.DataObject, alias: str) -> None:
         version = data.draw(st.sampled_from(sorted(self.versions)))
-        if version in self.purged:
+        is_empty = alias == "production" and not self.versions[version]
+        if version in self.purged or is_empty:
             self._refused(writer, lambda adapter: adapter.promote(version, by=BY, alias=alias))
             return
         self._run(
@@ -223,6 +226,9 @@ class RegistryMachine(RuleBasedStateMachine):
         tasks = self._head_tasks()
         task = data.draw(st.sampled_from(tasks))
         number = self._next()
+        if promoted and tasks == (task,):
+            self._refused(writer, lambda adapter: drop(adapter, task, by=BY, promoted=True))
+            return
 
         def effect() -> None:
             self.versions[number] = tuple(kept for kept in tasks if kept != task)

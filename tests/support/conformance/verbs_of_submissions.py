@@ -8,7 +8,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from adapters.errors import ClassNameError, InputError, NacreError
 from tests.support.conformance.verbs_asked import NAMED, NAMES, SITES, Asked
-from tests.support.conformance.verbs_world import ADAPTERS, TASKS, World, pictures
+from tests.support.conformance.verbs_world import ADAPTERS, SETTINGS, TASKS, World, pictures
 from tests.support.scenes.color_tasks import color_task
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import ENDED, Stage
@@ -29,6 +29,8 @@ class SubmissionRules(Asked):
         for name in TASKS[:2]:
             self._submit(self.worlds[0], "main", name, content=0, replacing=False)
         self._submit(self.worlds[0], "birds", "red", content=0, replacing=False)
+        for name in TASKS:
+            self._submit(self.worlds[0], "moving", name, content=0, replacing=False)
         self._submit(self.worlds[1], "main", "red", content=1, replacing=False)
         for world in self.worlds:
             world.work()
@@ -54,6 +56,7 @@ class SubmissionRules(Asked):
         task = replace(
             color_task(Path(pictures().name), name, content),
             adapter=adapter,
+            settings=SETTINGS.get(adapter, {}),
             replaces=name if replacing and name in world.lines[adapter].head_tasks else None,
         )
         generations = world.generations.setdefault((adapter, name, content, task.replaces), [])

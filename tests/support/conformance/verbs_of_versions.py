@@ -15,7 +15,7 @@ from tests.support.conformance.verbs_asked import (
     Asked,
 )
 from tests.support.conformance.verbs_model import HEAD, PRODUCTION, Line
-from tests.support.conformance.verbs_world import METHODS, Exported, World
+from tests.support.conformance.verbs_world import BOTH, METHODS, Exported, World
 
 ALIASES = st.sampled_from((HEAD, PRODUCTION, *OWN))
 
@@ -26,7 +26,8 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, version=VERSIONS, serving_only=st.booleans())
     def rollback(self, site: int, adapter: str, version: int | str, serving_only: bool) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = _unservable(line, version)
+        served = serving_only or PRODUCTION in line.aliases
+        refused = _unservable(line, version, PRODUCTION if served else HEAD)
         if refused is None and not serving_only:
             refused = _cannot_build_on(line, version, adapter)
         moved = self.asked(
@@ -42,7 +43,7 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, version=VERSIONS, alias=ALIASES)
     def promote(self, site: int, adapter: str, version: int | str, alias: str) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = InputError if alias == HEAD else _unservable(line, version)
+        refused = InputError if alias == HEAD else _unservable(line, version, alias)
         moved = self.asked(
             "promote",
             lambda: world.client.promote(version, adapter=adapter, alias=alias),
@@ -55,7 +56,7 @@ class VersionRules(Asked):
     @rule(site=SITES, adapter=NAMED, version=VERSIONS, alias=ALIASES)
     def alias(self, site: int, adapter: str, version: int | str, alias: str) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = InputError if alias == HEAD else _unservable(line, version)
+        refused = InputError if alias == HEAD else _unservable(line, version, alias)
         moved = self.asked(
             "alias", lambda: world.client.alias(alias, version, adapter=adapter), refused
         )
@@ -73,57 +74,102 @@ class VersionRules(Asked):
             assert number == line.aliases[alias]
             line.move({alias: None})
 
-    @rule(site=SITES, adapter=NAMED, task=NAMES, promoted=st.booleans())
-    def drop(self, site: int, adapter: str, task: str, promoted: bool) -> None:
+    @rule(
+        site=SITES,
+        adapter=NAMED,
+        task=NAMES,
+        promoted=st.booleans(),
+        relearn=st.booleans(),
+    )
+    def drop(self, site: int, adapter: str, task: str, promoted: bool, relearn: bool) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
-        refused = None if task in line.head_tasks else InputError
+        shared = line.without(task)
+        again = [] if shared is None else shared[1]
+        kept = [name for name in line.head_tasks if name != task]
+        if shared is not None:
+            kept = shared[0].tasks if shared[0] else []
+        nothing_left = promoted and not kept and not (relearn and again)
+        hindered = [each for each in again if not world.is_relearnable(adapter, each)]
+        impossible = nothing_left or (again and (hindered or not relearn))
+        if shared is None and task not in line.head_tasks and relearn:
+            self._asked_again(world, adapter, task, promoted=promoted)
+            return
+        there = shared is not None or task in line.head_tasks
         dropped = self.asked(
-            "drop",
-            lambda: world.client.drop(task, adapter=adapter, promoted=promoted),
-            refused,
+            "drop --relearn" if relearn else "drop",
+            lambda: world.client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn),
+            None if there and not impossible else InputError,
         )
-        if dropped is not None:
-            manifest, kept = dropped.manifest, [name for name in line.head_tasks if name != task]
-            assert [entry.task for entry in manifest.tasks] == kept
-            assert manifest.number == line.next_number
-            version = world.client.show(manifest.number, adapter=adapter)
-            line.publish(world.published(version), (HEAD, PRODUCTION) if promoted else (HEAD,))
+        if dropped is None:
+            return
+        manifest = dropped.manifest
+        assert [entry.task for entry in manifest.tasks] == kept
+        assert manifest.number == line.next_number
+        version = world.client.show(manifest.number, adapter=adapter)
+        line.publish(world.published(version), BOTH if promoted and kept else (HEAD,))
+        world.resubmitted(dropped.relearnt)
+        names = [world.submissions[name].task for name in dropped.relearnt]
+        assert names == [each.task for each in again]
 
-    @rule(site=SITES, adapter=NAMED, task=NAMES)
-    def purge(self, site: int, adapter: str, task: str) -> None:
-        self._purge(self.worlds[site], adapter, task)
+    def _asked_again(self, world: World, adapter: str, task: str, *, promoted: bool) -> None:
+        """Drop what is dropped: what went with it and is not here comes again."""
+        line = world.lines[adapter]
+        try:
+            dropped = world.client.drop(task, adapter=adapter, promoted=promoted, relearn=True)
+        except InputError:
+            return
+        assert dropped.manifest == line.versions[dropped.manifest.number].manifest
+        world.resubmitted(dropped.relearnt)
+        learnt = {world.submissions[name].task for name in dropped.relearnt}
+        assert learnt.isdisjoint(line.head_tasks)
+
+    @rule(site=SITES, adapter=NAMED, task=NAMES, relearn=st.booleans())
+    def purge(self, site: int, adapter: str, task: str, relearn: bool) -> None:
+        self._purge(self.worlds[site], adapter, task, relearn=relearn)
 
     def purge_as_refusals_say(self, site: int, adapter: str, task: str) -> None:
         """Purge a task, its aliases moved away, once nothing is under way that is not paused."""
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
         world.work()
         world.observe()
-        if task in line.head_tasks:
-            self.drop(site=site, adapter=adapter, task=task, promoted=True)
+        if line.head and line.head.manifest.number in line.holders(task):
+            shared = line.without(task)
+            left = shared[0] if shared else line.head_tasks != [task]
+            self.drop(site=site, adapter=adapter, task=task, promoted=bool(left), relearn=True)
         for alias in [a for a, number in line.aliases.items() if number in line.holders(task)]:
-            self.remove_alias(site=site, adapter=adapter, alias=alias)
+            if alias != HEAD:
+                self.remove_alias(site=site, adapter=adapter, alias=alias)
         self._purge(world, adapter, task)
 
-    def _purge(self, world: World, adapter: str, task: str) -> None:
+    def _purge(self, world: World, adapter: str, task: str, *, relearn: bool = False) -> None:
         line = world.lines[adapter]
         holders = line.holders(task)
         forgotten = world.forgotten(adapter, task)
+        refused = _unpurgeable(world, adapter, holders, forgotten)
+        others = line.others_of(task) if holders else []
+        hindered = [each for each in others if not world.is_relearnable(adapter, each)]
+        if relearn and hindered and refused is None:
+            refused = InputError
         purged = self.asked(
-            "purge",
-            lambda: world.client.purge(task, adapter=adapter, why="a request"),
-            _unpurgeable(world, adapter, holders, forgotten),
+            "purge --relearn" if relearn else "purge",
+            lambda: world.client.purge(task, adapter=adapter, relearn=relearn, why="a request"),
+            refused,
         )
         if purged is not None:
             assert list(purged.versions) == holders
             assert forgotten <= set(purged.submissions)
-            line.purge(task)
+            line.purge(task, purged.submissions)
             world.purged |= forgotten
+            world.resubmitted(purged.relearnt)
+            learnt = [world.submissions[name].task for name in purged.relearnt]
+            wanted = [each.task for each in others if each.task not in line.head_tasks]
+            assert learnt == (wanted if relearn else [])
             world.check_nothing_purged_is_there()
 
     @initialize()
     def start(self) -> None:
         super().start()
-        for site, adapter in ((0, "main"), (0, "birds"), (1, "main")):
+        for site, adapter in ((0, "main"), (0, "birds"), (0, "moving"), (1, "main")):
             self.export(site=site, adapter=adapter, version=HEAD)
 
     @rule(site=SITES, adapter=NAMED, version=VERSIONS)
@@ -139,8 +185,10 @@ class VersionRules(Asked):
             self.exports.append(Exported(path=path, version=line.versions[manifest.number]))
 
     @precondition(lambda self: self.exports)
-    @rule(site=SITES, adapter=NAMED, data=st.data(), alias=ALIASES)
-    def import_(self, site: int, adapter: str, data: st.DataObject, alias: str) -> None:
+    @rule(site=SITES, adapter=NAMED, data=st.data(), alias=ALIASES, purged=st.booleans())
+    def import_(
+        self, site: int, adapter: str, data: st.DataObject, alias: str, purged: bool
+    ) -> None:
         world, line = self.worlds[site], self.worlds[site].lines[adapter]
         file = data.draw(st.sampled_from(self.exports))
         there = [
@@ -149,11 +197,19 @@ class VersionRules(Asked):
             if line.versions[number].content == file.version.content
         ]
         refused = _unimportable(line, file, adapter, alias)
+        moved = not there or alias not in line.aliases
+        if alias == PRODUCTION and not file.version.tasks and moved:
+            refused = InputError
         if not there and alias == HEAD and line.head is not None:
+            refused = InputError
+        brought_back = any(each.brings_back(file.version) for each in world.lines.values())
+        if not there and brought_back and not purged:
             refused = InputError
         imported = self.asked(
             "import",
-            lambda: world.client.import_(file.path, adapter=adapter, aliases=(alias,)),
+            lambda: world.client.import_(
+                file.path, adapter=adapter, aliases=(alias,), purged=purged
+            ),
             refused,
         )
         if imported is None:
@@ -172,11 +228,13 @@ class VersionRules(Asked):
         line.publish(found, (alias,))
 
 
-def _unservable(line: Line, version: int | str) -> type[NacreError] | None:
+def _unservable(line: Line, version: int | str, alias: str = HEAD) -> type[NacreError] | None:
+    """Return the error where `alias` cannot be moved to a version."""
     number = line.find(version)
     if number is None:
         return NotFoundError
-    return InputError if line.versions[number].purged else None
+    found = line.versions[number]
+    return InputError if found.purged or (alias == PRODUCTION and not found.tasks) else None
 
 
 def _cannot_build_on(line: Line, version: int | str, adapter: str) -> type[NacreError] | None:

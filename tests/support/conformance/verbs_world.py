@@ -1,9 +1,11 @@
 """One nacre with what is known of it, and how a version's answers are told from another's."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,14 +21,25 @@ from workers.encoding.encoder_settings import EncoderSettings
 from workers.learning.gate import Gate
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import ENDED, LEARNING, Stage, Ticket
-from workers.registry import Registry, Version
+from workers.registry import Registry, TaskRef, Version
 from workers.registry.documents.layout import adapter_prefix
 from workers.registry.record_cache import Versions
-from workers.tasks.submission import SHARDS, Submission, is_swept
+from workers.tasks.submission import (
+    SHARDS,
+    Submission,
+    content_of,
+    is_swept,
+    read_submission,
+)
 
 METHODS = {
     "main": AdapterConfig(method="nearest_mean", gate=Gate(mode="auto")),
     "birds": AdapterConfig(method="zero_shot", gate=Gate(mode="gate", min_accuracy=0.5)),
+    # Its tasks share a state: every version has one that has learnt from all of them.
+    "moving": AdapterConfig(method="dmc_ot", gate=Gate(mode="auto")),
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "moving": {"adapter": "feature", "prompts": "none", "calibrate": "shift", "image_epochs": 1},
 }
 ADAPTERS = tuple(METHODS)
 TASKS = ("red", "blue", ODD)
@@ -127,15 +140,26 @@ class World(Site):
 
     def forgotten(self, adapter: str, task: str) -> set[str]:
         """Return the submissions to an adapter whose images go when `task` is purged."""
-        line = self.lines[adapter]
-        learnt_from = {
-            entry.submission
-            for number in line.holders(task)
-            for entry in line.versions[number].manifest.tasks
-            if entry.task == task
+        return {
+            name
+            for name, entry in self.submissions.items()
+            if entry.adapter == adapter and entry.task == task
         }
-        known = learnt_from & self.submissions.keys()
-        return {name for name in known if self.submissions[name].adapter == adapter}
+
+    def is_relearnable(self, adapter: str, task: TaskRef) -> bool:
+        """Say whether everything is here that a task was learnt from."""
+        entry = self.submissions.get(task.submission)
+        return entry is not None and entry.adapter == adapter and self.has_images(task.submission)
+
+    def resubmitted(self, names: Sequence[str]) -> None:
+        """Take note of submissions that a verb has made of earlier ones."""
+        for name in names:
+            entry = read_submission(self.store, name)
+            first = content_of(entry.task, name)
+            self.submissions.setdefault(name, entry)
+            for known in self.generations.values():
+                if content_of(entry.task, known[0]) == first and name not in known:
+                    known.append(name)
 
     def published(self, version: Version) -> Published:
         """Return what is to be remembered of a new version."""
@@ -170,14 +194,40 @@ class World(Site):
         assert [task.task for task in manifest.tasks] == [*kept, submission.task]
         assert manifest.number == line.next_number == ticket.version
         assert manifest.method == METHODS[manifest.adapter].method
-        served = ticket.stage is Stage.PUBLISHED
-        assert served or ticket.stage is Stage.REJECTED
+        built_upon = ticket.stage is Stage.PUBLISHED
+        assert built_upon or ticket.stage is Stage.REJECTED
+        served = built_upon and not self._is_waited_with(line, version, ticket)
         own = next(each.accuracy for each in version.accuracies if each.task == submission.task)
         gate = METHODS[manifest.adapter].gate
-        assert not served or gate.mode == "auto" or own >= gate.min_accuracy
+        assert not built_upon or gate.mode == "auto" or own >= gate.min_accuracy
         assert served or ticket.note
-        line.publish(self.published(version), BOTH if served else ())
+        aliases = BOTH if served else (HEAD,) if built_upon else ()
+        line.publish(self.published(version), aliases)
         line.learnt.add(manifest.number)
+
+    def _is_waited_with(self, line: Line, version: Version, ticket: Ticket) -> bool:
+        """Say whether production stayed; fail unless it had to, for what is learnt again."""
+        manifest, served = version.manifest, line.versions.get(line.aliases.get(PRODUCTION, 0))
+        held = {task.task for task in manifest.tasks}
+        lacking = [t for t in (served.manifest.tasks if served else ()) if t.task not in held]
+        coming = [
+            name
+            for task in lacking
+            for name in self.submissions
+            if content_of(task.task, name) == content_of(task.task, task.submission)
+            and name != task.submission
+        ]
+        if ticket.note and "learnt again" in ticket.note:
+            assert coming, "nothing is learnt again that is served"
+            return True
+        later = {
+            task.submission
+            for each in self.client.versions(manifest.adapter)
+            if each.manifest.number > manifest.number
+            for task in each.manifest.tasks
+        } - {task.submission for task in manifest.tasks}
+        assert not [name for name in coming if self.is_open(name) or name in later]
+        return False
 
     def _check_version(self, submission: Submission) -> None:
         """Fail unless the version that a submission is said to be holds it."""
@@ -249,5 +299,7 @@ class World(Site):
 
 
 def _records(found: Published, *, purged: bool) -> list[str]:
+    """Return the digests of records, and of the shared state, that were purged, or were not."""
     tasks = found.manifest.tasks
-    return [task.record.sha256 for task in tasks if (task.task in found.purged) is purged]
+    state = [found.state] if found.state and bool(found.purged) is purged else []
+    return state + [task.record.sha256 for task in tasks if (task.task in found.purged) is purged]

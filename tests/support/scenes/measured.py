@@ -17,7 +17,7 @@ from workers.learning.crew import Assignment, Publication
 from workers.learning.gate import Gate
 from workers.learning.handover import hand_over, handover_key
 from workers.learning.publisher import Publisher
-from workers.registry import AddRecord, Author, Commit, Inline, Registry
+from workers.registry import AddRecord, Author, Commit, Inline, Registry, TaskAccuracy
 from workers.store import ObjectStore
 from workers.tasks.submission import Shard, Submission, SubmittedClass
 
@@ -44,15 +44,21 @@ class RandomTask:
         store.put(self.submission.key, self.submission.to_bytes())
         write_block(store, block_key(self.record.encoder, "1", shard), self.features[:, None])
 
-    def commit(self, store: ObjectStore) -> None:
-        """Make it a version in the registry, unmeasured."""
+    def commit(self, store: ObjectStore, accuracies: tuple[TaskAccuracy, ...] = ()) -> None:
+        """Make it a version in the registry, of which `accuracies` are said to be measured."""
         added = AddRecord(
             task=self.submission.task,
             submission=self.submission.submission_id,
             record=Inline(encode_record(self.record)),
             classes=len(self.record.classes),
         )
-        commit = Commit(updates=(added,), encoder=self.record.encoder, method="lada", settings={})
+        commit = Commit(
+            updates=(added,),
+            encoder=self.record.encoder,
+            method="lada",
+            settings={},
+            accuracies=accuracies,
+        )
         Registry(store).create("main").commit(commit, by=Author(who="tests", why="", now=1.0))
 
 

@@ -1,5 +1,6 @@
 """The frozen towers: unit features, one name per way of computing them, and clear refusals."""
 
+import copy
 import errno
 import json
 import math
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import normalize
 
 from adapters.errors import NacreError, SettingsError, UnavailableError
 from workers.encoding.encoder import SHIPPED, Encoder, not_loaded, untrained_tower
@@ -22,6 +24,12 @@ PROMPTS = ["a photo of a bird.", "a drawing of a boat.", "the handwritten digit 
 def pixels(encoder: Encoder) -> torch.Tensor:
     pictures = [Image.new("RGB", (40, 30), color) for color in ("red", "green", "white")]
     return torch.stack([encoder.transform(picture) for picture in pictures])
+
+
+def noisy(encoder: Encoder) -> torch.Tensor:
+    shape = (4, 3, *encoder.model.visual.image_size)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
 
 
 def test_images_become_unit_rows(encoder: Encoder) -> None:
@@ -72,6 +80,18 @@ def test_the_fingerprint_names_what_is_computed_and_not_when(encoder: Encoder) -
 
 def test_another_precision_has_another_fingerprint(encoder: Encoder) -> None:
     assert Encoder(EncoderSettings(precision="bf16")).fingerprint != encoder.fingerprint
+
+
+def test_a_tower_of_convolutions_reads_channels_last_and_answers_the_same(
+    encoder: Encoder,
+) -> None:
+    tower, noise = encoder.image_tower, noisy(encoder)
+    prepared = tower.prepared(noise)
+    assert prepared.is_contiguous(memory_format=torch.channels_last)
+    plain = copy.deepcopy(tower.visual).to(memory_format=torch.contiguous_format)
+    with torch.no_grad():
+        expected = normalize(plain(prepared.contiguous()), dim=-1)
+    torch.testing.assert_close(tower.features(noise), expected, rtol=0, atol=1e-6)
 
 
 @pytest.fixture

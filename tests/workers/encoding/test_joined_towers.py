@@ -85,10 +85,10 @@ def test_the_file_that_ships_is_small_in_half_precision_and_the_one_that_was_mea
 def test_it_is_had_in_lower_precision_under_another_fingerprint(second: Encoder) -> None:
     low = Encoder(EncoderSettings(model=TINY_VIT, precision="bf16"))
     assert low.fingerprint != second.fingerprint
-    pixels = second.transform(Image.new("RGB", (40, 30), "green"))[None]
+    pictures = [Image.open(path).convert("RGB") for path in sorted(CLIP_ART.glob("*/00.jpg"))]
+    pixels = torch.stack([second.transform(picture) for picture in pictures])
     expected, found = (each.image_tower.features(pixels) for each in (second, low))
-    # bfloat16 keeps 8 bits: a cosine over 512 terms is right to about 1e-2.
-    assert (expected * found).sum() > 0.99
+    assert (expected * found).sum(dim=1).min() > 0.999
 
 
 def test_weights_are_stored_as_open_clip_names_them(second: Encoder) -> None:

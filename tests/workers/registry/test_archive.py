@@ -21,11 +21,14 @@ from tests.support.scenes.registry import (
     adapter,
     addition,
     learn,
+    learn_sharing,
+    record_of,
     registry,
     shared_of,
     state,
 )
 from workers.registry import (
+    AddRecord,
     Commit,
     Imported,
     Inline,
@@ -117,13 +120,71 @@ def test_an_alias_that_does_not_exist_names_what_is_there_already(tmp_path: Path
     }
 
 
+def test_what_was_purged_is_not_brought_back_by_an_import(tmp_path: Path) -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn_sharing(main, "a", "b")
+    learn_sharing(main, "c", replaces="b")  # without a record of b, on from its state
+    for number in (1, 2, 3):
+        export_version(main, number, tmp_path / f"{number}.tar")
+    main.rollback(1, by=ANNA)
+    purge(main, "b", by=BEN)
+    others, before = registry(store, seed=2), len(list(store.list("")))
+    for number in (2, 3):
+        with pytest.raises(InputError, match=r"'b', or what .* 'ben' purged .*`--purged`"):
+            import_version(
+                others.adapter("berlin"),
+                tmp_path / f"{number}.tar",
+                by=ANNA,
+                create=lambda: others.create("berlin"),
+            )
+    assert len(list(store.list(""))) == before
+    berlin = others.create("berlin")
+    assert import_version(berlin, tmp_path / "1.tar", by=ANNA).is_new
+    found = import_version(berlin, tmp_path / "3.tar", by=ANNA, aliases=("old",), purged=True)
+    assert [task.task for task in found.manifest.tasks] == ["a", "c"]
+
+
+def test_the_images_of_a_purged_submission_are_not_brought_back_by_another_record(
+    tmp_path: Path,
+) -> None:
+    other = adapter(MemoryStore(), seed=3)
+    commit = addition("a", parent=None)
+    (added,) = commit.updates
+    assert isinstance(added, AddRecord)
+    record = replace(added, record=Inline(record_of("aa")))
+    other.commit(replace(commit, updates=(record,)), by=ANNA)
+    export_version(other, 1, tmp_path / "1.tar")
+    main = adapter(MemoryStore())
+    learn(main, "a", "b")
+    drop(main, "a", by=ANNA, promoted=True)
+    purge(main, "a", by=BEN)
+    with pytest.raises(InputError, match="'ben' purged"):
+        import_version(main, tmp_path / "1.tar", by=ANNA, aliases=("old",))
+
+
+def test_what_was_purged_and_learnt_again_is_imported_like_any_other(tmp_path: Path) -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a", "b")
+    drop(main, "b", by=ANNA, promoted=True)
+    purge(main, "b", by=BEN)
+    commit = addition("b", parent=3)
+    (added,) = commit.updates
+    assert isinstance(added, AddRecord)
+    again = replace(added, submission="b-0123456789ab-2")
+    main.commit(replace(commit, updates=(again,), requirements=()), by=ANNA)
+    export_version(main, 4, tmp_path / "4.tar")
+    assert import_version(registry(store, seed=2).create("berlin"), tmp_path / "4.tar", by=ANNA)
+
+
 def test_what_was_purged_since_is_not_there_any_more(tmp_path: Path) -> None:
     main = adapter(MemoryStore())
     learn(main, "a", "b")
     export_version(main, 1, tmp_path / "v1.tar")
     drop(main, "a", by=ANNA, promoted=True)
     purge(main, "a", by=ANNA)
-    imported = import_version(main, tmp_path / "v1.tar", by=ANNA, aliases=("berlin",))
+    imported = import_version(main, tmp_path / "v1.tar", by=ANNA, aliases=("berlin",), purged=True)
     assert (imported.manifest.number, imported.is_new) == (4, True)
     assert state(main)["berlin"] == ("a",)
     drop(main, "b", by=ANNA)

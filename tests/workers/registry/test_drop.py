@@ -38,11 +38,30 @@ def test_a_task_that_is_not_there_cannot_be_dropped() -> None:
         drop(main, "x", by=ANNA)
 
 
+def test_a_version_without_tasks_is_never_in_production() -> None:
+    main = adapter(MemoryStore())
+    learn(main, "a")
+    before = main.refs()
+    with pytest.raises(InputError, match=r"2 of 'main' holds no task, .*without `--promote`"):
+        drop(main, "a", by=ANNA, promoted=True)
+    assert main.refs() == before
+    assert drop(main, "a", by=ANNA).tasks == ()
+    for move in (main.promote, main.rollback):
+        with pytest.raises(InputError, match="2 of 'main' holds no task"):
+            move(2, by=ANNA)
+    assert state(main) == {"head": (), "production": ("a",)}
+    assert main.alias("canary", 2, by=ANNA) == 2
+    main.remove_alias("production", by=ANNA)
+    assert main.rollback(2, by=ANNA) == 2
+
+
 def test_a_task_that_is_served_cannot_be_purged() -> None:
     main = adapter(MemoryStore())
     learn(main, "a", "b")
     drop(main, "b", by=ANNA)
-    with pytest.raises(InputError, match="'b' is still in the versions of production"):
+    with pytest.raises(
+        InputError, match=r"'b' is still in production \(version \d\).*alias NAME --remove"
+    ):
         purge(main, "b", by=ANNA)
     with pytest.raises(NotFoundError, match="has ever held task 'x'"):
         purge(main, "x", by=ANNA)

@@ -106,7 +106,9 @@ class Known:
             assert before is None or task not in self.touched[before.number]
             return
         except InputError:
-            assert before is None or (not relearn and task in self.touched[before.number])
+            nothing_left = names in ([], [task])
+            hindered = not relearn and task in self.touched[before.number] if before else True
+            assert nothing_left or hindered
             return
         kept = [each.task for each in found.tasks]
         assert task not in kept

@@ -58,7 +58,9 @@ def test_a_version_that_shares_such_a_state_can_be_looked_at_but_not_served(
     main = adapter(store)
     learn_sharing(main, "a", "b")
     learn_sharing(main, "c", replaces="b")  # it has no record of b, and goes on from its state
-    with pytest.raises(InputError, match="of head, production has learnt from 'b'"):
+    with pytest.raises(
+        InputError, match=r"in head \(version 3\), production \(version 3\) has learnt from 'b'"
+    ):
         purge(main, "b", by=BEN)
     main.rollback(1, by=ANNA)
     assert purge(main, "b", by=BEN).versions == (2, 3)
@@ -124,6 +126,20 @@ def test_the_latest_and_the_first_task_are_dropped_with_what_their_state_has_lea
     assert [task.task for task in left_out_with(main, emptied, "a")] == ["c"]
 
 
+def test_production_stays_where_everything_that_it_holds_is_learnt_again() -> None:
+    main = adapter(MemoryStore())
+    learn_sharing(main, "a", "b")
+    with pytest.raises(InputError, match="cannot be learnt again"):
+        drop(main, "a", by=BEN, promoted=True, learn_again=refusing)
+    drop(main, "a", by=BEN, promoted=True, learn_again=lambda _tasks: None)
+    assert state(main) == {"head": (), "production": ("a", "b")}
+    learn_sharing(main, "c")
+    before = main.refs()
+    with pytest.raises(InputError, match="holds no task"):  # and nothing would be learnt again
+        drop(main, "c", by=BEN, promoted=True, learn_again=lambda _tasks: None)
+    assert main.refs() == before
+
+
 def test_a_task_that_is_not_in_head_is_dropped_where_its_state_has_learnt_from_it() -> None:
     main = adapter(MemoryStore())
     learn_sharing(main, "a", "b")
@@ -165,6 +181,17 @@ def test_garbage_is_every_shared_state_that_no_version_needs_and_no_other() -> N
     found = collect(main, now=2.0**40, grace_s=0.0, dry_run=False)
     assert set(gone) <= set(found.keys)
     assert [number for number, each in shared_states(store, main).items() if each] == [1]
+
+
+def test_a_shared_state_that_is_gone_is_said_with_the_version_that_needs_it() -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn_sharing(main, "a", "b", "c")
+    (key,) = states_of(main, 2)
+    store.delete(key)
+    (problem,) = verify(store, "main").problems
+    assert (problem.key, problem.used_by) == (key, "version 2")
+    assert "version 2 needs it" in problem.message
 
 
 def states_of(main: RegisteredAdapter, *numbers: int) -> dict[str, bytes]:

@@ -148,7 +148,7 @@ def rewritten(store: MemoryStore, kind: str, change: Callable[[bytes], bytes]) -
 
 def record_with(**changes: object) -> Callable[[bytes], bytes]:
     def changed(content: bytes) -> bytes:
-        tensors, described = unpack(content)
+        tensors, described = unpack(bytearray(content))
         return pack(tensors, described | changes)
 
     return changed
@@ -158,7 +158,7 @@ def holding(number: float) -> Callable[[bytes], bytes]:
     """Return a change that puts a number into every tensor of fractions."""
 
     def changed(content: bytes) -> bytes:
-        tensors, described = unpack(content)
+        tensors, described = unpack(bytearray(content))
         for tensor in tensors.values():
             if tensor.is_floating_point():
                 tensor.fill_(number)

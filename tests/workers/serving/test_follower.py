@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.errors import CorruptionError, EncoderMismatchError, MissingError, UnavailableError
+from adapters.errors import (
+    CorruptionError,
+    EncoderMismatchError,
+    MissingError,
+    NothingPublishedError,
+    UnavailableError,
+)
 from tests.support.fakes.doubtful_store import DoubtfulStore, RememberingStore
 from tests.support.scenes.registry import ANNA
 from tests.support.scenes.serving import (
@@ -19,7 +25,7 @@ from tests.support.scenes.serving import (
     records_read,
     small_record,
 )
-from workers.registry import Registry
+from workers.registry import Registry, drop, purge
 from workers.serving.follower import TRIED_AGAIN_S
 from workers.store import MemoryStore
 
@@ -105,6 +111,23 @@ def test_a_rollback_is_followed_back(scene: Scene) -> None:
     scene.adapter.rollback(1, by=ANNA)
     assert scene.follower.follow()
     assert scene.label == "main@1"
+
+
+def test_what_was_purged_answers_no_more_where_production_was_taken_away(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.publish("boats")
+    scene.follower.follow()
+    drop(scene.adapter, "boats", by=ANNA)
+    scene.adapter.remove_alias("production", by=ANNA)
+    assert not scene.follower.follow()
+    assert scene.label == "main@2"
+    purge(scene.adapter, "boats", by=ANNA)
+    assert scene.follower.follow()
+    with pytest.raises(UnavailableError, match="no version in production"):
+        _ = scene.follower.current
+    scene.adapter.promote("head", by=ANNA)
+    assert scene.follower.follow()
+    assert scene.label == "main@3"
 
 
 Damage = Callable[[MemoryStore, str], None]
@@ -217,6 +240,16 @@ def test_without_the_alias_what_answers_goes_on(scene: Scene) -> None:
     assert not scene.follower.follow()
     assert scene.label == "main@1"
     assert scene.follower.state.seen_at == scene.clock.now
+
+
+def test_a_replica_that_starts_without_the_alias_says_which_version_to_promote(
+    scene: Scene,
+) -> None:
+    scene.publish("birds")
+    scene.adapter.remove_alias("production", by=ANNA)
+    scene.follower.follow()
+    with pytest.raises(NothingPublishedError, match="`nacre promote 1 --adapter main` serves that"):
+        _ = scene.follower.current
 
 
 @pytest.mark.parametrize(("is_told_which", "answering"), [(True, "main@3"), (False, "main@2")])

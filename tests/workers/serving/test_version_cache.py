@@ -87,6 +87,26 @@ def test_versions_score_the_same_in_whatever_order_they_were_loaded(
         assert torch.equal(scores(loaded), expected)
 
 
+@pytest.mark.parametrize("loaded", [1, 2, 3])
+def test_one_more_task_or_many_cost_their_own_records_alone(scene: Scene, loaded: int) -> None:
+    before = scene.load(loaded)
+    scene.store.reset()
+    grown = scene.load(4)
+    assert records_read(scene.store) == 4 - loaded
+    assert grown.adapter.records[:loaded] == before.adapter.records
+    assert torch.equal(scores(grown), scores(cache_on(scene.inner).load("main", grown.ref)))
+    assert nbytes([grown, before]) == nbytes([grown]) == grown.adapter.nbytes
+
+
+def test_what_versions_that_parted_have_apart_is_counted(scene: Scene) -> None:
+    one = scene.load(4)
+    scene.adapter.rollback(2, by=ANNA)
+    publish(scene.adapter, "zebras")
+    other = scene.load("head")
+    apart = other.adapter.records[-1].nbytes
+    assert nbytes([one, other]) == nbytes([one]) + apart
+
+
 def test_a_branch_is_not_grown_out_of_what_was_abandoned(scene: Scene) -> None:
     scene.load(4)
     scene.adapter.rollback(2, by=ANNA)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from adapters.errors import InputError
-from workers.formats.documents import Count, seal, unseal, validated
+from workers.formats.documents import Count, seal, unsealed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +36,9 @@ def accuracies_to_bytes(accuracies: tuple[TaskAccuracy, ...]) -> bytes:
 
 def accuracies_from_bytes(data: bytes, what: str) -> tuple[TaskAccuracy, ...]:
     """Return the accuracies in `data`; CorruptionError naming `what` when it is damaged."""
-    unseal(data, what)
     return tuple(
         TaskAccuracy(task=task, accuracy=accuracy, images=images)
-        for task, accuracy, images in validated(_ACCURACIES, data, what).tasks
+        for task, accuracy, images in unsealed(_ACCURACIES, data, what).tasks
     )
 
 

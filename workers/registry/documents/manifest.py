@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import FiniteFloat, TypeAdapter
 
-from adapters.errors import InputError, NotFoundError
+from adapters.contract.json_reading import read_json
+from adapters.errors import CorruptionError, InputError, NotFoundError
 from workers.formats.documents import Count, Digest, Size, encode, validated
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
+from workers.registry.documents.task_lists import KnownLists, parted
 
 GATE_NOTE, UNMEASURED_NOTE = "gate", "unmeasured"
 """Among the notes of a version's provenance: what the gate said of it, and the names of the tasks
@@ -149,12 +151,12 @@ class Manifest:
 
 def manifest_from_bytes(data: bytes, what: str) -> Manifest:
     """Return the manifest in `data`; CorruptionError naming `what` when there is none."""
-    stored = validated(_MANIFEST, data, what)
+    stored, tasks = _grown(data, what) or _whole(data, what)
     return Manifest(
         adapter=stored.adapter,
         number=stored.number,
         parent=stored.parent and version_of(stored.parent),
-        tasks=tuple(map(_task_of, stored.tasks)),
+        tasks=tasks,
         shared=stored.shared and stored_of(stored.shared),
         encoder=stored.encoder,
         method=stored.method,
@@ -190,6 +192,35 @@ class _StoredManifest:
 
 
 _MANIFEST = TypeAdapter(_StoredManifest)
+_TASKS = TypeAdapter(tuple[_TaskJson, ...])
+
+
+def _whole(data: bytes, what: str) -> tuple[_StoredManifest, tuple[TaskRef, ...]]:
+    stored = validated(_MANIFEST, data, what)
+    return stored, tuple(map(_task_of, stored.tasks))
+
+
+def _grown(data: bytes, what: str) -> tuple[_StoredManifest, tuple[TaskRef, ...]] | None:
+    """Return the same as `_whole`, reading only what another manifest did not begin with.
+
+    None where that cannot be: `_whole` then says what is wrong, if anything is.
+    """
+    parts = parted(data)
+    if parts is None:
+        return None
+    try:
+        stored = validated(_MANIFEST, parts[0], what)
+        return None if stored.tasks else (stored, _LISTS.items(parts[1]))
+    except (CorruptionError, ValueError):
+        return None
+
+
+def _tasks_of(data: bytes) -> tuple[TaskRef, ...]:
+    read_json(data)  # of one meaning; types are looked at where it is read again
+    return tuple(map(_task_of, _TASKS.validate_json(data, strict=True)))
+
+
+_LISTS = KnownLists(_tasks_of)
 
 
 def check_task(task: str, submission: str) -> None:

@@ -22,6 +22,9 @@ class Tombstone:
             removed.
         versions: The versions that held one of them.
         author: Who removed it, why and when.
+        towers: Fingerprints of the towers that these states had made; none in tombstones of early
+            releases. What such a tower has made of images is removed, too: once the states are
+            gone, nobody could tell it any more.
     """
 
     task: str
@@ -29,6 +32,7 @@ class Tombstone:
     records: tuple[Stored, ...]
     versions: tuple[int, ...]
     author: Author
+    towers: tuple[str, ...] = ()
 
 
 def purged_versions(tombstones: Iterable[Tombstone]) -> set[int]:
@@ -39,6 +43,11 @@ def purged_versions(tombstones: Iterable[Tombstone]) -> set[int]:
 def purged_ids(tombstones: Iterable[Tombstone]) -> set[str]:
     """Return the ids of the submissions of all tasks that were purged."""
     return {name for stone in tombstones for name in stone.submissions}
+
+
+def towers_of(task: str, tombstones: Iterable[Tombstone]) -> set[str]:
+    """Return the fingerprints of all towers that have learnt from a task that was purged."""
+    return {tower for stone in tombstones if stone.task == task for tower in stone.towers}
 
 
 def tombstones_to_bytes(tombstones: tuple[Tombstone, ...]) -> bytes:
@@ -65,6 +74,7 @@ class _StoredTombstone:
     records: tuple[StoredJson, ...]
     versions: tuple[Count, ...]
     author: _StoredAuthor
+    towers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +92,7 @@ def _to_json(tombstone: Tombstone) -> dict[str, Any]:
         "records": [record.to_json() for record in tombstone.records],
         "versions": list(tombstone.versions),
         "author": asdict(tombstone.author),
+        **({"towers": list(tombstone.towers)} if tombstone.towers else {}),
     }
 
 
@@ -93,4 +104,5 @@ def _tombstone_of(stored: _StoredTombstone) -> Tombstone:
         records=tuple(map(stored_of, stored.records)),
         versions=stored.versions,
         author=Author(who=author.who, why=author.why, now=author.now),
+        towers=stored.towers,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import FiniteFloat, TypeAdapter
 
 from adapters.errors import ConflictError, NotFoundError
-from workers.formats.documents import Count, next_count, seal, unseal, validated
+from workers.formats.documents import Count, next_count, seal, unsealed
 from workers.registry.documents.forks import Fork, ForkJson, fork_of
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
 from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
@@ -107,8 +107,7 @@ class Refs:
 
 def refs_from_bytes(data: bytes, what: str) -> Refs:
     """Return the refs in `data`; CorruptionError naming `what` when they are damaged."""
-    unseal(data, what)
-    stored = validated(_REFS, data, what)
+    stored = unsealed(_REFS, data, what)
     owner, epoch, _ = stored.lease
     return Refs(
         adapter=stored.adapter,

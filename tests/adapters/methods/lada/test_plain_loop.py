@@ -1,5 +1,7 @@
 """LADA's learner against plain loops: autograd, dense labels, torch's own schedule, towers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -18,6 +20,8 @@ from tests.support.scenes.training import inputs
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 
+LEAST_GAP = 88  # between logits: beyond it the softmax of the lower one is a denormal number
+
 
 @pytest.mark.parametrize("text", ["none", "residual"])
 @pytest.mark.parametrize("images", [3, 12])  # fewer and more images than memory vectors
@@ -34,6 +38,22 @@ def test_every_step_is_that_of_the_plain_loop(text: str, images: int) -> None:
     losses = [(ours.step(), plain.step()) for _ in range(30)]
     torch.testing.assert_close(*map(torch.tensor, zip(*losses, strict=True)), rtol=1e-3, atol=1e-4)
     # Thirty steps of up to 1e-3 each; AdamW may turn a rounding of a tiny gradient into a step.
+    memory = ours.learnt().tensors["memory"]
+    torch.testing.assert_close(memory, plain.memory.detach(), rtol=0, atol=2e-3)
+    assert (memory - plain.memory.detach()).abs().mean() < 1e-5
+
+
+def test_steps_whose_logits_lie_far_apart_are_those_of_a_loop_that_flushes_nothing() -> None:
+    past = [learnt(clusters("first"), memory_per_class=6)]
+    task = clusters("second", classes=5, seed=3)
+    settings = LadaSettings(text="residual", steps=6, memory_per_class=6)
+    side = replace(class_means(task), logit_scale=400.0)
+    ours = LadaLearner(inputs(task, past, text=side, seed=1), settings=settings)
+    plain = PlainLoop(task, past, text=side, settings=settings, seed=1)
+    logits = side.logit_scale * task.features[:, 0] @ normalize(side.features, dim=-1).t()
+    assert (logits.amax(dim=1) - logits.amin(dim=1)).median() > LEAST_GAP
+    losses = [(ours.step(), plain.step()) for _ in range(6)]
+    torch.testing.assert_close(*map(torch.tensor, zip(*losses, strict=True)), rtol=1e-3, atol=1e-4)
     memory = ours.learnt().tensors["memory"]
     torch.testing.assert_close(memory, plain.memory.detach(), rtol=0, atol=2e-3)
     assert (memory - plain.memory.detach()).abs().mean() < 1e-5

@@ -41,6 +41,13 @@ def test_a_mapping_makes_the_settings_and_comes_back() -> None:
     assert LadaSettings.from_mapping(chosen.as_mapping()) == chosen
 
 
+def test_settings_that_equal_known_ones_and_are_none_are_refused_all_the_same() -> None:
+    assert LadaSettings.from_mapping({"alpha": 1}).alpha == 1
+    for impossible in (True, [1], {"a": 1}):
+        with pytest.raises(SettingsError, match="alpha"):
+            LadaSettings.from_mapping({"alpha": impossible})
+
+
 @pytest.mark.parametrize(
     ("wrong", "nearest"),
     [("aplha", "alpha"), ("lr", "learning_rate"), ("batchsize", "batch_size"), ("step", "steps")],

@@ -1,0 +1,90 @@
+"""Tensors that share the bytes of a safetensors file, whose header says where they lie.
+
+The library's own reader copies every tensor, and opening a version of a thousand tasks is mostly
+that. Files are written by the library, and what it refuses is refused here too, as
+`tests/adapters/contract/test_tensor_blob.py` holds.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SIZE_BYTES = 8
+"""Of the number at the beginning, the bytes of the header."""
+
+ALIGNED = 16
+"""Bytes at multiples of which all memory begins that is given anew. Elsewhere a product of one row
+may be rounded otherwise, so that a tensor which lies there is copied: every other one, as headers
+are of multiples of eight bytes."""
+
+_DTYPES: Mapping[str, torch.dtype] = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "C64": torch.complex64,
+}
+
+with warnings.catch_warnings():
+    # Said once in a process that such tensors must not be written: here, where nobody hears it.
+    warnings.simplefilter("ignore")
+    torch.frombuffer(bytes(1), dtype=torch.uint8)
+
+
+def header_of(blob: bytes | bytearray) -> bytes | bytearray:
+    """Return the header of the safetensors file `blob`; ValueError where it is cut off."""
+    end = SIZE_BYTES + int.from_bytes(blob[:SIZE_BYTES], "little")
+    if not SIZE_BYTES < end <= len(blob):
+        raise ValueError(f"expected a header of {end - SIZE_BYTES} bytes, found {len(blob)} in all")
+    return blob[SIZE_BYTES:end]
+
+
+def tensors_of(
+    blob: bytes | bytearray, entries: Mapping[str, Any], *, start: int
+) -> dict[str, Tensor]:
+    """Return the tensors of `blob`, which may share its bytes and must not be written then.
+
+    Args:
+        blob: The whole file.
+        entries: By name what the header says of each tensor.
+        start: Where they begin.
+
+    Raises:
+        ValueError, KeyError, TypeError: the header lies: tensors must follow one another, from the
+            first byte to the last.
+    """
+    placed = sorted((*entry["data_offsets"], name, entry) for name, entry in entries.items())
+    here, found = 0, dict[str, Tensor]()
+    for begin, end, name, entry in placed:
+        shape, dtype = entry["shape"], _DTYPES[entry["dtype"]]
+        count = math.prod(shape)
+        if begin != here or end - begin != dtype.itemsize * count:
+            raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
+        if count:
+            found[name] = _viewed(blob, dtype, count, start + begin).view(shape)
+        else:  # of no bytes there is no view
+            found[name] = torch.empty(shape, dtype=dtype)
+        here = end
+    if start + here != len(blob):
+        raise ValueError(f"expected {start + here} bytes, found {len(blob)}")
+    return found
+
+
+def _viewed(blob: bytes | bytearray, dtype: torch.dtype, count: int, begin: int) -> Tensor:
+    found = torch.frombuffer(blob, dtype=dtype, count=count, offset=begin)
+    return found.clone() if found.data_ptr() % ALIGNED else found

@@ -1,0 +1,84 @@
+"""Tensors that share stored bytes: read as the library reads them, and refused as it refuses."""
+
+import json
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import SafetensorError
+from torch import Tensor
+
+from adapters.contract.json_reading import read_json
+from adapters.contract.records import pack, unpack
+from adapters.contract.tensor_blob import ALIGNED, SIZE_BYTES, header_of, tensors_of
+from adapters.errors import CorruptionError
+
+EXAMPLE = {
+    "rows": torch.arange(6.0).view(2, 3),
+    "none": torch.zeros(0, 4),
+    "one": torch.tensor(7, dtype=torch.int64),
+    "half": torch.ones(3, dtype=torch.bfloat16),
+}
+
+
+def read(blob: bytes | bytearray) -> dict[str, Tensor]:
+    header = header_of(blob)
+    entries = read_json(header)
+    entries.pop("__metadata__", None)
+    return tensors_of(blob, entries, start=SIZE_BYTES + len(header))
+
+
+def with_header(header: Any, content: bytes) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(SIZE_BYTES, "little") + text + content
+
+
+def test_what_the_library_writes_is_read_as_the_library_reads_it() -> None:
+    blob = safetensors.torch.save(EXAMPLE)
+    found, expected = read(blob), safetensors.torch.load(blob)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
+
+
+def test_a_header_of_any_length_is_read_though_its_tensors_begin_at_odd_places() -> None:
+    header, content = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, bytes(8)
+    for spaces in range(8):
+        blob = with_header(header | {"__metadata__": {"pad": " " * spaces}}, content)
+        assert torch.equal(read(blob)["a"], torch.zeros(2))
+
+
+def test_tensors_share_their_bytes_where_new_memory_could_begin() -> None:
+    shared = set()
+    for length in range(17):
+        blob = bytearray(pack({"a": torch.zeros(4)}, {"kind": "x" * length}))
+        tensors, _ = unpack(blob)
+        assert tensors["a"].data_ptr() % ALIGNED == 0
+        tensors["a"].fill_(1.0)
+        shared.add(torch.equal(unpack(blob)[0]["a"], torch.ones(4)))
+    assert shared == {True, False}
+
+
+@given(
+    begin=st.integers(-8, 40),
+    end=st.integers(-8, 40),
+    shape=st.lists(st.integers(-2, 5), max_size=3),
+    dtype=st.sampled_from(["F32", "I64", "U8", "no such"]),
+)
+def test_what_the_library_refuses_is_refused(
+    begin: int, end: int, shape: list[int], dtype: str
+) -> None:
+    first = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+    header = {"a": first, "b": {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}}
+    blob = with_header({**header, "__metadata__": {"nacre": "{}"}}, bytes(32))
+    try:
+        expected = safetensors.torch.load(blob)
+    except (SafetensorError, KeyError, RuntimeError):
+        with pytest.raises(CorruptionError):
+            unpack(blob)
+    else:
+        found, _ = unpack(blob)
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
