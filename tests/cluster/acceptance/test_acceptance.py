@@ -131,7 +131,7 @@ def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
     file = workspace / "nacre.yaml"
     before = yaml.safe_load(file.read_text())
     asked_for = json.loads((workspace / "home" / "running.json").read_text())["auth"]
-    assert (workspace / ".ray" / "auth_token").exists() == (asked_for == "token")
+    assert asked_for == "disabled" or (workspace / ".ray" / "auth_token").exists()
     assert asked_for == ("token" if before["store"].startswith("file:") else "disabled")
     live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
     file.write_text(yaml.safe_dump(live))
