@@ -187,7 +187,7 @@ class Follower:
         with suppress(CorruptionError, MissingError):
             if current.ref.number in purged_versions(handle.tombstones(refs)):
                 return None
-        self._unpurged_in = looked_at
+            self._unpurged_in = looked_at
         return current
 
     def _refs(self, serial: int) -> Refs | None:

@@ -130,6 +130,24 @@ def test_what_was_purged_answers_no_more_where_production_was_taken_away(scene: 
     assert scene.label == "main@3"
 
 
+def test_tombstones_that_cannot_be_read_are_looked_at_again(scene: Scene) -> None:
+    scene.publish("birds")
+    scene.publish("boats")
+    scene.follower.follow()
+    drop(scene.adapter, "boats", by=ANNA)
+    scene.adapter.remove_alias("production", by=ANNA)
+    purge(scene.adapter, "boats", by=ANNA)
+    (key,) = (each.key for each in scene.inner.list("") if "/tombstones/" in each.key)
+    kept = scene.inner.get(key).data
+    scene.inner.put(key, kept[:-1])
+    assert not scene.follower.follow()
+    assert scene.label == "main@2"
+    scene.inner.put(key, kept)
+    assert scene.follower.follow()
+    with pytest.raises(UnavailableError, match="no version in production"):
+        _ = scene.follower.current
+
+
 Damage = Callable[[MemoryStore, str], None]
 DAMAGES: list[Damage] = [
     # one bit, the last byte, everything
