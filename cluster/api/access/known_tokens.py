@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
-from adapters.errors import NacreError, UnavailableError, UnknownOutcomeError
+from adapters.errors import NacreError, UnavailableError
 from workers.access.tokens import NamedToken, TokenList
 
 FRESH_S, YOUNG_S, OLD_S = 2.0, 0.5, 5.0
@@ -90,7 +90,7 @@ class KnownTokens:
             loop = asyncio.get_running_loop()
             self._tokens = await loop.run_in_executor(self._thread, self._read)
             self._read_at = begun
-        except (NacreError, UnknownOutcomeError) as error:
+        except NacreError as error:
             logger.warning("tokens not read, what was known before counts: %s", error.message)
         except Exception:
             logger.exception("tokens not read, what was known before counts")
