@@ -148,7 +148,7 @@ class MemoryTiles:
         return memory_rows(room.rows.flatten(0, 1), room.bias.flatten(), kept=self.kept)
 
 
-def _stacked(exponents: Sequence[Tensor]) -> Tensor:
+def _stacked(exponents: list[Tensor]) -> Tensor:
     """Return (N, B) tensors as one (tiles, N, B), in the order of memory that they have."""
     if exponents[0].is_contiguous():
         return torch.stack(exponents)
