@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.errors import NacreError
 from cluster.api.access.requesters import Access
 from cluster.api.access.routes import NEEDS
-from cluster.api.app import build_api
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
+from cluster.system.app import build_api
 from cluster.wire.problems import STATUS
 from docs.api import error_types
 from docs.keys import configuration, table
@@ -73,8 +73,8 @@ ROUTES = """## Routes
 [serving.md](serving.md#everything-over-http) says more, and [access.md](access.md) of roles."""
 ROADS = """## Roads
 
-Which routes do what a verb of the command line does. In Python the calls of [`Client`](api.md#client)
-have the same names. A verb without a command is for programs alone."""
+Which routes do what a verb of the command line does. In Python the calls of
+[`Client`](api.md#client) have the same names. A verb without a command is for programs alone."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""

@@ -16,7 +16,7 @@ from cluster.cli.options import adapter_option, by_option, relearn_option, why_o
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.moved import moved_document
-from cluster.wire.facts import (
+from cluster.wire.outputs.facts import (
     checked_document,
     garbage_document,
     purged_document,

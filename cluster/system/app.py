@@ -24,8 +24,8 @@ from cluster.api.access.routes import check_routes, describe_needs
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
 from cluster.api.lasting import archives, evaluating, maintenance, submissions
-from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.answers import LastingCalls
+from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
 from cluster.api.looking import LookingHandlers
@@ -105,9 +105,7 @@ def build_api(
         tasks.routes(handlers, threads),
         submissions.routes(handlers, threads),
         archives.routes(ArchiveHandlers(client), calls),
-        evaluating.routes(
-            EvaluationHandlers(client), LastingCalls(places, most=evaluating.MOST)
-        ),
+        evaluating.routes(EvaluationHandlers(client), LastingCalls(places, most=evaluating.MOST)),
         maintenance.routes(MaintenanceHandlers(client, places), calls),
         access_routes.routes(AccessHandlers(client, places), threads),
         webhooks.routes(WebhookHandlers(client), threads),
