@@ -93,7 +93,7 @@ class TaskHandlers:
             notes=list(intake.notes()),
             warnings=list(map(one_line, intake.warnings)),
             classes=len(intake.submission.classes),
-            images_by_split={**intake.images},
+            images_by_split=dict[str, int](intake.images.items()),
             sources={
                 key: SourceCount.model_validate(count) for key, count in intake.sources().items()
             },
