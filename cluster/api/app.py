@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from cluster.api import access_routes, health, looking, managing, predicting, tasks, webhooks
+from cluster.api.access.allowances import Allowances
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownTokens
 from cluster.api.access.requesters import OVER_HTTP, Access
@@ -77,9 +78,10 @@ def build_api(
         adapter=config.adapter,
         known=KnownTokens(partial(read_tokens, service.store)),
         denied=Denials(partial(write_entry, service.store)).note,
+        allowances=Allowances(config.of_requester),
     )
     add_access(api, doors, service.metrics)
-    let_in, threads = Depends(check_let_in), StoreThreads()
+    let_in, threads = Depends(check_let_in), StoreThreads(config.serve.max_ongoing)
     checked = [let_in, Depends(check_query)]
     for router in (
         looking.routes(LookingHandlers(client), threads),
@@ -89,7 +91,7 @@ def build_api(
         webhooks.routes(WebhookHandlers(client), threads),
     ):
         api.include_router(router, dependencies=checked)
-    asking = predicting.routes(service, adapter=config.adapter)
+    asking = predicting.routes(service, adapter=config.adapter, allowances=doors.allowances)
     api.include_router(asking, dependencies=[let_in])
     api.include_router(health.routes(service, places))
     api.include_router(health.standing(service, places, around), dependencies=[let_in])
