@@ -127,8 +127,15 @@ class Deliveries:
         return replace(self, latest=(*others, delivery)[-KEPT:])
 
     def to_bytes(self) -> bytes:
-        """Return the sealed document."""
-        return seal(asdict(self))
+        """Return the sealed document; what was not kept in early releases is left out if empty."""
+        written = asdict(self)
+        for name in ("aside", "refusing"):
+            if not written[name]:
+                del written[name]
+        for failing in written["failing"].values():
+            if not failing["refused"]:
+                del failing["refused"]
+        return seal(written)
 
 
 _DELIVERIES = TypeAdapter(Deliveries)
