@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from adapters.contract.canonical import canonical_json, digest_of
+from adapters.contract.json_reading import typed
 from cluster.config import AdapterConfig, Config, RequesterLimits
 from cluster.wire.outputs.submissions import ComparedConfig
 from workers.queue.leadership import Leadership
@@ -35,7 +36,6 @@ BY_NAME: Mapping[str, type[AdapterConfig] | type[RequesterLimits]] = {
     "limits": RequesterLimits,
 }
 """Keys whose value has rules by name, `*` for those that are not named."""
-_CONFIG = TypeAdapter(Config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ class RunningConfig:
         keys = _merged(everything(config), self.published)
         by_name = {key: self.published.get(key, keys[key]) for key in BY_NAME}
         try:
-            return _CONFIG.validate_python({**keys, **by_name})
+            return typed(Config).validate_python({**keys, **by_name})
         except ValidationError:  # of a release that knows other rules
             return config
 
@@ -112,7 +112,7 @@ def published(config: Config) -> Published:
 
 def everything(config: Config) -> Published:
     """Return all of `config` as JSON."""
-    keys: Published = _CONFIG.dump_python(config, mode="json")
+    keys: Published = typed(Config).dump_python(config, mode="json")
     return keys
 
 
