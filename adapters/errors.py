@@ -14,6 +14,7 @@
     ├── UnavailableError      nothing is wrong with the request: wait and retry   exit 4
     │   ├── NothingPublishedError an adapter that has no version in production yet
     │   ├── StoreRefusedError     the store does not let us in: keys, rights, clock     exit 2
+    │   ├── LimitError            whoever asks uses as much as they may: ask again later
     │   ├── MissingError          stored, and not to be found now: nodes may be starting
     │   ├── ForkedError           the store has lost acknowledged changes: settle that    exit 3
     │   └── WorkerLostError       the worker that did it has died
@@ -33,6 +34,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _BYTE_IN_REPR = re.compile(r"\\udc([89a-f][0-9a-f])")
 """How `repr` writes a byte that is no UTF-8."""
 
+WAIT = "retry_after_s"
+"""The field of an error that says after how many whole seconds to ask again."""
 FieldValue = str | int | float | bool | None | tuple[str, ...]
 
 
@@ -152,6 +155,10 @@ class UnavailableError(NacreError):
 
 class NothingPublishedError(UnavailableError):
     """An adapter has no version in production yet; somebody must publish one first."""
+
+
+class LimitError(UnavailableError):
+    """Whoever asks has as much under way, or stored, as they may; later there is room again."""
 
 
 class StoreRefusedError(UnavailableError):

@@ -12,6 +12,8 @@ Nothing secret is in it.
     workers: {encoders: {min: 1, max: 4}, threads: 1}
     retention: {days: 7}
     events: {allow: [https://hooks.example.com/]}
+    limits:                           # `*` stands for requesters that are not named
+      "token:ci": {images_per_minute: 60000}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
@@ -50,6 +52,9 @@ CONFIG_FILE = "nacre.yaml"
 CONFIG = "NACRE_CONFIG"
 STORE = "NACRE_STORE"
 LOCAL = "local"
+EVERY_REQUESTER = "*"
+EVERYBODY = "http"
+"""Whoever asks over HTTP where there is no token to tell people apart."""
 IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets this variable in the entrypoint of a job."""
 TOKEN = "NACRE_TOKEN"
@@ -207,6 +212,30 @@ class EventsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RequesterLimits:
+    """How much one requester may do at once; `null` sets no limit.
+
+    Attributes:
+        requests: Most requests under way in one replica.
+        images_per_minute: Most images a minute that one replica takes. Whoever has asked for
+            nothing for a minute may send so many at once.
+        open_submissions: Most submissions that may be open at once, of all adapters together.
+        stored_mb: Most megabytes of images of submissions that are open or have ended within a day,
+            of all adapters together.
+    """
+
+    requests: AtLeastOne | None = 32
+    images_per_minute: AtLeastOne | None = 6_000
+    open_submissions: AtLeastOne | None = 1_000
+    stored_mb: AtLeastOne | None = 100_000
+
+
+NO_LIMITS = RequesterLimits(
+    requests=None, images_per_minute=None, open_submissions=None, stored_mb=None
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that `nacre up` needs to know.
 
@@ -222,6 +251,9 @@ class Config:
         workers: How much work goes on at once.
         retention: How long images and features are kept.
         events: Where webhooks may be.
+        limits: How much each requester may do at once, by name as in the audit log; `*` stands for
+            those that are not named. `http`, everybody where there is no token, has only limits
+            that are set under that name.
     """
 
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
@@ -234,6 +266,7 @@ class Config:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     retention: Retention = field(default_factory=Retention)
     events: EventsConfig = field(default_factory=EventsConfig)
+    limits: dict[str, RequesterLimits] = field(default_factory=dict)
 
     @property
     def endpoint(self) -> str:
@@ -249,6 +282,12 @@ class Config:
     def of_adapter(self, name: str) -> AdapterConfig:
         """Return how the tasks of the adapter called `name` are learnt."""
         return self.adapters.get(name) or self.adapters.get(EVERY_ADAPTER) or AdapterConfig()
+
+    def of_requester(self, name: str) -> RequesterLimits:
+        """Return how much whoever is called `name` may do at once."""
+        if name == EVERYBODY:
+            return self.limits.get(name, NO_LIMITS)
+        return self.limits.get(name) or self.limits.get(EVERY_REQUESTER) or RequesterLimits()
 
 
 def home() -> Path:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.json_reading import typed
-from cluster.config import AdapterConfig, Config
+from cluster.config import AdapterConfig, Config, RequesterLimits
 from cluster.wire.outputs.submissions import ComparedConfig
 from workers.queue.leadership import Leadership
 from workers.queue.machine import EVERY_ADAPTER
@@ -31,6 +31,11 @@ LIVE = (
     "workers.poll_s",
 )
 """What the coordinator alone reads, with all that is below: it is changed while all else runs."""
+BY_NAME: Mapping[str, type[AdapterConfig] | type[RequesterLimits]] = {
+    "adapters": AdapterConfig,
+    "limits": RequesterLimits,
+}
+"""Keys whose value has rules by name, `*` for those that are not named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,9 +96,9 @@ class RunningConfig:
     def in_effect(self, config: Config) -> Config:
         """Return `config` as far as nothing else was published."""
         keys = _merged(everything(config), self.published)
-        adapters = self.published.get("adapters", keys["adapters"])
+        by_name = {key: self.published.get(key, keys[key]) for key in BY_NAME}
         try:
-            return typed(Config).validate_python({**keys, "adapters": adapters})
+            return typed(Config).validate_python({**keys, **by_name})
         except ValidationError:  # of a release that knows other rules
             return config
 
@@ -114,16 +119,14 @@ def everything(config: Config) -> Published:
 def differing(before: Published, after: Published) -> tuple[str, ...]:
     """Return the keys whose values differ, as `workers.poll_s`; what one does not know is equal.
 
-    Adapters that one of the two does not name are compared by what they would be learnt by.
+    Adapters and requesters that one of the two does not name are compared by what would count for
+    them.
     """
-    kept, changed = dict(before), dict(after)
-    rules = [keys.pop("adapters", None) for keys in (kept, changed)]
-    found = list(_differing(kept, changed))
-    if None not in rules:
-        names = sorted(set(rules[0]) | set(rules[1]) | {EVERY_ADAPTER})
-        for name in names:
-            of_both = (_rules_of(name, of_one) for of_one in rules)
-            found += (f"adapters.{name}.{key}" for key in _differing(*of_both))
+    both = ({k: v for k, v in keys.items() if k not in BY_NAME} for keys in (before, after))
+    found = list(_differing(*both))
+    for part in BY_NAME:
+        if part in before and part in after:
+            found += _differing_by_name(part, before[part], after[part])
     return tuple(found)
 
 
@@ -171,9 +174,15 @@ def _counts(key: str) -> bool:
     return key not in OF_ONE_MACHINE
 
 
-def _rules_of(name: str, rules: Published) -> Published:
+def _differing_by_name(part: str, before: Published, after: Published) -> Iterator[str]:
+    for name in sorted({*before, *after, EVERY_ADAPTER}):
+        of_both = (_rules_of(part, name, rules) for rules in (before, after))
+        yield from (f"{part}.{name}.{key}" for key in _differing(*of_both))
+
+
+def _rules_of(part: str, name: str, rules: Published) -> Published:
     found = rules.get(name) or rules.get(EVERY_ADAPTER)
-    return found or asdict(AdapterConfig())
+    return found or asdict(BY_NAME[part]())
 
 
 def _merged(below: Published, above: Published) -> dict[str, Any]:

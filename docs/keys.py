@@ -5,10 +5,11 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cluster.client.methods import attributes
-from cluster.config import AdapterConfig, Config
+from cluster.config import AdapterConfig, Config, RequesterLimits
 
 LIMITS = {"ge": "at least", "gt": "more than", "le": "at most"}
 ADAPTER = "adapters: NAME"
+REQUESTER = "limits: NAME"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -20,7 +21,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def configuration() -> Iterator[str]:
     """Yield a table of keys for each part of the configuration."""
     yield from _keys("", Config)
-    for heading, kind in (*parts_of(Config), (ADAPTER, AdapterConfig)):
+    by_name = ((ADAPTER, AdapterConfig), (REQUESTER, RequesterLimits))
+    for heading, kind in (*parts_of(Config), *by_name):
         yield from _keys(heading, kind)
     for heading, kind in parts_of(AdapterConfig):
         yield from _keys(f"{ADAPTER}: {heading}", kind)

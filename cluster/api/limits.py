@@ -2,7 +2,8 @@
 
 What says beforehand that it is too long is refused before any of it is read; what says nothing,
 because it comes in chunks, is refused at the first byte too many. Bodies that are held in memory
-have a limit together, too: what comes over it is asked to come again.
+have a limit together, too: what comes over it is asked to come again. No requester may hold more
+than half of that, so that slow uploads of one keep nobody else's out.
 """
 
 import re
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.api.problems import problem_of_http
+from cluster.config import EVERYBODY
 
 KIB, MIB = 2**10, 2**20
 MULTIPART = "multipart/form-data"
@@ -90,12 +92,13 @@ class BodyLimits:
         held_bytes: Most bytes of all bodies in memory.
     """
 
-    # Owns: how many bytes are held; belongs to one event loop.
+    # Owns: how many bytes are held, in all and of each requester; belongs to one event loop.
 
     def __init__(self, app: ASGIApp, held_bytes: int = HELD_BYTES) -> None:
         self._app = app
         self._most_held = held_bytes
         self._held = 0
+        self._held_of: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413 or 503, or let the application read up to the limits."""
@@ -113,11 +116,11 @@ class BodyLimits:
         if form and not limit.held_forms:
             await self._app(scope, counted, send)
             return
-        holding = _Holding()
+        holding = _Holding(who=_who(scope))
         try:
             await self._app(scope, self._holding(counted, holding), send)
         finally:
-            self._held -= holding.size_bytes
+            self._note(holding, -holding.size_bytes)
 
     def _holding(self, receive: Receive, holding: "_Holding") -> Receive:
         """Return `receive` as long as all bodies together have room."""
@@ -132,18 +135,41 @@ class BodyLimits:
                     "at once, found more; send this one again",
                     {"Retry-After": str(RETRY_AFTER_S)},
                 )
-            holding.size_bytes += size_bytes
-            self._held += size_bytes
+            own = self._held_of.get(holding.who, 0) + size_bytes
+            if holding.who != EVERYBODY and size_bytes and own > self._most_held // 2:
+                raise HTTPException(
+                    429,
+                    f"expected the bodies of all requests of {holding.who!r} to have at most "
+                    f"{self._most_held // 2} bytes at once here, found more; send this one again "
+                    f"after {RETRY_AFTER_S} s, and fewer at once",
+                    {"Retry-After": str(RETRY_AFTER_S)},
+                )
+            self._note(holding, size_bytes)
             return message
 
         return held
 
+    def _note(self, holding: "_Holding", more: int) -> None:
+        """Note that so many more bytes of a body are held, or less."""
+        holding.size_bytes += more
+        self._held += more
+        left = self._held_of.pop(holding.who, 0) + more
+        if left:
+            self._held_of[holding.who] = left
+
 
 @dataclass(slots=True)
 class _Holding:
-    """How many bytes of one body are held."""
+    """How many bytes of one body are held, and whose it is."""
 
+    who: str
     size_bytes: int = 0
+
+
+def _who(scope: Scope) -> str:
+    """Return who sends a body; everybody where nobody has found that out."""
+    requester = scope.get("state", {}).get("requester")
+    return EVERYBODY if requester is None else str(requester.name)
 
 
 def _counted(receive: Receive, *, most: int, hint: str) -> Receive:

@@ -16,7 +16,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.errors import ForbiddenError, NacreError, UnauthorizedError, UnavailableError
+from adapters.errors import (
+    ForbiddenError,
+    LimitError,
+    NacreError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from cluster.api.access.allowances import Allowances
 from cluster.api.access.requesters import (
     NOBODY,
     OVER_HTTP,
@@ -54,12 +61,14 @@ class Doors:
         adapter: The adapter that answers where none is named.
         known: The named tokens.
         denied: Is told who was not let in.
+        allowances: Say how much each requester may have under way.
     """
 
     access: Access
     adapter: str = "main"
     known: Holders = field(default_factory=NoTokens)
     denied: Callable[[AuditEntry], None] = lambda _: None
+    allowances: Allowances = field(default_factory=Allowances)
 
 
 def add_access(api: FastAPI, doors: Doors, metrics: Metrics) -> None:
@@ -100,7 +109,7 @@ class _AccessMiddleware:
                 await problem_of(requester)(scope, receive, answering)
             else:
                 who = requester.name
-                await self._permitted(headers, scope, receive, answering)
+                await self._counted(who, headers, scope, receive, answering)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unknown")
@@ -127,7 +136,9 @@ class _AccessMiddleware:
         scope["state"]["asked"] = asked
         requester: Requester | None = None
         try:
-            requester = await self._requesters.of(headers.get("authorization", ""), request_id)
+            # Of several, none: what stands in front of the service may have looked at another one.
+            sent = ", ".join(headers.getlist("authorization"))
+            requester = await self._requesters.of(sent, request_id)
             if asked is not None:
                 asked.check(requester)
         except (UnauthorizedError, ForbiddenError) as error:
@@ -136,6 +147,19 @@ class _AccessMiddleware:
         except UnavailableError as error:
             return error
         return requester
+
+    async def _counted(
+        self, who: str, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer, unless whoever asks has as much under way as they may; probes are not counted."""
+        if is_open(scope["path"]):
+            await self._permitted(headers, scope, receive, send)
+            return
+        try:
+            with self._doors.allowances.request(who):
+                await self._permitted(headers, scope, receive, send)
+        except LimitError as error:
+            await problem_of(error)(scope, receive, send)
 
     async def _permitted(
         self, headers: Headers, scope: Scope, receive: Receive, send: Send

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from cluster.api.access.allowances import Allowances
 from cluster.api.leaving import while_awaited
 from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
@@ -14,8 +15,14 @@ from cluster.wire.predictions import EmbedAnswer, EmbedRequest, PredictAnswer, P
 from workers.serving.predictor import Question
 
 
-def routes(service: Service, *, adapter: str) -> APIRouter:
-    """Return the routes, answered by `service`; `adapter` answers where none is named."""
+def routes(service: Service, *, adapter: str, allowances: Allowances) -> APIRouter:
+    """Return the routes, answered by `service`.
+
+    Args:
+        service: Answers.
+        adapter: Answers where none is named.
+        allowances: Say how many images each requester may ask for.
+    """
     router = APIRouter(tags=["predict"])
 
     @router.post(
@@ -50,11 +57,21 @@ def routes(service: Service, *, adapter: str) -> APIRouter:
     )
     async def embed(request: Request) -> EmbedAnswer:
         """Return the encoder's unit features of images."""
+        who = requester_of(request)
         files = await received_images(request)
-        return await while_awaited(request, service.embed(files))
+        allowances.images(who, len(files))
+        return await while_awaited(request, service.embed(files, requester=who))
+
+    def requester_of(request: Request) -> str:
+        """Return who asks; an error, before anything is read, where they may ask for no image."""
+        who: str = request.state.requester.name
+        allowances.images(who, 0)
+        return who
 
     async def answered(request: Request, adapter: str) -> PredictAnswer:
+        who = requester_of(request)
         files, asked = await received_question(request)
+        allowances.images(who, len(files))
         name, _, written = adapter.partition("@")
         question = Question(
             top_k=asked.top_k,
@@ -63,7 +80,7 @@ def routes(service: Service, *, adapter: str) -> APIRouter:
             prompt=asked.prompt,
         )
         pinned = written or asked.version
-        answer = service.predict(files, question, adapter=name, pinned=pinned)
+        answer = service.predict(files, question, adapter=name, pinned=pinned, requester=who)
         return await while_awaited(request, answer)
 
     return router

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from adapters.errors import NacreError
+from adapters.errors import WAIT, NacreError
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.lasting import LINES
 from cluster.wire.problems import Problem, problem_document, status_of
@@ -20,7 +20,7 @@ RETRY_AFTER_S = 1
 
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
 """What answers of these statuses say beside the document."""
-HTTP_TITLES = {413: "TooLargeError", 429: "UnavailableError", 503: "UnavailableError"}
+HTTP_TITLES = {413: "TooLargeError", 429: "LimitError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
 LASTING = ("/verify", "/settle", "/purge", "/gc", "/evaluate")
 """Ends of paths whose answers may come in lines."""
@@ -32,7 +32,8 @@ TITLES = {
     409: "Somebody else was first.",
     413: "The request is too large.",
     422: "The request must be changed.",
-    429: "Too many requests wait; try again after the seconds of `Retry-After`.",
+    429: "A limit is reached, of whoever asks or of all; try again after the seconds of "
+    "`Retry-After`.",
     503: "Try again later.",
     504: "The request took too long, or its outcome is unknown.",
 }
@@ -45,7 +46,7 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
             "description": TITLES[code],
             "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
         }
-        for code in sorted({401, 403, *codes})
+        for code in sorted({401, 403, 429, *codes})
     }
 
 
@@ -75,8 +76,8 @@ def problem(
 
 def problem_of(error: NacreError) -> JSONResponse:
     """Return the document of one of nacre's own errors."""
-    status = status_of(error)
-    headers = HEADERS.get(status)
+    status, wait_s = status_of(error), error.fields.get(WAIT)
+    headers = HEADERS.get(status, {}) if wait_s is None else {"Retry-After": str(wait_s)}
     return problem(status, type(error).__name__, error.message, headers)
 
 

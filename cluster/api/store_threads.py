@@ -16,12 +16,17 @@ Result = TypeVar("Result")
 
 
 class StoreThreads:
-    """A pool of threads; a request that finds none free waits, until its own time is over."""
+    """A pool of threads; a request that finds none free waits, until its own time is over.
 
-    # Owns: the threads.
+    Args:
+        most: How many; as many as requests may be under way, so that whoever has slow ones leaves
+            threads for others.
+    """
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, "store")
+    # Owns: the threads, which begin when they are first needed.
+
+    def __init__(self, most: int = THREADS) -> None:
+        self._pool = ThreadPoolExecutor(most, "store")
 
     async def __call__(
         self, function: Callable[Args, Result], *args: Args.args, **more: Args.kwargs

@@ -209,10 +209,11 @@ def test(path: Path | None, name: str, output: str) -> None:
 @output_option
 @click.pass_obj
 def resume(path: Path | None, name: str, output: str) -> None:
-    """Try at once what NAME waits for, also where it has stopped.
+    """Try at once what NAME waits for, also where it has stopped, and what was set aside.
 
-    A webhook stops when its receiver answers 410, or when it could not be told something for three
-    days. What has happened since is told then, up to 30 days back.
+    A webhook stops when its receiver answers 410, or when it could not be told anything for three
+    days. What has happened since is told then, up to 30 days back. An event that a receiver refuses
+    thirty times is set aside, so that it keeps no later ones back.
 
     \b
     Examples:
@@ -249,10 +250,17 @@ def _print_shown(shown: WebhookState) -> None:
             ("signed with", counted(shown.secrets, "secret")),
             ("state", f"{shown.state}{stopped}"),
             *((f"{each.adapter} waits", _waits(each)) for each in shown.waiting),
+            *((("set aside", _aside(shown)),) if shown.set_aside else ()),
         ]
     )
     say("")
     _print_deliveries(shown.deliveries)
+
+
+def _aside(shown: WebhookState) -> str:
+    events = ", ".join(f"{each.adapter} {each.sequence}" for each in shown.set_aside[:5])
+    more = ", …" if len(shown.set_aside) > 5 else ""
+    return f"{events}{more}; `nacre webhook resume {shown.name}` tries them again"
 
 
 def _waits(trouble: WebhookTrouble) -> str:

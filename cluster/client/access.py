@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from cluster.client.part import ClientPart
+from adapters.errors import ForbiddenError
+from cluster.client.part import ClientPart, check_adapter_or_all
 from cluster.client.requester import By
 from workers.access.audit import AuditEntry, read_audit
 from workers.access.kept_tokens import CreatedToken, create_token, read_tokens, revoke_token
 from workers.access.roles import role_named
-from workers.access.tokens import NamedToken, live_token
+from workers.access.tokens import NamedToken, TokenList, live_token
 
 LIFETIME = "90d"
 """Of a token that names no other."""
@@ -41,7 +43,8 @@ class AccessVerbs(ClientPart):
             ConflictError: there is a token of that name.
             ForbiddenError: they are no admin of one of the adapters.
         """
-        roles = dict.fromkeys(adapters or (self.config.adapter,), role_named(role))
+        named = adapters or (self.config.adapter,)
+        roles = dict.fromkeys(map(check_adapter_or_all, named), role_named(role))
         with self._changing("token", *roles, target=f"create {name}: {role}", by=by) as author:
             return create_token(
                 self._store, name, roles, by=author.who, now=author.now, lifetime=lifetime
@@ -53,23 +56,42 @@ class AccessVerbs(ClientPart):
         Args:
             by: Who looks; what they are no admin of is left out.
         """
-        grants = self._requester(by).grants
-        return [
-            token
-            for token in read_tokens(self._store).tokens
-            if all(grants.permits("token", adapter) for adapter in token.roles)
-        ]
+        return list(self._of_tokens(by).tokens)
 
     def revoke_token(self, name: str, *, by: By = None) -> NamedToken:
         """Let a token count no more, and return it; replicas know of it within seconds.
 
         Raises:
-            NotFoundError: there is no token of that name that counts.
-            ForbiddenError: it is for an adapter that they are no admin of.
+            NotFoundError: there is no token of that name that counts, or it is for an adapter that
+                they are no admin of.
+            ForbiddenError: they are no admin of anything.
         """
-        token = live_token(read_tokens(self._store), name, now=time.time())
-        with self._changing("token", *token.roles, target=f"revoke {name}", by=by) as author:
-            return revoke_token(self._store, name, by=author.who, now=author.now)
+        now, grants = time.time(), self._requester(by).grants
+        there = read_tokens(self._store).live(name, now=now)
+        target = f"revoke {name}"
+        if there is None:
+            with self._in_vain("token", target, by):
+                return live_token(self._of_tokens(by), name, now=now)
+        try:
+            with self._changing("token", *there.roles, target=target, by=by) as author:
+                return revoke_token(self._store, name, by=author.who, now=author.now)
+        except ForbiddenError:
+            if not grants.permits_somewhere("token"):
+                raise
+            # As where there is none: which tokens others have is nothing that they may know.
+            return live_token(self._of_tokens(by), name, now=now)
+
+    def _of_tokens(self, by: By) -> TokenList:
+        """Return the named tokens that somebody is admin of."""
+        grants, found = self._requester(by).grants, read_tokens(self._store)
+        return replace(
+            found,
+            tokens=tuple(
+                token
+                for token in found.tokens
+                if all(grants.permits("token", adapter) for adapter in token.roles)
+            ),
+        )
 
     def audit(
         self, *, adapter: str | None = None, days: int = AUDIT_DAYS, by: By = None

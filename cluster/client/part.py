@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
 from cluster.client.distant_replicas import DistantReplicas
@@ -15,6 +15,7 @@ from workers.access.audit import audited
 from workers.queue.leadership import read_leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry import Audience, Author, RegisteredAdapter, Registry
+from workers.registry.documents.layout import check_adapter
 from workers.store import ObjectStore
 
 
@@ -101,3 +102,12 @@ class ClientPart:
             for adapter in adapters:
                 requester.check(verb, adapter)
             yield requester.author(why)
+
+    def _in_vain(self, verb: str, target: str, by: By) -> AbstractContextManager[None]:
+        """Have the audit log say of a call that is refused within this, of no known adapter."""
+        return audited(self._store, self._requester(by).entry(verb, EVERY_ADAPTER, target))
+
+
+def check_adapter_or_all(name: str) -> str:
+    """Return the name of an adapter, or what stands for all; InputError for anything else."""
+    return name if name == EVERY_ADAPTER else check_adapter(name)

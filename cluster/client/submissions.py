@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import InputError, NotFoundError, UnavailableError
-from cluster.client.part import ClientPart
+from cluster.client.part import ClientPart, check_adapter_or_all
 from cluster.client.requester import By
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
@@ -17,10 +17,8 @@ from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
 from workers.queue.journal import JournalEntry, read_journal
 from workers.queue.leadership import read_leadership
-from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue.ticket import ENDED, Stage, Ticket
-from workers.registry.documents.layout import check_adapter
 from workers.tasks.submission import Submission, is_swept
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ class SubmissionVerbs(ClientPart):
         Raises:
             NotFoundError: there is none.
         """
-        with suppress(NotFoundError):
+        with suppress(InputError):  # there is none, or none can be called so
             found = find_state(self._store, name)
             if self._requester(by).sees(found.ticket.adapter):
                 return found
@@ -113,7 +111,7 @@ class SubmissionVerbs(ClientPart):
 
         One that is cancelled already stays so; one that has ended otherwise stays as it is.
         """
-        return self._wish(self.find(name, by=by).ticket, Cancel, by=by)
+        return self._wish(name, Cancel, by=by)
 
     def retry(self, name: str, *, by: By = None) -> State:
         """Try a submission again that failed, was rejected or cancelled; at once where it waits.
@@ -121,20 +119,18 @@ class SubmissionVerbs(ClientPart):
         Raises:
             NotFoundError: there is none.
             InputError: it has ended, and its images were removed since.
+            LimitError: whoever submitted it has as many open submissions as they may.
         """
-        ticket = self.find(name, by=by).ticket
-        if ticket.stage in ENDED and ticket.stage is not Stage.PUBLISHED:
-            self._check_images(ticket)
-        return self._wish(ticket, Retry, by=by)
+        return self._wish(name, Retry, by=by)
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
         """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
-        with self._changing("pause", _checked(adapter), by=by) as author:
+        with self._changing("pause", check_adapter_or_all(adapter), by=by) as author:
             return self._asked(Pause(adapter=adapter), who=author.who)
 
     def resume(self, adapter: str, *, by: By = None) -> bool:
         """Let an adapter go on; `*` stands for all. Return whether it is done."""
-        with self._changing("resume", _checked(adapter), by=by) as author:
+        with self._changing("resume", check_adapter_or_all(adapter), by=by) as author:
             return self._asked(Resume(adapter=adapter), who=author.who)
 
     def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
@@ -183,11 +179,33 @@ class SubmissionVerbs(ClientPart):
             submission=name,
         )
 
-    def _wish(self, ticket: Ticket, kind: type[Cancel | Retry], *, by: By) -> State:
-        name, verb = ticket.submission_id, kind.__name__.lower()
-        with self._changing(verb, ticket.adapter, target=name, by=by) as author:
-            self._asked(kind(submission_id=name), who=author.who)
-            return self.state(name)
+    def _check_room(self, ticket: Ticket) -> None:
+        """Raise LimitError where whoever submitted it may have no further open submission."""
+        from cluster.client.tasks import room_for
+        from workers.intake.room import use_of
+
+        room = room_for(self.config, ticket.adapter, ticket.author)
+        if room.is_limited:
+            room.check_author(ticket.author, use_of(self._store, ticket.author).with_more(0))
+
+    def _wish(self, name: str, kind: type[Cancel | Retry], *, by: By) -> State:
+        verb = kind.__name__.lower()
+        ticket = self._meant(verb, name, by=by)
+        found = ticket.submission_id
+        with self._changing(verb, ticket.adapter, target=found, by=by) as author:
+            if kind is Retry and ticket.stage in ENDED and ticket.stage is not Stage.PUBLISHED:
+                self._check_images(ticket)
+                self._check_room(ticket)
+            self._asked(kind(submission_id=found), who=author.who)
+            return self.state(found)
+
+    def _meant(self, verb: str, name: str, *, by: By) -> Ticket:
+        """Return the ticket of what is to be changed; the audit log says where there is none."""
+        try:
+            return self.find(name, by=by).ticket
+        except NotFoundError:
+            with self._in_vain(verb, name, by):
+                raise
 
     def _asked(self, event: Event, *, who: str) -> bool:
         """Ask the coordinator, and wait until it has taken note, if there is one that could."""
@@ -203,8 +221,3 @@ class SubmissionVerbs(ClientPart):
                 return True
             time.sleep(POLL_S)
         return False
-
-
-def _checked(adapter: str) -> str:
-    """Return the name of an adapter, or what stands for all."""
-    return adapter if adapter == EVERY_ADAPTER else check_adapter(adapter)

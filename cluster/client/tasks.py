@@ -13,6 +13,7 @@ from cluster.config import Config
 from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
 from workers.encoding.encoder_settings import EncoderSettings
+from workers.intake.room import Room
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import read_leadership
 from workers.registry.documents.layout import check_adapter
@@ -43,6 +44,7 @@ def accept_task(
     Raises:
         InputError: the task cannot be learnt as it is; nothing is stored.
         UnavailableError: too many submissions are open, or a store cannot be reached.
+        LimitError: whoever submits has as much in the queue as they may.
     """
     # Read first: nothing that fails behind an acceptance may hide it.
     warnings = _warnings(task.adapter, config, store)
@@ -59,12 +61,22 @@ def accept_task(
         task,
         store,
         author=author,
-        max_open=chosen.max_open,
+        room=room_for(config, task.adapter, author),
         method=chosen.method,
         cut=PromptReader(config.encoder).cut,
         on_progress=on_progress,
     )
     return replace(intake, warnings=warnings)
+
+
+def room_for(config: Config, adapter: str, author: str) -> Room:
+    """Return how much may be in the queue, of an adapter and of whoever submits."""
+    limits = config.of_requester(author)
+    return Room(
+        of_adapter=config.of_adapter(adapter).max_open,
+        of_author=limits.open_submissions,
+        author_mb=limits.stored_mb,
+    )
 
 
 def loaded_task(task: "Task | Path | str", config: Config, *, adapter: str | None = None) -> "Task":

@@ -52,10 +52,10 @@ class WebhookVerbs(ClientPart):
             InputError: no such name, address or kind is permitted, or there are too many webhooks.
             ConflictError: there is one of that name.
         """
-        Permitted(events=self.config.events).url(url)
-        with self._changing_webhook(f"add {check_name(name)}", by) as author:
+        with self._changing_webhook(f"add {printable(name)}", by) as author:
+            Permitted(events=self.config.events).url(url)
             wanted = Webhook(
-                name=name,
+                name=check_name(name),
                 id=f"hook_{secrets.token_hex(8)}",
                 url=url,
                 secrets=(Secret(value=new_secret()),),

@@ -145,22 +145,36 @@ class Service:
         return stall.reason if stall else None
 
     async def predict(
-        self, files: Files, question: Question, *, adapter: str, pinned: int | str | None
+        self,
+        files: Files,
+        question: Question,
+        *,
+        adapter: str,
+        pinned: int | str | None,
+        requester: str = "",
     ) -> PredictAnswer:
         """Answer what the images in `files` show.
+
+        Args:
+            files: Name and content of each.
+            question: What is asked of them.
+            adapter: Which answers.
+            pinned: Which version of it; what `production` points to where None.
+            requester: For whom; requesters take turns.
 
         Raises:
             NacreError: an image is refused, or there is no such version or task.
         """
         self._predictor.follower(adapter)
         request = PredictionRequest(adapter=adapter, question=question)
-        pixels = await self._decoded(files)
+        pixels = await self._decoded(files, requester=requester)
         if question.labels:
             await self._embedding(self._predictor.learn_labels, question)
         if pinned is not None:
             request.version = await _in(self._loading, self._predictor.version, adapter, pinned)
         results = []
-        for answer in await asyncio.gather(*(self._answered((one, request)) for one in pixels)):
+        answers = (self._answered((one, request), requester=requester) for one in pixels)
+        for answer in await asyncio.gather(*answers):
             if isinstance(answer, NacreError):
                 raise answer
             results.append(ImageAnswer(predictions=list(map(_prediction, answer))))
@@ -169,9 +183,16 @@ class Service:
             version=request.version.label, digest=request.version.digest, results=results
         )
 
-    async def embed(self, files: Files) -> EmbedAnswer:
-        """Return the features of the images in `files`."""
-        features = await asyncio.gather(*map(self._embedded, await self._decoded(files)))
+    async def embed(self, files: Files, *, requester: str = "") -> EmbedAnswer:
+        """Return the features of the images in `files`.
+
+        Args:
+            files: Name and content of each.
+            requester: For whom; requesters take turns.
+        """
+        pixels = await self._decoded(files, requester=requester)
+        embedded = (self._embedded(one, requester=requester) for one in pixels)
+        features = await asyncio.gather(*embedded)
         return EmbedAnswer(
             encoder=self._encoder.fingerprint,
             features=features,

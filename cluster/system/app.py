@@ -17,6 +17,7 @@ from cluster.api import (
     tasks,
     webhooks,
 )
+from cluster.api.access.allowances import Allowances
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownTokens
 from cluster.api.access.requesters import OVER_HTTP, Access
@@ -92,9 +93,11 @@ def build_api(
         adapter=config.adapter,
         known=KnownTokens(partial(read_tokens, service.store)),
         denied=Denials(partial(write_entry, service.store)).note,
+        allowances=Allowances(config.of_requester),
     )
     add_access(api, doors, service.metrics)
-    let_in, threads, calls = Depends(check_let_in), StoreThreads(), LastingCalls(places)
+    let_in, threads = Depends(check_let_in), StoreThreads(config.serve.max_ongoing)
+    calls = LastingCalls(places)
     checked = [let_in, Depends(check_query)]
     looked, handlers = LookingHandlers(client, places), TaskHandlers(client, places)
     for router in (
@@ -111,7 +114,7 @@ def build_api(
         webhooks.routes(WebhookHandlers(client), threads),
     ):
         api.include_router(router, dependencies=checked)
-    asking = predicting.routes(service, adapter=config.adapter)
+    asking = predicting.routes(service, adapter=config.adapter, allowances=doors.allowances)
     api.include_router(asking, dependencies=[let_in])
     api.include_router(health.routes(service, places))
     api.include_router(health.standing(service, places, around), dependencies=[let_in])

@@ -12,6 +12,8 @@ from cluster.config import EventsConfig
 LONGEST_URL = 2000
 Ip = IPv4Address | IPv6Address
 _NAT64 = IPv6Network("64:ff9b::/96")
+_UNICAST = IPv6Network("2000::/3")
+"""All that is given to anybody; whatever else there is leads inside, or nowhere."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -53,7 +55,7 @@ class Permitted:
         networks = [ip_network(network, strict=False) for network in self.events.inner]
         if any(ip in network for network in networks):
             return True
-        return all(each.is_global and not each.is_multicast for each in meant)
+        return all(_is_public(each) for each in meant)
 
 
 def shown(url: str) -> str:
@@ -73,8 +75,8 @@ def _read(url: str) -> httpx.URL:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise InputError(
-            f"expected an address such as https://hooks.example.com/, found one that "
-            f"cannot be read: {error}"
+            "expected an address such as https://hooks.example.com/, found one whose host, port or "
+            "characters cannot be read"
         ) from error
     path = unquote(found.path)
     problem = (
@@ -108,6 +110,12 @@ def _is_below(found: httpx.URL, allowed: httpx.URL) -> bool:
 
 def _port(url: httpx.URL) -> int:
     return url.port or _PORTS[url.scheme]
+
+
+def _is_public(ip: Ip) -> bool:
+    if isinstance(ip, IPv6Address) and not (ip in _UNICAST or ip in _NAT64 or ip.ipv4_mapped):
+        return False
+    return ip.is_global and not ip.is_multicast
 
 
 def _embedded(ip: Ip) -> list[IPv4Address]:

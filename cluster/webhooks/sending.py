@@ -22,6 +22,8 @@ from workers.webhooks.webhook import Secret
 TIMEOUT_S = 10.0
 SECRET_BYTES = 32
 GONE = 410
+BUSY = frozenset({408, 425, 429, 502, 503, 504})
+"""What says that nothing can be taken now, and nothing of what was sent."""
 
 
 def new_secret() -> str:
@@ -122,13 +124,15 @@ def _answer(status: int, headers: dict[str, str]) -> Answer:
         return Answer(said=f"it answered {status}", status=status, delivered=True)
     if 300 <= status < 400:
         said = f"it answered {status}, a redirect, which is not followed: register the new address"
-        return Answer(said=said, status=status)
+        return Answer(said=said, status=status, refused=True)
     if status == GONE:
         said = "it answered 410 Gone: it wants no more events"
         return Answer(said=said, status=status, gone=True)
     after = headers.get("retry-after", "")
     wait_s = float(after) if after.isdecimal() and len(after) < 10 else 0.0
-    return Answer(said=f"it answered {status}", status=status, wait_s=wait_s)
+    return Answer(
+        said=f"it answered {status}", status=status, refused=status not in BUSY, wait_s=wait_s
+    )
 
 
 def _said(error: Exception) -> str:

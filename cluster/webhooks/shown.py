@@ -8,6 +8,7 @@ from cluster.wire.webhooks import (
     RegisteredWebhook,
     TestedWebhook,
     WebhookDelivery,
+    WebhookSetAside,
     WebhookState,
     WebhookTrouble,
 )
@@ -31,6 +32,9 @@ def webhook_document(webhook: Webhook, state: Deliveries) -> WebhookState:
         waiting=[
             WebhookTrouble(adapter=name, since=each.since, attempts=each.attempts, until=each.until)
             for name, each in sorted(state.failing.items())
+        ],
+        set_aside=[
+            WebhookSetAside(adapter=each.adapter, sequence=each.sequence) for each in state.aside
         ],
         deliveries=[delivery_document(each) for each in reversed(state.latest)],
     )

@@ -6,6 +6,7 @@ from adapters.errors import (
     ConflictError,
     ForbiddenError,
     InputError,
+    LimitError,
     NacreError,
     NotFoundError,
     UnauthorizedError,
@@ -24,6 +25,7 @@ STATUS: tuple[tuple[type[NacreError], int], ...] = (
     (InputError, 422),
     (ConflictError, 409),
     (UnknownOutcomeError, 504),
+    (LimitError, 429),
     (UnavailableError, 503),
 )
 

@@ -16,8 +16,9 @@ class WebhookDelivery(BaseModel):
     took_s: float
     attempts: int
     status: int | None = Field(description="Of the answer; null where there was none.")
-    outcome: Literal["delivered", "failed", "lost"] = Field(
-        description="`failed`: it is tried again unless the webhook has stopped. `lost`: what was "
+    outcome: Literal["delivered", "failed", "set_aside", "lost"] = Field(
+        description="`failed`: it is tried again unless the webhook has stopped. `set_aside`: it "
+        "was refused too often, and is tried again when the webhook is resumed. `lost`: what was "
         "stored of it is damaged or gone."
     )
     said: str = Field(examples=["it answered 204"])
@@ -30,6 +31,13 @@ class WebhookTrouble(BaseModel):
     since: float = Field(description="When it was tried first, in seconds since 1970.")
     attempts: int
     until: float = Field(description="It is tried again then.")
+
+
+class WebhookSetAside(BaseModel):
+    """An event that the receiver has refused too often."""
+
+    adapter: str
+    sequence: int = Field(description="Which event of the adapter.")
 
 
 class WebhookState(BaseModel):
@@ -48,6 +56,9 @@ class WebhookState(BaseModel):
     state: Literal["works", "fails", "stopped"]
     stopped: str = Field(description="Why nothing is delivered until it is resumed; else empty.")
     waiting: list[WebhookTrouble]
+    set_aside: list[WebhookSetAside] = Field(
+        description="Refused too often, the oldest first; tried again when the webhook is resumed."
+    )
     deliveries: list[WebhookDelivery] = Field(description="The latest ones, newest first.")
 
 

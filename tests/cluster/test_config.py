@@ -106,6 +106,9 @@ MISTAKES: list[tuple[str, str]] = [
     ("adapters: {main: {gate: {max_drop: 2}}}", "adapters.main.gate.max_drop"),
     ("adapters: {main: {gates: {}}}", "did you mean 'gate'"),
     ("workers: {threads: 0}", "workers.threads"),
+    ("limits: {ci: {requests: 0}}", "limits.ci.requests"),
+    ("limits: {ci: {images: 5}}", "unknown key 'images' in limits.ci"),
+    ("limits: {ci: 5}", "limits.ci"),
     ("adapter: a/b", "adapter"),
 ]
 

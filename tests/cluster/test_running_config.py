@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from cluster.config import AdapterConfig, Config, EncodersConfig, ServeConfig, WorkersConfig
+from cluster.config import (
+    AdapterConfig,
+    Config,
+    EncodersConfig,
+    RequesterLimits,
+    ServeConfig,
+    WorkersConfig,
+)
 from cluster.running_config import (
     RunningConfig,
     differing,
@@ -38,12 +45,18 @@ CHANGED = [
     ),
     (replace(RAN, serve=ServeConfig(adapters=("am",))), ("serve.adapters",), False),
     (replace(RAN, adapter="medical"), ("adapter",), False),
+    (
+        replace(RAN, limits={"token:ci": RequesterLimits(requests=1)}),
+        ("limits.token:ci.requests",),
+        False,
+    ),
     (replace(RAN, encoder=EncoderSettings(precision="bf16")), ("encoder.precision",), False),
 ]
 SAME = [
     RAN,
     # the rule for all is that of the one, too
     replace(RAN, adapters={"am": AdapterConfig()}),
+    replace(RAN, limits={"token:ci": RequesterLimits()}),
     # how one machine reaches the system
     replace(RAN, store="memory://b", ray="auto", cache_bytes=1, serve=ServeConfig(port=9)),
 ]
@@ -82,7 +95,8 @@ def test_keys_of_another_release_are_passed_over() -> None:
 
 
 def test_a_replica_follows_what_was_published_since_it_was_started() -> None:
-    config = replace(RAN, adapters={"am": OWN}, retention=Retention(days=3))
+    limits = {"*": RequesterLimits(stored_mb=None)}
+    config = replace(RAN, adapters={"am": OWN}, retention=Retention(days=3), limits=limits)
     assert running(config).in_effect(RAN) == config
 
 

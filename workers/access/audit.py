@@ -2,9 +2,9 @@
 
     audit/<day>/<adapter>/<nanoseconds>-<random>.json
 
-`_all` stands for calls that concern no adapter, or all of them. An entry is written before the call
-is carried out, so that nothing changes without one, and once more when it has ended. What has not
-ended says `begun`: whoever did it may have died, and it may have happened.
+`_all` stands for calls that concern no adapter, all of them, or what can be none. An entry is
+written before the call is carried out, so that nothing changes without one, and once more when it
+has ended. What has not ended says `begun`: whoever did it may have died, and it may have happened.
 """
 
 import logging
@@ -22,6 +22,7 @@ from adapters.errors import ForbiddenError, NacreError, UnknownOutcomeError, rea
 from workers.concurrency.bounded import in_threads
 from workers.formats.documents import Count, encode, validated
 from workers.queue.machine import EVERY_ADAPTER
+from workers.registry.documents.layout import is_adapter
 from workers.store import absent
 from workers.store.base import ObjectStore
 
@@ -182,7 +183,8 @@ def _read(store: ObjectStore, key: str) -> AuditEntry | None:
 
 
 def _folder(day: str, adapter: str) -> str:
-    return f"{PREFIX}{day}/{EVERY if adapter == EVERY_ADAPTER else adapter}/"
+    # What can be no adapter gets no folder, which could lie in that of another one.
+    return f"{PREFIX}{day}/{adapter if is_adapter(adapter) else EVERY}/"
 
 
 def _name(at: float) -> str:

@@ -17,7 +17,7 @@ from pydantic import FiniteFloat
 from adapters.contract.canonical import digest_of
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, InputError, NotFoundError, UnauthorizedError
-from workers.access.roles import AccessRole, Grants
+from workers.access.roles import AccessRole, Grants, of_adapter
 from workers.formats.documents import Count, Digest, seal, unseal, validated
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
@@ -26,6 +26,8 @@ PREFIX = "nacre_"
 SECRET_BYTES = 32
 MOST_TOKENS = 1000
 """Tokens that are kept, ended ones included."""
+MOST_OF_ADAPTER = 200
+"""The same for one adapter, so that its admins leave room for those of others."""
 REMEMBERED_S = 90 * 24 * 3600.0
 """An ended token is remembered for this time, so that whoever still sends it hears what it was."""
 NEVER = "never"
@@ -187,8 +189,8 @@ def with_token(tokens: TokenList, token: NamedToken, *, now: float) -> tuple[Nam
     there = tokens.live(token.name, now=now)
     if there is not None:
         raise ConflictError(
-            f"there is a token {token.name!r} already, made by {there.created_by}; revoke it first "
-            f"(`nacre token revoke {token.name}`), or choose another name",
+            f"there is a token {token.name!r} already; revoke it first (`nacre token revoke "
+            f"{token.name}`), or choose another name",
             name=token.name,
         )
     kept = tuple(
@@ -202,6 +204,15 @@ def with_token(tokens: TokenList, token: NamedToken, *, now: float) -> tuple[Nam
             f"{REMEMBERED_S / _UNIT_S['d']:.0f} days, found {len(kept)}; let fewer people and "
             "programs have one each"
         )
+    for adapter in token.roles:
+        there_are = sum(adapter in each.roles for each in kept)
+        if there_are >= MOST_OF_ADAPTER:
+            raise InputError(
+                f"expected at most {MOST_OF_ADAPTER} tokens for {of_adapter(adapter)}, with those "
+                f"that ended within {REMEMBERED_S / _UNIT_S['d']:.0f} days, found {there_are}; let "
+                "fewer people and programs have one each",
+                adapter=adapter,
+            )
     return (*kept, token)
 
 

@@ -12,9 +12,9 @@ from adapters.contract.class_entry import ClassEntry
 from adapters.errors import (
     ClassNameError,
     InputError,
+    LimitError,
     NotFoundError,
     SettingsError,
-    UnavailableError,
 )
 from adapters.methods import method_named
 from workers.concurrency.bounded import pool_of
@@ -23,6 +23,7 @@ from workers.encoding.prompts import PromptReader
 from workers.encoding.task_features import class_entries
 from workers.intake.intake import Intake, take_in
 from workers.intake.naming import CutPrompts, KnownNames
+from workers.intake.room import ENOUGH_ROOM, Room, use_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Accepted, Cancel
@@ -34,7 +35,6 @@ from workers.tasks.submission import Learning, Submission, find_submission
 from workers.tasks.task import Task
 
 READING_THREADS = 8
-MAX_OPEN = 10_000
 GIVES_WAY_S = 3.0
 """How long the first of two tasks of a new adapter waits for the other one to be taken back."""
 POLL_S = 0.05
@@ -129,7 +129,7 @@ class Surroundings:
             if each.submission_id not in earlier | {submission_id}:
                 yield replace(self, waiting=(each,))
 
-    def admit(self, task: Task, *, max_open: int) -> None:
+    def admit(self, task: Task, room: Room) -> None:
         """Raise an error where there is no room or no place for a new submission of `task`.
 
         Raises:
@@ -137,12 +137,7 @@ class Surroundings:
             ClassNameError: there is a task of this name.
             InputError: the task that it is to replace is neither learnt nor on its way.
         """
-        if len(self.waiting) >= max_open:
-            raise UnavailableError(
-                f"adapter {task.adapter!r} has {len(self.waiting)} open submissions, as many as "
-                f"are allowed (`max_open` in the configuration); submit again when some have ended",
-                adapter=task.adapter,
-            )
+        room.check_adapter(task.adapter, len(self.waiting))
         learnt = {entry.task for entry in self.head.tasks} if self.head else set()
         on_their_way = {ticket.task: ticket.submission_id for ticket in self.waiting}
         if task.replaces and task.replaces not in learnt | on_their_way.keys():
@@ -174,7 +169,7 @@ def accept(
     *,
     author: str,
     now: float | None = None,
-    max_open: int = MAX_OPEN,
+    room: Room = ENOUGH_ROOM,
     method: str | None = None,
     cut: CutPrompts | None = None,
     on_progress: ProgressCallback = unwatched,
@@ -189,7 +184,7 @@ def accept(
         store: Where everything is kept.
         author: Who submits.
         now: Seconds since the epoch; the present where None.
-        max_open: Most submissions of the adapter that may be open at once.
+        room: How much may be in the queue, of the adapter and of whoever submits.
         method: By which it is learnt, whatever the system says by then; None leaves it to that.
         cut: Knows the prompts of which the encoder does not read the end; None for the encoder that
             comes with nacre.
@@ -198,15 +193,18 @@ def accept(
     Raises:
         InputError: the task cannot be learnt as it is, or not by that method; nothing is stored.
         UnavailableError: too many submissions are open, or the store cannot be reached.
+        LimitError: whoever submits has as much in the queue as they may.
     """
     around = surroundings(store, task.adapter)
     learning = None if method is None else _checked(task, method, around)
 
-    def admit() -> Learning | None:
+    def admit(size_bytes: int) -> Learning | None:
         if around.head is None and learning is not None:
             # All images have been read since: others may have begun the adapter meanwhile.
             surroundings(store, task.adapter).check_learning(task, learning)
-        around.admit(task, max_open=max_open)
+        around.admit(task, room)
+        if room.is_limited:
+            room.check_author(author, use_of(store, author).with_more(size_bytes))
         return learning
 
     intake = take_in(
@@ -221,6 +219,8 @@ def accept(
     )
     if known_ticket(store, intake.submission.submission_id) is None:
         inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
+        if room.is_limited:
+            _check_room(store, room, intake.submission.submission_id, author=author)
         if around.head is None and learning is not None:
             _check_first(task, store, intake.submission.submission_id, learning, author=author)
     return replace(intake, elsewhere=around.with_images_of(intake.submission))
@@ -241,6 +241,26 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     return Surroundings(
         store=store, head=head, waiting=waiting, submissions=_readable(store, names)
     )
+
+
+def _check_room(store: ObjectStore, room: Room, submission_id: str, *, author: str) -> None:
+    """Take a submission back where others, submitted at the same moment, have left no room for it.
+
+    When each of them looked, the others were not there. By now all are that could have been let in
+    before, so that together they never go over the limit; at worst all of them are taken back.
+
+    Raises:
+        LimitError: it was taken back.
+    """
+    try:
+        room.check_author(author, use_of(store, author))
+    except LimitError as error:
+        inbox.ask(store, Cancel(submission_id=submission_id), who=author)
+        raise LimitError(
+            f"{error.message}. Others were submitted at the same moment: {submission_id} has been "
+            "taken back",
+            **{**error.fields, "submission": submission_id},
+        ) from error
 
 
 def _check_first(

@@ -22,14 +22,17 @@ from workers.intake.counts import SPLITS, SourceCount
 from workers.intake.identity import Reusable, check_fits, find_generation, identify, write
 from workers.intake.naming import NO_NAMES, KnownNames, Naming, SharedName, naming_of
 from workers.intake.packing import Planned, plan_shards, store_shards
-from workers.intake.reading import count_images, read_images
+from workers.intake.reading import Sample, count_images, read_images
 from workers.intake.test_split import with_test_split
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.store.base import ObjectStore
+from workers.tasks.shards import packed_size
 from workers.tasks.submission import Learning, Shard, Split, Submission
 from workers.tasks.task import SharedNames, Task
 
 Item = TypeVar("Item")
+Admit = Callable[[int], Learning | None]
+"""See `take_in`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +149,7 @@ def take_in(
     author: str,
     known: KnownNames = NO_NAMES,
     reusable: Reusable = always,
-    admit: Callable[[], Learning | None] = lambda: None,
+    admit: Admit = lambda _: None,
     on_progress: ProgressCallback = unwatched,
 ) -> Intake:
     """Check `task`, pack its images into `store`, and write its submission.
@@ -162,8 +165,9 @@ def take_in(
         author: Who submits.
         known: What the names of the classes are compared with.
         reusable: Says of a submission's id that it is open, or that its task is in `head`.
-        admit: Called before a new submission is stored; returns by what it is to be learnt, None
-            where the system is to know, and raises what keeps it from being accepted.
+        admit: Called before a new submission is stored, with the bytes that its images take in the
+            store; returns by what it is to be learnt, None where the system is to know, and raises
+            what keeps it from being accepted.
         on_progress: Called with steps done and steps in all; every image is two, one when it has
             been checked and one when it is stored.
 
@@ -178,7 +182,7 @@ def take_in(
     if checked.findings:
         found = [*checked.findings, *naming.findings]
         with suppress(UnavailableError):  # waiting would not mend these
-            found += _admission(admit)[1]
+            found += _admission(admit, checked.samples)[1]
         raise_all(found)
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
@@ -186,7 +190,7 @@ def take_in(
     if before is not None:
         on_progress(2 * total, 2 * total)
         return _result(before, checked, naming, is_new=False)
-    learning, refused = _admission(admit)
+    learning, refused = _admission(admit, samples)
     raise_all([*naming.findings, *refused])
     planned = plan_shards(samples)
     shards = tuple(shard for shard, _ in planned)
@@ -201,15 +205,13 @@ def take_in(
     return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
 
 
-def _admission(
-    admit: Callable[[], Learning | None],
-) -> tuple[Learning | None, list[InputError]]:
+def _admission(admit: Admit, samples: Iterable[Sample]) -> tuple[Learning | None, list[InputError]]:
     """Return by what a submission is learnt, and why it is not accepted if it is not.
 
     Only what whoever submits can change is returned; everything else is raised.
     """
     try:
-        return admit(), []
+        return admit(packed_size(sample.size for sample in samples)), []
     except InputError as error:
         return None, [error]
 

@@ -5,7 +5,8 @@
 
 Submissions are embedded in any order, many at once. Within one adapter they are learnt one at a
 time, in order of priority and then of acceptance: what is encoded ahead never overtakes, and what
-waits for its next attempt holds its place until it has failed. Adapters take turns.
+waits for its next attempt holds its place until it has failed. Adapters take turns, whatever the
+priorities are, so that those who submit to one of them keep no other one waiting.
 
 The same events at the same times give the same decisions, whatever runs around this.
 """
@@ -198,7 +199,7 @@ class Queue:
             for ticket in fronts
             if ticket.stage is Stage.WAITING and self._may_begin(ticket, now)
         ]
-        ready.sort(key=lambda entry: (-entry.priority, self._turns.get(entry.adapter, 0)))
+        ready.sort(key=lambda entry: (self._turns.get(entry.adapter, 0), -entry.priority))
         for ticket in ready[: max(0, free)]:
             yield Learn(submission_id=ticket.submission_id)
 
@@ -212,7 +213,7 @@ class Queue:
             below = [a for a in ready if encoding[a] < self.limits.encoding_per_adapter]
             if not below:
                 return
-            chosen = min(below, key=lambda a: (-ready[a].priority, encoding[a], ready[a].order))
+            chosen = min(below, key=lambda a: (encoding[a], *ready[a].arrival))
             yield Encode(submission_id=ready[chosen].submission_id)
             encoding[chosen] += 1
             following = next(nexts[chosen], None)

@@ -166,6 +166,8 @@ def ticket_of(submission: Submission) -> Ticket:
         since=submission.accepted_at,
         priority=submission.priority,
         images=submission.images("train") + submission.images("held_out"),
+        author=submission.author,
+        size_bytes=sum(shard.size for shard in submission.shards),
     )
 
 

@@ -67,6 +67,8 @@ class Ticket:
         accepted_at: Seconds since the epoch; first come, first served.
         priority: Higher goes first.
         images: How many images it has, both splits together.
+        author: Who submitted it; empty where it was submitted before that was kept here.
+        size_bytes: Bytes of its shards; 0 where it was submitted before that was kept here.
         stage: Where it is.
         since: When it came there, in seconds since the epoch.
         round: How often somebody has asked for it: 1, and 1 more for every `retry`.
@@ -87,6 +89,8 @@ class Ticket:
     accepted_at: FiniteFloat
     priority: int = 0
     images: int = 0
+    author: str = ""
+    size_bytes: int = 0
     stage: Stage = Stage.ACCEPTED
     since: FiniteFloat = 0.0
     round: int = 1
@@ -103,6 +107,11 @@ class Ticket:
     def order(self) -> tuple[int, float, str]:
         """Sorts the tickets of one adapter: by priority, then first come first served."""
         return -self.priority, self.accepted_at, self.submission_id
+
+    @property
+    def arrival(self) -> tuple[float, str]:
+        """Sorts tickets of several adapters: first come, first served."""
+        return self.accepted_at, self.submission_id
 
     @property
     def since_version(self) -> int | None:

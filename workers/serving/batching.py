@@ -5,12 +5,12 @@ of one then queue up behind a long forward; with a long one, a lonely request wa
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from adapters.errors import UnavailableError
 from workers.concurrency.supervision import is_being_cancelled
+from workers.serving.fair_queue import FairQueue
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,7 +22,8 @@ class Batcher(Generic[Item, Result]):
     Belongs to one event loop.
 
     Args:
-        work: Takes items in the order in which they came, and returns as many results.
+        work: Takes items, those of one requester in the order in which they came, and returns as
+            many results.
         most: Most items in a batch.
     """
 
@@ -31,13 +32,18 @@ class Batcher(Generic[Item, Result]):
     def __init__(self, work: Callable[[list[Item]], Awaitable[list[Result]]], *, most: int) -> None:
         self._work = work
         self._most = most
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting: FairQueue[tuple[Item, asyncio.Future[Result]]] = FairQueue()
         self._working: asyncio.Task[None] | None = None
 
-    async def __call__(self, item: Item) -> Result:
-        """Return the result of `item`; whatever `work` raises is raised for all of a batch."""
+    async def __call__(self, item: Item, *, requester: str = "") -> Result:
+        """Return the result of `item`; whatever `work` raises is raised for all of a batch.
+
+        Args:
+            item: What is to be worked on.
+            requester: For whom; requesters take turns.
+        """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting.put(requester, (item, future))
         if self._working is None:
             self._working = asyncio.create_task(self._work_on())
         return await future
@@ -52,7 +58,7 @@ class Batcher(Generic[Item, Result]):
     def _next(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         while self._waiting and len(batch) < self._most:
-            item, future = self._waiting.popleft()
+            item, future = self._waiting.take()
             if not future.done():  # whoever asked may have gone
                 batch.append((item, future))
         return batch

@@ -1,8 +1,10 @@
-"""Fair queue between requests: an item of each in turn, and long ones never in all of the threads.
+"""Turns of requests: an item of each requester and of each of their requests in turn.
+
+Long items are never in all of the threads.
 
 In the order of arrival one request with 24 pictures of 49 megapixels makes everybody else wait for
 half a minute, and 24 requests with one of them do the same. Here whoever has short work waits for
-one short item of each other request, whatever else there is.
+one short item of each other requester, whatever else there is.
 """
 
 import asyncio
@@ -11,6 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Generic, TypeVar
+
+from workers.serving.fair_queue import FairQueue
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,7 +36,8 @@ class Turns(Generic[Item, Result]):
         long: Works on an item that takes long.
     """
 
-    # Owns: the requests that have items left, in the order of their turns, and who works on what.
+    # Owns: the requests that have items left, by requester and in the order of their turns, and who
+    # works on what.
 
     def __init__(
         self,
@@ -47,16 +52,20 @@ class Turns(Generic[Item, Result]):
         self._long = long
         self._free = most
         self._free_for_long = max(1, most - 1)
-        self._waiting: deque[_Request[Item, Result]] = deque()
+        self._waiting: FairQueue[_Request[Item, Result]] = FairQueue()
 
-    async def __call__(self, items: Sequence[Item]) -> list[Result]:
+    async def __call__(self, items: Sequence[Item], *, requester: str = "") -> list[Result]:
         """Return the results of `items`, in their order.
 
         Raises the first error of any of them. Then, and when whoever waits has gone, what has not
         begun never begins.
+
+        Args:
+            items: What is to be worked on.
+            requester: For whom.
         """
-        request: _Request[Item, Result] = _Request(items)
-        self._waiting.append(request)
+        request: _Request[Item, Result] = _Request(items, requester)
+        self._waiting.put(requester, request)
         self._begin()
         try:
             return await request.results
@@ -76,12 +85,23 @@ class Turns(Generic[Item, Result]):
             running.add_done_callback(partial(self._ended, request, number, is_long))
 
     def _next(self) -> "tuple[_Request[Item, Result], int, bool] | None":
+        """Return an item that may begin, of the requester whose turn it is; they go last then."""
+        for requester in self._waiting.turns():
+            found = self._next_of(self._waiting.line(requester))
+            self._waiting.moved_on(requester)
+            if found is not None:
+                return found
+        return None
+
+    def _next_of(
+        self, requests: "deque[_Request[Item, Result]]"
+    ) -> "tuple[_Request[Item, Result], int, bool] | None":
         """Return an item that may begin, of the request whose turn it is; it goes last then."""
-        for _ in range(len(self._waiting)):
-            request = self._waiting.popleft()
+        for _ in range(len(requests)):
+            request = requests.popleft()
             if not (request.short or request.long):
                 continue  # nothing left, or given up
-            self._waiting.append(request)
+            requests.append(request)
             if request.short:
                 return request, request.short.popleft(), False
             if self._free_for_long:
@@ -100,8 +120,8 @@ class Turns(Generic[Item, Result]):
         error = asyncio.CancelledError() if running.cancelled() else running.exception()
         if isinstance(error, TakesLongError):
             request.put_off(number)
-            if request not in self._waiting:
-                self._waiting.append(request)
+            if not self._waiting.has(request.requester, request):
+                self._waiting.put(request.requester, request)
         else:
             request.note(number, None if error else running.result(), error)
         self._begin()
@@ -112,13 +132,15 @@ class _Request(Generic[Item, Result]):
 
     Attributes:
         items: All of them.
+        requester: For whom.
         short: Those that have not begun.
         long: Those that have turned out to take long.
         results: What the request waits for.
     """
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[Item], requester: str) -> None:
         self.items = items
+        self.requester = requester
         self.short = deque(range(len(items)))
         self.long: deque[int] = deque()
         self.results: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()

@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 
-from workers.webhooks.deliveries import Deliveries, Delivery, Failing
+from workers.webhooks.deliveries import MOST_ASIDE, Deliveries, Delivery, Failing, SetAside
 from workers.webhooks.milestone import Milestone
 from workers.webhooks.sender import Answer, WebhookSetup
 
@@ -41,16 +41,48 @@ def after_attempt(
         _delivery(milestone, sequence, answer, began=began, ended=ended, attempts=attempts)
     )
     others = {name: failing for name, failing in state.failing.items() if name != adapter}
+    taking = {name: since for name, since in state.refusing.items() if name != adapter}
     if answer.delivered:
-        return replace(noted, failing=others, next={**state.next, adapter: sequence + 1})
+        following = {**state.next, adapter: sequence + 1}
+        return replace(noted, failing=others, refusing=taking, next=following)
     since = before.since if before else began
-    wait_s = _wait_s(setup, attempts, answer)
-    failing = Failing(since=since, attempts=attempts, until=ended + wait_s)
-    return replace(
-        noted,
-        failing={**others, adapter: failing},
-        stopped=_stopped(answer, ended - since, setup),
-    )
+    refused = (before.refused if before else 0) + answer.refused
+    nothing_since = state.refusing.get(adapter, since)
+    after = replace(noted, stopped=_stopped(answer, ended - nothing_since, setup))
+    if refused >= setup.most_refusals:
+        refusing = {**state.refusing, adapter: nothing_since}
+        return _set_aside(replace(after, failing=others, refusing=refusing), adapter, sequence)
+    until = ended + _wait_s(setup, attempts, answer)
+    failing = Failing(since=since, attempts=attempts, until=until, refused=refused)
+    return replace(after, failing={**others, adapter: failing})
+
+
+def after_another(
+    state: Deliveries,
+    tried: SetAside,
+    milestone: Milestone,
+    answer: Answer,
+    *,
+    began: float,
+    ended: float,
+) -> Deliveries:
+    """Return the state after something that was set aside was tried once more.
+
+    Args:
+        state: As it was.
+        tried: What was tried.
+        milestone: The same.
+        answer: What came of it.
+        began: When, in seconds since the epoch.
+        ended: When there was an answer.
+    """
+    delivery = _delivery(milestone, tried.sequence, answer, began=began, ended=ended, attempts=1)
+    if answer.delivered:
+        left = tuple(each for each in state.aside if each != tried)
+        return replace(state.noted(delivery), aside=left)
+    noted = state.noted(replace(delivery, outcome="set_aside"))
+    left = tuple(replace(each, due=each.due and each != tried) for each in state.aside)
+    return replace(noted, aside=left)
 
 
 def after_test(
@@ -80,7 +112,37 @@ def after_loss(
         now: Seconds since the epoch.
         why: A sentence.
     """
-    lost = Delivery(
+    noted = state.noted(_lost(adapter, sequence, following, now=now, why=why))
+    return replace(noted, next={**state.next, adapter: following})
+
+
+def after_other_loss(state: Deliveries, tried: SetAside, *, now: float) -> Deliveries:
+    """Return the state after something that was set aside was found to be kept no longer."""
+    why = "it was set aside, and is kept no longer"
+    lost = _lost(tried.adapter, tried.sequence, tried.sequence + 1, now=now, why=why)
+    left = tuple(each for each in state.aside if each != tried)
+    return replace(state.noted(lost), aside=left)
+
+
+def after_resumption(state: Deliveries, resumed: int) -> Deliveries:
+    """Return the state after somebody has resumed the webhook: everything is tried at once."""
+    aside = tuple(replace(each, due=True) for each in state.aside)
+    return replace(state, resumed=resumed, stopped="", failing={}, refusing={}, aside=aside)
+
+
+def _set_aside(state: Deliveries, adapter: str, sequence: int) -> Deliveries:
+    """Return the state after a milestone was refused too often: the next one is told at once."""
+    *earlier, last = state.latest
+    return replace(
+        state,
+        latest=(*earlier, replace(last, outcome="set_aside")),
+        aside=(*state.aside, SetAside(adapter=adapter, sequence=sequence))[-MOST_ASIDE:],
+        next={**state.next, adapter: sequence + 1},
+    )
+
+
+def _lost(adapter: str, sequence: int, following: int, *, now: float, why: str) -> Delivery:
+    return Delivery(
         id=f"lost-{adapter}-{sequence}",
         kind="",
         adapter=adapter,
@@ -92,12 +154,6 @@ def after_loss(
         outcome="lost",
         said=f"events {sequence} to {following - 1}: {why}",
     )
-    return replace(state.noted(lost), next={**state.next, adapter: following})
-
-
-def after_resumption(state: Deliveries, resumed: int) -> Deliveries:
-    """Return the state after somebody has resumed the webhook: everything is tried at once."""
-    return replace(state, resumed=resumed, stopped="", failing={})
 
 
 def _delivery(

@@ -17,8 +17,10 @@ from workers.store.serial_swap import SerialSwap
 
 PREFIX = "webhooks/deliveries/"
 KEPT = 50
+MOST_ASIDE = 1000
+"""Milestones that are set aside; beyond them the oldest ones are lost."""
 
-Outcome = Literal["delivered", "failed", "lost"]
+Outcome = Literal["delivered", "failed", "set_aside", "lost"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +36,9 @@ class Delivery:
         took_s: How long it took, in seconds.
         attempts: How many there were.
         status: Of the answer; None where there was none.
-        outcome: `delivered`, `failed` (it is tried again unless the webhook has stopped) or `lost`
-            (what was stored of it is damaged or gone).
+        outcome: `delivered`, `failed` (it is tried again unless the webhook has stopped),
+            `set_aside` (it was refused too often, and is tried again when somebody resumes the
+            webhook) or `lost` (what was stored of it is damaged or gone).
         said: A sentence.
     """
 
@@ -59,11 +62,28 @@ class Failing:
         since: When it was tried first, in seconds since the epoch.
         attempts: How often it was tried.
         until: It waits until then.
+        refused: How often it was refused by a receiver that is there.
     """
 
     since: FiniteFloat
     attempts: Count
     until: FiniteFloat
+    refused: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetAside:
+    """A milestone that the receiver has refused too often.
+
+    Attributes:
+        adapter: Whose.
+        sequence: Which one of the adapter's.
+        due: Whether it is to be tried once more.
+    """
+
+    adapter: str
+    sequence: Count
+    due: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +97,9 @@ class Deliveries:
         next: By adapter, the sequence number of the next milestone.
         latest: The latest deliveries, oldest first.
         failing: By adapter, what waits to be tried again.
+        aside: What was set aside, oldest first.
+        refusing: By adapter of which something was set aside and nothing taken since, since when
+            nothing was taken, in seconds since the epoch.
         stopped: Why nothing is delivered until somebody resumes it; empty where it is.
         resumed: The resumption that was heeded last.
         tested: The test that was carried out last.
@@ -90,6 +113,8 @@ class Deliveries:
     next: Mapping[str, Count] = field(default_factory=dict)
     latest: tuple[Delivery, ...] = ()
     failing: Mapping[str, Failing] = field(default_factory=dict)
+    aside: tuple[SetAside, ...] = ()
+    refusing: Mapping[str, FiniteFloat] = field(default_factory=dict)
     stopped: str = ""
     resumed: Count = 0
     tested: str = ""
@@ -102,8 +127,15 @@ class Deliveries:
         return replace(self, latest=(*others, delivery)[-KEPT:])
 
     def to_bytes(self) -> bytes:
-        """Return the sealed document."""
-        return seal(asdict(self))
+        """Return the sealed document; what was not kept in early releases is left out if empty."""
+        written = asdict(self)
+        for name in ("aside", "refusing"):
+            if not written[name]:
+                del written[name]
+        for failing in written["failing"].values():
+            if not failing["refused"]:
+                del failing["refused"]
+        return seal(written)
 
 
 def read_deliveries(store: ObjectStore, name: str, webhook_id: str) -> Deliveries:

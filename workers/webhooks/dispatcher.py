@@ -9,8 +9,20 @@ from dataclasses import dataclass, replace
 from adapters.errors import CorruptionError, MissingError
 from workers.concurrency.threads import Threads
 from workers.store.base import ObjectStore
-from workers.webhooks.attempts import after_attempt, after_loss, after_resumption, after_test
-from workers.webhooks.deliveries import Deliveries, read_deliveries, write_deliveries
+from workers.webhooks.attempts import (
+    after_another,
+    after_attempt,
+    after_loss,
+    after_other_loss,
+    after_resumption,
+    after_test,
+)
+from workers.webhooks.deliveries import (
+    Deliveries,
+    SetAside,
+    read_deliveries,
+    write_deliveries,
+)
 from workers.webhooks.log import MilestoneLog
 from workers.webhooks.milestone import Kind, Milestone
 from workers.webhooks.sender import Answer, Parcel, WebhookSetup
@@ -79,7 +91,8 @@ class Dispatcher:
         while True:
             self._woken.clear()
             await self._heed()
-            told = around.leads() and not self._state.stopped and await self._tell_next()
+            tells = around.leads() and not self._state.stopped
+            told = tells and (await self._tell_again() or await self._tell_next())
             await self._save(at_once=not told)
             if not told:
                 await self._rest()
@@ -96,6 +109,29 @@ class Dispatcher:
             self._state = after_test(
                 self._state, test, answer, test=webhook.test, began=began, ended=ended
             )
+
+    async def _tell_again(self) -> bool:
+        """Tell what was set aside, once somebody has asked for that; return whether there was."""
+        tried = next((each for each in self._state.aside if each.due), None)
+        if tried is None:
+            return False
+        found = await self._around.threads.call(self._set_aside, self._around.log, tried)
+        if found is None:
+            self._state = after_other_loss(self._state, tried, now=self._around.clock())
+            return True
+        answer, began, ended = await self._sent(found, tried.sequence)
+        self._state = after_another(self._state, tried, found, answer, began=began, ended=ended)
+        return True
+
+    def _set_aside(self, log: MilestoneLog, tried: SetAside) -> Milestone | None:
+        """Return what was set aside; None where it is kept no longer."""
+        try:
+            batch = log.batch_with(tried.adapter, tried.sequence)
+        except (CorruptionError, MissingError):
+            return None
+        if batch is None or batch.first > tried.sequence:
+            return None
+        return batch.milestones[tried.sequence - batch.first]
 
     async def _tell_next(self) -> bool:
         """Tell the next milestone of one adapter; return whether there was any to be told now."""
@@ -182,6 +218,8 @@ class Dispatcher:
     def _say(self, before: Deliveries, answer: Answer) -> None:
         """Say once that a webhook fails, that it has stopped, and that it goes on."""
         name, after = self.webhook.name, self._state
+        if len(after.aside) > len(before.aside):
+            logger.warning("webhook %s: an event was set aside: %s", name, answer.said)
         if after.stopped:
             logger.warning("webhook %s has stopped: %s", name, after.stopped)
         elif after.failing and not before.failing:

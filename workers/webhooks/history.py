@@ -1,6 +1,6 @@
 """Milestones of an adapter: what its history has gained since it was looked at last."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 
 from adapters.errors import CorruptionError, MissingError
@@ -21,6 +21,33 @@ _KINDS = {
     Action.PURGE: Kind.PURGED,
     Action.REFUSE: Kind.REFUSED,
 }
+
+
+def forks_since(
+    adapter: RegisteredAdapter, told: Collection[str], *, now: float
+) -> tuple[list[Milestone], tuple[str, ...]]:
+    """Return the forks of an adapter that were not told, and the write ids of all that there are.
+
+    Args:
+        adapter: The adapter.
+        told: The write ids of those that were told.
+        now: Seconds since the epoch.
+    """
+    forks = adapter.refs().forks
+    fresh = [
+        Milestone(
+            id=id_of(adapter.name, "fork", fork.write_id),
+            kind=Kind.FORKED,
+            adapter=adapter.name,
+            at=now,
+            version=fork.published.number if fork.published else None,
+            reason=f"the store has lost an acknowledged change: {fork}; nothing more is published "
+            f"until somebody has settled it (`nacre settle --adapter {adapter.name}`)",
+        )
+        for fork in forks
+        if fork.write_id not in told
+    ]
+    return fresh, tuple(fork.write_id for fork in forks)
 
 
 def milestones_since(adapter: RegisteredAdapter, known: EntryRef | None) -> list[Milestone]:

@@ -35,6 +35,7 @@ class Batch:
         milestones: In their order; at least one.
         queue: Those of submissions are told up to here: epoch of the lead, and number under that.
         history: The latest entry that was told; None before the first.
+        forks: The write ids of the forks that there were; all of them are told.
     """
 
     adapter: str
@@ -42,6 +43,7 @@ class Batch:
     milestones: tuple[Milestone, ...]
     queue: tuple[Count, Count] = (0, 0)
     history: tuple[Count, StoredJson] | None = None
+    forks: tuple[str, ...] = ()
 
     @property
     def end(self) -> int:
@@ -59,11 +61,23 @@ class Batch:
     def to_bytes(self) -> bytes:
         """Return the sealed document."""
         milestones = [milestone_to_json(each) for each in self.milestones]
-        return seal({**asdict(self), "milestones": milestones})
+        written = {**asdict(self), "milestones": milestones}
+        if not self.forks:
+            del written["forks"]
+        return seal(written)
 
 
-def following(last: Batch | None, adapter: str, milestones: list[Milestone]) -> Batch:
-    """Return the batch of `milestones` that comes after `last`."""
+def following(
+    last: Batch | None, adapter: str, milestones: list[Milestone], *, forks: tuple[str, ...] = ()
+) -> Batch:
+    """Return the batch of `milestones` that comes after `last`.
+
+    Args:
+        last: The one before; None for the first.
+        adapter: Of all of them.
+        milestones: What is told, in its order.
+        forks: The write ids of the forks that there are, all of which are told by then.
+    """
     orders = [each.order for each in milestones if each.order]
     entries = [each.entry for each in milestones if each.entry]
     return Batch(
@@ -72,6 +86,7 @@ def following(last: Batch | None, adapter: str, milestones: list[Milestone]) -> 
         milestones=tuple(milestones),
         queue=max(orders, default=last.queue if last else (0, 0)),
         history=entries[-1] if entries else (last.history if last else None),
+        forks=forks,
     )
 
 

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     IMPORTED = "version.imported"  # a version came from a file
     DROPPED = "task.dropped"  # a version without a task was published
     PURGED = "task.purged"  # the bytes of a task are gone for good
+    FORKED = "adapter.forked"  # the store has lost acknowledged changes
     REFUSED = "version.refused"  # a replica could not load what `production` points to
     TEST = "webhook.test"  # nothing has happened: somebody tries a webhook
 

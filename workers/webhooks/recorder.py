@@ -4,14 +4,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 
 from adapters.errors import ConflictError, CorruptionError, InputError, MissingError, NotFoundError
 from workers.registry import Registry
 from workers.registry.documents.layout import REFS
 from workers.store.base import ObjectStore
 from workers.store.changed import ChangedObjects
-from workers.webhooks.history import milestones_since
+from workers.webhooks.history import forks_since, milestones_since
 from workers.webhooks.log import MOST, MilestoneLog, following
 from workers.webhooks.milestone import Milestone
 
@@ -60,12 +60,12 @@ class Recorder:
             of_queue[milestone.adapter].append(milestone)
         self._due |= looked | of_queue.keys() | self._said.keys()
         for adapter in sorted(self._due):
-            self._record(adapter, of_queue[adapter])
+            self._record(adapter, of_queue[adapter], now=now)
             self._due.discard(adapter)
 
-    def _record(self, adapter: str, pending: Sequence[Milestone]) -> None:
+    def _record(self, adapter: str, pending: Sequence[Milestone], *, now: float) -> None:
         try:
-            self._extend(adapter, pending)
+            self._extend(adapter, pending, now=now)
             self._said.pop(adapter, None)
         except (ConflictError, CorruptionError, InputError, MissingError) as error:
             # A conflict: another coordinator was first, and what there is was looked up anew.
@@ -73,18 +73,21 @@ class Recorder:
                 logger.warning("webhooks do not hear of adapter %r: %s", adapter, error.message)
             self._said[adapter] = error.message
 
-    def _extend(self, adapter: str, pending: Sequence[Milestone]) -> None:
-        last = self._log.last(adapter)
+    def _extend(self, adapter: str, pending: Sequence[Milestone], *, now: float) -> None:
+        last, handle = self._log.last(adapter), self._registry.adapter(adapter)
         told = last.queue if last else (0, 0)
         fresh = [each for each in pending if each.order and each.order > told]
+        forked: list[Milestone] = []
+        forks: tuple[str, ...] = ()
         try:
-            known = last.history_ref if last else None
-            moves = milestones_since(self._registry.adapter(adapter), known)
+            moves = milestones_since(handle, last.history_ref if last else None)
+            forked, forks = forks_since(handle, last.forks if last else (), now=now)
         except NotFoundError:  # nothing of it has been published yet
             moves = []
-        ordered = in_one_order(fresh, moves)
+        # Forks first, so that the batch which says that they are told has them all.
+        ordered = chain(forked, in_one_order(fresh, moves))
         while found := list(islice(ordered, MOST)):
-            last = following(last, adapter, found)
+            last = following(last, adapter, found, forks=forks)
             self._log.append(last)
 
 

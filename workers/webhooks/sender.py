@@ -21,6 +21,8 @@ class Answer:
         status: Of the answer; None where there was none.
         delivered: Whether the receiver has taken it.
         gone: Whether the receiver wants no more.
+        refused: Whether the receiver is there and does not want this: other answers than yes, but
+            for those that say that it cannot take anything just now.
         wait_s: How long it wants to be left alone, in seconds; 0 where it says nothing of that.
     """
 
@@ -28,6 +30,7 @@ class Answer:
     status: int | None = None
     delivered: bool = False
     gone: bool = False
+    refused: bool = False
     wait_s: float = 0.0
 
 
@@ -65,7 +68,8 @@ class WebhookSetup:
         sender: Carries requests out.
         poll_s: Between two looks for moved aliases and for changed webhooks, in seconds.
         backoff: How long is waited after failures in a row; of that, a random part is left out.
-        patience_s: A webhook that could not be told something for so long is stopped, in seconds.
+        most_refusals: What was refused so often is set aside, and what comes after it is told.
+        patience_s: A webhook that could not be told anything for so long is stopped, in seconds.
         kept_s: So long what has happened is kept for webhooks that are behind, in seconds.
         rng: Gives the jitter.
     """
@@ -73,6 +77,7 @@ class WebhookSetup:
     sender: Sender
     poll_s: float = 0.5
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, longest_s=300.0))
+    most_refusals: int = 30
     patience_s: float = 3 * DAY_S
     kept_s: float = 30 * DAY_S
     rng: random.Random = field(default_factory=random.SystemRandom)

@@ -12,12 +12,12 @@ from typing import Protocol
 
 from adapters.errors import UnauthorizedError
 from cluster.client.requester import HTTP, Requester
-from cluster.config import PREDICT_TOKEN, TOKEN
+from cluster.config import EVERYBODY, PREDICT_TOKEN, TOKEN
 from workers.access.roles import EVERYTHING, AccessRole, Grants
 from workers.access.tokens import PREFIX, NamedToken
 from workers.queue.machine import EVERY_ADAPTER
 
-OVER_HTTP = Requester(name="http", grants=EVERYTHING, road=HTTP)
+OVER_HTTP = Requester(name=EVERYBODY, grants=EVERYTHING, road=HTTP)
 """Who asks over HTTP where there are no tokens to tell people apart."""
 CHANGE = Requester(name="token:change", grants=EVERYTHING, road=HTTP)
 PREDICT = Requester(

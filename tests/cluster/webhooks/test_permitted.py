@@ -109,6 +109,10 @@ def test_where_nothing_is_allowed_it_is_said_how_to_allow_something() -> None:
         ("fe80::1%eth0", False),
         ("fd00::1", False),
         ("ff02::1", False),
+        ("::7f00:1", False),  # 127.0.0.1, as it was written long ago
+        ("fec0::1", False),  # of a site
+        ("5f00::1", False),  # of a network's own routing
+        ("4000::1", False),  # given to nobody
         ("::ffff:127.0.0.1", False),
         ("::ffff:169.254.169.254", False),
         ("::ffff:93.184.216.34", True),

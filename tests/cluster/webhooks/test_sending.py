@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import logging
+import socket
 import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -220,3 +223,40 @@ def test_no_representation_shows_a_secret_or_the_path_of_an_address() -> None:
     shown = repr(parcel("https://hooks.example.com/a-secret-path"))
     assert NEW.value not in shown
     assert "a-secret-path" not in shown
+
+
+def test_a_public_name_that_leads_inside_is_refused_when_it_is_connected_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolved = socket.getaddrinfo
+
+    def leading_inside(host: str, *more: Any) -> Any:
+        return resolved("127.0.0.1" if host == "hooks.example.com" else host, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", leading_inside)
+    with receiver(yes) as running:
+        port = running.url.split(":")[2].split("/")[0]
+        answer = sent(f"http://hooks.example.com:{port}/hook", inner="")
+        assert running.requests == []
+    assert "its host has the inner address 127.0.0.1, which is not permitted" in answer.said
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [(302, True), (400, True), (401, True), (404, True), (500, True), (429, False), (503, False)],
+)
+def test_a_refusal_is_told_from_a_receiver_that_can_take_nothing_now(
+    status: int, refused: bool
+) -> None:
+    assert answered(with_status(status)).refused is refused
+
+
+def test_no_log_has_a_secret_the_path_of_an_address_or_a_signature(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG), receiver(yes) as running:
+        url = f"{running.url}/a-secret-path"
+        assert sent(url, allow=running.url).delivered
+        (request,) = running.requests
+    for secret in ("a-secret-path", NEW.value, request.headers["webhook-signature"]):
+        assert secret not in caplog.text

@@ -254,7 +254,7 @@ class QueueMachine(RuleBasedStateMachine):
             for entry in fronts
             if entry.adapter not in busy and entry.stage is Stage.WAITING and self._may_begin(entry)
         ]
-        ready.sort(key=lambda entry: (-entry.priority, self.turns.get(entry.adapter, -1)))
+        ready.sort(key=lambda entry: (self.turns.get(entry.adapter, -1), -entry.priority))
         for entry in ready[: self.limits.learning - len(busy)]:
             yield Learn(submission_id=entry.submission_id)
 
@@ -271,7 +271,10 @@ class QueueMachine(RuleBasedStateMachine):
             room = [e for e in left if encoding[e.adapter] < self.limits.encoding_per_adapter]
             if not room:
                 return
-            chosen = min(room, key=lambda e: (-e.priority, encoding[e.adapter], e.order))
+            fronts: dict[str, Ticket] = {}
+            for entry in sorted(room, key=lambda each: each.order):
+                fronts.setdefault(entry.adapter, entry)
+            chosen = min(fronts.values(), key=lambda e: (encoding[e.adapter], *e.arrival))
             yield Encode(submission_id=chosen.submission_id)
             encoding[chosen.adapter] += 1
             left.remove(chosen)

@@ -9,7 +9,7 @@ from adapters.errors import ConflictError, InputError, NotFoundError, Unauthoriz
 from tests.support.fakes.faulty import ArmedStore, OvertakenStore
 from workers.access.kept_tokens import KEY, CreatedToken, create_token, read_tokens, revoke_token
 from workers.access.roles import AccessRole
-from workers.access.tokens import MOST_TOKENS, REMEMBERED_S, TokenList, with_token
+from workers.access.tokens import MOST_OF_ADAPTER, MOST_TOKENS, REMEMBERED_S, TokenList, with_token
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import Fault
 
@@ -92,7 +92,7 @@ def test_revoking_what_is_not_there_names_the_nearest() -> None:
 def test_a_name_is_taken_while_its_token_counts_and_free_afterwards() -> None:
     store = MemoryStore()
     first = created(store)
-    with pytest.raises(ConflictError, match="made by anna; revoke it first"):
+    with pytest.raises(ConflictError, match="already; revoke it first"):
         created(store)
     revoke_token(store, "ci", by="ben", now=NOON)
     second = created(store, now=NOON + 1)
@@ -133,6 +133,18 @@ def test_there_is_a_most_of_tokens() -> None:
     )
     with pytest.raises(InputError, match="at most 1000 tokens"):
         with_token(TokenList(tokens=many), token, now=NOON)
+
+
+def test_admins_of_one_adapter_leave_room_for_tokens_of_others() -> None:
+    token = created(MemoryStore()).token
+    many = tuple(
+        replace(token, name=f"ci-{number}", sha256=f"{number:064x}")
+        for number in range(MOST_OF_ADAPTER)
+    )
+    with pytest.raises(InputError, match="at most 200 tokens for 'birds'"):
+        with_token(TokenList(tokens=many), token, now=NOON)
+    of_cats = replace(token, roles={"cats": AccessRole.ADMIN})
+    assert with_token(TokenList(tokens=many), of_cats, now=NOON)[-1] == of_cats
 
 
 def test_a_store_without_tokens_has_none() -> None:

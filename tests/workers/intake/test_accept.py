@@ -12,6 +12,7 @@ from tests.support.scenes.registry import ANNA, adapter, learn, publish
 from tests.support.scenes.tickets import set_ticket
 from workers.intake.accept import accept
 from workers.intake.intake import Intake
+from workers.intake.room import Room
 from workers.queue import inbox
 from workers.queue.progress import read_queue
 from workers.queue.ticket import ENDED, Stage
@@ -23,6 +24,7 @@ from workers.tasks.task import Task, load_task
 
 WriteTask = Callable[..., Path]
 OPEN = sorted(set(Stage) - ENDED)
+ONE = Room(of_adapter=1)
 
 
 def accepted(store: ObjectStore, task: Task, **options: Any) -> Intake:
@@ -211,19 +213,19 @@ def test_where_there_is_no_room_a_new_one_is_refused_and_an_open_one_still_found
     write_task: WriteTask,
 ) -> None:
     store, task = MemoryStore(), load_task(write_task())
-    first = accepted(store, task, max_open=1)
+    first = accepted(store, task, room=ONE)
     other = replace(task, name="paints", shared_names="keep")
     with pytest.raises(UnavailableError, match=r"has 1 open submissions.*`max_open`"):
-        accepted(store, other, max_open=1)
-    assert accepted(store, task, max_open=1).submission == first.submission
+        accepted(store, other, room=ONE)
+    assert accepted(store, task, room=ONE).submission == first.submission
     taken_note_of(store, first, Stage.FAILED)
-    assert accepted(store, other, max_open=1).is_new
+    assert accepted(store, other, room=ONE).is_new
 
 
 def test_other_adapters_need_no_room_here(write_task: WriteTask) -> None:
     store, task = MemoryStore(), load_task(write_task())
     accepted(store, replace(task, adapter="canary"))
-    assert accepted(store, task, max_open=1).is_new
+    assert accepted(store, task, room=ONE).is_new
 
 
 @pytest.mark.parametrize("fault", [Fault.FAIL, Fault.LOSE_ANSWER])

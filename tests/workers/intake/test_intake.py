@@ -418,10 +418,10 @@ def test_progress_counts_every_image_when_it_is_checked_and_when_it_is_stored(
 def test_why_a_task_is_not_accepted_is_said_with_what_is_wrong_with_its_images(
     write_task: WriteTask,
 ) -> None:
-    def refuse() -> None:
+    def refuse(_: int) -> None:
         raise ClassNameError("there is a task of this name")
 
-    def wait() -> None:
+    def wait(_: int) -> None:
         raise UnavailableError("too many are open")
 
     path = write_task()

@@ -92,12 +92,31 @@ def test_an_adapter_whose_training_breaks_lets_the_other_one_go_first() -> None:
     assert scene.learnt_next() == ["b"]
 
 
-def test_priority_counts_between_adapters_before_turns_do() -> None:
-    urgent = ticket("urgent", adapter="b", priority=1, stage=Stage.WAITING)
+def test_no_priority_keeps_another_adapter_from_its_turn() -> None:
+    urgent = ticket("urgent", adapter="b", priority=10**9, stage=Stage.WAITING)
     scene = Scene(ticket("plain", adapter="a", stage=Stage.WAITING), urgent)
+    assert scene.learnt_next() == ["urgent"]  # neither has had a turn
     scene.move("urgent", Stage.TRAINING)
     scene.breaks("urgent", Cause.MOVED)
-    assert scene.learnt_next() == ["urgent"]
+    assert scene.learnt_next() == ["plain"]
+
+
+def test_no_priority_takes_the_encoders_from_another_adapter() -> None:
+    scene = Scene(
+        *(ticket(f"a{n}", adapter="a", accepted_at=n, priority=10**9) for n in range(4)),
+        ticket("b0", adapter="b", accepted_at=99),
+        limits=Limits(encoding=2, encoding_per_adapter=2),
+    )
+    assert scene.encoded_next() == ["a0", "b0"]
+
+
+def test_with_one_encoder_who_came_first_goes_first_whatever_the_priorities() -> None:
+    scene = Scene(
+        ticket("b0", adapter="b", accepted_at=1),
+        ticket("a0", adapter="a", accepted_at=2, priority=10**9),
+        limits=Limits(encoding=1),
+    )
+    assert scene.encoded_next() == ["b0"]
 
 
 def test_a_long_backlog_of_one_adapter_leaves_room_to_embed_for_another() -> None:

@@ -117,3 +117,18 @@ def test_it_goes_on_after_everything_was_answered() -> None:
         assert slow.batches == [[2], [3]]
 
     run(scene)
+
+
+def test_askers_take_turns_in_batches() -> None:
+    async def scene(slow: Slow, batcher: Batcher[int, int]) -> None:
+        first = await asked(batcher, 0)
+        loud = [asyncio.create_task(batcher(n, requester="loud")) for n in range(100, 164)]
+        await asyncio.sleep(0)
+        quiet = asyncio.create_task(batcher(7, requester="quiet"))
+        await asyncio.sleep(0)
+        for _ in range(20):
+            slow.go.release()
+        await asyncio.gather(*first, *loud, quiet)
+        assert slow.batches[1] == [100, 7, 101, 102]
+
+    run(scene)

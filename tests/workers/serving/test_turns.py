@@ -67,8 +67,8 @@ def run(scene: Scene, *, threads: int = THREADS) -> None:
         asyncio.run(with_parts(pool))
 
 
-def asked(turns: Turns[str, str], *words: str) -> asyncio.Task[list[str]]:
-    return asyncio.create_task(turns(words))
+def asked(turns: Turns[str, str], *words: str, requester: str = "") -> asyncio.Task[list[str]]:
+    return asyncio.create_task(turns(words, requester=requester))
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -101,6 +101,31 @@ def test_requests_take_turns_item_by_item() -> None:
         assert work.begun == ["a1", "a2", "b1", "a3", "b2", "a4"]
 
     run(scene, threads=1)
+
+
+def test_one_request_waits_for_one_item_of_somebody_with_sixty_four_requests() -> None:
+    async def scene(work: Work, turns: Turns[str, str]) -> None:
+        loud = [asked(turns, f"a{number}", f"b{number}", requester="loud") for number in range(64)]
+        await work.until(1)
+        quiet = asked(turns, "q", requester="quiet")
+        await asyncio.sleep(0)
+        work.let(short=129)
+        await asyncio.gather(quiet, *loud)
+        assert work.begun.index("q") == 2
+
+    run(scene, threads=1)
+
+
+def test_a_requester_with_long_items_alone_keeps_no_turn_from_the_others() -> None:
+    async def scene(work: Work, turns: Turns[str, str]) -> None:
+        heavy = [asked(turns, f"A{number}", requester="loud") for number in range(8)]
+        await work.until(1)
+        work.let(short=2)
+        assert await asked(turns, "b", "c", requester="quiet") == ["b!", "c!"]
+        work.let(long=8)
+        await asyncio.gather(*heavy)
+
+    run(scene)
 
 
 def test_long_items_never_have_all_of_the_threads() -> None:
