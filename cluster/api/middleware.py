@@ -17,15 +17,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.errors import ForbiddenError, NacreError, UnauthorizedError, UnavailableError
+from cluster.api.access.browsers import SESSION, check_comes_from_here, cookie_of
 from cluster.api.access.requesters import (
     NOBODY,
     OVER_HTTP,
     Access,
     Holders,
+    NoSessions,
     NoTokens,
     Requesters,
+    Sessions,
 )
 from cluster.api.access.routes import Asked, asked_for, is_open
+from cluster.api.access.subjects import Subjects
 from cluster.api.headers import is_usable
 from cluster.api.limits import BodyLimits
 from cluster.api.problems import late, problem, problem_of
@@ -53,13 +57,22 @@ class Doors:
         access: The tokens of the environment, and how long a request may take.
         adapter: The adapter that answers where none is named.
         known: The named tokens.
+        sessions: Of whoever has logged in.
+        subjects: Whoever a provider vouches for; None where there is no provider.
         denied: Is told who was not let in.
     """
 
     access: Access
     adapter: str = "main"
     known: Holders = field(default_factory=NoTokens)
+    sessions: Sessions = field(default_factory=NoSessions)
+    subjects: Subjects | None = None
     denied: Callable[[AuditEntry], None] = lambda _: None
+
+    @property
+    def requesters(self) -> Requesters:
+        """What tells who asks."""
+        return Requesters(self.access, self.known, subjects=self.subjects, sessions=self.sessions)
 
 
 def add_access(api: FastAPI, doors: Doors, metrics: Metrics) -> None:
@@ -73,7 +86,7 @@ class _AccessMiddleware:
         self._app = app
         self._doors = doors
         self._access = doors.access
-        self._requesters = Requesters(doors.access, doors.known)
+        self._requesters = doors.requesters
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,12 +135,16 @@ class _AccessMiddleware:
     ) -> Requester | NacreError:
         """Return who asks; where they are not let in, the error that says why."""
         if is_open(scope["path"]):
-            return OVER_HTTP
+            return replace(OVER_HTTP, request_id=request_id)
         asked = asked_for(scope["method"], scope["path"], configured=self._doors.adapter)
         scope["state"]["asked"] = asked
         requester: Requester | None = None
         try:
-            requester = await self._requesters.of(headers.get("authorization", ""), request_id)
+            authorization = headers.get("authorization", "")
+            session = cookie_of(scope, SESSION)
+            requester = await self._requesters.of(authorization, request_id, session=session)
+            if session and not authorization:
+                check_comes_from_here(scope["method"], headers)
             if asked is not None:
                 asked.check(requester)
         except (UnauthorizedError, ForbiddenError) as error:
