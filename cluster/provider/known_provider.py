@@ -1,13 +1,12 @@
 """The provider as one replica knows it: asked now and then, not with every request.
 
-A key that nobody knows lets it be asked anew, so that a rotated one counts at once; however many
-unknown keys are named, it is asked no more often. While it is away, what it has said goes on.
+What no known key has signed lets it be asked anew, so that a rotated one counts at once, also where
+it is called as the one before was; however much of that comes, it is asked no more often. While it
+is away, what it has said goes on.
 """
 
 import time
 from collections.abc import Awaitable, Callable
-
-from joserfc.jwk import Key
 
 from adapters.errors import UnavailableError
 from cluster.provider.connecting import TIMEOUT_S
@@ -53,13 +52,13 @@ class KnownProvider:
         assert found is not None
         return found
 
-    async def key(self, kid: str) -> Key | None:
-        """Return its key of that id; None where it has none.
+    async def holds(self, check: Callable[[Provider], bool]) -> bool:
+        """Return whether something holds of it, by what it says now where not by what it has said.
 
         Raises:
             UnavailableError: it cannot be asked, so that nobody knows.
         """
-        found = await self._known.find(lambda provider: provider.key(kid))
+        found = await self._known.find(lambda provider: check(provider) or None)
         if found is None and self._known.trouble:
             raise UnavailableError(LOST.format(reason=self._known.trouble))
-        return found
+        return found is True

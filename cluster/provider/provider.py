@@ -14,7 +14,7 @@ from workers.formats.yaml_scalars import cut
 DISCOVERY = "/.well-known/openid-configuration"
 ASYMMETRIC = frozenset({"RSA", "EC", "OKP"})
 """Kinds of keys of which the provider has one half and everybody the other."""
-MOST_KEYS = 100
+MOST_KEYS = 20
 LEAST_BITS = 2048
 """Of an RSA key; a shorter one can be computed from its public half, one day."""
 BASIC = "client_secret_basic"
@@ -40,11 +40,9 @@ class Provider:
     takes_basic: bool
     keys: Mapping[str, Key]
 
-    def key(self, kid: str) -> Key | None:
-        """Return the key of that id, or the only one for no id; None where there is none."""
-        if kid or len(self.keys) != 1:
-            return self.keys.get(kid)
-        return next(iter(self.keys.values()))
+    def fitting(self, kid: str) -> list[Key]:
+        """Return the keys that may have signed what names the id `kid`; all where it names none."""
+        return [key for name, key in self.keys.items() if kid in (name, "")]
 
 
 async def read_provider(issuer: str, connecting: Connecting) -> Provider:

@@ -1,7 +1,6 @@
 """Subjects over HTTP: whoever sends a signed token of the provider, and what they may do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cluster.client.requester import HTTP, Requester
 from cluster.config import OidcConfig, Roles
@@ -12,24 +11,25 @@ from workers.access.subjects import RoleMapping, Subject, subject_of
 TOO_MANY = "because they are in so many that their provider has left all of them out"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Subjects:
     """Tells who a subject is here.
 
-    Attributes:
+    Args:
         oidc: Which tokens count, and who may do what.
         tokens: Checks them.
+
+    Attributes:
+        mapping: The roles of the configuration.
     """
 
-    oidc: OidcConfig
-    tokens: SignedTokens
+    # Owns: nothing that changes.
 
-    @property
-    def mapping(self) -> RoleMapping:
-        """The roles of the configuration."""
-        return RoleMapping(
-            subjects={name: _roles(roles) for name, roles in self.oidc.subjects.items()},
-            groups={name: _roles(roles) for name, roles in self.oidc.groups.items()},
+    def __init__(self, oidc: OidcConfig, tokens: SignedTokens) -> None:
+        self._oidc = oidc
+        self._tokens = tokens
+        self.mapping = RoleMapping(
+            subjects={name: _roles(roles) for name, roles in oidc.subjects.items()},
+            groups={name: _roles(roles) for name, roles in oidc.groups.items()},
         )
 
     async def of(self, token: str) -> Requester:
@@ -39,14 +39,14 @@ class Subjects:
             UnauthorizedError: it does not count here.
             UnavailableError: nobody can tell, because the provider is away.
         """
-        claims = await self.tokens.claims(token, audience=self.oidc.audience)
+        claims = await self._tokens.claims(token, audience=self._oidc.audience)
         return self.requester(
-            subject_of(claims, name_claim=self.oidc.subject, groups_claim=self.oidc.in_groups)
+            subject_of(claims, name_claim=self._oidc.subject, groups_claim=self._oidc.in_groups)
         )
 
     def requester(self, subject: Subject) -> Requester:
         """Return a subject with what it may do."""
-        contact = self.oidc.contact
+        contact = self._oidc.contact
         if subject.is_cut:
             contact += f" (who knows no groups of theirs, {TOO_MANY})"
         return Requester(

@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from time import time
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
-from httpx import Response
 
 from cluster.api import login
 from cluster.api.access.known_tokens import KnownSessions, KnownTokens
@@ -101,7 +101,7 @@ class Scene:
         assert f"{asked.scheme}://{asked.netloc}{asked.path}" == f"{self.provider.url}/authorize"
         return {name: values[0] for name, values in parse_qs(asked.query).items()}
 
-    def back(self, browser: TestClient, asked: dict[str, str], **claims: object) -> Response:
+    def back(self, browser: TestClient, asked: dict[str, str], **claims: object) -> Any:
         """Come back from the provider, which says `claims`."""
         self.provider.codes["c"] = {
             "aud": "the-client",
@@ -111,7 +111,7 @@ class Scene:
         }
         return browser.get("/login/callback", params={"code": "c", "state": asked["state"]})
 
-    def with_token(self, browser: TestClient, token: str = "", onto: str = "/docs") -> Response:
+    def with_token(self, browser: TestClient, token: str = "", onto: str = "/docs") -> Any:
         form = {"token": token or self.token, "next": onto}
         return browser.post("/login", data=form, headers=FROM_HERE)
 
@@ -124,7 +124,7 @@ def scene() -> Iterator[Scene]:
             yield made
 
 
-def looks(browser: TestClient, cookie: str = "") -> Response:
+def looks(browser: TestClient, cookie: str = "") -> Any:
     headers = {"Cookie": cookie} if cookie else {}
     return browser.get("/v1/adapters/birds/versions", headers=headers)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 import pytest
+from joserfc.jwk import ECKey
 
 from adapters.errors import UnauthorizedError, UnavailableError
 from cluster.provider.known_provider import FRESH_S, LOST_S, YOUNG_S, KnownProvider
@@ -78,6 +79,23 @@ def test_a_rotated_key_counts_at_once_and_the_old_one_no_more() -> None:
         scene.signer.rotate()
         assert await scene.counts(scene.signer.token())
         assert not await scene.counts(old)
+
+    run(test)
+
+
+def test_a_rotated_key_that_is_called_as_the_one_before_counts_at_once() -> None:
+    async def test(scene: Scene) -> None:
+        old = scene.signer.keys[-1]
+        assert await scene.counts(scene.signer.token())
+        scene.clock.sleep(YOUNG_S)
+        scene.signer.rotate(ECKey.generate_key("P-256", {"kid": str(old.kid)}))
+        assert await scene.counts(scene.signer.token())
+        assert not await scene.counts(scene.signer.token(key=old))
+        # Nor is a wrong signature a way to have the provider asked all the time.
+        reads = scene.reads
+        for _ in range(100):
+            assert not await scene.counts(scene.signer.token(key=old))
+        assert scene.reads == reads
 
     run(test)
 

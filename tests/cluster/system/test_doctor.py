@@ -44,19 +44,19 @@ def test_a_store_that_does_not_answer_is_one_finding_that_says_what_to_do(
 
 
 def test_a_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
-    def found(issuer: str, **roles: dict[str, Roles]) -> Finding:
-        oidc = OidcConfig(issuer=issuer, audience="nacre", **roles)
+    def found(issuer: str, groups: dict[str, Roles]) -> Finding:
+        oidc = OidcConfig(issuer=issuer, audience="nacre", groups=groups)
         config = Config(store=f"file://{tmp_path}/store", access=AccessConfig(oidc=oidc))
         return next(each for each in examine(config) if each.check == "provider")
 
     with provider() as running:
-        works = found(running.url, groups={"ml": {"*": "viewer"}})
+        works = found(running.url, {"ml": {"*": "viewer"}})
         assert (works.level, works.found) == ("ok", f"{running.url} has 1 key")
-        nobody = found(running.url)
+        nobody = found(running.url, {})
         assert (nobody.level, "gives nobody a role" in nobody.found) == ("warning", True)
-        other = found(f"{running.url}/", groups={"ml": {"*": "viewer"}})
+        other = found(f"{running.url}/", {"ml": {"*": "viewer"}})
         assert (other.level, "calls itself" in other.found) == ("error", True)
-    assert found(running.url).level == "error"
+    assert found(running.url, {}).level == "error"
 
 
 def test_a_method_that_cannot_learn_on_the_encoder_is_named(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ class Handler(BaseHTTPRequestHandler):
         """Answer with JSON."""
         self.bytes(json.dumps(fields).encode(), status)
 
+    def page(self, content: str) -> None:
+        """Answer with a page for people."""
+        headers = {"Content-Type": "text/html"}
+        self.bytes(content.encode(), 200, **headers)
+
     def bytes(self, content: bytes, status: int = 200, **headers: str) -> None:
         """Answer with bytes."""
         self.send_response(status)

@@ -19,7 +19,7 @@ class RealProvider:
         url: Where it is, which is what it calls itself.
     """
 
-    # Owns: the process.
+    # Owns: the process, and the thread that reads what it says.
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -34,14 +34,16 @@ class RealProvider:
         )
         assert self._process.stdout is not None
         assert any("Started" in line for line in self._process.stdout), "it did not start"
-        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        self._reading = threading.Thread(target=self._process.stdout.read)
+        self._reading.start()
 
     def stop(self) -> None:
         """End it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(START_TIMEOUT_S)
-            self._process = None
+            self._reading.join(START_TIMEOUT_S)
+            with self._process:
+                self._process = None
 
     def knows(self, name: str, **claims: object) -> None:
         """Have it know somebody."""
