@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from adapters.contract.memory_format import MemoryFormat
+from adapters.parts.products import rows_first
 
 
 class MemoryRows(ABC):
@@ -20,7 +21,7 @@ class MemoryRows(ABC):
 
     @abstractmethod
     def exponents(self, features: Tensor) -> Tensor:
-        """Return product and bias of prepared features, (N, B) float32."""
+        """Return product and bias of prepared features, (N, B) float32, dense in either order."""
 
     @property
     @abstractmethod
@@ -37,13 +38,13 @@ class Float32Rows(MemoryRows):
     """
 
     def __init__(self, rows: Tensor, bias: Tensor) -> None:
-        self._rows, self._columns, self._bias = rows, rows.t(), bias
+        self._rows, self._bias = rows, bias
 
     def prepared(self, features: Tensor) -> Tensor:
         return features
 
     def exponents(self, features: Tensor) -> Tensor:
-        return torch.addmm(self._bias, features, self._columns)
+        return rows_first(self._bias, self._rows, features)
 
     @property
     def nbytes(self) -> int:
