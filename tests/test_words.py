@@ -28,8 +28,8 @@ parquet png ppm process request resizing route runtime scalar schedule schema se
 stored stream symmetric tar terminal thread tiff upload wire yaml
 """
 LEARNING = """
-accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
-predicting product prompt randomness softmax training transformer tuned vision
+accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning
+optimiser predicting product prompt randomness softmax training transformer tuned vision
 """
 FOREIGN = "cifar nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())

@@ -7,7 +7,7 @@ The browser has a secret of 256 random bits, and the store its SHA-256.
 import secrets
 from dataclasses import dataclass
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.contract.canonical import digest_of
 from workers.access.serial_list import SerialList
@@ -65,13 +65,10 @@ class SessionList(SerialList):
         return of_secret(self.sessions, secret)
 
 
-_SESSIONS = TypeAdapter(SessionList)
-
-
 def sessions_from_bytes(data: bytes, what: str) -> SessionList:
     """Return the list in `data`; CorruptionError naming `what` when there is none."""
     unseal(data, what)
-    return validated(_SESSIONS, data, what)
+    return validated(SessionList, data, what)
 
 
 def new_secret() -> str:
