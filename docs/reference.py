@@ -15,16 +15,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.errors import NacreError
 from cluster.api.access.requesters import Access
 from cluster.api.access.routes import NEEDS
-from cluster.api.app import build_api
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
+from cluster.system.app import build_api
 from cluster.wire.problems import STATUS
 from docs.api import error_types
 from docs.keys import configuration, table
+from docs.roads import roads
 from docs.variables import OF_TESTS, VARIABLES
 from workers.registry.audience import Nobody
 
@@ -70,6 +71,10 @@ ROUTES = """## Routes
 
 `/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.
 [serving.md](serving.md#everything-over-http) says more, and [access.md](access.md) of roles."""
+ROADS = """## Roads
+
+Which routes do what a verb of the command line does. In Python the calls of
+[`Client`](api.md#client) have the same names. A verb without a command is for programs alone."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""
@@ -83,6 +88,7 @@ def page() -> str:
     parts += [EXITS, table(("code", "meaning", "exceptions", "over HTTP"), exit_codes())]
     parts += [VERBS, *verbs()]
     parts += [ROUTES, table(("route", "", "role", "errors"), routes())]
+    parts += [ROADS, table(("verb", "over HTTP", "role"), roads())]
     parts += [METRICS, table(("metric", "labels", "what"), metrics())]
     return "\n\n".join(parts) + "\n"
 

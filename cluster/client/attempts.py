@@ -167,13 +167,18 @@ def error_of(response: httpx.Response) -> NacreError:
         title, detail = str(response.json()["title"]), str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
         title, detail = "", f"the API answered {response.status_code}: {response.text[:200]}"
+    return named_error(title, detail, response.status_code)
+
+
+def named_error(title: str, detail: str, status: int) -> NacreError:
+    """Return the error that the title of a problem names, or the one that its status stands for."""
     named = getattr(errors, title, None)
     if isinstance(named, type) and issubclass(named, NacreError):
-        return named(detail, status=response.status_code)
+        return named(detail, status=status)
     by_status: dict[int, type[NacreError]] = {
         404: NotFoundError,
         409: ConflictError,
         429: UnavailableError,
     }
-    otherwise = InputError if response.status_code < 500 else UnavailableError
-    return by_status.get(response.status_code, otherwise)(detail, status=response.status_code)
+    otherwise = InputError if status < 500 else UnavailableError
+    return by_status.get(status, otherwise)(detail, status=status)

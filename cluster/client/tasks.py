@@ -15,6 +15,7 @@ from cluster.stores.open import open_store
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import read_leadership
+from workers.registry.documents.layout import check_adapter
 from workers.store import ObjectStore
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def loaded_task(task: "Task | Path | str", config: Config, *, adapter: str | Non
     """Return a task, or the one that a file describes, for `adapter` instead of its own."""
     if isinstance(task, Path | str):
         task = load_task(task, config, adapter=adapter)
-    return task if adapter is None else replace(task, adapter=adapter)
+    return task if adapter is None else replace(task, adapter=check_adapter(adapter))
 
 
 def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:

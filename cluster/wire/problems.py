@@ -51,3 +51,8 @@ def problem_document(status: int, title: str, detail: str) -> Problem:
     if len(detail) > LONGEST_DETAIL:
         detail = f"{detail[:LONGEST_DETAIL]}…"
     return Problem(title=title, status=status, detail=detail)
+
+
+def error_document(error: NacreError) -> Problem:
+    """Return the document of one of nacre's own errors."""
+    return problem_document(status_of(error), type(error).__name__, error.message)

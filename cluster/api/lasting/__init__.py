@@ -1,0 +1,1 @@
+"""Lasting verbs over HTTP: what may take minutes, with its progress, in nobody's way."""
