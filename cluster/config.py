@@ -14,6 +14,8 @@ Nothing secret is in it.
     events: {allow: [https://hooks.example.com/]}
     limits:                           # `*` stands for requesters that are not named
       "token:ci": {images_per_minute: 60000}
+    access:
+      oidc: {issuer: https://id.example.com, audience: nacre, groups: {ml: {"*": operator}}}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
@@ -24,10 +26,12 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from adapters.contract.memory_format import MemoryFormat
+from workers.access.roles import RoleName
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.formats.yaml_settings import read_settings
 from workers.housekeeping.retention import Retention
@@ -48,6 +52,36 @@ def _network(written: str) -> str:
 
 Network = Annotated[str, AfterValidator(_network)]
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def is_private(url: str) -> bool:
+    """Return whether nobody can read on the way what is sent to an address: TLS, or loopback."""
+    found = urlsplit(url)
+    return found.scheme == "https" or (found.scheme == "http" and found.hostname in LOOPBACK)
+
+
+def _address(written: str) -> str:
+    found = urlsplit(written)
+    if not is_private(written) or not found.hostname or found.username is not None:
+        raise ValueError("expected an https:// address, or an http:// one on this machine")
+    if found.query or found.fragment or not written.isprintable() or " " in written:
+        raise ValueError("expected an address without a query, a fragment or a space")
+    return written
+
+
+def _origin(written: str) -> str:
+    if urlsplit(_address(written)).path not in ("", "/"):
+        raise ValueError("expected an address without a path")
+    return written.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Claim = Annotated[str, Field(min_length=1, max_length=200)]
+AdapterOrAll = Annotated[str, Field(pattern=rf"^(\*|{NAME.pattern})$")]
+Roles = dict[AdapterOrAll, RoleName]
+
 CONFIG_FILE = "nacre.yaml"
 CONFIG = "NACRE_CONFIG"
 STORE = "NACRE_STORE"
@@ -61,6 +95,8 @@ TOKEN = "NACRE_TOKEN"
 """The variable that holds the bearer token of who may do everything; it is nowhere else."""
 PREDICT_TOKEN = "NACRE_PREDICT_TOKEN"
 """The same for who may only ask and look."""
+OIDC_SECRET = "NACRE_OIDC_SECRET"
+"""The variable that holds what the service shows the provider of logins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,6 +272,58 @@ NO_LIMITS = RequesterLimits(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LoginConfig:
+    """How people log in with their provider, in a browser.
+
+    Attributes:
+        client: As the provider knows this service: its client id.
+        url: Where browsers reach this service; the provider sends them back to `/login/callback`
+            below it.
+        scopes: What the provider is asked for, besides `openid`.
+    """
+
+    client: Claim
+    url: Origin
+    scopes: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OidcConfig:
+    """The OpenID provider that says who somebody is, and the roles that this gives them.
+
+    Attributes:
+        issuer: Its address, as its tokens say it in `iss`.
+        audience: What its tokens must name in `aud`.
+        subject: The claim that names who sends a token.
+        in_groups: The claim that names their groups, a list or one text.
+        subjects: Roles by adapter of subjects, by their names; `*` stands for all adapters.
+        groups: The same of whoever is in a group.
+        contact: Whom to ask for a role.
+        login: How people log in with it; where there is none, only with a named token.
+    """
+
+    issuer: Address
+    audience: Claim
+    subject: Claim = "sub"
+    in_groups: Claim = "groups"
+    subjects: dict[str, Roles] = field(default_factory=dict)
+    groups: dict[str, Roles] = field(default_factory=dict)
+    contact: Claim = "an admin of this service"
+    login: LoginConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessConfig:
+    """Who is known besides those who have a token of this service.
+
+    Attributes:
+        oidc: Whoever an OpenID provider vouches for.
+    """
+
+    oidc: OidcConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that `nacre up` needs to know.
 
@@ -254,6 +342,7 @@ class Config:
         limits: How much each requester may do at once, by name as in the audit log; `*` stands for
             those that are not named. `http`, everybody where there is no token, has only limits
             that are set under that name.
+        access: Who is known besides those who have a token of this service.
     """
 
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
@@ -267,6 +356,7 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     events: EventsConfig = field(default_factory=EventsConfig)
     limits: dict[str, RequesterLimits] = field(default_factory=dict)
+    access: AccessConfig = field(default_factory=AccessConfig)
 
     @property
     def endpoint(self) -> str:

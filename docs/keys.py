@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cluster.client.methods import attributes
@@ -31,9 +32,10 @@ def configuration() -> Iterator[str]:
 def parts_of(kind: type) -> Iterator[tuple[str, type]]:
     """Yield the parts of a configuration that are dataclasses, with their own parts."""
     for name, hint in get_type_hints(kind).items():
-        if is_dataclass(hint) and isinstance(hint, type):
-            yield name, hint
-            yield from ((f"{name}: {inner}", part) for inner, part in parts_of(hint))
+        for part in (hint, *(get_args(hint) if isinstance(hint, UnionType) else ())):
+            if is_dataclass(part) and isinstance(part, type):
+                yield name, part
+                yield from ((f"{name}: {inner}", each) for inner, each in parts_of(part))
 
 
 def _keys(heading: str, kind: type) -> Iterator[str]:
@@ -52,6 +54,8 @@ def default(field: "Field[Any]") -> str:
     if field.name == "store":
         return "`file://` and `store` in [NACRE_HOME](#environment-variables)"
     value = field.default if field.default_factory is MISSING else field.default_factory()
+    if value is MISSING:
+        return "must be given"
     if is_dataclass(value):
         return "see below"
     if value is None:

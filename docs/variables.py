@@ -17,6 +17,11 @@ VARIABLES = (
         "token for asking and looking; the client sends it where `NACRE_TOKEN` is not set",
     ),
     (
+        "`NACRE_OIDC_SECRET`",
+        "what the service shows the provider of logins (`access: oidc: login:`); none where the "
+        "provider knows it as a public client",
+    ),
+    (
         "`NACRE_S3_ACCESS_KEY`, `NACRE_S3_SECRET_KEY`, `NACRE_S3_SESSION_TOKEN`",
         "credentials of `s3://` addresses; the third only for temporary ones",
     ),

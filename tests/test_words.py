@@ -21,11 +21,11 @@ part past pattern published question random raw reader reading replacement resul
 sending shared shown status table testing trained turn verify
 """
 COMPUTING = """
-actor api app apply async batching callback cli completion concurrency config coordination csv
-decode decoded decompressed denormal deployment directory entry error file folder follower form gif
-handler header http jpeg jpeg2000 machine member middleware node op open option parameter parquet
-png ppm process request resizing route runtime scalar schedule schema serving session socket stored
-stream symmetric tar terminal thread tiff upload wire yaml
+actor api app apply async batching browser callback cli completion concurrency config coordination
+csv decode decoded decompressed denormal deployment directory entry error file folder follower form
+gif handler header http jpeg jpeg2000 machine member middleware node op open option parameter
+parquet png ppm process request resizing route runtime scalar schedule schema serving session socket
+stored stream symmetric tar terminal thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning

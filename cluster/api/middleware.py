@@ -24,15 +24,19 @@ from adapters.errors import (
     UnavailableError,
 )
 from cluster.api.access.allowances import Allowances
+from cluster.api.access.browsers import SESSION, check_comes_from_here, cookie_of
 from cluster.api.access.requesters import (
     NOBODY,
     OVER_HTTP,
     Access,
     Holders,
+    NoSessions,
     NoTokens,
     Requesters,
+    Sessions,
 )
 from cluster.api.access.routes import Asked, asked_for, is_open
+from cluster.api.access.subjects import Subjects
 from cluster.api.headers import is_usable
 from cluster.api.limits import BodyLimits
 from cluster.api.problems import late, problem, problem_of
@@ -60,6 +64,8 @@ class Doors:
         access: The tokens of the environment, and how long a request may take.
         adapter: The adapter that answers where none is named.
         known: The named tokens.
+        sessions: Of whoever has logged in.
+        subjects: Whoever a provider vouches for; None where there is no provider.
         denied: Is told who was not let in.
         allowances: Say how much each requester may have under way.
     """
@@ -67,8 +73,15 @@ class Doors:
     access: Access
     adapter: str = "main"
     known: Holders = field(default_factory=NoTokens)
+    sessions: Sessions = field(default_factory=NoSessions)
+    subjects: Subjects | None = None
     denied: Callable[[AuditEntry], None] = lambda _: None
     allowances: Allowances = field(default_factory=Allowances)
+
+    @property
+    def requesters(self) -> Requesters:
+        """What tells who asks."""
+        return Requesters(self.access, self.known, subjects=self.subjects, sessions=self.sessions)
 
 
 def add_access(api: FastAPI, doors: Doors, metrics: Metrics) -> None:
@@ -82,7 +95,7 @@ class _AccessMiddleware:
         self._app = app
         self._doors = doors
         self._access = doors.access
-        self._requesters = Requesters(doors.access, doors.known)
+        self._requesters = doors.requesters
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,14 +144,16 @@ class _AccessMiddleware:
     ) -> Requester | NacreError:
         """Return who asks; where they are not let in, the error that says why."""
         if is_open(scope["path"]):
-            return OVER_HTTP
+            return replace(OVER_HTTP, request_id=request_id)
         asked = asked_for(scope["method"], scope["path"], configured=self._doors.adapter)
         scope["state"]["asked"] = asked
         requester: Requester | None = None
         try:
             # Of several, none: what stands in front of the service may have looked at another one.
-            sent = ", ".join(headers.getlist("authorization"))
-            requester = await self._requesters.of(sent, request_id)
+            sent, session = ", ".join(headers.getlist("authorization")), cookie_of(scope, SESSION)
+            requester = await self._requesters.of(sent, request_id, session=session)
+            if session and not sent:
+                check_comes_from_here(scope["method"], headers)
             if asked is not None:
                 asked.check(requester)
         except (UnauthorizedError, ForbiddenError) as error:

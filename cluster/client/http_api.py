@@ -12,10 +12,9 @@ import httpx
 
 from adapters.errors import SettingsError
 from cluster.client.attempts import Answer, Attempts, Call
-from cluster.config import PREDICT_TOKEN, TOKEN
+from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN
 from cluster.wire.headers import TIMEOUT_S
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 AMBIENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from cluster.api import (
     access_routes,
     health,
+    login,
     looking,
     managing,
     methods,
@@ -19,9 +20,10 @@ from cluster.api import (
 )
 from cluster.api.access.allowances import Allowances
 from cluster.api.access.denials import Denials
-from cluster.api.access.known_tokens import KnownTokens
+from cluster.api.access.known_tokens import KnownSessions, KnownTokens
 from cluster.api.access.requesters import OVER_HTTP, Access
 from cluster.api.access.routes import check_routes, describe_needs
+from cluster.api.access.subjects import Subjects
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
 from cluster.api.lasting import archives, evaluating, maintenance, submissions
@@ -29,6 +31,7 @@ from cluster.api.lasting.answers import LastingCalls
 from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
+from cluster.api.login import Logins
 from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
 from cluster.api.methods import MethodHandlers
@@ -40,9 +43,15 @@ from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.api.webhooks import WebhookHandlers
 from cluster.client.client import Client
-from cluster.config import Config
+from cluster.config import Config, OidcConfig
+from cluster.provider.connecting import Connecting
+from cluster.provider.known_provider import KnownProvider
+from cluster.provider.login import ProviderLogin
+from cluster.provider.provider import read_provider
+from cluster.provider.signed_tokens import SignedTokens
 from cluster.serving.service import Service
 from workers.access.audit import write_entry
+from workers.access.kept_sessions import read_sessions
 from workers.access.kept_tokens import read_tokens
 from workers.registry import Audience
 
@@ -88,10 +97,14 @@ def build_api(
         description=DESCRIPTION,
     )
     add_problems(api, places)
+    subjects, provider = _provider(config.access.oidc, access)
+    sessions = KnownSessions(partial(read_sessions, service.store))
     doors = Doors(
         access=access,
         adapter=config.adapter,
         known=KnownTokens(partial(read_tokens, service.store)),
+        sessions=sessions,
+        subjects=subjects,
         denied=Denials(partial(write_entry, service.store)).note,
         allowances=Allowances(config.of_requester),
     )
@@ -118,10 +131,37 @@ def build_api(
     api.include_router(asking, dependencies=[let_in])
     api.include_router(health.routes(service, places))
     api.include_router(health.standing(service, places, around), dependencies=[let_in])
+    logins = Logins(
+        store=service.store, known=sessions, doors=doors, threads=threads, provider=provider
+    )
+    api.include_router(login.routes(logins))
     api.add_api_route("/", _to_the_page, include_in_schema=False)
     describe_needs(api)
     check_routes(api.openapi())
     return api
+
+
+def _provider(
+    oidc: OidcConfig | None, access: Access
+) -> tuple[Subjects | None, ProviderLogin | None]:
+    """Return what a provider decides: who sends a signed token, and who logs in."""
+    if oidc is None:
+        return None, None
+    connecting = Connecting()
+    known = KnownProvider(partial(read_provider, oidc.issuer, connecting))
+    tokens = SignedTokens(oidc.issuer, known)
+    subjects = Subjects(oidc=oidc, tokens=tokens)
+    if oidc.login is None:
+        return subjects, None
+    provider = ProviderLogin(
+        oidc,
+        oidc.login,
+        tokens=tokens,
+        known=known,
+        connecting=connecting,
+        secret=access.provider_secret or "",
+    )
+    return subjects, provider
 
 
 async def _to_the_page() -> RedirectResponse:

@@ -1,5 +1,6 @@
 """Diagnostics: checks of everything that the system needs, each with what to do where it fails."""
 
+import asyncio
 import importlib.metadata
 import os
 import shutil
@@ -145,6 +146,29 @@ def _coordinator(lead: Leadership | None) -> Finding:
     return Finding(check="coordinator", level="ok", found=f"on {lead.host}, epoch {lead.epoch}")
 
 
+def _provider(config: Config) -> Iterator[Finding]:
+    from cluster.provider.connecting import Connecting
+    from cluster.provider.provider import read_provider
+
+    oidc = config.access.oidc
+    if oidc is None:
+        return
+    try:
+        found = asyncio.run(read_provider(oidc.issuer, Connecting()))
+    except UnavailableError as error:
+        remedy = "until it answers, signed tokens count by the keys that replicas have read before"
+        yield Finding(check="provider", level="error", found=error.message, remedy=remedy)
+        return
+    nobody = not (oidc.groups or oidc.subjects)
+    yield Finding(
+        check="provider",
+        level="warning" if nobody else "ok",
+        found=f"{oidc.issuer} has {counted(len(found.keys), 'key')}"
+        + (", and the configuration gives nobody a role" if nobody else ""),
+        remedy="name groups or subjects under `access: oidc:`" if nobody else "",
+    )
+
+
 def _encoder(config: Config) -> Iterator[Finding]:
     import torch
 
@@ -268,6 +292,7 @@ CHECKS: tuple[Check, ...] = (
     _environment,
     _disk,
     _store,
+    _provider,
     _encoder,
     _methods,
     _gpu,

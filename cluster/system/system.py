@@ -185,6 +185,12 @@ def check_token(config: Config) -> None:
             f"expected a token in {TOKEN} beside the one in {PREDICT_TOKEN}, found none: without "
             "it everybody may do everything"
         )
+    if config.access.oidc is not None and not os.environ.get(TOKEN):
+        raise SettingsError(
+            f"expected a token in {TOKEN} beside `access: oidc:` in the configuration, found none: "
+            "commands of this machine ask the replicas with it, which nobody else may do then "
+            "without a token"
+        )
     if not is_loopback(config.serve.host) and not os.environ.get(TOKEN):
         raise SettingsError(
             f"expected a token in {TOKEN} to serve on {config.serve.host}, found none; set one, or "

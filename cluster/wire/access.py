@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Role = Literal["viewer", "asker", "submitter", "operator", "admin"]
+from workers.access.roles import RoleName as Role
+
 SECRET = f"nacre_{'x' * 43}"
 
 

@@ -83,6 +83,13 @@ def test_the_example_at_the_head_of_the_module_is_a_configuration(tmp_path: Path
     assert load_config(written(tmp_path / "c.yaml", example)).store == "file:///var/lib/nacre"
 
 
+def oidc(line: str) -> str:
+    """Return a configuration with a provider, of which one line is as said."""
+    lines = {"issuer": "issuer: https://id.example.com", "audience": "audience: nacre"}
+    lines[line.partition(":")[0]] = line
+    return f"access: {{oidc: {{{', '.join(lines.values())}}}}}"
+
+
 MISTAKES: list[tuple[str, str]] = [
     ("stor: memory://x", "unknown key 'stor'.*did you mean 'store'"),
     ("serve: {prot: 1}", "unknown key 'prot' in serve.*did you mean 'port'"),
@@ -110,7 +117,42 @@ MISTAKES: list[tuple[str, str]] = [
     ("limits: {ci: {images: 5}}", "unknown key 'images' in limits.ci"),
     ("limits: {ci: 5}", "limits.ci"),
     ("adapter: a/b", "adapter"),
+    # whom a provider vouches for
+    ("access: {odic: {}}", "unknown key 'odic' in access.*did you mean 'oidc'"),
+    ("access: {oidc: {audience: nacre}}", "expected the key 'access.oidc.issuer'|'issuer' in acc"),
+    (oidc("issuer: http://id.example.com"), "issuer.*https:// address, or an http:// one on this"),
+    (oidc("issuer: https://ann:pw@id.example.com"), "issuer.*expected an https:// address"),
+    (oidc("issuer: 'https://id.example.com?x=1'"), "issuer.*without a query"),
+    (oidc("issuer: id.example.com"), "issuer.*expected an https:// address"),
+    (oidc("audience: ''"), "audience"),
+    (oidc("groups: {ml: {'*': boss}}"), "groups.*'viewer', 'asker'.*found 'boss'"),
+    (oidc("groups: {ml: {'a/b': viewer}}"), "groups"),
+    (oidc("groups: {ml: viewer}"), "groups.ml.*expected keys and values, found"),
+    (oidc("subjects: [ann]"), "subjects.*expected keys and values"),
+    (oidc("login: {client: x}"), "expected the key.*url"),
+    (oidc("login: {client: x, url: 'https://nacre.example.com/console'}"), "url.*without a path"),
+    (oidc("secret: hush"), "unknown key 'secret'"),
 ]
+
+
+def test_a_provider_and_what_its_subjects_may_do(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "c.yaml",
+        """
+        access:
+          oidc:
+            issuer: http://127.0.0.1:9400
+            audience: nacre
+            groups: {ml: {"*": viewer, birds: operator}}
+            subjects: {ann: {birds: admin}}
+            login: {client: nacre-login, url: "http://localhost:8000/"}
+        """,
+    )
+    found = load_config(path).access.oidc
+    assert found is not None and found.login is not None
+    assert found.groups == {"ml": {"*": "viewer", "birds": "operator"}}
+    assert (found.subject, found.in_groups) == ("sub", "groups")
+    assert found.login.url == "http://localhost:8000"
 
 
 @pytest.mark.parametrize(("content", "message"), MISTAKES)

@@ -27,9 +27,13 @@ from tests.support.scenes.webhooks import webhook
 from workers.access.audit import AuditEntry
 from workers.access.audit import entry_from_bytes as audit_from_bytes
 from workers.access.audit import write_entry as write_audit
+from workers.access.kept_sessions import KEY as SESSIONS
+from workers.access.kept_sessions import keep_session
 from workers.access.kept_tokens import KEY as TOKENS
 from workers.access.kept_tokens import create_token, revoke_token
 from workers.access.roles import AccessRole
+from workers.access.sessions import session_of_subject, sessions_from_bytes
+from workers.access.subjects import Subject
 from workers.access.tokens import tokens_from_bytes
 from workers.encoding.blocks import named_blob
 from workers.formats.decompressed import decompressed
@@ -203,6 +207,13 @@ def _queue() -> dict[str, tuple[str, bytes]]:
     }
 
 
+def _sessions() -> bytes:
+    store = MemoryStore()
+    session = session_of_subject("a secret", Subject(name="ann", groups=("ml",)), now=1.0)
+    keep_session(store, session, now=1.0)
+    return store.get(SESSIONS).data
+
+
 def _tokens() -> bytes:
     """Return a list of named tokens."""
     store, roles = MemoryStore(), {"birds": AccessRole.OPERATOR, "*": AccessRole.VIEWER}
@@ -345,6 +356,7 @@ LOADERS: dict[str, Loader] = {
     "leads": _of_queue("lead", read_leadership, sealed=True),
     "pages": _of_queue("page", lambda store: read_page(store, 0), sealed=True),
     "named tokens": of_json(lambda data: tokens_from_bytes(data, "x"), _tokens(), sealed=True),
+    "sessions": of_json(lambda data: sessions_from_bytes(data, "x"), _sessions(), sealed=True),
     "audit entries": of_json(lambda data: audit_from_bytes(data, "x"), _audit()),
     "outcomes": _of_queue("outcome", lambda store: read_outcome(store, "birds-0123456789ab")),
     "milestones": _of_webhooks("milestones", lambda store: MilestoneLog(store).last("main")),

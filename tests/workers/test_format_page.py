@@ -14,6 +14,7 @@ from adapters.contract.records import decode_record, encode_record, pack, unpack
 from adapters.methods import method_named
 from workers.access.audit import entry_from_bytes as audit_from_bytes
 from workers.access.audit import write_entry as write_audit
+from workers.access.sessions import sessions_from_bytes
 from workers.access.tokens import tokens_from_bytes
 from workers.formats.documents import seal
 from workers.queue import inbox
@@ -143,6 +144,7 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "How far it is": progress,
     "A request": request,
     "An event": event,
+    "Sessions": lambda content: sessions_from_bytes(content, IT).to_bytes(),
     "Named tokens": lambda content: tokens_from_bytes(content, IT).to_bytes(),
     "An audit entry": audit,
     "Milestones": milestones,

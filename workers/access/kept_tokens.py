@@ -6,8 +6,8 @@ access/tokens.json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from adapters.errors import NotFoundError
 from workers.access.roles import AccessRole
+from workers.access.serial_list import KeptList
 from workers.access.tokens import (
     NamedToken,
     TokenList,
@@ -17,12 +17,10 @@ from workers.access.tokens import (
     tokens_from_bytes,
     with_token,
 )
-from workers.formats.documents import next_count
 from workers.store.base import ObjectStore
-from workers.store.serial_document import Held
-from workers.store.serial_swap import SerialSwap
 
 KEY = "access/tokens.json"
+_KEPT = KeptList(key=KEY, decode=tokens_from_bytes, empty=TokenList())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,10 +46,7 @@ def read_tokens(store: ObjectStore) -> TokenList:
         MissingError: this process has seen one, and it is not to be found now.
         CorruptionError: the list is damaged.
     """
-    try:
-        return _swap(store).document.read().content
-    except NotFoundError:
-        return TokenList()
+    return _KEPT.read(store)
 
 
 def create_token(
@@ -90,20 +85,5 @@ def revoke_token(store: ObjectStore, name: str, *, by: str, now: float) -> Named
     return revoked[0]
 
 
-def _change(
-    store: ObjectStore, changed: Callable[[TokenList], tuple[NamedToken, ...]]
-) -> TokenList:
-    def decide(held: Held[TokenList] | None) -> TokenList:
-        if held is None:
-            return TokenList(serial=1, tokens=changed(TokenList()))
-        return TokenList(
-            serial=next_count(held.above, "the serial of the tokens"),
-            before=held.digest,
-            tokens=changed(held.content),
-        )
-
-    return _swap(store).change(decide).content
-
-
-def _swap(store: ObjectStore) -> SerialSwap[TokenList]:
-    return SerialSwap(store, KEY, tokens_from_bytes)
+def _change(store: ObjectStore, changed: Callable[[TokenList], tuple[NamedToken, ...]]) -> None:
+    _KEPT.change(store, lambda tokens: replace(tokens, tokens=changed(tokens)))

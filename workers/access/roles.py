@@ -6,9 +6,13 @@ Everything here is a value or a pure function on values.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from adapters.errors import InputError
 from workers.queue.machine import EVERY_ADAPTER
+
+RoleName = Literal["viewer", "asker", "submitter", "operator", "admin"]
+"""The access roles as documents name them."""
 
 
 class AccessRole(StrEnum):

@@ -8,9 +8,10 @@ trying, and a prefix by which scanners of code and logs find it: `nacre_[A-Za-z0
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 from pydantic import FiniteFloat
 
@@ -18,7 +19,8 @@ from adapters.contract.canonical import digest_of
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, InputError, NotFoundError, UnauthorizedError
 from workers.access.roles import AccessRole, Grants, of_adapter
-from workers.formats.documents import Count, Digest, seal, unseal, validated
+from workers.access.serial_list import SerialList
+from workers.formats.documents import Digest, unseal, validated
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 
@@ -37,6 +39,17 @@ RESERVED = ("change", "predict")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LIFETIME = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _UNIT_S = {"h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
+
+
+class OfSecret(Protocol):
+    """What is kept of a secret."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the secret."""
+
+
+Kept = TypeVar("Kept", bound=OfSecret)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,33 +102,22 @@ class NamedToken:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenList:
-    """All named tokens of a store, changed by condition alone.
+class TokenList(SerialList):
+    """All named tokens of a store.
 
     Attributes:
-        serial: Grows by one with every change.
-        before: SHA-256 of the list that this one replaced; empty for the first.
         tokens: The tokens, the oldest first.
     """
 
-    serial: Count = 0
-    before: str = ""
     tokens: tuple[NamedToken, ...] = ()
 
-    def to_bytes(self) -> bytes:
-        """Return the sealed document."""
-        return seal(asdict(self))
-
     def holder(self, secret: str) -> NamedToken | None:
-        """Return the token of a secret; None where nobody knows it.
+        """Return the token of a secret; None where nobody knows it."""
+        return of_secret(self.tokens, secret)
 
-        How long it takes says nothing of how near a guess was.
-        """
-        digest, found = digest_of(secret.encode()), None
-        for token in self.tokens:
-            if hmac.compare_digest(token.sha256, digest):
-                found = token
-        return found
+    def of_digest(self, sha256: str) -> NamedToken | None:
+        """Return the token whose secret has this digest; None where there is none."""
+        return next((token for token in self.tokens if token.sha256 == sha256), None)
 
     def live(self, name: str, *, now: float) -> NamedToken | None:
         """Return the token of that name that counts; None where there is none."""
@@ -127,6 +129,18 @@ def tokens_from_bytes(data: bytes, what: str) -> TokenList:
     """Return the list in `data`; CorruptionError naming `what` when there is none."""
     unseal(data, what)
     return validated(TokenList, data, what)
+
+
+def of_secret(held: Iterable[Kept], secret: str) -> Kept | None:
+    """Return what is kept of a secret; None where nobody knows it.
+
+    How long it takes says nothing of how near a guess was.
+    """
+    digest, found = digest_of(secret.encode()), None
+    for each in held:
+        if hmac.compare_digest(each.sha256, digest):
+            found = each
+    return found
 
 
 def new_secret() -> str:

@@ -1,7 +1,8 @@
-"""Requesters over HTTP: who asks, by the token that they send.
+"""Requesters over HTTP: who asks, by the token or the session that they send.
 
 Two tokens come from the environment, and count while the service runs; the named ones are kept in
-the store.
+the store, and signed ones come from a provider. A session is what a login with one of the latter
+two has left in a browser.
 """
 
 import hmac
@@ -11,9 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adapters.errors import UnauthorizedError
+from cluster.api.access.subjects import Subjects
 from cluster.client.requester import HTTP, Requester
-from cluster.config import EVERYBODY, PREDICT_TOKEN, TOKEN
+from cluster.config import EVERYBODY, OIDC_SECRET, PREDICT_TOKEN, TOKEN
+from cluster.provider.signed_tokens import is_signed
 from workers.access.roles import EVERYTHING, AccessRole, Grants
+from workers.access.sessions import Session
+from workers.access.subjects import Subject
 from workers.access.tokens import PREFIX, NamedToken
 from workers.queue.machine import EVERY_ADAPTER
 
@@ -38,6 +43,7 @@ class Access:
     Attributes:
         change_token: Of who may do everything; None lets everybody.
         predict_token: Of who may ask and look; None where there is no such role.
+        provider_secret: What the service shows the provider of logins; None where it has none.
         timeout_s: Longest time of a request, in seconds.
         says_id: Whether answers carry the id of their request; not where what stands in front of
             the application adds it, as Serve does.
@@ -45,6 +51,7 @@ class Access:
 
     change_token: str | None = None
     predict_token: str | None = None
+    provider_secret: str | None = None
     timeout_s: float = 60.0
     says_id: bool = True
 
@@ -56,6 +63,7 @@ class Access:
         return cls(
             change_token=environment.get(TOKEN) or None,
             predict_token=environment.get(PREDICT_TOKEN) or None,
+            provider_secret=environment.get(OIDC_SECRET) or None,
             timeout_s=timeout_s,
             says_id=says_id,
         )
@@ -75,11 +83,33 @@ class Holders(Protocol):
     async def holder(self, secret: str) -> NamedToken | None:
         """Return the token of a secret; None where nobody knows it."""
 
+    async def of_digest(self, sha256: str) -> NamedToken | None:
+        """Return the token whose secret has this digest; None where there is none."""
+
+
+class Sessions(Protocol):
+    """What knows the sessions."""
+
+    async def holder(self, secret: str) -> Session | None:
+        """Return the session of a secret; None where nobody knows it."""
+
 
 class NoTokens:
     """Where there is no store with named tokens."""
 
     async def holder(self, secret: str) -> NamedToken | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+    async def of_digest(self, sha256: str) -> NamedToken | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+
+class NoSessions:
+    """Where nobody can log in."""
+
+    async def holder(self, secret: str) -> Session | None:  # noqa: ARG002
         """Return None."""
         return None
 
@@ -90,30 +120,43 @@ class Requesters:
     Args:
         access: The tokens of the environment.
         known: The named ones.
+        subjects: Whoever a provider vouches for; None where there is no provider.
+        sessions: Of whoever has logged in; None where nobody can.
         clock: Gives seconds since the epoch.
     """
 
     # Owns: nothing.
 
     def __init__(
-        self, access: Access, known: Holders, *, clock: Callable[[], float] = time.time
+        self,
+        access: Access,
+        known: Holders,
+        *,
+        subjects: Subjects | None = None,
+        sessions: Sessions | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._access = access
         self._known = known
+        self._subjects = subjects
+        self._sessions = sessions or NoSessions()
         self._clock = clock
 
-    async def of(self, authorization: str, request_id: str) -> Requester:
+    async def of(self, authorization: str, request_id: str, *, session: str = "") -> Requester:
         """Return who has sent a request.
 
         Args:
             authorization: The header of that name.
             request_id: Of the request.
+            session: The secret of a session, which counts where that header is empty.
 
         Raises:
             UnauthorizedError: nobody knows them; the sentence says why, and whom to ask.
-            UnavailableError: nobody can tell, because the store is away.
+            UnavailableError: nobody can tell, because store or provider is away.
         """
-        return replace(await self._of(authorization), request_id=request_id)
+        by_session = session and not authorization
+        found = self._of_session(session) if by_session else self._of(authorization)
+        return replace(await found, request_id=request_id)
 
     async def _of(self, authorization: str) -> Requester:
         scheme, _, given = authorization.partition(" ")
@@ -122,8 +165,10 @@ class Requesters:
         if known is not None:
             return known
         if token.startswith(PREFIX):
-            return await self._of_named(token)
-        if self._access.change_token is None:
+            return self._of_named(await self._known.holder(token))
+        if self._subjects is not None and is_signed(token):
+            return await self._subjects.of(token)
+        if self._access.change_token is None and self._subjects is None:
             return OVER_HTTP
         found = "another one, or a part of one" if token else "none"
         raise UnauthorizedError(
@@ -131,8 +176,23 @@ class Requesters:
             f"{found}; {ASK}"
         )
 
-    async def _of_named(self, token: str) -> Requester:
-        found = await self._known.holder(token)
+    async def _of_session(self, secret: str) -> Requester:
+        session = await self._sessions.holder(secret)
+        if session is None or not session.counts(now=self._clock()):
+            raise UnauthorizedError(
+                "expected a session that counts, found one that was ended or is older than 8 "
+                "hours; log in again at /login"
+            )
+        if session.token:
+            return self._of_named(await self._known.of_digest(session.token))
+        if self._subjects is None:
+            raise UnauthorizedError(
+                f"expected a named token, found the session of {session.who!r}, whose provider "
+                "this service does not ask any more; log in again at /login"
+            )
+        return self._subjects.requester(Subject(name=session.subject, groups=session.groups))
+
+    def _of_named(self, found: NamedToken | None) -> Requester:
         if found is None:
             raise UnauthorizedError(
                 "expected a valid token of this service, found one that nobody knows: it was "

@@ -105,7 +105,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
 """What the routes need that not everybody may ask."""
 OPEN = ("/v1/health/live", "/v1/health/ready")
 """For everybody: probes have no token."""
-PAGES = ("/", "/docs", "/openapi.json")
+LOGIN, START, CALLBACK, LOGOUT = "/login", "/login/provider", "/login/callback", "/logout"
+PAGES = ("/", "/docs", "/openapi.json", LOGIN, START, CALLBACK, LOGOUT)
 """For everybody, too, with what is below: a browser has no token before it has shown them."""
 
 _PATTERNS = [(verb, compile_path(path)[0], need) for (verb, path), need in NEEDS.items()]
@@ -180,7 +181,8 @@ def describe_needs(api: FastAPI) -> None:
             schemes[SCHEME] = {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "A named token, as `nacre token create` makes it.",
+                "description": "A named token, as `nacre token create` makes it, or a signed one "
+                "of the provider.",
             }
             for verb, path, operation in _operations(document):
                 need = NEEDS.get((verb, path))

@@ -1,7 +1,7 @@
 """Roles over HTTP: each route with each role, on its adapter and on another."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi import FastAPI, Request
@@ -9,13 +9,16 @@ from fastapi.testclient import TestClient
 
 from cluster.api.access.requesters import Access
 from cluster.api.access.routes import NEEDS, check_routes, describe_needs
+from cluster.api.access.subjects import Subjects
 from cluster.api.middleware import Doors, add_access
 from cluster.api.problems import add_problems
+from cluster.config import OidcConfig, Roles
 from cluster.serving.metrics import Metrics
 from cluster.wire.problems import Problem
 from tests.support.fakes.tokens import HeldTokens, held
+from tests.support.scenes.signing import AUDIENCE, ISSUER, Signer
 from workers.access.audit import AuditEntry, Outcome
-from workers.access.roles import AccessRole
+from workers.access.roles import AccessRole, RoleName
 
 OWN, OF_ALL = "on the adapter", "on all adapters"
 LEAST: Mapping[str, tuple[str, str]] = {
@@ -74,6 +77,12 @@ LEAST: Mapping[str, tuple[str, str]] = {
 """The least role that each route needs, written down once more by hand."""
 ROLES = ("viewer", "asker", "submitter", "operator", "admin")
 CELLS = [(route, role) for route in LEAST for role in ROLES]
+MAPPED: dict[str, Roles] = {
+    name: {adapter: role}
+    for role in get_args(RoleName)
+    for name, adapter in ((role, "birds"), (f"{role}-of-all", "*"))
+}
+"""The same roles of groups that a provider names."""
 
 
 class Scene:
@@ -81,6 +90,9 @@ class Scene:
 
     def __init__(self) -> None:
         self.denied: list[AuditEntry] = []
+        signer = Signer()
+        self.signed = {name: signer.token(sub=f"in-{name}", groups=[name]) for name in MAPPED}
+        self.signed[""] = signer.token(sub="ann", groups=["others"])
         api = FastAPI()
         add_problems(api)
         doors = Doors(
@@ -89,6 +101,10 @@ class Scene:
             known=HeldTokens(
                 **{role: held(role, {"birds": AccessRole(role)}) for role in ROLES},
                 **{f"{role}-of-all": held(role, {"*": AccessRole(role)}) for role in ROLES},
+            ),
+            subjects=Subjects(
+                oidc=OidcConfig(issuer=ISSUER, audience=AUDIENCE, groups=MAPPED, contact="ben"),
+                tokens=signer.tokens(),
             ),
             denied=self.denied.append,
         )
@@ -100,10 +116,11 @@ class Scene:
 
         self.client = TestClient(api)
 
-    def ask(self, route: str, token: str, *, adapter: str = "birds") -> int:
+    def ask(self, route: str, token: str, *, adapter: str = "birds", signed: bool = False) -> int:
         verb, path = route.split()
         named = path.format(adapter=adapter, name="digits", task="digits", alias="q3", version="3")
-        headers = {"Authorization": f"Bearer nacre_{token}"} if token else {}
+        sent = self.signed[token] if signed else f"nacre_{token}"
+        headers = {"Authorization": f"Bearer {sent}"} if token or signed else {}
         return self.client.request(verb, named, headers=headers).status_code
 
 
@@ -120,16 +137,24 @@ def test_every_route_of_the_table_is_tried_here() -> None:
 def test_a_role_permits_what_it_says_on_its_adapter(scene: Scene, route: str, role: str) -> None:
     least, where = LEAST[route]
     enough = ROLES.index(role) >= ROLES.index(least)
-    assert scene.ask(route, f"{role}-of-all") == (200 if enough else 403)
-    assert scene.ask(route, role) == (200 if enough and where == OWN else 403)
+    for signed in (False, True):
+        assert scene.ask(route, f"{role}-of-all", signed=signed) == (200 if enough else 403)
+        own = 200 if enough and where == OWN else 403
+        assert scene.ask(route, role, signed=signed) == own
 
 
 @pytest.mark.parametrize("route", [route for route in LEAST if "{adapter}" in route])
 def test_a_role_permits_nothing_on_another_adapter(scene: Scene, route: str) -> None:
-    for adapter in ("cats", "bird", "birdsx", "*", "cats@birds", "birds%0A"):
-        assert scene.ask(route, "admin", adapter=adapter) == 403
-    assert scene.ask(route, "admin", adapter="birds@3") == 200
-    assert scene.ask(route, "admin-of-all", adapter="cats") == 200
+    for signed in (False, True):
+        for adapter in ("cats", "bird", "birdsx", "*", "cats@birds", "birds%0A"):
+            assert scene.ask(route, "admin", adapter=adapter, signed=signed) == 403
+        assert scene.ask(route, "admin", adapter="birds@3", signed=signed) == 200
+        assert scene.ask(route, "admin-of-all", adapter="cats", signed=signed) == 200
+
+
+@pytest.mark.parametrize("route", LEAST)
+def test_a_subject_without_a_role_may_do_nothing(scene: Scene, route: str) -> None:
+    assert scene.ask(route, "", signed=True) == 403
 
 
 @pytest.mark.parametrize("route", LEAST)
@@ -160,6 +185,19 @@ def test_whoever_is_denied_hears_who_they_are_what_it_needs_and_whom_to_ask(scen
         "'token:predict' is asker of all adapters, and `submit` needs submitter of an adapter; ask "
         "whoever runs this service for it"
     )
+
+
+def test_a_subject_without_a_role_hears_who_they_are_and_whom_to_ask() -> None:
+    scene = Scene()
+    response = scene.client.get(
+        "/v1/tasks", headers={"Authorization": f"Bearer {scene.signed['']}"}
+    )
+    assert response.json()["detail"] == (
+        "'oidc:ann' is without a role, and `status` needs viewer of an adapter; ask ben for it"
+    )
+    (denied,) = scene.denied
+    assert (denied.who, denied.verb, denied.outcome) == ("oidc:ann", "status", Outcome.DENIED)
+    assert scene.signed[""] not in str(scene.denied)
 
 
 def test_what_was_denied_is_told_with_who_where_and_why() -> None:

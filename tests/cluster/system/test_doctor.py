@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.config import AdapterConfig, Config, ServeConfig
-from cluster.system.doctor import examine, troubles_of
+from cluster.config import AccessConfig, AdapterConfig, Config, OidcConfig, Roles, ServeConfig
+from cluster.system.doctor import Finding, examine, troubles_of
 from cluster.version import this_build
 from cluster.wire.health import AdapterState, Status, Trouble
+from tests.support.drivers.providing import provider
 from tests.support.drivers.s3_server import free_port
 from tests.support.fakes.s3_proxy import Fate, S3Proxy
 
@@ -40,6 +41,22 @@ def test_a_store_that_does_not_answer_is_one_finding_that_says_what_to_do(
     (api,) = (finding for finding in found if finding.check == "api")
     assert api.level == "warning"
     assert "nacre up" in api.remedy
+
+
+def test_a_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
+    def found(issuer: str, groups: dict[str, Roles]) -> Finding:
+        oidc = OidcConfig(issuer=issuer, audience="nacre", groups=groups)
+        config = Config(store=f"file://{tmp_path}/store", access=AccessConfig(oidc=oidc))
+        return next(each for each in examine(config) if each.check == "provider")
+
+    with provider() as running:
+        works = found(running.url, {"ml": {"*": "viewer"}})
+        assert (works.level, works.found) == ("ok", f"{running.url} has 1 key")
+        nobody = found(running.url, {})
+        assert (nobody.level, "gives nobody a role" in nobody.found) == ("warning", True)
+        other = found(f"{running.url}/", {"ml": {"*": "viewer"}})
+        assert (other.level, "calls itself" in other.found) == ("error", True)
+    assert found(running.url, {}).level == "error"
 
 
 def test_a_method_that_cannot_learn_on_the_encoder_is_named(tmp_path: Path) -> None:

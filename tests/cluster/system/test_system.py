@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import EncoderMismatchError, SettingsError, UnavailableError
-from cluster.config import PREDICT_TOKEN, TOKEN, Config, ServeConfig
+from cluster.config import PREDICT_TOKEN, TOKEN, AccessConfig, Config, OidcConfig, ServeConfig
 from tests.support.scenes.registry import learn
 from workers.registry import Registry
 from workers.store import FileStore
@@ -50,6 +50,17 @@ def test_a_token_to_ask_alone_would_stop_nobody(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(PREDICT_TOKEN, "who-may-ask")
     with pytest.raises(SettingsError, match="NACRE_TOKEN beside the one in NACRE_PREDICT_TOKEN"):
         check_can_listen(Config(serve=ServeConfig(port=0)))
+
+
+def test_a_provider_needs_a_token_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may do anything without one then, and commands of this machine ask the replicas."""
+    oidc = OidcConfig(issuer="https://id.example.com", audience="nacre")
+    config = Config(serve=ServeConfig(port=0), access=AccessConfig(oidc=oidc))
+    monkeypatch.delenv(TOKEN, raising=False)
+    with pytest.raises(SettingsError, match="expected a token in NACRE_TOKEN beside `access: oidc"):
+        check_can_listen(config)
+    monkeypatch.setenv(TOKEN, "secret")
+    check_can_listen(config)
 
 
 HOSTS = [

@@ -31,6 +31,7 @@ class ApiServer:
         config: Of the system.
         access: Who may do what.
         encoder: What embeds.
+        port: Where it answers; a free one where 0.
 
     Attributes:
         url: Where it answers.
@@ -40,13 +41,18 @@ class ApiServer:
     # Owns: the thread with the event loop to which the service belongs.
 
     def __init__(
-        self, config: Config, *, access: Access | None = None, encoder: type[Encoder] = Encoder
+        self,
+        config: Config,
+        *,
+        access: Access | None = None,
+        encoder: type[Encoder] = Encoder,
+        port: int = 0,
     ) -> None:
         self._config = config
         self._access = access or Access()
         self._encoder = encoder
         self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self._socket.listen()  # whoever asks now is answered as soon as the server runs
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._started = threading.Event()

@@ -22,7 +22,7 @@ FLAGS = (
     "--hide-scrollbars",
     # Nothing but this machine can be reached; what scripts begin has five seconds of their time.
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--virtual-time-budget=5000",
 )
 
@@ -35,28 +35,28 @@ def colors_shown(page: Path | str, folder: Path) -> set[tuple[int, int, int]]:
         folder: Where the browser and the screenshot may write.
     """
     shot = folder / "page.png"
-    subprocess.run(
-        [
-            _browser(),
-            *FLAGS,
-            f"--user-data-dir={folder / 'profile'}",
-            f"--window-size={WIDTH},{HEIGHT}",
-            f"--screenshot={shot}",
-            page if isinstance(page, str) else page.as_uri(),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    _open(page, folder, f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={shot}")
     with Image.open(shot) as picture:
         assert picture.size == (WIDTH, HEIGHT)
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     return {(int(red), int(green), int(blue)) for red, green, blue in np.unique(pixels, axis=0)}
 
 
+def text_shown(page: str, folder: Path) -> str:
+    """Return the HTML of `page` once the browser stays there; arguments as above."""
+    return _open(page, folder, "--dump-dom")
+
+
 def shades_of_the_heat_map(colors: set[tuple[int, int, int]]) -> set[tuple[int, int, int]]:
     """Return the colours between white and deep blue."""
     return {color for color in colors if color[2] > color[1] > color[0] and color[2] > 128}
+
+
+def _open(page: Path | str, folder: Path, *flags: str) -> str:
+    address = page if isinstance(page, str) else page.as_uri()
+    command = [_browser(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, address]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True)
+    return done.stdout
 
 
 def _browser() -> str:

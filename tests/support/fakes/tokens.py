@@ -22,3 +22,7 @@ class HeldTokens:
     async def holder(self, secret: str) -> NamedToken | None:
         """Return the token of a secret; None where nobody knows it."""
         return self._tokens.get(secret.removeprefix("nacre_"))
+
+    async def of_digest(self, sha256: str) -> NamedToken | None:
+        """Return the token whose secret has this digest; None where there is none."""
+        return next((each for each in self._tokens.values() if each.sha256 == sha256), None)
