@@ -12,6 +12,7 @@ Nothing secret is in it.
     workers: {encoders: {min: 1, max: 4}, threads: 1}
     retention: {days: 7}
     events: {allow: [https://hooks.example.com/]}
+    remote: {url: https://nacre.example.com, token_file: ~/.nacre-token}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
@@ -36,6 +37,7 @@ from workers.tasks.task import NAME
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+(/[^?#@\\\s]*)?$")]
 Allowed = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+/[^?#\\\s]*$")]
 
 
@@ -56,6 +58,10 @@ TOKEN = "NACRE_TOKEN"
 """The variable that holds the bearer token of who may do everything; it is nowhere else."""
 PREDICT_TOKEN = "NACRE_PREDICT_TOKEN"
 """The same for who may only ask and look."""
+URL = "NACRE_URL"
+"""The variable that names the remote system which commands act on, in place of `remote: url`."""
+TOKEN_FILE = "NACRE_TOKEN_FILE"
+"""The variable that names a file with the token, in place of `NACRE_TOKEN`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,6 +213,22 @@ class EventsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteConfig:
+    """A system elsewhere, which commands act on over HTTP instead of on the store.
+
+    Attributes:
+        url: Its address, such as `https://nacre.example.com`.
+        token_file: File that holds the token, and nothing else; `~` is the home folder. It is sent
+            to `url` alone.
+        insecure: Whether the token may be sent over plain `http://` to another machine.
+    """
+
+    url: ServiceUrl | None = None
+    token_file: str | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that `nacre up` needs to know.
 
@@ -222,6 +244,7 @@ class Config:
         workers: How much work goes on at once.
         retention: How long images and features are kept.
         events: Where webhooks may be.
+        remote: The system elsewhere that commands act on.
     """
 
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
@@ -234,6 +257,7 @@ class Config:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     retention: Retention = field(default_factory=Retention)
     events: EventsConfig = field(default_factory=EventsConfig)
+    remote: RemoteConfig = field(default_factory=RemoteConfig)
 
     @property
     def endpoint(self) -> str:

@@ -65,7 +65,7 @@ class Service:
 def asked(config: Config) -> Service:
     """Ask the HTTP API how it is."""
     from cluster.client.http_api import HttpApi
-    from cluster.client.questions import standing
+    from cluster.client.remote.questions import standing
 
     try:
         api = HttpApi(config.endpoint)

@@ -11,7 +11,8 @@ from adapters.errors import (
     NothingPublishedError,
     UnavailableError,
 )
-from cluster.client.attempts import LONGEST_WAIT_S, SOON_S, Attempts, Call
+from cluster.client.attempts import LONGEST_WAIT_S, SOON_S, Attempts
+from cluster.client.remote.call import Call
 from cluster.wire.headers import TIMEOUT_MS
 from cluster.wire.health import Live
 
@@ -131,6 +132,13 @@ def test_the_service_is_told_what_is_left() -> None:
 
 def test_an_answer_of_somebody_else_is_recognised() -> None:
     trying = attempts(Clock())
-    assert trying.answer(httpx.Response(200, json={"status": "live"})) == Live()
-    with pytest.raises(UnavailableError, match="another service"):
-        trying.answer(httpx.Response(200, text="welcome"))
+    assert answer(trying, b'{"status": "live"}') == Live()
+    with pytest.raises(UnavailableError, match="found 'welcome'; is another service"):
+        answer(trying, b"welcome")
+
+
+def answer(trying: Attempts[Live], *pieces: bytes) -> object:
+    with trying.reading({}) as reading:
+        for piece in pieces:
+            reading.take(piece)
+        return reading.answer()
