@@ -30,8 +30,9 @@ Where the HTTP API has the same, it has the same keys: `GET /v1/tasks` is `nacre
 /v1/tasks/NAME/events` is `nacre logs`, `GET /v1/adapters/NAME/versions` is `nacre versions`,
 `/history`, `/diff` and `/versions/3` beside it are `history`, `diff` and `show`, `GET /v1/tokens`
 and `/v1/audit` are `nacre token list` and `nacre audit`, and promote, rollback, alias, drop, pause,
-resume, cancel and retry answer alike. `POST /v1/tasks` has the state of a submission
-under `submission`, and `is_new`, `notes` and `sources` beside it.
+resume, cancel and retry answer alike, and so do verify, settle, purge, gc, import and evaluate
+([lasting verbs](serving.md#lasting-verbs)). `POST /v1/tasks` has the state of a submission
+under `submission`, and what else `nacre submit` prints beside it.
 
 **Errors.** A command that fails ends with [its exit code](../README.md), and with `--output json`
 the last line of stderr is a JSON object with the keys of [problem documents](serving.md) over HTTP:

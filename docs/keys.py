@@ -1,11 +1,10 @@
 """The configuration as tables of Markdown: every key with its default, its meaning, its limits."""
 
-import inspect
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from cluster.client.methods import attributes
 from cluster.config import AdapterConfig, Config
 
 LIMITS = {"ge": "at least", "gt": "more than", "le": "at most"}
@@ -44,16 +43,6 @@ def _keys(heading: str, kind: type) -> Iterator[str]:
         for each in fields(kind)
     ]
     yield table(("key", "default", "meaning"), rows)
-
-
-def attributes(kind: type) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of its attributes."""
-    text = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
-    entries = re.split(r"^ {4}(\w+): ", text, flags=re.MULTILINE)
-    return {
-        name: " ".join(said.split())
-        for name, said in zip(entries[1::2], entries[2::2], strict=True)
-    }
 
 
 def default(field: "Field[Any]") -> str:

@@ -25,6 +25,7 @@ from cluster.stores.versions import open_versions
 from cluster.wire.problems import STATUS
 from docs.api import error_types
 from docs.keys import configuration, table
+from docs.roads import roads
 from docs.variables import OF_TESTS, VARIABLES
 from workers.registry.audience import Nobody
 
@@ -70,6 +71,10 @@ ROUTES = """## Routes
 
 `/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.
 [serving.md](serving.md#everything-over-http) says more, and [access.md](access.md) of roles."""
+ROADS = """## Roads
+
+Which routes do what a verb of the command line does. In Python the calls of [`Client`](api.md#client)
+have the same names. A verb without a command is for programs alone."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""
@@ -83,6 +88,7 @@ def page() -> str:
     parts += [EXITS, table(("code", "meaning", "exceptions", "over HTTP"), exit_codes())]
     parts += [VERBS, *verbs()]
     parts += [ROUTES, table(("route", "", "role", "errors"), routes())]
+    parts += [ROADS, table(("verb", "over HTTP", "role"), roads())]
     parts += [METRICS, table(("metric", "labels", "what"), metrics())]
     return "\n\n".join(parts) + "\n"
 

@@ -18,6 +18,7 @@ from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
+from adapters.contract.settings import MethodSettings
 from adapters.contract.shared_settings import check_shared
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
@@ -123,9 +124,11 @@ class Method(ABC):
             classes alone.
         scores_anywhere: Whether its scorers work on the device where the records' tensors are;
             those of other methods are given tensors on the CPU.
+        settings_type: Its settings, for whoever describes them; None where nobody says.
     """
 
     name: ClassVar[str]
+    settings_type: ClassVar[type[MethodSettings] | None] = None
     shared: ClassVar[tuple[str, ...]] = ()
     scores_stay: ClassVar[bool] = False
     scores_anywhere: ClassVar[bool] = False

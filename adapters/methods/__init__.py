@@ -64,6 +64,11 @@ def method_named(name: str) -> Method:
     raise _unknown(name)
 
 
+def method_names() -> list[str]:
+    """Return the names that `method_named` knows, sorted."""
+    return sorted({*METHODS, *entry_points(group=ENTRY_POINTS).names})
+
+
 def _offered(name: str) -> Method | None:
     """Return the method of this name that an installed package offers; None where none does."""
     for offered in entry_points(group=ENTRY_POINTS, name=name):
@@ -73,7 +78,7 @@ def _offered(name: str) -> Method | None:
 
 def _listed(*further: str) -> str:
     """Return all names of methods, also of those that installed packages offer."""
-    return ", ".join(sorted({*METHODS, *entry_points(group=ENTRY_POINTS).names, *further}))
+    return ", ".join(sorted({*method_names(), *further}))
 
 
 def _unknown(name: str, *further: str) -> SettingsError:

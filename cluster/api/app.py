@@ -7,15 +7,30 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from cluster.api import access_routes, health, looking, managing, predicting, tasks, webhooks
+from cluster.api import (
+    access_routes,
+    health,
+    looking,
+    managing,
+    methods,
+    predicting,
+    tasks,
+    webhooks,
+)
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownTokens
 from cluster.api.access.requesters import OVER_HTTP, Access
 from cluster.api.access.routes import check_routes, describe_needs
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
+from cluster.api.lasting import archives, evaluating, maintenance, submissions
+from cluster.api.lasting.archives import ArchiveHandlers
+from cluster.api.lasting.calls import LastingCalls
+from cluster.api.lasting.evaluating import EvaluationHandlers
+from cluster.api.lasting.maintenance import MaintenanceHandlers
 from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
+from cluster.api.methods import MethodHandlers
 from cluster.api.middleware import Doors, add_access
 from cluster.api.parameters import check_let_in, check_query
 from cluster.api.places import Places
@@ -79,12 +94,21 @@ def build_api(
         denied=Denials(partial(write_entry, service.store)).note,
     )
     add_access(api, doors, service.metrics)
-    let_in, threads = Depends(check_let_in), StoreThreads()
+    let_in, threads, calls = Depends(check_let_in), StoreThreads(), LastingCalls(places)
     checked = [let_in, Depends(check_query)]
+    looked, handlers = LookingHandlers(client, places), TaskHandlers(client, places)
     for router in (
-        looking.routes(LookingHandlers(client), threads),
+        looking.routes(looked, threads),
+        looking.standing(looked, threads),
+        methods.routes(MethodHandlers(client, lambda: service.ready().encoder), threads),
         managing.routes(VersionHandlers(client, audience), threads),
-        tasks.routes(TaskHandlers(client, places), threads),
+        tasks.routes(handlers, threads),
+        submissions.routes(handlers, threads),
+        archives.routes(ArchiveHandlers(client), calls),
+        evaluating.routes(
+            EvaluationHandlers(client), LastingCalls(places, most=evaluating.MOST)
+        ),
+        maintenance.routes(MaintenanceHandlers(client, places), calls),
         access_routes.routes(AccessHandlers(client, places), threads),
         webhooks.routes(WebhookHandlers(client), threads),
     ):

@@ -55,6 +55,13 @@ LIMITS = (
         held_forms=False,
         hint="put large sets of images into the object store, and send a short task file",
     ),
+    BodyLimit(
+        path=re.compile(r"/v1/adapters/[^/]+/import"),
+        form_bytes=2048 * MIB,
+        other_bytes=64 * KIB,
+        held_forms=False,
+        hint="import larger files with `nacre import`, where the object store can be reached",
+    ),
     # Moves of aliases, and whatever reads no body at all.
     BodyLimit(
         path=re.compile(r".*", re.DOTALL),

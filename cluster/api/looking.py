@@ -1,23 +1,37 @@
 """Routes for looking at adapters: which there are, their history, one version, what changed."""
 
+from contextlib import suppress
 from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from adapters.errors import NacreError
 from cluster.api.parameters import AdapterPath, AskedBy
+from cluster.api.places import Places
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.wire.facts import difference_document, entry_document, shown_document
-from cluster.wire.versions import Aliases, HistoryEntry, ShownVersion, VersionDifference
+from cluster.wire.versions import (
+    Aliases,
+    HeldTask,
+    HistoryEntry,
+    ServedBehind,
+    ShownVersion,
+    VersionDifference,
+)
 
 LOOK = problems(404, 422, 503)
 MOST_MOVES = 1000
 Version = Annotated[str, Query(max_length=200, description="A number or an alias.")]
 VersionPath = Annotated[str, Path(max_length=200, description="A number or an alias.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_MOVES, description="Most moves.")]
+Before = Annotated[
+    int | None, Query(ge=0, description="Only moves before the one of this index, to go on there.")
+]
+TaskPath = Annotated[str, Path(max_length=200, examples=["digits"], description="A task.")]
 
 
 class LookingHandlers:
@@ -25,22 +39,64 @@ class LookingHandlers:
 
     Args:
         client: Of the system, opened once for all requests.
+        places: What stands for the service's own places in reasons.
     """
 
     # Owns: nothing that changes; safe between threads.
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, places: Places) -> None:
         self._client = client
+        self._places = places
 
     def adapters(self, *, by: Requester) -> list[Aliases]:
         """Return the adapters that somebody may look at, with their aliases."""
         names = [name for name in self._client.adapters() if by.sees(name)]
         return [Aliases(adapter=name, aliases=self._client.aliases(name)) for name in names]
 
-    def history(self, adapter: str, *, limit: int) -> list[HistoryEntry]:
+    def history(
+        self, adapter: str, *, limit: int, before: int | None = None
+    ) -> list[HistoryEntry]:
         """Return the moves of an adapter's aliases, the latest first."""
-        found = islice(self._client.history(adapter), limit)
-        return [entry_document(entry) for entry in found]
+        moves = self._client.history(adapter)
+        found = (entry for entry in moves if before is None or entry.index < before)
+        return [entry_document(entry) for entry in islice(found, limit)]
+
+    def held(self, adapter: str, task: str) -> HeldTask:
+        """Return where a task is to be found."""
+        found = self._client.held(task, adapter=adapter)
+        return HeldTask(
+            adapter=adapter,
+            task=task,
+            versions=list(found.versions),
+            submissions=list(found.submissions),
+        )
+
+    def refusals(self, *, by: Requester) -> list[HistoryEntry]:
+        """Return the versions that replicas refuse now."""
+        found = [entry_document(entry) for entry in self._client.refusals(by=by)]
+        for entry in found:
+            entry.why = self._places.said(entry.why)
+        return found
+
+    def behind(self, *, by: Requester) -> list[ServedBehind]:
+        """Return the adapters of which the newest version does not answer."""
+        removals = self._client.removals()
+        found = []
+        for name in filter(by.sees, self._client.adapters()):
+            with suppress(NacreError):  # what is wrong with the registry is told by other verbs
+                standing = self._client.behind(name)
+                removed = removals.get(name)
+                if standing is not None or removed is not None:
+                    production, newest = standing or (None, 0)
+                    found.append(
+                        ServedBehind(
+                            adapter=name,
+                            production=production,
+                            newest=newest,
+                            removed=entry_document(removed) if removed else None,
+                        )
+                    )
+        return found
 
     def show(self, adapter: str, version: str) -> ShownVersion:
         """Return what a version holds and where it came from."""
@@ -61,9 +117,11 @@ def routes(handlers: LookingHandlers, threads: StoreThreads) -> APIRouter:
         return await threads(handlers.adapters, by=by)
 
     @router.get("/{adapter}/history", responses=LOOK)
-    async def history(adapter: AdapterPath, limit: Limit = 20) -> list[HistoryEntry]:
-        """List who moved what, when and why, the latest first."""
-        return await threads(handlers.history, adapter, limit=limit)
+    async def history(
+        adapter: AdapterPath, limit: Limit = 20, before: Before = None
+    ) -> list[HistoryEntry]:
+        """List who moved what, when and why, the latest first; `before` lists what is older."""
+        return await threads(handlers.history, adapter, limit=limit, before=before)
 
     @router.get("/{adapter}/versions/{version}", responses=LOOK)
     async def show(adapter: AdapterPath, version: VersionPath) -> ShownVersion:
@@ -74,5 +132,27 @@ def routes(handlers: LookingHandlers, threads: StoreThreads) -> APIRouter:
     async def diff(adapter: AdapterPath, before: Version, after: Version) -> VersionDifference:
         """Say what changed from one version to another."""
         return await threads(handlers.diff, adapter, before, after)
+
+    @router.get("/{adapter}/held/{task}", responses=LOOK)
+    async def held(adapter: AdapterPath, task: TaskPath) -> HeldTask:
+        """Say which versions hold a task, or have learnt from it: those that a purge would end."""
+        return await threads(handlers.held, adapter, task)
+
+    return router
+
+
+def standing(handlers: LookingHandlers, threads: StoreThreads) -> APIRouter:
+    """Return the routes that look at what answers, of all adapters."""
+    router = APIRouter(prefix="/v1", tags=["versions"])
+
+    @router.get("/refusals", responses=problems(422, 503))
+    async def refusals(by: AskedBy) -> list[HistoryEntry]:
+        """List the versions that replicas have refused to load, and why."""
+        return await threads(handlers.refusals, by=by)
+
+    @router.get("/behind", responses=problems(422, 503))
+    async def behind(by: AskedBy) -> list[ServedBehind]:
+        """List the adapters of which the newest version does not answer, or nothing does."""
+        return await threads(handlers.behind, by=by)
 
     return router

@@ -151,7 +151,8 @@ class _AccessMiddleware:
             await send(message)
 
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as deadline:
+                scope["state"]["deadline"] = deadline
                 await self._app(scope, receive, noting)
         except TimeoutError:
             if begun:

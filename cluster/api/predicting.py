@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from cluster.api.leaving import while_awaited
 from cluster.api.parameters import AdapterPath
 from cluster.api.problems import problems
+from cluster.api.schemas import inlined
 from cluster.api.uploads import received_images, received_question
 from cluster.serving.service import Service
 from cluster.wire.predictions import EmbedAnswer, EmbedRequest, PredictAnswer, PredictRequest
@@ -79,24 +80,13 @@ def _body(model: type[EmbedRequest]) -> dict[str, Any]:
         "required": ["images"],
     }
     definitions = schema.pop("$defs", {})
-    inlined = _inlined(schema, definitions)
+    inlined = inlined(schema, definitions)
     return {
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {"schema": inlined},
-                "multipart/form-data": {"schema": _inlined(multipart, definitions)},
+                "multipart/form-data": {"schema": inlined(multipart, definitions)},
             },
         }
     }
-
-
-def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
-    """Return a schema with what it refers to written out."""
-    if isinstance(value, dict):
-        if "$ref" in value:
-            return _inlined(definitions[value["$ref"].rsplit("/", 1)[1]], definitions)
-        return {key: _inlined(entry, definitions) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_inlined(entry, definitions) for entry in value]
-    return value

@@ -19,7 +19,7 @@ RETRY_AFTER_S = 1
 
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
 """What answers of these statuses say beside the document."""
-HTTP_TITLES = {413: "TooLargeError", 503: "UnavailableError"}
+HTTP_TITLES = {413: "TooLargeError", 429: "UnavailableError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
 TITLES = {
     400: "The request cannot be read.",

@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
-from adapters.errors import InputError, UnavailableError
+from adapters.errors import InputError, UnavailableError, one_line
 from cluster.api.forms import received_form
 from cluster.api.limits import is_form
 from cluster.api.places import Places
@@ -56,6 +56,7 @@ class TaskHandlers:
         archive: BinaryIO | None,
         *,
         by: Requester,
+        adapter: str | None = None,
         left: threading.Event | None = None,
     ) -> TaskAccepted:
         """Check a task, make it durable, and return its submission.
@@ -64,6 +65,7 @@ class TaskHandlers:
             content: The task file.
             archive: A tar of its folder, if there is one.
             by: Who submits.
+            adapter: The adapter to grow, instead of the task file's.
             left: Is set when nobody waits for it any more; then no more of its images are read.
 
         Raises:
@@ -77,13 +79,21 @@ class TaskHandlers:
                 raise UnavailableError("whoever sent the task has left; nothing was accepted")
 
         with uploaded_task(
-            content, archive, client.config, environment=environment, on_seen=awaited
+            content,
+            archive,
+            client.config,
+            environment=environment,
+            adapter=adapter,
+            on_seen=awaited,
         ) as task:
-            intake = client.submit(task, by=by, on_progress=awaited)
+            intake = client.submit(task, adapter=adapter, by=by, on_progress=awaited)
         return TaskAccepted(
             submission=self._document(self._client.state(intake.submission)),
             is_new=intake.is_new,
             notes=list(intake.notes()),
+            warnings=list(map(one_line, intake.warnings)),
+            classes=len(intake.submission.classes),
+            images_by_split=dict(intake.images),
             sources={
                 key: SourceCount.model_validate(count) for key, count in intake.sources().items()
             },
@@ -109,10 +119,11 @@ class TaskHandlers:
         """Return where a submission is, given by its id or its task's name."""
         return self._document(self._client.find(name, by=by))
 
-    def events(self, name: str, *, by: Requester) -> list[TaskEvent]:
-        """Return what has happened to a submission, oldest first."""
+    def events(self, name: str, *, by: Requester, after: float = 0.0) -> list[TaskEvent]:
+        """Return what has happened to a submission later than `after`, oldest first."""
         found = self._client.find(name, by=by).ticket.submission_id
-        events = [TaskEvent.model_validate(asdict(entry)) for entry in self._client.journal(found)]
+        journal = self._client.journal(found, after=after)
+        events = [TaskEvent.model_validate(asdict(entry)) for entry in journal]
         for event in events:
             event.message = self._places.said(event.message)
         return events

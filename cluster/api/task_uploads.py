@@ -44,6 +44,7 @@ def uploaded_task(
     config: Config,
     *,
     environment: dict[str, str],
+    adapter: str | None = None,
     on_seen: Callable[[], None] = unwatched,
 ) -> Iterator[Task]:
     """Give the task that a request describes; its images are there as long as this lasts.
@@ -53,6 +54,7 @@ def uploaded_task(
         archive: A tar, compressed or not, of the folder that the task file would lie in.
         config: Where the store is, and how the tasks of each adapter are learnt.
         environment: Has the credentials of the store.
+        adapter: The adapter to grow, instead of the task file's.
         on_seen: Called again and again while its archive is unpacked and its sources are looked
             through; raises what should stop the work.
 
@@ -63,28 +65,28 @@ def uploaded_task(
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
         try:
-            yield _loaded(content, archive, folder, config, environment, on_seen)
+            if archive is not None:
+                _unpack(archive, folder, on_seen)
+            yield _loaded(content, folder, config, environment, adapter, on_seen)
         except NacreError as error:
             raise of_upload(folder, name).error(error) from error
 
 
 def _loaded(
     content: bytes,
-    archive: BinaryIO | None,
     folder: Path,
     config: Config,
     environment: dict[str, str],
+    adapter: str | None,
     on_seen: Callable[[], None],
 ) -> Task:
-    if archive is not None:
-        _unpack(archive, folder, on_seen)
     (folder / TASK_FILE).write_bytes(content)
 
     def opener(url: str) -> ObjectStore:
         return _own_server(url, config, environment)
 
-    def method_of(adapter: str) -> str:
-        return config.of_adapter(adapter).method
+    def method_of(named: str) -> str:
+        return config.of_adapter(adapter or named).method
 
     return load_task(
         folder / TASK_FILE,
@@ -155,6 +157,16 @@ def _check_length(path: PurePosixPath, what: str) -> None:
 
 def _own_server(url: str, config: Config, environment: dict[str, str]) -> ObjectStore:
     """Return the store at `url`, which must be on the server that the system's own store is on."""
+    own = own_endpoint(url, config, environment)
+    return open_store(url, environment={**environment, "NACRE_S3_ENDPOINT": own})
+
+
+def own_endpoint(url: str, config: Config, environment: dict[str, str]) -> str:
+    """Return the server of the system's own store, on which `url` must be.
+
+    Raises:
+        InputError: it is elsewhere, where this service reads nothing.
+    """
     if not (url.startswith("s3://") and config.store.startswith("s3://")):
         raise InputError(
             f"images at {url!r} cannot be read by this service; send them in an archive, or submit "
@@ -168,7 +180,7 @@ def _own_server(url: str, config: Config, environment: dict[str, str]) -> Object
             "send them in an archive, or submit with `nacre submit`",
             url=url,
         )
-    return open_store(url, environment={**environment, "NACRE_S3_ENDPOINT": own})
+    return own
 
 
 def _unpack(archive: BinaryIO, folder: Path, on_seen: Callable[[], None]) -> None:

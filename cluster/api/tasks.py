@@ -1,8 +1,9 @@
 """Routes for submissions: submit, look, cancel, retry."""
 
 import threading
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from cluster.api.leaving import while_awaited
 from cluster.api.parameters import AskedBy
@@ -13,6 +14,13 @@ from cluster.wire.tasks import TaskAccepted, TaskEvent, TaskList, TaskOutcome, T
 
 LOOK = problems(404, 422, 503)
 CHANGE = problems(404, 413, 422, 503)
+Grown = Annotated[
+    str | None,
+    Query(max_length=200, description="The adapter to grow, instead of the task file's."),
+]
+After = Annotated[
+    float, Query(ge=0, allow_inf_nan=False, description="Only what happened later, in seconds since 1970.")
+]
 
 
 def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
@@ -22,14 +30,16 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
     @router.post(
         "", status_code=202, responses=problems(400, 409, 413, 422, 503, 504), openapi_extra=_BODY
     )
-    async def submit_task(request: Request, by: AskedBy) -> TaskAccepted:
+    async def submit_task(
+        request: Request, by: AskedBy, adapter: Grown = None
+    ) -> TaskAccepted:
         """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
 
         It is durable when this answers. Paths in the task file lead into the archive.
         """
         async with received_task(request) as (content, archive):
             left = threading.Event()
-            work = threads(handlers.submit, content, archive, by=by, left=left)
+            work = threads(handlers.submit, content, archive, by=by, adapter=adapter, left=left)
             try:
                 return await while_awaited(request, work)
             finally:
@@ -46,9 +56,9 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
         return await threads(handlers.task, name, by=by)
 
     @router.get("/{name}/events", responses=LOOK)
-    async def task_events(name: str, by: AskedBy) -> list[TaskEvent]:
-        """Say what has happened to a submission, oldest first."""
-        return await threads(handlers.events, name, by=by)
+    async def task_events(name: str, by: AskedBy, after: After = 0.0) -> list[TaskEvent]:
+        """Say what has happened to a submission, oldest first; `after` leaves out what is known."""
+        return await threads(handlers.events, name, by=by, after=after)
 
     @router.post("/{name}/cancel", responses=CHANGE)
     async def cancel_task(name: str, by: AskedBy) -> TaskOutcome:

@@ -1,7 +1,6 @@
 """The command `nacre evaluate`: published versions measured on test images."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +102,7 @@ def evaluate(
       nacre evaluate --set birds=photos/birds --set digits=new-digits/test
       nacre evaluate --adapter main --adapter main-seed-1 --adapter main-seed-2
     """
+    from cluster.evaluation.documents import measured_document
     from harness.pages.versions_page import write_evaluation
 
     client = client_of(path)
@@ -127,7 +127,7 @@ def evaluate(
             folder = report / each.adapter if len(found) > 1 else report
             pages.append(write_evaluation(each, folder))
     if output == "json":
-        print_json({**_as_json(found), "reports": [str(page) for page in pages]})
+        print_json(measured_document(found, reports=[str(page) for page in pages]))
         return
     _print(found)
     for page in pages:
@@ -187,39 +187,6 @@ def _scalars(metrics: "ContinualMeasures", label: str) -> str:
     return label + ", ".join(
         f"{_words(name)} {100 * value:.1f}" for name, value in values.items() if value is not None
     )
-
-
-def _as_json(found: "Sequence[Evaluation]") -> dict[str, object]:
-    from harness.evaluation import over_adapters
-
-    return {
-        "adapters": [_adapter_as_json(each) for each in found],
-        "over_adapters": {
-            name: {"mean": figure.mean, "half": figure.half}
-            for name, figure in over_adapters(found).items()
-        },
-    }
-
-
-def _adapter_as_json(found: "Evaluation") -> dict[str, object]:
-    return {
-        "adapter": found.adapter,
-        "encoder": found.fingerprint,
-        "sets": [asdict(column) for column in found.columns],
-        "zero_shot": [measured._asdict() for measured in found.zero_shot],
-        "versions": [
-            {
-                "number": version.number,
-                "digest": version.digest,
-                "accuracies": [measured._asdict() for measured in version.accuracies],
-            }
-            for version in found.versions
-        ],
-        "metrics": asdict(found.metrics) if found.metrics else None,
-        "metrics_alike": asdict(found.metrics_alike) if found.metrics_alike else None,
-        "collisions": dict(found.collisions),
-        "remarks": found.remarks,
-    }
 
 
 VERBS = (evaluate,)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,6 +16,12 @@ from cluster.cli.options import adapter_option, by_option, relearn_option, why_o
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 from cluster.client.moved import moved_document
+from cluster.wire.facts import (
+    checked_document,
+    garbage_document,
+    purged_document,
+    settled_documents,
+)
 from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
 from workers.registry.documents.layout import PRODUCTION
 
@@ -133,7 +138,7 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
     with progress_bar("checking") as report:
         found = client.verify(adapter, on_progress=report)
     if output == "json":
-        print_json({**asdict(found), "clean": found.clean})
+        print_json(checked_document(found))
     else:
         print_report(found)
     if not found.clean:
@@ -171,7 +176,7 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
     with progress_bar("looking for what is lost"):
         found = client.settle(adapter, by=by, why=why)
     if output == "json":
-        print_json([asdict(each) for each in found])
+        print_json(settled_documents(found))
     elif not found:
         say("nothing is lost")
     for each in found if output == "text" else ():
@@ -225,7 +230,7 @@ def purge(
         raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
     purged = client.purge(task, adapter=adapter, relearn=relearn, by=by, why=why)
     if output == "json":
-        print_json(asdict(purged))
+        print_json(purged_document(purged))
         return
     removed = counted(len(purged.keys), "object")
     say(f"{task} purged from {_named_versions(purged.versions)}: {removed} removed")
@@ -305,7 +310,7 @@ def gc(
             on_progress=report,
         )
     if output == "json":
-        print_json({"deleted": delete, "found": {key: asdict(each) for key, each in found.items()}})
+        print_json(garbage_document(found, deleted=delete))
     else:
         print_garbage(found, deleted=delete)
 

@@ -28,7 +28,7 @@ from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.running_config import RunningConfig
 from cluster.wire.facts import entry_document, lead_document, state_document
-from cluster.wire.outputs.submissions import AdapterBehind
+from cluster.wire.versions import AdapterBehind
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState
 

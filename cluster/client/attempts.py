@@ -140,7 +140,7 @@ class Attempts(Generic[Answer]):
             yield reading
         except Ended as ended:
             problem = ended.problem
-            raise error_called(problem.title, problem.detail, problem.status) from None
+            raise named_error(problem.title, problem.detail, problem.status) from None
         except EOFError as error:
             if self._call.changes:
                 raise self._unknown("was answered in part") from error
@@ -164,7 +164,7 @@ class Attempts(Generic[Answer]):
         """
         status = response.status_code
         broke = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOTHING_DONE
-        if broke and named_error(response) is None:
+        if broke and kind_of(response) is None:
             raise self._unknown(f"was answered with {status}, which says nothing of it")
         turned_away = status == TURNED_AWAY
         wait_s = self._wait_s(response.headers.get("retry-after")) if turned_away else None
@@ -207,10 +207,10 @@ def error_of(response: httpx.Response) -> NacreError:
     """Return the error that a problem document names, or the one that its status stands for."""
     answered = f"the API answered {response.status_code}: {response.text[:200]}"
     title, detail = _problem(response) or ("", answered)
-    return error_called(title, detail, response.status_code)
+    return named_error(title, detail, response.status_code)
 
 
-def error_called(title: str, detail: str, status: int) -> NacreError:
+def named_error(title: str, detail: str, status: int) -> NacreError:
     """Return the error of nacre that is called `title`, or the one that a status stands for."""
     named = _kind_called(title)
     if named is not None:
@@ -224,7 +224,7 @@ def error_called(title: str, detail: str, status: int) -> NacreError:
     return by_status.get(status, otherwise)(detail, status=status)
 
 
-def named_error(response: httpx.Response) -> type[NacreError] | None:
+def kind_of(response: httpx.Response) -> type[NacreError] | None:
     """Return which of nacre's own errors an answer is; None where it is none of them."""
     problem = _problem(response)
     return _kind_called(problem[0]) if problem else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cluster.client.access import AccessVerbs
 from cluster.client.aliases import AliasVerbs
 from cluster.client.maintenance import MaintenanceVerbs
+from cluster.client.methods import MethodVerbs
 from cluster.client.predictions import PredictionVerbs
 from cluster.client.submissions import SubmissionVerbs
 from cluster.client.versions import VersionVerbs
@@ -26,6 +27,7 @@ class Client(
     VersionVerbs,
     AliasVerbs,
     MaintenanceVerbs,
+    MethodVerbs,
     AccessVerbs,
     PredictionVerbs,
     WebhookVerbs,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from adapters.errors import NotFoundError, SettingsError
-from cluster.client.attempts import Attempts, named_error
+from cluster.client.attempts import Attempts, kind_of
 from cluster.client.remote.address import LOOPBACK, checked_token
 from cluster.client.remote.call import Answer, Call
 from cluster.config import PREDICT_TOKEN, TOKEN
@@ -177,7 +177,7 @@ def arguments(
 
 def is_missing(call: Call[Answer], response: httpx.Response) -> bool:
     """Return whether a call's answer says that there is no such thing, and that is an answer."""
-    absent = response.status_code == NOT_FOUND and named_error(response) is NotFoundError
+    absent = response.status_code == NOT_FOUND and kind_of(response) is NotFoundError
     return absent and call.missing is not None
 
 

@@ -23,6 +23,7 @@ from workers.housekeeping.leftovers import (
 from workers.housekeeping.settling import Settlement, lost_publications, settle
 from workers.learning.handover import answers_key
 from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import read_state
 from workers.queue.ticket import ENDED, LEARNING
 from workers.registry import (
@@ -125,6 +126,8 @@ class MaintenanceVerbs(ClientPart):
         handle = self._adapter(adapter)
         name = Path(path).name
         with self._changing("import", handle.name, target=name, by=by, why=why) as author:
+            if purged:  # only who may purge may undo it
+                self._requester(by).check("purge", handle.name)
             return registry.import_version(
                 handle,
                 Path(path),
@@ -265,9 +268,9 @@ class MaintenanceVerbs(ClientPart):
             adapter: Which adapter.
             grace_s: Younger objects stay, in seconds; of blobs never less than a day.
             dry_run: Only look.
-            blobs: Also shards, features and handovers of the whole store that nothing names.
-                Nothing may be submitted meanwhile: shards go up before the submission that names
-                them.
+            blobs: Also shards, features and handovers of the whole store that nothing names, for
+                whoever may do this to all adapters. Nothing may be submitted meanwhile: shards go
+                up before the submission that names them.
             by: Who removes it.
             on_progress: Called with objects removed so far, and objects to remove.
 
@@ -278,7 +281,9 @@ class MaintenanceVerbs(ClientPart):
             ConflictError: the history has lost what may be published again: settle that first.
         """
         handle = self._adapter(adapter)
-        with nullcontext() if dry_run else self._changing("gc", handle.name, by=by):
+        of = EVERY_ADAPTER if blobs else handle.name
+        self._requester(by).check("gc", of)
+        with nullcontext() if dry_run else self._changing("gc", of, by=by):
             if not dry_run:
                 self._check_nothing_lost(handle)
             collect = partial(

@@ -15,6 +15,7 @@ from cluster.stores.open import open_store
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import read_leadership
+from workers.registry.documents.layout import check_adapter
 from workers.store import ObjectStore
 from workers.tasks import task as tasks
 from workers.tasks.task import Task
@@ -70,7 +71,7 @@ def accept_task(
 def loaded_task(task: Task | Path | str, config: Config, *, adapter: str | None = None) -> Task:
     """Return a task, or the one that a file describes, for `adapter` instead of its own."""
     loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
-    return loaded if adapter is None else replace(loaded, adapter=adapter)
+    return loaded if adapter is None else replace(loaded, adapter=check_adapter(adapter))
 
 
 def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:

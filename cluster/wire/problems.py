@@ -66,3 +66,8 @@ def how_to_look(path: str) -> str:
             "revoke a token whose secret nobody has seen"
         )
     return "it may be done all the same: look with `nacre history` or `nacre status` first"
+
+
+def error_document(error: NacreError) -> Problem:
+    """Return the document of one of nacre's own errors."""
+    return problem_document(status_of(error), type(error).__name__, error.message)

@@ -84,6 +84,13 @@ class TaskAccepted(BaseModel):
     submission: TaskState
     is_new: bool = Field(description="False where the same had been submitted before.")
     notes: list[str] = Field(description="What whoever submitted should know.")
+    warnings: list[str] = Field(
+        default=[], description="The last of `notes`: what may not be as whoever submitted thinks."
+    )
+    classes: int = Field(default=0, description="How many it has.")
+    images_by_split: dict[str, int] = Field(
+        default={}, examples=[{"train": 60, "held_out": 20}], description="How many it has."
+    )
     sources: dict[str, SourceCount] = Field(
         description="What became of everything in `images` and `held_out`."
     )

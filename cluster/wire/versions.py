@@ -181,6 +181,17 @@ class DropRequest(BaseModel):
     why: str = Field(default="", max_length=1000, description="Kept in the history.")
 
 
+class HeldTask(BaseModel):
+    """Where a task is to be found."""
+
+    adapter: str
+    task: str
+    versions: list[int] = Field(
+        description="Those that hold it, or whose shared state has learnt from it."
+    )
+    submissions: list[str] = Field(description="It was learnt from these.")
+
+
 class AccuracyMatrix(BaseModel):
     """What was measured of each version on each task, when it was published."""
 
@@ -216,3 +227,20 @@ class HistoryEntry(BaseModel):
     )
     published: int | None = Field(description="The version that came with it.")
     detail: dict[str, str] = Field(description="Such as the task or the submission.")
+
+
+class AdapterBehind(BaseModel):
+    """An adapter of which the newest version does not answer, after a rollback or a refusal."""
+
+    adapter: str
+    production: int | None = Field(description="null where no version is in production.")
+    newest: int
+
+
+class ServedBehind(AdapterBehind):
+    """The same, with the move that has taken `production` away."""
+
+    newest: int = Field(description="0 where there is none.")
+    removed: HistoryEntry | None = Field(
+        description="The move that removed `production`; null where it is there, or never was."
+    )

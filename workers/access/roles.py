@@ -17,7 +17,7 @@ class AccessRole(StrEnum):
     VIEWER = "viewer"  # look at everything
     ASKER = "asker"  # ask what images show
     SUBMITTER = "submitter"  # submit tasks, take them back, try them again
-    OPERATOR = "operator"  # move aliases, drop tasks, pause
+    OPERATOR = "operator"  # move aliases, drop tasks, pause, measure, carry versions in and out
     ADMIN = "admin"  # purge, settle, give roles, register webhooks, read the audit log
 
     @property
@@ -43,14 +43,14 @@ NEEDED: Mapping[str, AccessRole] = {
     verb: role
     for role, verbs in {
         AccessRole.VIEWER: (
-            *("accuracy", "aliases", "diff", "history", "logs"),
-            *("metrics", "show", "status", "versions"),
+            *("accuracy", "aliases", "diff", "held", "history", "logs", "methods"),
+            *("metrics", "refusals", "show", "status", "versions", "watch"),
         ),
         AccessRole.ASKER: ("embed", "predict"),
         AccessRole.SUBMITTER: ("cancel", "retry", "submit"),
         AccessRole.OPERATOR: (
-            *("alias", "drop", "follow", "import", "pause", "prepare"),
-            *("promote", "resume", "rollback"),
+            *("alias", "drop", "evaluate", "export", "follow", "import"),
+            *("pause", "prepare", "promote", "resume", "rollback", "verify"),
         ),
         AccessRole.ADMIN: ("audit", "gc", "purge", "settle", "token", "webhook"),
     }.items()

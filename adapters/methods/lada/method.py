@@ -28,6 +28,7 @@ class Lada(Method):
 
     memory: MemoryFormat = "float32"
     name: ClassVar[str] = "lada"
+    settings_type: ClassVar[type[LadaSettings]] = LadaSettings
     scores_stay: ClassVar[bool] = True
     scores_anywhere: ClassVar[bool] = True
 

@@ -1,6 +1,6 @@
-"""Outputs about what lies in a store: damage, lost changes, what was removed."""
+"""Outputs about what lies in a store: damage, lost changes, what was removed; and the wishes."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class DamagedObject(BaseModel):
@@ -50,3 +50,53 @@ class CollectedGarbage(BaseModel):
 
     deleted: bool = Field(description="False: this was a dry run.")
     found: dict[str, CollectedObjects]
+
+
+class SettleRequest(BaseModel):
+    """A wish to settle what the store has lost of acknowledged changes."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"why": "restored from the backup of yesterday"}]},
+    )
+
+    why: str = Field(
+        max_length=1000, description="What was wrong with the store, and why it is not any more."
+    )
+
+
+class PurgeRequest(BaseModel):
+    """A wish to remove a task for good."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"task": "digits", "why": "the licence has ended"}]},
+    )
+
+    task: str = Field(max_length=64)
+    relearn: bool = Field(
+        default=False, description="Learn those tasks again that no version can answer for then."
+    )
+    why: str = Field(default="", max_length=1000, description="Kept in the history.")
+
+
+class CollectRequest(BaseModel):
+    """A wish to find, or remove, what nothing needs."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"delete": False, "grace_h": 72}]}
+    )
+
+    delete: bool = Field(default=False, description="Remove what is found.")
+    grace_h: float = Field(
+        default=24.0,
+        ge=0,
+        le=10**6,
+        allow_inf_nan=False,
+        description="Younger objects stay, in hours; of `blobs` never less than a day.",
+    )
+    blobs: bool = Field(
+        default=False,
+        description="Also shards, features and handovers of the whole store that nothing names, "
+        "for an admin of all adapters. Submit nothing meanwhile.",
+    )

@@ -1,6 +1,6 @@
 """Outputs about accuracy: matrices, and the figures of the papers."""
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class MeasuredSet(BaseModel):
@@ -106,3 +106,31 @@ class ShownDemo(BaseModel):
     serving: bool = Field(description="Whether the service still runs.")
     endpoint: str
     home: str
+
+
+class EvaluateRequest(BaseModel):
+    """A wish to have versions measured on test images."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"versions": "1..2", "tasks": ["digits"]}]}
+    )
+
+    versions: str = Field(
+        default="",
+        max_length=1000,
+        description="`1..5`, numbers and aliases with commas between, or nothing for all.",
+    )
+    tasks: list[str] = Field(
+        default=[],
+        max_length=100,
+        description="Names of tasks or ids of submissions that are measured besides.",
+    )
+    sets: dict[str, str] = Field(
+        default={},
+        max_length=100,
+        description="Further images by the name of their set, at addresses s3://… on the server of "
+        "this service's store.",
+    )
+    report: bool = Field(
+        default=False, description="Also write the files of a report; for an answer in lines."
+    )

@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from cluster.wire.health import Status
 from cluster.wire.tasks import SourceCount, TaskList, TaskState
+from cluster.wire.versions import AdapterBehind
 
 
 class ComparedConfig(BaseModel):
@@ -11,14 +12,6 @@ class ComparedConfig(BaseModel):
 
     digest: str
     differs: list[str] = Field(description="Keys that are not the same.")
-
-
-class AdapterBehind(BaseModel):
-    """An adapter of which the newest version does not answer, after a rollback or a refusal."""
-
-    adapter: str
-    production: int | None = Field(description="null where no version is in production.")
-    newest: int
 
 
 class SubmittedTask(TaskState):

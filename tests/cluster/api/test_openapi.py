@@ -113,7 +113,11 @@ def another_server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-@pytest.mark.parametrize("group", ["predict", "versions", "tasks", "access", "webhooks", "health"])
+GROUPS = ("predict", "versions", "methods", "maintenance", "archives", "evaluation")
+OTHER_GROUPS = ("tasks", "access", "webhooks", "health")
+
+
+@pytest.mark.parametrize("group", [*GROUPS, *OTHER_GROUPS])
 def test_whatever_is_sent_the_answer_is_one_of_the_document(
     another_server: ApiServer, group: str
 ) -> None:

@@ -24,26 +24,39 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "GET /v1/adapters/{adapter}/accuracy": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/aliases": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/diff": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/held/{task}": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/history": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/verify": ("operator", OWN),
     "GET /v1/adapters/{adapter}/versions": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/versions/{version}": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/versions/{version}/export": ("operator", OWN),
     "GET /v1/audit": ("admin", OWN),
+    "GET /v1/behind": ("viewer", OWN),
+    "GET /v1/encoders": ("viewer", OWN),
+    "GET /v1/methods": ("viewer", OWN),
     "GET /v1/metrics": ("viewer", OF_ALL),
+    "GET /v1/refusals": ("viewer", OWN),
     "GET /v1/status": ("viewer", OF_ALL),
     "GET /v1/tasks": ("viewer", OWN),
     "GET /v1/tasks/{name}": ("viewer", OWN),
     "GET /v1/tasks/{name}/events": ("viewer", OWN),
+    "GET /v1/tasks/{name}/watch": ("viewer", OWN),
     "GET /v1/tokens": ("admin", OWN),
     "GET /v1/webhooks": ("admin", OF_ALL),
     "GET /v1/webhooks/{name}": ("admin", OF_ALL),
     "POST /v1/adapters/{adapter}/drop": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/evaluate": ("operator", OWN),
     "POST /v1/adapters/{adapter}/follow": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/gc": ("admin", OWN),
+    "POST /v1/adapters/{adapter}/import": ("operator", OWN),
     "POST /v1/adapters/{adapter}/pause": ("operator", OWN),
     "POST /v1/adapters/{adapter}/predict": ("asker", OWN),
     "POST /v1/adapters/{adapter}/prepare": ("operator", OWN),
     "POST /v1/adapters/{adapter}/promote": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/purge": ("admin", OWN),
     "POST /v1/adapters/{adapter}/resume": ("operator", OWN),
     "POST /v1/adapters/{adapter}/rollback": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/settle": ("admin", OWN),
     "POST /v1/embed": ("asker", OWN),
     "POST /v1/predict": ("asker", OWN),
     "POST /v1/tasks": ("submitter", OWN),
@@ -89,7 +102,7 @@ class Scene:
 
     def ask(self, route: str, token: str, *, adapter: str = "birds") -> int:
         verb, path = route.split()
-        named = path.format(adapter=adapter, name="digits", alias="q3", version="3")
+        named = path.format(adapter=adapter, name="digits", task="digits", alias="q3", version="3")
         headers = {"Authorization": f"Bearer nacre_{token}"} if token else {}
         return self.client.request(verb, named, headers=headers).status_code
 

@@ -1,0 +1,49 @@
+"""Evaluations as documents: the same over HTTP and in a shell."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from cluster.wire.outputs.measured import MeasuredAdapter, MeasuredAdapters, MeanFigure
+from harness.evaluation import Evaluation, over_adapters
+
+
+def measured_document(
+    found: Sequence[Evaluation], *, reports: Sequence[str] = ()
+) -> MeasuredAdapters:
+    """Return the accuracy matrices of adapters.
+
+    Args:
+        found: How their versions answer.
+        reports: Pages that were written of it.
+    """
+    return MeasuredAdapters(
+        adapters=[_adapter(each) for each in found],
+        over_adapters={
+            name: MeanFigure(mean=figure.mean, half=figure.half)
+            for name, figure in over_adapters(found).items()
+        },
+        reports=list(reports),
+    )
+
+
+def _adapter(found: Evaluation) -> MeasuredAdapter:
+    return MeasuredAdapter.model_validate(
+        {
+            "adapter": found.adapter,
+            "encoder": found.fingerprint,
+            "sets": [asdict(column) for column in found.columns],
+            "zero_shot": [measured._asdict() for measured in found.zero_shot],
+            "versions": [
+                {
+                    "number": version.number,
+                    "digest": version.digest,
+                    "accuracies": [measured._asdict() for measured in version.accuracies],
+                }
+                for version in found.versions
+            ],
+            "metrics": asdict(found.metrics) if found.metrics else None,
+            "metrics_alike": asdict(found.metrics_alike) if found.metrics_alike else None,
+            "collisions": {name: list(ids) for name, ids in found.collisions.items()},
+            "remarks": list(found.remarks),
+        }
+    )

@@ -1,0 +1,26 @@
+"""The table of verbs and roads: what a command line can do, which route does it, who may."""
+
+from collections.abc import Iterator
+
+from cluster.api.access.routes import NEEDS
+from cluster.cli.main import MODULES
+from workers.access.roles import NEEDED
+
+ELSEWHERE = {
+    "bench": "measures methods on image sets; no service is asked",
+    "demo": "starts a service of its own",
+    "doctor": "looks at the machine it is called on; `GET /v1/status` is what a service knows",
+    "down": "ends the service",
+    "up": "starts the service",
+}
+"""Verbs that are no service's, and why."""
+
+
+def roads() -> Iterator[tuple[str, str, str]]:
+    """Yield each verb with its routes, or with why it has none, and the role that it needs."""
+    verbs = {verb for names in MODULES.values() for verb in names}
+    for verb in sorted(verbs | {need.verb for need in NEEDS.values()}):
+        routes = [f"`{method} {path}`" for (method, path), need in NEEDS.items() if need.verb == verb]
+        name = f"`nacre {verb}`" if verb in verbs else verb
+        role = str(NEEDED[verb]) if verb in NEEDED else ""
+        yield name, ", ".join(routes) or ELSEWHERE[verb], role

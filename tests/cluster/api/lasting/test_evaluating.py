@@ -1,0 +1,99 @@
+"""Evaluation over HTTP: what the client measures of the same store, in a process of its own."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from adapters.errors import UnavailableError
+from cluster.api.access.requesters import Access
+from cluster.api.lasting.calls import Watch
+from cluster.api.lasting.evaluation_process import EvaluationOrder, measured_apart
+from cluster.api.middleware import Doors
+from cluster.client.client import Client
+from cluster.evaluation.documents import measured_document
+from cluster.wire.lasting import LINES, LastingLine
+from tests.cluster.api.conftest import Scene
+from tests.support.fakes.tokens import HeldTokens, held
+from tests.support.scenes.routes import routes_of
+from workers.access.roles import AccessRole
+
+pytestmark = pytest.mark.slow
+
+EVALUATE = "/v1/adapters/main/evaluate"
+
+
+@pytest.fixture(scope="module")
+def client(scene: Scene) -> Client:
+    return Client(scene.config)
+
+
+@pytest.fixture(scope="module")
+def routes(client: Client) -> TestClient:
+    return routes_of(client)
+
+
+def test_versions_are_measured_and_the_report_is_written_as_in_a_shell(
+    client: Client, routes: TestClient
+) -> None:
+    asked = {"versions": "1..2", "report": True}
+    response = routes.post(EVALUATE, json=asked, headers={"Accept": LINES})
+    lines = [LastingLine.model_validate_json(each) for each in response.text.splitlines()]
+    files: dict[str, bytes] = {}
+    for each in lines:
+        if each.file is not None:
+            files[each.file.name] = files.get(each.file.name, b"") + each.file.data
+    steps = [each.progress for each in lines if each.progress is not None]
+    assert (steps[-1].what, steps[-1].done, steps[-1].total) == ("measuring versions", 3, 3)
+    expected = measured_document(
+        [client.evaluate(adapter="main", versions="1..2")], reports=["report.html"]
+    )
+    assert lines[-1].result == expected.model_dump(mode="json")
+    assert files.keys() >= {"report.html", "accuracies.csv"}
+    assert b"main@2" in files["report.html"]
+
+
+def test_an_error_of_the_process_is_the_error_of_the_request(routes: TestClient) -> None:
+    response = routes.post(EVALUATE, json={"versions": "9"})
+    assert response.status_code == 404
+    assert "no version '9'" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "status", "said"),
+    [
+        ({"sets": {"birds": "/etc"}}, 422, "cannot be read by this service"),
+        ({"sets": {"birds": "https://example.com/a.tar"}}, 422, "cannot be read by this service"),
+        ({"tasks": ["nobody"]}, 404, "nobody"),
+        ({"report": True}, 422, f"Accept: {LINES}"),
+        ({"threads": 64}, 422, "unknown key 'threads'"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_anything_is_begun(
+    routes: TestClient, wish: dict[str, object], status: int, said: str
+) -> None:
+    response = routes.post(EVALUATE, json=wish)
+    assert response.status_code == status, response.text
+    assert said in response.json()["detail"]
+
+
+def test_test_images_of_another_adapter_are_measured_on_by_its_operators_alone(
+    client: Client,
+) -> None:
+    known = HeldTokens(own=held("own", {"main": AccessRole.OPERATOR, "other": AccessRole.VIEWER}))
+    routes = routes_of(client, doors=Doors(access=Access(change_token="x"), known=known))
+    (other,) = [
+        task.submission for task in client.show(1, adapter="other").manifest.tasks
+    ]
+    headers = {"Authorization": "Bearer nacre_own"}
+    response = routes.post(EVALUATE, json={"tasks": [other]}, headers=headers)
+    assert response.status_code == 403
+    assert "`evaluate` needs operator of 'other'" in response.json()["detail"]
+
+
+def test_the_process_is_ended_where_nobody_waits_for_it(client: Client) -> None:
+    order = EvaluationOrder.of(
+        client.config, adapter="main", versions="", tasks=[], sets={}, report=False
+    )
+    watch = Watch()
+    watch.leave()
+    with pytest.raises(UnavailableError, match="whoever asked has left"):
+        measured_apart(order, watch)
