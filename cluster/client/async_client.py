@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, Self
 from cluster.client.http_api import AsyncHttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.calls import Calls
+from cluster.client.remote.verbs import Calls
 from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
 from cluster.client.remote_client import address_of
 from cluster.config import Config
@@ -40,8 +40,8 @@ class AsyncClient:
         async with AsyncClient() as client:
             answers = await asyncio.gather(*(client.predict([path]) for path in paths))
 
-    Verbs, arguments, answers and errors are those of `RemoteClient`, and so is which system is
-    asked. Belongs to the event loop in which its block is entered.
+    Verbs, arguments, answers and errors are those of `RemoteClient`, each to be awaited, and so is
+    which system is asked. Belongs to the event loop in which its block is entered.
 
     Args:
         config: Where the API is; looked for as `load_config` says where None.
@@ -51,6 +51,7 @@ class AsyncClient:
 
     Attributes:
         config: The configuration.
+        address: Where the system is.
         calls: Makes the calls that are sent.
     """
 
@@ -65,9 +66,11 @@ class AsyncClient:
         insecure: bool = False,
     ) -> None:
         self.config = config or configured()
-        address = address_of(self.config, url=url, token_file=token_file, insecure=insecure)
+        self.address = address_of(
+            self.config, url=url, token_file=token_file, insecure=insecure
+        )
         self.calls = Calls(self.config.adapter)
-        self._api = AsyncHttpApi(address.url, token=address.token)
+        self._api = AsyncHttpApi(self.address.url, token=self.address.token)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,10 +11,11 @@ from cluster.client.http_api import HttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.address import Address, remote_address
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.calls import Calls
+from cluster.client.remote.verbs import Calls
 from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
 from cluster.config import Config
-from cluster.wire.tasks import TaskState
+from cluster.wire.tasks import TaskAccepted, TaskState
+from workers.progress_callbacks import ProgressCallback
 from workers.queue.ticket import ENDED
 
 P = ParamSpec("P")
@@ -35,8 +36,9 @@ def _asked(
 class RemoteClient:
     """Does what `Client` does to a system elsewhere, over its HTTP API.
 
-        with nacre.RemoteClient(url="https://nacre.example.com", token_file="token") as client:
-            client.rollback(3, why="sketches were mislabelled")
+        >>> with nacre.RemoteClient() as client:  # url="https://…", token_file="…"
+        ...     client.show("production").label
+        'main@3'
 
     Whoever uses it needs a token and no access to the object store. Verbs and their arguments are
     those of `Client`; answers are documents of the HTTP API. Who asks is whose token is sent, so
@@ -57,6 +59,7 @@ class RemoteClient:
 
     Attributes:
         config: The configuration.
+        address: Where the system is.
         calls: Makes the calls that are sent.
 
     Raises:
@@ -75,9 +78,11 @@ class RemoteClient:
         insecure: bool = False,
     ) -> None:
         self.config = config or configured()
-        address = address_of(self.config, url=url, token_file=token_file, insecure=insecure)
+        self.address = address_of(
+            self.config, url=url, token_file=token_file, insecure=insecure
+        )
         self.calls = Calls(self.config.adapter)
-        self._api = HttpApi(address.url, token=address.token)
+        self._api = HttpApi(self.address.url, token=self.address.token)
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +102,17 @@ class RemoteClient:
     def ask(self, call: Call[Answer]) -> Answer:
         """Send a call until it is answered or its time is over, and return the answer."""
         return self._api.ask(call)
+
+    def read_task(
+        self, file: Path, *, adapter: str | None = None
+    ) -> Callable[[ProgressCallback], TaskAccepted]:
+        """Read a task file, and return what submits the task, given whom to tell how far it is."""
+        task = self.calls.read_task(file, adapter=adapter)
+
+        def submit(on_progress: ProgressCallback) -> TaskAccepted:
+            return self.ask(self.calls.sending(task, on_progress=on_progress))
+
+        return submit
 
     submit = _asked(Calls.submit)
     queue = _asked(Calls.queue)

@@ -17,9 +17,9 @@ from adapters.errors import InputError, NotFoundError, SettingsError
 from cluster.config import PREDICT_TOKEN, TOKEN, TOKEN_FILE, URL, Config
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-MOST_BYTES = 64 * 1024
-"""Of a file with a token."""
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+MOST_BYTES = 16 * 1024
+"""Read of a file with a token."""
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -1,5 +1,6 @@
 """Calls for the maintenance of a store: export, import, verify, purge, gc."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -87,12 +88,14 @@ class MaintenanceCalls(CallPart):
             CorruptionError: the file is damaged.
         """
         fields = {"alias": list(aliases), "purged": str(purged).lower(), "why": why}
-        return in_lines(
+        call = in_lines(
             ImportedVersion,
             self._of(adapter, "import"),
             opened=partial(sent_archive, Path(path), fields, on_progress),
             timeout_s=UPLOAD_S,
         )
+        # The service knows the file by its name alone.
+        return replace(call, becomes=lambda found: found.model_copy(update={"file": str(path)}))
 
     def verify(
         self, adapter: str | None = None, *, on_progress: ProgressCallback = unwatched

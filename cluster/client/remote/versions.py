@@ -65,13 +65,15 @@ class VersionCalls(CallPart):
         """
         return self._moves(self._of(adapter, "history"), limit, None)
 
-    def _moves(self, path: str, limit: int, before: int | None) -> Call[list[HistoryEntry]]:
-        size = min(limit or MOST_MOVES, MOST_MOVES)
+    def _moves(
+        self, path: str, limit: int, before: int | None, *, most: int = MOST_MOVES
+    ) -> Call[list[HistoryEntry]]:
+        size = min(limit or most, most)
 
         def further(found: list[HistoryEntry]) -> Call[list[HistoryEntry]] | None:
             if len(found) < size or size == limit or found[-1].index == 0:
                 return None
-            return self._moves(path, limit and limit - size, found[-1].index)
+            return self._moves(path, limit and limit - size, found[-1].index, most=most)
 
         return Call(
             kind=list[HistoryEntry],
