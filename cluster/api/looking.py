@@ -25,7 +25,9 @@ from cluster.wire.versions import (
 
 LOOK = problems(404, 422, 503)
 Version = Annotated[str, Query(max_length=200, description="A number or an alias.")]
-VersionPath = Annotated[str, Path(max_length=200, description="A number or an alias.")]
+VersionPath = Annotated[
+    str, Path(max_length=200, examples=["production"], description="A number or an alias.")
+]
 Limit = Annotated[int, Query(ge=1, le=MOST_MOVES, description="Most moves.")]
 Before = Annotated[
     int | None, Query(ge=0, description="Only moves before the one of this index, to go on there.")

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.errors import NacreError
 from cluster.api.places import NOWHERE, Places
+from cluster.wire.lasting import LINES
 from cluster.wire.problems import Problem, how_to_look, problem_document, status_of
 from workers.formats.yaml_scalars import cut
 
@@ -21,6 +22,8 @@ HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_A
 """What answers of these statuses say beside the document."""
 HTTP_TITLES = {413: "TooLargeError", 429: "UnavailableError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
+LASTING = ("/verify", "/settle", "/purge", "/gc", "/evaluate")
+"""Ends of paths whose answers may come in lines."""
 TITLES = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong, has expired or was revoked.",
@@ -86,10 +89,12 @@ def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
         timeout_s: Its time, in seconds.
     """
     said = f"the request was not answered within {timeout_s:g} s"
+    if path.endswith(LASTING):
+        said += f"; with `Accept: {LINES}` it is answered however long it takes"
     if verb in ("GET", "HEAD"):
         detail = f"{said}; the store may be slow or silent, `/v1/status` says what is wrong"
         return problem(503, "UnavailableError", detail, {"Retry-After": str(RETRY_AFTER_S)})
-    if path.endswith(("/predict", "/embed")):
+    if path.endswith(("/predict", "/embed", "/evaluate")):
         return problem(504, "DeadlineExceeded", said)
     return problem(504, "UnknownOutcomeError", f"{said}; {how_to_look(path)}")
 

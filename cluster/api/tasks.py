@@ -19,7 +19,10 @@ Grown = Annotated[
     Query(max_length=200, description="The adapter to grow, instead of the task file's."),
 ]
 After = Annotated[
-    float, Query(ge=0, allow_inf_nan=False, description="Only what happened later, in seconds since 1970.")
+    float,
+    Query(
+        ge=0, allow_inf_nan=False, description="Only what happened later, in seconds since 1970."
+    ),
 ]
 
 

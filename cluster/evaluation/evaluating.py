@@ -67,8 +67,7 @@ def evaluate(
         UnavailableError: test images have not been embedded by the configured encoder.
         ImageError: a file of a set is no image.
     """
-    known = {version.manifest.number: version for version in published}
-    chosen = _chosen(versions, known, adapter=config.adapter)
+    chosen = chosen_versions(versions, published, adapter=config.adapter)
     device = "cuda" if sets and torch.cuda.is_available() else "cpu"
     measuring = Measuring(config, (), device=device)
     remarks = _left_out(versions, published)
@@ -193,7 +192,11 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
     )
 
 
-def _chosen(written: str, known: Mapping[int, Version], *, adapter: str) -> list[Version]:
+def chosen_versions(
+    written: str, published: Sequence[Version], *, adapter: str
+) -> list[Version]:
+    """Return the versions that `written` names, or all that can be measured; see `evaluate`."""
+    known = {version.manifest.number: version for version in published}
     if not known:
         raise NotFoundError(
             f"adapter {adapter!r} has no versions yet; submit a task with `nacre submit`",

@@ -1,1 +1,1 @@
-"""Lasting verbs over HTTP: what may take minutes, with its progress, and without being in the way."""
+"""Lasting verbs over HTTP: what may take minutes, with its progress, in nobody's way."""

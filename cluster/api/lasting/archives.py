@@ -19,7 +19,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from adapters.errors import InputError, NacreError
 from cluster.api.forms import received_form
-from cluster.api.lasting.calls import (
+from cluster.api.lasting.answers import (
     MOST,
     Counted,
     Done,
@@ -120,7 +120,7 @@ class ArchiveHandlers:
 def routes(handlers: ArchiveHandlers, calls: LastingCalls) -> APIRouter:
     """Return the routes, whose verbs are carried out by `handlers` in `calls`."""
     router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["archives"])
-    sending = Counted(MOST)
+    sending, receiving = Counted(MOST), Counted(MOST)
 
     @router.get(
         "/versions/{version}/export",
@@ -130,7 +130,7 @@ def routes(handlers: ArchiveHandlers, calls: LastingCalls) -> APIRouter:
     async def export(request: Request, adapter: AdapterPath, version: VersionPath) -> Response:
         """Send a version as one tar file, with its length and its digest beforehand.
 
-        What is shorter than its `Content-Length` has broken off. An error comes instead of the file.
+        What is shorter than its `Content-Length` has broken off. An error comes instead of it.
         """
         end = sending.begin()
         try:
@@ -151,6 +151,7 @@ def routes(handlers: ArchiveHandlers, calls: LastingCalls) -> APIRouter:
     )
     async def import_(request: Request, adapter: AdapterPath, by: AskedBy) -> Response:
         """Publish the version in the form's file `archive`, which an export has written."""
+        received = receiving.begin()
         goes_on(request)
         folder = tempfile.TemporaryDirectory(prefix="nacre-import-")
         try:
@@ -165,6 +166,8 @@ def routes(handlers: ArchiveHandlers, calls: LastingCalls) -> APIRouter:
         except BaseException:
             folder.cleanup()
             raise
+        finally:
+            received()
 
     return router
 
@@ -231,8 +234,8 @@ def _asked(form: FormData) -> tuple[ImportRequest, UploadFile]:
 def _name(sent: str) -> str:
     """Return how a file is called that was sent as `sent`: never a way out of its folder."""
     name = PurePath(sent).name
-    usable = name.isprintable() and 0 < len(name.encode(errors="replace")) <= NAME_BYTES
-    return name if usable else "version.tar"
+    fits = 0 < len(name.encode(errors="replace")) <= NAME_BYTES
+    return name if fits and name.isprintable() and name != ".." else "version.tar"
 
 
 def _kept(sent: BinaryIO, path: Path) -> None:

@@ -7,14 +7,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from adapters.errors import InputError
-from cluster.api.lasting.calls import Done, LastingCalls, Watch, accepts_lines, in_lines
+from cluster.api.lasting.answers import Done, LastingCalls, Watch, accepts_lines, in_lines
 from cluster.api.lasting.evaluation_process import EvaluationOrder, measured_apart
 from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.task_uploads import own_endpoint
 from cluster.client.client import Client
 from cluster.client.requester import Requester
+from cluster.config import Config
+from cluster.evaluation.evaluating import chosen_versions
 from cluster.wire.lasting import LINES
 from cluster.wire.outputs.measured import EvaluateRequest, MeasuredAdapters
+from workers.formats.yaml_scalars import cut
 
 MOST = 1
 """Evaluations of one replica at once, each in a process with a tower of its own."""
@@ -35,7 +38,9 @@ class EvaluationHandlers:
     def evaluate(self, adapter: str, asked: EvaluateRequest, by: Requester, watch: Watch) -> Done:
         """Measure versions in a process apart; ends where nobody waits."""
         config = self._client.config
-        endpoints = {own_endpoint(url, config, dict(os.environ)) for url in asked.sets.values()}
+        # Told before a process is begun for it.
+        chosen_versions(asked.versions, self._client.versions(adapter), adapter=adapter)
+        endpoints = [_endpoint(name, url, config) for name, url in asked.sets.items()]
         order = EvaluationOrder.of(
             config,
             adapter=adapter,
@@ -43,7 +48,7 @@ class EvaluationHandlers:
             tasks=[self._measurable(name, by) for name in asked.tasks],
             sets=asked.sets,
             report=asked.report,
-            endpoint=next(iter(endpoints), ""),
+            endpoint=endpoints[0] if endpoints else "",
         )
         return measured_apart(order, watch)
 
@@ -52,6 +57,19 @@ class EvaluationHandlers:
         ticket = self._client.find(name, by=by).ticket
         by.check("evaluate", ticket.adapter)
         return ticket.submission_id
+
+
+def _endpoint(name: str, url: str, config: Config) -> str:
+    """Return the server on which the images of a set are: that of the service's own store."""
+    try:
+        return own_endpoint(url, config, dict(os.environ))
+    except InputError as error:
+        raise InputError(
+            f"the set {cut(name)!r}: expected an address s3://… on the server of this service's "
+            f"store, found {cut(url)!r}; put the images there, or measure with `nacre evaluate` "
+            "where both can be reached",
+            set=name,
+        ) from error
 
 
 def routes(handlers: EvaluationHandlers, calls: LastingCalls) -> APIRouter:

@@ -15,12 +15,12 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from pydantic import BaseModel, TypeAdapter
 
 from adapters.errors import NacreError, WorkerLostError
-from cluster.api.lasting.calls import PIECE_BYTES, Done, Watch, line
+from cluster.api.lasting.answers import PIECE_BYTES, Done, Watch, line
 from cluster.client.attempts import named_error
 from cluster.config import Config
 from cluster.wire.lasting import LastingLine, LastingProgress
@@ -89,7 +89,7 @@ def measured_apart(order: EvaluationOrder, watch: Watch) -> Done:
 
 
 @contextmanager
-def _started(order: EvaluationOrder) -> "Iterator[tuple[subprocess.Popen[bytes], BinaryIO]]":
+def _started(order: EvaluationOrder) -> "Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]":
     # It finds what this process finds, wherever that was started.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if order.endpoint:

@@ -5,7 +5,7 @@ from functools import partial
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from cluster.api.lasting.calls import Done, LastingCalls, Watch, in_lines
+from cluster.api.lasting.answers import Done, LastingCalls, Watch, in_lines
 from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.places import Places
 from cluster.client.client import Client

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from adapters.errors import NacreError
-from cluster.api.lasting.calls import (
+from cluster.api.lasting.answers import (
     SIGN_S,
     Counted,
     accepts_lines,

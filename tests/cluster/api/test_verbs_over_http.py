@@ -22,7 +22,7 @@ from cluster.wire.methods import DescribedMethod
 from docs.roads import ELSEWHERE
 from tests.support.scenes.registry import ANNA, learn
 from tests.support.scenes.routes import routes_of
-from workers.registry import Registry, VersionRef
+from workers.registry import Registry
 from workers.registry.audience import Nobody
 from workers.store import MemoryStore
 
@@ -89,15 +89,10 @@ def test_a_long_history_is_read_page_by_page(client: Client, routes: TestClient)
 def test_refusals_of_replicas_are_told(client: Client, routes: TestClient) -> None:
     assert routes.get("/v1/refusals").json() == []
     handle = Registry(client.store).adapter("main")
-    refs = handle.refs()
-    handle.note_refusal(_ref(refs.version("head")), by=ANNA)
+    handle.note_refusal(handle.refs().version("head"), by=ANNA)
     expected = [entry_document(entry).model_dump(mode="json") for entry in client.refusals()]
     assert len(expected) == 1
     assert routes.get("/v1/refusals").json() == expected
-
-
-def _ref(version: VersionRef) -> VersionRef:
-    return version
 
 
 def test_what_is_behind_and_what_was_taken_away_is_told(client: Client, routes: TestClient) -> None:

@@ -24,6 +24,8 @@ BODIES = (
     {"version": 1, "why": "x"},
     {"version": 1, "alias": "production"},
     {"version": 1, "serving_only": True},
+    {"task": "digits", "relearn": False, "why": "x"},
+    {"delete": False, "grace_h": 24, "blobs": True},
     {"number": 1, "sha256": "ab" * 32, "size": 900, "area": 0},
     {"images": [{"data": base64.b64encode(PICTURE).decode()}]},
     {
@@ -55,6 +57,18 @@ ROUTES = (
     "/v1/adapters/{}/promote",
     "/v1/adapters/{}/rollback",
     "/v1/adapters/{}/drop",
+    "/v1/adapters/{}/held/digits",
+    "/v1/adapters/main/held/{}",
+    "/v1/adapters/main/versions/{}/export",
+    "/v1/adapters/{}/import",
+    "/v1/adapters/{}/verify",
+    "/v1/adapters/{}/settle",
+    "/v1/adapters/{}/purge",
+    "/v1/adapters/{}/gc",
+    "/v1/refusals",
+    "/v1/behind",
+    "/v1/methods",
+    "/v1/encoders",
     "/v1/adapters/{}/prepare",
     "/v1/adapters/{}/follow",
     "/v1/tasks",
@@ -124,7 +138,7 @@ def forms(draw: st.DrawFn) -> bytes:
     """Return a multipart form, of which some is right."""
     parts = []
     for _ in range(draw(st.integers(0, 4))):
-        name = draw(st.sampled_from(["images", "task", "archive", "tasks", "prompt", "top_k", ""]))
+        name = draw(st.sampled_from(["images", "task", "archive", "alias", "tasks", "prompt", "top_k", ""]))
         file = draw(st.sampled_from(["", '; filename="a.png"', '; filename=""', "; filename*=x"]))
         content = draw(
             st.one_of(

@@ -1,4 +1,4 @@
-"""Archives over HTTP: the file that a shell would write, whole or not at all, and published again."""
+"""Archives over HTTP: the file that a shell would write, whole or not at all, and back again."""
 
 import base64
 import hashlib
@@ -113,7 +113,7 @@ def test_a_file_that_is_none_leaves_nothing_behind(
     client: Client, routes: TestClient, scratch: Path, accept: str
 ) -> None:
     content = routes.get(EXPORT.format("2")).content
-    for broken in (b"", b"no tar", content[:-2000], content.replace(b"digits", b"dogits")):
+    for broken in (b"", b"no tar", content[: len(content) // 2], content.replace(b"digits", b"dogits")):
         response = sent(routes, "copy", broken, headers={"Accept": accept})
         if accept == LINES:
             error = LastingLine.model_validate_json(response.text.splitlines()[-1]).error
@@ -139,7 +139,6 @@ def test_a_file_that_is_none_leaves_nothing_behind(
             "did you mean 'alias'",
         ),
         ({"files": {"archive": ("a", b"x")}, "data": {"purged": "perhaps"}}, "purged"),
-        ({"files": {"archive": ("a", b"x")}, "data": {"alias": ["no/name"]}}, "a"),
     ],
 )
 def test_a_form_that_cannot_be_meant_is_refused(

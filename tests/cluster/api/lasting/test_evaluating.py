@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 
 from adapters.errors import UnavailableError
 from cluster.api.access.requesters import Access
-from cluster.api.lasting.calls import Watch
+from cluster.api.lasting.answers import Watch
 from cluster.api.lasting.evaluation_process import EvaluationOrder, measured_apart
 from cluster.api.middleware import Doors
 from cluster.client.client import Client
@@ -60,8 +60,8 @@ def test_an_error_of_the_process_is_the_error_of_the_request(routes: TestClient)
 @pytest.mark.parametrize(
     ("wish", "status", "said"),
     [
-        ({"sets": {"birds": "/etc"}}, 422, "cannot be read by this service"),
-        ({"sets": {"birds": "https://example.com/a.tar"}}, 422, "cannot be read by this service"),
+        ({"sets": {"birds": "/etc"}}, 422, "expected an address s3://"),
+        ({"sets": {"birds": "https://example.com/a.tar"}}, 422, "expected an address s3://"),
         ({"tasks": ["nobody"]}, 404, "nobody"),
         ({"report": True}, 422, f"Accept: {LINES}"),
         ({"threads": 64}, 422, "unknown key 'threads'"),

@@ -94,7 +94,7 @@ def test_what_nothing_needs_is_found_and_removed_as_in_a_shell() -> None:
     store = learnt("digits")
     client = client_of(store)
     routes = routes_of(client)
-    key = f"adapters/main/0/records/{'ab' * 32}"
+    key = f"adapters/main/000000/records/{'ab' * 32}"
     store.put(key, b"left behind")
     asked: dict[str, Any] = {"grace_h": 0}
     found = routes.post(f"{MAIN}/gc", json=asked).json()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Scope
 
 from cluster.client.client import Client
 from cluster.config import Config
@@ -65,7 +66,7 @@ def test_its_changes_come_as_lines_and_its_end_as_the_last(client: Client) -> No
 
     async def scene() -> list[LastingLine]:
         lines: list[LastingLine] = []
-        scope = {
+        scope: Scope = {
             "type": "http",
             "asgi": {"spec_version": "2.3"},
             "method": "GET",
@@ -75,13 +76,12 @@ def test_its_changes_come_as_lines_and_its_end_as_the_last(client: Client) -> No
             "headers": [(b"accept", LINES.encode())],
         }
 
-        async def receive() -> dict[str, object]:
+        async def receive() -> Message:
             await asyncio.Event().wait()
             raise AssertionError
 
-        async def send(message: dict[str, object]) -> None:
-            body = message.get("body")
-            if isinstance(body, bytes) and body:
+        async def send(message: Message) -> None:
+            if body := message.get("body"):
                 lines.append(LastingLine.model_validate_json(body))
                 if len(lines) == 1:
                     await asyncio.to_thread(ended, client)

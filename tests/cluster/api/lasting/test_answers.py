@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from adapters.errors import CorruptionError, InputError, UnavailableError
-from cluster.api.lasting.calls import (
+from cluster.api.lasting.answers import (
     LONGEST_S,
     PIECE_BYTES,
     Counted,

@@ -1,4 +1,4 @@
-"""Calls of lasting verbs: in threads of their own, so many at once, for whoever still waits.
+"""Answers of lasting verbs, which go on in threads of their own, for whoever still waits.
 
 Whoever accepts `application/x-ndjson` is told in lines how far the verb is, one at least every two
 seconds, and at last its answer or the error that has ended it. Whoever does not waits for the
@@ -210,7 +210,8 @@ class LastingCalls:
         return _Begun(working, watch)
 
     async def _lines(self, begun: "_Begun[Done]") -> AsyncIterator[bytes]:
-        watch, told, at = begun.watch, None, 0.0
+        watch, at = begun.watch, 0.0
+        told: LastingProgress | None = None
         while not begun.working.done():
             if watch.latest != told or time.monotonic() - at >= SIGN_S:
                 told, at = watch.latest, time.monotonic()
