@@ -21,7 +21,16 @@ from adapters import errors
 
 PAGE = Path(__file__).with_suffix(".md")
 HEAD = "<!-- Made by `make docs` from the docstrings: change those. -->\n\n# nacre in Python"
-ORDER = ("Client", "RemoteClient", "AsyncClient", "load_task", "Task", "load_config", "Config", "load_adapter")
+ORDER = (
+    "Client",
+    "RemoteClient",
+    "AsyncClient",
+    "load_task",
+    "Task",
+    "load_config",
+    "Config",
+    "load_adapter",
+)
 """What is not named here and is no error follows, by name."""
 LISTS = {"Args:": "Arguments", "Attributes:": "Attributes", "Raises:": "Raises"}
 TEXTS = {"Returns:": "Returns", "Yields:": "Yields"}

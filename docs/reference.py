@@ -65,7 +65,8 @@ OTHERS = {
 }
 VERBS = """## Verbs
 
-`nacre [--config FILE] [--url URL] [--token-file FILE] [--insecure] [--debug] VERB …`; `nacre VERB --help` has examples. `--debug` shows a
+`nacre [--config FILE] [--url URL] [--token-file FILE] [--insecure] [--debug] VERB …`; `nacre VERB
+--help` has examples. [remote.md](remote.md) is about `--url` and the two behind it. `--debug` shows a
 traceback with an error; `nacre --version` says the version and the commit."""
 ROUTES = """## Routes
 
@@ -73,9 +74,9 @@ ROUTES = """## Routes
 [serving.md](serving.md#everything-over-http) says more, and [access.md](access.md) of roles."""
 ROADS = """## Roads
 
-Which routes do what a verb of the command line does. In Python the calls of [`Client`](api.md#client) and
-[`RemoteClient`](api.md#remoteclient) have the same names; [remote.md](remote.md) says how commands act on a system
-elsewhere. A verb without a command is for programs alone."""
+Which routes do what a verb of the command line does. In Python the calls of
+[`Client`](api.md#client) and [`RemoteClient`](api.md#remoteclient) have the same names. A verb
+without a command is for programs alone."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""

@@ -24,8 +24,8 @@ from cluster.api.access.routes import check_routes, describe_needs
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
 from cluster.api.lasting import archives, evaluating, maintenance, submissions
-from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.answers import LastingCalls
+from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
 from cluster.api.looking import LookingHandlers

@@ -80,12 +80,12 @@ def _body(model: type[EmbedRequest]) -> dict[str, Any]:
         "required": ["images"],
     }
     definitions = schema.pop("$defs", {})
-    inlined = inlined(schema, definitions)
+    as_json = inlined(schema, definitions)
     return {
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": inlined},
+                "application/json": {"schema": as_json},
                 "multipart/form-data": {"schema": inlined(multipart, definitions)},
             },
         }

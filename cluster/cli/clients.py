@@ -33,8 +33,10 @@ def client_of(path: Path | None, *, by: str | None = None) -> "AnyClient":
             remote system cannot be used.
         InputError: a name is given where the token says it.
     """
-    said = remote_options(click.get_current_context().find_root().params)
+    context = click.get_current_context()
+    said = remote_options(context.find_root().params)
     client = chosen_client(configured(path), by=by, road=CLI, **said)
+    context.call_on_close(client.close)
     warn(client.address.warning)
     return client
 

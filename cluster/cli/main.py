@@ -89,7 +89,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     help="Show the version and the commit, and exit.",
 )
 @click.pass_context
-def cli(context: click.Context, config: Path | None, debug: bool, **remote: object) -> None:
+def cli(context: click.Context, /, config: Path | None, debug: bool, **remote: object) -> None:
     """Continual learning as a service: an ever-growing, versioned CLIP adapter.
 
     \b

@@ -266,9 +266,7 @@ def drop(
     check_known(client, adapter)
     dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, why=why)
     told = " and ".join(reversed(dropped.moved))
-    _print_moved(
-        dropped, output, said=f"{task} dropped: {told} now at version {dropped.version}"
-    )
+    _print_moved(dropped, output, said=f"{task} dropped: {told} now at version {dropped.version}")
     if output == "text":
         say_relearnt(dropped.relearnt)
 

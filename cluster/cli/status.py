@@ -172,8 +172,10 @@ def _print_service_alone(client: "AnyClient") -> None:
 
 
 def _as_document(service: Service | None) -> Status | Unanswered | None:
-    if service is None or service.status is not None:
-        return service and service.status
+    if service is None:
+        return None
+    if service.status is not None:
+        return service.status
     return Unanswered(error=service.error.message) if service.error else None
 
 

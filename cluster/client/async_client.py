@@ -11,8 +11,8 @@ from typing import Concatenate, ParamSpec, Self
 from cluster.client.http_api import AsyncHttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.verbs import Calls
 from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
+from cluster.client.remote.verbs import Calls
 from cluster.client.remote_client import address_of
 from cluster.config import Config
 from cluster.wire.tasks import TaskState
@@ -27,7 +27,7 @@ def _awaited(
     """Return the verb that sends the call which `build` makes, and returns its answer."""
 
     @wraps(build)
-    async def verb(self: "AsyncClient", *args: P.args, **kwargs: P.kwargs) -> Answer:
+    async def verb(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> Answer:
         # In a thread: files are looked for and read.
         return await self.ask(await asyncio.to_thread(build, self.calls, *args, **kwargs))
 
@@ -66,9 +66,7 @@ class AsyncClient:
         insecure: bool = False,
     ) -> None:
         self.config = config or configured()
-        self.address = address_of(
-            self.config, url=url, token_file=token_file, insecure=insecure
-        )
+        self.address = address_of(self.config, url=url, token_file=token_file, insecure=insecure)
         self.calls = Calls(self.config.adapter)
         self._api = AsyncHttpApi(self.address.url, token=self.address.token)
 

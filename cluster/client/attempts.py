@@ -25,7 +25,6 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from cluster.client.remote.address import LOOPBACK
 from cluster.client.remote.call import Answer, Call
 from cluster.client.remote.readings import Ended, Reading
 from cluster.wire.headers import TIMEOUT_MS
@@ -40,6 +39,7 @@ TURNED_AWAY = 429
 NOTHING_DONE = frozenset({501, 503})
 TOO_LATE = 504
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
 
 class Attempts(Generic[Answer]):
     """The attempts of one call until its deadline.
@@ -98,8 +98,7 @@ class Attempts(Generic[Answer]):
             return wait_s
         if self._refusal is not None and isinstance(error, httpx.TimeoutException):
             raise self._refusal from error
-        here = urlsplit(self._endpoint).hostname in LOOPBACK
-        hint = "; start it with `nacre up`" if refused and here else ""
+        hint = "; start it with `nacre up`" if refused else ""
         raise UnavailableError(
             f"nothing answers at {self._endpoint} ({error or type(error).__name__}){hint}",
             endpoint=self._endpoint,

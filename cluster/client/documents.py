@@ -97,6 +97,10 @@ class DocumentClient:
         self.client = client
         self._by = by
 
+    def close(self) -> None:
+        """Give connections to the API back."""
+        self.client.close()
+
     # Submissions
 
     def read_task(
@@ -108,9 +112,7 @@ class DocumentClient:
         task = load_task(file, self.config, adapter=adapter)
 
         def submit(on_progress: ProgressCallback) -> TaskAccepted:
-            intake = self.client.submit(
-                task, adapter=adapter, by=self._by, on_progress=on_progress
-            )
+            intake = self.client.submit(task, adapter=adapter, by=self._by, on_progress=on_progress)
             return accepted_document(self.client, intake)
 
         return submit
@@ -179,7 +181,9 @@ class DocumentClient:
 
     def history(self, adapter: str | None = None, *, limit: int = 0) -> list[HistoryEntry]:
         """See `RemoteClient.history`."""
-        return [entry_document(each) for each in islice(self.client.history(adapter), limit or None)]
+        return [
+            entry_document(each) for each in islice(self.client.history(adapter), limit or None)
+        ]
 
     def diff(
         self, before: int | str, after: int | str, *, adapter: str | None = None
@@ -474,8 +478,6 @@ def accepted_document(client: Client, intake: "Intake") -> TaskAccepted:
         notes=list(intake.notes()),
         warnings=list(map(one_line, intake.warnings)),
         classes=len(intake.submission.classes),
-        images_by_split=dict(intake.images),
-        sources={
-            key: SourceCount.model_validate(count) for key, count in intake.sources().items()
-        },
+        images_by_split=dict[str, int](intake.images.items()),
+        sources={key: SourceCount.model_validate(count) for key, count in intake.sources().items()},
     )

@@ -162,14 +162,14 @@ def connected(kind: Callable[..., Http], endpoint: str) -> Http:
 def arguments(
     call: Call[Answer],
     attempts: Attempts[Answer],
-    opened: Mapping[str, object] | None,
+    opened: Mapping[str, object],
     token: str | None,
 ) -> dict[str, Any]:
     """Return what httpx is to send with the next attempt."""
     said = headers() if token is None else bearer(token)
     return {
         **call.arguments,
-        **(opened or {}),
+        **opened,
         "headers": {"Accept": call.accepts, **said, **attempts.headers},
         "timeout": attempts.left_s,
     }

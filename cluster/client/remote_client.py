@@ -11,8 +11,8 @@ from cluster.client.http_api import HttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.address import Address, remote_address
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.verbs import Calls
 from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
+from cluster.client.remote.verbs import Calls
 from cluster.config import Config
 from cluster.wire.tasks import TaskAccepted, TaskState
 from workers.progress_callbacks import ProgressCallback
@@ -27,7 +27,7 @@ def _asked(
     """Return the verb that sends the call which `build` makes, and returns its answer."""
 
     @wraps(build)
-    def verb(self: "RemoteClient", *args: P.args, **kwargs: P.kwargs) -> Answer:
+    def verb(self: "RemoteClient", /, *args: P.args, **kwargs: P.kwargs) -> Answer:
         return self.ask(build(self.calls, *args, **kwargs))
 
     return verb
@@ -78,9 +78,7 @@ class RemoteClient:
         insecure: bool = False,
     ) -> None:
         self.config = config or configured()
-        self.address = address_of(
-            self.config, url=url, token_file=token_file, insecure=insecure
-        )
+        self.address = address_of(self.config, url=url, token_file=token_file, insecure=insecure)
         self.calls = Calls(self.config.adapter)
         self._api = HttpApi(self.address.url, token=self.address.token)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from cluster.wire.outputs.measured import MeasuredAdapter, MeasuredAdapters, MeanFigure
+from cluster.wire.outputs.measured import MeanFigure, MeasuredAdapter, MeasuredAdapters
 from harness.evaluation import Evaluation, HasMetrics, over_adapters
 
 

@@ -54,7 +54,9 @@ class TokenRequest(BaseModel):
         max_length=100,
         description="`*` is all; the configured one where empty.",
     )
-    lifetime: str = Field(default=LIFETIME, max_length=40, description="`12h`, `30d`, `8w`, `never`.")
+    lifetime: str = Field(
+        default=LIFETIME, max_length=40, description="`12h`, `30d`, `8w`, `never`."
+    )
 
 
 class AuditedCall(BaseModel):

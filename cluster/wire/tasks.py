@@ -103,7 +103,8 @@ class Lead(BaseModel):
     epoch: int
     since: float = Field(description="Seconds since 1970.")
     expires: float = Field(
-        default=0.0, description="It leads no longer unless it says so again, in seconds since 1970."
+        default=0.0,
+        description="It leads no longer unless it says so again, in seconds since 1970.",
     )
     alive: bool
 

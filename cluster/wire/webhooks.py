@@ -97,5 +97,8 @@ class RotationRequest(BaseModel):
     )
 
     overlap_hours: float = Field(
-        default=OVERLAP_HOURS, ge=0, le=8760, description="So long the old secret signs beside the new one."
+        default=OVERLAP_HOURS,
+        ge=0,
+        le=8760,
+        description="So long the old secret signs beside the new one.",
     )

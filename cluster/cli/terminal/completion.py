@@ -6,7 +6,7 @@ It is silent where the store, or a remote system, does not answer within a momen
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import redirect_stderr, suppress
+from contextlib import closing, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -61,16 +61,15 @@ def _found(read: Read, context: click.Context) -> list[str]:
     return []
 
 
-def _look(
-    read: Read, said: Mapping[str, Any], typed: Typed, found: "Future[list[str]]"
-) -> None:
+def _look(read: Read, said: Mapping[str, Any], typed: Typed, found: "Future[list[str]]") -> None:
     from cluster.client.chosen import chosen_client
     from cluster.client.joined import configured
 
     try:
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
             config = configured(said.get("config"))
-            names = read(chosen_client(config, **remote_options(said)), typed)
+            with closing(chosen_client(config, **remote_options(said))) as client:
+                names = list(read(client, typed))
             found.set_result(sorted(set(names)))
     except Exception as error:  # noqa: BLE001 - nobody reads it while a line is typed
         found.set_exception(error)

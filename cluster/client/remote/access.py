@@ -76,6 +76,4 @@ class AccessCalls(CallPart):
                 "days or a requester, and a lower limit"
             )
         path = path_to("audit")
-        return look(
-            list[AuditedCall], path, adapter=adapter, who=who, days=days, limit=limit
-        )
+        return look(list[AuditedCall], path, adapter=adapter, who=who, days=days, limit=limit)

@@ -71,10 +71,11 @@ def remote_address(
         return None
     checked = _checked(chosen)
     own = config.remote.url is not None and checked == _checked(config.remote.url)
-    file = token_file or environment.get(TOKEN_FILE)
+    file: Path | str | None = token_file or environment.get(TOKEN_FILE)
     given = environment.get(TOKEN)
     if file is None and not given and own:
         file = config.remote.token_file
+    token: str | None
     warning = ""
     if file is not None:
         token, warning = _read(Path(file).expanduser())

@@ -1,4 +1,4 @@
-"""Versions as files over HTTP: one that is received, checked by its digest, and one that is sent."""
+"""Versions as files over HTTP: one that is received, checked by its digest; one that is sent."""
 
 import hashlib
 import re
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from adapters.errors import NotFoundError
 from cluster.client.remote.packing import UNIT, Watched
 from cluster.wire.outputs.versions import ExportedVersion
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.archive import new_file
+from workers.registry.archive_reading import open_file
 
 _NAME = re.compile(r'filename="(?P<adapter>.+)-(?P<version>[0-9]+)\.tar"')
 
@@ -111,17 +111,9 @@ def sent_archive(
         on_progress: Called with mebibytes sent and mebibytes in all.
 
     Raises:
-        NotFoundError: there is no such file.
+        InputError: there is no such file.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise NotFoundError(
-            f"expected a file of `nacre export` at {path}, found that it cannot be read: "
-            f"{error.strerror}",
-            path=str(path),
-        ) from error
-    with file:
+    with open_file(path) as file:
         yield {
             "files": {"archive": (path.name, Watched(file, on_progress))},
             "data": fields,

@@ -25,6 +25,11 @@ def nothing_more(found: Any) -> None:
     del found
 
 
+def nothing_else() -> AbstractContextManager[Mapping[str, object]]:
+    """Give nothing more to send."""
+    return nullcontext({})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call(Generic[Answer]):
     """A request to the HTTP API.
@@ -51,7 +56,7 @@ class Call(Generic[Answer]):
     path: str
     accepts: str = "application/json"
     arguments: Mapping[str, object] = field(default_factory=dict)
-    opened: Callable[[], AbstractContextManager[Mapping[str, object]]] = nullcontext
+    opened: Callable[[], AbstractContextManager[Mapping[str, object]]] = nothing_else
     timeout_s: float = TIMEOUT_S
     patient: bool = True
     changes: bool = False
@@ -119,7 +124,7 @@ def in_lines(
     body: Mapping[str, object] | None = None,
     on_progress: ProgressCallback = unwatched,
     changes: bool = True,
-    opened: Callable[[], AbstractContextManager[Mapping[str, object]]] = nullcontext,
+    opened: Callable[[], AbstractContextManager[Mapping[str, object]]] = nothing_else,
     timeout_s: float = TIMEOUT_S,
 ) -> Call[Answer]:
     """Return the call of what may take long, whose answer comes with how far it is.

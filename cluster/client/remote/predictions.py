@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cluster.client.remote.questions import Images, embedding, predicting, readiness
 from cluster.client.remote.call import Call
 from cluster.client.remote.part import CallPart
+from cluster.client.remote.questions import Images, embedding, predicting, readiness
 from cluster.wire.headers import TIMEOUT_S
 from cluster.wire.health import Ready
 from cluster.wire.predictions import EmbedAnswer, PredictAnswer

@@ -9,7 +9,6 @@ from cluster.wire.lasting import LastingLine
 from cluster.wire.problems import Problem
 from workers.progress_callbacks import StepCallback, unreported
 
-
 SHOWN = 80
 """So many characters of what is no answer are shown."""
 

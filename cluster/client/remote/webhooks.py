@@ -56,9 +56,7 @@ class WebhookCalls(CallPart):
         path = path_to("webhooks", name, "remove")
         return Call(kind=None, verb="POST", path=path, changes=True)
 
-    def rotate_webhook(
-        self, name: str, *, overlap_s: float = OVERLAP_S
-    ) -> Call[RegisteredWebhook]:
+    def rotate_webhook(self, name: str, *, overlap_s: float = OVERLAP_S) -> Call[RegisteredWebhook]:
         """Give a webhook a new secret, beside which the old one signs for a while; return it.
 
         Its new secret is in what is returned, and in no later answer.

@@ -99,7 +99,9 @@ def test_what_is_no_address_is_refused_without_what_it_may_hide(url: str) -> Non
     assert "secret-word" not in str(refused.value)
 
 
-@pytest.mark.parametrize("content", ["", "two words", "two\nlines", "grün", "a\x00b", "x" * 70_000 + " "])
+@pytest.mark.parametrize(
+    "content", ["", "two words", "two\nlines", "grün", "a\x00b", "x" * 70_000 + " "]
+)
 def test_what_is_no_token_is_refused_and_not_said(tmp_path: Path, content: str) -> None:
     file = tmp_path / "token"
     file.write_text(content)
