@@ -32,7 +32,7 @@ from workers.formats.yaml_settings import read_settings
 from workers.housekeeping.retention import Retention
 from workers.learning.gate import Gate
 from workers.queue.machine import EVERY_ADAPTER
-from workers.tasks.task import NAME
+from workers.tasks.task_name import NAME
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from adapters.contract.canonical import canonical_json, digest_of
+from adapters.contract.json_reading import typed
 from cluster.config import AdapterConfig, Config
 from cluster.wire.outputs.submissions import ComparedConfig
 from workers.queue.leadership import Leadership
@@ -30,7 +31,6 @@ LIVE = (
     "workers.poll_s",
 )
 """What the coordinator alone reads, with all that is below: it is changed while all else runs."""
-_CONFIG = TypeAdapter(Config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +93,7 @@ class RunningConfig:
         keys = _merged(everything(config), self.published)
         adapters = self.published.get("adapters", keys["adapters"])
         try:
-            return _CONFIG.validate_python({**keys, "adapters": adapters})
+            return typed(Config).validate_python({**keys, "adapters": adapters})
         except ValidationError:  # of a release that knows other rules
             return config
 
@@ -107,7 +107,7 @@ def published(config: Config) -> Published:
 
 def everything(config: Config) -> Published:
     """Return all of `config` as JSON."""
-    keys: Published = _CONFIG.dump_python(config, mode="json")
+    keys: Published = typed(Config).dump_python(config, mode="json")
     return keys
 
 

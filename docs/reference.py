@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.errors import NacreError
 from cluster.api.access.requesters import Access
 from cluster.api.access.routes import NEEDS
-from cluster.api.app import build_api
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
 from cluster.config import Config
 from cluster.serving.metrics import Metrics
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
+from cluster.system.app import build_api
 from cluster.wire.problems import STATUS
 from docs.api import error_types
 from docs.keys import configuration, table
@@ -66,8 +66,8 @@ OTHERS = {
 VERBS = """## Verbs
 
 `nacre [--config FILE] [--url URL] [--token-file FILE] [--insecure] [--debug] VERB …`; `nacre VERB
---help` has examples. [remote.md](remote.md) is about `--url` and the two behind it. `--debug` shows a
-traceback with an error; `nacre --version` says the version and the commit."""
+--help` has examples; [remote.md](remote.md) is about `--url` and the two behind it. `--debug` shows
+a traceback with an error; `nacre --version` says the version and the commit."""
 ROUTES = """## Routes
 
 `/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.

@@ -20,7 +20,9 @@ def roads() -> Iterator[tuple[str, str, str]]:
     """Yield each verb with its routes, or with why it has none, and the role that it needs."""
     verbs = {verb for names in MODULES.values() for verb in names}
     for verb in sorted(verbs | {need.verb for need in NEEDS.values()}):
-        routes = [f"`{method} {path}`" for (method, path), need in NEEDS.items() if need.verb == verb]
+        routes = [
+            f"`{method} {path}`" for (method, path), need in NEEDS.items() if need.verb == verb
+        ]
         name = f"`nacre {verb}`" if verb in verbs else verb
         role = str(NEEDED[verb]) if verb in NEEDED else ""
         yield name, ", ".join(routes) or ELSEWHERE[verb], role

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from harness.labelled import Labelled, listing_digest
+from workers.images.augmentation import numbered_view
 from workers.images.decode import decode_image
 from workers.images.pixels import PixelTransform
-from workers.images.views import Augmentation, numbered_view
+from workers.images.views import Augmentation
 
 
 class SetPixels:

@@ -28,7 +28,7 @@ png ppm process request resizing route runtime scalar schedule schema serving se
 stream symmetric tar terminal thread tiff upload wire yaml
 """
 LEARNING = """
-accuracy cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
+accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
 predicting prompt randomness softmax training transformer tuned vision
 """
 FOREIGN = "cifar nacre s3 torchvision"

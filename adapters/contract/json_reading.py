@@ -8,9 +8,14 @@ everywhere, or a ValueError.
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,3 +131,14 @@ def _inside(holding: Any) -> Iterable[Any]:
 
 def _too_deep(limits: JsonLimits) -> ValueError:
     return ValueError(f"lists and objects are more than {limits.depth} inside each other")
+
+
+def typed(kind: type[Kind]) -> TypeAdapter[Kind]:
+    """Return what reads and writes records of `kind`.
+
+    It is made when the first is: few processes meet all kinds, and every command would wait for it.
+    """
+    return _adapter_of(kind)
+
+
+_adapter_of: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import safetensors.torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json
 from adapters.contract.class_entry import ClassEntry
-from adapters.contract.json_reading import read_json
+from adapters.contract.json_reading import read_json, typed
 from adapters.contract.tensor_blob import SIZE_BYTES, header_of, tensors_of
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
@@ -132,7 +132,7 @@ def decode_record(blob: bytes) -> Record:
         )
     check_finite(tensors, what="record")
     try:
-        stored = _DESCRIPTION.validate_json(written, strict=True)
+        stored = typed(_Description).validate_json(written, strict=True)
         record = Record(
             task=stored.task,
             classes=stored.entries(merged=stored.merged if schema == SCHEMA_MERGED else {}),
@@ -165,9 +165,6 @@ class _Description:
             )
             for class_id, name, prompt in self.classes
         )
-
-
-_DESCRIPTION = TypeAdapter(_Description)
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, what: str) -> None:

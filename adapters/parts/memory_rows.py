@@ -20,7 +20,7 @@ class MemoryRows(ABC):
 
     @abstractmethod
     def exponents(self, features: Tensor) -> Tensor:
-        """Return product and bias of prepared features, (N, B) float32."""
+        """Return product and bias of prepared features, (N, B) float32, dense in either order."""
 
     @property
     @abstractmethod
@@ -37,13 +37,16 @@ class Float32Rows(MemoryRows):
     """
 
     def __init__(self, rows: Tensor, bias: Tensor) -> None:
-        self._rows, self._columns, self._bias = rows, rows.t(), bias
+        self._rows, self._bias = rows, bias[:, None]
 
     def prepared(self, features: Tensor) -> Tensor:
         return features
 
     def exponents(self, features: Tensor) -> Tensor:
-        return torch.addmm(self._bias, features, self._columns)
+        # Rows first, and never with one image alone: for the few of a request that takes a half to
+        # a fifth of the time on some processors, and for many about the same.
+        images = features if len(features) > 1 else features.repeat(2, 1)
+        return torch.addmm(self._bias, self._rows, images.t())[:, : len(features)].t()
 
     @property
     def nbytes(self) -> int:

@@ -54,9 +54,7 @@ class LookingHandlers:
         names = [name for name in self._client.adapters() if by.sees(name)]
         return [Aliases(adapter=name, aliases=self._client.aliases(name)) for name in names]
 
-    def history(
-        self, adapter: str, *, limit: int, before: int | None = None
-    ) -> list[HistoryEntry]:
+    def history(self, adapter: str, *, limit: int, before: int | None = None) -> list[HistoryEntry]:
         """Return the moves of an adapter's aliases, the latest first."""
         moves = self._client.history(adapter)
         found = (entry for entry in moves if before is None or entry.index < before)

@@ -33,9 +33,7 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
     @router.post(
         "", status_code=202, responses=problems(400, 409, 413, 422, 503, 504), openapi_extra=_BODY
     )
-    async def submit_task(
-        request: Request, by: AskedBy, adapter: Grown = None
-    ) -> TaskAccepted:
+    async def submit_task(request: Request, by: AskedBy, adapter: Grown = None) -> TaskAccepted:
         """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
 
         It is durable when this answers. Paths in the task file lead into the archive.

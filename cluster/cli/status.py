@@ -86,7 +86,7 @@ def status(
         compared = running_config.compared_with(client.config) if running_config else None
         print_json(
             SystemStatus(
-                **{**queue.model_dump(), "submissions": states},
+                **{**dict(queue), "submissions": states},
                 configuration=compared,
                 behind=behind,
                 service=_as_document(service),

@@ -22,20 +22,22 @@ from cluster.wire.access import AUDIT_DAYS, LIFETIME, AuditedCall, NamedTokenSta
 from cluster.wire.facts import (
     audit_document,
     cancelled,
-    checked_document,
     difference_document,
     entry_document,
-    garbage_document,
     lead_document,
     new_token_document,
     pause_document,
-    purged_document,
     retried,
-    settled_documents,
     shown_document,
     state_document,
     token_document,
     version_document,
+)
+from cluster.wire.outputs.facts import (
+    checked_document,
+    garbage_document,
+    purged_document,
+    settled_documents,
 )
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,

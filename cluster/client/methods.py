@@ -42,13 +42,11 @@ def _schema(kind: type | None, defaults: Any) -> dict[str, Any]:
 
     schema: dict[str, Any] = TypeAdapter(kind).json_schema()
     meanings = attributes(kind)
-    for key, said in schema.get("properties", {}).items():
-        said |= {"description": meanings[key]} if key in meanings else {}
-    return {
-        "type": "object",
-        "properties": schema.get("properties", {}),
-        "additionalProperties": False,
+    known = {
+        key: each | ({"description": meanings[key]} if key in meanings else {})
+        for key, each in schema.get("properties", {}).items()
     }
+    return {"type": "object", "properties": known, "additionalProperties": False}
 
 
 def attributes(kind: type) -> dict[str, str]:

@@ -17,15 +17,14 @@ from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import read_leadership
 from workers.registry.documents.layout import check_adapter
 from workers.store import ObjectStore
-from workers.tasks import task as tasks
-from workers.tasks.task import Task
 
 if TYPE_CHECKING:
     from workers.intake.intake import Intake
+    from workers.tasks.task import Task
 
 
 def accept_task(
-    task: Task,
+    task: "Task",
     config: Config,
     store: ObjectStore,
     *,
@@ -68,10 +67,11 @@ def accept_task(
     return replace(intake, warnings=warnings)
 
 
-def loaded_task(task: Task | Path | str, config: Config, *, adapter: str | None = None) -> Task:
+def loaded_task(task: "Task | Path | str", config: Config, *, adapter: str | None = None) -> "Task":
     """Return a task, or the one that a file describes, for `adapter` instead of its own."""
-    loaded = task if isinstance(task, Task) else load_task(task, config, adapter=adapter)
-    return loaded if adapter is None else replace(loaded, adapter=check_adapter(adapter))
+    if isinstance(task, Path | str):
+        task = load_task(task, config, adapter=adapter)
+    return task if adapter is None else replace(task, adapter=check_adapter(adapter))
 
 
 def _warnings(adapter: str, config: Config, store: ObjectStore) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def tower_here(encoder: EncoderSettings) -> object | None:
 
 def load_task(
     path: Path | str, config: Config | None = None, *, adapter: str | None = None
-) -> Task:
+) -> "Task":
     """Return the task that the file at `path` describes; its images are named, not read.
 
         >>> task = nacre.load_task("task.yaml")
@@ -108,6 +108,9 @@ def load_task(
         InputError: the file, or a source of images that it names, is missing or wrong.
         UnavailableError: an object store cannot be reached.
     """
+    # Loaded when it is needed: what reads images needs Pillow and NumPy, and few commands read any.
+    from workers.tasks import task as tasks
+
     chosen = config or configured()
 
     def method_of(named: str) -> str:

@@ -192,9 +192,7 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
     )
 
 
-def chosen_versions(
-    written: str, published: Sequence[Version], *, adapter: str
-) -> list[Version]:
+def chosen_versions(written: str, published: Sequence[Version], *, adapter: str) -> list[Version]:
     """Return the versions that `written` names, or all that can be measured; see `evaluate`."""
     known = {version.manifest.number: version for version in published}
     if not known:

@@ -11,7 +11,6 @@ from ray.serve.exceptions import RayServeException
 
 from adapters.errors import reason_of
 from cluster.api.access.requesters import Access
-from cluster.api.app import build_api
 from cluster.api.health import Around
 from cluster.config import Config
 from cluster.runtime.actors import running_coordinator
@@ -21,6 +20,7 @@ from cluster.runtime.names import API, application
 from cluster.runtime.replicas import Replicas
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
+from cluster.system.app import build_api
 from cluster.wire.health import Trouble
 from workers.encoding.encoder import Encoder
 from workers.registry import VersionRef

@@ -1,16 +1,9 @@
 """Versions, moves of aliases and submissions as documents, the same over HTTP and in a shell."""
 
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
-from cluster.wire.outputs.maintenance import (
-    CheckedAdapter,
-    CollectedGarbage,
-    PurgedTask,
-    SettledChange,
-)
 from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState
 from cluster.wire.versions import (
     ChangedAccuracy,
@@ -26,19 +19,10 @@ from cluster.wire.versions import (
 from workers.access.audit import AuditEntry
 from workers.access.kept_tokens import CreatedToken
 from workers.access.tokens import NamedToken
-from workers.housekeeping.settling import Settlement
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage
-from workers.registry import (
-    GATE_NOTE,
-    Difference,
-    Entry,
-    Garbage,
-    Purged,
-    Verification,
-    Version,
-)
+from workers.registry import GATE_NOTE, Difference, Entry, Version
 from workers.registry.documents.layout import Stored
 
 
@@ -184,24 +168,3 @@ def new_token_document(created: CreatedToken) -> NewToken:
 def audit_document(entry: AuditEntry) -> AuditedCall:
     """Return what the audit log says of a call."""
     return AuditedCall.model_validate(asdict(entry))
-
-
-def checked_document(found: Verification) -> CheckedAdapter:
-    """Return what a check of every byte has found."""
-    return CheckedAdapter.model_validate({**asdict(found), "clean": found.clean})
-
-
-def settled_documents(found: Iterable[Settlement]) -> list[SettledChange]:
-    """Return what became of lost changes."""
-    return [SettledChange.model_validate(asdict(each)) for each in found]
-
-
-def purged_document(found: Purged) -> PurgedTask:
-    """Return what became of a task that was purged."""
-    return PurgedTask.model_validate(asdict(found))
-
-
-def garbage_document(found: Mapping[str, Garbage], *, deleted: bool) -> CollectedGarbage:
-    """Return what nothing needs, by the prefix of its keys."""
-    listed = {prefix: asdict(garbage) for prefix, garbage in found.items()}
-    return CollectedGarbage.model_validate({"deleted": deleted, "found": listed})

@@ -90,7 +90,10 @@ def _rows(plan: Plan, found: Verdict) -> Iterator[Row]:
         ("requests failed without a kill around", len(found.unexplained)),
         ("answers that mix versions", found.mixed),
         ("pinned answers of another version", found.wrong_pins),
-        (f"followed answers of a version not in production ({ALLOWED.grace_s} s)", found.wrong),
+        (
+            f"followed answers of a version not in production ({ALLOWED.grace_s} s)",
+            len(found.wrong),
+        ),
     ):
         yield Row(figure=figure, value=value, bar="none", holds=value == 0)
     lags = sorted(found.lags)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.errors import ForbiddenError, NacreError, UnknownOutcomeError, reason_of
 from workers.concurrency.bounded import in_threads
@@ -72,9 +72,6 @@ class AuditEntry:
     reason: str = ""
     request_id: str = ""
     times: Count = 1
-
-
-_ENTRY = TypeAdapter(AuditEntry)
 
 
 def write_entry(store: ObjectStore, entry: AuditEntry) -> str:
@@ -147,7 +144,7 @@ def remove_older(store: ObjectStore, *, now: float, days: float) -> int:
 
 def entry_from_bytes(data: bytes, what: str) -> AuditEntry:
     """Return the entry in `data`; CorruptionError naming `what` when there is none."""
-    return validated(_ENTRY, data, what)
+    return validated(AuditEntry, data, what)
 
 
 def _end(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.contract.canonical import digest_of
 from adapters.contract.nearest import did_you_mean
@@ -121,13 +121,10 @@ class TokenList:
         return next((token for token in named if token.ended(now=now) is None), None)
 
 
-_TOKENS = TypeAdapter(TokenList)
-
-
 def tokens_from_bytes(data: bytes, what: str) -> TokenList:
     """Return the list in `data`; CorruptionError naming `what` when there is none."""
     unseal(data, what)
-    return validated(_TOKENS, data, what)
+    return validated(TokenList, data, what)
 
 
 def new_secret() -> str:

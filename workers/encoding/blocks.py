@@ -5,8 +5,9 @@ features/<fingerprint>/<views>/<shard digest>.json    names the blob that holds 
 
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from adapters.contract.json_reading import typed
 from adapters.errors import CorruptionError, NotFoundError
 from workers.formats.documents import Digest, Size, first_problem
 from workers.store.base import ObjectStore
@@ -44,7 +45,7 @@ def named_blob(store: ObjectStore, key: str) -> BlobRef:
         CorruptionError: it names none.
     """
     try:
-        named = _NAMED.validate_json(store.get(key).data, strict=True)
+        named = typed(_Named).validate_json(store.get(key).data, strict=True)
     except ValidationError as error:
         raise CorruptionError(
             f"{key!r} in {store.url} is damaged: {first_problem(error)}; remove it, and the shard "
@@ -58,9 +59,6 @@ def named_blob(store: ObjectStore, key: str) -> BlobRef:
 class _Named:
     sha256: Digest
     size: Size
-
-
-_NAMED = TypeAdapter(_Named)
 
 
 def has_block(store: ObjectStore, key: str) -> bool:

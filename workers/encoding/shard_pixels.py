@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from adapters.contract.canonical import canonical_json, digest_of
+from workers.images.augmentation import numbered_view
 from workers.images.decode import decode_image
 from workers.images.pixels import PixelTransform
-from workers.images.views import numbered_view
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_existing_blob
 from workers.tasks.shards import unpack_shard

@@ -7,10 +7,10 @@ place has nothing that refers to its bytes, so it carries the digest of its othe
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from adapters.contract.canonical import canonical_json, digest_of
-from adapters.contract.json_reading import read_json
+from adapters.contract.json_reading import read_json, typed
 from adapters.errors import CorruptionError
 
 SCHEMA = 1
@@ -66,13 +66,13 @@ def decode(data: bytes, what: str) -> dict[str, Any]:
     return dict(fields)
 
 
-def validated(kind: TypeAdapter[Kind], data: bytes, what: str) -> Kind:
+def validated(kind: type[Kind], data: bytes, what: str) -> Kind:
     """Return the record that the document `data` holds; keys that it does not know are passed over.
 
     Types are those of JSON, to the letter: a number in quotes is none.
 
     Args:
-        kind: Of a dataclass whose fields are keys of the document.
+        kind: A dataclass whose fields are keys of the document.
         data: The document's bytes.
         what: Names the document in errors.
 
@@ -84,7 +84,7 @@ def validated(kind: TypeAdapter[Kind], data: bytes, what: str) -> Kind:
     return _typed(kind, data, what)
 
 
-def unsealed(kind: TypeAdapter[Kind], data: bytes, what: str) -> Kind:
+def unsealed(kind: type[Kind], data: bytes, what: str) -> Kind:
     """Return the record that the sealed document `data` holds; arguments and errors as above.
 
     Raises:
@@ -94,9 +94,9 @@ def unsealed(kind: TypeAdapter[Kind], data: bytes, what: str) -> Kind:
     return _typed(kind, data, what)
 
 
-def _typed(kind: TypeAdapter[Kind], data: bytes, what: str) -> Kind:
+def _typed(kind: type[Kind], data: bytes, what: str) -> Kind:
     try:
-        return kind.validate_json(data, strict=True)
+        return typed(kind).validate_json(data, strict=True)
     except ValidationError as error:
         raise CorruptionError(
             f"{what} is damaged: {first_problem(error)}; restore it from a copy"

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from workers.images.augmentation import augmented_views
 from workers.images.decode import decode_image
 from workers.images.files.limits import DEFAULT_LIMITS
 from workers.images.resizing import fitting_of, resizable
 from workers.images.torchvision_ops import ensure_torchvision_imports
-from workers.images.views import Views, augmented_views
+from workers.images.views import Views
 
 
 class PixelTransform:

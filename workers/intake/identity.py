@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.counts import counted
 from adapters.errors import ConflictError, InputError
 from workers.store.base import MAX_CONDITIONAL_BYTES, ObjectStore
 from workers.tasks.submission import CONTENT_DIGITS, Split, Submission, find_submission
-from workers.tasks.task import Task
+
+if TYPE_CHECKING:
+    # What reads images needs Pillow and NumPy, and whoever relearns reads none.
+    from workers.tasks.task import Task
 
 Reusable = Callable[[str], bool]
 """Says of a submission's id whether it is open, or its task in `head`: then it is not made anew."""
@@ -29,7 +33,7 @@ class Generation:
     stored: Submission | None
 
 
-def identify(task: Task, images: Iterable[tuple[Split, str, int]], *, generation: int = 1) -> str:
+def identify(task: "Task", images: Iterable[tuple[Split, str, int]], *, generation: int = 1) -> str:
     """Return the id that belongs to a content: the task's name and twelve hexadecimal digits.
 
     All that the task says of what is learnt counts, as the task says it: names that other tasks

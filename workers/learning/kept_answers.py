@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from adapters.adapter import Adapter
@@ -84,13 +83,10 @@ class _Described:
     tasks: tuple[tuple[Digest, Count], ...]
 
 
-_DESCRIBED = TypeAdapter(_Described)
-
-
 def answers_from_bytes(content: bytes, what: str) -> KeptAnswers:
     """Return the answers in `content`; CorruptionError naming `what` where there are none."""
     tensors, described = unpack(content)
-    known = validated(_DESCRIBED, encode(described), what)
+    known = validated(_Described, encode(described), what)
     counts = [count for _, count in known.tasks]
     scores, columns = tensors.get("scores"), tensors.get("columns")
     if (

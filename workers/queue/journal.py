@@ -6,7 +6,7 @@ journal/<submission>/<microseconds>-<epoch>.json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from workers.concurrency.bounded import pool_of
 from workers.formats.documents import Count, encode, validated
@@ -37,9 +37,6 @@ class JournalEntry:
     took_s: FiniteFloat | None = None
     version: int | None = None
     epoch: Count = 0
-
-
-_ENTRY = TypeAdapter(JournalEntry)
 
 
 def entry_of(before: Ticket, after: Ticket, *, now: float, epoch: int) -> JournalEntry:
@@ -81,7 +78,7 @@ def read_journal(
 
 
 def _entry(key: str, content: bytes) -> JournalEntry:
-    return validated(_ENTRY, content, f"the event {key!r}")
+    return validated(JournalEntry, content, f"the event {key!r}")
 
 
 _BEGUN = {

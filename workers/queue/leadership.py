@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.formats.documents import Count, next_count, seal, unsealed
@@ -78,9 +78,6 @@ class Leadership:
         if self.configuration is None:
             del fields["configuration"]
         return seal(fields)
-
-
-_LEADERSHIP = TypeAdapter(Leadership)
 
 
 def read_leadership(store: ObjectStore) -> Leadership | None:
@@ -200,7 +197,7 @@ def _swap(store: ObjectStore) -> SerialSwap[Leadership]:
 
 
 def _leadership(data: bytes, what: str) -> Leadership:
-    return unsealed(_LEADERSHIP, data, what)
+    return unsealed(Leadership, data, what)
 
 
 def _is_told_by_pages(store: ObjectStore) -> bool:

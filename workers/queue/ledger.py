@@ -20,8 +20,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from adapters.errors import ConflictError, CorruptionError, MissingError, NotFoundError
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.formats.documents import Count, encode, next_count, seal, unsealed, validated
@@ -96,9 +94,6 @@ class _StoredPage:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _StoredOutcome:
     ticket: Ticket
-
-
-_PAGE, _OUTCOME = TypeAdapter(_StoredPage), TypeAdapter(_StoredOutcome)
 
 
 class Ledger:
@@ -284,7 +279,7 @@ def _swap(store: ObjectStore, bucket: int) -> SerialSwap[Page]:
 
 def _page(bucket: int, data: bytes, what: str) -> Page:
     try:
-        stored = unsealed(_PAGE, data, what)
+        stored = unsealed(_StoredPage, data, what)
     except CorruptionError as error:
         logger.warning("page %d of the queue is made anew: %s", bucket, error.message)
         return Page(tickets={})
@@ -308,7 +303,7 @@ def read_outcome(store: ObjectStore, submission_id: str) -> Ticket | None:
     found = absent.find(store, key)
     if found is None:
         return None
-    ticket = validated(_OUTCOME, found.data, f"{key!r} in {store.url}").ticket
+    ticket = validated(_StoredOutcome, found.data, f"{key!r} in {store.url}").ticket
     if ticket.stage not in ENDED:
         raise CorruptionError(
             f"{key!r} in {store.url} is damaged: expected how {submission_id!r} has ended, found "

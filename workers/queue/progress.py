@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.errors import CorruptionError, NotFoundError
 from workers.formats.documents import encode, validated
@@ -177,7 +177,7 @@ def write_progress(store: ObjectStore, progress: Mapping[str, StageProgress]) ->
 def read_progress(store: ObjectStore) -> Mapping[str, StageProgress]:
     """Return how far the active submissions are, by their ids; nothing where that is damaged."""
     try:
-        return validated(_ACTIVE_ONES, store.get(KEY).data, KEY).active
+        return validated(_ActiveOnes, store.get(KEY).data, KEY).active
     except (NotFoundError, CorruptionError):
         return {}
 
@@ -185,6 +185,3 @@ def read_progress(store: ObjectStore) -> Mapping[str, StageProgress]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ActiveOnes:
     active: Mapping[str, StageProgress]
-
-
-_ACTIVE_ONES = TypeAdapter(_ActiveOnes)

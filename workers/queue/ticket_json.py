@@ -3,15 +3,15 @@
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from adapters.contract.json_reading import typed
 from adapters.errors import CorruptionError
 from workers.formats.documents import first_problem
 from workers.queue.ticket import Ticket
 
 _FIELDS = tuple(entry.name for entry in fields(Ticket))
 _DEFAULTS = {entry.name: entry.default for entry in fields(Ticket) if entry.default is not MISSING}
-_TICKET = TypeAdapter(Ticket)
 
 
 def ticket_to_json(ticket: Ticket) -> dict[str, Any]:
@@ -34,6 +34,6 @@ def ticket_from_json(value: Any) -> Ticket:
         CorruptionError: it is no ticket.
     """
     try:
-        return _TICKET.validate_python(value)
+        return typed(Ticket).validate_python(value)
     except ValidationError as error:
         raise CorruptionError(f"expected a ticket: {first_problem(error)}") from error

@@ -28,7 +28,8 @@ from workers.serving.version_cache import LoadedVersion, VersionCache
 TRIED_AGAIN_S = 5.0
 """A version that was refused is fetched again after so long: it may have been repaired."""
 ASKED_AGAIN = 5
-"""A store that answers with refs from before is asked so often more: another node may know."""
+"""A store that answers with refs from before, or may do so, is asked so often more: another node
+may know."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +151,8 @@ class Follower:
 
         Args:
             serial: Of a change of the refs that is known to have been made. Refs from before it
-                are asked for again, some times; what answers until the next look is theirs then.
+                are asked for again, some times, and so are the first ones; what answers until the
+                next look is theirs then.
 
         Raises:
             UnavailableError: the store cannot be reached; what answers stays as it is.
@@ -195,7 +197,8 @@ class Follower:
         try:
             refs = handle.refs()
             for _ in range(ASKED_AGAIN):
-                if refs.serial >= serial:
+                # Whoever has not looked yet cannot tell refs from before by their serial.
+                if self.has_looked and refs.serial >= serial:
                     break
                 refs = handle.refs()
         except NotFoundError as error:

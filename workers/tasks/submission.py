@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.errors import NotFoundError
 from workers.formats.documents import Count, encode, validated
@@ -142,12 +142,9 @@ class Submission:
         return encode(fields)
 
 
-_SUBMISSION = TypeAdapter(Submission)
-
-
 def submission_from_bytes(content: bytes, what: str) -> Submission:
     """Return the submission in `content`; CorruptionError naming `what` when there is none."""
-    return validated(_SUBMISSION, content, what)
+    return validated(Submission, content, what)
 
 
 def submission_key(submission_id: str) -> str:

@@ -24,7 +24,8 @@ from workers.sources.survey import unwatched
 from workers.store.local import open_local_store
 from workers.tasks.submission import Split
 from workers.tasks.task_classes import Images, spelt_as, wrong_classes
-from workers.tasks.task_file import NAME, SharedNames, TaskFile, read_task_file, wrong_values
+from workers.tasks.task_file import SharedNames, TaskFile, read_task_file, wrong_values
+from workers.tasks.task_name import NAME
 
 __all__ = ["NAME", "Images", "SharedNames", "Task", "TaskFile", "load_task"]
 

@@ -14,10 +14,10 @@ from workers.formats.yaml_settings import Partly, content_of, partly
 from workers.images.views import Augmentation
 from workers.sources import job_hint
 from workers.sources.keys import what_is_wrong_with
+from workers.tasks.task_name import NAME
 
 # YAML reads a class called 0 as a number.
 PlainText = Annotated[str, Field(coerce_numbers_to_str=True)]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 SharedNames = Literal[

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.formats.documents import Count, next_count, seal, unseal, validated
@@ -106,9 +106,6 @@ class Deliveries:
         return seal(asdict(self))
 
 
-_DELIVERIES = TypeAdapter(Deliveries)
-
-
 def read_deliveries(store: ObjectStore, name: str, webhook_id: str) -> Deliveries:
     """Return the state of a webhook, given by name and id; that of a new one where there is none.
 
@@ -152,4 +149,4 @@ def _swap(store: ObjectStore, name: str) -> SerialSwap[Deliveries]:
 
 def _deliveries(data: bytes, what: str) -> Deliveries:
     unseal(data, what)
-    return validated(_DELIVERIES, data, what)
+    return validated(Deliveries, data, what)

@@ -12,8 +12,6 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 
-from pydantic import TypeAdapter
-
 from adapters.errors import ConflictError, UnknownOutcomeError
 from workers.formats.documents import Count, seal, unseal, validated
 from workers.registry.documents.history import EntryRef
@@ -62,9 +60,6 @@ class Batch:
         """Return the sealed document."""
         milestones = [milestone_to_json(each) for each in self.milestones]
         return seal({**asdict(self), "milestones": milestones})
-
-
-_BATCH = TypeAdapter(Batch)
 
 
 def following(last: Batch | None, adapter: str, milestones: list[Milestone]) -> Batch:
@@ -210,7 +205,7 @@ class MilestoneLog:
         data = self._store.get_existing(key, because=absent.LISTED).data
         what = f"{key!r} in {self._store.url}"
         unseal(data, what)
-        return validated(_BATCH, data, what)
+        return validated(Batch, data, what)
 
 
 def _key(adapter: str, first: int) -> str:

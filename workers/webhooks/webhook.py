@@ -9,7 +9,7 @@ were made; whoever may read the store below this prefix can read them.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, InputError, NotFoundError
@@ -101,9 +101,6 @@ class Webhook:
     def to_bytes(self) -> bytes:
         """Return the sealed document."""
         return seal(asdict(self))
-
-
-_WEBHOOK = TypeAdapter(Webhook)
 
 
 def registered(store: ObjectStore) -> list[Webhook]:
@@ -229,4 +226,4 @@ def _swap(store: ObjectStore, name: str) -> SerialSwap[Webhook]:
 
 def _webhook(data: bytes, what: str) -> Webhook:
     unseal(data, what)
-    return validated(_WEBHOOK, data, what)
+    return validated(Webhook, data, what)

@@ -111,9 +111,7 @@ class ArchiveHandlers:
         moved = tuple(asked.alias) if found.is_new else found.aliases
         document = moved_document(self._client, manifest.adapter, manifest.number, *moved)
         return Done(
-            document=ImportedVersion(
-                is_new=found.is_new, file=path.name, **document.model_dump()
-            )
+            document=ImportedVersion(is_new=found.is_new, file=path.name, **document.model_dump())
         )
 
 

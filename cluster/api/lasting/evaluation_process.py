@@ -55,9 +55,7 @@ class EvaluationOrder(BaseModel):
     @classmethod
     def of(cls, config: Config, **wishes: object) -> "EvaluationOrder":
         """Return an order for a system of that configuration."""
-        return cls.model_validate(
-            {"config": _CONFIG.dump_python(config, mode="json"), **wishes}
-        )
+        return cls.model_validate({"config": _CONFIG.dump_python(config, mode="json"), **wishes})
 
 
 def measured_apart(order: EvaluationOrder, watch: Watch) -> Done:

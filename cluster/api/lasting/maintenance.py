@@ -10,7 +10,7 @@ from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.places import Places
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.facts import (
+from cluster.wire.outputs.facts import (
     checked_document,
     garbage_document,
     purged_document,
@@ -79,9 +79,7 @@ class MaintenanceHandlers:
 
 def routes(handlers: MaintenanceHandlers, calls: LastingCalls) -> APIRouter:
     """Return the routes, whose verbs are carried out by `handlers` in `calls`."""
-    router = APIRouter(
-        prefix="/v1/adapters/{adapter}", tags=["maintenance"], route_class=JsonRoute
-    )
+    router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["maintenance"], route_class=JsonRoute)
 
     @router.get("/verify", response_model=CheckedAdapter, responses=LOOK)
     async def verify(request: Request, adapter: AdapterPath) -> Response:

@@ -12,7 +12,6 @@ from cluster.wire.lasting import LINES
 from cluster.wire.methods import DescribedEncoder, DescribedMethod
 from cluster.wire.outputs.measured import MeasuredAdapters
 from workers.progress_callbacks import StepCallback, unreported
-from workers.sources.source import is_local
 
 PAGE = "report.html"
 
@@ -50,7 +49,7 @@ class MeasuringCalls(CallPart):
             ImageError: a file of a set is no image.
         """
         for name, source in (sets or {}).items():
-            if is_local(source):
+            if "://" not in source:
                 raise InputError(
                     f"expected images of {name!r} in the system's own store (s3://…), found a path "
                     "of this machine; over HTTP, sets are not sent along",

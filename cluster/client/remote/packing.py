@@ -1,7 +1,6 @@
 """Tasks as they are sent: the task file, and a tar of the images that it names."""
 
 import json
-import os
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from adapters.errors import InputError
+from cluster.client.remote.watched import Watched
 from cluster.wire.tasks import MAX_ARCHIVE_BYTES
 from workers.formats.problems import raise_all
 from workers.progress_callbacks import ProgressCallback
@@ -18,8 +18,6 @@ from workers.sources.source import is_local, local_files
 from workers.tasks.task_file import read_task_file
 
 SOURCES = ("images", "held_out")
-UNIT = 2**20
-"""Of what is sent, as progress is told: a mebibyte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,33 +94,3 @@ def task_to_send(path: Path | str, *, adapter: str | None, default: str) -> Task
     raise_all(findings)
     values["adapter"] = adapter or values.get("adapter") or default
     return TaskToSend(content=json.dumps(values).encode(), files=files)
-
-
-class Watched:
-    """A file whose reader is told how far it is.
-
-    Args:
-        file: The file; whoever has opened it closes it.
-        on_progress: Called with mebibytes read and mebibytes in all.
-    """
-
-    # Owns: nothing. Read by one thread.
-
-    def __init__(self, file: IO[bytes], on_progress: ProgressCallback) -> None:
-        self._file, self._on_progress = file, on_progress
-        self._total = file.seek(0, os.SEEK_END)
-        file.seek(0)
-
-    def fileno(self) -> int:
-        """Return the descriptor, which says how long the file is."""
-        return self._file.fileno()
-
-    def seek(self, offset: int) -> int:
-        """Read from there on."""
-        return self._file.seek(offset)
-
-    def read(self, size: int = -1) -> bytes:
-        """Return what is read next."""
-        content = self._file.read(size)
-        self._on_progress(-(-self._file.tell() // UNIT), max(1, -(-self._total // UNIT)))
-        return content

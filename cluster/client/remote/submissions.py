@@ -2,10 +2,10 @@
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.errors import UnavailableError
 from cluster.client.remote.call import Call, change, look, path_to
-from cluster.client.remote.packing import TaskToSend, task_to_send
 from cluster.client.remote.part import CallPart
 from cluster.wire.health import Status
 from cluster.wire.tasks import (
@@ -17,6 +17,9 @@ from cluster.wire.tasks import (
     TaskState,
 )
 from workers.progress_callbacks import ProgressCallback, unwatched
+
+if TYPE_CHECKING:
+    from cluster.client.remote.packing import TaskToSend
 
 UPLOAD_S = 3600.0
 """So long it may take to send images, in seconds, where the service lets it."""
@@ -57,12 +60,15 @@ class SubmissionCalls(CallPart):
         """
         return self.sending(self.read_task(task, adapter=adapter), on_progress=on_progress)
 
-    def read_task(self, task: Path | str, *, adapter: str | None = None) -> TaskToSend:
+    def read_task(self, task: Path | str, *, adapter: str | None = None) -> "TaskToSend":
         """Return what a task file describes, ready to be sent."""
+        # Loaded when it is needed: what looks at images loads NumPy and Pillow.
+        from cluster.client.remote.packing import task_to_send
+
         return task_to_send(task, adapter=adapter, default=self._default)
 
     def sending(
-        self, task: TaskToSend, *, on_progress: ProgressCallback = unwatched
+        self, task: "TaskToSend", *, on_progress: ProgressCallback = unwatched
     ) -> Call[TaskAccepted]:
         """Return the call that sends what was read."""
         return Call(

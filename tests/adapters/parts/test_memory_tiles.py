@@ -10,7 +10,7 @@ from adapters.parts.memory_tiles import ROWS, ClassRows, MemoryTiles
 from tests.adapters.synthetic import unit_rows
 
 WIDTH, VECTORS, BETA = 24, 300, 0.7
-"""So many vectors that a tile has three classes in float32 and thirteen in bfloat16."""
+"""So many vectors that a tile has six classes in float32 and thirteen in bfloat16."""
 
 CLASSES = 17
 FORMATS: tuple[MemoryFormat, ...] = ("float32", "bfloat16")

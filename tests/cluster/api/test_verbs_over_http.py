@@ -67,7 +67,10 @@ def test_every_method_says_the_schema_of_its_settings(client: Client, routes: Te
 
 def test_the_encoder_in_use_and_those_that_ship_are_told(client: Client) -> None:
     found = routes_of(client).get("/v1/encoders").json()
-    assert [(each["model"], each["ships"]) for each in found] == [("tiny", True), ("tiny-vit", True)]
+    assert [(each["model"], each["ships"]) for each in found] == [
+        ("tiny", True),
+        ("tiny-vit", True),
+    ]
     assert [each["fingerprint"] for each in found] == ["f" * 32, None]
     encoder = replace(client.config.encoder, model="/srv/secret/our-model")
     other = Client(replace(client.config, encoder=encoder), store=client.store, audience=Nobody())

@@ -138,7 +138,9 @@ def forms(draw: st.DrawFn) -> bytes:
     """Return a multipart form, of which some is right."""
     parts = []
     for _ in range(draw(st.integers(0, 4))):
-        name = draw(st.sampled_from(["images", "task", "archive", "alias", "tasks", "prompt", "top_k", ""]))
+        name = draw(
+            st.sampled_from(["images", "task", "archive", "alias", "tasks", "prompt", "top_k", ""])
+        )
         file = draw(st.sampled_from(["", '; filename="a.png"', '; filename=""', "; filename*=x"]))
         content = draw(
             st.one_of(

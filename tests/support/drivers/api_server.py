@@ -13,10 +13,10 @@ import uvicorn
 
 from adapters.errors import NacreError
 from cluster.api.access.requesters import Access
-from cluster.api.app import build_api
 from cluster.config import Config
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
+from cluster.system.app import build_api
 from cluster.wire.health import Status
 from workers.encoding.encoder import Encoder
 from workers.registry import VersionRef

@@ -258,6 +258,15 @@ def trial(
     verdict = judged(answers, mover.moves, kills, away=away, allowance=allowance)
     for failure in verdict.unexplained[:TOLD]:
         say(f"{failure.sent - began:6.1f} s: {failure.status} {failure.said[:300]}")
+    for late in verdict.wrong[:TOLD]:
+        move = max((one for one in mover.moves if one.done < late.sent), key=lambda one: one.done)
+        killed = [late.sent - at for at in itertools.chain(*kills.values()) if at < late.sent]
+        say(
+            f"{late.sent - began:6.1f} s: answered by version {late.number}, "
+            f"{late.sent - move.done:.2f} s after version {move.number} "
+            f"{'was told of' if move.told else 'came untold'}, "
+            f"{min(killed, default=float('inf')):.1f} s after a kill"
+        )
     verdict.met = Counter({kind.value: count for kind, count in sky.met.items()})
     return verdict
 

@@ -97,7 +97,7 @@ class Verdict:
     unexplained: list[Asked] = field(default_factory=list)
     mixed: int = 0
     wrong_pins: int = 0
-    wrong: int = 0
+    wrong: list[Asked] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     missed_lags: list[float] = field(default_factory=list)
     returned: int = 0
@@ -140,8 +140,8 @@ def judged(
         found.mixed += not entry.right
         if entry.pin is not None:
             found.wrong_pins += entry.number != entry.pin
-        else:
-            found.wrong += not _was_in_production(entry, moves, allowed)
+        elif not _was_in_production(entry, moves, allowed):
+            found.wrong.append(entry)
     followed = [entry for entry in asked if entry.status == 200 and entry.pin is None]
     for index, move in enumerate(moves[2:], 2):
         lag = _lag(followed, moves, index)

@@ -7,8 +7,8 @@ from cluster.api import access_routes, looking, managing, methods, tasks, webhoo
 from cluster.api.access.requesters import Access
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.lasting import archives, evaluating, maintenance, submissions
-from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.answers import LastingCalls
+from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
 from cluster.api.looking import LookingHandlers

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from workers.images.views import Views, augmented_views
+from workers.images.augmentation import augmented_views
+from workers.images.views import Views
 
 FIRST, SECOND = "ab" * 32, "cd" * 32
 SIDES = st.integers(1, 3_000)

@@ -29,6 +29,8 @@ from workers.registry import Registry, drop, purge
 from workers.serving.follower import TRIED_AGAIN_S
 from workers.store import MemoryStore
 
+REFS = "refs/main.json"
+
 
 class Scene(Replica):
     """A replica, and what is published into its store."""
@@ -278,15 +280,29 @@ def test_told_of_a_change_it_does_not_believe_refs_from_before_it(
     adapter = Registry(store).create("main")
     publish(adapter, "one")
     publish(adapter, "two")
-    doubtful = DoubtfulStore(store, old=lambda key: "refs" in key)
+    doubtful = DoubtfulStore(store, old=lambda key: key == REFS)
     replica = Replica(doubtful)
     replica.follower.follow()
     publish(adapter, "three")
+    doubtful.get(REFS)  # so that the next look meets what was there before
     replica.follower.follow(adapter.refs().serial if is_told_which else 0)
     assert doubtful.went_back, "the store was never old"
     assert replica.label == answering
     replica.follower.follow()
     assert replica.label == "main@3"
+
+
+def test_a_replica_that_starts_begins_with_none_but_the_newest_refs_of_some() -> None:
+    store = RememberingStore(MemoryStore())
+    adapter = Registry(store).create("main")
+    publish(adapter, "one")
+    publish(adapter, "two")
+    doubtful = DoubtfulStore(store, old=lambda key: key == REFS)
+    doubtful.get(REFS)  # so that the first look meets what was there before
+    replica = Replica(doubtful)
+    replica.follower.follow()
+    assert doubtful.went_back, "the store was never old"
+    assert replica.label == "main@2"
 
 
 def test_refs_of_a_change_that_nobody_makes_are_not_waited_for(scene: Scene) -> None:

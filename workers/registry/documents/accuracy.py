@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from adapters.errors import InputError
 from workers.formats.documents import Count, seal, unsealed
@@ -38,13 +38,10 @@ def accuracies_from_bytes(data: bytes, what: str) -> tuple[TaskAccuracy, ...]:
     """Return the accuracies in `data`; CorruptionError naming `what` when it is damaged."""
     return tuple(
         TaskAccuracy(task=task, accuracy=accuracy, images=images)
-        for task, accuracy, images in unsealed(_ACCURACIES, data, what).tasks
+        for task, accuracy, images in unsealed(_StoredAccuracies, data, what).tasks
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _StoredAccuracies:
     tasks: tuple[tuple[str, Annotated[float, Field(ge=0, le=1)], Count], ...]
-
-
-_ACCURACIES = TypeAdapter(_StoredAccuracies)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from workers.formats.documents import Count, encode, validated
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
@@ -104,7 +104,7 @@ ReadEntry = Callable[[Stored], Entry]
 
 def entry_from_bytes(data: bytes, what: str) -> Entry:
     """Return the entry in `data`; CorruptionError naming `what` when there is none."""
-    stored = validated(_ENTRY, data, what)
+    stored = validated(_StoredEntry, data, what)
     return Entry(
         index=stored.index,
         action=stored.action,
@@ -136,9 +136,6 @@ class _StoredEntry:
     write_id: str
     previous: _LinkJson | None
     jump: _LinkJson | None
-
-
-_ENTRY = TypeAdapter(_StoredEntry)
 
 
 def links(latest: Stored | None, read: ReadEntry) -> tuple[EntryRef | None, EntryRef | None]:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
-from adapters.contract.json_reading import read_json
+from adapters.contract.json_reading import read_json, typed
 from adapters.errors import CorruptionError, InputError, NotFoundError
 from workers.formats.documents import Count, Digest, Size, encode, validated
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
@@ -191,12 +191,8 @@ class _StoredManifest:
     created: FiniteFloat
 
 
-_MANIFEST = TypeAdapter(_StoredManifest)
-_TASKS = TypeAdapter(tuple[_TaskJson, ...])
-
-
 def _whole(data: bytes, what: str) -> tuple[_StoredManifest, tuple[TaskRef, ...]]:
-    stored = validated(_MANIFEST, data, what)
+    stored = validated(_StoredManifest, data, what)
     return stored, tuple(map(_task_of, stored.tasks))
 
 
@@ -209,7 +205,7 @@ def _grown(data: bytes, what: str) -> tuple[_StoredManifest, tuple[TaskRef, ...]
     if parts is None:
         return None
     try:
-        stored = validated(_MANIFEST, parts[0], what)
+        stored = validated(_StoredManifest, parts[0], what)
         return None if stored.tasks else (stored, _LISTS.items(parts[1]))
     except (CorruptionError, ValueError):
         return None
@@ -217,7 +213,7 @@ def _grown(data: bytes, what: str) -> tuple[_StoredManifest, tuple[TaskRef, ...]
 
 def _tasks_of(data: bytes) -> tuple[TaskRef, ...]:
     read_json(data)  # of one meaning; types are looked at where it is read again
-    return tuple(map(_task_of, _TASKS.validate_json(data, strict=True)))
+    return tuple(map(_task_of, typed(tuple[_TaskJson, ...]).validate_json(data, strict=True)))
 
 
 _LISTS = KnownLists(_tasks_of)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from workers.formats.documents import Count, encode, validated
 from workers.registry.documents.history import Author
@@ -57,7 +57,7 @@ def tombstones_to_bytes(tombstones: tuple[Tombstone, ...]) -> bytes:
 
 def tombstones_from_bytes(data: bytes, what: str) -> tuple[Tombstone, ...]:
     """Return the tombstones in `data`; CorruptionError naming `what` when there are none."""
-    return tuple(map(_tombstone_of, validated(_TOMBSTONES, data, what).purged))
+    return tuple(map(_tombstone_of, validated(_StoredTombstones, data, what).purged))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +80,6 @@ class _StoredTombstone:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _StoredTombstones:
     purged: tuple[_StoredTombstone, ...]
-
-
-_TOMBSTONES = TypeAdapter(_StoredTombstones)
 
 
 def _to_json(tombstone: Tombstone) -> dict[str, Any]:

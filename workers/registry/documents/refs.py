@@ -6,7 +6,7 @@ Everything here is a value or a pure function on values.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pydantic import FiniteFloat, TypeAdapter
+from pydantic import FiniteFloat
 
 from adapters.errors import ConflictError, NotFoundError
 from workers.formats.documents import Count, next_count, seal, unsealed
@@ -107,7 +107,7 @@ class Refs:
 
 def refs_from_bytes(data: bytes, what: str) -> Refs:
     """Return the refs in `data`; CorruptionError naming `what` when they are damaged."""
-    stored = unsealed(_REFS, data, what)
+    stored = unsealed(_StoredRefs, data, what)
     owner, epoch, _ = stored.lease
     return Refs(
         adapter=stored.adapter,
@@ -139,9 +139,6 @@ class _StoredRefs:
     serial: Count = 0
     before: str = ""
     forks: tuple[ForkJson, ...] = ()
-
-
-_REFS = TypeAdapter(_StoredRefs)
 
 
 def fenced(refs: Refs, *, owner: str) -> Refs:

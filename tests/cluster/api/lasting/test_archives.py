@@ -113,7 +113,12 @@ def test_a_file_that_is_none_leaves_nothing_behind(
     client: Client, routes: TestClient, scratch: Path, accept: str
 ) -> None:
     content = routes.get(EXPORT.format("2")).content
-    for broken in (b"", b"no tar", content[: len(content) // 2], content.replace(b"digits", b"dogits")):
+    for broken in (
+        b"",
+        b"no tar",
+        content[: len(content) // 2],
+        content.replace(b"digits", b"dogits"),
+    ):
         response = sent(routes, "copy", broken, headers={"Accept": accept})
         if accept == LINES:
             error = LastingLine.model_validate_json(response.text.splitlines()[-1]).error

@@ -80,9 +80,7 @@ def test_test_images_of_another_adapter_are_measured_on_by_its_operators_alone(
 ) -> None:
     known = HeldTokens(own=held("own", {"main": AccessRole.OPERATOR, "other": AccessRole.VIEWER}))
     routes = routes_of(client, doors=Doors(access=Access(change_token="x"), known=known))
-    (other,) = [
-        task.submission for task in client.show(1, adapter="other").manifest.tasks
-    ]
+    (other,) = [task.submission for task in client.show(1, adapter="other").manifest.tasks]
     headers = {"Authorization": "Bearer nacre_own"}
     response = routes.post(EVALUATE, json={"tasks": [other]}, headers=headers)
     assert response.status_code == 403

@@ -9,8 +9,8 @@ from cluster.api.access.requesters import Access
 from cluster.api.middleware import Doors
 from cluster.client.client import Client
 from cluster.config import Config
-from cluster.wire.facts import checked_document, garbage_document, purged_document
 from cluster.wire.lasting import LINES, LastingLine
+from cluster.wire.outputs.facts import checked_document, garbage_document, purged_document
 from tests.support.fakes.tokens import HeldTokens, held
 from tests.support.scenes.registry import learn
 from tests.support.scenes.routes import routes_of

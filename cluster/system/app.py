@@ -105,9 +105,7 @@ def build_api(
         tasks.routes(handlers, threads),
         submissions.routes(handlers, threads),
         archives.routes(ArchiveHandlers(client), calls),
-        evaluating.routes(
-            EvaluationHandlers(client), LastingCalls(places, most=evaluating.MOST)
-        ),
+        evaluating.routes(EvaluationHandlers(client), LastingCalls(places, most=evaluating.MOST)),
         maintenance.routes(MaintenanceHandlers(client, places), calls),
         access_routes.routes(AccessHandlers(client, places), threads),
         webhooks.routes(WebhookHandlers(client), threads),
