@@ -1,4 +1,4 @@
-"""What a task, an adapter or a set may be called."""
+"""Task names: what a task, an adapter or a set may be called."""
 
 import re
 
