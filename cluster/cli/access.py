@@ -19,7 +19,7 @@ from workers.access.roles import AccessRole, Grants
 from workers.queue.machine import EVERY_ADAPTER
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 
 @click.group(cls=NearestGroup, short_help="Make tokens for the HTTP API.")

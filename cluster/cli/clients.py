@@ -8,16 +8,16 @@ import click
 from adapters.errors import InputError
 from cluster.cli.terminal.completion import remote_options
 from cluster.cli.terminal.output import warn
-from cluster.client.chosen import chosen_client
 from cluster.client.documents import DocumentClient
 from cluster.client.joined import configured
 from cluster.client.remote.address import remote_address
 from cluster.client.requester import CLI
+from cluster.client.road import chosen_client
 from cluster.config import Config
 from cluster.running_config import RunningConfig
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 
 def client_of(path: Path | None, *, by: str | None = None) -> "AnyClient":

@@ -10,7 +10,7 @@ from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 
 def check_known(client: "AnyClient", adapter: str | None) -> None:

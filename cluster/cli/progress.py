@@ -23,7 +23,7 @@ from cluster.wire.tasks import TaskState
 from workers.queue.ticket import ENDED, Stage
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 POLL_S = 0.5
 

@@ -19,7 +19,7 @@ from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 
 @click.command(short_help="Take submissions back.")

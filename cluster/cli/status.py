@@ -31,7 +31,7 @@ from cluster.wire.versions import AdapterBehind, ServedBehind
 from workers.queue.machine import EVERY_ADAPTER
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 
 @click.command(short_help="Show submissions, and what is wrong.")

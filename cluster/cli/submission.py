@@ -29,7 +29,7 @@ from workers.progress_callbacks import ProgressCallback
 from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
 
 Submits = Callable[[ProgressCallback], TaskAccepted]
 HOW_ENDED = {

@@ -16,7 +16,7 @@ from cluster.config import Config
 from workers.registry.documents.layout import PRODUCTION
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
     from cluster.wire.health import AdapterState, Status, Trouble
     from cluster.wire.tasks import TaskList
     from cluster.wire.versions import HistoryEntry, ServedBehind

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from cluster.client.chosen import AnyClient
+    from cluster.client.road import AnyClient
     from cluster.wire.versions import PublishedVersion
 
 WAIT_S = 1.0
@@ -62,8 +62,8 @@ def _found(read: Read, context: click.Context) -> list[str]:
 
 
 def _look(read: Read, said: Mapping[str, Any], typed: Typed, found: "Future[list[str]]") -> None:
-    from cluster.client.chosen import chosen_client
     from cluster.client.joined import configured
+    from cluster.client.road import chosen_client
 
     try:
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cluster.client.remote.watched import UNIT, Watched
+from cluster.client.remote.progress import UNIT, Watched
 from cluster.wire.outputs.versions import ExportedVersion
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.archive import new_file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from adapters.errors import InputError
-from cluster.client.remote.watched import Watched
+from cluster.client.remote.progress import Watched
 from cluster.wire.tasks import MAX_ARCHIVE_BYTES
 from workers.formats.problems import raise_all
 from workers.progress_callbacks import ProgressCallback

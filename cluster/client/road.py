@@ -1,4 +1,4 @@
-"""The client that is meant: over the store of a configuration, or of a remote system over HTTP."""
+"""Road of a client: over the store of a configuration, or to a remote system over HTTP."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
