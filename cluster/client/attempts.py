@@ -182,8 +182,9 @@ class Attempts(Generic[Answer]):
         there = urlsplit(response.headers.get("location", ""))
         where = f"{there.scheme}://{there.hostname}" if there.hostname else "another path"
         return InputError(
-            f"expected nacre at {self._endpoint}, found that it sends on to {where}, which is not "
-            "followed: the token is for this address alone; name the one that answers",
+            f"expected nacre at {self._endpoint}, found {response.status_code} that sends on to "
+            f"{where}, which is not followed: the token is for this address alone; name the one "
+            "that answers",
             endpoint=self._endpoint,
         )
 
