@@ -282,8 +282,8 @@ def test_completion_knows_the_names_of_a_remote_system(
     asked = [*remote.words, "rollback"]
     found = [each.value for each in completing.get_completions(asked, "")]
     assert found == ["1", "2", "3", "head", "production"]
-    gone = ["--url", "http://127.0.0.1:1", "rollback"]
-    assert completing.get_completions(gone, "") == []
+    (remote.folder / "token").write_text("another-token")
+    assert completing.get_completions(asked, "") == []
 
 
 def test_an_error_of_json_is_one_document_over_both_roads(
