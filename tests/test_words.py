@@ -29,7 +29,7 @@ stream symmetric tar terminal thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning optimiser
-predicting prompt randomness softmax training transformer tuned vision
+predicting product prompt randomness softmax training transformer tuned vision
 """
 FOREIGN = "cifar nacre s3 torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from adapters.contract.randomness import derived_seed
 from adapters.contract.task_features import TaskFeatures
+from adapters.parts.products import FEW, rows_first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,7 +90,11 @@ class MemoryBlock:
 
     def affinities(self, features: Tensor) -> Tensor:
         """Return exp(-beta (1 - w . x)) for every vector, (N, M, C)."""
-        exponents = torch.addmm(self.bias, features.to(self.rows.dtype), self.rows.t())
+        images = features.to(self.rows.dtype)
+        if len(features) < FEW:
+            exponents = rows_first(self.bias, self.rows, images)
+        else:
+            exponents = torch.addmm(self.bias, images, self.rows.t())
         return exponents.exp_().view(len(features), self.vectors, self.classes)
 
 

@@ -1,5 +1,9 @@
 """Evaluation over HTTP: what the client measures of the same store, in a process of its own."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -76,8 +80,10 @@ def test_what_cannot_be_measured_is_told_before_anything_is_begun(
 
 
 def test_test_images_of_another_adapter_are_measured_on_by_its_operators_alone(
-    client: Client,
+    scene: Scene, tmp_path: Path
 ) -> None:
+    shutil.copytree(scene.config.store.removeprefix("file://"), tmp_path / "store")
+    client = Client(replace(scene.config, store=f"file://{tmp_path}/store"))
     known = HeldTokens(own=held("own", {"main": AccessRole.OPERATOR, "other": AccessRole.VIEWER}))
     routes = routes_of(client, doors=Doors(access=Access(change_token="x"), known=known))
     (other,) = [task.submission for task in client.show(1, adapter="other").manifest.tasks]
@@ -85,6 +91,8 @@ def test_test_images_of_another_adapter_are_measured_on_by_its_operators_alone(
     response = routes.post(EVALUATE, json={"tasks": [other]}, headers=headers)
     assert response.status_code == 403
     assert "`evaluate` needs operator of 'other'" in response.json()["detail"]
+    (call,) = client.audit()
+    assert (call.verb, call.adapter, call.outcome.value) == ("evaluate", "other", "denied")
 
 
 def test_the_process_is_ended_where_nobody_waits_for_it(client: Client) -> None:
