@@ -16,6 +16,7 @@ Nothing secret is in it.
       "token:ci": {images_per_minute: 60000}
     access:
       oidc: {issuer: https://id.example.com, audience: nacre, groups: {ml: {"*": operator}}}
+    remote: {url: https://nacre.example.com, token_file: ~/.nacre-token}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
 folder, the defaults. NACRE_STORE overrides `store`.
@@ -42,6 +43,7 @@ from workers.tasks.task_name import NAME
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+(/[^?#@\\\s]*)?$")]
 Allowed = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+/[^?#\\\s]*$")]
 
 
@@ -97,6 +99,10 @@ PREDICT_TOKEN = "NACRE_PREDICT_TOKEN"
 """The same for who may only ask and look."""
 OIDC_SECRET = "NACRE_OIDC_SECRET"
 """The variable that holds what the service shows the provider of logins."""
+URL = "NACRE_URL"
+"""The variable that names the remote system which commands act on, in place of `remote: url`."""
+TOKEN_FILE = "NACRE_TOKEN_FILE"
+"""The variable that names a file with the token, in place of `NACRE_TOKEN`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -324,6 +330,22 @@ class AccessConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteConfig:
+    """A system elsewhere, which commands act on over HTTP instead of on the store.
+
+    Attributes:
+        url: Its address, such as `https://nacre.example.com`.
+        token_file: File that holds the token, and nothing else; `~` is the home folder. It is sent
+            to `url` alone.
+        insecure: Whether the token may be sent over plain `http://` to another machine.
+    """
+
+    url: ServiceUrl | None = None
+    token_file: str | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that `nacre up` needs to know.
 
@@ -343,6 +365,7 @@ class Config:
             those that are not named. `http`, everybody where there is no token, has only limits
             that are set under that name.
         access: Who is known besides those who have a token of this service.
+        remote: The system elsewhere that commands act on.
     """
 
     store: str = field(default_factory=lambda: f"file://{home() / 'store'}")
@@ -357,6 +380,7 @@ class Config:
     events: EventsConfig = field(default_factory=EventsConfig)
     limits: dict[str, RequesterLimits] = field(default_factory=dict)
     access: AccessConfig = field(default_factory=AccessConfig)
+    remote: RemoteConfig = field(default_factory=RemoteConfig)
 
     @property
     def endpoint(self) -> str:

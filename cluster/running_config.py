@@ -21,7 +21,7 @@ from workers.queue.machine import EVERY_ADAPTER
 Published = Mapping[str, Any]
 """A configuration as JSON, by the keys of the file."""
 
-OF_ONE_MACHINE = frozenset({"store", "ray", "cache_bytes", "serve.host", "serve.port"})
+OF_ONE_MACHINE = frozenset({"store", "ray", "cache_bytes", "remote", "serve.host", "serve.port"})
 """Keys that say how one machine reaches the system: others may well say something else."""
 LIVE = (
     "adapters",

@@ -21,7 +21,16 @@ from adapters import errors
 
 PAGE = Path(__file__).with_suffix(".md")
 HEAD = "<!-- Made by `make docs` from the docstrings: change those. -->\n\n# nacre in Python"
-ORDER = ("Client", "AsyncClient", "load_task", "Task", "load_config", "Config", "load_adapter")
+ORDER = (
+    "Client",
+    "RemoteClient",
+    "AsyncClient",
+    "load_task",
+    "Task",
+    "load_config",
+    "Config",
+    "load_adapter",
+)
 """What is not named here and is no error follows, by name."""
 LISTS = {"Args:": "Arguments", "Attributes:": "Attributes", "Raises:": "Raises"}
 TEXTS = {"Returns:": "Returns", "Yields:": "Yields"}
@@ -85,6 +94,8 @@ def members(value: type) -> Iterator[tuple[str, Callable]]:
     for owner in value.__mro__[:-1]:
         for name, found in vars(owner).items():
             public = not name.startswith("_") and name not in seen
+            if value is nacre.AsyncClient and hasattr(found, "__wrapped__"):
+                continue  # as of `RemoteClient`
             if public and isinstance(found, FunctionType | property | cached_property):
                 seen.add(name)
                 yield name, found
@@ -114,6 +125,8 @@ def written(name: str, function: FunctionType, *, as_property: bool = False) -> 
     text = re.sub(r"\bself(,\s*|(?=\)))", "", text, count=1)
     text = re.sub(r'(: |-> )"([^"]+)"', r"\1\2", text)
     text = re.sub(rf"^(async )?def {node.name}", rf"\1{name}", text).replace("async ", "await ")
+    # What a call is answered with is what whoever sends it is given.
+    text = re.sub(r"-> Call\[(.+)\]$", r"-> \1", text)
     if node.name == "__init__":
         text = text.removesuffix(" -> None")
     yield f"```text\n{text.replace('()', '') if as_property else text}\n```"

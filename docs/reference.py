@@ -65,8 +65,9 @@ OTHERS = {
 }
 VERBS = """## Verbs
 
-`nacre [--config FILE] [--debug] VERB …`; `nacre VERB --help` has examples. `--debug` shows a
-traceback with an error; `nacre --version` says the version and the commit."""
+`nacre [--config FILE] [--url URL] [--token-file FILE] [--insecure] [--debug] VERB …`; `nacre VERB
+--help` has examples; [remote.md](remote.md) is about `--url` and the two behind it. `--debug` shows
+a traceback with an error; `nacre --version` says the version and the commit."""
 ROUTES = """## Routes
 
 `/docs` shows these with their bodies, `/openapi.json` has them for machines, `/` leads to `/docs`.
@@ -74,7 +75,8 @@ ROUTES = """## Routes
 ROADS = """## Roads
 
 Which routes do what a verb of the command line does. In Python the calls of
-[`Client`](api.md#client) have the same names. A verb without a command is for programs alone."""
+[`Client`](api.md#client) and [`RemoteClient`](api.md#remoteclient) have the same names. A verb
+without a command is for programs alone."""
 METRICS = """## Metrics
 
 At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""

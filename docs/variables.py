@@ -16,6 +16,11 @@ VARIABLES = (
         "`NACRE_PREDICT_TOKEN`",
         "token for asking and looking; the client sends it where `NACRE_TOKEN` is not set",
     ),
+    ("`NACRE_URL`", "the remote system that commands act on, in place of `remote: url`"),
+    (
+        "`NACRE_TOKEN_FILE`",
+        "file with the token that clients send to a remote system; goes before `NACRE_TOKEN`",
+    ),
     (
         "`NACRE_OIDC_SECRET`",
         "what the service shows the provider of logins (`access: oidc: login:`); none where the "

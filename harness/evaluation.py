@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.measures import ContinualMeasures, continual_measures
 from harness.answers import Answered
@@ -115,7 +115,15 @@ class Evaluation:
         )
 
 
-def over_adapters(found: Sequence[Evaluation]) -> dict[str, Figure]:
+class HasMetrics(Protocol):
+    """Something that was measured of an adapter."""
+
+    @property
+    def metrics(self) -> object | None:
+        """Its figures, with one for each of `SCALARS`; None where it has none."""
+
+
+def over_adapters(found: Sequence[HasMetrics]) -> dict[str, Figure]:
     """Return each figure of several adapters in percent, such as of one sequence in several seeds.
 
     The mean and half of its 95 % confidence interval; nothing where an adapter lacks figures.

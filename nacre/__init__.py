@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from cluster.client.async_client import AsyncClient
     from cluster.client.client import Client
     from cluster.client.loading import load_adapter
+    from cluster.client.remote_client import RemoteClient
     from cluster.client.tasks import load_task
     from cluster.config import Config, load_config
     from workers.tasks.task import Task
@@ -51,6 +52,7 @@ _HOMES = {
     "AsyncClient": "cluster.client.async_client",
     "Client": "cluster.client.client",
     "Config": "cluster.config",
+    "RemoteClient": "cluster.client.remote_client",
     "Task": "workers.tasks.task",
     "load_adapter": "cluster.client.loading",
     "load_config": "cluster.config",
@@ -75,6 +77,7 @@ __all__ = [
     "NotFoundError",
     "NothingPublishedError",
     "RejectedError",
+    "RemoteClient",
     "SettingsError",
     "StoreRefusedError",
     "Task",

@@ -132,7 +132,7 @@ def parsed(words: list[str]) -> None:
     while isinstance(command, click.Group) and words and words[0] != "VERB":
         if words[0].startswith("-"):
             command.make_context("nacre", [*words[:2], "status"] if len(words) > 1 else words)
-            words = words[2 if words[0] == "--config" else 1 :]
+            words = words[2 if words[0] in ("--config", "--token-file", "--url") else 1 :]
             continue
         name, *words = words
         command = command.get_command(click.Context(command), name)

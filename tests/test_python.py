@@ -9,7 +9,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 UNPACKING = {"extract", "extractall", "extractfile", "unpack_archive", "getmembers", "getnames"}
-WRITING_TARS = {"workers/tasks/shards.py", "workers/registry/archive.py"}
+WRITING_TARS = {
+    "cluster/client/remote/packing.py",
+    "workers/tasks/shards.py",
+    "workers/registry/archive.py",
+}
 
 
 def calls(path: Path) -> Iterator[tuple[str, str]]:

@@ -10,13 +10,19 @@ from cluster.api.parameters import AskedBy, JsonRoute
 from cluster.api.places import Places
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
-from cluster.client.access import AUDIT_DAYS
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.wire.access import AuditedCall, NamedTokenState, NewToken, TokenRequest
+from cluster.wire.access import (
+    AUDIT_DAYS,
+    MOST_CALLS,
+    AuditedCall,
+    NamedTokenState,
+    NewToken,
+    TokenRequest,
+)
 from cluster.wire.facts import audit_document, new_token_document, token_document
 
-MOST_DAYS, MOST_CALLS = 3650, 1000
+MOST_DAYS = 3650
 LOOK = problems(422, 503)
 CHANGE = problems(400, 404, 409, 413, 422, 503, 504)
 Adapter = Annotated[str | None, Query(max_length=200, description="Only of this adapter.")]

@@ -1,20 +1,20 @@
 """Routes for looking at adapters: which there are, their history, one version, what changed."""
 
-from contextlib import suppress
 from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from adapters.errors import NacreError
 from cluster.api.parameters import AdapterPath, AskedBy
 from cluster.api.places import Places
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
+from cluster.client.documents import DocumentClient
 from cluster.client.requester import Requester
 from cluster.wire.facts import difference_document, entry_document, shown_document
 from cluster.wire.versions import (
+    MOST_MOVES,
     Aliases,
     HeldTask,
     HistoryEntry,
@@ -24,7 +24,6 @@ from cluster.wire.versions import (
 )
 
 LOOK = problems(404, 422, 503)
-MOST_MOVES = 1000
 Version = Annotated[str, Query(max_length=200, description="A number or an alias.")]
 VersionPath = Annotated[
     str, Path(max_length=200, examples=["production"], description="A number or an alias.")
@@ -47,7 +46,7 @@ class LookingHandlers:
     # Owns: nothing that changes; safe between threads.
 
     def __init__(self, client: Client, places: Places) -> None:
-        self._client = client
+        self._client, self._documents = client, DocumentClient(client)
         self._places = places
 
     def adapters(self, *, by: Requester) -> list[Aliases]:
@@ -63,13 +62,7 @@ class LookingHandlers:
 
     def held(self, adapter: str, task: str) -> HeldTask:
         """Return where a task is to be found."""
-        found = self._client.held(task, adapter=adapter)
-        return HeldTask(
-            adapter=adapter,
-            task=task,
-            versions=list(found.versions),
-            submissions=list(found.submissions),
-        )
+        return self._documents.held(task, adapter=adapter)
 
     def refusals(self, *, by: Requester) -> list[HistoryEntry]:
         """Return the versions that replicas refuse now."""
@@ -80,23 +73,8 @@ class LookingHandlers:
 
     def behind(self, *, by: Requester) -> list[ServedBehind]:
         """Return the adapters of which the newest version does not answer."""
-        removals = self._client.removals()
-        found = []
-        for name in filter(by.sees, self._client.adapters()):
-            with suppress(NacreError):  # what is wrong with the registry is told by other verbs
-                standing = self._client.behind(name)
-                removed = removals.get(name)
-                if standing is not None or removed is not None:
-                    production, newest = standing or (None, 0)
-                    found.append(
-                        ServedBehind(
-                            adapter=name,
-                            production=production,
-                            newest=newest,
-                            removed=entry_document(removed) if removed else None,
-                        )
-                    )
-        return found
+        names = list(filter(by.sees, self._client.adapters()))
+        return self._documents.behind(*names) if names else []
 
     def show(self, adapter: str, version: str) -> ShownVersion:
         """Return what a version holds and where it came from."""

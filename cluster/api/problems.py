@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from adapters.errors import WAIT, NacreError
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.lasting import LINES
-from cluster.wire.problems import Problem, problem_document, status_of
+from cluster.wire.problems import Problem, how_to_look, problem_document, status_of
 from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
@@ -97,19 +97,7 @@ def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
         return problem(503, "UnavailableError", detail, {"Retry-After": str(RETRY_AFTER_S)})
     if path.endswith(("/predict", "/embed", "/evaluate")):
         return problem(504, "DeadlineExceeded", said)
-    if path == "/v1/tasks":
-        how = (
-            "the task may be accepted all the same: look for its name with `nacre status` or GET "
-            "/v1/tasks/NAME before anything else; sent again, the same task finds its submission"
-        )
-    elif path.startswith("/v1/tokens"):
-        how = (
-            "it may be done all the same: look with `nacre token list` or GET /v1/tokens, and "
-            "revoke a token whose secret nobody has seen"
-        )
-    else:
-        how = "it may be done all the same: look with `nacre history` or `nacre status` first"
-    return problem(504, "UnknownOutcomeError", f"{said}; {how}")
+    return problem(504, "UnknownOutcomeError", f"{said}; {how_to_look(path)}")
 
 
 def problem_of_http(error: HTTPException) -> JSONResponse:

@@ -10,16 +10,16 @@ from typing import BinaryIO, TypeVar
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
-from adapters.errors import InputError, UnavailableError, one_line
+from adapters.errors import InputError, UnavailableError
 from cluster.api.forms import received_form
 from cluster.api.limits import is_form
 from cluster.api.places import Places
 from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
+from cluster.client.documents import accepted_document
 from cluster.client.requester import Requester
 from cluster.wire.facts import cancelled, entry_document, lead_document, retried, state_document
 from cluster.wire.tasks import (
-    SourceCount,
     TaskAccepted,
     TaskEvent,
     TaskList,
@@ -87,17 +87,9 @@ class TaskHandlers:
             on_seen=awaited,
         ) as task:
             intake = client.submit(task, adapter=adapter, by=by, on_progress=awaited)
-        return TaskAccepted(
-            submission=self._document(self._client.state(intake.submission)),
-            is_new=intake.is_new,
-            notes=list(intake.notes()),
-            warnings=list(map(one_line, intake.warnings)),
-            classes=len(intake.submission.classes),
-            images_by_split=dict[str, int](intake.images.items()),
-            sources={
-                key: SourceCount.model_validate(count) for key, count in intake.sources().items()
-            },
-        )
+        accepted = accepted_document(self._client, intake)
+        self._cleared(accepted.submission)
+        return accepted
 
     def tasks(self, *, by: Requester) -> TaskList:
         """Return the queue, as far as somebody may look at its adapters."""

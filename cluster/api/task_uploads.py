@@ -17,6 +17,7 @@ from cluster.api.places import of_upload
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
+from cluster.wire.tasks import MAX_ARCHIVE_BYTES
 from workers.formats.decompressed import decompressed
 from workers.formats.problems import raise_all
 from workers.formats.tar_headers import Kind, TarLimits
@@ -27,7 +28,6 @@ from workers.sources.survey import unwatched
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
-MAX_ARCHIVE_BYTES = 2 * 2**30
 NAME_BYTES, DEPTH = 255, 32
 """Of names in an archive and in paths; Linux keeps no longer ones."""
 LIMITS = TarLimits(members=200_000, size_bytes=MAX_ARCHIVE_BYTES)

@@ -1,9 +1,8 @@
 """Commands for access: token, audit."""
 
-import time
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,13 +14,12 @@ from cluster.cli.terminal.completion import ADAPTERS, TOKENS
 from cluster.cli.terminal.nearest import NearestGroup
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.cli.terminal.tables import print_table
-from cluster.client.access import AUDIT_DAYS, LIFETIME
-from cluster.client.client import Client
-from cluster.wire.facts import audit_document, new_token_document, token_document
-from workers.access.audit import AuditEntry
-from workers.access.roles import AccessRole
-from workers.access.tokens import NamedToken
+from cluster.wire.access import AUDIT_DAYS, LIFETIME, AuditedCall, NamedTokenState
+from workers.access.roles import AccessRole, Grants
 from workers.queue.machine import EVERY_ADAPTER
+
+if TYPE_CHECKING:
+    from cluster.client.road import AnyClient
 
 
 @click.group(cls=NearestGroup, short_help="Make tokens for the HTTP API.")
@@ -81,15 +79,15 @@ def create(
       nacre token create ci --role operator --adapter birds --expires 30d
       nacre token create dashboard --role viewer --adapter '*' --expires never
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     _check_adapters(client, adapters)
-    made = client.create_token(name, role=role, adapters=adapters, lifetime=lifetime, by=by)
+    made = client.create_token(name, role=role, adapters=adapters, lifetime=lifetime)
     if output == "json":
-        print_json(new_token_document(made))
+        print_json(made)
         return
-    say(made.secret)
-    until = when(made.token.expires) or "it is revoked"
-    warn(f"token {name!r} is {made.token.grants} until {until}; it is not shown again")
+    say(made.token)
+    until = when(made.expires) or "it is revoked"
+    warn(f"token {name!r} is {_grants(made)} until {until}; it is not shown again")
 
 
 @token.command("list", short_help="List the tokens.")
@@ -105,11 +103,11 @@ def list_(path: Path | None, output: str) -> None:
       nacre token list
       nacre token list --output json
     """
-    tokens, now = client_of(path).tokens(), time.time()
+    tokens = client_of(path).tokens()
     if output == "json":
-        print_json([token_document(each, now=now) for each in tokens])
+        print_json(tokens)
     else:
-        _print_tokens(tokens, now)
+        _print_tokens(tokens)
 
 
 @token.command(short_help="Let a token count no more.")
@@ -126,9 +124,9 @@ def revoke(path: Path | None, name: str, by: str | None, output: str) -> None:
     Examples:
       nacre token revoke ci
     """
-    revoked = client_of(path).revoke_token(name, by=by)
+    revoked = client_of(path, by=by).revoke_token(name)
     if output == "json":
-        print_json(token_document(revoked, now=time.time()))
+        print_json(revoked)
     else:
         say(f"revoked: {name}")
 
@@ -166,11 +164,9 @@ def audit(
     """
     client = client_of(path)
     check_known(client, adapter)
-    found = client.audit(adapter=adapter, days=days)
-    of_who = (entry for entry in found if who in (None, entry.who))
-    entries = list(islice(of_who, limit or None))
+    entries = client.audit(adapter=adapter, who=who, days=days, limit=limit)
     if output == "json":
-        print_json([audit_document(entry) for entry in entries])
+        print_json(entries)
     else:
         _print_audit(entries)
 
@@ -178,18 +174,22 @@ def audit(
 VERBS = (token, audit)
 
 
-def _check_adapters(client: Client, adapters: Sequence[str]) -> None:
+def _check_adapters(client: "AnyClient", adapters: Sequence[str]) -> None:
     for adapter in adapters:
         if adapter != EVERY_ADAPTER:
             check_known(client, adapter)
 
 
-def _print_tokens(tokens: Sequence[NamedToken], now: float) -> None:
+def _grants(token: NamedTokenState) -> Grants:
+    return Grants(roles={name: AccessRole(role) for name, role in token.roles.items()})
+
+
+def _print_tokens(tokens: Sequence[NamedTokenState]) -> None:
     rows = [
         (
             token.name,
-            token_document(token, now=now).state,
-            token.grants,
+            token.state,
+            _grants(token),
             token.created_by,
             when(token.created),
             when(token.expires) or "never",
@@ -204,7 +204,7 @@ def _print_tokens(tokens: Sequence[NamedToken], now: float) -> None:
     )
 
 
-def _print_audit(entries: Sequence[AuditEntry]) -> None:
+def _print_audit(entries: Sequence[AuditedCall]) -> None:
     rows = [
         (
             when(entry.at),
@@ -213,7 +213,7 @@ def _print_audit(entries: Sequence[AuditEntry]) -> None:
             entry.verb,
             entry.adapter,
             entry.target,
-            entry.outcome.value if entry.times == 1 else f"{entry.outcome.value} x{entry.times}",
+            entry.outcome if entry.times == 1 else f"{entry.outcome} x{entry.times}",
             entry.reason,
         )
         for entry in entries

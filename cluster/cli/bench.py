@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.contract.nearest import did_you_mean
+from cluster.cli.clients import here_alone
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.nearest import NearestGroup
 from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout
 from cluster.cli.terminal.tables import print_table
-from cluster.config import home
+from cluster.config import Config, home
 from harness.published import PUBLISHED
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def xtail(
     """
     from cluster.evaluation.benching import SuiteFolders, opened
 
+    here_alone(Config())
     place = SuiteFolders(
         suite=suite.absolute(),
         results=(results or Path(suite.stem)).absolute(),

@@ -15,13 +15,15 @@ from rich.progress import Progress, TaskID
 from adapters.contract.counts import counted
 from adapters.errors import NacreError, NotFoundError, UnavailableError
 from adapters.measures import ContinualMeasures, continual_measures
-from cluster.cli.clients import client_of
+from cluster.cli.clients import here_alone
 from cluster.cli.running import start_detached, stop_running
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.matrix import MatrixTable
 from cluster.cli.terminal.output import bars, for_machines, output_option, print_json, say
 from cluster.client.client import Client
-from cluster.config import set_home
+from cluster.client.joined import configured
+from cluster.client.requester import CLI
+from cluster.config import Config, set_home
 from cluster.examples import EXAMPLES, TASKS
 from cluster.wire.outputs.measured import ShownDemo
 from workers.tasks.submission import Submission
@@ -69,8 +71,9 @@ def demo(examples: Path, folder: Path, output: str, *, keep: bool) -> None:
             f"--examples out for those that come with nacre, in {EXAMPLES}",
             path=str(examples),
         )
+    here_alone(Config())
     config_path = _prepare(folder)
-    client = client_of(config_path)
+    client = Client(configured(config_path), road=CLI)
     tell("starting Ray, the workers and one replica")
     started = start_detached(config_path)
     try:

@@ -8,8 +8,10 @@ import click
 
 from adapters.contract.counts import counted
 from adapters.errors import SettingsError, UnavailableError
+from cluster.cli.clients import here_alone
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, stdout
 from cluster.client.joined import configured
+from cluster.config import Config
 from cluster.system.doctor import Finding, examine
 from cluster.system.store_doctor import PROCESSES, SECONDS, examine_store
 
@@ -65,6 +67,7 @@ def doctor(
     Exit codes: 0 all is well, 4 a check failed or the store cannot be judged now,
     2 the store must not be used or does not let us in, 130 interrupted.
     """
+    here_alone(Config())
     if stores:
         if address:
             raise click.UsageError("--address is about a Ray, --store about one store alone")
@@ -72,7 +75,7 @@ def doctor(
         return
     if seconds or processes:
         raise click.UsageError("--seconds and --processes belong to --store")
-    config = configured(path)
+    config = here_alone(configured(path))
     config = replace(config, ray=address) if address else config
     with progress_bar("checking") as report:
         findings = list(examine(config, on_progress=report))

@@ -1,6 +1,7 @@
 """The command `nacre evaluate`: published versions measured on test images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
+from cluster.client.documents import DocumentClient
 
 if TYPE_CHECKING:
-    from adapters.measures import ContinualMeasures
-    from harness.evaluation import Evaluation
+    from cluster.wire.outputs.measured import Figures, MeasuredAdapter, MeasuredAdapters
 
 NOTHING_CHANGED = (
     "nothing was changed; the same command measures again, and what was embedded is kept"
@@ -102,55 +103,57 @@ def evaluate(
       nacre evaluate --set birds=photos/birds --set digits=new-digits/test
       nacre evaluate --adapter main --adapter main-seed-1 --adapter main-seed-2
     """
-    from cluster.evaluation.documents import measured_document
-    from harness.pages.versions_page import write_evaluation
+    from cluster.evaluation.documents import together
 
     client = client_of(path)
     for adapter in adapters:
         check_known(client, adapter)
+    # A service has threads of its own.
+    measure: Callable[..., MeasuredAdapters] = client.evaluate
+    if isinstance(client, DocumentClient):
+        measure = partial(client.evaluate, threads=threads)
+    chosen = list(dict.fromkeys(adapters or (client.config.adapter,)))
     with interruptible(NOTHING_CHANGED), bars() as progress:
         bar = Bar(progress)
-        found = [
-            client.evaluate(
+        measured = [
+            measure(
                 adapter=adapter,
                 versions=versions,
                 tasks=tasks,
                 sets=sets,
-                threads=threads,
+                report=report and (report / adapter if len(chosen) > 1 else report),
                 on_step=bar,
             )
-            for adapter in dict.fromkeys(adapters or (client.config.adapter,))
+            for adapter in chosen
         ]
-    pages = []
-    if report is not None:
-        for each in found:
-            folder = report / each.adapter if len(found) > 1 else report
-            pages.append(write_evaluation(each, folder))
+    found = together(measured)
     if output == "json":
-        print_json(measured_document(found, reports=[str(page) for page in pages]))
+        print_json(found)
         return
     _print(found)
-    for page in pages:
+    for page in found.reports:
         stdout().print(f"report: {page}", markup=False)
 
 
-def _print(found: "Sequence[Evaluation]") -> None:
-    from harness.evaluation import over_adapters
+def _print(found: "MeasuredAdapters") -> None:
+    from harness.table import Figure
 
-    for each in found:
+    for each in found.adapters:
         _print_matrix(each)
-    overall = over_adapters(found)
-    if overall:
-        figures = ", ".join(f"{_words(name)} {figure}" for name, figure in overall.items())
-        stdout().print(f"over {counted(len(found), 'adapter')}: {figures}", markup=False)
+    if found.over_adapters:
+        figures = ", ".join(
+            f"{_words(name)} {Figure(mean=figure.mean, half=figure.half)}"
+            for name, figure in found.over_adapters.items()
+        )
+        stdout().print(f"over {counted(len(found.adapters), 'adapter')}: {figures}", markup=False)
 
 
-def _print_matrix(found: "Evaluation") -> None:
+def _print_matrix(found: "MeasuredAdapter") -> None:
     from cluster.cli.terminal.matrix import MatrixTable
     from cluster.cli.terminal.tables import screen_width
 
     zero_shot = tuple(measured.accuracy for measured in found.zero_shot)
-    names = tuple(column.name for column in found.columns)
+    names = tuple(column.name for column in found.sets)
     table = MatrixTable(tasks=names, zero_shot=zero_shot)
     rows = {"zero-shot": zero_shot} | {
         f"{found.adapter}@{version.number}": tuple(each.accuracy for each in version.accuracies)
@@ -180,7 +183,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _scalars(metrics: "ContinualMeasures", label: str) -> str:
+def _scalars(metrics: "Figures", label: str) -> str:
     from harness.evaluation import SCALARS
 
     values = {name: getattr(metrics, name) for name in SCALARS}

@@ -10,24 +10,30 @@ from rich.filesize import decimal
 from adapters.contract.counts import counted
 from cluster.cli.terminal.output import say
 from cluster.cli.terminal.tables import print_facts, print_table
-from workers.registry import Difference, Entry, Garbage, Verification, Version
+from cluster.wire.outputs.maintenance import CheckedAdapter, CollectedGarbage
+from cluster.wire.versions import (
+    HistoryEntry,
+    PublishedVersion,
+    ShownVersion,
+    VersionDifference,
+)
 
 
-def print_versions(versions: Sequence[Version]) -> None:
+def print_versions(versions: Sequence[PublishedVersion]) -> None:
     """Print one line per version; those of which a task was purged can not be served any more."""
-    passed_over = any(version.manifest.unmeasured for version in versions)
+    passed_over = any(version.unmeasured_by_gate for version in versions)
     any_purged = any(version.purged for version in versions)
     rows = [
         (
-            version.manifest.number,
+            version.number,
             ", ".join(version.aliases),
-            version.manifest.parent.number if version.manifest.parent else "",
-            len(version.manifest.tasks),
-            version.manifest.class_count,
-            version.manifest.tasks[-1].task if version.manifest.tasks else "",
+            "" if version.parent is None else version.parent,
+            len(version.tasks),
+            sum(task.classes for task in version.tasks),
+            version.tasks[-1].task if version.tasks else "",
             _mean(version),
-            *([", ".join(version.manifest.unmeasured)] if passed_over else []),
-            when(version.manifest.created),
+            *([", ".join(version.unmeasured_by_gate)] if passed_over else []),
+            when(version.created),
             *((", ".join(version.purged),) if any_purged else ()),
         )
         for version in versions
@@ -42,17 +48,17 @@ def print_versions(versions: Sequence[Version]) -> None:
     print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
 
 
-def print_history(entries: Sequence[Entry]) -> None:
+def print_history(entries: Sequence[HistoryEntry]) -> None:
     """Print one line per move."""
     rows = [
         (
-            when(entry.author.now),
-            entry.action.value,
-            entry.published.number if entry.published else "",
-            ", ".join(_move(alias, *move) for alias, move in sorted(entry.moves.items())),
+            when(entry.when),
+            entry.action,
+            "" if entry.published is None else entry.published,
+            ", ".join(_move(alias, move) for alias, move in sorted(entry.moves.items())),
             entry.detail.get("task") or entry.detail.get("dropped", ""),
-            entry.author.who,
-            entry.author.why,
+            entry.who,
+            entry.why,
         )
         for entry in entries
     ]
@@ -75,20 +81,19 @@ def _settings(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}: {word}" for key, word in words.items()]
 
 
-def print_shown(version: Version) -> None:
+def print_shown(version: ShownVersion) -> None:
     """Print what a version holds and where it came from."""
-    manifest = version.manifest
-    say(f"{manifest.adapter}@{manifest.number}, published {when(manifest.created)}")
-    provenance = manifest.provenance
+    say(f"{version.label}, published {when(version.created)}")
+    provenance = version.provenance
     facts = (
         ("aliases", ", ".join(version.aliases)),
-        ("parent", manifest.parent.number if manifest.parent else "none"),
-        ("classes", manifest.class_count),
+        ("parent", _or_none(version.parent)),
+        ("classes", version.classes),
         ("accuracy", _mean(version) and f"mean {_mean(version)}"),
-        ("size", decimal(manifest.size_bytes)),
-        ("encoder", manifest.encoder),
-        ("method", manifest.method),
-        ("settings", _settings(manifest.settings)),
+        ("size", decimal(version.size_bytes)),
+        ("encoder", version.encoder),
+        ("method", version.method),
+        ("settings", _settings(version.settings)),
         ("author", provenance.author),
         ("code", provenance.code),
         ("seed", provenance.seed),
@@ -96,25 +101,24 @@ def print_shown(version: Version) -> None:
         ("notes", ", ".join(f"{key}: {note}" for key, note in provenance.notes.items())),
     )
     print_facts(facts)
-    accuracies = {entry.task: entry.accuracy for entry in version.accuracies}
     rows = [
         (
             task.task,
             task.classes,
             "purged" if task.task in version.purged else decimal(task.record.size),
-            _percent(accuracies.get(task.task)) or "not measured",
+            _percent(version.accuracies.get(task.task)) or "not measured",
             task.submission,
         )
-        for task in manifest.tasks
+        for task in version.tasks
     ]
     print_table(("task", "classes", "record", "accuracy", "submission"), rows, empty="no tasks")
 
 
-def print_difference(found: Difference) -> None:
+def print_difference(found: VersionDifference) -> None:
     """Print what changed between two versions."""
     say(
-        f"{found.before.adapter}@{found.before.number} → {found.after.adapter}@"
-        f"{found.after.number}: {found.classes:+} classes, {_signed_size(found.size_bytes)}"
+        f"{found.adapter}@{found.before} → {found.adapter}@{found.after}: "
+        f"{found.classes:+} classes, {_signed_size(found.size_bytes)}"
     )
     changes = (("added", found.added), ("removed", found.removed), ("replaced", found.replaced))
     tasks = [
@@ -129,7 +133,7 @@ def print_difference(found: Difference) -> None:
     print_table(("accuracy on", "before", "after"), measured, empty="nothing was measured")
 
 
-def print_report(found: Verification) -> None:
+def print_report(found: CheckedAdapter) -> None:
     """Print what `verify` found."""
     checked = f"{counted(found.objects, 'object')}, {decimal(found.size_bytes)} checked"
     say(f"{checked}: {'all is well' if found.clean else 'damaged'}")
@@ -138,8 +142,9 @@ def print_report(found: Verification) -> None:
         say(f"{problem.key}\n  needed by {problem.used_by}: {problem.message}")
 
 
-def print_garbage(found: dict[str, Garbage], *, deleted: bool) -> None:
+def print_garbage(collected: CollectedGarbage) -> None:
     """Print what `gc` found, by the prefix of its keys."""
+    found, deleted = collected.found, collected.deleted
     verb = "removed" if deleted else "would be removed"
     for prefix, garbage in found.items():
         size = decimal(garbage.size_bytes)
@@ -148,9 +153,9 @@ def print_garbage(found: dict[str, Garbage], *, deleted: bool) -> None:
         say("this was a dry run; --delete removes them")
 
 
-def _mean(version: Version) -> str:
+def _mean(version: PublishedVersion) -> str:
     """Return the mean accuracy, and over how many of the tasks: `74.0% (3 of 4 tasks)`."""
-    measured, tasks = len(version.accuracies), len(version.manifest.tasks)
+    measured, tasks = len(version.accuracies), len(version.tasks)
     mean = version.mean_accuracy
     if mean is None:
         return ""
@@ -158,8 +163,8 @@ def _mean(version: Version) -> str:
     return f"{mean:.1%} ({of_all}{counted(tasks, 'task')})"
 
 
-def _move(alias: str, before: int | None, after: int | None) -> str:
-    old, new = (_or_none(number) for number in (before, after))
+def _move(alias: str, move: Mapping[str, int | None]) -> str:
+    old, new = (_or_none(move[side]) for side in ("from", "to"))
     return f"{alias} {old} → {new}"
 
 

@@ -1,24 +1,33 @@
 """Adapters that there are; a mistyped one is an error that names the nearest."""
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 from adapters.contract.nearest import did_you_mean
-from adapters.errors import NotFoundError
-from cluster.client.client import Client
+from adapters.errors import NacreError, NotFoundError
+from cluster.client.documents import DocumentClient
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 
+if TYPE_CHECKING:
+    from cluster.client.road import AnyClient
 
-def check_known(client: Client, adapter: str | None) -> None:
+
+def check_known(client: "AnyClient", adapter: str | None) -> None:
     """Raise NotFoundError unless an adapter has versions, is configured or is about to grow.
 
     Args:
-        client: Of the store.
+        client: Of the system.
         adapter: The adapter that was named; None for the configured one, which may be empty yet.
     """
     if adapter is None or check_adapter(adapter) in _configured(client):
         return
     known = _configured(client) | set(client.adapters())
+    if adapter not in known and not isinstance(client, DocumentClient):
+        with suppress(NacreError):  # it may have more, and says so only while it is ready
+            known |= client.ready().adapters.keys()
     if adapter not in known:
-        known |= {state.ticket.adapter for state in client.queue().states}
+        known |= {state.adapter for state in client.queue().submissions}
     if adapter not in known:
         raise NotFoundError(
             f"expected an adapter of {', '.join(sorted(known))}, found {adapter!r}"
@@ -27,6 +36,6 @@ def check_known(client: Client, adapter: str | None) -> None:
         )
 
 
-def _configured(client: Client) -> set[str]:
+def _configured(client: "AnyClient") -> set[str]:
     config = client.config
     return {config.adapter, *config.adapters, *config.served} - {EVERY_ADAPTER}

@@ -65,6 +65,20 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     type=click.Path(path_type=Path),
     help="Configuration file. [default: NACRE_CONFIG, then ./nacre.yaml, then built in]",
 )
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Act on the system at this address over HTTP.  [default: NACRE_URL, then the "
+    "configuration, then this machine and its store]",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="With --url: file with the token to send.  [default: NACRE_TOKEN_FILE, then NACRE_TOKEN]",
+)
+@click.option(
+    "--insecure", is_flag=True, help="Send the token over plain http:// to another machine, too."
+)
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 @click.option(
     "--version",
@@ -75,7 +89,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     help="Show the version and the commit, and exit.",
 )
 @click.pass_context
-def cli(context: click.Context, config: Path | None, debug: bool) -> None:
+def cli(context: click.Context, /, config: Path | None, debug: bool, **remote: object) -> None:
     """Continual learning as a service: an ever-growing, versioned CLIP adapter.
 
     \b
@@ -85,6 +99,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
       nacre predict photo.jpg        ask what an image shows
       nacre versions                 what has been published
       nacre rollback 3               serve version 3 again
+      nacre --url https://nacre.example.com --token-file token rollback 3
 
     Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was first, 4 try
     again later, 5 the outcome is unknown, 6 stored bytes are damaged, 7 the gate has rejected a
@@ -96,6 +111,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
     Every verb has --output json; an error is then one JSON object on stderr (docs/json.md). bash,
     zsh and fish can complete verbs, options and names (docs/shell.md).
     """
+    del remote  # read where the client of a command is made
     context.obj = config
     context.meta["debug"] = debug
 

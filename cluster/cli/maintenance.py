@@ -15,15 +15,6 @@ from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
-from cluster.client.moved import moved_document
-from cluster.wire.outputs.facts import (
-    checked_document,
-    garbage_document,
-    purged_document,
-    settled_documents,
-)
-from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
-from workers.registry.documents.layout import PRODUCTION
 
 HOUR_S = 3600.0
 
@@ -47,15 +38,12 @@ def export(path: Path | None, version: str, file: Path, adapter: str | None, out
     client = client_of(path)
     check_known(client, adapter)
     with progress_bar(f"writing {file}") as report:
-        manifest = client.export(version, file, adapter=adapter, on_progress=report)
-    size = file.stat().st_size
+        exported = client.export(version, file, adapter=adapter, on_progress=report)
     if output == "json":
-        exported = ExportedVersion(
-            adapter=manifest.adapter, version=manifest.number, file=str(file), size_bytes=size
-        )
         print_json(exported)
     else:
-        say(f"{manifest.adapter}@{manifest.number} written to {file} ({decimal(size)})")
+        size = decimal(exported.size_bytes)
+        say(f"{exported.adapter}@{exported.version} written to {file} ({size})")
 
 
 @click.command("import", short_help="Publish the version in a file.")
@@ -96,26 +84,21 @@ def import_(
       nacre import main.tar --adapter restored
       nacre import main.tar --alias from-berlin
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     with progress_bar(f"reading {file}"):
-        found = client.import_(
-            file, adapter=adapter, aliases=aliases, purged=purged, by=by, why=why
-        )
-    manifest = found.manifest
-    moved = aliases if found.is_new else found.aliases
+        found = client.import_(file, adapter=adapter, aliases=aliases, purged=purged, why=why)
     if output == "json":
-        document = moved_document(client, manifest.adapter, manifest.number, *moved)
-        print_json(ImportedVersion(is_new=found.is_new, file=str(file), **document.model_dump()))
+        print_json(found)
         return
-    version = f"{manifest.adapter}@{manifest.number}"
+    version = f"{found.adapter}@{found.version}"
     point = "points" if len(aliases) == 1 else "point"
     if found.is_new:
         say(f"{file} published as {version}: {' and '.join(aliases)} {point} to it")
-        warn(client.not_served(adapter) if PRODUCTION in moved else None)
+        warn(*found.notes)
         return
     say(f"{file} is there already as {version}: nothing was published")
     for alias in aliases:
-        there = "points to it" if alias in found.aliases else "points elsewhere, and was left there"
+        there = "points to it" if alias in found.moved else "points elsewhere, and was left there"
         say(f"{alias} {there}")
 
 
@@ -138,7 +121,7 @@ def verify(path: Path | None, adapter: str | None, output: str) -> None:
     with progress_bar("checking") as report:
         found = client.verify(adapter, on_progress=report)
     if output == "json":
-        print_json(checked_document(found))
+        print_json(found)
     else:
         print_report(found)
     if not found.clean:
@@ -171,12 +154,12 @@ def settle(path: Path | None, adapter: str | None, by: str | None, why: str, out
       nacre settle --why "a gateway that is not atomic was replaced by the server itself"
       nacre settle --adapter main --why "restored from the backup of yesterday" --output json
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
     with progress_bar("looking for what is lost"):
-        found = client.settle(adapter, by=by, why=why)
+        found = client.settle(adapter, why=why)
     if output == "json":
-        print_json(settled_documents(found))
+        print_json(found)
     elif not found:
         say("nothing is lost")
     for each in found if output == "text" else ():
@@ -218,7 +201,7 @@ def purge(
       nacre purge digits --yes --output json
       nacre purge digits --relearn
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
     versions = _named_versions(client.held(task, adapter=adapter).versions)
     name = adapter or client.config.adapter
@@ -228,9 +211,9 @@ def purge(
     )
     if not yes and not _agreed(question):
         raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
-    purged = client.purge(task, adapter=adapter, relearn=relearn, by=by, why=why)
+    purged = client.purge(task, adapter=adapter, relearn=relearn, why=why)
     if output == "json":
-        print_json(purged_document(purged))
+        print_json(purged)
         return
     removed = counted(len(purged.keys), "object")
     say(f"{task} purged from {_named_versions(purged.versions)}: {removed} removed")
@@ -298,7 +281,7 @@ def gc(
       nacre gc --delete
       nacre gc --delete --blobs --grace 72
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
     with progress_bar("collecting") as report:
         found = client.gc(
@@ -306,13 +289,12 @@ def gc(
             grace_s=grace_h * HOUR_S,
             dry_run=not delete,
             blobs=blobs,
-            by=by,
             on_progress=report,
         )
     if output == "json":
-        print_json(garbage_document(found, deleted=delete))
+        print_json(found)
     else:
-        print_garbage(found, deleted=delete)
+        print_garbage(found)
 
 
 VERBS = (export, import_, verify, settle, purge, gc)

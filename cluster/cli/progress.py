@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,15 +19,15 @@ from cluster.cli.terminal.output import (
     print_json_line,
     say,
 )
-from cluster.client.client import Client
-from cluster.wire.facts import state_document
-from cluster.wire.tasks import TaskEvent
-from workers.queue.progress import State
-from workers.queue.ticket import ENDED, Stage, Ticket
+from cluster.wire.tasks import TaskState
+from workers.queue.ticket import ENDED, Stage
+
+if TYPE_CHECKING:
+    from cluster.client.road import AnyClient
 
 POLL_S = 0.5
 
-Seen = Callable[[State], None]
+Seen = Callable[[TaskState], None]
 
 
 @click.command(short_help="Follow submissions until they have ended.")
@@ -51,16 +51,15 @@ def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
     if names:
         chosen = [client.find(name) for name in names]
     else:
-        chosen = [s for s in client.queue().states if s.ticket.stage not in ENDED]
+        chosen = [each for each in client.queue().submissions if each.stage not in ENDED]
     if output == "json":
-        watched(client, chosen, seen=_print_line)
+        watched(client, chosen, seen=print_json_line)
         return
     if not chosen:
         say("nothing is open")
     for state in watched(client, chosen):
-        ticket = state.ticket
-        why = "" if ticket.stage is Stage.PUBLISHED else why_ended(ticket)
-        say(f"{ticket.submission_id}: {_ended(ticket)}{f': {why}' if why else ''}")
+        why = "" if state.stage == Stage.PUBLISHED else why_ended(state)
+        say(f"{state.submission_id}: {_ended(state)}{f': {why}' if why else ''}")
 
 
 @click.command(short_help="Show what has happened to a submission.")
@@ -79,17 +78,17 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
       nacre logs fashion-0123456789ab --follow
     """
     client = client_of(path)
-    ticket = client.find(name).ticket
+    state = client.find(name)
     seen = 0.0
     entries = []
-    with interruptible(goes_on([ticket.task])):
+    with interruptible(goes_on([state.task])):
         if output == "text":
-            say(f"{clock(ticket.accepted_at)}  {ticket.submission_id} accepted")
+            say(f"{clock(state.accepted_at)}  {state.submission_id} accepted")
         while True:
-            ended = client.state(ticket.submission_id).ticket.stage in ENDED
-            for entry in client.journal(ticket.submission_id, after=seen):
+            ended = client.state(state.submission_id).stage in ENDED
+            for entry in client.journal(state.submission_id, after=seen):
                 seen = entry.at
-                entries.append(TaskEvent.model_validate(asdict(entry)))
+                entries.append(entry)
                 if output == "text":
                     took = "" if entry.took_s is None else f"  ({entry.took_s:.1f} s)"
                     say(f"{clock(entry.at)}  {entry.stage:<11} {entry.message}{took}")
@@ -103,21 +102,23 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
 VERBS = (watch, logs)
 
 
-def watched(client: Client, chosen: Sequence[State], *, seen: Seen | None = None) -> list[State]:
+def watched(
+    client: "AnyClient", chosen: Sequence[TaskState], *, seen: Seen | None = None
+) -> list[TaskState]:
     """Show a bar for each submission until all have ended, and return their last states.
 
     In logs, every stage that one comes to is a line. `seen` is told of every change.
     """
-    names = list(dict.fromkeys(state.ticket.submission_id for state in chosen))
-    ended: dict[str, State] = {}
+    names = list(dict.fromkeys(state.submission_id for state in chosen))
+    ended: dict[str, TaskState] = {}
     known: dict[str, dict[str, object]] = {}
-    with interruptible(goes_on(state.ticket.task for state in chosen)), bars() as progress:
+    with interruptible(goes_on(state.task for state in chosen)), bars() as progress:
         tasks = {name: progress.add_task(name, total=None) for name in names}
         stages: dict[str, str] = {}
         while len(ended) < len(names):
             for name in (name for name in names if name not in ended):
                 state = client.state(name)
-                task, stage = state.ticket.task, state.ticket.stage.value
+                task, stage = state.task, state.stage
                 said = f"{task}: {stage}"
                 progress.update(
                     tasks[name],
@@ -131,16 +132,16 @@ def watched(client: Client, chosen: Sequence[State], *, seen: Seen | None = None
                 if seen is not None and known.get(name) != _lasting(state):
                     seen(state)
                 known[name] = _lasting(state)
-                if state.ticket.stage in ENDED:
+                if stage in ENDED:
                     ended[name] = state
             if len(ended) < len(names):
                 time.sleep(POLL_S)
     return [ended[name] for name in names]
 
 
-def why_ended(ticket: Ticket) -> str:
+def why_ended(state: TaskState) -> str:
     """Return why a submission has ended as it has, or why it was tried in vain."""
-    return ticket.note or ("" if ticket.stage is Stage.PUBLISHED else ticket.error or "")
+    return state.note or ("" if state.stage == Stage.PUBLISHED else state.error or "")
 
 
 def clock(at: float) -> str:
@@ -148,12 +149,12 @@ def clock(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="seconds")[:19]
 
 
-def _ended(ticket: Ticket) -> str:
+def _ended(state: TaskState) -> str:
     """Return how a submission has ended; a version that the gate refused is nobody's answer."""
-    if not ticket.version:
-        return ticket.stage.value
-    word = "published" if ticket.stage is Stage.PUBLISHED else f"{ticket.stage.value}, kept"
-    return f"{word} as {ticket.adapter}@{ticket.version}"
+    if not state.version:
+        return state.stage
+    word = "published" if state.stage == Stage.PUBLISHED else f"{state.stage}, kept"
+    return f"{word} as {state.adapter}@{state.version}"
 
 
 def goes_on(tasks: Iterable[str]) -> str:
@@ -163,13 +164,6 @@ def goes_on(tasks: Iterable[str]) -> str:
     return f"the {goes} on; `nacre status {told}`, `nacre cancel {told}`"
 
 
-def _lasting(state: State) -> dict[str, object]:
+def _lasting(state: TaskState) -> dict[str, object]:
     """Return what does not change by itself as time goes by."""
-    return {name: value for name, value in state.to_json().items() if name not in MOVING}
-
-
-MOVING = ("rate", "left_s")
-
-
-def _print_line(state: State) -> None:
-    print_json_line(state_document(state))
+    return state.model_dump(exclude={"rate", "left_s"})

@@ -5,14 +5,14 @@ from collections import Counter
 from cluster.cli.progress import why_ended
 from cluster.cli.terminal.output import stdout
 from cluster.cli.terminal.tables import print_table
-from workers.queue.progress import State
+from cluster.wire.tasks import TaskState
 from workers.queue.ticket import ENDED
 
 MOST_SHOWN = 60
 WHY = "note or last error"
 
 
-def print_states(states: list[State], *, everything: bool) -> None:
+def print_states(states: list[TaskState], *, everything: bool) -> None:
     """Print where submissions are; where there are too many, the most telling ones."""
     shown = states if everything else _most_telling(states)
     columns = (
@@ -23,32 +23,29 @@ def print_states(states: list[State], *, everything: bool) -> None:
     empty = "no submissions; add one with `nacre submit task.yaml`"
     print_table(columns, rows, empty=empty, prose=(WHY,))
     if len(shown) < len(states):
-        counts = Counter(state.ticket.stage.value for state in states)
+        counts = Counter(state.stage for state in states)
         told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
         stdout().print(f"{len(states) - len(shown):,} more (in all: {told}); --all shows them")
 
 
-def _most_telling(states: list[State]) -> list[State]:
+def _most_telling(states: list[TaskState]) -> list[TaskState]:
     """Return all states, or where there are too many the first open ones, in their order."""
     if len(states) <= MOST_SHOWN:
         return states
-    open_ones = [state for state in states if state.ticket.stage not in ENDED]
+    open_ones = [state for state in states if state.stage not in ENDED]
     chosen = (open_ones or states[::-1])[:MOST_SHOWN]
-    return sorted(chosen, key=lambda state: state.ticket.accepted_at)
+    return sorted(chosen, key=lambda state: state.accepted_at)
 
 
-def _row(state: State) -> tuple[object, ...]:
-    ticket, progress = state.ticket, state.progress
-    left = progress.left_s if progress else None
-    rate = progress.rate if progress else None
+def _row(state: TaskState) -> tuple[object, ...]:
     return (
-        ticket.submission_id,
-        ticket.adapter,
-        ticket.stage.value,
+        state.submission_id,
+        state.adapter,
+        state.stage,
         f"{state.done}/{state.total}" if state.total else "",
-        f"{rate:.1f}/s" if rate else "",
-        f"{left:.0f} s" if left is not None else "",
-        ticket.version,
-        ticket.attempts or "",
-        why_ended(ticket),
+        f"{state.rate:.1f}/s" if state.rate else "",
+        f"{state.left_s:.0f} s" if state.left_s is not None else "",
+        state.version,
+        state.attempts or "",
+        why_ended(state),
     )

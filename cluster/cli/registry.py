@@ -1,6 +1,5 @@
 """Commands for the registry: versions, history, show, diff, promote, rollback, alias, drop."""
 
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -17,14 +16,7 @@ from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import ALIASES, IN_HEAD, SERVABLE, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
-from cluster.client.client import Client
-from cluster.client.moved import dropped_document, moved_document, rolled_back_document
-from cluster.wire.facts import (
-    difference_document,
-    entry_document,
-    shown_document,
-    version_document,
-)
+from cluster.wire.versions import Moved
 
 
 @click.command(short_help="List the published versions.")
@@ -44,7 +36,7 @@ def versions(path: Path | None, adapter: str | None, output: str) -> None:
     if not found:
         check_known(client, adapter)
     if output == "json":
-        print_json([version_document(version) for version in found])
+        print_json(found)
     else:
         print_versions(found)
 
@@ -72,9 +64,9 @@ def history(path: Path | None, adapter: str | None, limit: int, output: str) -> 
     """
     client = client_of(path)
     check_known(client, adapter)
-    entries = list(islice(client.history(adapter), limit or None))
+    entries = client.history(adapter, limit=limit)
     if output == "json":
-        print_json([entry_document(entry) for entry in entries])
+        print_json(entries)
     else:
         print_history(entries)
 
@@ -99,7 +91,7 @@ def show(path: Path | None, version: str, adapter: str | None, output: str) -> N
     check_known(client, adapter)
     shown = client.show(version, adapter=adapter)
     if output == "json":
-        print_json(shown_document(shown))
+        print_json(shown)
     else:
         print_shown(shown)
 
@@ -122,7 +114,7 @@ def diff(path: Path | None, before: str, after: str, adapter: str | None, output
     check_known(client, adapter)
     found = client.diff(before, after, adapter=adapter)
     if output == "json":
-        print_json(difference_document(found))
+        print_json(found)
     else:
         print_difference(found)
 
@@ -157,11 +149,10 @@ def promote(
       nacre promote 4 --why "passed review"
       nacre promote head --alias canary
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
-    number = client.promote(version, adapter=adapter, alias=alias, by=by, why=why)
-    said = f"{alias} now at version {number}"
-    _print_moved(client, adapter, number, alias, output=output, said=said)
+    moved = client.promote(version, adapter=adapter, alias=alias, why=why)
+    _print_moved(moved, output, said=f"{alias} now at version {moved.version}")
 
 
 @click.command(short_help="Serve an earlier version again.")
@@ -191,15 +182,11 @@ def rollback(
       nacre rollback 3 --why "digits were mislabelled"
       nacre rollback 3 --serving-only
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
-    number = client.rollback(version, adapter=adapter, serving_only=serving_only, by=by, why=why)
-    document = rolled_back_document(client, adapter, number, serving_only=serving_only)
-    if output == "json":
-        print_json(document)
-        return
-    say(f"{' and '.join(reversed(document.moved))} now at version {number}")
-    warn(*document.notes)
+    moved = client.rollback(version, adapter=adapter, serving_only=serving_only, why=why)
+    told = " and ".join(reversed(moved.moved))
+    _print_moved(moved, output, said=f"{told} now at version {moved.version}")
 
 
 @click.command(short_help="Give a version a name, or take it away.")
@@ -231,15 +218,15 @@ def alias(
     """
     if remove == (version is not None):
         raise click.UsageError("give either a version to point to, or --remove")
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
     if version is None:
-        number = client.remove_alias(name, adapter=adapter, by=by, why=why)
-        done = f"{name} removed; it was at version {number}"
+        moved = client.remove_alias(name, adapter=adapter, why=why)
+        done = f"{name} removed; it was at version {moved.version}"
     else:
-        number = client.alias(name, version, adapter=adapter, by=by, why=why)
-        done = f"{name} now at version {number}"
-    _print_moved(client, adapter, number, name, output=output, said=done)
+        moved = client.alias(name, version, adapter=adapter, why=why)
+        done = f"{name} now at version {moved.version}"
+    _print_moved(moved, output, said=done)
 
 
 @click.command(short_help="Publish a version without a task.")
@@ -275,29 +262,22 @@ def drop(
       nacre drop digits --promote
       nacre drop digits --relearn
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     check_known(client, adapter)
-    dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, by=by, why=why)
-    document = dropped_document(client, adapter, task, dropped, promoted=promoted)
-    if output == "json":
-        print_json(document)
-        return
-    told = " and ".join(reversed(document.moved))
-    say(f"{task} dropped: {told} now at version {document.version}")
-    warn(*document.notes)
-    say_relearnt(dropped.relearnt)
+    dropped = client.drop(task, adapter=adapter, promoted=promoted, relearn=relearn, why=why)
+    told = " and ".join(reversed(dropped.moved))
+    _print_moved(dropped, output, said=f"{task} dropped: {told} now at version {dropped.version}")
+    if output == "text":
+        say_relearnt(dropped.relearnt)
 
 
 VERBS = (versions, history, show, diff, promote, rollback, alias, drop)
 
 
-def _print_moved(
-    client: Client, adapter: str | None, number: int, *moved: str, output: str, said: str
-) -> None:
+def _print_moved(moved: Moved, output: str, *, said: str) -> None:
     """Print what was moved, and then what is to be known of it."""
-    document = moved_document(client, adapter, number, *moved)
     if output == "json":
-        print_json(document)
+        print_json(moved)
         return
     say(said)
-    warn(*document.notes)
+    warn(*moved.notes)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +14,12 @@ from cluster.cli.known import check_known
 from cluster.cli.options import by_option
 from cluster.cli.terminal.completion import ADAPTERS, OPEN, UNPUBLISHED
 from cluster.cli.terminal.output import output_option, print_json, say
-from cluster.client.client import Client
-from cluster.wire.facts import cancelled, pause_document, retried
-from cluster.wire.tasks import TaskOutcome
+from cluster.wire.tasks import QueuePause, TaskOutcome
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import Stage
+
+if TYPE_CHECKING:
+    from cluster.client.road import AnyClient
 
 
 @click.command(short_help="Take submissions back.")
@@ -38,9 +40,9 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
     Examples:
       nacre cancel fashion
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     default = client.config.adapter
-    outcomes = [cancelled(client.cancel(name, by=by)) for name in names]
+    outcomes = [client.cancel(name) for name in names]
     _print_outcomes(outcomes, output, said=partial(_said, done="cancelled", default=default))
 
 
@@ -61,9 +63,9 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
     Examples:
       nacre retry fashion
     """
-    client = client_of(path)
+    client = client_of(path, by=by)
     default = client.config.adapter
-    outcomes = [retried(client.retry(name, by=by)) for name in names]
+    outcomes = [client.retry(name) for name in names]
     _print_outcomes(outcomes, output, said=partial(_said, done="tried again", default=default))
 
 
@@ -82,8 +84,9 @@ def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
       nacre pause
       nacre pause medical
     """
-    client = _client_for(path, adapter)
-    _print_pause(client, adapter, output, word="paused", done=client.pause(adapter, by=by))
+    client = client_of(path, by=by)
+    _check(client, adapter)
+    _print_pause(client.pause(adapter), output, word="paused")
 
 
 @click.command(short_help="Go on with what was paused.")
@@ -101,8 +104,9 @@ def resume(path: Path | None, adapter: str, by: str | None, output: str) -> None
       nacre resume
       nacre resume medical
     """
-    client = _client_for(path, adapter)
-    _print_pause(client, adapter, output, word="resumed", done=client.resume(adapter, by=by))
+    client = client_of(path, by=by)
+    _check(client, adapter)
+    _print_pause(client.resume(adapter), output, word="resumed")
 
 
 VERBS = (cancel, retry, pause, resume)
@@ -153,17 +157,16 @@ def _said(found: TaskOutcome, *, done: str, default: str) -> str:
     return f"not changed: {found.submission_id} is {stays}"
 
 
-def _client_for(path: Path | None, adapter: str) -> Client:
-    """Return a client of the store; NotFoundError where it has no such adapter."""
-    client = client_of(path)
+def _check(client: "AnyClient", adapter: str) -> None:
+    """Raise NotFoundError where there is no such adapter."""
     if adapter != EVERY_ADAPTER:
         check_known(client, adapter)
-    return client
 
 
-def _print_pause(client: Client, adapter: str, output: str, *, word: str, done: bool) -> None:
+def _print_pause(found: QueuePause, output: str, *, word: str) -> None:
     if output == "json":
-        print_json(pause_document(adapter, client.queue().lead, done=done))
+        print_json(found)
         return
-    what = "everything" if adapter == EVERY_ADAPTER else f"adapter {adapter}"
+    what = "everything" if found.adapter == EVERY_ADAPTER else f"adapter {found.adapter}"
+    done = found.outcome == "done"
     say(f"{word}: {what}" if done else f"{what} will be {word} as soon as a system runs")

@@ -13,7 +13,7 @@ import click
 import psutil
 
 from adapters.errors import ConflictError, NotFoundError
-from cluster.cli.clients import client_of
+from cluster.cli.clients import client_of, here_alone
 from cluster.cli.options import adapter_option
 from cluster.cli.running import (
     RUNNING,
@@ -68,7 +68,7 @@ def up(path: Path | None, address: str | None, output: str, *, detach: bool) -> 
       nacre up --detach              in the background; `nacre down` stops it
       nacre up --address auto        on the Ray that `ray start --head` has started here
     """
-    config = with_address(configured(path), address)
+    config = with_address(here_alone(configured(path)), address)
     if config.ray != LOCAL:
         _start_on_running(config, output)
         return
@@ -98,13 +98,13 @@ def down(path: Path | None, address: str | None, output: str) -> None:
       nacre down --address auto      on a Ray that somebody else started
       NACRE_HOME=.nacre-demo nacre down
     """
-    file = config_file(path)
+    own, file = here_alone(configured(path)), config_file(path)
     running = find_running()
     if address is None and running is not None and file is None:
         stop_running()
         _print_stopped(output, endpoint=running.endpoint, store=running.store, ray=LOCAL)
         return
-    config = with_address(configured(path), address)
+    config = with_address(own, address)
     if config.ray == LOCAL:
         _stop_at_home(running, config, file)
     else:

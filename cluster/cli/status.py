@@ -1,18 +1,18 @@
 """Status of the whole system on the command line: `status`."""
 
-import time
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from adapters.contract.counts import counted
-from adapters.errors import NacreError, UnavailableError
-from cluster.cli.clients import client_of
+from adapters.errors import UnavailableError
+from cluster.cli.clients import client_of, running_beside
 from cluster.cli.known import check_known
 from cluster.cli.progress import clock
 from cluster.cli.queue_table import print_states
+from cluster.cli.running import Running
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.output import (
     output_option,
@@ -22,15 +22,16 @@ from cluster.cli.terminal.output import (
     stdout,
     warn,
 )
-from cluster.cli.trouble import Service, all_wrong, asked, is_coordinated, running_here, wrong_of
-from cluster.client.client import Client
-from cluster.client.joined import configured
-from cluster.config import Config
-from cluster.running_config import RunningConfig
-from cluster.wire.facts import entry_document, lead_document, state_document
-from cluster.wire.versions import AdapterBehind
+from cluster.cli.trouble import Service, all_wrong, asked, running_here, wrong_of
+from cluster.client.documents import DocumentClient
+from cluster.wire.health import Status
+from cluster.wire.outputs.submissions import SystemStatus, SystemTrouble, Unanswered
+from cluster.wire.tasks import TaskList
+from cluster.wire.versions import AdapterBehind, ServedBehind
 from workers.queue.machine import EVERY_ADAPTER
-from workers.queue.progress import QueueState
+
+if TYPE_CHECKING:
+    from cluster.client.road import AnyClient
 
 
 @click.command(short_help="Show submissions, and what is wrong.")
@@ -64,50 +65,63 @@ def status(
       nacre status fashion
       nacre status --adapter main --output json
     """
-    config = configured(path)
+    client = client_of(path)
     try:
-        client = client_of(path)
         check_known(client, adapter)
-        queue, refusals, removals = client.queue(), client.refusals(), client.removals()
-        named = [client.find(name) for name in names]
+        queue = client.queue()
+        listed = [client.find(name) for name in names] or queue.submissions
+        states = [state for state in listed if adapter in (None, state.adapter)]
+        wanted = {adapter or client.config.adapter, *(state.adapter for state in states)}
+        standing = _standing_of(client, wanted)
     except UnavailableError:
-        _print_service_alone(config)
+        _print_service_alone(client)
         raise
-    states = [state for state in named or queue.states if adapter in (None, state.ticket.adapter)]
-    running = running_here(config)
-    asks = running is not None or is_coordinated(queue, now=time.time())
-    service = asked(config) if asks else None
-    wrong = all_wrong(queue, refusals, service, removals=removals, running=running)
-    running_config = RunningConfig.of(queue.lead, now=time.time())
-    adapters = {adapter or config.adapter, *(state.ticket.adapter for state in states)}
-    behind = [found for name in sorted(adapters) if (found := _behind(client, name)) is not None]
+    running = _running_here(client)
+    asks = running is not None or queue.coordinated or not isinstance(client, DocumentClient)
+    service = asked(client) if asks else None
+    wrong = all_wrong(queue, service, behind=standing, running=running)
+    running_config = running_beside(client)
+    behind = [_without_move(each) for each in standing if each.newest and each.adapter in wanted]
     if output == "json":
+        compared = running_config.compared_with(client.config) if running_config else None
         print_json(
-            {
-                "coordinated": is_coordinated(queue, now=time.time()),
-                "coordinator": lead_document(queue.lead),
-                "configuration": running_config.compared_with(config) if running_config else None,
-                "paused": list(queue.lead.paused) if queue.lead else [],
-                "unread_requests": queue.unread,
-                "refusals": [entry_document(entry) for entry in refusals],
-                "submissions": [state_document(state) for state in states],
-                "behind": behind,
-                "service": _service_as_json(service),
-                "troubles": [asdict(entry) for entry in wrong],
-            }
+            SystemStatus(
+                **{**dict(queue), "submissions": states},
+                configuration=compared,
+                behind=behind,
+                service=_as_document(service),
+                troubles=[SystemTrouble(**asdict(entry)) for entry in wrong],
+            )
         )
     else:
         print_states(states, everything=everything)
         stdout().print(_standing(queue, service, well=not wrong), markup=False)
+        gone = {each.adapter for each in standing if each.removed is not None}
         for entry in behind:
-            if entry.adapter not in removals:  # that is told as a trouble
+            if entry.adapter not in gone:  # that is told as a trouble
                 say(_said_behind(entry))
         for trouble in wrong:
             stdout().print(str(trouble), markup=False)
-        warn(running_config.unlike(config) if running_config else None)
+        warn(running_config.unlike(client.config) if running_config else None)
     if wrong:
         told = counted(len(wrong), "trouble")
         raise UnavailableError(f"not all is well: {told}, the first with {wrong[0].what}")
+
+
+def _running_here(client: "AnyClient") -> Running | None:
+    """Return the `nacre up` of this home folder, where it is what the client works with."""
+    return running_here(client.config) if isinstance(client, DocumentClient) else None
+
+
+def _standing_of(client: "AnyClient", wanted: set[str]) -> list[ServedBehind]:
+    """Return how far production is behind, of some adapters and of all that are served."""
+    if isinstance(client, DocumentClient):
+        return client.behind(*sorted(wanted.union(client.config.served)))
+    return client.behind()
+
+
+def _without_move(found: ServedBehind) -> AdapterBehind:
+    return AdapterBehind(adapter=found.adapter, production=found.production, newest=found.newest)
 
 
 def _said_behind(found: AdapterBehind) -> str:
@@ -124,15 +138,7 @@ def _said_behind(found: AdapterBehind) -> str:
     )
 
 
-def _behind(client: Client, adapter: str) -> AdapterBehind | None:
-    """Return how far production is behind the newest version; None where it is not."""
-    with suppress(NacreError):  # what is wrong with the registry is told by other verbs
-        if (found := client.behind(adapter)) is not None:
-            return AdapterBehind(adapter=adapter, production=found[0], newest=found[1])
-    return None
-
-
-def _standing(queue: QueueState, service: Service | None, *, well: bool) -> str:
+def _standing(queue: TaskList, service: Service | None, *, well: bool) -> str:
     """Return who coordinates and who answers, in one line, and that all is well where it is."""
     said = _coordination(queue)
     if service is None:
@@ -144,12 +150,12 @@ def _standing(queue: QueueState, service: Service | None, *, well: bool) -> str:
     return f"all is well: {said}" if well else said
 
 
-def _coordination(queue: QueueState) -> str:
-    lead = queue.lead
-    if lead is None or not lead.lasts(now=time.time()):
-        waiting = f", {_waiting(queue.unread)}" if queue.unread else ""
+def _coordination(queue: TaskList) -> str:
+    lead = queue.coordinator
+    if lead is None or not queue.coordinated:
+        waiting = f", {_waiting(queue.unread_requests)}" if queue.unread_requests else ""
         return f"nobody coordinates{waiting}: start the system with `nacre up`"
-    paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in lead.paused)
+    paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in queue.paused)
     said = f"coordinated from {lead.host} since {clock(lead.since)}"
     return f"{said}; paused: {paused}" if paused else said
 
@@ -158,18 +164,19 @@ def _waiting(requests: int) -> str:
     return "1 request waits" if requests == 1 else f"{requests} requests wait"
 
 
-def _print_service_alone(config: Config) -> None:
+def _print_service_alone(client: "AnyClient") -> None:
     """Say what the system of this home folder knows, where the store cannot be asked."""
-    if running_here(config) is not None and (status := asked(config).status) is not None:
+    if _running_here(client) is not None and (status := asked(client).status) is not None:
         for entry in wrong_of(status):
             stderr().print(str(entry), markup=False)
 
 
-def _service_as_json(service: Service | None) -> dict[str, object] | None:
-    if service is None or service.status is None:
-        error = service.error if service else None
-        return {"error": error.message} if error else None
-    return dict(service.status.model_dump())
+def _as_document(service: Service | None) -> Status | Unanswered | None:
+    if service is None:
+        return None
+    if service.status is not None:
+        return service.status
+    return Unanswered(error=service.error.message) if service.error else None
 
 
 VERBS = (status,)

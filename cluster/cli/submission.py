@@ -1,6 +1,6 @@
 """Submission of tasks on the command line: `submit`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ import click
 
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import InputError, NacreError, RejectedError
-from cluster.cli.clients import client_of
+from cluster.cli.clients import client_of, running_beside
 from cluster.cli.options import by_option
 from cluster.cli.progress import goes_on, watched, why_ended
 from cluster.cli.terminal.completion import ADAPTERS
@@ -22,16 +22,16 @@ from cluster.cli.terminal.output import (
     stdout,
     warn,
 )
-from cluster.client.client import Client
-from cluster.wire.outputs.submissions import ComparedConfig
+from cluster.wire.outputs.submissions import ComparedConfig, SubmittedTask
+from cluster.wire.tasks import TaskAccepted, TaskState
 from workers.formats.problems import raise_all
-from workers.queue.progress import State
-from workers.queue.ticket import Stage, Ticket
+from workers.progress_callbacks import ProgressCallback
+from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
-    from workers.intake.intake import Intake
-    from workers.tasks.task import Task
+    from cluster.client.road import AnyClient
 
+Submits = Callable[[ProgressCallback], TaskAccepted]
 HOW_ENDED = {
     Stage.CANCELLED: "was cancelled",
     Stage.FAILED: "has failed",
@@ -75,48 +75,44 @@ def submit(
       nacre submit fashion/task.yaml digits/task.yaml --wait
       ray job submit --working-dir . -- nacre submit task.yaml     beside `up --address auto`
     """
-    client = client_of(path)
-    intakes: list[Intake] = []
-    states: list[State] = []
+    client = client_of(path, by=by)
+    accepted: list[TaskAccepted] = []
+    states: list[TaskState] = []
     told: set[str] = set()  # what holds for all of them is said once
 
     def meanwhile() -> str:
-        tasks = [intake.submission.task for intake in intakes]
+        tasks = [each.submission.task for each in accepted]
         return goes_on(tasks) if len(tasks) == len(files) else AGAIN
 
     try:
         with interruptible(meanwhile):
-            tasks = _read(files, client, adapter)
-            for file, task in zip(files, tasks, strict=True):
-                with progress_bar(f"reading {file}") as report, _told(intakes, files):
-                    intakes.append(client.submit(task, adapter=adapter, by=by, on_progress=report))
+            for file, submits in zip(files, _read(files, client, adapter), strict=True):
+                with progress_bar(f"reading {file}") as report, _told(accepted, files):
+                    accepted.append(submits(report))
                 if output == "text":
-                    _print_intake(intakes[-1])
-                warn(*(each for each in intakes[-1].warnings if each not in told))
-                told.update(intakes[-1].warnings)
+                    _print_accepted(accepted[-1])
+                warn(*(each for each in accepted[-1].warnings if each not in told))
+                told.update(accepted[-1].warnings)
             if wait:
-                found = [client.state(intake.submission) for intake in intakes]
-                states = watched(client, found)
+                states = watched(client, [each.submission for each in accepted])
     finally:
         # What was accepted before an error or an interrupt is durable, and is told.
-        if output == "json" and intakes:
-            running = client.running_config()
+        if output == "json" and accepted:
+            running = running_beside(client)
             compared = running.compared_with(client.config) if running else None
-            print_json([_submitted(client, intake, compared) for intake in intakes])
+            print_json([_submitted(client, each, compared) for each in accepted])
     if output == "text":
         _print_published(states)
-    _check_published([state.ticket for state in states])
+    _check_published(states)
 
 
-def _read(files: tuple[Path, ...], client: Client, adapter: str | None) -> list["Task"]:
-    """Return the tasks that files describe; one error about all of them where some are wrong."""
-    from cluster.client.tasks import load_task
-
-    tasks: list[Task] = []
+def _read(files: tuple[Path, ...], client: "AnyClient", adapter: str | None) -> list[Submits]:
+    """Return what submits the tasks of files; one error about all of them where some are wrong."""
+    tasks: list[Submits] = []
     wrong: list[InputError] = []
     for file in files:
         try:
-            tasks.append(load_task(file, client.config, adapter=adapter))
+            tasks.append(client.read_task(file, adapter=adapter))
         except InputError as error:
             wrong.append(error)
     if wrong and len(files) > 1:
@@ -126,13 +122,13 @@ def _read(files: tuple[Path, ...], client: Client, adapter: str | None) -> list[
 
 
 @contextmanager
-def _told(intakes: list["Intake"], files: tuple[Path, ...]) -> Iterator[None]:
-    """Say with an error what becomes of several files, of which those of `intakes` are accepted."""
+def _told(accepted: list[TaskAccepted], files: tuple[Path, ...]) -> Iterator[None]:
+    """Say with an error what becomes of several files, of which some are accepted."""
     try:
         yield
     except NacreError:
         if len(files) > 1:
-            warn(_what_stays([intake.submission.task for intake in intakes], files))
+            warn(_what_stays([each.submission.task for each in accepted], files))
         raise
 
 
@@ -147,56 +143,56 @@ def _what_stays(accepted: list[str], files: tuple[Path, ...]) -> str:
 
 
 def _submitted(
-    client: Client, intake: "Intake", compared: ComparedConfig | None
-) -> dict[str, object]:
-    return {
-        **client.state(intake.submission).to_json(),
-        "is_new": intake.is_new,
-        "classes": len(intake.submission.classes),
-        "images_by_split": dict(intake.images),
-        "notes": intake.notes(),
-        "sources": intake.sources(),
-        "configuration": compared,
-    }
+    client: "AnyClient", accepted: TaskAccepted, compared: ComparedConfig | None
+) -> SubmittedTask:
+    return SubmittedTask(
+        **client.state(accepted.submission.submission_id).model_dump(),
+        is_new=accepted.is_new,
+        classes=accepted.classes,
+        images_by_split=accepted.images_by_split,
+        notes=accepted.notes,
+        sources=accepted.sources,
+        configuration=compared,
+    )
 
 
-def _print_intake(intake: "Intake") -> None:
-    submission, images = intake.submission, intake.images
-    word = "accepted" if intake.is_new else "submitted before"
+def _print_accepted(accepted: TaskAccepted) -> None:
+    images = accepted.images_by_split
+    word = "accepted" if accepted.is_new else "submitted before"
     stdout().print(
-        f"{word}: {submission.submission_id} ({counted(len(submission.classes), 'class')}, "
+        f"{word}: {accepted.submission.submission_id} ({counted(accepted.classes, 'class')}, "
         f"{counted(images['train'], 'training image')}, "
         f"{counted(images['held_out'], 'test image')})"
     )
-    for note in intake.notes()[: -len(intake.warnings) or None]:
+    for note in accepted.notes[: -len(accepted.warnings) or None]:
         stdout().print(f"  {note}", markup=False)
 
 
-def _print_published(states: list[State]) -> None:
-    for ticket in (state.ticket for state in states):
-        version, note = f"{ticket.adapter}@{ticket.version}", ticket.note and f"; {ticket.note}"
-        if ticket.stage is Stage.PUBLISHED:
-            say(f"{ticket.task}: published as {version}{note or ''}")
-        elif ticket.stage is Stage.REJECTED:
-            say(f"{ticket.task}: rejected, kept as {version}")
+def _print_published(states: list[TaskState]) -> None:
+    for state in states:
+        version, note = f"{state.adapter}@{state.version}", state.note and f"; {state.note}"
+        if state.stage == Stage.PUBLISHED:
+            say(f"{state.task}: published as {version}{note or ''}")
+        elif state.stage == Stage.REJECTED:
+            say(f"{state.task}: rejected, kept as {version}")
 
 
-def _check_published(tickets: list[Ticket]) -> None:
+def _check_published(states: list[TaskState]) -> None:
     """Raise an error unless all of the tasks were published; another one where the gate said no.
 
     Raises:
         RejectedError: all that was not published was rejected.
         NacreError: something failed, or was cancelled.
     """
-    broken = [ticket for ticket in tickets if ticket.stage is not Stage.PUBLISHED]
+    broken = [state for state in states if state.stage != Stage.PUBLISHED]
     if not broken:
         return
-    failed = [ticket for ticket in broken if ticket.stage is not Stage.REJECTED]
+    failed = [state for state in broken if state.stage != Stage.REJECTED]
     first, kind = (failed[0], NacreError) if failed else (broken[0], RejectedError)
     why = why_ended(first)
-    told = f"{first.submission_id} {HOW_ENDED[first.stage]}{f': {why}' if why else ''}"
-    if len(tickets) > 1:
-        count = f"{len(broken)} of {counted(len(tickets), 'task')}"
+    told = f"{first.submission_id} {HOW_ENDED[Stage(first.stage)]}{f': {why}' if why else ''}"
+    if len(states) > 1:
+        count = f"{len(broken)} of {counted(len(states), 'task')}"
         told = f"{count} {agreeing(len(broken), 'was')} not published; {told}"
     raise kind(told, submission=first.submission_id)
 

@@ -5,10 +5,9 @@ refused, the replica that answers says the rest. Nothing here asks Ray.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adapters.errors import NacreError
@@ -17,11 +16,11 @@ from cluster.config import Config
 from workers.registry.documents.layout import PRODUCTION
 
 if TYPE_CHECKING:
+    from cluster.client.road import AnyClient
     from cluster.wire.health import AdapterState, Status, Trouble
-    from workers.queue.progress import QueueState
-    from workers.registry import Entry
+    from cluster.wire.tasks import TaskList
+    from cluster.wire.versions import HistoryEntry, ServedBehind
 
-NONE: Mapping[str, "Entry"] = MappingProxyType({})
 ASKED_S = 5.0
 """How long the HTTP API may take to say how it is, in seconds."""
 
@@ -62,24 +61,20 @@ class Service:
     error: NacreError | None = None
 
 
-def asked(config: Config) -> Service:
+def asked(client: "AnyClient") -> Service:
     """Ask the HTTP API how it is."""
     from cluster.client.http_api import HttpApi
-    from cluster.client.questions import standing
+    from cluster.client.remote.questions import standing
 
+    address = client.address
     try:
-        api = HttpApi(config.endpoint)
+        api = HttpApi(address.url, token=address.token)
         try:
             return Service(status=api.ask(standing(), timeout_s=ASKED_S))
         finally:
             api.close()
     except NacreError as error:
         return Service(error=error)
-
-
-def is_coordinated(queue: "QueueState", *, now: float) -> bool:
-    """Return whether a coordinator leads."""
-    return queue.lead is not None and queue.lead.lasts(now=now)
 
 
 def running_here(config: Config) -> Running | None:
@@ -89,11 +84,10 @@ def running_here(config: Config) -> Running | None:
 
 
 def all_wrong(
-    queue: "QueueState",
-    refusals: Sequence["Entry"],
+    queue: "TaskList",
     service: Service | None,
     *,
-    removals: Mapping[str, "Entry"] = NONE,
+    behind: Sequence["ServedBehind"] = (),
     running: Running | None,
     now: float | None = None,
 ) -> list[Wrong]:
@@ -101,9 +95,8 @@ def all_wrong(
 
     Args:
         queue: As it is stored.
-        refusals: Of versions, by replicas, that nothing has followed.
         service: What the HTTP API says; None where it was not asked.
-        removals: Moves that removed `production`, by the adapters of which it is away.
+        behind: The adapters of which nothing or an older version answers.
         running: The system of this home folder, which should answer and coordinate.
         now: Seconds since the epoch.
     """
@@ -114,14 +107,15 @@ def all_wrong(
         reason = f"{service.error.message}, though process {running.pid} runs here"
         found.append(Wrong(what="the API", reason=reason))
     known = status is not None and status.coordinator is not None
-    if running is not None and not known and not is_coordinated(queue, now=now):
+    if running is not None and not known and not queue.coordinated:
         # What an odd clock wrote says nothing of since when.
-        expires = queue.lead.expires if queue.lead else inf
+        expires = queue.coordinator.expires if queue.coordinator else inf
         since = expires if expires <= now else running.started
         reason = f"nobody coordinates, though process {running.pid} runs here"
         found.append(Wrong(what="the coordinator", reason=reason, for_s=max(0.0, now - since)))
-    found += [_refused(entry, now) for entry in refusals]
-    return found + [_removed(name, entry, now) for name, entry in removals.items()]
+    found += [_refused(entry, now) for entry in queue.refusals]
+    gone = ((each.adapter, each.removed) for each in behind)
+    return found + [_removed(name, entry, now) for name, entry in gone if entry is not None]
 
 
 def duration(seconds: float) -> str:
@@ -161,22 +155,22 @@ def _told(what: str, trouble: "Trouble") -> Wrong:
     return Wrong(what=what, reason=trouble.reason, for_s=trouble.for_s, tries=trouble.tries)
 
 
-def _removed(adapter: str, entry: "Entry", now: float) -> Wrong:
-    before, _ = entry.moves[PRODUCTION]
-    why = f" ({entry.author.why})" if entry.author.why else ""
+def _removed(adapter: str, entry: "HistoryEntry", now: float) -> Wrong:
+    before = entry.moves[PRODUCTION]["from"]
+    why = f" ({entry.why})" if entry.why else ""
     return Wrong(
         what=f"adapter {adapter}",
-        reason=f"{entry.author.who} has removed `production`{why}: replicas answer with version "
+        reason=f"{entry.who} has removed `production`{why}: replicas answer with version "
         f"{before} until they start again, and with nothing then; `nacre promote head --adapter "
         f"{adapter}` serves the version that the next task builds on",
-        for_s=max(0.0, now - entry.author.now),
+        for_s=max(0.0, now - entry.when),
     )
 
 
-def _refused(entry: "Entry", now: float) -> Wrong:
+def _refused(entry: "HistoryEntry", now: float) -> Wrong:
     return Wrong(
         what=f"version {entry.detail['version']}",
-        reason=f"it is not served: {entry.author.who} could not load it ({entry.author.why}); "
+        reason=f"it is not served: {entry.who} could not load it ({entry.why}); "
         "`nacre verify` looks for damage, `nacre rollback` serves another version",
-        for_s=max(0.0, now - entry.author.now),
+        for_s=max(0.0, now - entry.when),
     )

@@ -14,7 +14,6 @@ from cluster.cli.terminal.completion import ADAPTERS, WEBHOOKS
 from cluster.cli.terminal.nearest import NearestGroup
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.cli.terminal.tables import print_facts, print_table
-from cluster.webhooks.shown import registered_document, tested_document, webhook_document
 from cluster.wire.outputs.webhooks import RemovedWebhook
 from cluster.wire.webhooks import RegisteredWebhook, WebhookDelivery, WebhookState, WebhookTrouble
 
@@ -68,10 +67,8 @@ def add(
       nacre webhook add team-chat https://hooks.example.com/nacre
       nacre webhook add pager https://hooks.example.com/pager --kind submission.failed
     """
-    client = client_of(path)
-    added = client.add_webhook(name, url, adapters=adapters, kinds=kinds, by=by)
-    document = registered_document(added, client.webhook(name)[1])
-    _print_secret(document, output, said=f"registered: {name}")
+    added = client_of(path, by=by).add_webhook(name, url, adapters=adapters, kinds=kinds)
+    _print_secret(added, output, said=f"registered: {name}")
 
 
 @webhook.command("list", short_help="List the webhooks.")
@@ -84,7 +81,7 @@ def list_(path: Path | None, output: str) -> None:
     Examples:
       nacre webhook list
     """
-    found = [webhook_document(*each) for each in client_of(path).webhooks()]
+    found = client_of(path).webhooks()
     if output == "json":
         print_json(found)
         return
@@ -123,7 +120,7 @@ def show(path: Path | None, name: str, limit: int, output: str) -> None:
       nacre webhook show team-chat
       nacre webhook show team-chat --output json
     """
-    found = webhook_document(*client_of(path).webhook(name))
+    found = client_of(path).webhook(name)
     shown = found.model_copy(update={"deliveries": found.deliveries[: limit or None]})
     if output == "json":
         print_json(shown)
@@ -170,10 +167,8 @@ def rotate(path: Path | None, name: str, overlap_hours: float, output: str) -> N
       nacre webhook rotate team-chat
       nacre webhook rotate team-chat --overlap-hours 0
     """
-    client = client_of(path)
-    rotated = client.rotate_webhook(name, overlap_s=3600 * overlap_hours)
-    document = registered_document(rotated, client.webhook(name)[1])
-    _print_secret(document, output, said=f"rotated: {name}")
+    rotated = client_of(path).rotate_webhook(name, overlap_s=3600 * overlap_hours)
+    _print_secret(rotated, output, said=f"rotated: {name}")
 
 
 @webhook.command(short_help="Send a webhook an event that means nothing.")
@@ -189,7 +184,7 @@ def test(path: Path | None, name: str, output: str) -> None:
     Examples:
       nacre webhook test team-chat
     """
-    tested = tested_document(name, client_of(path).test_webhook(name))
+    tested = client_of(path).test_webhook(name)
     if output == "json":
         print_json(tested)
     delivery = tested.delivery
@@ -219,10 +214,9 @@ def resume(path: Path | None, name: str, output: str) -> None:
     Examples:
       nacre webhook resume team-chat
     """
-    client = client_of(path)
-    client.resume_webhook(name)
+    resumed = client_of(path).resume_webhook(name)
     if output == "json":
-        print_json(webhook_document(*client.webhook(name)))
+        print_json(resumed)
     else:
         say(f"resumed: {name}")
 

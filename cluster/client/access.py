@@ -7,14 +7,11 @@ from dataclasses import replace
 from adapters.errors import ForbiddenError
 from cluster.client.part import ClientPart, check_adapter_or_all
 from cluster.client.requester import By
+from cluster.wire.access import AUDIT_DAYS, LIFETIME
 from workers.access.audit import AuditEntry, read_audit
 from workers.access.kept_tokens import CreatedToken, create_token, read_tokens, revoke_token
 from workers.access.roles import role_named
 from workers.access.tokens import NamedToken, TokenList, live_token
-
-LIFETIME = "90d"
-"""Of a token that names no other."""
-AUDIT_DAYS = 7
 
 
 class AccessVerbs(ClientPart):

@@ -1,17 +1,19 @@
 """Retries of HTTP requests: when one is sent again, and what its last answer means.
 
-Decides only; whoever sends waits for as long as it is told (`cluster.client.http_api`). Everything
-that is asked this way changes nothing, so that asking twice does no harm.
+Decides only; whoever sends waits for as long as it is told (`cluster.client.http_api`). What
+changes nothing may be asked twice. What changes something is sent again only where it has not
+arrived, or was turned away at the door; where its answer was lost, nobody knows what became of it.
 """
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Generic
+from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel
 
 from adapters import errors
 from adapters.errors import (
@@ -21,36 +23,22 @@ from adapters.errors import (
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
+    UnknownOutcomeError,
 )
+from cluster.client.remote.call import Answer, Call
+from cluster.client.remote.readings import Ended, Reading
 from cluster.wire.headers import TIMEOUT_MS
+from cluster.wire.problems import how_to_look
 
 SOON_S = 2.0
 """So long somebody may be starting who listens there, or a replica may not know of the first
 version yet; later nobody is, and there is none."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 BUSY = frozenset({429, 502, 503})
+TURNED_AWAY = 429
+NOTHING_DONE = frozenset({501, 503})
 TOO_LATE = 504
-
-Answer = TypeVar("Answer", bound=BaseModel)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call(Generic[Answer]):
-    """A request that may be sent more than once.
-
-    Attributes:
-        kind: What its answer is.
-        verb: GET or POST.
-        path: After the endpoint.
-        arguments: What httpx is to send with it.
-        patient: Whether it is sent again when nobody answers, or somebody is too busy to.
-    """
-
-    kind: type[Answer]
-    verb: str
-    path: str
-    arguments: Mapping[str, object]
-    patient: bool = True
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Attempts(Generic[Answer]):
@@ -102,6 +90,8 @@ class Attempts(Generic[Answer]):
             NacreError: what the service has said before, where only the time for the last attempt
                 was too short.
         """
+        if self._call.changes and not isinstance(error, NOT_SENT):
+            raise self._unknown(f"was not answered ({error or type(error).__name__})") from error
         refused = isinstance(error, httpx.ConnectError)
         wait_s = None if refused and self._is_late() else self._wait_s(None)
         if wait_s is not None:
@@ -121,6 +111,10 @@ class Attempts(Generic[Answer]):
             NacreError: it is not tried again; what the service has said before, where only the
                 time for the last attempt was too short.
         """
+        if response.is_redirect:
+            raise self._led_elsewhere(response)
+        if self._call.changes:
+            return self._after_refused_change(response)
         if response.status_code == TOO_LATE and self._refusal is not None:
             raise self._refusal
         self._refusal = error_of(response)
@@ -131,20 +125,68 @@ class Attempts(Generic[Answer]):
             raise self._refusal
         return wait_s
 
-    def answer(self, response: httpx.Response) -> Answer:
-        """Return what was answered.
+    @contextmanager
+    def reading(self, headers: Mapping[str, str]) -> Iterator[Reading]:
+        """Give what reads the answer to an attempt, which begins with these headers.
 
         Raises:
-            UnavailableError: it is no answer of nacre.
+            UnavailableError: it is no answer of nacre, or has broken off.
+            UnknownOutcomeError: so has that to a change.
+            NacreError: it says how what took long has failed.
         """
+        reading = self._call.reading(headers)
         try:
-            return self._call.kind.model_validate_json(response.content)
-        except ValueError as error:
+            yield reading
+        except Ended as ended:
+            problem = ended.problem
+            raise named_error(problem.title, problem.detail, problem.status) from None
+        except EOFError as error:
+            if self._call.changes:
+                raise self._unknown("was answered in part") from error
             raise UnavailableError(
-                f"expected an answer of nacre at {self._endpoint}, found {response.text[:80]!r}; "
-                "is another service on that port?",
+                f"the answer of {self._endpoint} has broken off; ask again",
                 endpoint=self._endpoint,
             ) from error
+        except ValueError as error:
+            raise UnavailableError(
+                f"expected an answer of nacre at {self._endpoint}, found {reading.begun!r}; is "
+                "another service on that port?",
+                endpoint=self._endpoint,
+            ) from error
+
+    def _after_refused_change(self, response: httpx.Response) -> float:
+        """Return the seconds to wait where a change was turned away before it began.
+
+        Raises:
+            UnknownOutcomeError: whoever stands between has not heard what became of it.
+            NacreError: it was refused.
+        """
+        status = response.status_code
+        broke = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOTHING_DONE
+        if broke and kind_of(response) is None:
+            raise self._unknown(f"was answered with {status}, which says nothing of it")
+        turned_away = status == TURNED_AWAY
+        wait_s = self._wait_s(response.headers.get("retry-after")) if turned_away else None
+        if wait_s is None:
+            raise error_of(response)
+        return wait_s
+
+    def _unknown(self, why: str) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            f"{self._call.verb} {self._call.path} at {self._endpoint} {why}; "
+            f"{how_to_look(self._call.path)}",
+            endpoint=self._endpoint,
+        )
+
+    def _led_elsewhere(self, response: httpx.Response) -> InputError:
+        there = urlsplit(response.headers.get("location", ""))
+        where = f"{there.scheme}://{there.hostname}" if there.hostname else "another path"
+        return InputError(
+            f"expected nacre at {self._endpoint}, found {response.status_code} that sends on to "
+            f"{where}, which is not followed: the token is for this address alone; name the one "
+            "that answers",
+            endpoint=self._endpoint,
+        )
 
     def _is_late(self) -> bool:
         return self._clock() - self._begun >= SOON_S
@@ -163,22 +205,39 @@ class Attempts(Generic[Answer]):
 
 def error_of(response: httpx.Response) -> NacreError:
     """Return the error that a problem document names, or the one that its status stands for."""
-    try:
-        title, detail = str(response.json()["title"]), str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        title, detail = "", f"the API answered {response.status_code}: {response.text[:200]}"
+    answered = f"the API answered {response.status_code}: {response.text[:200]}"
+    title, detail = _problem(response) or ("", answered)
     return named_error(title, detail, response.status_code)
 
 
 def named_error(title: str, detail: str, status: int) -> NacreError:
-    """Return the error that the title of a problem names, or the one that its status stands for."""
-    named = getattr(errors, title, None)
-    if isinstance(named, type) and issubclass(named, NacreError):
+    """Return the error of nacre that is called `title`, or the one that a status stands for."""
+    named = _kind_called(title)
+    if named is not None:
         return named(detail, status=status)
     by_status: dict[int, type[NacreError]] = {
         404: NotFoundError,
         409: ConflictError,
         429: UnavailableError,
     }
-    otherwise = InputError if status < 500 else UnavailableError
+    otherwise = InputError if status < HTTPStatus.INTERNAL_SERVER_ERROR else UnavailableError
     return by_status.get(status, otherwise)(detail, status=status)
+
+
+def kind_of(response: httpx.Response) -> type[NacreError] | None:
+    """Return which of nacre's own errors an answer is; None where it is none of them."""
+    problem = _problem(response)
+    return _kind_called(problem[0]) if problem else None
+
+
+def _problem(response: httpx.Response) -> tuple[str, str] | None:
+    try:
+        found = response.json()
+        return str(found["title"]), str(found["detail"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _kind_called(title: str) -> type[NacreError] | None:
+    found = getattr(errors, title, None)
+    return found if isinstance(found, type) and issubclass(found, NacreError) else None

@@ -3,19 +3,22 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.errors import SettingsError
-from cluster.client.attempts import Answer, Attempts, Call
+from adapters.errors import NotFoundError, SettingsError
+from cluster.client.attempts import Attempts, kind_of
+from cluster.client.remote.address import checked_token
+from cluster.client.remote.call import Answer, Call
 from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN
-from cluster.wire.headers import TIMEOUT_S
 
 AMBIENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+NOT_FOUND = 404
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
@@ -23,33 +26,55 @@ class HttpApi:
     """The API at one endpoint. Safe between threads.
 
     Args:
-        endpoint: Its scheme, host and port.
+        endpoint: Its scheme, host and port, and the path that it is behind.
+        token: What is sent with every request; that of the environment where None.
     """
 
     # Owns: the connections.
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: str, *, token: str | None = None) -> None:
+        self._endpoint, self._token = endpoint, token
         self._client = connected(httpx.Client, endpoint)
 
-    def ask(self, call: Call[Answer], *, timeout_s: float = TIMEOUT_S) -> Answer:
+    def ask(self, call: Call[Answer], *, timeout_s: float | None = None) -> Answer:
         """Send a call until it is answered or its time is over, and return the answer.
+
+        Args:
+            call: What is asked.
+            timeout_s: Seconds for all attempts, instead of the call's own.
 
         Raises:
             UnavailableError: nothing answers, or something that is not nacre.
+            UnknownOutcomeError: what was to be changed may be, and no answer says so.
             NacreError: the error that the API has answered with.
         """
-        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s)
-        while True:
-            try:
-                response = self._client.request(call.verb, call.path, **arguments(call, attempts))  # type: ignore[arg-type]
-            except httpx.TransportError as error:
-                wait_s = attempts.after_error(error)
-            else:
-                if response.is_success:
-                    return attempts.answer(response)
-                wait_s = attempts.after_refusal(response)
-            time.sleep(wait_s)
+        found = self._asked(call, timeout_s)
+        further = call.further(found)
+        while further is not None:
+            more = self._asked(further, timeout_s)
+            found, further = [*found, *more], further.further(more)
+        return call.becomes(found)
+
+    def _asked(self, call: Call[Answer], timeout_s: float | None) -> Any:
+        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s or call.timeout_s)
+        with call.opened() as opened:
+            while True:
+                sent = arguments(call, attempts, opened, self._token)
+                try:
+                    with self._client.stream(call.verb, call.path, **sent) as response:
+                        if response.is_success:
+                            with attempts.reading(response.headers) as reading:
+                                for piece in response.iter_bytes():
+                                    reading.take(piece)
+                                return reading.answer()
+                        response.read()
+                except httpx.TransportError as error:
+                    wait_s = attempts.after_error(error)
+                else:
+                    if is_missing(call, response):
+                        return call.missing
+                    wait_s = attempts.after_refusal(response)
+                time.sleep(wait_s)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -60,13 +85,14 @@ class AsyncHttpApi:
     """The same for an event loop, to which it belongs.
 
     Args:
-        endpoint: Its scheme, host and port.
+        endpoint: Its scheme, host and port, and the path that it is behind.
+        token: What is sent with every request; that of the environment where None.
     """
 
     # Owns: the connections.
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: str, *, token: str | None = None) -> None:
+        self._endpoint, self._token = endpoint, token
         self._client = connected(httpx.AsyncClient, endpoint)
 
     async def __aenter__(self) -> Self:
@@ -80,23 +106,36 @@ class AsyncHttpApi:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, call: Call[Answer], *, timeout_s: float = TIMEOUT_S) -> Answer:
+    async def ask(self, call: Call[Answer], *, timeout_s: float | None = None) -> Answer:
         """Do as `HttpApi.ask` does."""
-        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s)
-        while True:
-            try:
-                response = await self._client.request(
-                    call.verb,
-                    call.path,
-                    **arguments(call, attempts),  # type: ignore[arg-type]
-                )
-            except httpx.TransportError as error:
-                wait_s = attempts.after_error(error)
-            else:
-                if response.is_success:
-                    return attempts.answer(response)
-                wait_s = attempts.after_refusal(response)
-            await asyncio.sleep(wait_s)
+        found = await self._asked(call, timeout_s)
+        further = call.further(found)
+        while further is not None:
+            more = await self._asked(further, timeout_s)
+            found, further = [*found, *more], further.further(more)
+        return call.becomes(found)
+
+    async def _asked(self, call: Call[Answer], timeout_s: float | None) -> Any:
+        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s or call.timeout_s)
+        with ExitStack() as stack:
+            opened = await asyncio.to_thread(stack.enter_context, call.opened())
+            while True:
+                sent = arguments(call, attempts, opened, self._token)
+                try:
+                    async with self._client.stream(call.verb, call.path, **sent) as response:
+                        if response.is_success:
+                            with attempts.reading(response.headers) as reading:
+                                async for piece in response.aiter_bytes():
+                                    reading.take(piece)
+                                return reading.answer()
+                        await response.aread()
+                except httpx.TransportError as error:
+                    wait_s = attempts.after_error(error)
+                else:
+                    if is_missing(call, response):
+                        return call.missing
+                    wait_s = attempts.after_refusal(response)
+                await asyncio.sleep(wait_s)
 
 
 def connected(kind: Callable[..., Http], endpoint: str) -> Http:
@@ -120,16 +159,36 @@ def connected(kind: Callable[..., Http], endpoint: str) -> Http:
         ) from error
 
 
-def arguments(call: Call[Answer], attempts: Attempts[Answer]) -> dict[str, object]:
+def arguments(
+    call: Call[Answer],
+    attempts: Attempts[Answer],
+    opened: Mapping[str, object],
+    token: str | None,
+) -> dict[str, Any]:
     """Return what httpx is to send with the next attempt."""
+    said = headers() if token is None else bearer(token)
     return {
         **call.arguments,
-        "headers": {**headers(), **attempts.headers},
+        **opened,
+        "headers": {"Accept": call.accepts, **said, **attempts.headers},
         "timeout": attempts.left_s,
     }
 
 
+def is_missing(call: Call[Answer], response: httpx.Response) -> bool:
+    """Return whether a call's answer says that there is no such thing, and that is an answer."""
+    absent = response.status_code == NOT_FOUND and kind_of(response) is NotFoundError
+    return absent and call.missing is not None
+
+
 def headers() -> dict[str, str]:
-    """Return the headers of every request: the token, if there is one."""
-    token = os.environ.get(TOKEN) or os.environ.get(PREDICT_TOKEN)
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    """Return the headers of every request: the token of the environment, if there is one."""
+    for variable in (TOKEN, PREDICT_TOKEN):
+        if token := os.environ.get(variable):
+            return bearer(checked_token(token, variable))
+    return {}
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that sends a token."""
+    return {"Authorization": f"Bearer {token}"}

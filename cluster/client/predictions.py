@@ -10,7 +10,7 @@ from cluster.wire.headers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from cluster.client.http_api import HttpApi
-    from cluster.client.questions import Images
+    from cluster.client.remote.questions import Images
     from cluster.wire.health import Ready
     from cluster.wire.predictions import EmbedAnswer, PredictAnswer
 
@@ -63,7 +63,7 @@ class PredictionVerbs(ClientPart):
             UnavailableError: the API does not answer, or has no version yet.
             InputError: an image is refused, or there is no such version.
         """
-        from cluster.client.questions import predicting
+        from cluster.client.remote.questions import predicting
 
         call = predicting(
             images,
@@ -82,13 +82,13 @@ class PredictionVerbs(ClientPart):
             images: Paths of image files, or what such files contain.
             timeout_s: Seconds in all.
         """
-        from cluster.client.questions import embedding
+        from cluster.client.remote.questions import embedding
 
         return self._api.ask(embedding(images), timeout_s=timeout_s)
 
     def ready(self) -> "Ready":
         """Return what the API answers with now; UnavailableError where it does not answer."""
-        from cluster.client.questions import readiness
+        from cluster.client.remote.questions import readiness
 
         return self._api.ask(readiness())
 

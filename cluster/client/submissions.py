@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.contract.nearest import did_you_mean
-from adapters.errors import InputError, NotFoundError, UnavailableError
+from adapters.errors import InputError, NotFoundError
 from cluster.client.part import ClientPart, check_adapter_or_all
+from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
 from cluster.client.requester import By
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from workers.tasks.task import Task
 
 NOTE_TIMEOUT_S = 10.0
-POLL_S = 0.25
 
 
 class SubmissionVerbs(ClientPart):
@@ -143,7 +143,7 @@ class SubmissionVerbs(ClientPart):
         return read_journal(self._store, submission_id, after=after)
 
     def watch(
-        self, submission: Submission | str, *, timeout_s: float = 3600, poll_s: float = POLL_S
+        self, submission: Submission | str, *, timeout_s: float = WATCHED_S, poll_s: float = POLL_S
     ) -> Iterator[State]:
         """Yield the state of a submission again and again until it has ended.
 
@@ -159,11 +159,7 @@ class SubmissionVerbs(ClientPart):
             if time.monotonic() >= deadline:
                 break
             time.sleep(poll_s)
-        raise UnavailableError(
-            f"submission {state.ticket.submission_id} has not ended after {timeout_s:.0f} s; it "
-            "goes on, see `nacre status`",
-            submission=state.ticket.submission_id,
-        )
+        raise not_ended(state.ticket.submission_id, timeout_s)
 
     def _check_images(self, ticket: Ticket) -> None:
         """Raise InputError where the images of a submission that has ended were removed."""

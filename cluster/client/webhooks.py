@@ -11,6 +11,7 @@ from cluster.client.part import ClientPart
 from cluster.client.requester import By
 from cluster.webhooks.permitted import Permitted
 from cluster.webhooks.sending import new_secret
+from cluster.wire.webhooks import OVERLAP_HOURS
 from workers.queue.leadership import read_leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry import Author
@@ -20,7 +21,7 @@ from workers.webhooks.deliveries import Deliveries, Delivery, read_deliveries
 from workers.webhooks.log import MilestoneLog
 from workers.webhooks.webhook import Secret, Webhook, check_kind, check_name
 
-OVERLAP_S = 24 * 3600.0
+OVERLAP_S = OVERLAP_HOURS * 3600.0
 TEST_TIMEOUT_S = 20.0
 POLL_S = 0.25
 

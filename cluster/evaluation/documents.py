@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from cluster.wire.outputs.measured import MeanFigure, MeasuredAdapter, MeasuredAdapters
-from harness.evaluation import Evaluation, over_adapters
+from harness.evaluation import Evaluation, HasMetrics, over_adapters
 
 
 def measured_document(
@@ -18,12 +18,26 @@ def measured_document(
     """
     return MeasuredAdapters(
         adapters=[_adapter(each) for each in found],
-        over_adapters={
-            name: MeanFigure(mean=figure.mean, half=figure.half)
-            for name, figure in over_adapters(found).items()
-        },
+        over_adapters=_over(found),
         reports=list(reports),
     )
+
+
+def together(found: Sequence[MeasuredAdapters]) -> MeasuredAdapters:
+    """Return what was measured of several adapters, one after the other, as one document."""
+    adapters = [adapter for each in found for adapter in each.adapters]
+    return MeasuredAdapters(
+        adapters=adapters,
+        over_adapters=_over(adapters),
+        reports=[page for each in found for page in each.reports],
+    )
+
+
+def _over(found: Sequence[HasMetrics]) -> dict[str, MeanFigure]:
+    return {
+        name: MeanFigure(mean=figure.mean, half=figure.half)
+        for name, figure in over_adapters(found).items()
+    }
 
 
 def _adapter(found: Evaluation) -> MeasuredAdapter:

@@ -254,7 +254,7 @@ def _ray(config: Config) -> Iterator[Finding]:
 
 def _api(config: Config) -> Iterator[Finding]:
     from cluster.client.http_api import HttpApi
-    from cluster.client.questions import standing
+    from cluster.client.remote.questions import standing
 
     api = HttpApi(config.endpoint)
     try:

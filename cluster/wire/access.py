@@ -6,6 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workers.access.roles import RoleName as Role
 
+LIFETIME = "90d"
+"""Of a token that names no other."""
+AUDIT_DAYS = 7
+"""So many are looked through, today among them, where no number is named."""
+MOST_CALLS = 1000
+"""Of an audit log, in one answer."""
 SECRET = f"nacre_{'x' * 43}"
 
 
@@ -49,7 +55,9 @@ class TokenRequest(BaseModel):
         max_length=100,
         description="`*` is all; the configured one where empty.",
     )
-    lifetime: str = Field(default="90d", max_length=40, description="`12h`, `30d`, `8w`, `never`.")
+    lifetime: str = Field(
+        default=LIFETIME, max_length=40, description="`12h`, `30d`, `8w`, `never`."
+    )
 
 
 class AuditedCall(BaseModel):

@@ -117,7 +117,9 @@ def lead_document(lead: Leadership | None) -> Lead | None:
     if lead is None:
         return None
     alive = lead.lasts(now=time.time())
-    return Lead(host=lead.host, epoch=lead.epoch, since=lead.since, alive=alive)
+    return Lead(
+        host=lead.host, epoch=lead.epoch, since=lead.since, expires=lead.expires, alive=alive
+    )
 
 
 def served_and(*, head: bool) -> tuple[str, ...]:

@@ -55,6 +55,21 @@ def problem_document(status: int, title: str, detail: str) -> Problem:
     return Problem(title=title, status=status, detail=detail)
 
 
+def how_to_look(path: str) -> str:
+    """Return what may have become of a change that was sent to a path, and how to find out."""
+    if path == "/v1/tasks":
+        return (
+            "the task may be accepted all the same: look for its name with `nacre status` or GET "
+            "/v1/tasks/NAME before anything else; sent again, the same task finds its submission"
+        )
+    if path.startswith("/v1/tokens"):
+        return (
+            "it may be done all the same: look with `nacre token list` or GET /v1/tokens, and "
+            "revoke a token whose secret nobody has seen"
+        )
+    return "it may be done all the same: look with `nacre history` or `nacre status` first"
+
+
 def error_document(error: NacreError) -> Problem:
     """Return the document of one of nacre's own errors."""
     return problem_document(status_of(error), type(error).__name__, error.message)

@@ -6,6 +6,9 @@ from pydantic import BaseModel, Field
 
 from cluster.wire.versions import HistoryEntry
 
+MAX_ARCHIVE_BYTES = 2 * 2**30
+"""Of the images of one task over HTTP."""
+
 
 class TaskFailure(BaseModel):
     """Why an attempt ended."""
@@ -99,6 +102,10 @@ class Lead(BaseModel):
     host: str
     epoch: int
     since: float = Field(description="Seconds since 1970.")
+    expires: float = Field(
+        default=0.0,
+        description="It leads no longer unless it says so again, in seconds since 1970.",
+    )
     alive: bool
 
 

@@ -4,6 +4,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from cluster.wire.scalars import WholeNumber
 
+MOST_MOVES = 1000
+"""Of a history, in one answer."""
+
 
 class StoredObject(BaseModel):
     """Names an object of the store by what is in it."""

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+OVERLAP_HOURS = 24.0
+"""So long an old secret signs beside a new one, where nobody says otherwise."""
+
 
 class WebhookDelivery(BaseModel):
     """What became of telling one event, as of the latest attempt."""
@@ -105,5 +108,8 @@ class RotationRequest(BaseModel):
     )
 
     overlap_hours: float = Field(
-        default=24.0, ge=0, le=8760, description="So long the old secret signs beside the new one."
+        default=OVERLAP_HOURS,
+        ge=0,
+        le=8760,
+        description="So long the old secret signs beside the new one.",
     )

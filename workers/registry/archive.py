@@ -55,7 +55,7 @@ def export_version(
         NotFoundError: There is no such version, or one of its tasks was purged.
     """
     manifest = reader.manifest(version)
-    with _new_file(path) as file, tarfile.open(fileobj=file, mode="w") as archive:
+    with new_file(path) as file, tarfile.open(fileobj=file, mode="w") as archive:
         _add(archive, _MANIFEST, manifest.to_bytes())
         accuracies = reader.accuracies(manifest.number)
         if accuracies:
@@ -241,7 +241,12 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give the new file `path`, of which nothing is left where something fails.
+
+    Raises:
+        InputError: there is one.
+    """
     try:
         file = path.open("xb")
     except FileExistsError as error:

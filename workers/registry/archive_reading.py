@@ -48,6 +48,23 @@ class Packed:
         return verified(self.archive.read(name), self.ref, f"{name} in {self.archive.path}")
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open the file at `path`, in which a version should be; the caller closes it.
+
+    Raises:
+        NotFoundError: There is none.
+        InputError: It is no file.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"expected an exported version at {path}, found none") from error
+    except OSError as error:
+        raise InputError(
+            f"{path} is not an exported version: {error.strerror}", path=str(path)
+        ) from error
+
+
 @contextmanager
 def opened_archive(path: Path) -> Iterator[Archive]:
     """Open the file at `path`, and look at all of it.
@@ -57,15 +74,7 @@ def opened_archive(path: Path) -> Iterator[Archive]:
         InputError: It is no such file.
         CorruptionError: It is damaged.
     """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise NotFoundError(f"expected an exported version at {path}, found none") from error
-    except OSError as error:
-        raise InputError(
-            f"{path} is not an exported version: {error.strerror}", path=str(path)
-        ) from error
-    with file:
+    with open_file(path) as file:
         yield Archive(path, file, dict(_members(path, file)))
 
 

@@ -7,7 +7,7 @@ such as s3://bucket/prefix?endpoint=http://host:port of any of these.
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adapters.errors import InputError, NotFoundError, SettingsError
@@ -18,7 +18,7 @@ from workers.sources.lists import listed_images
 from workers.sources.local import LocalPlace
 from workers.sources.parquet_rows import PARQUET
 from workers.sources.patterns import is_pattern, matching
-from workers.sources.places import Place
+from workers.sources.places import EntryKind, Place
 from workers.sources.stored import StoredPlace
 from workers.sources.survey import Counting, Survey, unwatched
 from workers.sources.tars import TAR, is_tar, tar_images
@@ -84,6 +84,57 @@ def read_source(
             path=place.origin(name or ""),
         )
     return Source(images=images, survey=counting.survey())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalFiles:
+    """The files of this machine that a source is made of.
+
+    Attributes:
+        folder: Where they are.
+        name: The list, shard or pattern there that the source is; empty where it is the folder.
+        names: The files, relative to the folder.
+    """
+
+    folder: Path
+    name: str
+    names: tuple[str, ...]
+
+
+def local_files(source: str, *, folder: Path, named: str) -> LocalFiles:
+    """Return the files of this machine that a source is made of.
+
+    Of a folder that is everything which lies in it, but for what systems leave there and links.
+
+    Args:
+        source: A path, which may be written as an address `file://`.
+        folder: What a path is relative to.
+        named: Where `source` is written, for messages.
+
+    Raises:
+        InputError: as in `read_source`; or a list names what lies outside of its folder.
+    """
+    images = read_source(source, folder=folder, named=named, any_key=True).images
+    place, name = _located(source, folder, open_local_store, named, None)
+    assert isinstance(place, LocalPlace)
+    if name is None:
+        found = {each.name for each in place.entries() if each.kind is EntryKind.FILE}
+        return LocalFiles(folder=place.folder, name="", names=tuple(sorted(found)))
+    listed = {ref.name for refs in images.values() for ref in refs}
+    for each in sorted(listed):
+        if PurePath(each).is_absolute() or ".." in PurePath(each).parts:
+            raise InputError(
+                f"expected files beside the list {place.origin(name)} or below, found {each!r} in "
+                "it; over HTTP these alone are sent",
+                path=each,
+            )
+    names = {*matching(place, name), *listed}
+    return LocalFiles(folder=place.folder, name=name, names=tuple(sorted(names)))
+
+
+def is_local(source: str) -> bool:
+    """Return whether a source is a path of this machine."""
+    return "://" not in source or source.startswith(_LOCAL)
 
 
 def _located(

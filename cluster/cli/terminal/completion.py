@@ -1,23 +1,22 @@
-"""Completion in a shell: names of tasks, adapters, versions and aliases, as the store has them.
+"""Completion in a shell: names of tasks, adapters, versions and aliases, as the system has them.
 
-It is silent where the store does not answer within a moment, or there is none.
+It is silent where the store, or a remote system, does not answer within a moment.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import redirect_stderr, suppress
+from contextlib import closing, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from cluster.client.client import Client
-    from workers.queue.ticket import Stage
-    from workers.registry import Version
+    from cluster.client.road import AnyClient
+    from cluster.wire.versions import PublishedVersion
 
 WAIT_S = 1.0
 """A person who presses a key waits no longer for the store, in seconds."""
@@ -38,7 +37,7 @@ class Typed:
     version: str | None
 
 
-Read = Callable[["Client", Typed], Iterable[str]]
+Read = Callable[["AnyClient", Typed], Iterable[str]]
 
 
 def _completing(read: Read) -> Complete:
@@ -51,89 +50,96 @@ def _completing(read: Read) -> Complete:
 
 
 def _found(read: Read, context: click.Context) -> list[str]:
-    config = context.find_root().params.get("config")
+    said = context.find_root().params
     adapter, version = (context.params.get(name) for name in ("adapter", "version"))
     typed = Typed(adapter=adapter, version=version)
     found: Future[list[str]] = Future()
     # A daemon: a store that does not answer must not keep the process.
-    Thread(target=_look, args=(read, config, typed, found), daemon=True).start()
+    Thread(target=_look, args=(read, said, typed, found), daemon=True).start()
     with suppress(Exception):
         return found.result(timeout=WAIT_S)
     return []
 
 
-def _look(read: Read, config: Path | None, typed: Typed, found: "Future[list[str]]") -> None:
-    from cluster.client.client import Client
+def _look(read: Read, said: Mapping[str, Any], typed: Typed, found: "Future[list[str]]") -> None:
     from cluster.client.joined import configured
+    from cluster.client.road import chosen_client
 
     try:
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
-            names = read(Client(configured(config)), typed)
+            config = configured(said.get("config"))
+            with closing(chosen_client(config, **remote_options(said))) as client:
+                names = list(read(client, typed))
             found.set_result(sorted(set(names)))
     except Exception as error:  # noqa: BLE001 - nobody reads it while a line is typed
         found.set_exception(error)
 
 
-def _submissions(are: Callable[["Stage"], bool]) -> Read:
+def remote_options(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the words before a verb say of a remote system."""
+    return {name: said[name] for name in ("url", "token_file", "insecure") if said.get(name)}
+
+
+def _submissions(are: Callable[[str], bool]) -> Read:
     """Return what reads the submissions of some stages, and the names of their tasks."""
 
-    def read(client: "Client", _typed: Typed) -> Iterable[str]:
-        for ticket in (state.ticket for state in client.queue().states):
-            if are(ticket.stage):
-                yield ticket.task
-                yield ticket.submission_id
+    def read(client: "AnyClient", _typed: Typed) -> Iterable[str]:
+        for state in client.queue().submissions:
+            if are(state.stage):
+                yield state.task
+                yield state.submission_id
 
     return read
 
 
-def _is_open(stage: "Stage") -> bool:
+def _is_open(stage: str) -> bool:
     from workers.queue.ticket import ENDED
 
     return stage not in ENDED
 
 
-def _in_head(client: "Client", typed: Typed) -> Iterable[str]:
-    return (task.task for task in client.show("head", adapter=typed.adapter).manifest.tasks)
+def _in_head(client: "AnyClient", typed: Typed) -> Iterable[str]:
+    return (task.task for task in client.show("head", adapter=typed.adapter).tasks)
 
 
-def _answered(client: "Client", typed: Typed) -> Iterable[str]:
+def _answered(client: "AnyClient", typed: Typed) -> Iterable[str]:
     version = client.show(typed.version or "production", adapter=typed.adapter)
-    return (task.task for task in version.manifest.tasks)
+    return (task.task for task in version.tasks)
 
 
-def _held(client: "Client", typed: Typed) -> Iterable[str]:
+def _held(client: "AnyClient", typed: Typed) -> Iterable[str]:
     for version in client.versions(typed.adapter):
-        yield from {task.task for task in version.manifest.tasks} - set(version.purged)
+        yield from {task.task for task in version.tasks} - set(version.purged)
 
 
-def _adapters(client: "Client", _typed: Typed) -> Iterable[str]:
+def _adapters(client: "AnyClient", _typed: Typed) -> Iterable[str]:
     return client.adapters()
 
 
-def _versions(client: "Client", typed: Typed) -> Iterable[str]:
+def _versions(client: "AnyClient", typed: Typed) -> Iterable[str]:
     return _named(client.versions(typed.adapter))
 
 
-def _servable(client: "Client", typed: Typed) -> Iterable[str]:
+def _servable(client: "AnyClient", typed: Typed) -> Iterable[str]:
     return _named(version for version in client.versions(typed.adapter) if not version.purged)
 
 
-def _named(versions: Iterable["Version"]) -> Iterable[str]:
+def _named(versions: Iterable["PublishedVersion"]) -> Iterable[str]:
     for version in versions:
-        yield str(version.manifest.number)
+        yield str(version.number)
         yield from version.aliases
 
 
-def _movable(client: "Client", typed: Typed) -> Iterable[str]:
+def _movable(client: "AnyClient", typed: Typed) -> Iterable[str]:
     return client.aliases(typed.adapter).keys() - {"head"}
 
 
-def _tokens(client: "Client", _typed: Typed) -> Iterable[str]:
+def _tokens(client: "AnyClient", _typed: Typed) -> Iterable[str]:
     return (token.name for token in client.tokens())
 
 
-def _webhooks(client: "Client", _typed: Typed) -> Iterable[str]:
-    return (webhook.name for webhook, _ in client.webhooks())
+def _webhooks(client: "AnyClient", _typed: Typed) -> Iterable[str]:
+    return (webhook.name for webhook in client.webhooks())
 
 
 SUBMISSIONS = _completing(_submissions(lambda _stage: True))

@@ -17,7 +17,7 @@ def nacre(
     monkeypatch.setenv("NACRE_STORE", f"file://{tmp_path}/store")
     monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("NACRE_CONFIG", "NACRE_DEBUG", "NACRE_TOKEN"):
+    for name in ("NACRE_CONFIG", "NACRE_DEBUG", "NACRE_TOKEN", "NACRE_TOKEN_FILE", "NACRE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

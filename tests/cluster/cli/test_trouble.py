@@ -15,13 +15,14 @@ from adapters.errors import UnavailableError
 from cluster.cli.running import RUNNING, Running
 from cluster.cli.trouble import Service, all_wrong, duration
 from cluster.config import load_config
+from cluster.wire.facts import lead_document
 from cluster.wire.health import AdapterState, Status, Trouble
+from cluster.wire.tasks import TaskList
 from tests.support.drivers.api_server import ApiServer
 from tests.support.drivers.command import Command
 from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import ANNA, addition, learn
 from workers.queue.leadership import Leadership, take_leadership
-from workers.queue.progress import QueueState
 from workers.registry import Registry
 from workers.store import FileStore
 
@@ -48,8 +49,15 @@ def said(
         service = Service(status=found)
     elif found is not None:
         service = Service(error=found)
-    queue = QueueState(lead=lead)
-    return [str(one) for one in all_wrong(queue, [], service, running=running, now=NOW)]
+    queue = TaskList(
+        coordinated=lead is not None and lead.lasts(now=NOW),
+        coordinator=lead_document(lead),
+        paused=[],
+        unread_requests=0,
+        refusals=[],
+        submissions=[],
+    )
+    return [str(one) for one in all_wrong(queue, service, running=running, now=NOW)]
 
 
 def test_a_production_that_was_removed_is_a_trouble_until_it_is_set_again(

@@ -1,17 +1,23 @@
 """How often a request is sent again: decided by pure rules, with a clock of the test's own."""
 
+import json
 import random
 
 import httpx
 import pytest
 
 from adapters.errors import (
+    ConflictError,
+    CorruptionError,
     InputError,
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
+    UnknownOutcomeError,
 )
-from cluster.client.attempts import LONGEST_WAIT_S, SOON_S, Attempts, Call
+from cluster.client.attempts import LONGEST_WAIT_S, SOON_S, Attempts
+from cluster.client.remote.call import Call
+from cluster.client.remote.readings import Lines
 from cluster.wire.headers import TIMEOUT_MS
 from cluster.wire.health import Live
 
@@ -24,8 +30,11 @@ class Clock:
         return self.now
 
 
-def attempts(clock: Clock, *, patient: bool = True, timeout_s: float = 60.0) -> Attempts[Live]:
-    call = Call(kind=Live, verb="GET", path="/", arguments={}, patient=patient)
+def attempts(
+    clock: Clock, *, patient: bool = True, changes: bool = False, timeout_s: float = 60.0
+) -> Attempts[Live]:
+    verb, path = ("POST", "/v1/adapters/main/rollback") if changes else ("GET", "/")
+    call: Call[Live] = Call(kind=Live, verb=verb, path=path, patient=patient, changes=changes)
     return Attempts(call, "http://here", timeout_s=timeout_s, clock=clock, rng=random.Random(0))
 
 
@@ -131,6 +140,108 @@ def test_the_service_is_told_what_is_left() -> None:
 
 def test_an_answer_of_somebody_else_is_recognised() -> None:
     trying = attempts(Clock())
-    assert trying.answer(httpx.Response(200, json={"status": "live"})) == Live()
-    with pytest.raises(UnavailableError, match="another service"):
-        trying.answer(httpx.Response(200, text="welcome"))
+    assert answer(trying, b'{"status": "live"}') == Live()
+    with pytest.raises(UnavailableError, match="found 'welcome'; is another service"):
+        answer(trying, b"welcome")
+
+
+def answer(trying: Attempts[Live], *pieces: bytes) -> object:
+    with trying.reading({}) as reading:
+        for piece in pieces:
+            reading.take(piece)
+        return reading.answer()
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ReadTimeout("timed out"), httpx.ReadError("reset"), httpx.WriteError("reset")]
+)
+def test_a_change_whose_answer_was_lost_is_not_sent_again(error: httpx.TransportError) -> None:
+    with pytest.raises(UnknownOutcomeError, match="may be done all the same: look with"):
+        attempts(Clock(), changes=True).after_error(error)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_what_became_of_a_change_is_not_known_where_somebody_else_has_answered(status: int) -> None:
+    for answer in (httpx.Response(status, text="bad gateway"), refusal(status)):
+        with pytest.raises(UnknownOutcomeError, match=f"was answered with {status}"):
+            attempts(Clock(), changes=True).after_refusal(answer)
+
+
+def test_a_change_that_has_not_arrived_is_sent_again_for_a_while() -> None:
+    clock = Clock()
+    trying = attempts(clock, changes=True)
+    with pytest.raises(UnavailableError, match="nothing answers"):
+        for _ in range(1000):
+            clock.now += trying.after_error(httpx.ConnectError("refused"))
+    assert SOON_S <= clock.now <= SOON_S + LONGEST_WAIT_S
+
+
+def test_a_change_that_was_turned_away_is_sent_again_and_one_that_was_refused_is_not() -> None:
+    trying = attempts(Clock(), changes=True)
+    assert trying.after_refusal(refusal(429)) > 0
+    busy = httpx.Response(503, json={"title": "UnavailableError", "detail": "the store is away"})
+    with pytest.raises(UnavailableError, match="the store is away"):
+        trying.after_refusal(busy)
+    damaged = httpx.Response(500, json={"title": "CorruptionError", "detail": "damaged"})
+    with pytest.raises(CorruptionError, match="damaged"):
+        trying.after_refusal(damaged)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_whoever_sends_on_is_not_followed(changes: bool) -> None:
+    elsewhere = {"location": "https://elsewhere.example.com/v1?token=x"}
+    moved = httpx.Response(307, headers=elsewhere)
+    with pytest.raises(InputError, match=r"sends on to https://elsewhere\.example\.com, which is"):
+        attempts(Clock(), changes=changes).after_refusal(moved)
+
+
+def lines(*documents: dict[str, object]) -> bytes:
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
+
+
+def lasting(told: list[tuple[str, int, int]], *, changes: bool = False) -> Attempts[Live]:
+    def step(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+
+    call: Call[Live] = Call(
+        kind=Live,
+        verb="POST",
+        path="/v1/adapters/main/gc",
+        changes=changes,
+        reads=lambda _: Lines(Live, on_step=step),
+    )
+    return Attempts(call, "http://here", timeout_s=60.0)
+
+
+def test_an_answer_in_lines_tells_how_far_it_is_however_it_is_cut() -> None:
+    told: list[tuple[str, int, int]] = []
+    whole = lines(
+        {"progress": {"what": "", "done": 1, "total": 2}},
+        {"file": {"name": "a.csv", "data": "YWI="}},
+        {"progress": {"what": "sets", "done": 2, "total": 2}},
+        {"result": {"status": "live"}},
+    )
+    for size in (1, 7, len(whole)):
+        told.clear()
+        pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
+        assert answer(lasting(told), *pieces) == Live()
+        assert told == [("", 1, 2), ("sets", 2, 2)]
+
+
+def test_an_error_in_lines_is_that_error() -> None:
+    problem = {"title": "ConflictError", "status": 409, "detail": "a training is under way"}
+    with pytest.raises(ConflictError, match="a training is under way"):
+        answer(
+            lasting([]),
+            lines({"progress": {"what": "", "done": 0, "total": 0}}, {"error": problem}),
+        )
+
+
+def test_lines_that_end_without_an_answer_have_broken_off() -> None:
+    begun = lines({"progress": {"what": "", "done": 1, "total": 2}})
+    with pytest.raises(UnavailableError, match="has broken off; ask again"):
+        answer(lasting([]), begun)
+    with pytest.raises(UnknownOutcomeError, match="was answered in part; it may be done"):
+        answer(lasting([], changes=True), begun)
+    with pytest.raises(UnavailableError, match="is another service on that port"):
+        answer(lasting([]), b"<html>\n")

@@ -7,7 +7,10 @@ import click
 import pytest
 
 from cluster.cli.main import cli
+from cluster.client.async_client import AsyncClient
 from cluster.client.client import Client
+from cluster.client.documents import DocumentClient
+from cluster.client.remote_client import RemoteClient
 
 METHODS = {
     # submissions
@@ -109,3 +112,68 @@ def test_every_call_has_one_home() -> None:
     parts = [part for part in Client.__mro__ if part.__module__.startswith("cluster.client.")]
     named = [name for part in parts for name in vars(part) if not name.startswith("_")]
     assert len(named) == len(set(named))
+
+
+OF_THE_STORE = {
+    "contradicted": "is said by `nacre up`, which starts a system",
+    "not_served": "is a note of the answer of what moves `production`",
+    "removals": "is part of `behind`",
+    "running_config": "is compared with a configuration of here, which is not the remote system's",
+}
+"""Verbs of `Client` that the remote ones do not have, and why."""
+NOT_SENT = {
+    ("behind", "adapter"): "all adapters are looked at at once, and some of them picked",
+    ("evaluate", "threads"): "a service has threads of its own",
+    ("test_webhook", "timeout_s"): "the service knows how long it waits",
+}
+"""Parameters that the remote ones do not have, and why; of all verbs `by`, which the token says."""
+
+
+def verbs_of(kind: type) -> dict[str, inspect.Signature]:
+    """Return the public calls of a client by name."""
+    found = [(name, value) for part in kind.__mro__[:-1] for name, value in vars(part).items()]
+    return {
+        name: inspect.signature(value)
+        for name, value in found
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("kind", [RemoteClient, AsyncClient])
+def test_a_remote_client_has_every_verb_or_a_reason_why_not(kind: type) -> None:
+    remote = verbs_of(kind)
+    closed = {"close"} if kind is AsyncClient else set()  # by the end of its block alone
+    assert verbs_of(Client).keys() - remote.keys() == OF_THE_STORE.keys() | closed
+    for name in remote.keys() - {"ask"}:
+        assert inspect.getdoc(getattr(kind, name)), name
+
+
+@pytest.mark.parametrize("kind", [RemoteClient, AsyncClient])
+def test_a_verb_takes_over_http_what_it_takes_here(kind: type) -> None:
+    remote, here = verbs_of(kind), verbs_of(Client)
+    for name in remote.keys() & here.keys():
+        takes = remote[name].parameters
+        for parameter in here[name].parameters.values():
+            if parameter.name == "by" or (name, parameter.name) in NOT_SENT:
+                assert parameter.name not in takes, name
+                continue
+            found = takes[parameter.name]
+            assert (found.kind, found.default) == (parameter.kind, parameter.default), name
+
+
+def test_an_event_loop_has_the_verbs_of_callers_that_wait() -> None:
+    blocking, awaited = verbs_of(RemoteClient), verbs_of(AsyncClient)
+    assert blocking.keys() - awaited.keys() == {"close", "read_task"}
+    assert awaited.keys() <= blocking.keys()
+    for name in awaited.keys() - {"watch"}:
+        assert awaited[name].parameters.keys() == blocking[name].parameters.keys()
+        assert inspect.iscoroutinefunction(getattr(AsyncClient, name)), name
+
+
+def test_what_the_command_line_works_with_answers_alike_over_both_roads() -> None:
+    """What the types cannot say: that the calls of both are called with the same words."""
+    remote, here = verbs_of(RemoteClient), verbs_of(DocumentClient)
+    assert here.keys() <= remote.keys()
+    for name, signature in here.items():
+        known = remote[name].parameters.keys()
+        assert signature.parameters.keys() - known <= {"threads"}, name

@@ -20,7 +20,7 @@ from cluster.cli.main import MODULES, main
 from tests.support.drivers.forwarded import FILES, LENGTH
 
 LOADED_BY_VERBS = (
-    *("cluster.client.http_api", "cluster.client.questions", "cluster.client.tasks"),
+    *("cluster.client.http_api", "cluster.client.remote.questions", "cluster.client.tasks"),
     *("cluster.evaluation.benching", "cluster.evaluation.evaluating", "cluster.wire.problems"),
 )
 PROGRAM = "import sys; from tests.support.drivers.preloaded import serve; serve(sys.argv[1])"

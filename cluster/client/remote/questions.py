@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.errors import NotFoundError
-from cluster.client.attempts import Call
+from cluster.client.remote.call import Call
 from cluster.wire.health import Ready, Status
 from cluster.wire.predictions import EmbedAnswer, PredictAnswer
 

@@ -1,0 +1,96 @@
+"""Tasks as they are sent: the task file, and a tar of the images that it names."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from adapters.errors import InputError
+from cluster.client.remote.progress import Watched
+from cluster.wire.tasks import MAX_ARCHIVE_BYTES
+from workers.formats.problems import raise_all
+from workers.progress_callbacks import ProgressCallback
+from workers.sources.source import is_local, local_files
+from workers.tasks.task_file import read_task_file
+
+SOURCES = ("images", "held_out")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskToSend:
+    """A task file that was read, and where what it names lies on this machine.
+
+    Attributes:
+        content: The task file as it is sent: with its adapter, and paths that lead into the tar.
+        files: Files of this machine by their names in the tar.
+    """
+
+    content: bytes
+    files: Mapping[str, Path]
+
+    @contextmanager
+    def packed(self, on_progress: ProgressCallback) -> Iterator[Mapping[str, object]]:
+        """Give the parts of the form that is sent; its tar is on disk as long as this lasts.
+
+        Args:
+            on_progress: Called with mebibytes sent and mebibytes in all.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        parts: dict[str, object] = {"task": ("task.yaml", self.content, "application/yaml")}
+        with tempfile.TemporaryFile(prefix="nacre-send-") as tar:
+            if self.files:
+                self._write(tar)
+                parts["archive"] = ("images.tar", Watched(tar, on_progress))
+            yield {"files": parts}
+
+    def _write(self, target: IO[bytes]) -> None:
+        with tarfile.open(fileobj=target, mode="w", dereference=True) as tar:
+            for name, path in self.files.items():
+                try:
+                    tar.add(path, arcname=name, recursive=False)
+                except OSError as error:
+                    raise InputError(
+                        f"expected a file at {path}, found that it cannot be read: "
+                        f"{error.strerror or error}; mend it, or take it out",
+                        path=str(path),
+                    ) from error
+        if target.tell() > MAX_ARCHIVE_BYTES:
+            raise InputError(
+                f"expected images of at most {MAX_ARCHIVE_BYTES} bytes, found {target.tell()} as "
+                "a tar; divide the task, or name images in the system's own store (s3://…)"
+            )
+
+
+def task_to_send(path: Path | str, *, adapter: str | None, default: str) -> TaskToSend:
+    """Return the task that a file describes, ready to be sent; images are named, not read.
+
+    Args:
+        path: The task file.
+        adapter: The adapter to grow, instead of the file's.
+        default: The adapter to grow where neither names one.
+
+    Raises:
+        InputError: the file, or a source of images that it names, is missing or wrong.
+    """
+    file = Path(path)
+    reading = read_task_file(file)
+    findings: list[InputError] = list(reading.findings)
+    values, files = dict(reading.values), dict[str, Path]()
+    for key in (key for key in SOURCES if is_local(values.get(key) or "://")):
+        try:
+            named = f"{key!r} in {file}, relative to the task file"
+            found = local_files(values[key], folder=file.parent, named=named)
+        except InputError as error:
+            findings.append(error)
+            continue
+        values[key] = f"{key}/{found.name}" if found.name else key
+        files |= {f"{key}/{name}": found.folder / name for name in found.names}
+    raise_all(findings)
+    values["adapter"] = adapter or values.get("adapter") or default
+    return TaskToSend(content=json.dumps(values).encode(), files=files)

@@ -1,0 +1,137 @@
+"""Calls for submissions: submit, look, cancel, retry, pause, resume."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.errors import UnavailableError
+from cluster.client.remote.call import Call, change, look, path_to
+from cluster.client.remote.part import CallPart
+from cluster.wire.health import Status
+from cluster.wire.tasks import (
+    QueuePause,
+    TaskAccepted,
+    TaskEvent,
+    TaskList,
+    TaskOutcome,
+    TaskState,
+)
+from workers.progress_callbacks import ProgressCallback, unwatched
+
+if TYPE_CHECKING:
+    from cluster.client.remote.packing import TaskToSend
+
+UPLOAD_S = 3600.0
+"""So long it may take to send images, in seconds, where the service lets it."""
+POLL_S, WATCHED_S = 0.25, 3600.0
+"""How often whoever watches a submission looks, and how long."""
+
+
+def not_ended(submission_id: str, timeout_s: float) -> UnavailableError:
+    """Return that somebody has watched a submission for too short a time."""
+    return UnavailableError(
+        f"submission {submission_id} has not ended after {timeout_s:.0f} s; it goes on, see "
+        "`nacre status`",
+        submission=submission_id,
+    )
+
+
+class SubmissionCalls(CallPart):
+    """Submits tasks and follows them through the queue."""
+
+    def submit(
+        self,
+        task: Path | str,
+        *,
+        adapter: str | None = None,
+        on_progress: ProgressCallback = unwatched,
+    ) -> Call[TaskAccepted]:
+        """Send a task with its images, have it made durable, and return its submission.
+
+        Sent again, the same task finds its submission.
+
+        Args:
+            task: The path of a task file; images of this machine are sent along.
+            adapter: The adapter to grow, instead of the task file's.
+            on_progress: Called with mebibytes sent and mebibytes in all.
+
+        Raises:
+            InputError: the task cannot be learnt as it is; nothing is stored.
+        """
+        return self.sending(self.read_task(task, adapter=adapter), on_progress=on_progress)
+
+    def read_task(self, task: Path | str, *, adapter: str | None = None) -> "TaskToSend":
+        """Return what a task file describes, ready to be sent."""
+        # Loaded when it is needed: what looks at images loads NumPy and Pillow.
+        from cluster.client.remote.packing import task_to_send
+
+        return task_to_send(task, adapter=adapter, default=self._default)
+
+    def sending(
+        self, task: "TaskToSend", *, on_progress: ProgressCallback = unwatched
+    ) -> Call[TaskAccepted]:
+        """Return the call that sends what was read."""
+        return Call(
+            kind=TaskAccepted,
+            verb="POST",
+            path=path_to("tasks"),
+            opened=partial(task.packed, on_progress),
+            timeout_s=UPLOAD_S,
+            changes=True,
+        )
+
+    def queue(self) -> Call[TaskList]:
+        """Return the queue: open submissions and those that ended lately, and who leads."""
+        return look(TaskList, path_to("tasks"))
+
+    def state(self, submission: str) -> Call[TaskState]:
+        """Return where a submission is, given by its id.
+
+        Raises:
+            NotFoundError: there is no submission of that id.
+        """
+        return look(TaskState, path_to("tasks", submission))
+
+    def find(self, name: str) -> Call[TaskState]:
+        """Return where the submission called `name` is, or the latest one of the task so called.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return look(TaskState, path_to("tasks", name))
+
+    def cancel(self, name: str) -> Call[TaskOutcome]:
+        """Take a submission back, given by its id or its task's name.
+
+        One that is cancelled already stays so; one that has ended otherwise stays as it is.
+        """
+        return change(TaskOutcome, path_to("tasks", name, "cancel"))
+
+    def retry(self, name: str) -> Call[TaskOutcome]:
+        """Try a submission again that failed, was rejected or cancelled; at once where it waits.
+
+        Raises:
+            NotFoundError: there is none.
+            InputError: it has ended, and its images were removed since.
+        """
+        return change(TaskOutcome, path_to("tasks", name, "retry"))
+
+    def pause(self, adapter: str) -> Call[QueuePause]:
+        """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
+        return change(QueuePause, self._of(adapter, "pause"))
+
+    def resume(self, adapter: str) -> Call[QueuePause]:
+        """Let an adapter go on; `*` stands for all. Return whether it is done."""
+        return change(QueuePause, self._of(adapter, "resume"))
+
+    def journal(self, submission_id: str, *, after: float = 0.0) -> Call[list[TaskEvent]]:
+        """Return what has happened to a submission later than `after`, oldest first.
+
+        Raises:
+            NotFoundError: there is no submission of that id.
+        """
+        return look(list[TaskEvent], path_to("tasks", submission_id, "events"), after=after)
+
+    def status(self) -> Call[Status]:
+        """Return what the replica that answers says of itself, and of the system around it."""
+        return Call(kind=Status, verb="GET", path=path_to("status"), patient=False)

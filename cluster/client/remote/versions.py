@@ -1,0 +1,119 @@
+"""Calls that look at versions: list, show, aliases, history, differences."""
+
+from cluster.client.remote.call import Call, asking, look, path_to
+from cluster.client.remote.part import CallPart
+from cluster.wire.versions import (
+    MOST_MOVES,
+    Aliases,
+    HeldTask,
+    HistoryEntry,
+    PublishedVersion,
+    ServedBehind,
+    ShownVersion,
+    VersionDifference,
+)
+
+
+class VersionCalls(CallPart):
+    """Looks at the versions of adapters; `adapter` is the configured one where it is None."""
+
+    def adapters(self) -> Call[list[str]]:
+        """Return the names of all adapters that may be looked at, sorted."""
+        return Call(
+            kind=list[Aliases],
+            verb="GET",
+            path=path_to("adapters"),
+            becomes=lambda found: [each.adapter for each in found],
+        )
+
+    def versions(self, adapter: str | None = None) -> Call[list[PublishedVersion]]:
+        """Return the versions of an adapter, newest first; empty for one that does not exist."""
+        return Call(
+            kind=list[PublishedVersion], verb="GET", path=self._of(adapter, "versions"), missing=[]
+        )
+
+    def show(self, version: int | str, *, adapter: str | None = None) -> Call[ShownVersion]:
+        """Return one version, given by alias or number.
+
+        Raises:
+            NotFoundError: no such adapter or version.
+        """
+        return look(ShownVersion, self._of(adapter, "versions", str(version)))
+
+    def aliases(self, adapter: str | None = None) -> Call[dict[str, int]]:
+        """Return the number of the version that each alias points to.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        return Call(
+            kind=Aliases,
+            verb="GET",
+            path=self._of(adapter, "aliases"),
+            becomes=lambda found: found.aliases,
+        )
+
+    def history(self, adapter: str | None = None, *, limit: int = 0) -> Call[list[HistoryEntry]]:
+        """Return the moves of an adapter's aliases, the latest first.
+
+        Args:
+            adapter: Which adapter.
+            limit: Most moves; all where 0.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
+        return self._moves(self._of(adapter, "history"), limit, None)
+
+    def _moves(
+        self, path: str, limit: int, before: int | None, *, most: int = MOST_MOVES
+    ) -> Call[list[HistoryEntry]]:
+        size = min(limit or most, most)
+
+        def further(found: list[HistoryEntry]) -> Call[list[HistoryEntry]] | None:
+            if len(found) < size or size == limit or found[-1].index == 0:
+                return None
+            return self._moves(path, limit and limit - size, found[-1].index, most=most)
+
+        return Call(
+            kind=list[HistoryEntry],
+            verb="GET",
+            path=path,
+            arguments=asking({"limit": size, "before": before}),
+            further=further,
+        )
+
+    def diff(
+        self, before: int | str, after: int | str, *, adapter: str | None = None
+    ) -> Call[VersionDifference]:
+        """Return what changed from one version to another, given by alias or number.
+
+        Raises:
+            NotFoundError: no such adapter or version.
+        """
+        path = self._of(adapter, "diff")
+        return look(VersionDifference, path, before=str(before), after=str(after))
+
+    def refusals(self) -> Call[list[HistoryEntry]]:
+        """Return the refusals by replicas that nothing has followed."""
+        return look(list[HistoryEntry], path_to("refusals"))
+
+    def behind(self, *adapters: str) -> Call[list[ServedBehind]]:
+        """Return the adapters of which the newest version does not answer, or nothing does.
+
+        Args:
+            adapters: Only these; all where none is named.
+        """
+
+        def wanted(found: list[ServedBehind]) -> list[ServedBehind]:
+            return [each for each in found if each.adapter in adapters or not adapters]
+
+        return Call(kind=list[ServedBehind], verb="GET", path=path_to("behind"), becomes=wanted)
+
+    def held(self, task: str, *, adapter: str | None = None) -> Call[HeldTask]:
+        """Return which versions hold a task, or have learnt from it.
+
+        Raises:
+            NotFoundError: no version has ever held it.
+        """
+        return look(HeldTask, self._of(adapter, "held", task))
