@@ -40,6 +40,10 @@ class TaskState(BaseModel):
     )
     earlier: int = Field(description="The latest version of an earlier round; 0 for none.")
     note: str | None = Field(description="What else there is to say of how it ended.")
+    author: str = Field(
+        default="", description="Who submitted it; empty where that is not known any more."
+    )
+    size_bytes: int = Field(default=0, description="Bytes of its images, as they are stored.")
     error: str | None = Field(description="Why its latest attempt failed.")
     failures: list[TaskFailure] = Field(description="The latest ones, oldest first.")
     done: int = Field(description="Images or steps of the present stage that are finished.")
