@@ -86,7 +86,7 @@ def test_a_task_that_is_sent_in_another_form_is_told_how_it_is_sent(
 ASKED: list[tuple[str, str, dict[str, Any], int, str]] = [
     # verb, path, body, status, what is said
     ("GET", "/v1/tasks?adaptr=main", {}, 422, "unknown key 'adaptr' in the query of /v1/tasks"),
-    ("POST", "/v1/tasks?adapter=x", {"content": TASK}, 422, "unknown key 'adapter' in the query"),
+    ("POST", "/v1/tasks?adaptr=x", {"content": TASK}, 422, "unknown key 'adaptr' in the query"),
     ("GET", "/v1/adapters/main/versions?limit=3", {}, 422, "unknown key 'limit'"),
     ("GET", "/v1/adapters/main/versions", {}, 404, "submit its first task"),
     ("GET", "/v1/task", {}, 404, "there is no route '/v1/task'; /docs shows all of them"),
