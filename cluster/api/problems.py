@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from adapters.errors import WAIT, NacreError
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.lasting import LINES
-from cluster.wire.problems import Problem, how_to_look, problem_document, status_of
+from cluster.wire.problems import NO_ROUTE, Problem, how_to_look, problem_document, status_of
 from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
@@ -66,9 +66,13 @@ def problem(
     status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Return an error document; what cannot be printed in `detail` is escaped, what is long cut."""
+    return _answer(problem_document(status, title, detail), headers)
+
+
+def _answer(document: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse(
-        problem_document(status, title, detail).model_dump(),
-        status_code=status,
+        document.model_dump(),
+        status_code=document.status,
         headers=dict(headers or {}),
         media_type="application/problem+json",
     )
@@ -161,7 +165,11 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     path = cut(request.url.path)
     if (error.status_code, error.detail) == (404, "Not Found"):
-        return problem(404, "NotFoundError", f"there is no route {path!r}; /docs shows all of them")
+        detail = f"there is no route {path!r}; /docs shows all of them"
+        document = problem_document(404, "NotFoundError", detail).model_copy(
+            update={"type": NO_ROUTE}
+        )
+        return _answer(document)
     if (error.status_code, error.detail) == (405, "Method Not Allowed"):
         allowed = _allowed(request, (error.headers or {}).get("Allow", ""))
         detail = f"{path} does not take {request.method}; expected {allowed}"

@@ -16,6 +16,7 @@ from cluster.client.attempts import Attempts, kind_of
 from cluster.client.remote.address import checked_token
 from cluster.client.remote.call import Answer, Call
 from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN
+from cluster.wire.problems import NO_ROUTE
 
 AMBIENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 NOT_FOUND = 404
@@ -177,8 +178,10 @@ def arguments(
 
 def is_missing(call: Call[Answer], response: httpx.Response) -> bool:
     """Return whether a call's answer says that there is no such thing, and that is an answer."""
-    absent = response.status_code == NOT_FOUND and kind_of(response) is NotFoundError
-    return absent and call.missing is not None
+    if call.missing is None or response.status_code != NOT_FOUND:
+        return False
+    # Where there is no such route the address is wrong, and nothing is known of what was asked for.
+    return kind_of(response) is NotFoundError and response.json().get("type") != NO_ROUTE
 
 
 def headers() -> dict[str, str]:

@@ -30,10 +30,17 @@ STATUS: tuple[tuple[type[NacreError], int], ...] = (
 )
 
 
+NO_ROUTE = "urn:nacre:no-route"
+"""The type of the answer where the API has no such route, as with a wrong path in an address."""
+
+
 class Problem(BaseModel):
     """An error, after RFC 9457."""
 
-    type: str = "about:blank"
+    type: str = Field(
+        default="about:blank",
+        description=f"`{NO_ROUTE}` where the API has no such route; else nothing beside the title.",
+    )
     title: str = Field(examples=["NotFoundError"])
     status: int = Field(examples=[404])
     detail: str = Field(

@@ -113,6 +113,16 @@ def test_an_event_loop_does_the_same_at_once(
     asyncio.run(scene())
 
 
+def test_a_wrong_path_in_the_address_is_told_and_no_adapter_without_versions(
+    url: str, token: Path, remote: RemoteClient
+) -> None:
+    assert remote.versions("nobody") == []
+    told = "there is no route '/elsewhere/v1/adapters/main"
+    elsewhere = RemoteClient(Config(), url=f"{url}/elsewhere", token_file=token)
+    with elsewhere, pytest.raises(NotFoundError, match=told):
+        elsewhere.versions()
+
+
 def test_a_long_history_comes_page_by_page(remote: RemoteClient, client: Client) -> None:
     for _ in range(3):
         client.promote(1)
