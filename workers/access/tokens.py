@@ -20,7 +20,7 @@ from adapters.contract.nearest import did_you_mean
 from adapters.errors import ConflictError, InputError, NotFoundError, UnauthorizedError
 from workers.access.roles import AccessRole, Grants, of_adapter
 from workers.access.serial_list import SerialList
-from workers.formats.documents import Digest, unseal, validated
+from workers.formats.documents import Digest, unsealed
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry.documents.layout import check_adapter
 
@@ -127,8 +127,7 @@ class TokenList(SerialList):
 
 def tokens_from_bytes(data: bytes, what: str) -> TokenList:
     """Return the list in `data`; CorruptionError naming `what` when there is none."""
-    unseal(data, what)
-    return validated(TokenList, data, what)
+    return unsealed(TokenList, data, what)
 
 
 def of_secret(held: Iterable[Kept], secret: str) -> Kept | None:

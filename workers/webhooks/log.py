@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 
 from adapters.errors import ConflictError, UnknownOutcomeError
-from workers.formats.documents import Count, seal, unseal, validated
+from workers.formats.documents import Count, seal, unsealed
 from workers.registry.documents.history import EntryRef
 from workers.registry.documents.layout import StoredJson, stored_of
 from workers.store import absent
@@ -218,9 +218,7 @@ class MilestoneLog:
     def _read(self, adapter: str, first: int) -> Batch:
         key = _key(adapter, first)
         data = self._store.get_existing(key, because=absent.LISTED).data
-        what = f"{key!r} in {self._store.url}"
-        unseal(data, what)
-        return validated(Batch, data, what)
+        return unsealed(Batch, data, f"{key!r} in {self._store.url}")
 
 
 def _key(adapter: str, first: int) -> str:
