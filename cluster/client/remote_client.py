@@ -1,6 +1,5 @@
 """The client of a remote system: every verb over HTTP, for callers that wait."""
 
-import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -11,12 +10,11 @@ from cluster.client.http_api import HttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.address import Address, remote_address
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
+from cluster.client.remote.submissions import POLL_S, WATCHED_S, until_ended
 from cluster.client.remote.verbs import Calls
 from cluster.config import Config
 from cluster.wire.tasks import TaskAccepted, TaskState
 from workers.progress_callbacks import ProgressCallback
-from workers.queue.ticket import ENDED
 
 P = ParamSpec("P")
 
@@ -131,15 +129,13 @@ class RemoteClient:
         Raises:
             UnavailableError: it has not ended after `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            state = self.state(submission)
-            yield state
-            if state.stage in ENDED:
-                return
-            if time.monotonic() >= deadline:
-                raise not_ended(submission, timeout_s)
-            time.sleep(poll_s)
+        return until_ended(
+            lambda: self.state(submission),
+            lambda state: state.stage,
+            submission_id=submission,
+            timeout_s=timeout_s,
+            poll_s=poll_s,
+        )
 
     adapters = _asked(Calls.adapters)
     versions = _asked(Calls.versions)

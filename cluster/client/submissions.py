@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import InputError, NotFoundError
 from cluster.client.part import ClientPart, check_adapter_or_all
-from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
+from cluster.client.remote.submissions import POLL_S, WATCHED_S, until_ended
 from cluster.client.requester import By
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
@@ -150,16 +150,13 @@ class SubmissionVerbs(ClientPart):
         Raises:
             UnavailableError: it has not ended after `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            state = self.state(submission)
-            yield state
-            if state.ticket.stage in ENDED:
-                return
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(poll_s)
-        raise not_ended(state.ticket.submission_id, timeout_s)
+        return until_ended(
+            lambda: self.state(submission),
+            lambda state: state.ticket.stage,
+            submission_id=submission if isinstance(submission, str) else submission.submission_id,
+            timeout_s=timeout_s,
+            poll_s=poll_s,
+        )
 
     def _check_images(self, ticket: Ticket) -> None:
         """Raise InputError where the images of a submission that has ended were removed."""

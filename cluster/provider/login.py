@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
@@ -15,10 +14,10 @@ from cluster.config import LoginConfig, OidcConfig, is_private
 from cluster.provider.connecting import Connecting
 from cluster.provider.known_provider import KnownProvider
 from cluster.provider.signed_tokens import SignedTokens
+from workers.access.sessions import new_secret
 from workers.access.subjects import Subject, subject_of
 
 CALLBACK = "/login/callback"
-SECRET_BYTES = 32
 AGAIN = "begin again at /login"
 SHOWN = 80
 
@@ -37,7 +36,7 @@ class LoginAttempt:
     @classmethod
     def begin(cls) -> "LoginAttempt":
         """Return a new one."""
-        return cls(secret=secrets.token_urlsafe(SECRET_BYTES))
+        return cls(secret=new_secret())
 
     @property
     def state(self) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from adapters.contract.counts import counted
 from adapters.errors import InputError, NotFoundError, SettingsError
-from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN, TOKEN_FILE, URL, Config
+from cluster.config import PREDICT_TOKEN, TOKEN, TOKEN_FILE, URL, Config, is_private
 
 MOST_BYTES = 16 * 1024
 """Read of a file with a token."""
@@ -125,11 +125,11 @@ def _checked(url: str) -> str:
 
 
 def _check_encrypted(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if not is_private(url):
         raise SettingsError(
-            f"the token would be sent to {parts.hostname} unencrypted: name an https:// address, "
-            "or say `--insecure` (`remote: {insecure: true}`) where nobody listens on the way"
+            f"the token would be sent to {urlsplit(url).hostname} unencrypted: name an https:// "
+            "address, or say `--insecure` (`remote: {insecure: true}`) where nobody listens on the "
+            "way"
         )
 
 

@@ -1,8 +1,10 @@
 """Calls for submissions: submit, look, cancel, retry, pause, resume."""
 
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from adapters.errors import UnavailableError
 from cluster.client.remote.call import Call, change, look, path_to
@@ -17,6 +19,7 @@ from cluster.wire.tasks import (
     TaskState,
 )
 from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.queue.ticket import ENDED, Stage
 
 if TYPE_CHECKING:
     from cluster.client.remote.packing import TaskToSend
@@ -25,6 +28,38 @@ UPLOAD_S = 3600.0
 """So long it may take to send images, in seconds, where the service lets it."""
 POLL_S, WATCHED_S = 0.25, 3600.0
 """How often whoever watches a submission looks, and how long."""
+Seen = TypeVar("Seen")
+
+
+def until_ended(
+    look: Callable[[], Seen],
+    stage_of: Callable[[Seen], Stage | str],
+    *,
+    submission_id: str,
+    timeout_s: float,
+    poll_s: float,
+) -> Iterator[Seen]:
+    """Yield what `look` sees of a submission again and again until it has ended.
+
+    Args:
+        look: Says where it is.
+        stage_of: Says of that which stage it is.
+        submission_id: Which submission, for the error.
+        timeout_s: Seconds in all.
+        poll_s: Seconds between two looks.
+
+    Raises:
+        UnavailableError: it has not ended after `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        seen = look()
+        yield seen
+        if stage_of(seen) in ENDED:
+            return
+        if time.monotonic() >= deadline:
+            raise not_ended(submission_id, timeout_s)
+        time.sleep(poll_s)
 
 
 def not_ended(submission_id: str, timeout_s: float) -> UnavailableError:
