@@ -21,6 +21,9 @@ ALIGNED = 16
 may be rounded otherwise, so that a tensor which lies there is copied: every other one, as headers
 are of multiples of eight bytes."""
 
+MOST_SIDES = 64
+"""Of a shape; torch takes no more."""
+
 _DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool,
     "U8": torch.uint8,
@@ -71,7 +74,7 @@ def tensors_of(
     placed = sorted((*entry["data_offsets"], name, entry) for name, entry in entries.items())
     here, found = 0, dict[str, Tensor]()
     for begin, end, name, entry in placed:
-        shape, dtype = entry["shape"], _DTYPES[entry["dtype"]]
+        shape, dtype = _shape(entry["shape"]), _DTYPES[entry["dtype"]]
         count = math.prod(shape)
         if begin != here or end - begin != dtype.itemsize * count:
             raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
@@ -82,6 +85,18 @@ def tensors_of(
         here = end
     if start + here != len(blob):
         raise ValueError(f"expected {start + here} bytes, found {len(blob)}")
+    return found
+
+
+def _shape(found: Any) -> list[int]:
+    """Return the shape that a header says, before anything is made of it.
+
+    A number times a text is a text that is so many times as long, and may take all memory.
+    """
+    if not isinstance(found, list) or len(found) > MOST_SIDES:
+        raise ValueError(f"expected a shape of at most {MOST_SIDES} sides, found another one")
+    if any(type(side) is not int or side < 0 for side in found):
+        raise ValueError("expected a shape of whole numbers from 0, found another one")
     return found
 
 

@@ -62,6 +62,17 @@ def test_tensors_share_their_bytes_where_new_memory_could_begin() -> None:
     assert shared == {True, False}
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [[10**8, "ab"], [10**8, [1, 2]], ["ab"], "ab", {}, [True], [2.0], [-1, -4], [2**64 - 1] * 65],
+)
+def test_a_shape_is_looked_at_before_anything_is_made_of_it(shape: Any) -> None:
+    entry = {"dtype": "U8", "shape": shape, "data_offsets": [0, 4]}
+    header = {"a": entry, "__metadata__": {"nacre": "{}"}}
+    with pytest.raises(CorruptionError, match="expected a shape of"):
+        unpack(with_header(header, bytes(4)))
+
+
 @given(
     begin=st.integers(-8, 40),
     end=st.integers(-8, 40),
