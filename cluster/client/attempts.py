@@ -34,6 +34,9 @@ SOON_S = 2.0
 """So long somebody may be starting who listens there, or a replica may not know of the first
 version yet; later nobody is, and there is none."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
+LONGEST_ASKED_S = 10.0
+"""A change that is to wait for longer is refused: nobody would hear of it for an hour, as where
+somebody has as many open submissions as they may."""
 BUSY = frozenset({429, 502, 503})
 TURNED_AWAY = 429
 NOTHING_DONE = frozenset({501, 503})
@@ -165,8 +168,9 @@ class Attempts(Generic[Answer]):
         broke = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOTHING_DONE
         if broke and kind_of(response) is None:
             raise self._unknown(f"was answered with {status}, which says nothing of it")
-        turned_away = status == TURNED_AWAY
-        wait_s = self._wait_s(response.headers.get("retry-after")) if turned_away else None
+        asked = response.headers.get("retry-after", "")
+        is_soon = not asked.isdecimal() or float(asked) <= LONGEST_ASKED_S
+        wait_s = self._wait_s(asked) if status == TURNED_AWAY and is_soon else None
         if wait_s is None:
             raise error_of(response)
         return wait_s

@@ -10,6 +10,7 @@ from adapters.errors import (
     ConflictError,
     CorruptionError,
     InputError,
+    LimitError,
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
@@ -185,6 +186,15 @@ def test_a_change_that_was_turned_away_is_sent_again_and_one_that_was_refused_is
     damaged = httpx.Response(500, json={"title": "CorruptionError", "detail": "damaged"})
     with pytest.raises(CorruptionError, match="damaged"):
         trying.after_refusal(damaged)
+
+
+def test_a_change_that_is_to_wait_for_long_is_told_and_not_waited_for() -> None:
+    full = {"title": "LimitError", "detail": "'token:b' has 2 open submissions"}
+    later = httpx.Response(429, json=full, headers={"Retry-After": "60"})
+    with pytest.raises(LimitError, match="2 open submissions"):
+        attempts(Clock(), changes=True, timeout_s=3600.0).after_refusal(later)
+    soon = httpx.Response(429, json=full, headers={"Retry-After": "5"})
+    assert attempts(Clock(), changes=True, timeout_s=3600.0).after_refusal(soon) >= 5
 
 
 @pytest.mark.parametrize("changes", [False, True])
