@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adapters.contract.memory_format import MemoryFormat
-from adapters.parts.products import rows_first
+from adapters.parts.products import products_of_few
 
 
 class MemoryRows(ABC):
@@ -21,7 +21,7 @@ class MemoryRows(ABC):
 
     @abstractmethod
     def exponents(self, features: Tensor) -> Tensor:
-        """Return product and bias of prepared features, (N, B) float32, dense in either order."""
+        """Return product and bias of prepared features, (N, B) float32, in either order."""
 
     @property
     @abstractmethod
@@ -44,7 +44,7 @@ class Float32Rows(MemoryRows):
         return features
 
     def exponents(self, features: Tensor) -> Tensor:
-        return rows_first(self._bias, self._rows, features)
+        return products_of_few(self._bias, self._rows, features)
 
     @property
     def nbytes(self) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adapters.contract.randomness import derived_seed
 from adapters.contract.task_features import TaskFeatures
-from adapters.parts.products import FEW, rows_first
+from adapters.parts.products import FEW, products_of_few
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,7 +92,7 @@ class MemoryBlock:
         """Return exp(-beta (1 - w . x)) for every vector, (N, M, C)."""
         images = features.to(self.rows.dtype)
         if len(features) < FEW:
-            exponents = rows_first(self.bias, self.rows, images)
+            exponents = products_of_few(self.bias, self.rows, images)
         else:
             exponents = torch.addmm(self.bias, images, self.rows.t())
         return exponents.exp_().view(len(features), self.vectors, self.classes)
