@@ -21,6 +21,10 @@ from workers.store.serial_document import Held, SerialDocument
 REMEMBERED = 64
 """How many manifests, history entries and the like are kept in memory."""
 
+FIRST_LOOKS = 6
+"""So often a process that has seen no refs asks for them where it tells somebody what they say: of
+two answers that a store gives by turns it takes the older one in one case of 64."""
+
 
 class AdapterObjects:
     """Reads and writes the objects of the adapter called `adapter`. Safe between threads.
@@ -30,6 +34,8 @@ class AdapterObjects:
         adapter: The adapter's name.
         cache: Local copies of them; None reads from the store.
         remembered: How many documents are kept in memory; 0 reads each one every time.
+        first_looks: How often the refs are asked for as long as this process has seen none: it
+            cannot tell those from before by their serial, and takes the newest.
     """
 
     def __init__(
@@ -39,11 +45,13 @@ class AdapterObjects:
         *,
         cache: BlobCache | None = None,
         remembered: int = REMEMBERED,
+        first_looks: int = 1,
     ) -> None:
         self.store = store
         self.adapter = adapter
         self.cache = cache
         self._lock = threading.Lock()
+        self._first_looks = first_looks
         self.refs_document = SerialDocument(store, refs_key(adapter), refs_from_bytes)
         self._documents: LRUCache[Stored, bytes] = LRUCache(remembered)  # owned by _lock
 
@@ -55,6 +63,9 @@ class AdapterObjects:
             MissingError: there was one, and its refs are not to be found now.
             CorruptionError: they are damaged.
         """
+        looks = self._first_looks if self.refs_document.seen is None else 1
+        for _ in range(looks - 1):
+            self._held(self.refs_document.read)
         return self._held(self.refs_document.read).content
 
     def refs_to_change(self, refused: frozenset[str]) -> Held[Refs]:
