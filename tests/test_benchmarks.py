@@ -49,8 +49,10 @@ def ended(
     )
 
 
-@pytest.mark.parametrize(("module", "variable"), NEEDING)
-@pytest.mark.parametrize("folder", ["empty", "absent"])
+@pytest.mark.parametrize(
+    ("module", "variable", "folder"),
+    [(*NEEDING[0], "empty"), *((*needing, "absent") for needing in NEEDING)],
+)
 def test_what_is_missing_is_said_in_a_sentence(
     tmp_path: Path, module: str, variable: str, folder: str
 ) -> None:
