@@ -48,6 +48,9 @@ def measured_anew(store: ObjectStore, encoder: Encoder, version: int) -> dict[st
 def check(store: ObjectStore, encoder: Encoder, version: int) -> None:
     found = {entry.task: entry.accuracy for entry in main_of(store).accuracies(version)}
     assert found == measured_anew(store, encoder, version)
+    kept = main_of(store).answer_sheet(version)
+    assert kept is not None
+    assert {name: each.right / each.images for name, each in kept.sets.items()} == found
 
 
 def tasks_of(
