@@ -9,6 +9,7 @@ import click
 
 from adapters.contract.counts import counted
 from cluster.cli.clients import client_of
+from cluster.cli.facts import p_value
 from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
@@ -222,7 +223,7 @@ def _print_sureness(found: "MeasuredAdapter") -> None:
 
 
 def _won_and_lost(found: "ComparedSet") -> tuple[object, ...]:
-    return found.won, found.lost, f"{found.p:.3f}"
+    return found.won, found.lost, p_value(found.p)
 
 
 def _print_confusions(found: "MeasuredAdapter") -> None:

@@ -151,7 +151,12 @@ def _with_interval(accuracy: float | None, interval: tuple[float, float] | None)
 
 
 def _won_and_lost(found: ComparedSet | None) -> tuple[object, ...]:
-    return ("", "", "") if found is None else (found.won, found.lost, f"{found.p:.3f}")
+    return ("", "", "") if found is None else (found.won, found.lost, p_value(found.p))
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as people read it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _among(found: VersionDifference) -> str:

@@ -27,8 +27,8 @@ DASHES = ("none", "8 3", "2 3", "10 3 2 3", "5 3")
 PAPER, DEEP = (255, 255, 255), (8, 64, 129)
 NIGHT, BRIGHT = (30, 33, 38), (38, 98, 178)
 """Of a heat map, what nothing and a hundred percent look like, on a light and on a dark page."""
-DARK = 55
-"""Percent from which a cell's figure is white."""
+DARK = 70
+"""Percent from which a cell's figure is white: either has a contrast of 4.5 on its side of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +73,7 @@ def shaded(value: float, *, learnt: bool = False, said: str = "") -> dict[str, A
         "learnt": learnt,
         "light": _between(PAPER, DEEP, value),
         "dark": _between(NIGHT, BRIGHT, value),
-        "fore": "#fff" if value > DARK else "#222",
+        "fore": "#fff" if value > DARK else "#000",
     }
 
 
