@@ -124,6 +124,6 @@ def set_mistakes(
 
 def _used(found: Mistakes, names: Mapping[str, str]) -> dict[str, str]:
     ids = {each.class_id for each in found.classes}
-    for each in (*found.confusions, *found.shown):
-        ids |= {each.truth, each.answer}
+    ids |= {name for pair in found.confusions for name in (pair.truth, pair.answer)}
+    ids |= {name for image in found.shown for name in (image.truth, image.answer)}
     return {name: names[name] for name in sorted(ids)}

@@ -50,11 +50,12 @@ def _adapter(found: Evaluation) -> MeasuredAdapter:
         for each, column in zip(found.mistakes, found.columns, strict=True)
     ]
     compared = [compared_document(each.set_name, each.found) for each in found.comparisons]
-    names = {
-        name: called
-        for each in (*found.mistakes, *found.comparisons)
-        for name, called in each.names.items()
-    }
+    names: dict[str, str] = {}
+    for known in (
+        *(each.names for each in found.mistakes),
+        *(each.names for each in found.comparisons),
+    ):
+        names.update(known)
     return MeasuredAdapter.model_validate(
         {
             "adapter": found.adapter,

@@ -25,9 +25,8 @@ def test_a_browser_shows_the_matrix_the_curves_and_the_pictures(
         measuring.run(name)
     report = write_report(findings_of(measuring), tmp_path / "results")
     written = report.read_text()
-    wrong = sum(
-        each.found.wrong for run in measuring.finished().values() for each in run.finish.mistakes
-    )
+    finishes = [run.finish for run in measuring.finished().values()]
+    wrong = sum(len(each.found.shown) for finish in finishes for each in finish.mistakes)
     assert written.count("data:image/jpeg;base64,") == written.count("wrong: it is") == wrong > 0
     assert "Answers are chosen among all 6 classes of the suite" in " ".join(written.split())
     colors = colors_shown(report, tmp_path)

@@ -92,7 +92,7 @@ def test_an_image_takes_few_bytes() -> None:
             confidences=tuple(draw.random() ** 0.2 for _ in keys),
         ),
     )
-    names = {f"t/{key}": key for key in range(10)}
+    names = {f"t/{key}": f"thing {key}" for key in range(10)}
     content = sheet_to_bytes(AnswerSheet(candidates=10, names=names, tasks=(task,)))
     assert content is not None
     assert len(content) / 5_000 < 3.5
