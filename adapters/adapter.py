@@ -77,6 +77,16 @@ class Scores:
         """The predicted columns, (N,) int64; the first one where scores tie."""
         return self.values.argmax(dim=1)
 
+    @property
+    def log_sums(self) -> Tensor:
+        """Log Σ exp over the candidates, (N,) float32: what makes probabilities of scores."""
+        return self.values.logsumexp(dim=1)
+
+    @property
+    def confidences(self) -> Tensor:
+        """The probabilities of the predicted columns, (N,) float32."""
+        return (self.values.amax(dim=1) - self.log_sums).exp()
+
 
 class _Candidates(NamedTuple):
     """The seen candidates of a question.
@@ -177,7 +187,7 @@ class Adapter:
         """Whether what it scores stays, bit for bit, when records follow; see `Method`."""
         return self._method.scores_stay and self._shared is None
 
-    def scored_with(self, first: int, answers: Collection[str] = ()) -> tuple[str, ...]:
+    def scored_with(self, first: int) -> tuple[str, ...]:
         """Return the names of the tasks that must be asked for to score those from `first` on.
 
         Besides these they are earlier ones of which a class counts as the same one, or has the same
@@ -185,10 +195,8 @@ class Adapter:
 
         Args:
             first: Position of a record.
-            answers: Ids of classes; the tasks of what counts as one of them are returned too.
         """
         wanted = {entry.counts_as for record in self._records[first:] for entry in record.classes}
-        wanted.update(answers)
         chosen = [
             position >= first or any(entry.counts_as in wanted for entry in record.classes)
             for position, record in enumerate(self._records)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from adapters.measures import ContinualMeasures, continual_measures
-from harness.answers import Answered
+from harness.answers import SetComparison, SetMistakes
 from harness.table import Figure
 from workers.learning.evaluation import MeasuredAccuracy
 
@@ -44,6 +44,7 @@ class EvaluatedVersion:
         submissions: Its tasks.
         size_bytes: Of its records.
         seconds: How long it took to answer all images.
+        candidates: Among how many classes it chose.
         accuracies: Of each column.
     """
 
@@ -53,6 +54,7 @@ class EvaluatedVersion:
     submissions: tuple[str, ...]
     size_bytes: int
     seconds: float
+    candidates: int
     accuracies: tuple[MeasuredAccuracy, ...]
 
 
@@ -65,25 +67,32 @@ class Evaluation:
         fingerprint: Of the encoder.
         columns: What they are measured on.
         zero_shot: The row of the encoder alone.
+        zero_shot_candidates: Among how many classes it chose.
         versions: The rows.
         collisions: For each name that several of the columns measured, their classes.
         remarks: What people should know before they trust a figure.
         confusion: Row j, column k: of the images of column j, those that the last row takes for a
             class of the task k of `tasks`.
-        answered: What the last row answers about some images, and how to read their files: None
-            where a file has been removed.
+        mistakes: What the last row gets wrong about each column.
+        comparisons: What the last row has won and lost of each column against the row before it;
+            none where there is one row alone.
+        files: Of each column, what reads the file of the image at a place: None where it has been
+            removed.
     """
 
     adapter: str
     fingerprint: str
     columns: tuple[Column, ...]
     zero_shot: tuple[MeasuredAccuracy, ...]
+    zero_shot_candidates: int
     versions: tuple[EvaluatedVersion, ...]
     collisions: Mapping[str, Sequence[str]]
     remarks: tuple[str, ...]
     tasks: tuple[str, ...]
     confusion: tuple[tuple[float, ...], ...]
-    answered: tuple[tuple[Answered, Callable[[], bytes | None]], ...]
+    mistakes: tuple[SetMistakes, ...]
+    comparisons: tuple[SetComparison, ...]
+    files: tuple[Callable[[int], bytes | None], ...]
 
     @property
     def is_sequence(self) -> bool:

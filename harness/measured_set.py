@@ -33,7 +33,7 @@ from workers.encoding.shard_encoder import by_view
 from workers.encoding.task_features import class_id
 from workers.images.pixels import Decoder
 from workers.images.views import Views
-from workers.learning.evaluation import accuracy_of
+from workers.learning.evaluation import Predicted, accuracy_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 
 EMBEDDED_AT_ONCE = 64
@@ -74,7 +74,7 @@ def class_of_set(set_name: str, key: str, *, name: str) -> ClassEntry:
 
 def accuracy(adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None) -> float:
     """Return the accuracy on the test images, between 0 and 1."""
-    return accuracies_of(predicted_by(adapter, measured, unseen), measured)[0]
+    return accuracies_of(predicted_by(adapter, measured, unseen).classes, measured)[0]
 
 
 def read_by(adapter: Adapter, measured: MeasuredSet, *, most: int | None = None) -> Tensor:
@@ -100,14 +100,15 @@ def read_by(adapter: Adapter, measured: MeasuredSet, *, most: int | None = None)
 
 def predicted_by(
     adapter: Adapter, measured: MeasuredSet, unseen: UnseenClasses | None
-) -> tuple[ClassEntry, ...]:
+) -> Predicted:
     """Return the predicted class of every test image; errors as in `read_by`."""
-    return adapter.predict(
+    scores = adapter.score(
         read_by(adapter, measured),
         encoder=adapter.fingerprint,
         logit_scale=measured.text.logit_scale,
         unseen=unseen,
     )
+    return Predicted.of(scores)
 
 
 def accuracies_of(predicted: Sequence[ClassEntry], measured: MeasuredSet) -> tuple[float, float]:

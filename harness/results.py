@@ -180,3 +180,13 @@ def orders_and_runs(
         }
         for order in suite.orders
     }
+
+
+def candidates_at_the_end(lines: Mapping[str, Sequence[SequenceRun]]) -> int | None:
+    """Return among how many classes the last versions of an order chose; None if nobody knows.
+
+    Args:
+        lines: The runs of the order, by the titles of their methods.
+    """
+    counts = (run.finish.candidates for runs in lines.values() for run in runs)
+    return next((count for count in counts if count is not None), None)

@@ -12,20 +12,19 @@ from typing import Any
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import AdapterState, encode_shared
-from adapters.contract.class_entry import ClassEntry
 from adapters.contract.learning import learn
 from adapters.contract.method import Method
 from adapters.contract.records import encode_record
 from adapters.contract.training_inputs import TrainingInputs
-from harness.answers import some_answered, taken_for
+from harness.answers import answers_by_set, names_of, set_mistakes, taken_for
 from harness.costs import request_cost, scoring_times
 from harness.measured_set import MeasuredSet, accuracies_of, predicted_by, unseen_of
 from harness.process import peak_bytes, reset_peak
 from harness.sequence_run import Finish, SequenceRun, Step
 from harness.suite import Candidates
+from workers.learning.evaluation import Predicted
 
 Keep = Callable[[AdapterState, Step], None]
-Predicted = tuple[ClassEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +82,10 @@ def run_sequence(
         unseen = unseen_of(sets[place + 1 :]) if candidates == "all" else None
         measured = sets if candidates == "all" else sets[: place + 1]
         predicted = [predicted_by(adapter, one, unseen) for one in measured]
-        right = [accuracies_of(found, one) for found, one in zip(predicted, measured, strict=True)]
+        right = [
+            accuracies_of(found.classes, one)
+            for found, one in zip(predicted, measured, strict=True)
+        ]
         step = Step(
             accuracies=tuple(100 * same for same, _ in right),
             alike=tuple(100 * alike for _, alike in right),
@@ -130,16 +132,13 @@ def _finish(
     adapter = Adapter(state.records, shared=state.shared, method=method)
     building_s, scoring_ms = scoring_times(method, state, sets[-1])
     found = predicted or [predicted_by(adapter, one, None) for one in sets]
-    tasks = [one.task.task for one in sets]
+    tasks, truths = [one.task.task for one in sets], [one.truth for one in sets]
     return Finish(
         building_s=building_s,
         scoring_ms=scoring_ms,
         request_cost=request_cost(adapter, sets[-1]),
         peak_bytes=peak_bytes(),
-        confusion=tuple(taken_for(each, tasks) for each in found),
-        answered=tuple(
-            answer
-            for each, one in zip(found, sets, strict=True)
-            for answer in some_answered(one.task.task, each, one.truth)
-        ),
+        confusion=tuple(taken_for(each.classes, tasks) for each in found),
+        candidates=sum(len(record.classes) for record in state.records),
+        mistakes=set_mistakes(answers_by_set(tasks, found, truths), names_of(found, truths)),
     )

@@ -6,7 +6,7 @@ from operator import mul
 from statistics import fmean
 
 from adapters.measures import ContinualMeasures, continual_measures
-from harness.answers import Answered
+from harness.answers import Answered, SetMistakes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,9 @@ class Finish:
         peak_bytes: Most memory that the process has held since the run began or went on.
         confusion: Row j, column k: percent of the images of set j that are taken for a class of
             task k.
-        answered: The first test images of every set and their answers.
+        candidates: Among how many classes each answer was chosen; None in runs of early releases.
+        mistakes: What it gets wrong about every set.
+        answered: Some test images and their answers, in runs of early releases.
         request_cost: What an image costs from its pixels to its answer, in forwards of the
             encoder's own tower; None where there are cached features alone.
     """
@@ -50,7 +52,9 @@ class Finish:
     request_cost: float | None
     peak_bytes: int
     confusion: tuple[tuple[float, ...], ...]
-    answered: tuple[Answered, ...]
+    candidates: int | None = None
+    mistakes: tuple[SetMistakes, ...] = ()
+    answered: tuple[Answered, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

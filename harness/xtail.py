@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from adapters.adapter import UnseenClasses
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
 from adapters.methods import measured_method
@@ -33,7 +34,7 @@ from harness.sequence_run import SequenceRun, Step
 from harness.suite import Suite, settings_for
 from workers.encoding.encoder import Encoder
 from workers.images.views import Views
-from workers.learning.evaluation import nearest_by_text
+from workers.learning.evaluation import Predicted, nearest_by_text
 from workers.progress_callbacks import StepCallback, unreported
 
 
@@ -117,10 +118,7 @@ class Xtail:
         sets = self.measured_sets(order, self.suite.seeds[0])
         classes = unseen_of(sets)
         assert classes is not None
-        found = {
-            one.task.task: accuracies_of(nearest_by_text(one.test_features, classes), one)
-            for one in sets
-        }
+        found = {one.task.task: accuracies_of(_by_text(one, classes).classes, one) for one in sets}
         return ZeroShotFigures(
             accuracies={name: 100 * same for name, (same, _) in found.items()},
             alike={name: 100 * alike for name, (_, alike) in found.items()},
@@ -197,3 +195,7 @@ def _with_tests(one: ImageSet, most: int | None) -> ImageSet:
     if most is None:
         return one
     return replace(one, test=few_shot(one.test, one.classes, shots=most, seed=0))
+
+
+def _by_text(measured: MeasuredSet, classes: UnseenClasses) -> Predicted:
+    return nearest_by_text(measured.test_features, classes, logit_scale=measured.text.logit_scale)

@@ -1,5 +1,6 @@
 """Routes for looking at adapters: which there are, their history, one version, what changed."""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from cluster.client.client import Client
 from cluster.client.documents import DocumentClient
 from cluster.client.requester import Requester
 from cluster.wire.facts import difference_document, entry_document, shown_document
+from cluster.wire.mistaken import mistakes_document
+from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.versions import (
     MOST_MOVES,
     Aliases,
@@ -31,6 +34,17 @@ VersionPath = Annotated[
 Limit = Annotated[int, Query(ge=1, le=MOST_MOVES, description="Most moves.")]
 Before = Annotated[
     int | None, Query(ge=0, description="Only moves before the one of this index, to go on there.")
+]
+MOST_LISTED = 1000
+Listed = Annotated[
+    int, Query(ge=1, le=MOST_LISTED, description="Most classes, pairs and images of each task.")
+]
+OfTask = Annotated[str | None, Query(max_length=200, description="Only this task's test images.")]
+OfClass = Annotated[
+    str | None, Query(max_length=300, description="Only wrong images of this class, by its id.")
+]
+AsClass = Annotated[
+    str | None, Query(max_length=300, description="Only wrong images that are taken for it.")
 ]
 TaskPath = Annotated[str, Path(max_length=200, examples=["digits"], description="A task.")]
 
@@ -84,6 +98,14 @@ class LookingHandlers:
         """Return what changed from one version to another."""
         return difference_document(self._client.diff(before, after, adapter=adapter))
 
+    def mistakes(
+        self, adapter: str, version: str, wanted: Mapping[str, str | None], *, limit: int
+    ) -> VersionMistakes:
+        """Return what a version gets wrong about its test images."""
+        return mistakes_document(
+            self._client.mistakes(version, adapter=adapter, limit=limit, **wanted)
+        )
+
 
 def routes(handlers: LookingHandlers, threads: StoreThreads) -> APIRouter:
     """Return the routes, answered by `handlers` in `threads`."""
@@ -110,6 +132,19 @@ def routes(handlers: LookingHandlers, threads: StoreThreads) -> APIRouter:
     async def diff(adapter: AdapterPath, before: Version, after: Version) -> VersionDifference:
         """Say what changed from one version to another."""
         return await threads(handlers.diff, adapter, before, after)
+
+    @router.get("/{adapter}/versions/{version}/mistakes", responses=LOOK)
+    async def mistakes(
+        adapter: AdapterPath,
+        version: VersionPath,
+        task: OfTask = None,
+        truth: OfClass = None,
+        answer: AsClass = None,
+        limit: Listed = 20,
+    ) -> VersionMistakes:
+        """Say what a version gets wrong: classes, confusions, images, the most confident first."""
+        wanted = {"task": task, "truth": truth, "answer": answer}
+        return await threads(handlers.mistakes, adapter, version, wanted, limit=limit)
 
     @router.get("/{adapter}/held/{task}", responses=LOOK)
     async def held(adapter: AdapterPath, task: TaskPath) -> HeldTask:

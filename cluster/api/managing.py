@@ -117,6 +117,7 @@ class VersionHandlers:
             adapter=adapter,
             tasks=tasks,
             versions=[version.manifest.number for version in found],
+            candidates=[version.manifest.class_count for version in found],
             accuracy=[list(_row(version.accuracies, tasks)) for version in found],
         )
 

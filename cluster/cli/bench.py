@@ -188,7 +188,7 @@ def findings_of(measuring: "Xtail") -> "Findings":
 
 
 def _print(findings: "Findings") -> None:
-    from harness.results import orders_and_runs
+    from harness.results import candidates_at_the_end, orders_and_runs
     from harness.table import COLUMNS, figures
 
     for order, lines in orders_and_runs(findings.suite, findings.runs).items():
@@ -205,10 +205,14 @@ def _print(findings: "Findings") -> None:
         width = 1 + len(COLUMNS)
         padded = [[*row, *[None] * (width - len(row))] for row in rows]
         print_table(("method", *COLUMNS), padded, empty="nothing measured")
+        candidates = candidates_at_the_end(lines)
+        if candidates is not None:
+            of = "all" if findings.suite.candidates == "all" else "the learnt ones of"
+            stdout().print(f"answers are chosen among {of} {candidates} classes", markup=False)
 
 
 def _as_json(findings: "Findings", page: Path) -> dict[str, object]:
-    from harness.results import orders_and_runs
+    from harness.results import candidates_at_the_end, orders_and_runs
     from harness.table import figures
 
     return {
@@ -218,6 +222,7 @@ def _as_json(findings: "Findings", page: Path) -> dict[str, object]:
         "orders": {
             order: {
                 "zero_shot": dict(findings.zero_shot[order].accuracies),
+                "candidates": candidates_at_the_end(lines),
                 "methods": {
                     title: {
                         heading: None if figure is None else [figure.mean, figure.half]

@@ -103,13 +103,16 @@ def _show(client: Client, examples: Path, folder: Path) -> dict[str, Any]:
     submissions = _submit(client, examples)
     matrix = _watch(client, submissions)
     figures = continual_measures(matrix.rows)
+    candidates = sum(len(submission.classes) for submission in submissions)
     _print_figures(matrix, figures)
+    tell(f"every answer was chosen among the {candidates} classes of all tasks, learnt or not")
     report = _report(client, folder)
     tell(f"report: {report}")
     _ask_and_roll_back(client, examples)
     return {
         "adapter": client.config.adapter,
         "tasks": matrix.tasks,
+        "candidates": candidates,
         "zero_shot": matrix.zero_shot,
         "accuracy": matrix.rows,
         "transfer": figures.transfer,

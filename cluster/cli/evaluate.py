@@ -9,13 +9,19 @@ import click
 
 from adapters.contract.counts import counted
 from cluster.cli.clients import client_of
+from cluster.cli.facts import p_value
 from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
+from cluster.cli.terminal.tables import print_table
 from cluster.client.documents import DocumentClient
 
+CONFUSED = 5
+"""Pairs that are printed; JSON and the report have more."""
+
 if TYPE_CHECKING:
+    from cluster.wire.mistakes import ComparedSet
     from cluster.wire.outputs.measured import Figures, MeasuredAdapter, MeasuredAdapters
 
 NOTHING_CHANGED = (
@@ -93,7 +99,9 @@ def evaluate(
     of which a task was purged are left out.
 
     The candidates are the classes of all columns. Classes that a version has not learnt take part
-    zero-shot.
+    zero-shot. Of the last version it is also said how sure each accuracy is, which images it has
+    won and lost against the version before it, and what it most often gets wrong; the report has
+    the wrong images themselves, the most confident answers first.
 
     \b
     Examples:
@@ -173,10 +181,67 @@ def _print_matrix(found: "MeasuredAdapter") -> None:
             "no transfer, average and last: these are for versions that each add the next task",
             markup=False,
         )
+    stdout().print(_candidates(found), markup=False)
+    _print_sureness(found)
+    _print_confusions(found)
     for name, ids in found.collisions.items():
         stdout().print(f"one name, several classes: {name}: {', '.join(ids)}", markup=False)
     for remark in found.remarks:
         stdout().print(remark, markup=False)
+
+
+def _candidates(found: "MeasuredAdapter") -> str:
+    """Return among how many classes answers were chosen."""
+    counts = {found.zero_shot_candidates, *(version.candidates for version in found.versions)}
+    if len(counts) == 1:
+        of = f"all {counts.pop()} classes of {counted(len(found.sets), 'set')}"
+    else:
+        of = (
+            f"{min(counts)} to {max(counts)} classes: those of {counted(len(found.sets), 'set')}, "
+            "and what each version has learnt besides"
+        )
+    return f"every answer was chosen among {of}"
+
+
+def _print_sureness(found: "MeasuredAdapter") -> None:
+    """Print how sure the figures of the last version are."""
+    compared = {each.set: each for each in found.compared}
+    rows = [
+        (
+            each.set,
+            f"{each.right / each.images:.1%}",
+            f"{each.low:.1%} to {each.high:.1%}",
+            each.images,
+            *(_won_and_lost(compared[each.set]) if compared else ()),
+        )
+        for each in found.mistakes
+    ]
+    label = f"{found.adapter}@{found.versions[-1].number}"
+    against = f"p, against {found.versions[-2].number}" if compared else ""
+    columns = (label, "accuracy", "95 % interval", "test images")
+    print_table(columns + (("won", "lost", against) if compared else ()), rows, empty="no sets")
+
+
+def _won_and_lost(found: "ComparedSet") -> tuple[object, ...]:
+    return found.won, found.lost, p_value(found.p)
+
+
+def _print_confusions(found: "MeasuredAdapter") -> None:
+    """Print what is most often taken for what, of all sets."""
+    pairs = [
+        (pair.images, each.set, found.names[pair.truth], _named(found, pair.answer))
+        for each in found.mistakes
+        for pair in each.confusions
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    if pairs:
+        rows = [(name, truth, answer, count) for count, name, truth, answer in pairs[:CONFUSED]]
+        print_table(("most often wrong", "class", "taken for", "images"), rows, empty="")
+
+
+def _named(found: "MeasuredAdapter", class_id: str) -> str:
+    """Return the name of a class, with its task."""
+    return f"{found.names[class_id]} ({class_id.partition('/')[0]})"
 
 
 def _words(name: str) -> str:

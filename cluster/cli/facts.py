@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from adapters.contract.counts import counted
 from cluster.cli.terminal.output import say
 from cluster.cli.terminal.tables import print_facts, print_table
+from cluster.wire.mistakes import ComparedSet
 from cluster.wire.outputs.maintenance import CheckedAdapter, CollectedGarbage
 from cluster.wire.versions import (
     HistoryEntry,
@@ -89,7 +90,7 @@ def print_shown(version: ShownVersion) -> None:
         ("aliases", ", ".join(version.aliases)),
         ("parent", _or_none(version.parent)),
         ("classes", version.classes),
-        ("accuracy", _mean(version) and f"mean {_mean(version)}"),
+        ("accuracy", _mean(version) and f"mean {_mean(version)}, {_own_classes(version)}"),
         ("size", decimal(version.size_bytes)),
         ("encoder", version.encoder),
         ("method", version.method),
@@ -127,10 +128,50 @@ def print_difference(found: VersionDifference) -> None:
         for task in changed
     ]
     print_table(("change", "task", "classes", "record"), tasks, empty="the same tasks in both")
+    compared = {each.set: each for each in found.compared}
     measured = [
-        (each.task, _percent(each.before), _percent(each.after)) for each in found.accuracies
+        (
+            each.task,
+            _with_interval(each.before, each.before_interval),
+            _with_interval(each.after, each.after_interval),
+            *_won_and_lost(compared.get(each.task)),
+        )
+        for each in found.accuracies
     ]
-    print_table(("accuracy on", "before", "after"), measured, empty="nothing was measured")
+    columns = ("accuracy on", "before", "after", "won", "lost", "p")
+    print_table(columns, measured, empty="nothing was measured")
+    if measured:
+        say(_among(found))
+
+
+def _with_interval(accuracy: float | None, interval: tuple[float, float] | None) -> str:
+    if accuracy is None or interval is None:
+        return ""
+    return f"{accuracy:.1%} ({interval[0]:.0%} to {interval[1]:.0%})"
+
+
+def _won_and_lost(found: ComparedSet | None) -> tuple[object, ...]:
+    return ("", "", "") if found is None else (found.won, found.lost, p_value(found.p))
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as people read it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _among(found: VersionDifference) -> str:
+    """Return among which classes the accuracies of two versions were decided."""
+    counts = [
+        f"{found.adapter}@{number} among the {counted(classes, 'class')} that it has learnt"
+        for number, classes in (
+            (found.before, found.before_candidates),
+            (found.after, found.after_candidates),
+        )
+    ]
+    return (
+        f"measured {' and '.join(counts)}; `nacre evaluate` measures all versions among the same "
+        "classes"
+    )
 
 
 def print_report(found: CheckedAdapter) -> None:
@@ -161,6 +202,11 @@ def _mean(version: PublishedVersion) -> str:
         return ""
     of_all = f"{measured} of " if measured != tasks else ""
     return f"{mean:.1%} ({of_all}{counted(tasks, 'task')})"
+
+
+def _own_classes(version: ShownVersion) -> str:
+    """Return among which classes a version's accuracies were decided."""
+    return f"among the {counted(version.classes, 'class')} that it has learnt"
 
 
 def _move(alias: str, move: Mapping[str, int | None]) -> str:

@@ -120,6 +120,7 @@ class AsyncClient:
     aliases = _awaited(Calls.aliases)
     history = _awaited(Calls.history)
     diff = _awaited(Calls.diff)
+    mistakes = _awaited(Calls.mistakes)
     refusals = _awaited(Calls.refusals)
     behind = _awaited(Calls.behind)
     held = _awaited(Calls.held)

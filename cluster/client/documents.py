@@ -33,6 +33,8 @@ from cluster.wire.facts import (
     token_document,
     version_document,
 )
+from cluster.wire.mistaken import mistakes_document
+from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.outputs.facts import (
     checked_document,
     garbage_document,
@@ -192,6 +194,22 @@ class DocumentClient:
     ) -> VersionDifference:
         """See `RemoteClient.diff`."""
         return difference_document(self.client.diff(before, after, adapter=adapter))
+
+    def mistakes(
+        self,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        task: str | None = None,
+        truth: str | None = None,
+        answer: str | None = None,
+        limit: int = 20,
+    ) -> VersionMistakes:
+        """See `RemoteClient.mistakes`."""
+        found = self.client.mistakes(
+            version, adapter=adapter, task=task, truth=truth, answer=answer, limit=limit
+        )
+        return mistakes_document(found)
 
     def refusals(self) -> list[HistoryEntry]:
         """See `RemoteClient.refusals`."""

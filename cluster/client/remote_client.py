@@ -143,6 +143,7 @@ class RemoteClient:
     aliases = _asked(Calls.aliases)
     history = _asked(Calls.history)
     diff = _asked(Calls.diff)
+    mistakes = _asked(Calls.mistakes)
     refusals = _asked(Calls.refusals)
     behind = _asked(Calls.behind)
     held = _asked(Calls.held)

@@ -1,11 +1,13 @@
-"""The client's verbs that look at versions: list, show, aliases, history, differences."""
+"""The client's verbs that look at versions: list, show, aliases, history, what is wrong."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 
 from adapters.errors import NotFoundError
+from adapters.mistakes import Most
 from cluster.client.part import ClientPart
 from cluster.client.requester import By
+from workers.learning.version_mistakes import VersionMistakes, version_mistakes
 from workers.registry import (
     Action,
     Difference,
@@ -83,6 +85,38 @@ class VersionVerbs(ClientPart):
             NotFoundError: no such adapter or version.
         """
         return diff(self._adapter(adapter), before, after)
+
+    def mistakes(
+        self,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        task: str | None = None,
+        truth: str | None = None,
+        answer: str | None = None,
+        limit: int = 20,
+    ) -> VersionMistakes:
+        """Return what a version, given by alias or number, gets wrong about its test images.
+
+        Args:
+            version: The version.
+            adapter: Which adapter.
+            task: Only the test images of this task.
+            truth: Of wrong images, only those of this class, by its id.
+            answer: Of wrong images, only those that are taken for this class.
+            limit: Most classes, pairs and images of each task.
+
+        Raises:
+            NotFoundError: no such adapter, version, task or class, or its answers were not kept.
+        """
+        return version_mistakes(
+            self._adapter(adapter),
+            version,
+            task=task,
+            truth=[truth] if truth else (),
+            answer=[answer] if answer else (),
+            most=Most(classes=limit, confusions=limit, images=limit),
+        )
 
     def refusals(self, *, by: By = None) -> list[Entry]:
         """Return the refusals by replicas that nothing has followed, of the adapters served.

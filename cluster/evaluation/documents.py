@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from cluster.wire.mistaken import compared_document, mistaken_document, names_in
 from cluster.wire.outputs.measured import MeanFigure, MeasuredAdapter, MeasuredAdapters
 from harness.evaluation import Evaluation, HasMetrics, over_adapters
+from workers.learning.evaluation import MeasuredAccuracy
 
 
 def measured_document(
@@ -41,17 +43,32 @@ def _over(found: Sequence[HasMetrics]) -> dict[str, MeanFigure]:
 
 
 def _adapter(found: Evaluation) -> MeasuredAdapter:
+    mistakes = [
+        mistaken_document(
+            each.set_name, each.found, submission=None if column.seed is None else column.source
+        )
+        for each, column in zip(found.mistakes, found.columns, strict=True)
+    ]
+    compared = [compared_document(each.set_name, each.found) for each in found.comparisons]
+    names: dict[str, str] = {}
+    for known in (
+        *(each.names for each in found.mistakes),
+        *(each.names for each in found.comparisons),
+    ):
+        names.update(known)
     return MeasuredAdapter.model_validate(
         {
             "adapter": found.adapter,
             "encoder": found.fingerprint,
             "sets": [asdict(column) for column in found.columns],
-            "zero_shot": [measured._asdict() for measured in found.zero_shot],
+            "zero_shot": [_cell(measured) for measured in found.zero_shot],
+            "zero_shot_candidates": found.zero_shot_candidates,
             "versions": [
                 {
                     "number": version.number,
                     "digest": version.digest,
-                    "accuracies": [measured._asdict() for measured in version.accuracies],
+                    "candidates": version.candidates,
+                    "accuracies": [_cell(measured) for measured in version.accuracies],
                 }
                 for version in found.versions
             ],
@@ -59,5 +76,12 @@ def _adapter(found: Evaluation) -> MeasuredAdapter:
             "metrics_alike": asdict(found.metrics_alike) if found.metrics_alike else None,
             "collisions": {name: list(ids) for name, ids in found.collisions.items()},
             "remarks": list(found.remarks),
+            "names": names_in(mistakes, compared, names),
+            "mistakes": mistakes,
+            "compared": compared,
         }
     )
+
+
+def _cell(measured: MeasuredAccuracy) -> dict[str, float]:
+    return {**measured._asdict(), **measured.interval._asdict()}

@@ -11,15 +11,22 @@ import torch
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import name_collisions
 from adapters.errors import InputError, NotFoundError
+from adapters.mistakes import compared
 from cluster.config import Config
 from cluster.evaluation.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
 from cluster.evaluation.measuring import THREADS, Measuring
-from harness.answers import some_answered, taken_for
+from harness.answers import (
+    SetComparison,
+    answers_by_set,
+    names_of,
+    set_mistakes,
+    taken_for,
+)
 from harness.evaluation import EvaluatedVersion, Evaluation
 from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.task_features import class_entries, task_of
 from workers.housekeeping.leftovers import purged_submissions
-from workers.learning.evaluation import MeasuredAccuracy, accuracy_of
+from workers.learning.evaluation import Answers, MeasuredAccuracy, accuracy_of
 from workers.progress_callbacks import StepCallback, unreported
 from workers.registry import Registry, Version
 from workers.registry.documents.layout import HEAD
@@ -32,7 +39,7 @@ from workers.tasks.submission import Submission, find_submission, read_submissio
 class _Row:
     """What one version, or the encoder alone, answers about every column."""
 
-    answers: tuple[tuple[ClassEntry, ...], ...]
+    answers: Answers
     accuracies: tuple[MeasuredAccuracy, ...]
     seconds: float
 
@@ -131,8 +138,8 @@ def _rows(
         return _Row(
             answers=found,
             accuracies=tuple(
-                accuracy_of(predicted, task.truth)
-                for task, predicted in zip(measuring.tasks, found, strict=True)
+                accuracy_of(predicted.classes, task.truth)
+                for task, predicted in zip(measuring.tasks, found.sets, strict=True)
             ),
             seconds=time.perf_counter() - started,
         )
@@ -155,27 +162,44 @@ def _evaluation(
     *,
     remarks: tuple[str, ...],
 ) -> Evaluation:
-    last = rows[-1].answers
+    last = rows[-1].answers.sets
     classes = {entry.class_id: entry for each in columns for entry in each.test_set.classes}
     tasks = tuple(dict.fromkeys(task_of(entry) for entry in classes.values()))
-    answered = [
-        (answer, partial(each.image, answer.image))
-        for each, predicted in zip(columns, last, strict=True)
-        for answer in some_answered(each.column.name, predicted, each.test_set.truth)
-    ]
+    titles = [each.column.name for each in columns]
+    truths = [each.test_set.truth for each in columns]
+    sets = answers_by_set(titles, last, truths)
     return Evaluation(
         adapter=adapter,
         fingerprint=fingerprint,
         columns=tuple(each.column for each in columns),
         zero_shot=rows[0].accuracies,
+        zero_shot_candidates=rows[0].answers.candidates,
         versions=tuple(
             _evaluated(version, row) for version, row in zip(versions, rows[1:], strict=True)
         ),
         collisions={each.name: each.class_ids for each in name_collisions(classes.values(), ())},
         remarks=remarks,
         tasks=tasks,
-        confusion=tuple(taken_for(predicted, tasks) for predicted in last),
-        answered=tuple(answered),
+        confusion=tuple(taken_for(predicted.classes, tasks) for predicted in last),
+        mistakes=set_mistakes(sets, names_of(last, truths)),
+        comparisons=_comparisons(titles, truths, rows[1:]),
+        files=tuple(each.image for each in columns),
+    )
+
+
+def _comparisons(
+    titles: Sequence[str], truths: Sequence[Sequence[ClassEntry]], rows: Sequence[_Row]
+) -> tuple[SetComparison, ...]:
+    """Return what the last row has won and lost against the one before it."""
+    if len(rows) < 2:
+        return ()
+    before, after = (row.answers.sets for row in rows[-2:])
+    names = names_of((*before, *after), truths)
+    sets = (answers_by_set(titles, predicted, truths) for predicted in (before, after))
+    first, second = sets
+    return tuple(
+        SetComparison(set_name=title, found=compared(first[title], second[title]), names=names)
+        for title in titles
     )
 
 
@@ -188,6 +212,7 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
         submissions=tuple(task.submission for task in manifest.tasks),
         size_bytes=manifest.size_bytes,
         seconds=row.seconds,
+        candidates=row.answers.candidates,
         accuracies=row.accuracies,
     )
 

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from adapters.adapter import Adapter
-from adapters.contract.class_entry import ClassEntry
 from adapters.errors import NotFoundError, UnavailableError
 from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
@@ -18,7 +18,7 @@ from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.blocks import block_key, has_block
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
-from workers.learning.evaluation import TaskTestSet, accuracy_of, answers, task_test_set
+from workers.learning.evaluation import Answers, TaskTestSet, accuracy_of, answers, task_test_set
 from workers.tasks.submission import Submission
 
 POLL_S = 0.3
@@ -118,7 +118,7 @@ class Measuring:
         """What is measured, under the encoder's own tower: all that was read and has images."""
         return tuple(task for task in self._under(self.encoder.image_tower) if len(task.labels))
 
-    def answers(self, version: int | None) -> tuple[tuple[ClassEntry, ...], ...]:
+    def answers(self, version: int | None) -> Answers:
         """Return what `version` answers about the images of each of `tasks`.
 
         The candidates are the classes of all that was read. None asks the encoder alone.
@@ -127,8 +127,10 @@ class Measuring:
         adapter = Adapter(state.records, shared=state.shared) if state.records else None
         base = self.encoder.image_tower
         tasks = self._under(adapter.image_tower(base) if adapter else base)
-        pairs = zip(tasks, answers(adapter, tasks, self.encoder), strict=True)
-        return tuple(predicted for task, predicted in pairs if len(task.labels))
+        found = answers(adapter, tasks, self.encoder)
+        pairs = zip(tasks, found.sets, strict=True)
+        with_images = tuple(predicted for task, predicted in pairs if len(task.labels))
+        return replace(found, sets=with_images)
 
     def _under(self, tower: ImageTower) -> tuple[TaskTestSet, ...]:
         return tuple(self._features(place, tower) for place in range(len(self._sources)))
@@ -147,6 +149,6 @@ class Measuring:
     def row(self, version: int | None) -> tuple[float, ...]:
         """Return the accuracy of `version` on each of `tasks`; see `answers`."""
         return tuple(
-            accuracy_of(predicted, task.truth).accuracy
-            for task, predicted in zip(self.tasks, self.answers(version), strict=True)
+            accuracy_of(predicted.classes, task.truth).accuracy
+            for task, predicted in zip(self.tasks, self.answers(version).sets, strict=True)
         )

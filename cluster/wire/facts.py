@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict
 
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
+from cluster.wire.mistaken import compared_document, names_in
 from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState
 from cluster.wire.versions import (
     ChangedAccuracy,
@@ -75,6 +76,7 @@ def shown_document(version: Version) -> ShownVersion:
 
 def difference_document(found: Difference) -> VersionDifference:
     """Return what changed between two versions."""
+    compared = [compared_document(task, each) for task, each in found.comparisons.items()]
     return VersionDifference(
         adapter=found.after.adapter,
         before=found.before.number,
@@ -85,6 +87,10 @@ def difference_document(found: Difference) -> VersionDifference:
         classes=found.classes,
         size_bytes=found.size_bytes,
         accuracies=[ChangedAccuracy.model_validate(asdict(each)) for each in found.accuracies],
+        before_candidates=found.candidates[0],
+        after_candidates=found.candidates[1],
+        compared=compared,
+        names=names_in((), compared, found.names),
     )
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from cluster.wire.mistakes import NAMES, ComparedSet
 from cluster.wire.scalars import WholeNumber
 
 MOST_MOVES = 1000
@@ -43,7 +44,8 @@ class PublishedVersion(BaseModel):
     purged: list[str] = Field(description="Its tasks whose records are gone for good.")
     notes: dict[str, str] = Field(description="Such as why the gate refused it.")
     mean_accuracy: float | None = Field(
-        description="Over the tasks that were measured; null where none was."
+        description="Over the tasks that were measured, among the classes of this version alone; "
+        "null where none was."
     )
     not_measured: list[str] = Field(description="Its tasks that are not in that mean.")
     gate: str | None = Field(description="What the gate said, where it did not simply pass.")
@@ -87,6 +89,9 @@ class ChangedAccuracy(BaseModel):
     task: str
     before: float | None
     after: float | None
+    before_interval: tuple[float, float] | None = Field(description="With 95 % confidence.")
+    after_interval: tuple[float, float] | None
+    images: int = Field(description="Test images of the later version that has some.")
 
 
 class VersionDifference(BaseModel):
@@ -101,6 +106,14 @@ class VersionDifference(BaseModel):
     classes: int = Field(description="How many more; negative for fewer.")
     size_bytes: int = Field(description="How many more.")
     accuracies: list[ChangedAccuracy]
+    before_candidates: int = Field(
+        description="Among how many classes the earlier version's answers were chosen."
+    )
+    after_candidates: int
+    compared: list[ComparedSet] = Field(
+        description="By task, where the answers of both versions about the same images were kept."
+    )
+    names: dict[str, str] = NAMES
 
 
 class Aliases(BaseModel):
@@ -198,6 +211,9 @@ class AccuracyMatrix(BaseModel):
     adapter: str
     tasks: list[str] = Field(description="Of the columns.")
     versions: list[int] = Field(description="Of the rows, oldest first.")
+    candidates: list[int] = Field(
+        description="Of each version, the classes that it had learnt: among them it chose."
+    )
     accuracy: list[list[float | None]]
 
 

@@ -2,7 +2,7 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import nan
@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from harness.answers import Answered
+from harness.answers import Answered, SetMistakes
 from workers.images.decode import decode_image
 
 LIBRARIES = ("nacre", "torch", "open_clip_torch", "scikit-learn", "numpy", "pillow")
@@ -22,8 +22,13 @@ COLORS = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7",
     "#9c755f", "#bab0ac", "#1f77b4", "#17becf", "#8c564b",
 )  # fmt: skip
-DARK = 55
-"""Percent from which a cell's figure is white."""
+DASHES = ("none", "8 3", "2 3", "10 3 2 3", "5 3")
+"""So that lines can be told apart without their colours."""
+PAPER, DEEP = (255, 255, 255), (8, 64, 129)
+NIGHT, BRIGHT = (30, 33, 38), (38, 98, 178)
+"""Of a heat map, what nothing and a hundred percent look like, on a light and on a dark page."""
+DARK = 70
+"""Percent from which a cell's figure is white: either has a contrast of 4.5 on its side of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,22 +59,39 @@ def page(template: str, **content: Any) -> str:
     return environment.get_template(template).render(size=(WIDTH, HEIGHT), **content)
 
 
-def shaded(value: float, *, learnt: bool = False, half: float | None = None) -> dict[str, Any]:
+def shaded(value: float, *, learnt: bool = False, said: str = "") -> dict[str, Any]:
     """Return a cell of a heat map, from white to deep blue and legible at both ends.
 
     Args:
         value: Percent.
         learnt: Whether it is set in bold.
-        half: Half of its confidence interval, where there is one.
+        said: How sure it is, where that is known.
     """
-    fraction = min(1.0, max(0.0, value / 100))
-    red, green, blue = (round(255 + (end - 255) * fraction) for end in (8, 64, 129))
     return {
         "value": value,
-        "half": half,
+        "said": said,
         "learnt": learnt,
-        "back": f"rgb({red},{green},{blue})",
-        "fore": "#fff" if value > DARK else "#222",
+        "light": _between(PAPER, DEEP, value),
+        "dark": _between(NIGHT, BRIGHT, value),
+        "fore": "#fff" if value > DARK else "#000",
+    }
+
+
+def _between(first: Sequence[int], last: Sequence[int], percent: float) -> str:
+    fraction = min(1.0, max(0.0, percent / 100))
+    parts = (
+        round(start + (end - start) * fraction) for start, end in zip(first, last, strict=True)
+    )
+    return f"rgb({','.join(map(str, parts))})"
+
+
+def line(title: str, place: int, values: Sequence[float]) -> dict[str, Any]:
+    """Return the curve number `place` through percentages."""
+    return {
+        "title": title,
+        "color": COLORS[place % len(COLORS)],
+        "dashes": DASHES[place % len(DASHES)],
+        "points": points(values),
     }
 
 
@@ -82,17 +104,55 @@ def points(values: Sequence[float]) -> list[tuple[float, float]]:
     ]
 
 
-def pictures(answered: Sequence[tuple[Answered, bytes]]) -> Iterator[dict[str, Any]]:
-    """Yield answers with small versions of their image files, as a page shows them."""
-    for answer, content in answered:
-        picture = decode_image(content, origin=f"image {answer.image} of {answer.set_name}")
-        picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
-        written = io.BytesIO()
-        picture.save(written, "JPEG", quality=80)
-        yield {
-            "answer": answer,
-            "source": "data:image/jpeg;base64," + b64encode(written.getvalue()).decode(),
-        }
+def picture(
+    answer: Answered, content: bytes | None, *, before: str = "", home: str = ""
+) -> dict[str, Any]:
+    """Return an answer with a small version of its image file, as a page shows it.
+
+    Args:
+        answer: What was answered.
+        content: The file; None where it has been removed.
+        before: What another version has answered.
+        home: The task that the image is of, where its answer is of another one.
+    """
+    return {
+        "expected": answer.expected,
+        "predicted": answer.predicted,
+        "before": before,
+        "right": answer.right,
+        "confidence": answer.confidence,
+        "elsewhere": answer.task if answer.task != (home or answer.set_name) else "",
+        "source": None if content is None else _small(answer, content),
+    }
+
+
+def _small(answer: Answered, content: bytes) -> str:
+    shown = decode_image(content, origin=f"image {answer.image} of {answer.set_name}")
+    shown.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+    written = io.BytesIO()
+    shown.save(written, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + b64encode(written.getvalue()).decode()
+
+
+def shown_mistakes(of_set: SetMistakes, read: Callable[[int], bytes | None]) -> dict[str, Any]:
+    """Return what a version gets wrong about a set, as a page shows it.
+
+    Args:
+        of_set: What it gets wrong.
+        read: Returns the file of the set's image at a place.
+    """
+    return {
+        "set_name": of_set.set_name,
+        "found": of_set.found,
+        "called": lambda name: _called(of_set, name),
+        "pictures": [picture(answer, read(answer.image)) for answer in of_set.answered],
+    }
+
+
+def _called(of_set: SetMistakes, class_id: str) -> str:
+    """Return the name of a class, with its task where that is another than the set's."""
+    name, task = of_set.names[class_id], class_id.partition("/")[0]
+    return name if task == of_set.set_name else f"{name} ({task})"
 
 
 def pyplot() -> Any:

@@ -8,25 +8,33 @@ curves.png, matrix-ORDER-METHOD.png   where matplotlib is installed
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness.answers import Answered
+from adapters.uncertainty import CONFIDENCE, wilson_interval
 from harness.files import write_whole
 from harness.labelled import ImageSet
 from harness.pages.drawing import (
     COLORS,
     Facts,
     draw_heat_map,
+    line,
     page,
-    pictures,
-    points,
+    picture,
     pyplot,
     shaded,
+    shown_mistakes,
 )
 from harness.published import PUBLISHED
-from harness.results import RunName, file_name, orders_and_runs, run_names
+from harness.results import (
+    RunName,
+    candidates_at_the_end,
+    file_name,
+    orders_and_runs,
+    run_names,
+)
 from harness.sequence_run import SequenceRun
 from harness.suite import Suite, settings_for
 from harness.table import COLUMNS, Figure, as_csv, by_set, figures
@@ -96,9 +104,9 @@ def _order(
         ),
         "published": published,
         "curves": [
-            {"title": title, "color": color, "points": points(_means(runs))}
-            for (title, runs), color in zip(measured.items(), COLORS * 9, strict=False)
+            line(title, place, _means(runs)) for place, (title, runs) in enumerate(measured.items())
         ],
+        "candidates": candidates_at_the_end(lines),
         "details": [
             {
                 "title": title,
@@ -107,7 +115,14 @@ def _order(
                     task: [shaded(value) for value in row]
                     for task, row in zip(tasks, _confusion(runs), strict=True)
                 },
-                "pictures": list(pictures(_shown(runs[0].finish.answered, findings.images))),
+                "mistakes": [
+                    shown_mistakes(each, partial(_file, findings.images[each.set_name]))
+                    for each in runs[0].finish.mistakes
+                ],
+                "pictures": [
+                    picture(answer, _file(findings.images[answer.set_name], answer.image))
+                    for answer in runs[0].finish.answered
+                ],
             }
             for title, runs in measured.items()
         ],
@@ -127,11 +142,19 @@ def _matrix(tasks: Sequence[str], runs: Sequence[SequenceRun]) -> dict[str, list
     """Return the rows of a heat map by what has been learnt."""
     return {
         f"after {task}": [
-            shaded(figure.mean, half=figure.half, learnt=column <= row)
+            shaded(figure.mean, said=_sureness(runs, figure, column), learnt=column <= row)
             for column, figure in enumerate(by_set(runs, row))
         ]
         for row, task in enumerate(tasks)
     }
+
+
+def _sureness(runs: Sequence[SequenceRun], figure: Figure, column: int) -> str:
+    """Return how sure an accuracy is: over seeds, or of one run over its test images."""
+    if figure.half is not None:
+        return f"± {figure.half:.2f}"
+    low, high = _interval(figure.mean, runs[0].images[column])
+    return f"{low:.1f} to {high:.1f} with {CONFIDENCE:.0%} confidence"
 
 
 def _confusion(runs: Sequence[SequenceRun]) -> list[list[float]]:
@@ -142,10 +165,8 @@ def _confusion(runs: Sequence[SequenceRun]) -> list[list[float]]:
     ]
 
 
-def _shown(
-    answered: Sequence[Answered], images: Mapping[str, ImageSet]
-) -> list[tuple[Answered, bytes]]:
-    return [(answer, images[answer.set_name].test[answer.image].read()) for answer in answered]
+def _file(images: ImageSet, place: int) -> bytes:
+    return images.test[place].read()
 
 
 def _settings(suite: Suite) -> list[tuple[str, str, str]]:
@@ -180,16 +201,31 @@ def _methods_csv(by_order: Mapping[str, Mapping[str, Sequence[SequenceRun]]]) ->
 
 
 def _accuracies_csv(findings: Findings) -> str:
-    lines = [
-        [name.order, name.title, name.seed, after, on, same, alike]
-        for name, run in findings.runs.items()
-        for after, step in zip(findings.suite.orders[name.order], run.steps, strict=True)
-        for on, same, alike in zip(
-            findings.suite.orders[name.order], step.accuracies, step.alike, strict=False
-        )
-    ]
+    lines = []
+    for name, run in findings.runs.items():
+        tasks = findings.suite.orders[name.order]
+        for after, step in zip(tasks, run.steps, strict=True):
+            measured = zip(tasks, step.accuracies, step.alike, run.images, strict=False)
+            lines += [
+                [
+                    name.order,
+                    name.title,
+                    name.seed,
+                    after,
+                    on,
+                    same,
+                    alike,
+                    *_interval(same, images),
+                ]
+                for on, same, alike, images in measured
+            ]
     headings = ["order", "method", "seed", "after", "on", "accuracy", "among equal names"]
-    return as_csv(headings, lines)
+    return as_csv([*headings, "low", "high"], lines)
+
+
+def _interval(percent: float, images: int) -> tuple[float, float]:
+    low, high = wilson_interval(round(percent / 100 * images), images)
+    return 100 * low, 100 * high
 
 
 def _draw(

@@ -5,25 +5,32 @@ accuracies.csv   every cell of the matrix
 matrix.png       where matplotlib is installed
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.answers import Answered
+from adapters.mistakes import ChangedImage
+from adapters.uncertainty import CONFIDENCE
+from harness.answers import Answered, SetComparison
 from harness.evaluation import SCALARS, Evaluation
 from harness.files import write_whole
 from harness.pages.drawing import (
-    COLORS,
     Facts,
     draw_heat_map,
     library_versions,
+    line,
     page,
-    pictures,
-    points,
+    picture,
     shaded,
+    shown_mistakes,
 )
 from harness.process import peak_bytes
 from harness.table import as_csv
+from workers.learning.evaluation import MeasuredAccuracy
+
+CHANGED = 6
+"""Most images that are shown of those a version has won of a set, or lost."""
 
 
 def write_evaluation(found: Evaluation, folder: Path) -> Path:
@@ -47,12 +54,19 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
         scalars=SCALARS,
         lines=_lines(found),
         steps=[version.number for version in found.versions],
-        last=f"{found.adapter}@{found.versions[-1].number}",
+        last=_label(found, -1),
+        before=_label(found, -2) if found.comparisons else "",
+        candidates=candidates_of(found),
+        sure=_sure(found),
+        mistakes=[
+            shown_mistakes(each, read)
+            for each, read in zip(found.mistakes, found.files, strict=True)
+        ],
+        changed=_changed(found),
         confusion={
             name: [shaded(value) for value in row]
             for name, row in zip(names, found.confusion, strict=True)
         },
-        shown=list(pictures(_files(found))),
         peak_bytes=peak_bytes(),
     )
     path = folder / "report.html"
@@ -64,39 +78,111 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
 
 def matrix_of(found: Evaluation) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of a heat map."""
-    rows = {"zero-shot": [shaded(100 * measured.accuracy) for measured in found.zero_shot]}
-    for version in found.versions:
-        rows[f"{found.adapter}@{version.number}"] = [
-            shaded(100 * measured.accuracy, learnt=column.source in version.submissions)
+    rows = {"zero-shot": [_cell(measured) for measured in found.zero_shot]}
+    for place, version in enumerate(found.versions):
+        rows[_label(found, place)] = [
+            _cell(measured, learnt=column.source in version.submissions)
             for measured, column in zip(version.accuracies, found.columns, strict=True)
         ]
     return rows
 
 
-def _files(found: Evaluation) -> list[tuple[Answered, bytes]]:
-    files = ((answer, read()) for answer, read in found.answered)
-    return [(answer, file) for answer, file in files if file is not None]
+def _cell(measured: MeasuredAccuracy, *, learnt: bool = False) -> dict[str, Any]:
+    low, high = measured.interval
+    said = f"{100 * low:.1f} to {100 * high:.1f} with {CONFIDENCE:.0%} confidence"
+    return shaded(100 * measured.accuracy, learnt=learnt, said=said)
+
+
+def _label(found: Evaluation, place: int) -> str:
+    return f"{found.adapter}@{found.versions[place].number}"
+
+
+def candidates_of(found: Evaluation) -> str:
+    """Return a sentence that says among how many classes each version has chosen."""
+    counts = {found.zero_shot_candidates, *(version.candidates for version in found.versions)}
+    least, most = min(counts), max(counts)
+    if least == most:
+        return f"Every answer was chosen among all {most} classes of all sets."
+    return (
+        f"Answers were chosen among all classes of all sets and those that the version has learnt "
+        f"besides: {least} to {most}, as the list of versions says."
+    )
+
+
+def _sure(found: Evaluation) -> list[dict[str, Any]]:
+    rows = []
+    for place, each in enumerate(found.mistakes):
+        low, high = each.found.interval
+        row: dict[str, Any] = {
+            "name": each.set_name,
+            "accuracy": each.found.right / each.found.images,
+            "low": low,
+            "high": high,
+            "images": each.found.images,
+            "wrong": each.found.wrong,
+        }
+        if found.comparisons:
+            of = found.comparisons[place].found
+            row |= {"won": len(of.won), "lost": len(of.lost), "p": of.p, "said": of.said}
+        rows.append(row)
+    return rows
+
+
+def _changed(found: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": each.set_name,
+            "won": len(each.found.won),
+            "lost": len(each.found.lost),
+            "won_pictures": _pictures(each, each.found.won, read),
+            "lost_pictures": _pictures(each, each.found.lost, read),
+        }
+        for each, read in zip(found.comparisons, found.files, strict=False)
+        if each.found.won or each.found.lost
+    ]
+
+
+def _pictures(
+    of_set: SetComparison, images: Sequence[ChangedImage], read: Callable[[int], bytes | None]
+) -> list[dict[str, Any]]:
+    return [
+        picture(
+            Answered(
+                set_name=of_set.set_name,
+                image=each.place,
+                expected=of_set.names[each.truth],
+                predicted=of_set.names[each.after],
+                task=each.after.partition("/")[0],
+                right=each.after == each.truth,
+                confidence=each.confidence,
+            ),
+            read(each.place),
+            before=of_set.names[each.before],
+        )
+        for each in images[:CHANGED]
+    ]
 
 
 def _lines(found: Evaluation) -> list[dict[str, Any]]:
     return [
-        {
-            "title": column.name,
-            "color": COLORS[place % len(COLORS)],
-            "points": points(
-                [100 * version.accuracies[place].accuracy for version in found.versions]
-            ),
-        }
+        line(
+            column.name,
+            place,
+            [100 * version.accuracies[place].accuracy for version in found.versions],
+        )
         for place, column in enumerate(found.columns)
     ]
 
 
 def _accuracies_csv(found: Evaluation) -> str:
-    rows = [("zero-shot", "", found.zero_shot)]
-    rows += [(str(each.number), each.digest, each.accuracies) for each in found.versions]
+    rows = [("zero-shot", "", found.zero_shot, found.zero_shot_candidates)]
+    rows += [
+        (str(each.number), each.digest, each.accuracies, each.candidates) for each in found.versions
+    ]
     lines = [
-        [number, digest, column.name, *measured]
-        for number, digest, accuracies in rows
+        [number, digest, column.name, *measured, *measured.interval, candidates]
+        for number, digest, accuracies, candidates in rows
         for column, measured in zip(found.columns, accuracies, strict=True)
     ]
-    return as_csv(["version", "digest", "set", "accuracy", "among equal names", "images"], lines)
+    headings = ["version", "digest", "set", "accuracy", "among equal names", "images"]
+    return as_csv([*headings, "low", "high", "candidates"], lines)

@@ -188,7 +188,6 @@ def test_an_unknown_task_is_not_found() -> None:
 def test_a_record_is_scored_with_those_that_have_its_anchors_or_count_as_its_classes() -> None:
     first, second, third = RECORDS
     assert Adapter(RECORDS).scored_with(2) == ("third",)
-    assert Adapter(RECORDS).scored_with(2, ["second/0"]) == ("second", "third")
     counting = replace(third.classes[0], merged_into="first/0")
     merged = replace(third, classes=(counting, *third.classes[1:]))
     assert Adapter([first, second, merged]).scored_with(2) == ("first", "third")

@@ -1,6 +1,7 @@
 """The table of loaders: everything that makes something of bytes that others have written."""
 
 import asyncio
+import gzip
 import io
 import json
 import tempfile
@@ -20,7 +21,14 @@ from cluster.api.uploads import received_question
 from cluster.config import Config
 from tests.fuzz.hostile import damaged, json_of, tampered
 from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, of_every_format
-from tests.support.scenes.registry import ANNA, adapter, learn, record_of, shared_of
+from tests.support.scenes.registry import (
+    ANNA,
+    adapter,
+    answers_about,
+    learn,
+    record_of,
+    shared_of,
+)
 from tests.support.scenes.submissions import submission
 from tests.support.scenes.uploads import PICTURES, packed, picture
 from tests.support.scenes.webhooks import webhook
@@ -52,6 +60,7 @@ from workers.queue.progress import ticket_of
 from workers.queue.ticket import Stage
 from workers.registry import drop, purge
 from workers.registry.documents.accuracy import accuracies_from_bytes
+from workers.registry.documents.answer_sheet import sheet_from_bytes, sheet_to_bytes
 from workers.registry.documents.history import entry_from_bytes
 from workers.registry.documents.manifest import manifest_from_bytes
 from workers.registry.documents.purged import tombstones_from_bytes
@@ -180,6 +189,20 @@ def _registry() -> dict[str, bytes]:
     return {kind: store.get(key).data for kind, key in found.items()} | {
         "refs": store.get("refs/main.json").data
     }
+
+
+def _of_sheets() -> Loader:
+    """Return a loader of answer sheets, which are JSON inside a gzip."""
+    sheet = sheet_to_bytes(answers_about("birds"))
+    assert sheet is not None
+    inside = of_json(
+        lambda data: sheet_from_bytes(gzip.compress(data), "x"), gzip.decompress(sheet), sealed=True
+    )
+    return replace(inside, load=_sheet, examples=inside.examples.map(gzip.compress), good=[sheet])
+
+
+def _sheet(content: bytes) -> object:
+    return sheet_from_bytes(content, "x")
 
 
 def _queue() -> dict[str, tuple[str, bytes]]:
@@ -335,6 +358,7 @@ LOADERS: dict[str, Loader] = {
     "accuracies": of_json(
         lambda data: accuracies_from_bytes(data, "x"), _OF_REGISTRY["accuracies"], sealed=True
     ),
+    "answer sheets": _of_sheets(),
     "records": of_tensors(decode_record, record_of("birds")),
     "shared states": of_tensors(decode_shared, shared_of("birds")),
     "kept answers": of_tensors(
@@ -342,8 +366,11 @@ LOADERS: dict[str, Loader] = {
         KeptAnswers(
             surroundings="here",
             records=("ab" * 32,),
-            merges=(("b/1",),),
-            tasks={"cd" * 32: BestAnswers(scores=torch.ones(2), columns=torch.tensor([0, 1]))},
+            tasks={
+                "cd" * 32: BestAnswers(
+                    scores=torch.ones(2), columns=torch.tensor([0, 1]), log_sums=torch.ones(2)
+                )
+            },
         ).to_bytes(),
     ),
     "submissions": of_json(

@@ -1,5 +1,6 @@
 """The examples of docs/format.md: the code reads each, and writes the same bytes again."""
 
+import gzip
 import json
 import re
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from workers.queue.ledger import outcome_bytes, page_key, read_outcome, read_pag
 from workers.queue.progress import KEY as PROGRESS
 from workers.queue.progress import read_progress, write_progress
 from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.documents.answer_sheet import sheet_from_bytes, sheet_to_bytes
 from workers.registry.documents.history import entry_from_bytes
 from workers.registry.documents.manifest import manifest_from_bytes
 from workers.registry.documents.purged import tombstones_from_bytes, tombstones_to_bytes
@@ -130,12 +132,19 @@ def audit(content: bytes) -> bytes:
     return store.get(write_audit(store, audit_from_bytes(content, IT))).data
 
 
+def answers(content: bytes) -> bytes:
+    written = sheet_to_bytes(sheet_from_bytes(gzip.compress(content), IT))
+    assert written is not None
+    return gzip.decompress(written)
+
+
 AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "The refs": lambda content: refs_from_bytes(content, IT).to_bytes(),
     "A version's manifest": lambda content: manifest_from_bytes(content, IT).to_bytes(),
     "A history entry": lambda content: entry_from_bytes(content, IT).to_bytes(),
     "Tombstones": lambda content: tombstones_to_bytes(tombstones_from_bytes(content, IT)),
     "Accuracies": lambda content: accuracies_to_bytes(accuracies_from_bytes(content, IT)),
+    "Answers": answers,
     "A record": record,
     "A submission": lambda content: submission_from_bytes(content, IT).to_bytes(),
     "Who leads": lead,

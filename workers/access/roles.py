@@ -48,7 +48,7 @@ NEEDED: Mapping[str, AccessRole] = {
     for role, verbs in {
         AccessRole.VIEWER: (
             *("accuracy", "aliases", "diff", "held", "history", "logs", "methods"),
-            *("metrics", "refusals", "show", "status", "versions", "watch"),
+            *("metrics", "mistakes", "refusals", "show", "status", "versions", "watch"),
         ),
         AccessRole.ASKER: ("embed", "predict"),
         AccessRole.SUBMITTER: ("cancel", "retry", "submit"),

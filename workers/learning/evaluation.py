@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from adapters.adapter import Adapter, UnseenClasses
+from adapters.adapter import Adapter, Scores, UnseenClasses
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import comparable_name
+from adapters.mistakes import SetAnswers
+from adapters.uncertainty import Interval, wilson_interval
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import read_split
 from workers.encoding.task_features import class_entries
@@ -100,6 +102,48 @@ def read_test_image(store: ObjectStore, submission: Submission, place: int) -> b
     raise IndexError(f"{submission.submission_id} has no test image at {place}")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """What is answered about the images of one set.
+
+    Attributes:
+        classes: N, the predicted class of each image.
+        confidences: N, their probabilities among the candidates, from 0 to 1.
+    """
+
+    classes: tuple[ClassEntry, ...] = ()
+    confidences: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, scores: Scores) -> "Predicted":
+        """Return the best candidate of each image."""
+        return cls(
+            classes=tuple(scores.classes[column] for column in scores.winners.tolist()),
+            confidences=tuple(scores.confidences.tolist()),
+        )
+
+    def about(self, truth: Sequence[ClassEntry]) -> SetAnswers:
+        """Return the answers beside the classes that the images have."""
+        return SetAnswers(
+            truth=tuple(entry.counts_as for entry in truth),
+            answers=tuple(entry.counts_as for entry in self.classes),
+            confidences=self.confidences,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What is answered about the images of several sets.
+
+    Attributes:
+        sets: Of each set.
+        candidates: Among how many classes; those that count as one are one.
+    """
+
+    sets: tuple[Predicted, ...]
+    candidates: int
+
+
 class MeasuredAccuracy(NamedTuple):
     """How many images of a task were answered right.
 
@@ -114,22 +158,25 @@ class MeasuredAccuracy(NamedTuple):
     alike: float
     images: int
 
+    @property
+    def interval(self) -> Interval:
+        """The 95 % confidence interval of the accuracy."""
+        return wilson_interval(round(self.accuracy * self.images), self.images)
+
 
 def accuracies(
     adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Encoder
 ) -> Mapping[str, float]:
     """Return the accuracy on every task that has images; see `answers`."""
     return {
-        task.name: accuracy_of(predicted, task.truth).accuracy
-        for task, predicted in zip(tasks, answers(adapter, tasks, encoder), strict=True)
+        task.name: accuracy_of(predicted.classes, task.truth).accuracy
+        for task, predicted in zip(tasks, answers(adapter, tasks, encoder).sets, strict=True)
         if len(task.labels)
     }
 
 
-def answers(
-    adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Encoder
-) -> tuple[tuple[ClassEntry, ...], ...]:
-    """Return the predicted class of every image of every task.
+def answers(adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Encoder) -> Answers:
+    """Return what is answered about every image of every task.
 
     The candidates are the classes of all tasks. What `adapter` has not learnt takes part zero-shot,
     so that a task may be measured before it is learnt; classes that count as a learnt one are that
@@ -150,30 +197,37 @@ def answers(
     if unseen:
         text = encoder.text_features([entry.prompt for entry in unseen.values()])
         further = UnseenClasses(classes=tuple(unseen.values()), text_features=text)
-    return tuple(
-        _predicted(adapter, task, further, encoder) if len(task.labels) else () for task in tasks
+    return Answers(
+        sets=tuple(
+            _predicted(adapter, task, further, encoder) if len(task.labels) else Predicted()
+            for task in tasks
+        ),
+        candidates=len({entry.counts_as for entry in (*learnt, *unseen.values())}),
     )
 
 
 def _predicted(
     adapter: Adapter | None, task: TaskTestSet, unseen: UnseenClasses | None, encoder: Encoder
-) -> tuple[ClassEntry, ...]:
+) -> Predicted:
+    scale = encoder.logit_scale
     if adapter is not None:
-        return adapter.predict(
-            task.features,
-            encoder=task.fingerprint,
-            logit_scale=encoder.logit_scale,
-            unseen=unseen,
+        return Predicted.of(
+            adapter.score(task.features, encoder=task.fingerprint, logit_scale=scale, unseen=unseen)
         )
     if unseen is None:
-        return ()
-    return nearest_by_text(task.features, unseen)
+        return Predicted()
+    return nearest_by_text(task.features, unseen, logit_scale=scale)
 
 
-def nearest_by_text(features: Tensor, classes: UnseenClasses) -> tuple[ClassEntry, ...]:
+def nearest_by_text(features: Tensor, classes: UnseenClasses, *, logit_scale: float) -> Predicted:
     """Return the class of `classes` that each of (N, D) unit features is nearest to by text."""
-    columns = (features @ classes.anchors.rows.t()).argmax(dim=1)
-    return tuple(classes.classes[column] for column in columns.tolist())
+    cosines = features @ classes.anchors.rows.t()
+    columns = cosines.argmax(dim=1)
+    sure = (logit_scale * cosines).softmax(dim=1).gather(1, columns[:, None])[:, 0]
+    return Predicted(
+        classes=tuple(classes.classes[column] for column in columns.tolist()),
+        confidences=tuple(sure.tolist()),
+    )
 
 
 def accuracy_of(predicted: Sequence[ClassEntry], truth: Sequence[ClassEntry]) -> MeasuredAccuracy:

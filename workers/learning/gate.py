@@ -8,13 +8,14 @@ What `gate` cannot measure, because a task has no test images here, is as good a
 version back as what it measures, unless `unmeasured: pass` says otherwise. Either way it is said.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from adapters.contract.counts import agreeing
+from adapters.mistakes import Comparison
 from workers.registry import TaskAccuracy
 
 Mode = Literal["auto", "gate", "manual"]
@@ -37,12 +38,15 @@ class Gate:
         max_drop: For `gate`: by how much the accuracy on any earlier task may drop, 0 to 1.
         min_accuracy: For `gate`: the least accuracy on the new task, 0 to 1.
         unmeasured: For `gate`: what becomes of a version of which it cannot measure everything.
+        significant: For `gate`: whether a drop counts only where chance alone seldom makes it, by
+            McNemar's test on the same images. What is lost on few test images passes then.
     """
 
     mode: Mode = "auto"
     max_drop: Fraction = 0.02
     min_accuracy: Fraction = 0.0
     unmeasured: Unmeasured = "reject"
+    significant: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +94,7 @@ def judge(
     earlier: Sequence[str],
     before: Sequence[TaskAccuracy],
     after: Sequence[TaskAccuracy],
+    compared: Mapping[str, Comparison] | None = None,
 ) -> Verdict:
     """Return what `gate` says of a version.
 
@@ -99,6 +104,8 @@ def judge(
         earlier: The tasks that the version has besides it.
         before: Accuracies of the version that it was learnt on.
         after: Its own.
+        compared: What it has won and lost of the test images of earlier tasks, by their names; a
+            drop on what is not in here counts.
     """
     if gate.mode == "auto":
         return Verdict(built_upon=True, served=True)
@@ -106,13 +113,15 @@ def judge(
         return Verdict(built_upon=True, served=False, reasons=("promotion is by hand",))
     measured = {entry.task: entry.accuracy for entry in after}
     names = frozenset(earlier)
+    tested = (compared or {}) if gate.significant else {}
     reasons = [
         f"accuracy on {entry.task!r} drops from {entry.accuracy:.1%} to "
-        f"{measured[entry.task]:.1%}, by more than {gate.max_drop:.1%}"
+        f"{measured[entry.task]:.1%}, by more than {gate.max_drop:.1%}{_tested(tested, entry.task)}"
         for entry in before
         if entry.task in names
         and entry.task in measured
         and entry.accuracy - measured[entry.task] > gate.max_drop + ROUNDING
+        and not (entry.task in tested and not tested[entry.task].is_significant)
     ]
     if task in measured and measured[task] < gate.min_accuracy:
         reasons.insert(
@@ -144,6 +153,13 @@ def _unmeasured(
     # What cannot be measured now could not be compared with later either.
     own = () if task in measured or (may_drop and may_be_wrong) else (task,)
     return unknown + own
+
+
+def _tested(tested: Mapping[str, Comparison], task: str) -> str:
+    if task not in tested:
+        return ""
+    found = tested[task]
+    return f" ({len(found.lost)} images lost, {len(found.won)} won, p = {found.p:.3f})"
 
 
 def _unknown(tasks: Sequence[str]) -> str:

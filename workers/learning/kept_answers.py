@@ -1,6 +1,7 @@
 """Kept answers: what the newest version of an adapter answers about all test images, as a cache.
 
-measured/<adapter>    the best score of each test image and whose it is; one object, replaced
+measured/<adapter>    the best score of each test image, whose it is, and the sum of all scores'
+                      exponentials; one object, replaced
 
 It is made from records and test features and can be made again: no version needs it, and whoever
 finds none, or one of other records, measures everything. Sealed as handovers are.
@@ -9,7 +10,7 @@ Shapes: N test images of a task
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,10 +33,17 @@ class BestAnswers:
         scores: (N,) float32, the highest score that any class has.
         columns: (N,) int64, that class among all of the version's records, in their order; of
             classes that count as one the first that stands for them.
+        log_sums: (N,) float32, log Σ exp over the scores of all classes.
     """
 
     scores: Tensor
     columns: Tensor
+    log_sums: Tensor
+
+    @property
+    def confidences(self) -> Tensor:
+        """(N,) float32, the probability of each answer."""
+        return (self.scores - self.log_sums).exp().clamp(max=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,13 +53,11 @@ class KeptAnswers:
     Attributes:
         surroundings: Everything else that they depend on; see `surroundings`.
         records: SHA-256 of the version's records, in their order.
-        merges: Of each record, the ids of the classes that classes of it count as.
         tasks: The answers by the digest of the test features.
     """
 
     surroundings: str = ""
     records: tuple[str, ...] = ()
-    merges: tuple[tuple[str, ...], ...] = ()
     tasks: Mapping[str, BestAnswers] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -60,7 +66,6 @@ class KeptAnswers:
         described = {
             "surroundings": self.surroundings,
             "records": list(self.records),
-            "merges": [list(ids) for ids in self.merges],
             "tasks": [[digest, len(found.scores)] for digest, found in self.tasks.items()],
         }
         tensors = {
@@ -68,6 +73,7 @@ class KeptAnswers:
             "columns": torch.cat(
                 [torch.zeros(0, dtype=torch.int64), *(found.columns for found in of_tasks)]
             ).int(),
+            "log_sums": torch.cat([torch.zeros(0), *(found.log_sums for found in of_tasks)]),
         }
         return pack(tensors, described)
 
@@ -79,7 +85,6 @@ NOTHING = KeptAnswers()
 class _Described:
     surroundings: str
     records: tuple[Digest, ...]
-    merges: tuple[tuple[str, ...], ...]
     tasks: tuple[tuple[Digest, Count], ...]
 
 
@@ -88,29 +93,32 @@ def answers_from_bytes(content: bytes, what: str) -> KeptAnswers:
     tensors, described = unpack(content)
     known = validated(_Described, encode(described), what)
     counts = [count for _, count in known.tasks]
-    scores, columns = tensors.get("scores"), tensors.get("columns")
-    if (
-        scores is None
-        or columns is None
-        or scores.dtype != torch.float32
-        or columns.dtype != torch.int32
-        or not scores.shape == columns.shape == (sum(counts),)
-        or len(known.merges) != len(known.records)
-        or bool((columns < 0).any())
-        or not bool(scores.isfinite().all())
-    ):
+    found = [tensors.get(name) for name in ("scores", "log_sums", "columns")]
+    if not _is_whole(found, sum(counts)):
         raise CorruptionError(
-            f"{what} is damaged: expected a score and a column per test image, both of them numbers"
+            f"{what} is damaged: expected a score, a sum and a column per test image, all of them "
+            "numbers"
         )
-    parts = zip(torch.split(scores, counts), torch.split(columns.long(), counts), strict=True)
+    parts = zip(*(torch.split(each, counts) for each in found if each is not None), strict=True)
     return KeptAnswers(
         surroundings=known.surroundings,
         records=known.records,
-        merges=known.merges,
         tasks={
-            digest: BestAnswers(scores=best, columns=whose)
-            for (digest, _), (best, whose) in zip(known.tasks, parts, strict=True)
+            digest: BestAnswers(scores=best, log_sums=sums, columns=whose.long())
+            for (digest, _), (best, sums, whose) in zip(known.tasks, parts, strict=True)
         },
+    )
+
+
+def _is_whole(found: Sequence[Tensor | None], images: int) -> bool:
+    kinds = (torch.float32, torch.float32, torch.int32)
+    return all(
+        tensor is not None
+        and tensor.dtype == kind
+        and tensor.shape == (images,)
+        and bool(tensor.isfinite().all())
+        and not (kind == torch.int32 and bool((tensor < 0).any()))
+        for tensor, kind in zip(found, kinds, strict=True)
     )
 
 

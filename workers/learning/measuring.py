@@ -1,18 +1,19 @@
 """Measuring a version that is about to be published, on its own and on all earlier tasks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import SharedState
 from adapters.contract.records import decode_record
+from adapters.mistakes import SetAnswers
 from workers.encoding.encoder import Encoder
-from workers.learning.evaluation import TaskTestSet, accuracies
+from workers.learning.evaluation import TaskTestSet, answers
 from workers.learning.kept_answers import KeptAnswers, read_answers, surroundings
 from workers.learning.measured_tasks import MeasuredTasks
 from workers.learning.version_answers import VersionAnswers
-from workers.registry import TaskAccuracy, TaskRef
+from workers.registry import AnsweredTask, AnswerSheet, TaskAccuracy, TaskRef
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
@@ -44,18 +45,29 @@ class Candidate:
         own = hashlib.sha256(self.content).hexdigest()
         return (*(task.record.sha256 for task in self.kept), own)
 
+    @property
+    def submissions(self) -> dict[str, str]:
+        """The ids of all its submissions, by the names of their tasks."""
+        own = {self.submission.task: self.submission.submission_id}
+        return {task.task: task.submission for task in self.kept} | own
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Measured:
     """What was measured of a version.
 
     Attributes:
-        accuracies: Of every task that has test images here.
-        answers: What the next version can be measured from; None where it has to begin anew.
+        sheet: Its answers about every task that has test images here.
+        kept: What the next version can be measured from; None where it has to begin anew.
     """
 
-    accuracies: tuple[TaskAccuracy, ...]
-    answers: KeptAnswers | None = None
+    sheet: AnswerSheet
+    kept: KeptAnswers | None = None
+
+    @property
+    def accuracies(self) -> tuple[TaskAccuracy, ...]:
+        """Its accuracy on each of these tasks."""
+        return _accuracies(self.sheet.sets)
 
 
 class VersionMeasuring:
@@ -90,7 +102,8 @@ class VersionMeasuring:
             and _all_learnt(adapter, tasks)
         ):
             return self._by_new_classes(candidate, adapter, tasks)
-        return Measured(accuracies=self._accuracies(adapter, tasks))
+        sets = self._answers(adapter, tasks)
+        return Measured(sheet=_sheet(candidate.submissions, adapter, tasks, sets))
 
     def of_version(
         self, name: str, number: int, tasks: Sequence[TaskRef]
@@ -105,38 +118,40 @@ class VersionMeasuring:
             number: The version.
             tasks: Those to measure; what has no test images here is left out.
         """
+        return _accuracies(self.sheet_of_version(name, number, tasks).sets)
+
+    def sheet_of_version(self, name: str, number: int, tasks: Sequence[TaskRef]) -> AnswerSheet:
+        """Return the answers of a published version about some of its tasks; arguments as above."""
         state = self._versions.state(name, number)
         adapter = Adapter(state.records, shared=state.shared)
         tower = adapter.image_tower(self._encoder.image_tower)
-        return self._accuracies(adapter, [*self._measured_tasks.earlier(tasks, tower)])
+        found = [*self._measured_tasks.earlier(tasks, tower)]
+        submissions = {task.task: task.submission for task in tasks}
+        return _sheet(submissions, adapter, found, self._answers(adapter, found))
 
-    def _accuracies(
-        self, adapter: Adapter, tasks: Sequence[TaskTestSet]
-    ) -> tuple[TaskAccuracy, ...]:
-        found = accuracies(adapter, tasks, self._encoder)
-        images = {task.name: len(task.labels) for task in tasks}
-        return tuple(
-            TaskAccuracy(task=task, accuracy=accuracy, images=images[task])
-            for task, accuracy in found.items()
-        )
+    def _answers(self, adapter: Adapter, tasks: Sequence[TaskTestSet]) -> dict[str, SetAnswers]:
+        found = answers(adapter, tasks, self._encoder).sets
+        return {
+            task.name: predicted.about(task.truth)
+            for task, predicted in zip(tasks, found, strict=True)
+            if len(task.labels)
+        }
 
     def _by_new_classes(
         self, candidate: Candidate, adapter: Adapter, tasks: Sequence[TaskTestSet]
     ) -> Measured:
         scale = self._encoder.logit_scale
-        answers = VersionAnswers(
+        found = VersionAnswers(
             adapter,
             candidate.records,
             kept=read_answers(self._store, candidate.submission.adapter),
             surroundings=surroundings(adapter, logit_scale=scale, code=candidate.code),
             logit_scale=scale,
         )
-        found = tuple(
-            TaskAccuracy(task=task.name, accuracy=answers.accuracy(task), images=len(task.labels))
-            for task in tasks
-            if len(task.labels)
+        sets = {task.name: found.about(task) for task in tasks if len(task.labels)}
+        return Measured(
+            sheet=_sheet(candidate.submissions, adapter, tasks, sets), kept=found.kept()
         )
-        return Measured(accuracies=found, answers=answers.kept())
 
     def _adapter(self, candidate: Candidate) -> Adapter:
         """Return the candidate: the latest one and one more record, or all records opened."""
@@ -152,6 +167,34 @@ class VersionMeasuring:
         if candidate.shared is None:
             self._latest = digests, adapter
         return adapter
+
+
+def _accuracies(sets: Mapping[str, SetAnswers]) -> tuple[TaskAccuracy, ...]:
+    return tuple(
+        TaskAccuracy(task=task, accuracy=found.right / found.images, images=found.images)
+        for task, found in sets.items()
+    )
+
+
+def _sheet(
+    submissions: Mapping[str, str],
+    adapter: Adapter,
+    tasks: Sequence[TaskTestSet],
+    sets: Mapping[str, SetAnswers],
+) -> AnswerSheet:
+    learnt = [entry for record in adapter.records for entry in record.classes]
+    entries = [*(entry for task in tasks for entry in task.classes), *learnt]
+    # A class that others count as has the last word about its name, unless it is not there.
+    named = {entry.counts_as: entry.name for entry in reversed(entries)}
+    named |= {entry.class_id: entry.name for entry in entries if not entry.merged_into}
+    return AnswerSheet(
+        candidates=len({entry.counts_as for entry in entries}),
+        names=named,
+        tasks=tuple(
+            AnsweredTask(task=name, submission=submissions[name], answers=found)
+            for name, found in sets.items()
+        ),
+    )
 
 
 def _all_learnt(adapter: Adapter, tasks: Sequence[TaskTestSet]) -> bool:

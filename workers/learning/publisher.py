@@ -8,6 +8,7 @@ from adapters.contract.adapter_state import decode_shared
 from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.records import decode_record
 from adapters.errors import InputError, NacreError
+from adapters.mistakes import Comparison
 from workers import registry
 from workers.encoding.encoder import Encoder
 from workers.learning.crew import Assignment, Begun, Publication
@@ -20,6 +21,7 @@ from workers.registry import (
     GATE_NOTE,
     UNMEASURED_NOTE,
     AddRecord,
+    AnswerSheet,
     Author,
     Commit,
     DropTask,
@@ -110,6 +112,7 @@ class Publisher:
             earlier=[task.task for task in kept],
             before=before,
             after=measured.accuracies,
+            compared=self._compared(adapter, assignment, kept, measured.sheet),
         ).waiting_for(self._awaited(adapter, submission, kept))
         commit = Commit(
             updates=(
@@ -132,13 +135,14 @@ class Publisher:
             settings=dict(record.settings),
             provenance=_provenance(submission, verdict),
             accuracies=measured.accuracies,
+            answers=measured.sheet,
             aliases=verdict.aliases,
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
         number = adapter.commit(commit, by=author).number
-        if measured.answers is not None and verdict.built_upon:
+        if measured.kept is not None and verdict.built_upon:
             with suppress(NacreError):  # the next version is measured from the beginning then
-                keep_answers(self._store, adapter.name, measured.answers)
+                keep_answers(self._store, adapter.name, measured.kept)
         return Publication(version=number, built_upon=verdict.built_upon, note=verdict.said)
 
     def _published(
@@ -181,6 +185,26 @@ class Publisher:
         if assignment.gate.mode != "gate" or not missing:
             return found
         return (*found, *self._measuring.of_version(adapter.name, parent, missing))
+
+    def _compared(
+        self,
+        adapter: registry.RegisteredAdapter,
+        assignment: Assignment,
+        kept: Sequence[TaskRef],
+        sheet: AnswerSheet,
+    ) -> dict[str, Comparison]:
+        """Return what the new version has won and lost of earlier tasks, where the gate asks.
+
+        Where the parent's answers were not kept, they are made now.
+        """
+        if not (assignment.parent and assignment.gate.mode == "gate"):
+            return {}
+        if not assignment.gate.significant:
+            return {}
+        before = adapter.answer_sheet(assignment.parent) or self._measuring.sheet_of_version(
+            adapter.name, assignment.parent, kept
+        )
+        return registry.comparisons(before, sheet)
 
     def _awaited(
         self, adapter: registry.RegisteredAdapter, submission: Submission, kept: Sequence[TaskRef]

@@ -1,10 +1,10 @@
 """Answers of a new version about test images, computed where its records can have changed them.
 
 Where scores of old classes stay (`Method.scores_stay`), an image's answer changes only if a new
-class beats the best of the old ones. What is kept of an earlier version holds for the records that
-both begin with; everything behind them counts as new, whatever became of the old rest. An image
-whose answer is in that old rest, or has lost a class that counted as it, is scored anew, and with
-it its task: the result is what scoring everything gives, to the bit.
+class beats the best of the old ones. What is kept is of use where a version begins with all records
+that it was kept of; after a rollback, a drop or a replacement everything is scored anew once. An
+image whose answer counts as a new class may be scored anew, and with it its task: answers are what
+scoring everything gives, to the bit, and their probabilities up to rounding.
 
 Shapes: N test images of a task · S classes of a version
 """
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter, Scores
+from adapters.contract.class_entry import ClassEntry
+from adapters.mistakes import SetAnswers
 from workers.learning.evaluation import TaskTestSet
 from workers.learning.kept_answers import NOTHING, BestAnswers, KeptAnswers
 
@@ -42,45 +44,45 @@ class VersionAnswers:
         logit_scale: float,
     ) -> None:
         self._adapter, self._records, self._scale = adapter, tuple(records), logit_scale
-        self._kept = kept if kept.surroundings == surroundings else NOTHING
         self._surroundings = surroundings
-        self._same = _common(self._kept.records, self._records)
+        self._kept = kept if self._begins_with(kept) else NOTHING
+        same = len(self._kept.records)
         self._classes = [entry for record in adapter.records for entry in record.classes]
         self._column = {entry.class_id: column for column, entry in enumerate(self._classes)}
-        before, after = adapter.records[: self._same], adapter.records[self._same :]
-        self._start = sum(len(record.classes) for record in before)
-        lost = {name for names in self._kept.merges[self._same :] for name in names}
-        touched = {entry.counts_as for record in after for entry in record.classes} | lost
-        self._new_tasks = adapter.scored_with(self._same, lost)
+        before, after = adapter.records[:same], adapter.records[same:]
+        touched = {entry.counts_as for record in after for entry in record.classes}
+        self._new_tasks = adapter.scored_with(same)
+        self._old_tasks = [
+            record.task
+            for record in before
+            if record.task in self._new_tasks
+            and any(entry.counts_as in touched for entry in record.classes)
+        ]
         self._touched = torch.tensor(
             [entry.counts_as in touched for entry in self._classes], dtype=torch.bool
         )
-        numbers: dict[str, int] = {}
-        self._answers = torch.tensor(
-            [numbers.setdefault(entry.counts_as, len(numbers)) for entry in self._classes]
-        )
-        self._numbers = numbers
         self._places: tuple[Tensor, Tensor] | None = None
         self.answered: dict[str, BestAnswers] = {}
 
+    def _begins_with(self, kept: KeptAnswers) -> bool:
+        """Return whether this version begins with all records that answers were kept of."""
+        same = self._records[: len(kept.records)]
+        return kept.surroundings == self._surroundings and kept.records == same
+
     def kept(self) -> KeptAnswers:
         """Return what has been answered, to be kept for the next version."""
-        merges = (
-            tuple(entry.merged_into for entry in record.classes if entry.merged_into)
-            for record in self._adapter.records
-        )
         return KeptAnswers(
-            surroundings=self._surroundings,
-            records=self._records,
-            merges=tuple(merges),
-            tasks=self.answered,
+            surroundings=self._surroundings, records=self._records, tasks=self.answered
         )
 
-    def accuracy(self, task: TaskTestSet) -> float:
-        """Return how many images of `task`, one at least, are answered right, from 0 to 1."""
-        truth = torch.tensor([self._numbers.get(entry.counts_as, -1) for entry in task.classes])
-        found = self._answers[self.answers(task).columns]
-        return int((found == truth[task.labels]).sum()) / len(task.labels)
+    def about(self, task: TaskTestSet) -> SetAnswers:
+        """Return the answers about the images of `task`, one at least, beside their classes."""
+        found = self.answers(task)
+        return SetAnswers(
+            truth=tuple(entry.counts_as for entry in task.truth),
+            answers=tuple(self._classes[column].counts_as for column in found.columns.tolist()),
+            confidences=tuple(found.confidences.tolist()),
+        )
 
     def answers(self, task: TaskTestSet) -> BestAnswers:
         """Return the answers about the images of `task`, one at least."""
@@ -91,7 +93,7 @@ class VersionAnswers:
 
     def _changed(self, task: TaskTestSet, kept: BestAnswers) -> BestAnswers | None:
         """Return what becomes of the kept answers; None where they do not tell."""
-        if len(kept.columns) != len(task.labels) or bool((kept.columns >= self._start).any()):
+        if len(kept.columns) != len(task.labels):
             return None
         if not self._new_tasks:
             return kept
@@ -108,7 +110,27 @@ class VersionAnswers:
         return BestAnswers(
             scores=torch.where(wins, highest, kept.scores),
             columns=torch.where(wins, whose, kept.columns),
+            log_sums=self._log_sums(task, kept, values),
         )
+
+    def _log_sums(self, task: TaskTestSet, kept: BestAnswers, values: Tensor) -> Tensor:
+        """Return log Σ exp over all classes: as it was, without the classes that `values` has anew.
+
+        Args:
+            task: Whose images.
+            kept: As it was.
+            values: Scores of all new classes, and of those that old and new ones count as.
+        """
+        others = kept.log_sums.double()
+        if self._old_tasks:
+            old = self._scored(task, self._old_tasks)
+            places = [place for place, entry in enumerate(old.classes) if self._is_touched(entry)]
+            gone = old.values[:, places].double().logsumexp(dim=1) - others
+            others = others + torch.log1p(-gone.exp().clamp(max=1 - 1e-7))
+        return torch.logaddexp(others, values.double().logsumexp(dim=1)).float()
+
+    def _is_touched(self, entry: ClassEntry) -> bool:
+        return bool(self._touched[self._column[entry.class_id]])
 
     def _still_best(
         self, values: Tensor, columns: Tensor, kept: BestAnswers, again: Tensor
@@ -136,20 +158,12 @@ class VersionAnswers:
         columns = torch.tensor([self._column[entry.class_id] for entry in scores.classes])
         best = scores.winners
         return BestAnswers(
-            scores=scores.values.gather(1, best[:, None])[:, 0], columns=columns[best]
+            scores=scores.values.gather(1, best[:, None])[:, 0],
+            columns=columns[best],
+            log_sums=scores.log_sums,
         )
 
     def _scored(self, task: TaskTestSet, tasks: Sequence[str] | None) -> Scores:
         return self._adapter.score(
             task.features, encoder=task.fingerprint, logit_scale=self._scale, tasks=tasks
         )
-
-
-def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return how many of their first entries are the same."""
-    count = 0
-    for mine, yours in zip(first, second, strict=False):
-        if mine != yours:
-            return count
-        count += 1
-    return count

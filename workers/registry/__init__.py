@@ -5,8 +5,9 @@ from workers.registry.archive import Imported, export_version, import_version
 from workers.registry.audience import Audience
 from workers.registry.collect import Garbage, collect, collect_blobs
 from workers.registry.commit import AddRecord, Commit, DropTask, Inline, SetShared
-from workers.registry.diff import AccuracyChange, Difference, diff
+from workers.registry.diff import AccuracyChange, Difference, comparisons, diff
 from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.answer_sheet import AnsweredTask, AnswerSheet
 from workers.registry.documents.history import Action, Author, Entry
 from workers.registry.documents.manifest import (
     GATE_NOTE,
@@ -31,6 +32,8 @@ __all__ = [
     "AccuracyChange",
     "Action",
     "AddRecord",
+    "AnswerSheet",
+    "AnsweredTask",
     "Audience",
     "Author",
     "Commit",
@@ -62,6 +65,7 @@ __all__ = [
     "VersionRef",
     "collect",
     "collect_blobs",
+    "comparisons",
     "diff",
     "drop",
     "export_version",

@@ -2,6 +2,7 @@
 
 version.json          the manifest as it was published
 accuracies.json       what was measured of it; only where something was
+answers.json.gz       its answers about test images; only where they were kept
 records/<sha256>      the records and the shared state, each under its digest
 """
 
@@ -19,6 +20,7 @@ from workers.registry.adapter import RegisteredAdapter
 from workers.registry.archive_reading import Archive, Packed, opened_archive
 from workers.registry.commit import AddRecord, Commit, SetShared, Update
 from workers.registry.documents.accuracy import accuracies_from_bytes, accuracies_to_bytes
+from workers.registry.documents.answer_sheet import sheet_from_bytes, sheet_to_bytes
 from workers.registry.documents.history import Action, Author
 from workers.registry.documents.layout import HEAD, check_alias
 from workers.registry.documents.manifest import Manifest, manifest_from_bytes
@@ -31,6 +33,7 @@ from workers.registry.requirements import HeadIs
 
 _MANIFEST = "version.json"
 _ACCURACIES = "accuracies.json"
+_ANSWERS = "answers.json.gz"
 
 
 def export_version(
@@ -60,6 +63,10 @@ def export_version(
         accuracies = reader.accuracies(manifest.number)
         if accuracies:
             _add(archive, _ACCURACIES, accuracies_to_bytes(accuracies))
+        kept = reader.answer_sheet(manifest.number)
+        sheet = sheet_to_bytes(kept) if kept else None
+        if sheet is not None:
+            _add(archive, _ANSWERS, sheet)
         shared = reader.shared_bytes(manifest)
         if manifest.shared and shared is not None:
             _add(archive, f"records/{manifest.shared.sha256}", shared)
@@ -156,6 +163,7 @@ def _refs(adapter: RegisteredAdapter, *, may_be_missing: bool) -> Refs:
 
 def _commit(archive: Archive, manifest: Manifest, aliases: tuple[str, ...]) -> Commit:
     measured = archive.read(_ACCURACIES) if _ACCURACIES in archive.members else None
+    answers = archive.read(_ANSWERS) if _ANSWERS in archive.members else None
     return Commit(
         updates=_updates(archive, manifest),
         encoder=manifest.encoder,
@@ -163,6 +171,7 @@ def _commit(archive: Archive, manifest: Manifest, aliases: tuple[str, ...]) -> C
         settings=manifest.settings,
         provenance=manifest.provenance,
         accuracies=accuracies_from_bytes(measured, str(archive.path)) if measured else (),
+        answers=sheet_from_bytes(answers, f"{_ANSWERS} in {archive.path}") if answers else None,
         base=None,
         aliases=aliases,
         requirements=(HeadIs(None),) if HEAD in aliases else (),

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.answer_sheet import AnswerSheet
 from workers.registry.documents.history import SETTLES, Action
 from workers.registry.documents.layout import HEAD
 from workers.registry.documents.manifest import Provenance
@@ -86,6 +87,7 @@ class Commit:
         settings: The method's settings as JSON values; None keeps those built on.
         provenance: Where the version comes from.
         accuracies: Measured before the commit, stored with it.
+        answers: The answers that were measured, stored with it, too.
         base: The alias that is built on; None builds on nothing.
         aliases: These point to the new version from the same instant on.
         action: What the history calls it.
@@ -99,6 +101,7 @@ class Commit:
     settings: Mapping[str, Any] | None = None
     provenance: Provenance = field(default_factory=Provenance)
     accuracies: tuple[TaskAccuracy, ...] = ()
+    answers: AnswerSheet | None = None
     base: str | None = HEAD
     aliases: tuple[str, ...] = (HEAD,)
     action: Action = Action.COMMIT

@@ -169,6 +169,7 @@ def _commit(
         requirements=(HeadIs(without.head.number),),
         settings=base.settings if base else None,
         accuracies=adapter.accuracies(base.number) if base else (),
+        answers=adapter.answer_sheet(base.number) if base else None,
         aliases=aliases,
         action=Action.DROP,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from workers.registry.apply import applied, published, stored_payload
 from workers.registry.commit import Commit, Payload
 from workers.registry.documents.accuracy import accuracies_to_bytes
+from workers.registry.documents.answer_sheet import sheet_to_bytes
 from workers.registry.documents.change import Change, Move, Settled
 from workers.registry.documents.forks import check_no_fork
 from workers.registry.documents.history import Author
@@ -13,6 +14,7 @@ from workers.registry.documents.layout import (
     Kind,
     Stored,
     accuracies_key,
+    answers_key,
     check_alias,
     object_key,
 )
@@ -96,6 +98,9 @@ class Publishing:
         if self.commit.accuracies:
             key = accuracies_key(objects.adapter, stored)
             objects.store.put(key, accuracies_to_bytes(self.commit.accuracies))
+        sheet = sheet_to_bytes(self.commit.answers) if self.commit.answers else None
+        if sheet is not None:
+            objects.store.put(answers_key(objects.adapter, stored), sheet)
         return stored
 
     def _store_payload(self, payload: Payload, area: int) -> None:

@@ -12,7 +12,7 @@ from workers.formats.documents import next_count
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.documents.change import Change, Move, Settled
 from workers.registry.documents.history import Action, Author
-from workers.registry.documents.layout import Kind, Stored, object_key
+from workers.registry.documents.layout import Kind, Stored, answers_key, object_key
 from workers.registry.documents.lineage import learnt_from, lineages_of
 from workers.registry.documents.manifest import Manifest, TaskRef
 from workers.registry.documents.purged import (
@@ -129,6 +129,8 @@ def purge(
 ) -> Purged:
     """Remove the records of `task`, and all shared state that has learnt from it, for good.
 
+    With them go the answer sheets of the versions that held one of these.
+
     The versions that held one of these keep their manifests and get a tombstone: they can be looked
     at but neither served nor restored. The purge takes effect in one instant, before any byte is
     removed; when it is interrupted, calling it again (or `gc`) removes the rest.
@@ -163,7 +165,10 @@ def purge(
     return Purged(
         versions=tombstone.versions,
         submissions=tombstone.submissions,
-        keys=tuple(_remove(adapter, tombstone.records, also)),
+        keys=(
+            *_remove(adapter, tombstone.records, also),
+            *_remove_sheets(adapter, tombstone.versions),
+        ),
     )
 
 
@@ -239,3 +244,13 @@ def _remove(
         for listed in store.list(prefix):
             store.delete(listed.key)
             yield listed.key
+
+
+def _remove_sheets(adapter: RegisteredAdapter, versions: Sequence[int]) -> Iterator[str]:
+    """Remove the answer sheets of `versions`; those that there are lie in few folders."""
+    keys = {answers_key(adapter.name, adapter.version(number).manifest) for number in versions}
+    for folder in sorted({key.rpartition("/")[0] for key in keys}):
+        for listed in adapter.objects.store.list(f"{folder}/"):
+            if listed.key in keys:
+                adapter.objects.store.delete(listed.key)
+                yield listed.key

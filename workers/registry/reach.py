@@ -5,12 +5,22 @@ from dataclasses import dataclass, field
 
 from adapters.errors import CorruptionError, MissingError
 from workers.concurrency.bounded import in_threads
-from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
+from workers.registry.documents.accuracy import accuracies_from_bytes
+from workers.registry.documents.answer_sheet import sheet_from_bytes
+from workers.registry.documents.layout import (
+    Kind,
+    Stored,
+    accuracies_key,
+    answers_key,
+    object_key,
+)
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
+from workers.registry.documents.purged import purged_versions
 from workers.registry.documents.refs import Refs
 from workers.registry.past import THREADS, past_entries, past_manifests
 from workers.registry.reader import AdapterReader
 
+Reads = Callable[[bytes, str], object]
 OnBroken = Callable[[str, CorruptionError | MissingError], None]
 
 
@@ -20,8 +30,9 @@ class Reached:
 
     Attributes:
         key: Where it lies.
-        stored: Its digest and size; None for accuracies, which carry their own digest.
+        stored: Its digest and size; None for what carries its own digest.
         used_by: What leads to it, for people.
+        reads: What reads and checks the bytes of what carries its own digest, which may be absent.
         task: Of which it is the record; empty for what is none.
         shared_by: The version whose shared state it is; None for what is none.
     """
@@ -31,6 +42,7 @@ class Reached:
     used_by: str
     task: str = ""
     shared_by: Manifest | None = None
+    reads: Reads | None = None
 
 
 @dataclass(kw_only=True)
@@ -53,6 +65,7 @@ class Reach:
     objects: dict[str, Reached] = field(default_factory=dict)
     published: set[VersionRef] = field(default_factory=set)
     checked: set[str] = field(default_factory=set)
+    _buried: set[int] = field(default_factory=set)
     _purged: set[Stored] = field(default_factory=set)
     _noted: set[tuple[Kind, Stored]] = field(default_factory=set)
     _tasks: tuple[TaskRef, ...] = ()
@@ -70,7 +83,9 @@ class Reach:
     def _add_tombstones(self, refs: Refs) -> None:
         if refs.tombstones:
             self._add(Kind.TOMBSTONES, refs.tombstones, "refs")
-        for tombstone in self.reader.tombstones(refs):
+        stones = self.reader.tombstones(refs)
+        self._buried = purged_versions(stones)
+        for tombstone in stones:
             self._purged.update(tombstone.records)
 
     def _add_history(self, refs: Refs) -> None:
@@ -128,12 +143,19 @@ class Reach:
     ) -> None:
         self._add(Kind.MANIFEST, version.manifest, used_by)
         key = accuracies_key(self.reader.name, version.manifest)
-        self.objects[key] = Reached(key=key, stored=None, used_by=f"version {version.number}")
+        self._add_measured(key, version, accuracies_from_bytes)
+        if version.number not in self._buried:
+            key = answers_key(self.reader.name, version.manifest)
+            self._add_measured(key, version, sheet_from_bytes)
         if isinstance(manifest, Manifest):
             self._check_off(Kind.MANIFEST, version.manifest)
             self._add_records(manifest)
         else:
             self._tell(f"version {version.number}", manifest)
+
+    def _add_measured(self, key: str, version: VersionRef, reads: Reads) -> None:
+        used_by = f"version {version.number}"
+        self.objects[key] = Reached(key=key, stored=None, used_by=used_by, reads=reads)
 
     def _add_records(self, manifest: Manifest) -> None:
         used_by = f"version {manifest.number}"

@@ -5,8 +5,15 @@ from collections.abc import Iterator, Sequence
 from adapters.errors import InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import pool_of
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
+from workers.registry.documents.answer_sheet import AnswerSheet, sheet_from_bytes
 from workers.registry.documents.history import Action, Entry, find_version
-from workers.registry.documents.layout import Kind, Stored, accuracies_key, object_key
+from workers.registry.documents.layout import (
+    Kind,
+    Stored,
+    accuracies_key,
+    answers_key,
+    object_key,
+)
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.purged import Tombstone
 from workers.registry.documents.refs import Refs
@@ -194,6 +201,19 @@ class AdapterReader:
         except MissingError:
             return ()
         return accuracies_from_bytes(found.data, f"{key!r} in {store.url}")
+
+    def answer_sheet(self, version: int | str) -> AnswerSheet | None:
+        """Return what a version, given by alias or number, answers; None where none was kept."""
+        return self.answer_sheet_of(self.version(version))
+
+    def answer_sheet_of(self, version: VersionRef) -> AnswerSheet | None:
+        """Return what a version answers about its test images; None where that was not kept."""
+        key, store = answers_key(self.name, version.manifest), self._objects.store
+        try:
+            found = store.get(key)
+        except NotFoundError:
+            return None
+        return sheet_from_bytes(found.data, f"{key!r} in {store.url}")
 
     def tombstones(self, refs: Refs) -> tuple[Tombstone, ...]:
         """Return what was purged, as of `refs`."""

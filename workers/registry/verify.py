@@ -14,7 +14,6 @@ from adapters.errors import (
 )
 from workers.concurrency.bounded import pool_of
 from workers.progress_callbacks import ProgressCallback
-from workers.registry.documents.accuracy import accuracies_from_bytes
 from workers.registry.documents.layout import refs_key
 from workers.registry.documents.manifest import Manifest
 from workers.registry.documents.refs import Refs
@@ -132,8 +131,9 @@ def _check(store: ObjectStore, reached: Reached) -> Damage | None:
                 because=f"{reached.used_by} needs it",
             )
             _check_content(content, reached)
-        else:
-            _check_accuracies(store, reached.key)
+        elif reached.reads is not None:
+            with suppress(NotFoundError):  # nothing was measured
+                reached.reads(store.get(reached.key).data, repr(reached.key))
     # InputError also of what the store cannot read, such as a loop of links.
     except (CorruptionError, MissingError, InputError) as error:
         return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
@@ -170,11 +170,6 @@ def _check_shared(content: bytes, key: str, manifest: Manifest) -> None:
         )
     with suppress(SettingsError):  # a method of a package that is not installed here
         method_named(shared.method).check_shared(shared)
-
-
-def _check_accuracies(store: ObjectStore, key: str) -> None:
-    with suppress(NotFoundError):  # nothing was measured
-        accuracies_from_bytes(store.get(key).data, repr(key))
 
 
 def _misled(refs: Refs, reach: Reach) -> Iterator[Damage]:

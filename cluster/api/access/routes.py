@@ -56,6 +56,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/adapters"): Need(verb="aliases", of=Of.SEEN),
     ("GET", f"{_ADAPTER}/versions"): _of_path("versions"),
     ("GET", f"{_ADAPTER}/versions/{{version}}"): _of_path("show"),
+    ("GET", f"{_ADAPTER}/versions/{{version}}/mistakes"): _of_path("mistakes"),
     ("GET", f"{_ADAPTER}/history"): _of_path("history"),
     ("GET", f"{_ADAPTER}/diff"): _of_path("diff"),
     ("GET", f"{_ADAPTER}/held/{{task}}"): _of_path("held"),

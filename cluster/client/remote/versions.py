@@ -2,6 +2,7 @@
 
 from cluster.client.remote.call import Call, asking, look, path_to
 from cluster.client.remote.part import CallPart
+from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.versions import (
     MOST_MOVES,
     Aliases,
@@ -93,6 +94,37 @@ class VersionCalls(CallPart):
         """
         path = self._of(adapter, "diff")
         return look(VersionDifference, path, before=str(before), after=str(after))
+
+    def mistakes(
+        self,
+        version: int | str,
+        *,
+        adapter: str | None = None,
+        task: str | None = None,
+        truth: str | None = None,
+        answer: str | None = None,
+        limit: int = 20,
+    ) -> Call[VersionMistakes]:
+        """Return what a version, given by alias or number, gets wrong about its test images.
+
+        Args:
+            version: The version.
+            adapter: Which adapter.
+            task: Only the test images of this task.
+            truth: Of wrong images, only those of this class, by its id.
+            answer: Of wrong images, only those that are taken for this class.
+            limit: Most classes, pairs and images of each task.
+
+        Raises:
+            NotFoundError: no such adapter, version, task or class, or its answers were not kept.
+        """
+        path = self._of(adapter, "versions", str(version), "mistakes")
+        return Call(
+            kind=VersionMistakes,
+            verb="GET",
+            path=path,
+            arguments=asking({"task": task, "truth": truth, "answer": answer, "limit": limit}),
+        )
 
     def refusals(self) -> Call[list[HistoryEntry]]:
         """Return the refusals by replicas that nothing has followed."""

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from cluster.wire.mistakes import NAMES, ComparedSet, MistakenSet
+
 
 class MeasuredSet(BaseModel):
     """A column of an accuracy matrix."""
@@ -20,6 +22,8 @@ class Measured(BaseModel):
     accuracy: float
     alike: float = Field(description="A class of the same name counts as right.")
     images: int
+    low: float = Field(description="The accuracy is between `low` and `high`, 95 % (Wilson).")
+    high: float
 
 
 class MeasuredVersion(BaseModel):
@@ -27,6 +31,7 @@ class MeasuredVersion(BaseModel):
 
     number: int
     digest: str
+    candidates: int = Field(description="Among how many classes each answer was chosen.")
     accuracies: list[Measured]
 
 
@@ -50,11 +55,17 @@ class MeasuredAdapter(BaseModel):
     encoder: str
     sets: list[MeasuredSet]
     zero_shot: list[Measured]
+    zero_shot_candidates: int = Field(description="As `candidates` of a version.")
     versions: list[MeasuredVersion]
     metrics: Figures | None
     metrics_alike: Figures | None
     collisions: dict[str, list[str]] = Field(description="One name, several classes.")
     remarks: list[str]
+    names: dict[str, str] = NAMES
+    mistakes: list[MistakenSet] = Field(description="Of the last version, by set.")
+    compared: list[ComparedSet] = Field(
+        description="The last version against the one before it, by set; empty for one alone."
+    )
 
 
 class MeanFigure(BaseModel):
@@ -76,6 +87,10 @@ class MeasuredOrder(BaseModel):
     """One order of a suite."""
 
     zero_shot: dict[str, float]
+    candidates: int | None = Field(
+        description="Among how many classes each answer was chosen at the end; null where all runs "
+        "are of early releases."
+    )
     methods: dict[str, dict[str, tuple[float, float | None] | None]] = Field(
         description="By title and column: mean, and half of its confidence interval."
     )
@@ -96,6 +111,7 @@ class ShownDemo(BaseModel):
 
     adapter: str
     tasks: list[str] = Field(description="Of the columns, in the order in which they were learnt.")
+    candidates: int = Field(description="Among how many classes each answer was chosen.")
     zero_shot: list[float]
     accuracy: list[list[float]] = Field(description="A row per version.")
     transfer: float | None

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
+from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,
     CollectedGarbage,
@@ -53,6 +54,7 @@ SCHEMAS: Mapping[str, Any] = {
     "history": list[HistoryEntry],
     "import": ImportedVersion,
     "logs": list[TaskEvent],
+    "mistakes": VersionMistakes,
     "pause": QueuePause,
     "predict": PredictAnswer,
     "promote": Moved,

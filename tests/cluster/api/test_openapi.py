@@ -64,6 +64,7 @@ def test_the_routes_are_those_that_the_documentation_names(document: dict[str, A
         "/v1/adapters",
         "/v1/adapters/{adapter}/history",
         "/v1/adapters/{adapter}/diff",
+        "/v1/adapters/{adapter}/versions/{version}/mistakes",
         "/v1/tokens",
         "/v1/audit",
         "/v1/webhooks",

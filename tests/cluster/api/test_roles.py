@@ -27,6 +27,7 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "GET /v1/adapters/{adapter}/accuracy": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/aliases": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/diff": ("viewer", OWN),
+    "GET /v1/adapters/{adapter}/versions/{version}/mistakes": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/held/{task}": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/history": ("viewer", OWN),
     "GET /v1/adapters/{adapter}/verify": ("operator", OWN),

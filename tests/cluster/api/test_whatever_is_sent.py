@@ -48,6 +48,7 @@ ROUTES = (
     "/v1/adapters/{}/history",
     "/v1/adapters/{}/diff",
     "/v1/adapters/main/versions/{}",
+    "/v1/adapters/main/versions/{}/mistakes",
     "/v1/adapters/main/aliases/{}",
     "/v1/adapters/{}/pause",
     "/v1/adapters/{}/resume",

@@ -19,7 +19,7 @@ from cluster.wire.outputs.schemas import SCHEMAS
 from cluster.wire.problems import Problem
 from tests.support.drivers.command import Command, Ended
 from tests.support.drivers.printed import as_promised
-from tests.support.scenes.registry import learn
+from tests.support.scenes.registry import answers_about, learn, with_answers
 from tests.support.scenes.routes import routes_of
 from tests.support.scenes.tickets import set_ticket
 from workers.queue.ticket import Stage
@@ -73,7 +73,9 @@ def store(tmp_path: Path) -> FileStore:
 @pytest.fixture
 def printing(nacre: Command, store: FileStore, write_task: Callable[..., Path]) -> Printing:
     """Return a function that runs a verb, and checks what it prints; three versions are there."""
-    learn(Registry(store).create("main"), "digits", "fashion", "flowers")
+    main = Registry(store).create("main")
+    learn(main, "digits", "fashion")
+    with_answers(main, "flowers", answers_about("flowers"))
     nacre("submit", write_task())
 
     def run(verb: str, *arguments: str, code: int = 0) -> Any:
@@ -90,6 +92,7 @@ CALLS = [
     ("history",),
     ("show", "2"),
     ("diff", "3", "1"),
+    ("mistakes", "3"),
     ("promote", "2"),
     ("rollback", "1"),
     ("alias", "reviewed", "2"),

@@ -21,7 +21,7 @@ from cluster.config import Config, EventsConfig, ServeConfig
 from docs.roads import ELSEWHERE as HERE_ALONE
 from tests.support.drivers.command import Command, Ended
 from tests.support.drivers.served import served
-from tests.support.scenes.registry import learn
+from tests.support.scenes.registry import answers_about, learn, with_answers
 from tests.support.scenes.routes import routes_of
 from tests.support.scenes.tickets import write_tickets
 from workers.queue.progress import read_queue
@@ -38,6 +38,8 @@ NOBODY_S = "s3://nobody-may-read-this?endpoint=http://127.0.0.1:1"
 WAITING = [
     *("versions", "history", "history --limit 1", "history --limit 0", "show production"),
     *("show 9", "show head --adapter mian", "diff 1 production", "diff 1 9"),
+    *("mistakes production", "mistakes 3 --task flowers --limit 1", "mistakes 3 --task nothing"),
+    *("mistakes 1", "mistakes 9", "mistakes 3 --of flowers/0", "mistakes 3 --as flowers/7"),
     "promote 2 --why reviewed",
     "promote head --alias head",
     "rollback 1 --why mislabelled",
@@ -118,7 +120,9 @@ def files(tmp_path: Path, write_task: Callable[..., Path]) -> Path:
     (folder / "listed.yaml").write_text("name: listed\nimages: list.csv\nshared_names: keep\n")
     (folder / "token").write_text(f"{TOKEN}\n")
     (folder / "token").chmod(0o600)
-    learn(Registry(FileStore(tmp_path / "store")).create("main"), "digits", "fashion", "flowers")
+    main = Registry(FileStore(tmp_path / "store")).create("main")
+    learn(main, "digits", "fashion")
+    with_answers(main, "flowers", answers_about("flowers"))
     return folder
 
 

@@ -27,6 +27,7 @@ METHODS = {
     "show": "show",
     "history": "history",
     "diff": "diff",
+    "mistakes": "mistakes",
     "evaluate": "evaluate",
     # aliases
     "promote": "promote",

@@ -14,7 +14,7 @@ from PIL import Image
 from adapters.errors import ImageError, InputError, NotFoundError, UnavailableError
 from cluster.cli.main import cli
 from cluster.client.client import Client
-from harness.answers import SHOWN_PER_SET
+from harness.answers import SHOWN
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from tests.support.drivers.printed import as_promised
@@ -79,6 +79,46 @@ def test_the_matrix_is_what_was_measured_when_the_versions_were_published(
     )
     assert found["versions"][1]["digest"] == adapter.version(2).manifest.sha256
     assert [column["images"] for column in found["sets"]] == [6, 6]
+
+
+def test_every_accuracy_says_how_sure_it_is_and_among_which_classes_it_was_decided() -> None:
+    found = parsed()
+    assert [found["zero_shot_candidates"], *(row["candidates"] for row in found["versions"])] == [
+        *(4, 4, 4)
+    ]
+    for cell in (*found["zero_shot"], *found["versions"][1]["accuracies"]):
+        assert cell["low"] <= cell["accuracy"] <= cell["high"]
+        assert cell["low"] < cell["high"]
+    text = run().stdout
+    assert "every answer was chosen among all 4 classes of 2 sets" in text
+    assert "95 % interval" in text
+
+
+def test_what_the_last_version_gets_wrong_is_listed_by_confidence(store: FileStore) -> None:
+    found = parsed()
+    sheet = Registry(store).adapter("main").answer_sheet(2)
+    assert sheet is not None
+    for each, column in zip(found["mistakes"], found["versions"][1]["accuracies"], strict=True):
+        assert each["right"] / each["images"] == pytest.approx(column["accuracy"])
+        confidences = [image["confidence"] for image in each["wrong"]]
+        assert confidences == sorted(confidences, reverse=True)
+        assert len(confidences) + each["more_wrong"] == each["images"] - each["right"]
+        assert sum(one["images"] for one in each["classes"]) == each["images"]
+        # The same candidates as when it was published, so the same answers.
+        kept = sheet.sets[each["set"]]
+        assert {image["place"] for image in each["wrong"]} <= {
+            place for place, is_right in enumerate(kept.is_right) if not is_right
+        }
+
+
+def test_the_last_version_is_compared_with_the_one_before_it() -> None:
+    found = parsed()
+    before, after = (row["accuracies"] for row in found["versions"])
+    for each, was, now in zip(found["compared"], before, after, strict=True):
+        change = round((now["accuracy"] - was["accuracy"]) * now["images"])
+        assert each["won"] - each["lost"] == change
+        assert 0 < each["p"] <= 1
+    assert parsed("--versions", "2")["compared"] == []
 
 
 def test_transfer_is_the_accuracy_before_a_task_was_learnt() -> None:
@@ -306,7 +346,11 @@ def test_a_browser_shows_the_report(tmp_path: Path) -> None:
     page = tmp_path / "matrix" / "report.html"
     written = page.read_text()
     assert "main@2" in written
-    assert written.count("data:image/jpeg;base64,") == 2 * SHOWN_PER_SET
+    wrong = [each["images"] - each["right"] for each in parsed("--task", "fashion")["mistakes"]]
+    shown = sum(min(count, SHOWN.images) for count in wrong)
+    assert shown > 0  # wrong images, besides those that were won and lost
+    assert written.count("data:image/jpeg;base64,") >= shown
+    assert written.count("wrong: it is") >= shown
     assert "http" not in written.replace("http://www.w3.org", "")  # it needs nothing else
     colors = colors_shown(page, tmp_path)
     assert {(0x4E, 0x79, 0xA7), (0xF2, 0x8E, 0x2B)} <= colors  # the curves of the two tasks

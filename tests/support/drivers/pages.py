@@ -27,20 +27,21 @@ ELSEWHERE = ("docs/api.md", "docs/json.md", "docs/reference.md")
 """Made by scripts, with tests of their own."""
 PAGES = (
     "docs/quickstart.md",
+    "docs/accuracies.md",
     "README.md",
     *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/access.md", "docs/remote.md"),
     *("docs/bench.md", "docs/registry.md"),
     "docs/scale.md",
     *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),
     "docs/events.md",
-    *("docs/notebooks.md", "docs/stores.md", "docs/accuracies.md", "docs/shell.md"),
+    *("docs/notebooks.md", "docs/stores.md", "docs/shell.md"),
     "docs/format.md",
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),
     "workers/encoding/tiny_vit/README.md",
     *("CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"),
 )
 """In the order in which one system goes through them: the quick start begins with an empty store,
-and the page on the registry purges a task."""
+the page on accuracies looks at what that has learnt, and the page on the registry purges a task."""
 
 SHELL, PYTHON = "sh", "python"
 NOTES = ("not run", "held by", "before", "ends with", "file", "read as", "each row")

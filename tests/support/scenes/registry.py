@@ -8,9 +8,12 @@ import torch
 
 from adapters.contract.adapter_state import SharedState, encode_shared
 from adapters.contract.records import encode_record
+from adapters.mistakes import SetAnswers
 from tests.support.fakes.random_records import random_record
 from workers.registry import (
     AddRecord,
+    AnsweredTask,
+    AnswerSheet,
     Audience,
     Author,
     Commit,
@@ -98,6 +101,30 @@ def learn(target: RegisteredAdapter, *tasks: str, by: Author = ANNA) -> Manifest
             addition(task, parent=head.number if head else None, aliases=BOTH), by=by
         )
     return manifest
+
+
+def answers_about(task: str) -> AnswerSheet:
+    """Return answers about four test images of a task, of which one is wrong."""
+    ids = tuple(f"{task}/{key}" for key in range(2))
+    answers = SetAnswers(
+        truth=(ids[0], ids[0], ids[1], ids[1]),
+        answers=(ids[0], ids[1], ids[1], ids[1]),
+        confidences=(0.9, 0.8, 0.7, 0.6),
+    )
+    answered = AnsweredTask(task=task, submission=f"{task}-0123456789ab", answers=answers)
+    names = {name: f"thing {key}" for key, name in enumerate(ids)}
+    return AnswerSheet(candidates=2, names=names, tasks=(answered,))
+
+
+def with_answers(target: RegisteredAdapter, task: str, answers: AnswerSheet) -> Manifest:
+    """Publish a version with one task more, and with `answers` beside it."""
+    head = target.refs().find("head")
+    commit = addition(task, parent=head.number if head else None, aliases=BOTH)
+    measured = tuple(
+        TaskAccuracy(task=name, accuracy=each.right / each.images, images=each.images)
+        for name, each in answers.sets.items()
+    )
+    return target.commit(replace(commit, accuracies=measured, answers=answers), by=ANNA)
 
 
 def learn_sharing(target: RegisteredAdapter, *tasks: str, replaces: str = "") -> Manifest:

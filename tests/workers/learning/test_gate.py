@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from adapters.mistakes import ChangedImage, Comparison
 from workers.learning.gate import Gate, Mode, Verdict, judge
 from workers.registry import TaskAccuracy
 
@@ -155,3 +156,44 @@ def test_the_verdict_names_the_aliases_that_move(said: Verdict, aliases: tuple[s
 def test_an_impossible_rule_is_refused_where_it_is_read(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Gate).validate_python(settings)
+
+
+def compared(*, won: int, lost: int, images: int = 100) -> Comparison:
+    change = ChangedImage(place=0, truth="a", before="b", after="c", confidence=0.5)
+    return Comparison(images=images, won=(change,) * won, lost=(change,) * lost)
+
+
+SIGNIFICANT = replace(STRICT, significant=True)
+
+
+def judged(gate: Gate, lost: int, won: int) -> Verdict:
+    return judge(
+        gate,
+        task="digits",
+        earlier=["birds", "boats"],
+        before=BEFORE,
+        after=measured(birds=0.9 - (lost - won) / 100, boats=0.8, digits=0.9),
+        compared={"birds": compared(won=won, lost=lost)},
+    )
+
+
+def test_a_drop_within_chance_passes_where_only_significant_ones_count() -> None:
+    assert judged(SIGNIFICANT, lost=5, won=0).served
+    assert not judged(STRICT, lost=5, won=0).served
+
+
+def test_a_significant_drop_is_refused_with_the_numbers() -> None:
+    (reason,) = judged(SIGNIFICANT, lost=12, won=1).reasons
+    assert reason.endswith("by more than 2.0% (12 images lost, 1 won, p = 0.003)")
+
+
+def test_a_significant_drop_that_may_be_passes_all_the_same() -> None:
+    assert judged(replace(SIGNIFICANT, max_drop=0.2), lost=12, won=1).served
+
+
+def test_a_drop_that_nobody_has_tested_counts() -> None:
+    after = measured(birds=0.85, boats=0.8, digits=0.9)
+    found = judge(
+        SIGNIFICANT, task="digits", earlier=["birds", "boats"], before=BEFORE, after=after
+    )
+    assert not found.served

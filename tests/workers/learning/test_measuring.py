@@ -2,15 +2,18 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from adapters.adapter import Adapter
-from tests.support.scenes.measured import RandomTask, merged, publish, random_task
+from tests.support.scenes.measured import RandomTask, begun, merged, publish, random_task
 from workers.encoding.encoder import Encoder
 from workers.learning.evaluation import accuracies, task_test_set
+from workers.learning.gate import Gate
 from workers.learning.publisher import Publisher
-from workers.registry import Author, RegisteredAdapter, Registry, drop
+from workers.registry import Author, RegisteredAdapter, Registry, diff, drop
+from workers.registry.documents.layout import answers_key
 from workers.registry.record_cache import Versions
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import RecordingStore, WrappedStore
@@ -48,6 +51,9 @@ def measured_anew(store: ObjectStore, encoder: Encoder, version: int) -> dict[st
 def check(store: ObjectStore, encoder: Encoder, version: int) -> None:
     found = {entry.task: entry.accuracy for entry in main_of(store).accuracies(version)}
     assert found == measured_anew(store, encoder, version)
+    kept = main_of(store).answer_sheet(version)
+    assert kept is not None
+    assert {name: each.right / each.images for name, each in kept.sets.items()} == found
 
 
 def tasks_of(
@@ -144,3 +150,29 @@ def test_earlier_tasks_are_read_side_by_side(encoder: Encoder) -> None:
     meeting = Meeting(store)
     version = published(publisher_of(encoder, meeting), store, random_task("e", encoder))
     check(store, encoder, version)
+
+
+@pytest.mark.parametrize("answers_are_kept", [True, False])
+def test_a_gate_that_asks_for_significance_compares_the_same_images(
+    encoder: Encoder, answers_are_kept: bool
+) -> None:
+    """Some images of `a` are lost to `b`, no more than chance may take."""
+    store = MemoryStore()
+    publisher = publisher_of(encoder, store)
+    first, second = tasks_of(encoder, "ab", images=8)
+    published(publisher, store, first)
+    if not answers_are_kept:
+        store.delete(answers_key("main", main_of(store).version(1).manifest))
+    second.store_features(store)
+    assignment = begun(publisher, store, second)
+    strict = Gate(mode="gate", max_drop=0.0)
+    found = [
+        publisher.publish(replace(assignment, gate=gate), now=2.0)
+        for gate in (strict, replace(strict, significant=True))
+    ]
+    sheet = main_of(store).answer_sheet(1)
+    assert (sheet is not None) == answers_are_kept
+    assert [each.built_upon for each in found] == [False, True], found
+    if sheet is not None:
+        (compared,) = diff(main_of(store), 1, "head").comparisons.values()
+        assert 0 < len(compared.lost) < 6

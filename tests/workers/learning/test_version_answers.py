@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from adapters.adapter import Adapter
-from adapters.contract.class_entry import ClassEntry
+from adapters.adapter import Adapter, Scores
 from adapters.contract.records import Record
 from adapters.errors import CorruptionError
 from tests.support.fakes.random_records import random_record
-from workers.learning.evaluation import TaskTestSet, accuracy_of
+from workers.learning.evaluation import Predicted, TaskTestSet
 from workers.learning.kept_answers import (
     NOTHING,
     BestAnswers,
@@ -97,8 +96,8 @@ def answered(adapter: Adapter, names: list[str], kept: KeptAnswers) -> VersionAn
     return VersionAnswers(adapter, names, kept=kept, surroundings=AROUND, logit_scale=SCALE)
 
 
-def predicted(adapter: Adapter, task: TaskTestSet) -> tuple[ClassEntry, ...]:
-    return adapter.predict(task.features, encoder=ENCODER, logit_scale=SCALE)
+def scored(adapter: Adapter, task: TaskTestSet) -> Scores:
+    return adapter.score(task.features, encoder=ENCODER, logit_scale=SCALE)
 
 
 @settings(max_examples=100)
@@ -115,9 +114,12 @@ def test_answers_are_those_of_scoring_everything_whatever_was_published_before(
             mine, whole = found.answers(task), anew.answers(task)
             assert torch.equal(mine.scores, whole.scores)
             assert torch.equal(mine.columns, whole.columns)
-            everything = predicted(adapter, task)
-            assert tuple(classes[column] for column in mine.columns.tolist()) == everything
-            assert found.accuracy(task) == accuracy_of(everything, task.truth).accuracy
+            assert torch.allclose(mine.confidences, whole.confidences, atol=1e-4)
+            everything = Predicted.of(scored(adapter, task))
+            assert tuple(classes[column] for column in mine.columns.tolist()) == everything.classes
+            about = found.about(task)
+            assert about.answers == everything.about(task.truth).answers
+            assert about.confidences == pytest.approx(everything.confidences, abs=1e-4)
         kept = answers_from_bytes(found.kept().to_bytes(), "what was kept")
 
 
@@ -235,13 +237,15 @@ def test_scores_and_columns_must_fit_the_images() -> None:
     kept = found.kept()
     ((digest, best),) = kept.tasks.items()
     short = replace(kept, tasks={digest: replace(best, columns=best.columns[1:])})
-    with pytest.raises(CorruptionError, match="a score and a column per test image"):
+    with pytest.raises(CorruptionError, match="a score, a sum and a column per test image"):
         answers_from_bytes(short.to_bytes(), "what was kept")
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
 def test_kept_scores_that_are_no_numbers_are_damage(score: float) -> None:
-    best = BestAnswers(scores=torch.tensor([score]), columns=torch.tensor([0]))
+    best = BestAnswers(
+        scores=torch.tensor([score]), columns=torch.tensor([0]), log_sums=torch.zeros(1)
+    )
     kept = KeptAnswers(surroundings="a" * 64, tasks={"b" * 64: best})
-    with pytest.raises(CorruptionError, match="a score and a column"):
+    with pytest.raises(CorruptionError, match="a score, a sum and a column"):
         answers_from_bytes(kept.to_bytes(), "what was kept")

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.errors import InputError
+from adapters.uncertainty import Interval, wilson_interval
 from workers.formats.documents import Count, seal, unsealed
 
 
@@ -27,6 +28,11 @@ class TaskAccuracy:
         """Raise InputError when the numbers are impossible."""
         if not (0.0 <= self.accuracy <= 1.0 and self.images >= 0):
             raise InputError(f"expected an accuracy from 0 to 1 of 0 or more images, found {self}")
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % confidence interval of the accuracy."""
+        return wilson_interval(round(self.accuracy * self.images), self.images)
 
 
 def accuracies_to_bytes(accuracies: tuple[TaskAccuracy, ...]) -> bytes:

@@ -6,6 +6,7 @@
     adapters/<adapter>/<area>/history/<sha256>         a move of the aliases
     adapters/<adapter>/<area>/tombstones/<sha256>      what was purged
     adapters/<adapter>/<area>/accuracies/<sha256>      of the version with that manifest
+    adapters/<adapter>/<area>/answers/<sha256>         its answers, likewise
 
 An area is six digits. New objects go into the area that the refs object names. `gc` opens a new
 area before it removes anything from the older ones, so it never meets an object being written.
@@ -37,8 +38,8 @@ class Kind(Enum):
     TOMBSTONES = "tombstones"
 
 
-ACCURACIES = "accuracies"
-_FOLDERS = "|".join((*(kind.value for kind in Kind), ACCURACIES))
+ACCURACIES, ANSWERS = "accuracies", "answers"
+_FOLDERS = "|".join((*(kind.value for kind in Kind), ACCURACIES, ANSWERS))
 _OBJECT = re.compile(rf"([0-9]{{6,18}})/({_FOLDERS})/[0-9a-f]{{64}}")
 
 
@@ -88,6 +89,11 @@ def object_key(adapter: str, kind: Kind, stored: Stored) -> str:
 def accuracies_key(adapter: str, manifest: Stored) -> str:
     """Return the key of the accuracies of the version that `manifest` describes."""
     return f"{adapter_prefix(adapter)}{manifest.area:06d}/{ACCURACIES}/{manifest.sha256}"
+
+
+def answers_key(adapter: str, manifest: Stored) -> str:
+    """Return the key of the answer sheet of the version that `manifest` describes."""
+    return f"{adapter_prefix(adapter)}{manifest.area:06d}/{ANSWERS}/{manifest.sha256}"
 
 
 def area_of(adapter: str, key: str) -> int | None:
