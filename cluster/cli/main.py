@@ -28,7 +28,7 @@ MODULES = {
         *("promote", "rollback", "alias", "drop"),
     ),
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
-    "access": ("token", "audit"),
+    "access": ("token", "session", "audit"),
     "bench": ("bench",),
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),
