@@ -50,7 +50,8 @@ WAITING = [
     *("logs colors", "logs colours"),
     *("cancel listed", "cancel listed", "retry listed", "cancel nobody-has-this"),
     *("cancel colors listed absolute colors", "retry colors"),
-    *("pause", "pause other", "resume", "resume other", "pause mian"),
+    *("pause", "pause --all", "pause other", "pause other --all", "resume"),
+    *("resume *", "resume --all", "resume other", "pause mian"),
 ]
 """Commands in their order, on submissions that wait; each is run as text and as JSON."""
 ENDED = [
@@ -67,6 +68,7 @@ ENDED = [
     "token create ci --role viewer",
     "token create bad/name --role viewer",
     *("token list", "token revoke ci", "token revoke ci"),
+    *("session list", "session end oidc:ann", "session end nobody"),
     *("audit", "audit --adapter main --limit 5", "audit --days 1 --limit 500"),
     "import gone.tar",
     "webhook add chat https://hooks.example.com/nacre --kind submission.failed",
