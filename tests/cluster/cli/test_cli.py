@@ -570,9 +570,10 @@ def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Pat
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_all_adapters_are_meant_by_whoever_says_so_and_by_nobody_else(
-    nacre: Command, store: FileStore, verb: str
+    nacre: Command, store: FileStore, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     learn(Registry(store).create("birds"), "digits")
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
     before = list(store.list("queue/inbox/"))
     ended = nacre(verb)
     assert (ended.code, ended.out) == (2, "")

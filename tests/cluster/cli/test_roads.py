@@ -1,6 +1,7 @@
 """The same commands over both roads: on the store, and over HTTP with a token and no store."""
 
 import getpass
+import io
 import json
 import os
 import re
@@ -154,6 +155,7 @@ def on(nacre: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
 
     def run(road: Road, *words: str) -> Ended:
         monkeypatch.chdir(road.folder)
+        monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
         monkeypatch.setenv("NACRE_STORE", NOBODY_S if road.is_remote else road.store)
         return nacre(*road.words, *words)
 
