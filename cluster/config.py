@@ -301,7 +301,8 @@ class OidcConfig:
         issuer: Its address, as its tokens say it in `iss`.
         audience: What its tokens must name in `aud`.
         subject: The claim that names who sends a token.
-        in_groups: The claim that names their groups, a list or one text.
+        in_groups: The claim that names their groups, a list or one text. Dots lead into a claim
+            that is an object, as in `realm_access.roles`, where no claim has just that name.
         subjects: Roles by adapter of subjects, by their names; `*` stands for all adapters.
         groups: The same of whoever is in a group.
         contact: Whom to ask for a role.

@@ -9,7 +9,8 @@ from workers.access.roles import NEEDED
 ELSEWHERE = {
     "bench": "measures methods on image sets; no service is asked",
     "demo": "starts a service of its own",
-    "doctor": "looks at the machine it is called on; `GET /v1/status` is what a service knows",
+    "doctor": "looks at the machine that it is called on; `GET /v1/status` says what a service "
+    "sees of itself, its store and its coordinator",
     "down": "ends the service",
     "up": "starts the service",
 }

@@ -1,4 +1,4 @@
-"""Routes for access: named tokens, and the audit log."""
+"""Routes for access: named tokens, sessions, and the audit log."""
 
 import time
 from itertools import islice
@@ -16,11 +16,13 @@ from cluster.wire.access import (
     AUDIT_DAYS,
     MOST_CALLS,
     AuditedCall,
+    EndSessionsRequest,
     NamedTokenState,
     NewToken,
+    SessionState,
     TokenRequest,
 )
-from cluster.wire.facts import audit_document, new_token_document, token_document
+from cluster.wire.facts import audit_document, new_token_document, session_document, token_document
 
 MOST_DAYS = 3650
 LOOK = problems(422, 503)
@@ -32,7 +34,7 @@ Limit = Annotated[int, Query(ge=1, le=MOST_CALLS, description="Most calls.")]
 
 
 class AccessHandlers:
-    """Makes tokens and reads the audit log, for the routes.
+    """Makes tokens, ends sessions and reads the audit log, for the routes.
 
     Args:
         client: Of the system, opened once for all requests.
@@ -60,6 +62,14 @@ class AccessHandlers:
     def revoke(self, name: str, *, by: Requester) -> NamedTokenState:
         """Let a token count no more."""
         return token_document(self._client.revoke_token(name, by=by), now=time.time())
+
+    def sessions(self, *, by: Requester) -> list[SessionState]:
+        """Return the sessions of whoever has logged in."""
+        return [session_document(session) for session in self._client.sessions(by=by)]
+
+    def end_sessions(self, asked: EndSessionsRequest, *, by: Requester) -> list[SessionState]:
+        """Let sessions count no more."""
+        return [session_document(each) for each in self._client.end_sessions(asked.name, by=by)]
 
     def audit(
         self, adapter: str | None, who: str | None, *, days: int, limit: int, by: Requester
@@ -92,6 +102,16 @@ def routes(handlers: AccessHandlers, threads: StoreThreads) -> APIRouter:
     async def revoke_token(name: str, by: AskedBy) -> NamedTokenState:
         """Let a token count no more; all replicas know of it within 5 seconds."""
         return await threads(handlers.revoke, name, by=by)
+
+    @router.get("/v1/sessions", responses=LOOK)
+    async def sessions(by: AskedBy) -> list[SessionState]:
+        """List the sessions of whoever has logged in, the oldest first, without their secrets."""
+        return await threads(handlers.sessions, by=by)
+
+    @router.post("/v1/sessions/end", responses=CHANGE)
+    async def end_sessions(asked: EndSessionsRequest, by: AskedBy) -> list[SessionState]:
+        """Let one session count no more, or all of somebody; replicas know within 5 seconds."""
+        return await threads(handlers.end_sessions, asked, by=by)
 
     @router.get("/v1/audit", responses=LOOK)
     async def audit(

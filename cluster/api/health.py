@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from cluster.api.parameters import AskedBy
 from cluster.api.places import Places
 from cluster.api.problems import problem, problems
+from cluster.client.requester import Requester
 from cluster.serving.metrics import CONTENT_TYPE
 from cluster.serving.service import Service
 from cluster.wire.health import Live, Ready, Status, Trouble
@@ -85,16 +87,15 @@ def standing(
     router = APIRouter(tags=["health"])
 
     @router.get("/v1/status", responses=problems())
-    async def status() -> Status:
-        """Say everything that this replica knows, whether it is ready or not: what is wrong, and
-        for how long.
+    async def status(by: AskedBy) -> Status:
+        """Say everything that this replica knows of the adapters that may be looked at, whether it
+        is ready or not, and of the system around it: what is wrong, and for how long.
         """
         found = await around()
         coordinator = found.coordinator and _said(found.coordinator, places)
         deployments = {name: _said(trouble, places) for name, trouble in found.deployments.items()}
-        return Status(
-            **_known(service, places).model_dump(), coordinator=coordinator, deployments=deployments
-        )
+        known = _seen(_known(service, places), by)
+        return Status(**known.model_dump(), coordinator=coordinator, deployments=deployments)
 
     @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
     async def metrics() -> Response:
@@ -110,6 +111,13 @@ def _known(service: Service, places: Places) -> Ready:
         state.reason = state.reason and places.said(state.reason)
         state.trouble = state.trouble and _said(state.trouble, places)
     return found
+
+
+def _seen(found: Ready, by: Requester) -> Ready:
+    """Return what somebody may look at of what a replica answers with."""
+    adapters = {name: state for name, state in found.adapters.items() if by.sees(name)}
+    loaded = [label for label in found.loaded if by.sees(label.partition("@")[0])]
+    return found.model_copy(update={"adapters": adapters, "loaded": loaded})
 
 
 def _said(trouble: Trouble, places: Places) -> Trouble:

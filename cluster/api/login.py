@@ -88,7 +88,7 @@ class Logins:
         """Return who is logged in; empty for nobody."""
         secret = cookie_of(request.scope, SESSION)
         try:
-            found = await self.doors.requesters.of("", "", session=secret) if secret else None
+            found = await self.doors.requesters.of([], "", session=secret) if secret else None
         except NacreError:
             return ""
         return found.name if found else ""
@@ -107,7 +107,7 @@ class Logins:
                 f"expected a named token that counts, which begins with {PREFIX!r}, found another "
                 "one; `nacre token create` makes one"
             )
-        requester = await self.doors.requesters.of(f"Bearer {given}", "")
+        requester = await self.doors.requesters.of([f"Bearer {given}"], "")
         secret = new_secret()
         session = session_of_token(secret, token, now=self.clock())
         await self._keep(request, requester, session)

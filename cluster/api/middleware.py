@@ -149,8 +149,7 @@ class _AccessMiddleware:
         scope["state"]["asked"] = asked
         requester: Requester | None = None
         try:
-            # Of several, none: what stands in front of the service may have looked at another one.
-            sent, session = ", ".join(headers.getlist("authorization")), cookie_of(scope, SESSION)
+            sent, session = headers.getlist("authorization"), cookie_of(scope, SESSION)
             requester = await self._requesters.of(sent, request_id, session=session)
             if session and not sent:
                 check_comes_from_here(scope["method"], headers)

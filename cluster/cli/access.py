@@ -1,4 +1,4 @@
-"""Commands for access: token, audit."""
+"""Commands for access: token, session, audit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from cluster.cli.clients import client_of
 from cluster.cli.facts import when
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.terminal.completion import ADAPTERS, TOKENS
+from cluster.cli.terminal.completion import ADAPTERS, SESSIONS, TOKENS
 from cluster.cli.terminal.nearest import NearestGroup
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.cli.terminal.tables import print_table
@@ -131,6 +131,62 @@ def revoke(path: Path | None, name: str, by: str | None, output: str) -> None:
         say(f"revoked: {name}")
 
 
+@click.group(cls=NearestGroup, short_help="List and end logins in browsers.")
+def session() -> None:
+    """List and end the sessions that logins have left in browsers.
+
+    \b
+    Examples:
+      nacre session list
+      nacre session end oidc:8f3a1c
+    """
+
+
+@session.command("list", short_help="List the sessions.")
+@output_option
+@click.pass_obj
+def list_sessions(path: Path | None, output: str) -> None:
+    """List the sessions that count, the oldest first.
+
+    \b
+    Examples:
+      nacre session list
+      nacre session list --output json
+    """
+    sessions = client_of(path).sessions()
+    if output == "json":
+        print_json(sessions)
+        return
+    print_table(
+        ("id", "who", "logged in", "expires"),
+        [(each.id, each.who, when(each.created), when(each.expires)) for each in sessions],
+        empty="nobody has logged in",
+    )
+
+
+@session.command(short_help="Let sessions count no more.")
+@click.argument("name", shell_complete=SESSIONS)
+@by_option
+@output_option
+@click.pass_obj
+def end(path: Path | None, name: str, by: str | None, output: str) -> None:
+    """Let the session with the id NAME count no more, or all sessions of the person called NAME.
+
+    Running systems know of it within 5 seconds. Whoever still has a role can log in again.
+
+    \b
+    Examples:
+      nacre session end 0f3a9c2b71d4e8a6
+      nacre session end oidc:8f3a1c
+    """
+    ended = client_of(path, by=by).end_sessions(name)
+    if output == "json":
+        print_json(ended)
+        return
+    for each in ended:
+        say(f"ended: {each.id} of {each.who}")
+
+
 @click.command(short_help="List what was asked for, and by whom.")
 @click.option("--adapter", help="Only of this adapter.", shell_complete=ADAPTERS)
 @click.option("--who", help="Only of this requester, such as `token:ci`.")
@@ -171,7 +227,7 @@ def audit(
         _print_audit(entries)
 
 
-VERBS = (token, audit)
+VERBS = (token, session, audit)
 
 
 def _check_adapters(client: "AnyClient", adapters: Sequence[str]) -> None:

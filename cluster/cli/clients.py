@@ -1,5 +1,8 @@
 """The client of a command: of the configured system, or of a remote one over HTTP."""
 
+import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +10,7 @@ import click
 
 from adapters.errors import InputError
 from cluster.cli.terminal.completion import remote_options
-from cluster.cli.terminal.output import warn
+from cluster.cli.terminal.output import Notes, warn
 from cluster.client.documents import DocumentClient
 from cluster.client.joined import configured
 from cluster.client.remote.address import remote_address
@@ -37,6 +40,7 @@ def client_of(path: Path | None, *, by: str | None = None) -> "AnyClient":
     said = remote_options(context.find_root().params)
     client = chosen_client(configured(path), by=by, road=CLI, **said)
     context.call_on_close(client.close)
+    context.call_on_close(_noting())
     warn(client.address.warning)
     return client
 
@@ -47,6 +51,13 @@ def running_beside(client: "AnyClient") -> RunningConfig | None:
     None where none coordinates, and over HTTP, where a configuration of here says nothing.
     """
     return client.client.running_config() if isinstance(client, DocumentClient) else None
+
+
+def _noting() -> Callable[[], None]:
+    """Have what the client logs said as notes, and return what ends that."""
+    logger, notes = logging.getLogger("nacre.client"), Notes()
+    logger.addHandler(notes)
+    return partial(logger.removeHandler, notes)
 
 
 def here_alone(config: Config) -> Config:

@@ -29,7 +29,7 @@ MODULES = {
     ),
     "mistakes": ("mistakes",),
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
-    "access": ("token", "audit"),
+    "access": ("token", "session", "audit"),
     "bench": ("bench",),
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),

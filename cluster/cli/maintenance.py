@@ -1,6 +1,5 @@
 """Commands for the maintenance of a store: export, import, verify, purge, gc."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,11 +7,12 @@ import click
 from rich.filesize import decimal
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import CorruptionError, InputError, NacreError
+from adapters.errors import CorruptionError, NacreError
 from cluster.cli.clients import client_of
 from cluster.cli.facts import print_garbage, print_report, say_relearnt
 from cluster.cli.known import check_known
 from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
+from cluster.cli.terminal.answers import agreed
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 
@@ -209,7 +209,8 @@ def purge(
         f"This cannot be undone. {task!r} of adapter {name!r} is removed for good, and what held "
         f"it can never be served again: {versions}. Go on?"
     )
-    if not yes and not _agreed(question):
+    unanswered = "nothing was purged; `--yes` purges without asking"
+    if not yes and not agreed(question, unanswered=unanswered):
         raise NacreError(f"nothing was purged: task {task!r} stays as it was", task=task)
     purged = client.purge(task, adapter=adapter, relearn=relearn, why=why)
     if output == "json":
@@ -218,19 +219,6 @@ def purge(
     removed = counted(len(purged.keys), "object")
     say(f"{task} purged from {_named_versions(purged.versions)}: {removed} removed")
     say_relearnt(purged.relearnt)
-
-
-def _agreed(question: str) -> bool:
-    """Ask; no answer at all, as from a script, is said to be none."""
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort as abort:
-        if sys.stdin.isatty():  # somebody has interrupted it
-            raise
-        raise InputError(
-            "expected an answer on standard input, found its end: nothing was purged; `--yes` "
-            "purges without asking"
-        ) from abort
 
 
 def _named_versions(numbers: Sequence[int]) -> str:

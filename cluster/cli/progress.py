@@ -1,9 +1,12 @@
 """Commands that follow submissions: watch, logs; and the bars of whoever waits for one."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from math import inf
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
@@ -19,13 +22,17 @@ from cluster.cli.terminal.output import (
     print_json_line,
     say,
 )
+from cluster.client.documents import DocumentClient
 from cluster.wire.tasks import TaskState
 from workers.queue.ticket import ENDED, Stage
 
 if TYPE_CHECKING:
+    from cluster.client.remote_client import RemoteClient
     from cluster.client.road import AnyClient
 
 POLL_S = 0.5
+MOST_FOLLOWED = 8
+"""Submissions that a remote system is to say of when they change; of more it is asked."""
 
 Seen = Callable[[TaskState], None]
 
@@ -115,28 +122,65 @@ def watched(
     with interruptible(goes_on(state.task for state in chosen)), bars() as progress:
         tasks = {name: progress.add_task(name, total=None) for name in names}
         stages: dict[str, str] = {}
-        while len(ended) < len(names):
-            for name in (name for name in names if name not in ended):
-                state = client.state(name)
-                task, stage = state.task, state.stage
-                said = f"{task}: {stage}"
-                progress.update(
-                    tasks[name],
-                    description=f"{stage} {task}",  # of what does not fit, the end is cut
-                    completed=state.done,
-                    total=state.total or None,
-                )
-                if progress.disable and stages.get(name) != said:
-                    note(said)
-                stages[name] = said
-                if seen is not None and known.get(name) != _lasting(state):
-                    seen(state)
-                known[name] = _lasting(state)
-                if stage in ENDED:
-                    ended[name] = state
-            if len(ended) < len(names):
-                time.sleep(POLL_S)
+        for state in _followed(client, names):
+            name, task, stage = state.submission_id, state.task, state.stage
+            said = f"{task}: {stage}"
+            progress.update(
+                tasks[name],
+                description=f"{stage} {task}",  # of what does not fit, the end is cut
+                completed=state.done,
+                total=state.total or None,
+            )
+            if progress.disable and stages.get(name) != said:
+                note(said)
+            stages[name] = said
+            if seen is not None and known.get(name) != _lasting(state):
+                seen(state)
+            known[name] = _lasting(state)
+            if stage in ENDED:
+                ended[name] = state
     return [ended[name] for name in names]
+
+
+def _followed(client: "AnyClient", names: Sequence[str]) -> Iterator[TaskState]:
+    """Yield where submissions are, again and again until all have ended."""
+    if isinstance(client, DocumentClient) or len(names) > MOST_FOLLOWED:
+        return _polled(client, names)
+    return _told(client, names)
+
+
+def _told(client: "RemoteClient", names: Sequence[str]) -> Iterator[TaskState]:
+    told: Queue[TaskState | Exception] = Queue()
+    for name in names:
+        # A daemon: what it waits for may take hours, and nothing is lost with it.
+        Thread(target=_tell, args=(client, name, told), daemon=True).start()
+    left = len(names)
+    while left:
+        found = told.get()
+        if isinstance(found, Exception):
+            raise found
+        yield found
+        left -= found.stage in ENDED
+
+
+def _tell(client: "RemoteClient", name: str, told: "Queue[TaskState | Exception]") -> None:
+    try:
+        for state in client.watch(name, timeout_s=inf, poll_s=POLL_S):
+            told.put(state)
+    except Exception as error:  # noqa: BLE001 - whoever waits raises it
+        told.put(error)
+
+
+def _polled(client: "AnyClient", names: Sequence[str]) -> Iterator[TaskState]:
+    left = list(names)
+    while left:
+        for name in tuple(left):
+            state = client.state(name)
+            yield state
+            if state.stage in ENDED:
+                left.remove(name)
+        if left:
+            time.sleep(POLL_S)
 
 
 def why_ended(state: TaskState) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import ConflictError
+from adapters.errors import ConflictError, InputError, NacreError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
+from cluster.cli.terminal.answers import agreed
 from cluster.cli.terminal.completion import ADAPTERS, OPEN, UNPUBLISHED
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.wire.tasks import QueuePause, TaskOutcome
@@ -20,6 +21,8 @@ from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
     from cluster.client.road import AnyClient
+
+all_option = click.option("--all", "everything", is_flag=True, help="All adapters.")
 
 
 @click.command(short_help="Take submissions back.")
@@ -70,43 +73,51 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
 
 
 @click.command(short_help="Begin no new work of an adapter.")
-@click.argument("adapter", default=EVERY_ADAPTER, shell_complete=ADAPTERS)
+@click.argument("adapter", required=False, shell_complete=ADAPTERS)
+@all_option
 @by_option
 @output_option
 @click.pass_obj
-def pause(path: Path | None, adapter: str, by: str | None, output: str) -> None:
-    """Begin no new work. What is under way goes on.
+def pause(
+    path: Path | None, adapter: str | None, by: str | None, output: str, *, everything: bool
+) -> None:
+    """Begin no new work of ADAPTER. What is under way goes on.
 
-    Without ADAPTER, all adapters are paused.
+    With --all, all adapters are paused, and those that are new. With neither, the command asks
+    whether all are meant; where nobody can answer, it exits with 2.
 
     \b
     Examples:
-      nacre pause
       nacre pause medical
+      nacre pause --all
     """
     client = client_of(path, by=by)
-    _check(client, adapter)
-    _print_pause(client.pause(adapter), output, word="paused")
+    names = _meant(client, "Pause", adapter, everything=everything)
+    _print_pause(client.pause(adapter or EVERY_ADAPTER), names, output, word="paused")
 
 
 @click.command(short_help="Go on with what was paused.")
-@click.argument("adapter", default=EVERY_ADAPTER, shell_complete=ADAPTERS)
+@click.argument("adapter", required=False, shell_complete=ADAPTERS)
+@all_option
 @by_option
 @output_option
 @click.pass_obj
-def resume(path: Path | None, adapter: str, by: str | None, output: str) -> None:
+def resume(
+    path: Path | None, adapter: str | None, by: str | None, output: str, *, everything: bool
+) -> None:
     """Go on after `nacre pause`.
 
-    Without ADAPTER, all adapters go on.
+    With --all, all adapters go on. With neither, the command asks whether all are meant; where
+    nobody can answer, it exits with 2.
 
     \b
     Examples:
-      nacre resume
       nacre resume medical
+      nacre resume --all
     """
     client = client_of(path, by=by)
-    _check(client, adapter)
-    _print_pause(client.resume(adapter), output, word="resumed")
+    names = _meant(client, "Resume", adapter, everything=everything)
+    _print_pause(client.resume(adapter or EVERY_ADAPTER), names, output, word="resumed")
 
 
 VERBS = (cancel, retry, pause, resume)
@@ -157,16 +168,34 @@ def _said(found: TaskOutcome, *, done: str, default: str) -> str:
     return f"not changed: {found.submission_id} is {stays}"
 
 
-def _check(client: "AnyClient", adapter: str) -> None:
-    """Raise NotFoundError where there is no such adapter."""
-    if adapter != EVERY_ADAPTER:
+def _meant(client: "AnyClient", verb: str, adapter: str | None, *, everything: bool) -> list[str]:
+    """Return the adapters that there are where all are meant; nothing where one is.
+
+    Raises:
+        NotFoundError: there is no such adapter.
+        InputError: it is not said which are meant.
+        NacreError: somebody has said no.
+    """
+    if adapter is not None and adapter != EVERY_ADAPTER:
+        if everything:
+            raise InputError(f"expected an adapter or `--all`, found {adapter!r} and `--all`")
         check_known(client, adapter)
+        return []
+    names = client.adapters()
+    listed = f"all adapters ({', '.join(names) or 'none yet'})"
+    if not everything and adapter is None:
+        which = f"name an adapter, or say `--all` for {listed}"
+        if not agreed(f"{verb} {listed}?", unanswered=f"nothing was changed; {which}"):
+            raise NacreError(f"nothing was changed: {which}")
+    return names
 
 
-def _print_pause(found: QueuePause, output: str, *, word: str) -> None:
+def _print_pause(found: QueuePause, names: Sequence[str], output: str, *, word: str) -> None:
     if output == "json":
         print_json(found)
         return
-    what = "everything" if found.adapter == EVERY_ADAPTER else f"adapter {found.adapter}"
+    listed = f" ({', '.join(names)})" if names else ""
+    is_all = found.adapter == EVERY_ADAPTER
+    what = f"everything{listed}" if is_all else f"adapter {found.adapter}"
     done = found.outcome == "done"
     say(f"{word}: {what}" if done else f"{what} will be {word} as soon as a system runs")

@@ -83,6 +83,7 @@ def start_detached(path: Path | None) -> Running:
         Interrupted: a person did not wait.
     """
     home().mkdir(parents=True, exist_ok=True)
+    _not_started().touch()
     options = ["--config", str(path.absolute())] if path else []
     with log_path().open("w") as log:
         process = subprocess.Popen(
@@ -100,6 +101,8 @@ def start_detached(path: Path | None) -> Running:
         process.terminate()
         process.wait(STOP_TIMEOUT_S)
         raise
+    finally:
+        _not_started().unlink(missing_ok=True)
 
 
 def started_here(
@@ -179,14 +182,17 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]") -> Running:
 
 @contextmanager
 def failures_noted() -> Iterator[None]:
-    """Write down for whoever has started this process which error keeps it from running."""
+    """Write down for whoever has started this process which error keeps it from running.
+
+    They have made the file for it; where it is missing, nobody would read it.
+    """
     try:
         yield
     except Exception as error:
         noted = {"pid": os.getpid(), "kind": type(error).__name__, "reason": reason_of(error)}
-        with suppress(OSError):  # what went wrong is told all the same
-            home().mkdir(parents=True, exist_ok=True)
-            (home() / NOT_STARTED).write_text(json.dumps(noted), encoding="utf-8")
+        with suppress(OSError), _not_started().open("r+", encoding="utf-8") as file:
+            file.truncate()
+            file.write(json.dumps(noted))
         raise
 
 
@@ -196,7 +202,7 @@ def why_not_started(pid: int, exit_code: int) -> NacreError:
     What it has printed is no help: Ray's processes print to the same log, and whenever they like.
     """
     try:
-        noted = json.loads((home() / NOT_STARTED).read_text(encoding="utf-8"))
+        noted = json.loads(_not_started().read_text(encoding="utf-8"))
         if noted["pid"] == pid:
             known = getattr(errors, str(noted["kind"]), None)
             kind = (
@@ -209,6 +215,10 @@ def why_not_started(pid: int, exit_code: int) -> NacreError:
     reason = said[-1].removeprefix("error: ") if said else "it printed nothing"
     meant = next((kind for kind in KINDS if kind.exit_code == exit_code), NacreError)
     return meant(f"nacre did not start: {reason}{_log()}")
+
+
+def _not_started() -> Path:
+    return home() / NOT_STARTED
 
 
 def _log() -> str:

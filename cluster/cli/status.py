@@ -95,7 +95,8 @@ def status(
         )
     else:
         print_states(states, everything=everything)
-        stdout().print(_standing(queue, service, well=not wrong), markup=False)
+        way = _way_to_start(client)
+        stdout().print(_standing(queue, service, way=way, well=not wrong), markup=False)
         gone = {each.adapter for each in standing if each.removed is not None}
         for entry in behind:
             if entry.adapter not in gone:  # that is told as a trouble
@@ -138,9 +139,16 @@ def _said_behind(found: AdapterBehind) -> str:
     )
 
 
-def _standing(queue: TaskList, service: Service | None, *, well: bool) -> str:
+def _way_to_start(client: "AnyClient") -> str:
+    """Return how what a client works with is started, where nobody coordinates."""
+    if client.address.is_here:
+        return "start the system with `nacre up`"
+    return f"whoever runs the system at {client.address.url} can start it"
+
+
+def _standing(queue: TaskList, service: Service | None, *, way: str, well: bool) -> str:
     """Return who coordinates and who answers, in one line, and that all is well where it is."""
-    said = _coordination(queue)
+    said = _coordination(queue, way=way)
     if service is None:
         return said
     if service.status is None:
@@ -150,11 +158,11 @@ def _standing(queue: TaskList, service: Service | None, *, well: bool) -> str:
     return f"all is well: {said}" if well else said
 
 
-def _coordination(queue: TaskList) -> str:
+def _coordination(queue: TaskList, *, way: str) -> str:
     lead = queue.coordinator
     if lead is None or not queue.coordinated:
         waiting = f", {_waiting(queue.unread_requests)}" if queue.unread_requests else ""
-        return f"nobody coordinates{waiting}: start the system with `nacre up`"
+        return f"nobody coordinates{waiting}: {way}"
     paused = ", ".join("everything" if name == EVERY_ADAPTER else name for name in queue.paused)
     said = f"coordinated from {lead.host} since {clock(lead.since)}"
     return f"{said}; paused: {paused}" if paused else said

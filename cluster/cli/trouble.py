@@ -68,7 +68,7 @@ def asked(client: "AnyClient") -> Service:
 
     address = client.address
     try:
-        api = HttpApi(address.url, token=address.token)
+        api = HttpApi(address.url, token=address.token, is_here=address.is_here)
         try:
             return Service(status=api.ask(standing(), timeout_s=ASKED_S))
         finally:

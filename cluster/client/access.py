@@ -1,4 +1,4 @@
-"""The client's verbs for access: named tokens, and the audit log."""
+"""The client's verbs for access: named tokens, sessions, and the audit log."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,12 @@ from cluster.client.part import ClientPart, check_adapter_or_all
 from cluster.client.requester import By
 from cluster.wire.access import AUDIT_DAYS, LIFETIME
 from workers.access.audit import AuditEntry, read_audit
+from workers.access.kept_sessions import end_sessions, read_sessions
 from workers.access.kept_tokens import CreatedToken, create_token, read_tokens, revoke_token
 from workers.access.roles import role_named
+from workers.access.sessions import Session
 from workers.access.tokens import NamedToken, TokenList, live_token
+from workers.queue.machine import EVERY_ADAPTER
 
 
 class AccessVerbs(ClientPart):
@@ -77,6 +80,30 @@ class AccessVerbs(ClientPart):
                 raise
             # As where there is none: which tokens others have is nothing that they may know.
             return live_token(self._of_tokens(by), name, now=now)
+
+    def sessions(self, *, by: By = None) -> list[Session]:
+        """Return the sessions of whoever has logged in, the oldest first, without their secrets.
+
+        Raises:
+            ForbiddenError: whoever looks is no admin of all adapters.
+        """
+        self._requester(by).check("session", EVERY_ADAPTER)
+        now = time.time()
+        return [each for each in read_sessions(self._store).sessions if each.counts(now=now)]
+
+    def end_sessions(self, name: str, *, by: By = None) -> list[Session]:
+        """Let sessions count no more, and return them; replicas know of it within seconds.
+
+        Args:
+            name: The id of one, or whose: then all of theirs.
+            by: Who ends them.
+
+        Raises:
+            NotFoundError: there is none.
+            ForbiddenError: they are no admin of all adapters.
+        """
+        with self._changing("session", EVERY_ADAPTER, target=f"end {name}", by=by) as author:
+            return list(end_sessions(self._store, name, now=author.now))
 
     def _of_tokens(self, by: By) -> TokenList:
         """Return the named tokens that somebody is admin of."""

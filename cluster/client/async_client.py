@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Concatenate, ParamSpec, Self
 from cluster.client.http_api import AsyncHttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended
+from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended, state_of
 from cluster.client.remote.verbs import Calls
 from cluster.client.remote_client import address_of
 from cluster.config import Config
@@ -68,7 +69,8 @@ class AsyncClient:
         self.config = config or configured()
         self.address = address_of(self.config, url=url, token_file=token_file, insecure=insecure)
         self.calls = Calls(self.config.adapter)
-        self._api = AsyncHttpApi(self.address.url, token=self.address.token)
+        address = self.address
+        self._api = AsyncHttpApi(address.url, token=address.token, is_here=address.is_here)
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,10 +103,22 @@ class AsyncClient:
     ) -> AsyncIterator[TaskState]:
         """Yield the state of a submission again and again until it has ended.
 
+        See `RemoteClient.watch`.
+
         Raises:
             UnavailableError: it has not ended after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
+        async with aclosing(self._api.lines(self.calls.following(submission))) as lines:
+            async for line in lines:
+                state = state_of(line)
+                if state is None:
+                    break
+                yield state
+                if state.stage in ENDED:
+                    return
+                if time.monotonic() >= deadline:
+                    raise not_ended(submission, timeout_s)
         while True:
             state = await self.state(submission)
             yield state
@@ -141,6 +155,8 @@ class AsyncClient:
     create_token = _awaited(Calls.create_token)
     tokens = _awaited(Calls.tokens)
     revoke_token = _awaited(Calls.revoke_token)
+    sessions = _awaited(Calls.sessions)
+    end_sessions = _awaited(Calls.end_sessions)
     audit = _awaited(Calls.audit)
     predict = _awaited(Calls.predict)
     embed = _awaited(Calls.embed)

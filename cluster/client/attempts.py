@@ -5,6 +5,7 @@ changes nothing may be asked twice. What changes something is sent again only wh
 arrived, or was turned away at the door; where its answer was lost, nobody knows what became of it.
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -37,11 +38,16 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 LONGEST_ASKED_S = 10.0
 """A change that is to wait for longer is refused: nobody would hear of it for an hour, as where
 somebody has as many open submissions as they may."""
+LONGEST_SILENT_S = 2.0
+"""Whoever waits for longer is told why."""
 BUSY = frozenset({429, 502, 503})
 TURNED_AWAY = 429
 NOTHING_DONE = frozenset({501, 503})
 TOO_LATE = 504
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+logger = logging.getLogger("nacre.client")
 
 
 class Attempts(Generic[Answer]):
@@ -50,6 +56,7 @@ class Attempts(Generic[Answer]):
     Args:
         call: What is asked.
         endpoint: Of whom, for the errors.
+        is_here: Whether it is what `nacre up` starts on this machine, for the advice.
         timeout_s: Seconds for all attempts together.
         clock: Gives seconds that never go back.
         rng: Gives the jitter of the waits.
@@ -63,17 +70,20 @@ class Attempts(Generic[Answer]):
         endpoint: str,
         *,
         timeout_s: float,
+        is_here: bool = False,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         self._call = call
         self._endpoint = endpoint
+        self._is_here = is_here
         self._clock = clock
         self._rng = rng or random.Random()
         self._begun = clock()
         self._deadline = self._begun + timeout_s
         self._failed = 0
         self._refusal: NacreError | None = None
+        self._waits_s = 0.0
 
     @property
     def left_s(self) -> float:
@@ -98,10 +108,11 @@ class Attempts(Generic[Answer]):
         refused = isinstance(error, httpx.ConnectError)
         wait_s = None if refused and self._is_late() else self._wait_s(None)
         if wait_s is not None:
-            return wait_s
+            # Who is refused by the machine hears of it within two seconds anyhow.
+            return wait_s if refused else self._told(wait_s, f"nothing answers at {self._endpoint}")
         if self._refusal is not None and isinstance(error, httpx.TimeoutException):
             raise self._refusal from error
-        hint = "; start it with `nacre up`" if refused else ""
+        hint = "; start it with `nacre up`" if refused and self._is_here else ""
         raise UnavailableError(
             f"nothing answers at {self._endpoint} ({error or type(error).__name__}){hint}",
             endpoint=self._endpoint,
@@ -126,7 +137,7 @@ class Attempts(Generic[Answer]):
         wait_s = self._wait_s(response.headers.get("retry-after")) if busy else None
         if wait_s is None:
             raise self._refusal
-        return wait_s
+        return self._told(wait_s, self._refusal.message)
 
     @contextmanager
     def reading(self, headers: Mapping[str, str]) -> Iterator[Reading]:
@@ -173,6 +184,13 @@ class Attempts(Generic[Answer]):
         wait_s = self._wait_s(asked) if status == TURNED_AWAY and is_soon else None
         if wait_s is None:
             raise error_of(response)
+        return self._told(wait_s, error_of(response).message)
+
+    def _told(self, wait_s: float, why: str) -> float:
+        """Return a wait; where people would wonder by then, it is said why."""
+        known, self._waits_s = self._waits_s, self._waits_s + wait_s
+        if wait_s >= LONGEST_SILENT_S or known < LONGEST_SILENT_S <= self._waits_s:
+            logger.warning("asking again in %.0f s: %s", wait_s, why)
         return wait_s
 
     def _unknown(self, why: str) -> UnknownOutcomeError:

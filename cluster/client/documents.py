@@ -18,7 +18,14 @@ from cluster.client.remote.address import Address
 from cluster.client.requester import By
 from cluster.config import Config
 from cluster.webhooks.shown import registered_document, tested_document, webhook_document
-from cluster.wire.access import AUDIT_DAYS, LIFETIME, AuditedCall, NamedTokenState, NewToken
+from cluster.wire.access import (
+    AUDIT_DAYS,
+    LIFETIME,
+    AuditedCall,
+    NamedTokenState,
+    NewToken,
+    SessionState,
+)
 from cluster.wire.facts import (
     audit_document,
     cancelled,
@@ -28,6 +35,7 @@ from cluster.wire.facts import (
     new_token_document,
     pause_document,
     retried,
+    session_document,
     shown_document,
     state_document,
     token_document,
@@ -97,7 +105,7 @@ class DocumentClient:
 
     def __init__(self, client: Client, *, by: By = None) -> None:
         self.config: Config = client.config
-        self.address = Address(url=client.config.endpoint)
+        self.address = Address(url=client.config.endpoint, is_here=True)
         self.client = client
         self._by = by
 
@@ -416,6 +424,14 @@ class DocumentClient:
     def revoke_token(self, name: str) -> NamedTokenState:
         """See `RemoteClient.revoke_token`."""
         return token_document(self.client.revoke_token(name, by=self._by), now=time.time())
+
+    def sessions(self) -> list[SessionState]:
+        """See `RemoteClient.sessions`."""
+        return [session_document(session) for session in self.client.sessions(by=self._by)]
+
+    def end_sessions(self, name: str) -> list[SessionState]:
+        """See `RemoteClient.end_sessions`."""
+        return [session_document(each) for each in self.client.end_sessions(name, by=self._by)]
 
     def audit(
         self,

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -16,10 +16,13 @@ from cluster.client.attempts import Attempts, kind_of
 from cluster.client.remote.address import checked_token
 from cluster.client.remote.call import Answer, Call
 from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN
+from cluster.wire.lasting import LINES, LastingLine
 from cluster.wire.problems import NO_ROUTE
 
 AMBIENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 NOT_FOUND = 404
+SILENT_S = 30.0
+"""An answer in lines has one every two seconds; after so long without one it is lost."""
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
@@ -29,12 +32,13 @@ class HttpApi:
     Args:
         endpoint: Its scheme, host and port, and the path that it is behind.
         token: What is sent with every request; that of the environment where None.
+        is_here: Whether it is what `nacre up` starts on this machine.
     """
 
     # Owns: the connections.
 
-    def __init__(self, endpoint: str, *, token: str | None = None) -> None:
-        self._endpoint, self._token = endpoint, token
+    def __init__(self, endpoint: str, *, token: str | None = None, is_here: bool = False) -> None:
+        self._endpoint, self._token, self._is_here = endpoint, token, is_here
         self._client = connected(httpx.Client, endpoint)
 
     def ask(self, call: Call[Answer], *, timeout_s: float | None = None) -> Answer:
@@ -57,7 +61,12 @@ class HttpApi:
         return call.becomes(found)
 
     def _asked(self, call: Call[Answer], timeout_s: float | None) -> Any:
-        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s or call.timeout_s)
+        attempts = Attempts(
+            call,
+            self._endpoint,
+            timeout_s=timeout_s or call.timeout_s,
+            is_here=self._is_here,
+        )
         with call.opened() as opened:
             while True:
                 sent = arguments(call, attempts, opened, self._token)
@@ -77,6 +86,17 @@ class HttpApi:
                     wait_s = attempts.after_refusal(response)
                 time.sleep(wait_s)
 
+    def lines(self, call: Call[Any]) -> Generator[LastingLine]:
+        """Yield the lines of an answer as they come; fewer, or none, where they cannot be had."""
+        sent = following(call, self._endpoint, self._token)
+        with (
+            suppress(httpx.TransportError, ValueError),
+            self._client.stream(call.verb, call.path, **sent) as response,
+        ):
+            if is_in_lines(response):
+                for text in response.iter_lines():
+                    yield LastingLine.model_validate_json(text)
+
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
@@ -88,12 +108,13 @@ class AsyncHttpApi:
     Args:
         endpoint: Its scheme, host and port, and the path that it is behind.
         token: What is sent with every request; that of the environment where None.
+        is_here: Whether it is what `nacre up` starts on this machine.
     """
 
     # Owns: the connections.
 
-    def __init__(self, endpoint: str, *, token: str | None = None) -> None:
-        self._endpoint, self._token = endpoint, token
+    def __init__(self, endpoint: str, *, token: str | None = None, is_here: bool = False) -> None:
+        self._endpoint, self._token, self._is_here = endpoint, token, is_here
         self._client = connected(httpx.AsyncClient, endpoint)
 
     async def __aenter__(self) -> Self:
@@ -117,7 +138,12 @@ class AsyncHttpApi:
         return call.becomes(found)
 
     async def _asked(self, call: Call[Answer], timeout_s: float | None) -> Any:
-        attempts = Attempts(call, self._endpoint, timeout_s=timeout_s or call.timeout_s)
+        attempts = Attempts(
+            call,
+            self._endpoint,
+            timeout_s=timeout_s or call.timeout_s,
+            is_here=self._is_here,
+        )
         with ExitStack() as stack:
             opened = await asyncio.to_thread(stack.enter_context, call.opened())
             while True:
@@ -137,6 +163,15 @@ class AsyncHttpApi:
                         return call.missing
                     wait_s = attempts.after_refusal(response)
                 await asyncio.sleep(wait_s)
+
+    async def lines(self, call: Call[Any]) -> AsyncGenerator[LastingLine]:
+        """Do as `HttpApi.lines` does."""
+        sent = following(call, self._endpoint, self._token)
+        with suppress(httpx.TransportError, ValueError):
+            async with self._client.stream(call.verb, call.path, **sent) as response:
+                if is_in_lines(response):
+                    async for text in response.aiter_lines():
+                        yield LastingLine.model_validate_json(text)
 
 
 def connected(kind: Callable[..., Http], endpoint: str) -> Http:
@@ -174,6 +209,17 @@ def arguments(
         "headers": {"Accept": call.accepts, **said, **attempts.headers},
         "timeout": attempts.left_s,
     }
+
+
+def following(call: Call[Any], endpoint: str, token: str | None) -> dict[str, Any]:
+    """Return what httpx is to send for an answer that comes line by line, however long it takes."""
+    once = Attempts(call, endpoint, timeout_s=call.timeout_s)
+    return arguments(call, once, {}, token) | {"timeout": SILENT_S}
+
+
+def is_in_lines(response: httpx.Response) -> bool:
+    """Return whether an answer comes in lines."""
+    return response.is_success and response.headers.get("content-type", "").startswith(LINES)
 
 
 def is_missing(call: Call[Answer], response: httpx.Response) -> bool:

@@ -333,8 +333,8 @@ class MaintenanceVerbs(ClientPart):
             unfinished = submission.submission_id in forgotten and stage not in ENDED
             if unfinished or (submission.adapter == adapter and stage in LEARNING):
                 raise ConflictError(
-                    f"submission {submission.submission_id} is {stage.value}: let it end, with "
-                    "`nacre up` where nothing is running, or take it back with `nacre cancel "
+                    f"submission {submission.submission_id} is {stage.value}: let it end, for "
+                    "which the system must run, or take it back with `nacre cancel "
                     f"{submission.submission_id}`, then purge again",
                     submission=submission.submission_id,
                 )

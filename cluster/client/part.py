@@ -11,7 +11,7 @@ from cluster.client.requester import PYTHON, By, Requester, requester_of
 from cluster.config import Config
 from cluster.running_config import RunningConfig, not_served
 from cluster.stores.known import open_known_store
-from workers.access.audit import audited
+from workers.access.audit import Ending, audited
 from workers.queue.leadership import read_leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry import Audience, Author, RegisteredAdapter, Registry
@@ -97,14 +97,25 @@ class ClientPart:
             ForbiddenError: they may not do this.
             UnavailableError: the audit log cannot be kept; nothing is changed.
         """
-        requester = self._requester(by)
-        of = adapters[0] if len(adapters) == 1 else EVERY_ADAPTER
-        with audited(self._store, requester.entry(verb, of, str(target))):
-            for adapter in adapters:
-                requester.check(verb, adapter)
+        with self._asking(verb, *adapters, target=target, by=by) as (requester, _):
             yield requester.author(why)
 
-    def _in_vain(self, verb: str, target: str, by: By) -> AbstractContextManager[None]:
+    @contextmanager
+    def _asking(
+        self, verb: str, *adapters: str, target: object = "", by: By
+    ) -> Iterator[tuple[Requester, Ending]]:
+        """Give who asks for a change that they may ask for, and what the audit log says of its end.
+
+        See `_changing`; for what another process carries out.
+        """
+        requester = self._requester(by)
+        of = adapters[0] if len(adapters) == 1 else EVERY_ADAPTER
+        with audited(self._store, requester.entry(verb, of, str(target))) as ending:
+            for adapter in adapters:
+                requester.check(verb, adapter)
+            yield requester, ending
+
+    def _in_vain(self, verb: str, target: str, by: By) -> AbstractContextManager[object]:
         """Have the audit log say of a call that is refused within this, of no known adapter."""
         return audited(self._store, self._requester(by).entry(verb, EVERY_ADAPTER, target))
 

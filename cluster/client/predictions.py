@@ -102,4 +102,4 @@ class PredictionVerbs(ClientPart):
         # Loaded when it is needed: most verbs work on the store alone, and start faster without.
         from cluster.client.http_api import HttpApi
 
-        return HttpApi(self.config.endpoint)
+        return HttpApi(self.config.endpoint, is_here=True)

@@ -1,6 +1,8 @@
 """The client of a remote system: every verb over HTTP, for callers that wait."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -10,11 +12,12 @@ from cluster.client.http_api import HttpApi
 from cluster.client.joined import configured
 from cluster.client.remote.address import Address, remote_address
 from cluster.client.remote.call import Answer, Call
-from cluster.client.remote.submissions import POLL_S, WATCHED_S, until_ended
+from cluster.client.remote.submissions import POLL_S, WATCHED_S, not_ended, state_of, until_ended
 from cluster.client.remote.verbs import Calls
 from cluster.config import Config
 from cluster.wire.tasks import TaskAccepted, TaskState
 from workers.progress_callbacks import ProgressCallback
+from workers.queue.ticket import ENDED
 
 P = ParamSpec("P")
 
@@ -78,7 +81,8 @@ class RemoteClient:
         self.config = config or configured()
         self.address = address_of(self.config, url=url, token_file=token_file, insecure=insecure)
         self.calls = Calls(self.config.adapter)
-        self._api = HttpApi(self.address.url, token=self.address.token)
+        address = self.address
+        self._api = HttpApi(address.url, token=address.token, is_here=address.is_here)
 
     def __enter__(self) -> Self:
         return self
@@ -126,14 +130,27 @@ class RemoteClient:
     ) -> Iterator[TaskState]:
         """Yield the state of a submission again and again until it has ended.
 
+        The service says whenever it has changed. Where it follows too many already, or the
+        connection is lost, it is asked every `poll_s`.
+
         Raises:
             UnavailableError: it has not ended after `timeout_s`.
         """
-        return until_ended(
+        deadline = time.monotonic() + timeout_s
+        with closing(self._api.lines(self.calls.following(submission))) as lines:
+            for state in map(state_of, lines):
+                if state is None:
+                    break
+                yield state
+                if state.stage in ENDED:
+                    return
+                if time.monotonic() >= deadline:
+                    raise not_ended(submission, timeout_s)
+        yield from until_ended(
             lambda: self.state(submission),
             lambda state: state.stage,
             submission_id=submission,
-            timeout_s=timeout_s,
+            timeout_s=deadline - time.monotonic(),
             poll_s=poll_s,
         )
 
@@ -164,6 +181,8 @@ class RemoteClient:
     create_token = _asked(Calls.create_token)
     tokens = _asked(Calls.tokens)
     revoke_token = _asked(Calls.revoke_token)
+    sessions = _asked(Calls.sessions)
+    end_sessions = _asked(Calls.end_sessions)
     audit = _asked(Calls.audit)
     predict = _asked(Calls.predict)
     embed = _asked(Calls.embed)
@@ -187,4 +206,4 @@ def address_of(
 ) -> Address:
     """Return the remote system that is named, or else the one that the configuration is of."""
     named = remote_address(config, url=url, token_file=token_file, insecure=insecure)
-    return named or Address(url=config.endpoint)
+    return named or Address(url=config.endpoint, is_here=True)

@@ -12,6 +12,8 @@ from adapters.errors import InputError, NotFoundError
 from cluster.client.part import ClientPart, check_adapter_or_all
 from cluster.client.remote.submissions import POLL_S, WATCHED_S, until_ended
 from cluster.client.requester import By
+from cluster.wire.facts import cancelled, retried
+from workers.access.audit import Outcome
 from workers.housekeeping.leftovers import purged_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from workers.tasks.task import Task
 
 NOTE_TIMEOUT_S = 10.0
+ENDINGS = {
+    "done": (Outcome.DONE, ""),
+    "asked": (Outcome.UNKNOWN, "asked for, and not carried out yet: the coordinator will"),
+    "ended": (Outcome.FAILED, ""),
+}
+"""What the audit log says of a wish, by what has become of it."""
 
 
 class SubmissionVerbs(ClientPart):
@@ -125,13 +133,11 @@ class SubmissionVerbs(ClientPart):
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
         """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
-        with self._changing("pause", check_adapter_or_all(adapter), by=by) as author:
-            return self._asked(Pause(adapter=adapter), who=author.who)
+        return self._paused(Pause(adapter=check_adapter_or_all(adapter)), by=by)
 
     def resume(self, adapter: str, *, by: By = None) -> bool:
         """Let an adapter go on; `*` stands for all. Return whether it is done."""
-        with self._changing("resume", check_adapter_or_all(adapter), by=by) as author:
-            return self._asked(Resume(adapter=adapter), who=author.who)
+        return self._paused(Resume(adapter=check_adapter_or_all(adapter)), by=by)
 
     def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
         """Yield what has happened to a submission later than `after`, oldest first.
@@ -185,12 +191,24 @@ class SubmissionVerbs(ClientPart):
         verb = kind.__name__.lower()
         ticket = self._meant(verb, name, by=by)
         found = ticket.submission_id
-        with self._changing(verb, ticket.adapter, target=found, by=by) as author:
+        with self._asking(verb, ticket.adapter, target=found, by=by) as (requester, ending):
             if kind is Retry and ticket.stage in ENDED and ticket.stage is not Stage.PUBLISHED:
                 self._check_images(ticket)
                 self._check_room(ticket)
-            self._asked(kind(submission_id=found), who=author.who)
-            return self.state(found)
+            self._asked(kind(submission_id=found), who=requester.name)
+            state = self.state(found)
+            outcome = (retried if kind is Retry else cancelled)(state).outcome
+            ending.outcome, ending.reason = ENDINGS[outcome]
+            if outcome == "ended":
+                ending.reason = f"it was {state.ticket.stage} before, and stays so"
+            return state
+
+    def _paused(self, event: Pause | Resume, *, by: By) -> bool:
+        verb = type(event).__name__.lower()
+        with self._asking(verb, event.adapter, by=by) as (requester, ending):
+            done = self._asked(event, who=requester.name)
+            ending.outcome, ending.reason = ENDINGS["done" if done else "asked"]
+            return done
 
     def _meant(self, verb: str, name: str, *, by: By) -> Ticket:
         """Return the ticket of what is to be changed; the audit log says where there is none."""

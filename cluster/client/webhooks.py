@@ -148,13 +148,14 @@ class WebhookVerbs(ClientPart):
         lead = read_leadership(self._store)
         if lead is None or not lead.lasts(now=time.time()):
             raise UnavailableError(
-                "no system runs that could send an event; start one with `nacre up`, and test again"
+                "expected a system that runs and sends events, found none; have it started, and "
+                "test again"
             )
         running = lead.configuration or {}
         if not running.get("events", {}).get("allow", True):
             raise UnavailableError(
                 "the running system sends events nowhere: name the addresses that webhooks may "
-                "have under `events: allow:` in its configuration, and apply it with `nacre up`"
+                "have under `events: allow:` in its configuration, and have that applied"
             )
 
     def _deliveries(self, webhook: Webhook) -> Deliveries:

@@ -18,13 +18,13 @@ from joserfc.jwt import JWTClaimsRegistry
 from adapters.contract.json_reading import read_json
 from adapters.errors import UnauthorizedError
 from cluster.provider.known_provider import KnownProvider
+from cluster.wire.headers import LONGEST_TOKEN
 from workers.formats.yaml_scalars import cut
 
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
 )
-LONGEST_TOKEN = 16 * 2**10
 LEEWAY_S = 60
 """So far the clocks of provider and service may be apart, in seconds."""
 TIMES = ("nbf", "iat")

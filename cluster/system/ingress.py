@@ -11,9 +11,12 @@ import tempfile
 from pathlib import Path
 
 from cluster.config import TOKEN, Config, home
+from cluster.wire.headers import LONGEST_TOKEN
 
 IN_FRONT = "cluster.api.headers.in_front_of_serve"
 SOCKET = "admin.sock"
+BUFFER_BYTES = 2 * LONGEST_TOKEN
+"""Of HAProxy, in which all headers of a request must find room."""
 NODE_BYTES = 56
 """Of the id of a Ray node: Serve puts the files of each node into a folder so called."""
 LONGEST_SOCKET = 97
@@ -44,6 +47,7 @@ def prepare_ingress(config: Config) -> bool:
             "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
             # Half a header does not hold a connection for the hour that Serve would let it.
             "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(HEADER_TIMEOUT_S),
+            "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(BUFFER_BYTES),
             # Its log would go to the machine's, query strings and all; nobody listens here.
             "RAY_SERVE_HAPROXY_LOG_TARGET": str(folder / "nobody"),
             # A line of each request for Serve's counters, which Python would read, through a socket

@@ -60,6 +60,27 @@ class TokenRequest(BaseModel):
     )
 
 
+class SessionState(BaseModel):
+    """What a login has left in somebody's browser, without its secret."""
+
+    id: str = Field(
+        description="Names it; nobody can log in with it.", examples=["0f3a9c2b71d4e8a6"]
+    )
+    who: str = Field(examples=["oidc:8f3a1c"])
+    created: float = Field(description="When they have logged in, in seconds since 1970.")
+    expires: float = Field(description="Seconds since 1970.")
+
+
+class EndSessionsRequest(BaseModel):
+    """A wish to end sessions."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "oidc:8f3a1c"}]}
+    )
+
+    name: str = Field(max_length=200, description="The id of one, or whose: then all of theirs.")
+
+
 class AuditedCall(BaseModel):
     """A call that changed something, or was denied."""
 

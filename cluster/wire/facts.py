@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict
 
-from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
+from cluster.wire.access import AuditedCall, NamedTokenState, NewToken, SessionState
 from cluster.wire.mistaken import compared_document, names_in
 from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState
 from cluster.wire.versions import (
@@ -19,6 +19,7 @@ from cluster.wire.versions import (
 )
 from workers.access.audit import AuditEntry
 from workers.access.kept_tokens import CreatedToken
+from workers.access.sessions import Session
 from workers.access.tokens import NamedToken
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
@@ -169,6 +170,13 @@ def new_token_document(created: CreatedToken) -> NewToken:
     """Return what is known of a token that was just made, with its secret."""
     token = token_document(created.token, now=created.token.created)
     return NewToken(token=created.secret, **token.model_dump())
+
+
+def session_document(session: Session) -> SessionState:
+    """Return what is known of a session."""
+    return SessionState(
+        id=session.id, who=session.who, created=session.created, expires=session.expires
+    )
 
 
 def audit_document(entry: AuditEntry) -> AuditedCall:

@@ -75,6 +75,19 @@ class AuditEntry:
     times: Count = 1
 
 
+@dataclass(slots=True)
+class Ending:
+    """How a call has ended, where no error says it; set by whoever carries it out.
+
+    Attributes:
+        outcome: What became of it.
+        reason: Why it was not done.
+    """
+
+    outcome: Outcome = Outcome.DONE
+    reason: str = ""
+
+
 def write_entry(store: ObjectStore, entry: AuditEntry) -> str:
     """Keep an entry, and return its key; durable when this returns."""
     key = f"{_folder(_day(entry.at), entry.adapter)}{_name(entry.at)}"
@@ -83,29 +96,29 @@ def write_entry(store: ObjectStore, entry: AuditEntry) -> str:
 
 
 @contextmanager
-def audited(store: ObjectStore, entry: AuditEntry) -> Iterator[None]:
-    """Keep `entry` while something is done, and how that has ended.
+def audited(store: ObjectStore, entry: AuditEntry) -> Iterator[Ending]:
+    """Keep `entry` while something is done, and how that has ended, which may be set.
 
     Raises:
         UnavailableError: it cannot be kept; nothing has been done.
     """
-    key = write_entry(store, entry)
+    key, ending = write_entry(store, entry), Ending()
     end = partial(_end, store, key, entry)
     try:
-        yield
+        yield ending
     except ForbiddenError as error:
-        end(Outcome.DENIED, error)
+        end(Outcome.DENIED, reason_of(error))
         raise
     except UnknownOutcomeError as error:
-        end(Outcome.UNKNOWN, error)
+        end(Outcome.UNKNOWN, reason_of(error))
         raise
     except Exception as error:
-        end(Outcome.FAILED, error)
+        end(Outcome.FAILED, reason_of(error))
         raise
     except BaseException as error:  # whoever did it is ended from outside
-        end(Outcome.UNKNOWN, error)
+        end(Outcome.UNKNOWN, reason_of(error))
         raise
-    end(Outcome.DONE)
+    end(ending.outcome, ending.reason)
 
 
 def read_audit(
@@ -153,11 +166,11 @@ def _end(
     key: str,
     entry: AuditEntry,
     outcome: Outcome,
-    error: BaseException | None = None,
+    reason: str,
 ) -> None:
-    reason = "" if error is None else reason_of(error)[:LONGEST_REASON]
+    ended = replace(entry, outcome=outcome, reason=reason[:LONGEST_REASON])
     try:
-        store.put(key, _to_bytes(replace(entry, outcome=outcome, reason=reason)))
+        store.put(key, _to_bytes(ended))
     except NacreError as failed:  # what was done is done
         logger.warning("%r stays at `begun`: %s", key, failed.message)
 

@@ -34,6 +34,27 @@ def keep_session(store: ObjectStore, session: Session, *, now: float) -> None:
     _KEPT.change(store, lambda held: replace(held, sessions=with_session(held, session, now=now)))
 
 
+def end_sessions(store: ObjectStore, name: str, *, now: float) -> tuple[Session, ...]:
+    """Let sessions count no more, and return them; replicas know within seconds.
+
+    Args:
+        store: The object store.
+        name: The id of one, or whose all are.
+        now: Seconds since the epoch.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    ended = read_sessions(store).called(name, now=now)
+    gone = {session.sha256 for session in ended}
+
+    def changed(held: SessionList) -> SessionList:
+        return replace(held, sessions=tuple(s for s in held.sessions if s.sha256 not in gone))
+
+    _KEPT.change(store, changed)
+    return ended
+
+
 def end_session(store: ObjectStore, session: Session, *, everywhere: bool, now: float) -> None:
     """Let a session count no more, or none of whoever it is of; replicas know within seconds."""
 

@@ -56,7 +56,7 @@ NEEDED: Mapping[str, AccessRole] = {
             *("alias", "drop", "evaluate", "export", "follow", "import"),
             *("pause", "prepare", "promote", "resume", "rollback", "verify"),
         ),
-        AccessRole.ADMIN: ("audit", "gc", "purge", "settle", "token", "webhook"),
+        AccessRole.ADMIN: ("audit", "gc", "purge", "session", "settle", "token", "webhook"),
     }.items()
     for verb in verbs
 }

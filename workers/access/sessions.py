@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pydantic import FiniteFloat
 
 from adapters.contract.canonical import digest_of
+from adapters.contract.nearest import did_you_mean
+from adapters.errors import NotFoundError
 from workers.access.serial_list import SerialList
 from workers.access.subjects import Subject
 from workers.access.tokens import NamedToken, of_secret
@@ -18,6 +20,8 @@ from workers.formats.documents import Digest, unsealed
 LIFETIME_S = 8 * 3600.0
 SECRET_BYTES = 32
 MOST_SESSIONS = 1000
+SHOWN = 16
+"""Digits of a session's digest that name it."""
 MOST_OF_ONE = 10
 """Of one person; the oldest ends when there would be more."""
 
@@ -45,6 +49,11 @@ class Session:
     subject: str = ""
     groups: tuple[str, ...] = ()
 
+    @property
+    def id(self) -> str:
+        """What people call it by; nobody can ask for anything with it."""
+        return self.sha256[:SHOWN]
+
     def counts(self, *, now: float) -> bool:
         """Return whether it has not expired."""
         return now < self.expires
@@ -63,6 +72,27 @@ class SessionList(SerialList):
     def holder(self, secret: str) -> Session | None:
         """Return the session of a secret; None where nobody knows it."""
         return of_secret(self.sessions, secret)
+
+    def called(self, name: str, *, now: float) -> tuple[Session, ...]:
+        """Return the sessions that count and have an id, or are all of whoever is called so.
+
+        Args:
+            name: An id, or somebody's name as history and audit log have it.
+            now: Seconds since the epoch.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        live = [session for session in self.sessions if session.counts(now=now)]
+        found = tuple(session for session in live if name in (session.id, session.who))
+        if not found:
+            known = [*dict.fromkeys(session.who for session in live)]
+            raise NotFoundError(
+                f"expected the id of a session that counts, or whose it is, found {name!r}"
+                f"{did_you_mean(name, known)}; `nacre session list` lists them",
+                name=name,
+            )
+        return found
 
 
 def sessions_from_bytes(data: bytes, what: str) -> SessionList:

@@ -72,13 +72,13 @@ def subject_of(
 
     Args:
         claims: Of a token whose signature was checked.
-        name_claim: The claim that names the subject.
+        name_claim: The claim that names the subject; see `claim_at`.
         groups_claim: The claim that names its groups: a list, or a text where it is one.
 
     Raises:
         UnauthorizedError: they name nobody, or their groups are none.
     """
-    name = claims.get(name_claim)
+    name = claim_at(claims, name_claim)
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise UnauthorizedError(
             f"expected a token whose claim {name_claim!r} names who sends it, in 1 to "
@@ -92,9 +92,32 @@ def subject_of(
     elsewhere = claims.get(ELSEWHERE)
     return Subject(
         name=name,
-        groups=_groups(claims.get(groups_claim), groups_claim),
-        is_cut=isinstance(elsewhere, Mapping) and groups_claim in elsewhere,
+        groups=_groups(claim_at(claims, groups_claim), groups_claim),
+        is_cut=isinstance(elsewhere, Mapping)
+        and any(f"{groups_claim}.".startswith(f"{claim}.") for claim in elsewhere),
     )
+
+
+def claim_at(claims: Mapping[str, object], path: str) -> object:
+    """Return the claim that a path names; None where there is none.
+
+    The claim of just that name counts first, so that one may have dots in it, or be a URL. Where
+    there is none, a dot leads into a claim that is an object, as in `realm_access.roles`; of names
+    with dots the longest counts.
+
+    Args:
+        claims: Of a token.
+        path: The name, or names with dots between them.
+    """
+    if path in claims:
+        return claims[path]
+    end = path.rfind(".")
+    while end > 0:
+        inside = claims.get(path[:end])
+        if isinstance(inside, Mapping):
+            return claim_at(inside, path[end + 1 :])
+        end = path.rfind(".", 0, end)
+    return None
 
 
 def _groups(found: object, claim: str) -> tuple[str, ...]:

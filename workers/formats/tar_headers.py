@@ -64,7 +64,7 @@ WITHOUT_CONTENT = {*_LINKS, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, t
 def header_of(block: bytes, at: int) -> tarfile.TarInfo:
     """Return the header in the block at byte `at`; SettingsError where there is none."""
     if len(block) < BLOCK:
-        raise _no_tar(block) if at == 0 else _ended(at, block)
+        raise _no_tar(block) if at == 0 else _ended(at)
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
@@ -131,10 +131,10 @@ def _no_tar(beginning: bytes) -> SettingsError:
     return SettingsError("it is empty" if not beginning else "it does not begin as a tar does")
 
 
-def _ended(at: int, block: bytes) -> SettingsError:
+def _ended(at: int) -> SettingsError:
     return SettingsError(
-        f"it ends too early, at byte {at + len(block)}, where the mark of its end is missing: it "
-        "was cut off, or is still being written; copy it again"
+        f"it ends too early, before byte {at}, where the mark of its end is missing: it was cut "
+        "off, or is still being written; copy it again"
     )
 
 

@@ -23,11 +23,17 @@ from workers.encoding.prompts import PromptReader
 from workers.encoding.task_features import class_entries
 from workers.intake.intake import Intake, take_in
 from workers.intake.naming import CutPrompts, KnownNames
-from workers.intake.room import ENOUGH_ROOM, Room, use_of
+from workers.intake.room import ENOUGH_ROOM, Room, use_among, use_of
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue import inbox
 from workers.queue.events import Accepted, Cancel
-from workers.queue.progress import known_ticket, read_queue, ticket_of
+from workers.queue.progress import (
+    SHOWN_IN_INBOX,
+    QueueState,
+    known_ticket,
+    read_queue,
+    ticket_of,
+)
 from workers.queue.ticket import ENDED, Ticket
 from workers.registry import Manifest, Registry
 from workers.store.base import ObjectStore
@@ -48,18 +54,29 @@ class Surroundings:
         store: The object store.
         head: The version that the next task builds on; None where there is none yet.
         waiting: Open submissions.
+        queue: All that the queue has, of all adapters, when it was looked at.
         submissions: Those of both that can be read.
     """
 
     store: ObjectStore
     head: Manifest | None
     waiting: tuple[Ticket, ...]
+    queue: QueueState
     submissions: tuple[Submission, ...]
 
     @property
     def classes(self) -> list[ClassEntry]:
         """The classes of all tasks, learnt or on their way."""
         return [entry for each in self.submissions for entry in class_entries(each)]
+
+    def is_ample(self, room: Room, author: str, size_bytes: int) -> bool:
+        """Return whether a submission of so many bytes is far below its limits, without a look."""
+        if not room.is_limited:
+            return True
+        if self.queue.unread > SHOWN_IN_INBOX:  # the others were not looked into
+            return False
+        use = use_among(author, (state.ticket for state in self.queue.states))
+        return room.is_ample(use.with_more(size_bytes))
 
     def with_images_of(self, submission: Submission) -> dict[str, int]:
         """Return how many images of a submission each other task has too, of those that have any.
@@ -203,7 +220,7 @@ def accept(
             # All images have been read since: others may have begun the adapter meanwhile.
             surroundings(store, task.adapter).check_learning(task, learning)
         around.admit(task, room)
-        if room.is_limited:
+        if not around.is_ample(room, author, size_bytes):
             room.check_author(author, use_of(store, author).with_more(size_bytes))
         return learning
 
@@ -219,7 +236,7 @@ def accept(
     )
     if known_ticket(store, intake.submission.submission_id) is None:
         inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
-        if room.is_limited:
+        if not around.is_ample(room, author, ticket_of(intake.submission).size_bytes):
             _check_room(store, room, intake.submission.submission_id, author=author)
         if around.head is None and learning is not None:
             _check_first(task, store, intake.submission.submission_id, learning, author=author)
@@ -229,9 +246,10 @@ def accept(
 def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     """Return what `adapter` has, learnt or on its way."""
     head = _head(store, adapter)
+    queue = read_queue(store)
     waiting = tuple(
         state.ticket
-        for state in read_queue(store).states
+        for state in queue.states
         if state.ticket.adapter == adapter and state.ticket.stage not in ENDED
     )
     names = [
@@ -239,7 +257,11 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
         *(ticket.submission_id for ticket in waiting),
     ]
     return Surroundings(
-        store=store, head=head, waiting=waiting, submissions=_readable(store, names)
+        store=store,
+        head=head,
+        waiting=waiting,
+        queue=queue,
+        submissions=_readable(store, names),
     )
 
 

@@ -56,6 +56,16 @@ class Room:
         """Whether it matters what whoever submits has there."""
         return self.of_author is not None or self.author_mb is not None
 
+    def is_ample(self, use: Use) -> bool:
+        """Return whether so much is at most half of what whoever submits may have.
+
+        Then others that are submitted at the same moment are no reason to look again.
+        """
+        submissions, size_bytes = self.of_author, self.author_mb and self.author_mb * MB
+        return (submissions is None or 2 * use.submissions <= submissions) and (
+            size_bytes is None or 2 * use.size_bytes <= size_bytes
+        )
+
     def check_adapter(self, adapter: str, waiting: int) -> None:
         """Raise UnavailableError where no further submission of an adapter may be open."""
         if waiting >= self.of_adapter:

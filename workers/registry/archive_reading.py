@@ -87,7 +87,8 @@ def _members(path: Path, file: BinaryIO) -> Iterator[tuple[str, tuple[int, int]]
             if member.kind is Kind.FILE:
                 yield member.name, (member.start, member.size)
     except (SettingsError, OSError) as error:
-        reason = error.message if isinstance(error, SettingsError) else error.strerror
+        reason = error.message if isinstance(error, SettingsError) else str(error.strerror)
         if seen:
-            raise CorruptionError(f"{path} is damaged: {reason}; export it again") from error
+            what, _, _ = reason.partition("; ")  # behind it, what is to be done with any archive
+            raise CorruptionError(f"{path} is damaged: {what}; export it again") from error
         raise InputError(f"{path} is not an exported version: {reason}", path=str(path)) from error

@@ -16,6 +16,7 @@ from cluster.api.access.subjects import Subjects
 from cluster.client.requester import HTTP, Requester
 from cluster.config import EVERYBODY, OIDC_SECRET, PREDICT_TOKEN, TOKEN
 from cluster.provider.signed_tokens import is_signed
+from cluster.wire.headers import LONGEST_TOKEN
 from workers.access.roles import EVERYTHING, AccessRole, Grants
 from workers.access.sessions import Session
 from workers.access.subjects import Subject
@@ -142,13 +143,15 @@ class Requesters:
         self._sessions = sessions or NoSessions()
         self._clock = clock
 
-    async def of(self, authorization: str, request_id: str, *, session: str = "") -> Requester:
+    async def of(
+        self, authorization: list[str], request_id: str, *, session: str = ""
+    ) -> Requester:
         """Return who has sent a request.
 
         Args:
-            authorization: The header of that name.
+            authorization: The headers of that name.
             request_id: Of the request.
-            session: The secret of a session, which counts where that header is empty.
+            session: The secret of a session, which counts where there is no such header.
 
         Raises:
             UnauthorizedError: nobody knows them; the sentence says why, and whom to ask.
@@ -158,9 +161,16 @@ class Requesters:
         found = self._of_session(session) if by_session else self._of(authorization)
         return replace(await found, request_id=request_id)
 
-    async def _of(self, authorization: str) -> Requester:
-        scheme, _, given = authorization.partition(" ")
+    async def _of(self, authorization: list[str]) -> Requester:
+        # Of several, none: what stands in front of the service may have looked at another one.
+        scheme, _, given = ("" if len(authorization) > 1 else "".join(authorization)).partition(" ")
         token = given.strip() if scheme.lower() == "bearer" else ""
+        if len(token) > LONGEST_TOKEN:
+            raise UnauthorizedError(
+                f"expected a token of at most {LONGEST_TOKEN} characters in the header "
+                f"`Authorization`, found {len(token)}; where a provider has made it, have it name "
+                "fewer groups in its tokens"
+            )
         known = self._access.of_environment(token)
         if known is not None:
             return known
@@ -171,6 +181,8 @@ class Requesters:
         if self._access.change_token is None and self._subjects is None:
             return OVER_HTTP
         found = "another one, or a part of one" if token else "none"
+        if len(authorization) > 1:
+            found = f"{len(authorization)} headers of that name, of which one must be sent alone"
         raise UnauthorizedError(
             "expected a valid token of this service in the header `Authorization: Bearer …`, found "
             f"{found}; {ASK}"

@@ -92,6 +92,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", "/v1/tokens"): Need(verb="token", of=Of.SEEN),
     ("POST", "/v1/tokens"): Need(verb="token", of=Of.MEANT),
     ("POST", "/v1/tokens/{name}/revoke"): Need(verb="token", of=Of.MEANT),
+    ("GET", "/v1/sessions"): Need(verb="session", of=Of.EVERY),
+    ("POST", "/v1/sessions/end"): Need(verb="session", of=Of.EVERY),
     ("GET", "/v1/audit"): Need(verb="audit", of=Of.SEEN),
     ("GET", "/v1/webhooks"): Need(verb="webhook", of=Of.EVERY),
     ("POST", "/v1/webhooks"): Need(verb="webhook", of=Of.EVERY),
@@ -100,7 +102,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", f"{_WEBHOOK}/rotate"): Need(verb="webhook", of=Of.EVERY),
     ("POST", f"{_WEBHOOK}/test"): Need(verb="webhook", of=Of.EVERY),
     ("POST", f"{_WEBHOOK}/resume"): Need(verb="webhook", of=Of.EVERY),
-    ("GET", "/v1/status"): Need(verb="status", of=Of.EVERY),
+    ("GET", "/v1/status"): Need(verb="status", of=Of.SEEN),
     ("GET", "/v1/metrics"): Need(verb="metrics", of=Of.EVERY),
 }
 """What the routes need that not everybody may ask."""

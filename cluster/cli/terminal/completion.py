@@ -138,6 +138,11 @@ def _tokens(client: "AnyClient", _typed: Typed) -> Iterable[str]:
     return (token.name for token in client.tokens())
 
 
+def _sessions(client: "AnyClient", _typed: Typed) -> Iterable[str]:
+    found = client.sessions()
+    return dict.fromkeys((*(each.who for each in found), *(each.id for each in found)))
+
+
 def _webhooks(client: "AnyClient", _typed: Typed) -> Iterable[str]:
     return (webhook.name for webhook in client.webhooks())
 
@@ -161,5 +166,6 @@ SERVABLE = _completing(_servable)
 """The same of versions of which nothing was purged."""
 ALIASES = _completing(_movable)
 """Aliases that people move: all but `head`."""
+SESSIONS = _completing(_sessions)
 TOKENS = _completing(_tokens)
 WEBHOOKS = _completing(_webhooks)

@@ -1,6 +1,7 @@
 """Output of commands: sentences and bars for people, JSON for machines."""
 
 import json
+import logging
 import os
 import re
 import sys
@@ -59,6 +60,22 @@ def warn(*sentences: str | None) -> None:
     for sentence in sentences:
         if sentence:
             note(f"note: {sentence}")
+
+
+class Notes(logging.Handler):
+    """Says what the client has logged as notes on stderr, such as that it waits.
+
+    Made by the command that runs; what it logs may come from other threads.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_silent = for_machines()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one."""
+        if not self._is_silent:
+            stderr().print(f"note: {record.getMessage()}", markup=False)
 
 
 def for_machines() -> bool:

@@ -1,4 +1,4 @@
-"""Calls for access: named tokens, and the audit log."""
+"""Calls for access: named tokens, sessions, and the audit log."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ from cluster.wire.access import (
     AuditedCall,
     NamedTokenState,
     NewToken,
+    SessionState,
 )
 
 
@@ -50,6 +51,26 @@ class AccessCalls(CallPart):
             ForbiddenError: it is for an adapter that whoever asks is no admin of.
         """
         return change(NamedTokenState, path_to("tokens", name, "revoke"))
+
+    def sessions(self) -> Call[list[SessionState]]:
+        """Return the sessions of whoever has logged in, the oldest first, without their secrets.
+
+        Raises:
+            ForbiddenError: whoever asks is no admin of all adapters.
+        """
+        return look(list[SessionState], path_to("sessions"))
+
+    def end_sessions(self, name: str) -> Call[list[SessionState]]:
+        """Let sessions count no more, and return them; replicas know of it within seconds.
+
+        Args:
+            name: The id of one, or whose: then all of theirs.
+
+        Raises:
+            NotFoundError: there is none.
+            ForbiddenError: whoever asks is no admin of all adapters.
+        """
+        return change(list[SessionState], path_to("sessions", "end"), name=name)
 
     def audit(
         self,

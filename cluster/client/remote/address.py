@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from adapters.contract.counts import counted
 from adapters.errors import InputError, NotFoundError, SettingsError
 from cluster.config import PREDICT_TOKEN, TOKEN, TOKEN_FILE, URL, Config, is_private
+from cluster.wire.headers import LONGEST_TOKEN
 
-MOST_BYTES = 16 * 1024
+MOST_BYTES = 4 * LONGEST_TOKEN
 """Read of a file with a token."""
-_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_SCHEME = re.compile(r"\Abearer +", re.IGNORECASE)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -30,11 +32,13 @@ class Address:
         url: Scheme, host and port, and the path that it is behind.
         token: The token; None where there is none.
         warning: What may not be as whoever keeps the token thinks; empty where it is.
+        is_here: Whether nobody has named it: it is what the configuration says listens here.
     """
 
     url: str
     token: str | None = field(default=None, repr=False)
     warning: str = ""
+    is_here: bool = False
 
 
 def remote_address(
@@ -97,31 +101,51 @@ def checked_token(token: str, where: str) -> str:
     Raises:
         SettingsError: it cannot be one.
     """
+    if not token:
+        raise SettingsError(
+            f"expected one token in {where}, found none; `nacre token create` makes one"
+        )
     if not _TOKEN.fullmatch(token):
-        lines = counted(len(token.splitlines()), "line") if token else "nothing"
+        lines = counted(len(token.splitlines()), "line")
         raise SettingsError(
             f"expected one token in {where}, in ASCII and without blanks, found {lines} that "
-            "cannot be one"
+            "cannot be one; write the token there, and nothing else"
+        )
+    if len(token) > LONGEST_TOKEN:
+        raise SettingsError(
+            f"expected one token in {where}, of at most {LONGEST_TOKEN} characters, found "
+            f"{len(token)}; where a provider has made it, have it name fewer groups in its tokens"
         )
     return token
 
 
 def _checked(url: str) -> str:
     """Return an address without a slash at its end; SettingsError where it can be none."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
-        extra = parts.query or parts.fragment or "@" in parts.netloc or not url.isprintable()
-    except ValueError:
-        known, extra = False, False
-    if not known or extra or " " in url:
+    wrong = _wrong_with(url)
+    if wrong:
         # It may hold a password, and is not said.
         raise SettingsError(
-            "expected the address of a system, as in https://nacre.example.com, with nothing of a "
-            "user, a query or a fragment in it, found another one; a token goes into a file that "
-            "`--token-file` names"
+            f"expected the address of a system, as in https://nacre.example.com, found {wrong}"
         )
     return url.rstrip("/")
+
+
+def _wrong_with(url: str) -> str:
+    """Return what keeps a text from being an address; nothing where it is one."""
+    if not url.lower().startswith(("http://", "https://")):
+        return "one that does not begin with https:// or http://"
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not url.isprintable() or " " in url:
+        return "one whose host or port cannot be read"
+    if "@" in parts.netloc:
+        return "a user in it; a token goes into a file that `--token-file` names"
+    if parts.query or parts.fragment:
+        return "a query or a fragment behind it; leave it out"
+    return ""
 
 
 def _check_encrypted(url: str) -> None:
@@ -145,7 +169,9 @@ def _read(path: Path) -> tuple[str, str]:
             f"{error.strerror}; `nacre token create` makes a token",
             path=str(path),
         ) from error
-    token = checked_token(content.decode(errors="replace").strip(), str(path))
+    # As editors and scripts write it: with a mark of its encoding, or as a header has it.
+    written = content.decode("utf-8-sig", errors="replace").strip()
+    token = checked_token(_SCHEME.sub("", written, count=1), str(path))
     if mode & _OTHERS:
         return token, f"others can read {path}, which holds a token: `chmod 600 {path}`"
     return token, ""

@@ -10,6 +10,7 @@ from adapters.errors import UnavailableError
 from cluster.client.remote.call import Call, change, look, path_to
 from cluster.client.remote.part import CallPart
 from cluster.wire.health import Status
+from cluster.wire.lasting import LINES, LastingLine
 from cluster.wire.tasks import (
     QueuePause,
     TaskAccepted,
@@ -60,6 +61,11 @@ def until_ended(
         if time.monotonic() >= deadline:
             raise not_ended(submission_id, timeout_s)
         time.sleep(poll_s)
+
+
+def state_of(line: LastingLine) -> TaskState | None:
+    """Return where a submission is, as a line says it; None where it says something else."""
+    return line.state if line.result is None else TaskState.model_validate(line.result)
 
 
 def not_ended(submission_id: str, timeout_s: float) -> UnavailableError:
@@ -126,6 +132,12 @@ class SubmissionCalls(CallPart):
             NotFoundError: there is no submission of that id.
         """
         return look(TaskState, path_to("tasks", submission))
+
+    def following(self, submission: str) -> Call[TaskState]:
+        """Return the call whose lines say where a submission is whenever that has changed."""
+        return Call(
+            kind=TaskState, verb="GET", path=path_to("tasks", submission, "watch"), accepts=LINES
+        )
 
     def find(self, name: str) -> Call[TaskState]:
         """Return where the submission called `name` is, or the latest one of the task so called.

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cluster.wire.access import AuditedCall, NamedTokenState, NewToken
+from cluster.wire.access import AuditedCall, NamedTokenState, NewToken, SessionState
 from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,
@@ -62,6 +62,8 @@ SCHEMAS: Mapping[str, Any] = {
     "resume": QueuePause,
     "retry": list[TaskOutcome],
     "rollback": Moved,
+    "session end": list[SessionState],
+    "session list": list[SessionState],
     "settle": list[SettledChange],
     "show": ShownVersion,
     "status": SystemStatus,

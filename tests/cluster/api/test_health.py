@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from typing import Any
 
 import httpx
 import pytest
@@ -10,13 +11,19 @@ from fastapi.testclient import TestClient
 from torch import Tensor
 
 from adapters.towers.image_tower import FrozenImageTower
+from cluster.api.access.requesters import Access
 from cluster.api.health import Around, routes, standing
+from cluster.api.middleware import Doors, add_access
 from cluster.api.places import NOWHERE, Places
 from cluster.config import Config, ServeConfig
+from cluster.serving.metrics import Metrics
 from cluster.serving.service import Service
 from cluster.wire.health import AdapterState, Ready, Status, Trouble
+from tests.support.fakes.tokens import HeldTokens, held
 from tests.support.scenes.pictures import flat_png
 from tests.support.scenes.serving import TIMEOUT_S, Clock, publish, small_record
+from workers.access.audit import AuditEntry
+from workers.access.roles import AccessRole
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.registry import Registry
@@ -34,6 +41,13 @@ def encoder() -> str:
     return Encoder(EncoderSettings()).fingerprint
 
 
+def open_api(**doors: Any) -> FastAPI:
+    """Return an application that lets everybody in, or as `doors` have it."""
+    app = FastAPI()
+    add_access(app, Doors(**{"access": Access(), **doors}), Metrics())
+    return app
+
+
 class Scene:
     """A replica without Ray, whose way to the store can be cut."""
 
@@ -47,7 +61,7 @@ class Scene:
         self._main = Registry(inner).create("main")
         config = Config(serve=ServeConfig(stale_s=stale_s, max_staleness_s=most_s))
         self._service = Service(config, Versions(store))
-        app = FastAPI()
+        app = open_api()
         app.include_router(routes(self._service, NOWHERE))
         app.include_router(standing(self._service, NOWHERE))
         self._client = TestClient(app)
@@ -180,7 +194,7 @@ def test_a_replica_whose_embedding_never_ends_says_so_and_is_not_live() -> None:
             )
 
     service = Service(Config(), Versions(MemoryStore()), encoder=Stalled, clock=clock)
-    app = FastAPI()
+    app = open_api()
     app.include_router(routes(service, NOWHERE))
     app.include_router(standing(service, NOWHERE))
     client = TestClient(app)
@@ -231,10 +245,38 @@ def test_the_status_tells_of_troubles_without_the_places_of_the_store(encoder: s
         return Around(coordinator=trouble, deployments={"trainer": trouble})
 
     service = Service(Config(), Versions(MemoryStore()))
-    app, places = FastAPI(), Places(addresses={"memory://mine": "the store"})
+    app, places = open_api(), Places(addresses={"memory://mine": "the store"})
     app.include_router(standing(service, places, around))
     told = Status.model_validate(TestClient(app).get("/v1/status").json())
     assert told.encoder == encoder
     assert told.coordinator is not None
     said = {told.coordinator.reason, told.deployments["trainer"].reason}
     assert said == {"'refs/x' in the store cannot be read"}
+
+
+def test_whoever_may_look_at_one_adapter_is_told_of_it_and_nothing_is_denied() -> None:
+    denied: list[AuditEntry] = []
+    viewer = held("viewer", {"birds": AccessRole.VIEWER})
+    app = open_api(
+        access=Access(change_token="all"),
+        known=HeldTokens(viewer=viewer),
+        denied=denied.append,
+    )
+    config = Config(adapter="birds", serve=ServeConfig(adapters=("cats",)))
+    trouble = Trouble(reason="none runs", for_s=1.0, tries=2)
+
+    async def around() -> Around:
+        return Around(coordinator=trouble)
+
+    app.include_router(standing(Service(config, Versions(MemoryStore())), NOWHERE, around))
+    client = TestClient(app)
+
+    def seen(token: str) -> Status:
+        answer = client.get("/v1/status", headers={"Authorization": f"Bearer {token}"})
+        return Status.model_validate(answer.json())
+
+    assert seen("all").adapters.keys() == {"birds", "cats"}
+    found = seen("nacre_viewer")
+    assert found.adapters.keys() == {"birds"}
+    assert found.coordinator == trouble
+    assert denied == []

@@ -171,7 +171,8 @@ def of(authorization: str, *, access: Access) -> Requester:
         over=held("over", ROLES, now=1.0 - HOUR, lifetime="1h"),
         gone=replace(held("gone", ROLES), revoked=2.0, revoked_by="ben"),
     )
-    return asyncio.run(Requesters(access, tokens, clock=lambda: 5.0).of(authorization, "a-request"))
+    requesters = Requesters(access, tokens, clock=lambda: 5.0)
+    return asyncio.run(requesters.of([authorization], "a-request"))
 
 
 GUARDED = Access(change_token="who-may-change", predict_token="who-may-ask")

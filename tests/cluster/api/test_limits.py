@@ -42,6 +42,7 @@ LIMITED = [
     ("/v1/adapters/main/settle", JSON, 64 * KIB),
     ("/v1/adapters/main/purge", JSON, 64 * KIB),
     ("/v1/adapters/main/gc", JSON, 64 * KIB),
+    ("/v1/sessions/end", JSON, 64 * KIB),
     ("/v1/tokens", JSON, 64 * KIB),
     ("/v1/tokens/digits/revoke", JSON, 64 * KIB),
     ("/v1/webhooks", JSON, 64 * KIB),

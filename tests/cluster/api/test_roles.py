@@ -40,7 +40,8 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "GET /v1/methods": ("viewer", OWN),
     "GET /v1/metrics": ("viewer", OF_ALL),
     "GET /v1/refusals": ("viewer", OWN),
-    "GET /v1/status": ("viewer", OF_ALL),
+    "GET /v1/sessions": ("admin", OF_ALL),
+    "GET /v1/status": ("viewer", OWN),
     "GET /v1/tasks": ("viewer", OWN),
     "GET /v1/tasks/{name}": ("viewer", OWN),
     "GET /v1/tasks/{name}/events": ("viewer", OWN),
@@ -63,6 +64,7 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "POST /v1/adapters/{adapter}/settle": ("admin", OWN),
     "POST /v1/embed": ("asker", OWN),
     "POST /v1/predict": ("asker", OWN),
+    "POST /v1/sessions/end": ("admin", OF_ALL),
     "POST /v1/tasks": ("submitter", OWN),
     "POST /v1/tasks/{name}/cancel": ("submitter", OWN),
     "POST /v1/tasks/{name}/retry": ("submitter", OWN),
@@ -254,3 +256,24 @@ def test_the_description_says_how_a_token_is_sent_and_what_each_route_needs() ->
     assert listed["security"] == [{"token": []}]
     assert listed["description"].startswith("List them.\n\nNeeds a token that is admin of ")
     assert "security" not in document["paths"]["/v1/health/live"]["get"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (["Bearer all", "Bearer all"], "found 2 headers of that name, of which one must be sent"),
+        (["Bearer all, Bearer asking"], "found another one, or a part of one"),
+        (["Basic YTpi"], "found none"),
+        (
+            [f"Bearer {'x' * 16385}"],
+            "at most 16384 characters in the header `Authorization`, found",
+        ),
+    ],
+)
+def test_headers_that_do_not_say_who_asks_are_refused_with_what_is_wrong_with_them(
+    scene: Scene, sent: list[str], found: str
+) -> None:
+    headers = [("Authorization", each) for each in sent]
+    answer = scene.client.get("/v1/tasks", headers=headers)
+    assert answer.status_code == 401
+    assert found in Problem.model_validate(answer.json()).detail

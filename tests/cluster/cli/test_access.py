@@ -3,7 +3,9 @@
 import io
 import json
 import tarfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,17 @@ from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.config import IN_RAY_JOB, load_config
 from tests.support.drivers.command import Command
+from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import learn
 from tests.support.scenes.routes import routes_of
+from tests.support.scenes.tickets import write_tickets
 from workers.access.audit import AuditEntry, Outcome
+from workers.access.kept_sessions import keep_session
 from workers.access.kept_tokens import read_tokens
 from workers.access.roles import AccessRole, Grants
+from workers.access.sessions import Session, new_secret, session_of_subject
+from workers.access.subjects import Subject
+from workers.queue.ticket import Stage
 from workers.registry import Registry
 from workers.registry.audience import Nobody
 from workers.store import FileStore
@@ -95,7 +103,7 @@ def test_a_change_is_in_the_audit_log_with_who_made_it(
         verb,
         "birds",
         target,
-        Outcome.DONE,
+        Outcome.UNKNOWN if verb in ("pause", "resume") else Outcome.DONE,
     )
 
 
@@ -274,3 +282,91 @@ def test_what_is_done_to_all_adapters_needs_a_role_on_all(client: Client) -> Non
 def test_a_role_that_does_not_exist_is_refused_and_the_others_are_named(client: Client) -> None:
     with pytest.raises(InputError, match="viewer, asker, submitter, operator, admin"):
         client.create_token("ci", role="owner")
+
+
+def over_each_road(client: Client, nacre: Command) -> list[Callable[[str, str], object]]:
+    """Return what asks for a change of a submission, over each road."""
+    api = Api(client, "who-may-change")
+    return [
+        lambda verb, name: getattr(client, verb)(name),
+        nacre,
+        lambda verb, name: api._routes.post(f"/v1/tasks/{name}/{verb}"),
+    ]
+
+
+def test_what_becomes_of_a_wish_is_in_the_audit_log_over_every_road(
+    submitted: Client, nacre: Command
+) -> None:
+    cats, birds = (state.ticket for state in submitted.queue().states)
+    published = replace(cats, stage=Stage.PUBLISHED, version=3)
+    write_tickets(submitted.store, [published, replace(birds, stage=Stage.CANCELLED)])
+    for ask in over_each_road(submitted, nacre):
+        for verb, name in (
+            ("cancel", cats.submission_id),
+            ("retry", cats.submission_id),
+            ("cancel", birds.submission_id),
+            ("retry", birds.submission_id),
+            ("cancel", "nobody"),
+        ):
+            with suppress(NotFoundError):
+                ask(verb, name)
+        found = [(entry.verb, entry.outcome, entry.reason) for entry in audit(submitted)[:5]]
+        assert [each[:2] for each in reversed(found)] == [
+            ("cancel", Outcome.FAILED),
+            ("retry", Outcome.FAILED),
+            ("cancel", Outcome.DONE),
+            ("retry", Outcome.UNKNOWN),
+            ("cancel", Outcome.FAILED),
+        ]
+        assert found[-1][2] == "it was published before, and stays so"
+        assert found[1][2].startswith("asked for, and not carried out yet")
+        assert "found 'nobody'" in found[0][2]
+
+
+@pytest.fixture
+def logged_in(client: Client) -> tuple[Session, ...]:
+    """Return the sessions of two people, of whom the first has logged in twice."""
+    now = time.time()
+    made = [
+        session_of_subject(new_secret(), Subject(name=name), now=now + number)
+        for number, name in enumerate(("ann", "ben", "ann"))
+    ]
+    for session in made:
+        keep_session(client.store, session, now=now)
+    return tuple(made)
+
+
+def test_sessions_are_listed_and_ended_over_every_road_alike(
+    client: Client, nacre: Command, logged_in: tuple[Session, ...]
+) -> None:
+    first, of_ben, last = logged_in
+    api = Api(client, "who-may-change")
+    listed = api.get("/v1/sessions")
+    assert [each["id"] for each in listed] == [each.id for each in logged_in]
+    assert listed == as_promised("session list", nacre("session", "list", "--output", "json").out)
+    shown = nacre("session", "list").out
+    assert first.sha256 not in f"{listed}{shown}" and "oidc:ben" in shown
+    (ended,) = api.post("/v1/sessions/end", {"name": of_ben.id})
+    assert ended["who"] == "oidc:ben"
+    said = nacre("session", "end", "oidc:ann", "--output", "json", "--by", "anna")
+    assert [each["id"] for each in as_promised("session end", said.out)] == [first.id, last.id]
+    assert client.sessions() == []
+    assert nacre("session", "list").out == "nobody has logged in\n"
+    refused = api.post("/v1/sessions/end", {"name": "oidc:ann"}, code=404)
+    assert "id of a session that counts, or whose it is, found 'oidc:ann'" in refused["detail"]
+    found = [(entry.who, entry.target, entry.outcome) for entry in audit(client)]
+    assert found == [
+        ("token:change", "end oidc:ann", Outcome.FAILED),
+        ("anna", "end oidc:ann", Outcome.DONE),
+        ("token:change", f"end {of_ben.id}", Outcome.DONE),
+    ]
+
+
+def test_an_admin_of_one_adapter_sees_and_ends_no_sessions(
+    client: Client, logged_in: tuple[Session, ...]
+) -> None:
+    made = client.create_token("boss", role="admin", adapters=["birds"], by="anna")
+    api = Api(client, made.secret)
+    assert "needs admin of all adapters" in api.get("/v1/sessions", code=403)["detail"]
+    api.post("/v1/sessions/end", {"name": logged_in[0].id}, code=403)
+    assert len(client.sessions()) == len(logged_in)

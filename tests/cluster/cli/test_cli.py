@@ -1,5 +1,6 @@
 """The command line: each verb explains itself, and each error is one sentence and one code."""
 
+import io
 import json
 import os
 import subprocess
@@ -247,7 +248,7 @@ def test_what_happens_to_a_submission_is_told_by_its_task_or_its_id(
 WISHES = [
     (["cancel", "colors"], "asked for: colors-"),
     (["retry", "colors"], "tried again: colors-"),
-    (["pause"], "everything will be paused as soon as a system runs"),
+    (["pause", "--all"], "everything will be paused as soon as a system runs"),
     (["resume", "main"], "adapter main will be resumed as soon as a system runs"),
 ]
 
@@ -327,7 +328,7 @@ OF_IMAGES = {"numpy", "PIL", "ftfy"}
         (["versions"], 0),
         (["history"], 2),
         (["cancel", "nobody"], 2),
-        (["pause"], 0),
+        (["pause", "--all"], 0),
         (["submit", "none.yaml"], 2),
         (["submit", "no-images.yaml", "typo.yaml"], 2),
     ],
@@ -565,3 +566,40 @@ def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Pat
     assert found["store"] == [url]
     assert found["won_by_several"] == 0
     assert found["races"] == sum(each.get("made", 0) for each in found["conditions"])
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_all_adapters_are_meant_by_whoever_says_so_and_by_nobody_else(
+    nacre: Command, store: FileStore, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    learn(Registry(store).create("birds"), "digits")
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
+    before = list(store.list("queue/inbox/"))
+    ended = nacre(verb)
+    assert (ended.code, ended.out) == (2, "")
+    told = "nothing was changed; name an adapter, or say `--all` for all adapters (birds)"
+    assert told in " ".join(ended.err.split())
+    both = nacre(verb, "birds", "--all")
+    assert both.code == 2
+    assert "found 'birds' and `--all`" in both.err
+    assert list(store.list("queue/inbox/")) == before
+    assert nacre(verb, "--all").out.startswith("everything (birds) will be")
+    assert nacre(verb, "*").code == 0
+    assert len(list(store.list("queue/inbox/"))) == len(before) + 2
+
+
+@pytest.mark.parametrize(("answer", "code", "asked"), [("y", 0, 1), ("n", 1, 0)])
+def test_whoever_names_no_adapter_is_asked_whether_all_are_meant(
+    nacre: Command,
+    store: FileStore,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+    asked: int,
+) -> None:
+    learn(Registry(store).create("birds"), "digits")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{answer}\n"))
+    ended = nacre("pause")
+    assert ended.code == code
+    assert "Pause all adapters (birds)?" in ended.err
+    assert len(list(store.list("queue/inbox/"))) == asked

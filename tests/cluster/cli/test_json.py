@@ -53,6 +53,7 @@ ELSEWHERE = {
     "predict": "tests/cluster/acceptance/test_acceptance.py",
     "up": "tests/cluster/acceptance/test_acceptance.py",
     "up while it runs": "tests/cluster/acceptance/test_acceptance.py",
+    "session end": "tests/cluster/cli/test_access.py",
     **{f"webhook {verb}": "tests/cluster/cli/test_webhook.py" for verb in OF_WEBHOOKS},
 }
 """Verbs that need more than a store: where what they print is held against their schema."""
@@ -106,9 +107,10 @@ CALLS = [
     ("cancel", "colors"),
     ("retry", "colors"),
     ("pause", "main"),
-    ("resume",),
+    ("resume", "--all"),
     ("token create", "ci", "--role", "operator"),
     ("token list",),
+    ("session list",),
     ("audit",),
 ]
 

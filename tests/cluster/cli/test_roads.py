@@ -1,6 +1,7 @@
 """The same commands over both roads: on the store, and over HTTP with a token and no store."""
 
 import getpass
+import io
 import json
 import os
 import re
@@ -52,7 +53,8 @@ WAITING = [
     *("logs colors", "logs colours"),
     *("cancel listed", "cancel listed", "retry listed", "cancel nobody-has-this"),
     *("cancel colors listed absolute colors", "retry colors"),
-    *("pause", "pause other", "resume", "resume other", "pause mian"),
+    *("pause", "pause --all", "pause other", "pause other --all", "resume"),
+    *("resume *", "resume --all", "resume other", "pause mian"),
 ]
 """Commands in their order, on submissions that wait; each is run as text and as JSON."""
 ENDED = [
@@ -69,6 +71,7 @@ ENDED = [
     "token create ci --role viewer",
     "token create bad/name --role viewer",
     *("token list", "token revoke ci", "token revoke ci"),
+    *("session list", "session end oidc:ann", "session end nobody"),
     *("audit", "audit --adapter main --limit 5", "audit --days 1 --limit 500"),
     "import gone.tar",
     "webhook add chat https://hooks.example.com/nacre --kind submission.failed",
@@ -156,6 +159,7 @@ def on(nacre: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
 
     def run(road: Road, *words: str) -> Ended:
         monkeypatch.chdir(road.folder)
+        monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
         monkeypatch.setenv("NACRE_STORE", NOBODY_S if road.is_remote else road.store)
         return nacre(*road.words, *words)
 

@@ -149,6 +149,12 @@ def test_why_it_did_not_start_is_told_whatever_others_print(
     nacre: Command, tmp_path: Path, error: Exception, kind: type[NacreError], sentence: str
 ) -> None:
     assert nacre("down").code == 2  # which gives this process its home
+    noted = log_path().with_name(NOT_STARTED)
+    with pytest.raises(type(error)), failures_noted():
+        raise error
+    assert not noted.exists()  # nobody would read it
+    noted.parent.mkdir(exist_ok=True)
+    noted.touch()
     with pytest.raises(type(error)), failures_noted():
         raise error
     log_path().write_text(f"error: {sentence}\nTask ServeController failed: killed by `ray.kill`\n")

@@ -8,6 +8,7 @@ import pytest
 from adapters.errors import InputError, NotFoundError, SettingsError
 from cluster.client.remote.address import Address, remote_address
 from cluster.config import Config, RemoteConfig
+from cluster.wire.headers import LONGEST_TOKEN
 
 SECRET = "nacre_a-token-that-is-in-no-error"
 HTTPS, HTTP = "https://nacre.example.com", "http://nacre.example.com"
@@ -100,7 +101,56 @@ def test_what_is_no_address_is_refused_without_what_it_may_hide(url: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", ["", "two words", "two\nlines", "grün", "a\x00b", "x" * 70_000 + " "]
+    ("url", "found"),
+    [
+        ("nacre.example.com", "one that does not begin with https:// or http://"),
+        ("localhost:8000", "one that does not begin with https:// or http://"),
+        ("https://nacre.example.com:port", "one whose host or port cannot be read"),
+        ("https://anna:secret-word@nacre.example.com", "a user in it; a token goes into a file"),
+        ("https://nacre.example.com?a=b", "a query or a fragment behind it; leave it out"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said(url: str, found: str) -> None:
+    with pytest.raises(SettingsError, match=f"found {found}"):
+        address(url=url)
+
+
+@pytest.mark.parametrize("url", [f"{HTTPS}/", f"{HTTPS}//", f"{HTTPS}/behind/a/path/"])
+def test_slashes_at_the_end_of_an_address_change_nothing(url: str) -> None:
+    assert address(url=url) == Address(url=url.rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(f"{SECRET}\r\n", f"\ufeff{SECRET}\n", f"  {SECRET}  ", f"Bearer {SECRET}\n"),
+        f"\ufeffbearer   {SECRET}\r\n",
+    ],
+)
+def test_a_token_is_read_however_editors_and_scripts_write_it(file: Path, content: str) -> None:
+    file.write_bytes(content.encode())
+    assert address(url=HTTPS, token_file=file) == Address(url=HTTPS, token=SECRET)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff", "  \r\n"])
+def test_a_file_without_a_token_is_told_to_have_none(file: Path, content: str) -> None:
+    file.write_bytes(content.encode())
+    with pytest.raises(SettingsError, match="found none; `nacre token create` makes one"):
+        address(url=HTTPS, token_file=file)
+
+
+def test_a_token_of_a_provider_with_many_groups_is_taken_up_to_a_length_that_is_said(
+    file: Path,
+) -> None:
+    file.write_text("x" * LONGEST_TOKEN)
+    assert address(url=HTTPS, token_file=file) == Address(url=HTTPS, token="x" * LONGEST_TOKEN)
+    file.write_text("x" * (LONGEST_TOKEN + 1))
+    with pytest.raises(SettingsError, match="of at most 16384 characters, found 16385; where a"):
+        address(url=HTTPS, token_file=file)
+
+
+@pytest.mark.parametrize(
+    "content", ["two words", "two\nlines", "grün", "a\x00b", "x" * 70_000 + " "]
 )
 def test_what_is_no_token_is_refused_and_not_said(tmp_path: Path, content: str) -> None:
     file = tmp_path / "token"

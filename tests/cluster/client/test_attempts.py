@@ -83,7 +83,7 @@ def test_what_would_fail_again_or_is_too_late_is_not_tried_again(status: int) ->
 def test_where_nobody_listens_it_is_given_up_soon() -> None:
     clock = Clock()
     trying = attempts(clock)
-    with pytest.raises(UnavailableError, match="`nacre up`"):
+    with pytest.raises(UnavailableError, match="nothing answers at http://here"):
         for _ in range(1000):
             clock.now += trying.after_error(httpx.ConnectError("refused"))
     assert SOON_S <= clock.now <= SOON_S + LONGEST_WAIT_S
@@ -255,3 +255,27 @@ def test_lines_that_end_without_an_answer_have_broken_off() -> None:
         answer(lasting([], changes=True), begun)
     with pytest.raises(UnavailableError, match="is another service on that port"):
         answer(lasting([]), b"<html>\n")
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_what_is_to_be_started_on_this_machine_is_told_where_it_would_be(is_here: bool) -> None:
+    clock = Clock()
+    call: Call[Live] = Call(kind=Live, verb="GET", path="/")
+    trying = Attempts(call, "http://x", timeout_s=60.0, is_here=is_here, clock=clock)
+    clock.now = SOON_S
+    with pytest.raises(UnavailableError, match="nothing answers at http://x") as refused:
+        trying.after_error(httpx.ConnectError("refused"))
+    assert ("nacre up" in refused.value.message) == is_here
+
+
+def test_whoever_waits_for_long_is_told_why_and_whoever_waits_a_moment_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    attempts(Clock()).after_refusal(refusal(503))
+    assert caplog.messages == []
+    attempts(Clock()).after_refusal(refusal(429, **{"Retry-After": "7"}))
+    assert caplog.messages == ["asking again in 7 s: later"]
+    trying = attempts(Clock(), timeout_s=1e6)
+    for _ in range(8):
+        trying.after_refusal(refusal(503))
+    assert len(caplog.messages) == 2  # that it was busy all the time is told once

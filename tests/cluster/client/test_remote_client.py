@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.errors import (
     InputError,
@@ -320,3 +321,48 @@ def test_lines_that_break_off_leave_a_change_unknown(lost: RemoteClient, odd: Od
         lost.purge("digits")
     with pytest.raises(UnavailableError, match="has broken off"):
         lost.gc()
+
+
+class Asked:
+    """Notes which paths are asked for, and may refuse those that end in a word.
+
+    Attributes:
+        paths: In their order.
+    """
+
+    def __init__(self, app: ASGIApp, *, refused: str = "") -> None:
+        self.paths: list[str] = []
+        self._app, self._refused = app, refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.paths.append(scope["path"])
+        if self._refused and scope["path"].endswith(self._refused):
+            await Response("busy", status_code=429)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("refused", ["", "/watch"])
+def test_a_submission_is_followed_by_what_the_service_says_or_else_by_asking(
+    client: Client, write_task: Callable[..., Path], refused: str
+) -> None:
+    name = client.submit(write_task()).submission.submission_id
+    asked = Asked(routes_of(client).app, refused=refused)
+    with served(asked) as url, RemoteClient(Config(), url=url) as remote:
+        stages = []
+        for state in remote.watch(name, poll_s=0.01):
+            stages.append(state.stage)
+            set_ticket(client.store, name, stage=Stage.FAILED)
+        assert (stages[0], stages[-1]) == ("accepted", "failed")
+        with pytest.raises(NotFoundError):
+            list(remote.watch("nobody"))
+    looks = [path for path in asked.paths if path == f"/v1/tasks/{name}"]
+    assert bool(looks) == bool(refused)
+
+
+def test_whoever_follows_for_too_short_a_time_is_told_that_it_goes_on(
+    remote: RemoteClient, client: Client, write_task: Callable[..., Path]
+) -> None:
+    name = client.submit(write_task()).submission.submission_id
+    with pytest.raises(UnavailableError, match="has not ended after 0 s; it goes on"):
+        list(remote.watch(name, timeout_s=0.0))

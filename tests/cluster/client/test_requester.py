@@ -147,7 +147,7 @@ def test_whoever_asks_something_of_the_queue_is_kept_beside_it(scene: Scene) -> 
     for verb in ("cancel", "retry"):
         done(verb, "colors", "--by", f"frida-{verb}")
     for verb in ("pause", "resume"):
-        done(verb, "--by", f"frida-{verb}")
+        done(verb, "--all", "--by", f"frida-{verb}")
     assert scene.askers()[5:] == [f"frida-{v}" for v in ("cancel", "retry", "pause", "resume")]
 
 

@@ -43,6 +43,7 @@ METHODS = {
     "gc": "gc",
     # access
     "token": "tokens",
+    "session": "sessions",
     "audit": "audit",
     # the service
     "predict": "predict",
@@ -67,9 +68,9 @@ NO_CALLS = {
 CHANGING = (
     *("submit", "cancel", "retry", "pause", "resume"),
     *("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge", "settle"),
-    *("gc", "create_token", "revoke_token"),
+    *("gc", "create_token", "revoke_token", "end_sessions"),
 )
-INSIDE = ("remove_alias", "create_token", "revoke_token")
+INSIDE = ("remove_alias", "create_token", "revoke_token", "end_sessions")
 """What a verb does by an option of its own, or by a word behind it."""
 HISTORY = ("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge", "settle")
 

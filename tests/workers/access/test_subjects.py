@@ -128,6 +128,8 @@ def test_groups_that_were_too_many_for_a_token_are_known_to_be_missing() -> None
     assert subject_of({"sub": "ann", **elsewhere}).is_cut
     assert not subject_of({"sub": "ann", "_claim_names": {"other": "src1"}}).is_cut
     assert not subject_of({"sub": "ann", "_claim_names": "groups"}).is_cut
+    inside = {"sub": "ann", "_claim_names": {"realm_access": "src1"}}
+    assert subject_of(inside, groups_claim="realm_access.roles").is_cut
 
 
 @FAST
@@ -151,3 +153,35 @@ def test_whatever_is_claimed_names_somebody_or_is_refused(claims: dict[str, Any]
         assert isinstance(error, UnauthorizedError)
     else:
         assert found.name == claims["sub"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "path"),
+    [
+        ({"realm_access": {"roles": ["ml"]}}, "realm_access.roles"),
+        ({"resource_access": {"nacre": {"roles": ["ml"]}}}, "resource_access.nacre.roles"),
+        ({"resource_access": {"a.b": {"roles": ["ml"]}}}, "resource_access.a.b.roles"),
+        ({"of": {"a": {"roles": ["no"]}, "a.b": {"roles": ["ml"]}}}, "of.a.b.roles"),
+        ({"https://example.com/roles": ["ml"]}, "https://example.com/roles"),
+        ({"https://example.com/app": {"roles": ["ml"]}}, "https://example.com/app.roles"),
+        ({"https://a.io/claims.x-groups": ["ml"]}, "https://a.io/claims.x-groups"),
+        ({"https://a.io/claims": {"x-groups": ["ml"]}}, "https://a.io/claims.x-groups"),
+        ({"a.b": ["ml"], "a": {"b": ["no"]}}, "a.b"),
+    ],
+)
+def test_groups_may_lie_inside_other_claims_and_have_names_with_dots(
+    claims: dict[str, Any], path: str
+) -> None:
+    assert subject_of({"sub": "ann", **claims}, groups_claim=path).groups == ("ml",)
+
+
+@pytest.mark.parametrize("found", [None, "text", ["roles"], {"other": 1}, {}])
+def test_where_a_path_leads_nowhere_there_are_no_groups(found: object) -> None:
+    claims = {"sub": "ann", "realm_access": found}
+    assert subject_of(claims, groups_claim="realm_access.roles").groups == ()
+
+
+def test_a_claim_inside_others_that_is_no_list_is_refused_by_its_path() -> None:
+    claims = {"sub": "ann", "realm_access": {"roles": {"ml": True}}}
+    with pytest.raises(UnauthorizedError, match=r"whose claim 'realm_access\.roles' is a list"):
+        subject_of(claims, groups_claim="realm_access.roles")

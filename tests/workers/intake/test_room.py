@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import WAIT, LimitError
+from tests.support.drivers.operations import CountingStore
 from tests.support.scenes.queue import ticket
 from tests.support.scenes.tickets import set_ticket
 from workers.intake.accept import accept
@@ -128,3 +129,25 @@ def test_also_what_nobody_has_taken_note_of_counts_however_much_that_is(task: Ta
         inbox.ask(store, Accepted(ticket=entry), who="token:ci")
     with pytest.raises(LimitError, match=f"has {many} open submissions"):
         accepted(store, task, Room(of_author=many))
+
+
+def test_far_below_the_limits_nobody_looks_again_and_near_them_everybody_does(task: Task) -> None:
+    looks = []
+    for room in (Room(), Room(of_author=1000, author_mb=1000), Room(of_author=3, author_mb=1000)):
+        store = CountingStore(MemoryStore())
+        accept(named(task, "before"), store, author="token:ci", room=room)
+        store.seen.clear()
+        accept(task, store, author="token:ci", room=room)
+        looks.append(store.seen["list", "queue/inbox/"])
+    unlimited, far, near = looks
+    assert far == unlimited
+    assert near == unlimited + 2
+
+
+def test_where_not_all_of_the_inbox_was_looked_into_all_of_it_counts(task: Task) -> None:
+    store = MemoryStore()
+    for number in range(SHOWN_IN_INBOX + 1):
+        mine = replace(ticket(f"birds-{number}"), author="token:ci")
+        inbox.ask(store, Accepted(ticket=mine), who="token:ci")
+    with pytest.raises(LimitError, match=f"has {SHOWN_IN_INBOX + 1} open submissions"):
+        accepted(store, task, Room(of_author=SHOWN_IN_INBOX + 1))

@@ -284,9 +284,14 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> No
 
 def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     file = _exported(tmp_path)
-    file.write_bytes(file.read_bytes()[:3000])
-    with pytest.raises(CorruptionError):
-        import_version(adapter(MemoryStore()), file, by=ANNA)
+    whole = file.read_bytes()
+    for size in (700, 3000, len(whole) // 2):
+        file.write_bytes(whole[:size])
+        with pytest.raises(CorruptionError) as refused:
+            import_version(adapter(MemoryStore()), file, by=ANNA)
+        told = refused.value.message
+        assert "is damaged: it ends too early" in told
+        assert (told.count("; "), told.endswith("; export it again")) == (1, True)
 
 
 def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:

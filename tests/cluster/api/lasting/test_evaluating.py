@@ -13,9 +13,12 @@ from cluster.api.lasting.answers import Watch
 from cluster.api.lasting.evaluation_process import EvaluationOrder, measured_apart
 from cluster.api.middleware import Doors
 from cluster.client.client import Client
+from cluster.client.remote_client import RemoteClient
+from cluster.config import Config
 from cluster.evaluation.documents import measured_document
-from cluster.wire.lasting import LINES, LastingLine
+from cluster.wire.lasting import LINES
 from tests.cluster.api.conftest import Scene
+from tests.support.drivers.served import served
 from tests.support.fakes.tokens import HeldTokens, held
 from tests.support.scenes.routes import routes_of
 from workers.access.roles import AccessRole
@@ -36,23 +39,26 @@ def routes(client: Client) -> TestClient:
 
 
 def test_versions_are_measured_and_the_report_is_written_as_in_a_shell(
-    client: Client, routes: TestClient
+    client: Client, routes: TestClient, tmp_path: Path
 ) -> None:
-    asked = {"versions": "1..2", "report": True}
-    response = routes.post(EVALUATE, json=asked, headers={"Accept": LINES})
-    lines = [LastingLine.model_validate_json(each) for each in response.text.splitlines()]
-    files: dict[str, bytes] = {}
-    for each in lines:
-        if each.file is not None:
-            files[each.file.name] = files.get(each.file.name, b"") + each.file.data
-    steps = [each.progress for each in lines if each.progress is not None]
-    assert (steps[-1].what, steps[-1].done, steps[-1].total) == ("measuring versions", 3, 3)
+    steps: list[tuple[str, int, int]] = []
+    folder = tmp_path / "report"
+    with served(routes.app) as url, RemoteClient(Config(), url=url) as remote:
+        found = remote.evaluate(
+            versions="1..2", report=folder, on_step=lambda *step: steps.append(step)
+        )
+    assert steps[-1] == ("measuring versions", 3, 3)
+    page = folder / "report.html"
     expected = measured_document(
-        [client.evaluate(adapter="main", versions="1..2")], reports=["report.html"]
+        [client.evaluate(adapter="main", versions="1..2")], reports=[str(page)]
     )
-    assert lines[-1].result == expected.model_dump(mode="json")
-    assert files.keys() >= {"report.html", "accuracies.csv"}
-    assert b"main@2" in files["report.html"]
+    assert found == expected
+    assert {each.name for each in folder.iterdir()} == {
+        "report.html",
+        "matrix.png",
+        "accuracies.csv",
+    }
+    assert "main@2" in page.read_text()
 
 
 def test_an_error_of_the_process_is_the_error_of_the_request(routes: TestClient) -> None:
