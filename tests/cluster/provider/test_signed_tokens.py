@@ -16,7 +16,8 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from adapters.errors import UnauthorizedError
 from cluster.provider.known_provider import KnownProvider
 from cluster.provider.provider import Provider, usable_keys
-from cluster.provider.signed_tokens import LEEWAY_S, LONGEST_TOKEN, SignedTokens
+from cluster.provider.signed_tokens import LEEWAY_S, SignedTokens
+from cluster.wire.headers import LONGEST_TOKEN
 from tests.support.scenes.signing import AUDIENCE, HOUR, ISSUER, Signer, forged
 
 NOW = int(time.time())
