@@ -28,6 +28,7 @@ from cluster.wire.versions import (
     HistoryEntry,
     Moved,
     PublishedVersion,
+    RelearntAdapter,
     ShownVersion,
     VersionDifference,
 )
@@ -47,6 +48,7 @@ SCHEMAS: Mapping[str, Any] = {
     "doctor --store": StoreReport,
     "down": StoppedSystem,
     "drop": DroppedTask,
+    "relearn": RelearntAdapter,
     "evaluate": MeasuredAdapters,
     "export": ExportedVersion,
     "gc": CollectedGarbage,
