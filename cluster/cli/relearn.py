@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def relearn(
     path: Path | None,
+    /,
     adapter: str | None,
     encoder: str,
     alias: str | None,
@@ -116,7 +117,7 @@ def _wait(client: "AnyClient", found: RelearntAdapter, output: str) -> None:
     """Follow what was submitted, and compare the versions at the end."""
     states = watched(client, [client.state(name) for name in found.submissions])
     compared = None
-    if found.alias in client.aliases(found.adapter).aliases:
+    if found.alias in client.aliases(found.adapter):
         compared = client.diff(found.source, found.alias, adapter=found.adapter)
     if output == "json":
         print_json(found)

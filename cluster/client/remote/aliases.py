@@ -61,9 +61,7 @@ class AliasCalls(CallPart):
                 method than the version was.
         """
         path = self._of(adapter, "promote")
-        # Left out where it is not asked: services from before know no such key.
-        head = {"with_head": True} if with_head else {}
-        return change(Moved, path, version=version, alias=alias, why=why, **head)
+        return change(Moved, path, version=version, alias=alias, with_head=with_head, why=why)
 
     def alias(
         self, alias: str, version: int | str, *, adapter: str | None = None, why: str = ""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -258,7 +259,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("asked", "error", "message"), REFUSED)
 def test_what_cannot_be_learnt_anew_is_refused(
-    scene: Scene, asked: dict[str, str], error: type[Exception], message: str
+    scene: Scene, asked: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     client = scene.client()
     client.alias("canary", 1)
