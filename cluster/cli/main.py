@@ -27,7 +27,7 @@ MODULES = {
         *("versions", "history", "show", "diff"),
         *("promote", "rollback", "alias", "drop"),
     ),
-    "relearn": ("relearn",),
+    "relearning": ("relearn",),
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
     "access": ("token", "audit"),
     "bench": ("bench",),

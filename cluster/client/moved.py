@@ -4,7 +4,7 @@ from cluster.client.client import Client
 from cluster.client.relearning import Dropped, Relearnt
 from cluster.wire.facts import served_and
 from cluster.wire.versions import DroppedTask, Moved, RelearntAdapter, RelearntTask
-from workers.intake.branching import PlannedTask
+from workers.intake.branch import PlannedTask
 from workers.registry.documents.layout import HEAD, PRODUCTION
 
 

@@ -12,7 +12,7 @@ from cluster.config import Config
 from workers import registry
 from workers.encoding.encoder_settings import TINY, TINY_VIT, EncoderSettings
 from workers.housekeeping.leftovers import purged_of
-from workers.intake.branching import Relearning, planned, submit_to_branch
+from workers.intake.branch import Relearning, planned, submit_to_branch
 from workers.intake.relearning import check_relearnable, submit_again
 from workers.registry import Author, Holding, Manifest, RegisteredAdapter, TaskRef
 from workers.registry.documents.layout import check_alias

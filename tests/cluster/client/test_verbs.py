@@ -97,7 +97,7 @@ def test_what_changes_something_is_told_who_asks(method: str) -> None:
 
 
 def test_what_takes_an_author_on_the_command_line_takes_one_in_python() -> None:
-    named = ("submission", "requests", "registry", "relearn", "maintenance")
+    named = ("submission", "requests", "registry", "relearning", "maintenance")
     modules = [import_module(f"cluster.cli.{name}") for name in named]
     commands = [command for module in modules for command in module.VERBS]
     with_by = {

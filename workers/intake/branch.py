@@ -1,4 +1,4 @@
-"""Branching: the tasks of an adapter submitted to a branch of it, under another encoder.
+"""Branch: the tasks of an adapter submitted to a branch of it, under another encoder.
 
 Each becomes a submission of its own: the images, classes, settings and seed that are stored of it,
 by the same method, with a version that builds on the alias of the branch. So whoever asks for it
