@@ -5,6 +5,8 @@ Nothing secret is in it.
     store: file:///var/lib/nacre      # or s3://bucket/prefix; credentials come from the environment
     ray: local                        # or auto, or HOST:PORT of a running Ray
     encoder: {model: tiny}
+    encoders:                         # further ones, by names for `nacre relearn --encoder`
+      siglip: {model: ViT-B-16-SigLIP2, pretrained: webli}
     adapter: main
     adapters:                         # `*` stands for those that are not named
       "*": {method: lada, gate: {mode: gate, max_drop: 0.02, min_accuracy: 0.5}}
@@ -357,7 +359,8 @@ class Config:
         adapter: The adapter that replicas serve, and the verbs' default.
         adapters: How the tasks of each adapter are learnt, by its name; `*` stands for those that
             are not named.
-        encoder: What embeds the images.
+        encoder: What embeds the images of adapters that begin.
+        encoders: Further encoders by name, under which adapters can be learnt anew.
         serve: How the replicas listen.
         workers: How much work goes on at once.
         retention: How long images and features are kept.
@@ -375,6 +378,7 @@ class Config:
     adapter: AdapterName = "main"
     adapters: dict[str, AdapterConfig] = field(default_factory=dict)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    encoders: dict[AdapterName, EncoderSettings] = field(default_factory=dict)
     serve: ServeConfig = field(default_factory=ServeConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     retention: Retention = field(default_factory=Retention)

@@ -1,10 +1,10 @@
 """The image sets of a suite: read from where they lie, and divided into tasks where it says so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.errors import InputError, NotFoundError
+from adapters.errors import InputError, NotFoundError, UnavailableError
 from harness.labelled import ImageSet, Labelled
 from harness.layouts import LAYOUTS, SPLITS
 from harness.split import Split
@@ -30,6 +30,38 @@ WHERE: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundSets:
+    """The sets of a suite, as far as they are there.
+
+    Attributes:
+        images: Those that are there, by name.
+        missing: Of each other one, what was expected where, and where it is usually had.
+    """
+
+    images: Mapping[str, ImageSet]
+    missing: Mapping[str, str]
+
+    def of(self, suite: Suite) -> Suite:
+        """Return a suite with the sets that are there alone; its name says how many these are.
+
+        No published table is printed beside it: means over other sets are no comparison.
+        """
+        if not self.missing:
+            return suite
+        orders = {
+            order: tuple(name for name in names if name in self.images)
+            for order, names in suite.orders.items()
+        }
+        return replace(
+            suite,
+            name=f"{suite.name} ({len(self.images)} of {len(suite.sets)} sets)",
+            sets=tuple(one for one in suite.sets if one.name in self.images),
+            orders={order: names for order, names in orders.items() if names},
+            published=None,
+        )
+
+
 def read_image_sets(suite: Suite) -> dict[str, ImageSet]:
     """Return the sets of `suite`, by name.
 
@@ -37,20 +69,33 @@ def read_image_sets(suite: Suite) -> dict[str, ImageSet]:
         NotFoundError: some are missing; says which, and where each is usually had.
         InputError: a file is not what its layout says.
     """
-    missing, found = [], {}
+    found = find_image_sets(suite)
+    if found.missing:
+        raise NotFoundError("\n".join(found.missing.values()))
+    return dict(found.images)
+
+
+def find_image_sets(suite: Suite) -> FoundSets:
+    """Return the sets of `suite` that are there.
+
+    Raises:
+        NotFoundError: none is; says where each is usually had.
+        InputError: a file is not what its layout says.
+    """
+    missing, found = dict[str, str](), dict[str, ImageSet]()
     for one in suite.sets:
         try:
             found[one.name] = read_image_set(one, suite.folder_of(one))
-        except NotFoundError as error:
-            missing.append(error.message)
-    if missing:
-        raise NotFoundError("\n".join(missing))
-    return found
+        except (NotFoundError, UnavailableError) as error:
+            missing[one.name] = error.message
+    if not found:
+        raise NotFoundError("\n".join(missing.values()))
+    return FoundSets(images=found, missing=missing)
 
 
 def read_image_set(one: SetConfig, folder: Path) -> ImageSet:
     """Return the set described by `one` in `folder`; errors as in `read_image_sets`."""
-    if not folder.is_dir():
+    if one.layout != "sources" and not folder.is_dir():
         hint = f"; it is usually had from {WHERE[one.name]}" if one.name in WHERE else ""
         also = f", and {SPLITS}" if one.layout == "coop" else ""
         raise NotFoundError(

@@ -7,6 +7,7 @@ coop      the files `split_zhou_NAME.json` of CoOp, {train,test}: [[path, label,
 aircraft  FGVC Aircraft's own text files, by variant
 mnist     the four files in idx format, as they are published; class names as LADA has them
 cifar     CIFAR-10 or CIFAR-100 in the binary version, as they are published
+sources   whatever a task can be submitted from, for training and for test images
 """
 
 import gzip
@@ -19,6 +20,7 @@ from adapters.errors import InputError, NotFoundError
 from harness.cifar_files import cifar_set
 from harness.labelled import ImageSet, Labelled, readable_name
 from harness.suite import Layout, SetConfig
+from workers.sources import read_source
 
 SPLITS = "the splits split_zhou_*.json come with CoOp's DATASETS.md"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -127,6 +129,31 @@ def _idx_file(folder: Path, *names: str) -> bytes:
     raise NotFoundError(f"mnist: expected {names[0]}, packed or not, in {folder}, found none")
 
 
+def _sources(one: SetConfig, folder: Path) -> ImageSet:
+    named = {"images": one.images or "", "held_out": one.held_out or ""}
+    found = {
+        key: read_source(source, folder=folder, named=f"{key!r} of set {one.name!r}").images
+        for key, source in named.items()
+    }
+    keys = sorted(found["images"])
+    unknown = sorted(set(found["held_out"]) - set(keys))
+    if unknown:
+        raise InputError(
+            f"{one.name}: expected test images of the classes of {one.images}, found some of "
+            f"{', '.join(unknown[:5])} too; leave these out of {one.held_out}"
+        )
+
+    def images(part: str) -> tuple[Labelled, ...]:
+        return tuple(
+            Labelled(name=ref.origin, label=label, read=ref.read, origin=ref.origin)
+            for label, key in enumerate(keys)
+            for ref in found[part].get(key, ())
+        )
+
+    classes = tuple(readable_name(key, one) for key in keys)
+    return ImageSet(name=one.name, classes=classes, train=images("images"), test=images("held_out"))
+
+
 def _file(folder: Path, name: str, label: int) -> Labelled:
     path = folder / name
     return Labelled(name=name, label=label, read=path.read_bytes, origin=str(path))
@@ -138,6 +165,7 @@ LAYOUTS: Mapping[Layout, Callable[[SetConfig, Path], ImageSet]] = {
     "aircraft": _aircraft,
     "mnist": _mnist,
     "cifar": cifar_set,
+    "sources": _sources,
 }
 """The reader of each layout: given what the suite says of a set, and the set's folder.
 

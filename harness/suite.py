@@ -25,7 +25,7 @@ from workers.formats.yaml_settings import read_settings
 from workers.images.views import Augmentation
 from workers.tasks.task import NAME
 
-Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar"]
+Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar", "sources"]
 Candidates = Literal[
     "all",  # the classes of all tasks from the beginning, as in X-TAIL
     "seen",  # the classes that have been learnt, as in class-incremental learning
@@ -44,6 +44,9 @@ class SetConfig:
         folder: Where its images are, relative to the suite's root; its name unless it is said.
         layout: How they lie there; see `harness.image_sets`.
         split: The file that says which images are for what, for `coop`.
+        images: What is learnt from, for `sources`: a folder per class, a list, tar shards, or an
+            address, as in a task file. A path is relative to the set's folder.
+        held_out: What is measured on, for `sources`.
         suffix: Words after every class name, such as ` satellite location`.
         epochs: What methods with `epochs_of_set` learn it for; their own default unless it is said.
         views: Views of each training image; the suite's unless it is said.
@@ -54,6 +57,8 @@ class SetConfig:
     folder: str | None = None
     layout: Layout = "folders"
     split: str | None = None
+    images: str | None = None
+    held_out: str | None = None
     suffix: str = ""
     epochs: AtLeastOne | None = None
     views: AtLeastOne | None = None
@@ -160,6 +165,8 @@ def _naming(place: str) -> Iterator[None]:
 def _check(suite: Suite, everything: Sequence[str]) -> None:
     _check_twice(everything, "sets")
     _check_twice([one.title for one in suite.methods], "methods")
+    for one in suite.sets:
+        _check_sources(one)
     if not suite.sets or not suite.methods or not suite.seeds:
         raise SettingsError("expected sets, methods and seeds, found some empty")
     for order, names in suite.orders.items():
@@ -176,6 +183,15 @@ def settings_for(line: MethodConfig, one: SetConfig) -> Mapping[str, Any]:
     if line.epochs_of_set and one.epochs is not None:
         return {**line.settings, "epochs": one.epochs}
     return line.settings
+
+
+def _check_sources(one: SetConfig) -> None:
+    given = one.images is not None and one.held_out is not None
+    if given != (one.layout == "sources") or (one.images is None) != (one.held_out is None):
+        raise SettingsError(
+            f"sets, {one.name!r}: expected `images` and `held_out` with `layout: sources`, and "
+            "with no other layout"
+        )
 
 
 def _check_order(order: str, names: Sequence[str], known: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from adapters.adapter import UnseenClasses
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.class_entry import ClassEntry
 from adapters.methods import measured_method
-from harness.image_sets import divided, read_image_sets
+from harness.image_sets import divided, find_image_sets
 from harness.labelled import ImageSet
 from harness.measured_set import (
     Drawing,
@@ -65,8 +65,12 @@ class Xtail:
         cache: The folder of features; several suites may share one.
         device: Where images are embedded.
 
+    Attributes:
+        missing: The sets of the suite that are not there, which are left out, by name: what was
+            expected where.
+
     Raises:
-        NotFoundError: image sets are missing.
+        NotFoundError: all image sets are missing.
         SettingsError: the classes of a set cannot be divided as the suite says.
     """
 
@@ -75,10 +79,10 @@ class Xtail:
     def __init__(
         self, suite: Suite, *, results: Path, cache: Path, device: str = "cpu", threads: int = 2
     ) -> None:
-        images = {
-            name: _with_tests(one, suite.tests) for name, one in read_image_sets(suite).items()
-        }
-        self.suite, self.images = divided(suite, images)
+        found = find_image_sets(suite)
+        images = {name: _with_tests(one, suite.tests) for name, one in found.images.items()}
+        self.missing = found.missing
+        self.suite, self.images = divided(found.of(suite), images)
         self._results = results
         encoder = Encoder(suite.encoder, device=device)
         self._embedding = Embedding(encoder, cache=cache, threads=threads)

@@ -9,7 +9,13 @@ from cluster.api.parameters import AdapterPath, AskedBy, JsonRoute
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.client.client import Client
-from cluster.client.moved import dropped_document, moved_document, rolled_back_document
+from cluster.client.moved import (
+    dropped_document,
+    moved_document,
+    promoted_document,
+    relearnt_document,
+    rolled_back_document,
+)
 from cluster.client.requester import Requester
 from cluster.wire.facts import pause_document, version_document
 from cluster.wire.tasks import QueuePause
@@ -22,6 +28,8 @@ from cluster.wire.versions import (
     Moved,
     PromoteRequest,
     PublishedVersion,
+    RelearnRequest,
+    RelearntAdapter,
     RollbackRequest,
     VersionName,
 )
@@ -62,9 +70,16 @@ class VersionHandlers:
     def promote(self, adapter: str, asked: PromoteRequest, *, by: Requester) -> Moved:
         """Point an alias to a version."""
         number = self._client.promote(
-            asked.version, adapter=adapter, alias=asked.alias, by=by, why=asked.why
+            asked.version,
+            adapter=adapter,
+            alias=asked.alias,
+            with_head=asked.with_head,
+            by=by,
+            why=asked.why,
         )
-        return moved_document(self._client, adapter, number, asked.alias)
+        return promoted_document(
+            self._client, adapter, number, asked.alias, with_head=asked.with_head
+        )
 
     def rollback(self, adapter: str, asked: RollbackRequest, *, by: Requester) -> Moved:
         """Serve an earlier version again."""
@@ -108,6 +123,18 @@ class VersionHandlers:
             why=asked.why,
         )
         return dropped_document(self._client, adapter, asked.task, dropped, promoted=asked.promote)
+
+    def relearn(self, adapter: str, asked: RelearnRequest, *, by: Requester) -> RelearntAdapter:
+        """Learn an adapter anew under another encoder."""
+        found = self._client.relearn(
+            asked.encoder,
+            adapter=adapter,
+            alias=asked.alias,
+            partial=asked.partial,
+            dry_run=asked.dry_run,
+            by=by,
+        )
+        return relearnt_document(found)
 
     def accuracy(self, adapter: str) -> AccuracyMatrix:
         """Return what was measured of each version."""
@@ -188,6 +215,11 @@ def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
     async def drop(adapter: AdapterPath, asked: DropRequest, by: AskedBy) -> DroppedTask:
         """Publish a version of `head` without a task; where asked for, learn later ones again."""
         return await threads(handlers.drop, adapter, asked, by=by)
+
+    @router.post("/relearn", responses=MOVE)
+    async def relearn(adapter: AdapterPath, asked: RelearnRequest, by: AskedBy) -> RelearntAdapter:
+        """Learn all tasks anew under another encoder, beside what is served, from kept images."""
+        return await threads(handlers.relearn, adapter, asked, by=by)
 
     @router.post("/prepare", status_code=204, responses=MOVE)
     async def prepare(adapter: AdapterPath, name: VersionName) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapters.contract.counts import agreeing
 from adapters.contract.nearest import did_you_mean
+from adapters.errors import NotFoundError
 from cluster.cli.clients import here_alone
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.nearest import NearestGroup
-from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout
+from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout, warn
 from cluster.cli.terminal.tables import print_table
 from cluster.config import Config, home
 from harness.published import PUBLISHED
@@ -77,6 +79,8 @@ def xtail(
     nacre's home, and what was measured in the folder of results, task by task: stopped or killed,
     the same command goes on from there. Ends with a table and a report.
 
+    Sets that are not there are named and left out; the command then ends with exit code 2.
+
     \b
     Examples:
       nacre bench xtail deploy/suites/ten-sets.yaml --method lada --seeds 1
@@ -94,6 +98,7 @@ def xtail(
         root=root.absolute() if root else None,
     )
     measuring = opened(place)
+    warn(*measuring.missing.values())
     everything = measuring.suite
     _check_methods(only, everything)
     measuring.suite = replace(
@@ -111,10 +116,22 @@ def xtail(
 
     page = write_report(findings, place.results)
     if output == "json":
-        print_json(_as_json(findings, page))
-        return
-    _print(findings)
-    stdout().print(f"report: {page}", markup=False)
+        print_json({**_as_json(findings, page), "missing": dict(measuring.missing)})
+    else:
+        _print(findings)
+        stdout().print(f"report: {page}", markup=False)
+    _check_whole(measuring)
+
+
+def _check_whole(measuring: "Xtail") -> None:
+    """Raise NotFoundError where sets of the suite were left out, because they are not there."""
+    if measuring.missing:
+        raise NotFoundError(
+            f"{measuring.suite.name}: left out {', '.join(measuring.missing)}, which "
+            f"{agreeing(len(measuring.missing), 'is')} not there; put what is missing below the "
+            "suite's root, and the same command measures the whole suite",
+            missing=tuple(measuring.missing),
+        )
 
 
 def _check_methods(only: tuple[str, ...], suite: "Suite") -> None:

@@ -28,6 +28,7 @@ MODULES = {
         *("promote", "rollback", "alias", "drop"),
     ),
     "mistakes": ("mistakes",),
+    "relearning": ("relearn",),
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
     "access": ("token", "session", "audit"),
     "bench": ("bench",),

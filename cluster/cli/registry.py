@@ -128,6 +128,7 @@ def diff(path: Path | None, before: str, after: str, adapter: str | None, output
     help="Any alias but `head`.",
     shell_complete=ALIASES,
 )
+@click.option("--with-head", is_flag=True, help="Move `head`, too: the next task builds on it.")
 @adapter_option
 @by_option
 @why_option
@@ -141,18 +142,22 @@ def promote(
     by: str | None,
     why: str,
     output: str,
+    *,
+    with_head: bool,
 ) -> None:
-    """Serve VERSION. The next task builds on `head` as before.
+    """Serve VERSION. The next task builds on `head` as before, unless --with-head moves it.
 
     \b
     Examples:
       nacre promote 4 --why "passed review"
       nacre promote head --alias canary
+      nacre promote tiny-vit --with-head --why "sees more"
     """
     client = client_of(path, by=by)
     check_known(client, adapter)
-    moved = client.promote(version, adapter=adapter, alias=alias, why=why)
-    _print_moved(moved, output, said=f"{alias} now at version {moved.version}")
+    moved = client.promote(version, adapter=adapter, alias=alias, with_head=with_head, why=why)
+    told = " and ".join(moved.moved)
+    _print_moved(moved, output, said=f"{told} now at version {moved.version}")
 
 
 @click.command(short_help="Serve an earlier version again.")

@@ -52,20 +52,34 @@ class AliasVerbs(ClientPart):
         *,
         adapter: str | None = None,
         alias: str = "production",
+        with_head: bool = False,
         by: By = None,
         why: str = "",
     ) -> int:
         """Move `alias` to a version, so that replicas serve it, and return its number.
 
+        Args:
+            version: Its number, or an alias.
+            adapter: Which adapter.
+            alias: Any alias but `head`.
+            with_head: Move `head` in the same instant, so that the next task builds on it: that is
+                how an adapter goes over to a branch.
+            by: Who promotes.
+            why: The reason.
+
         Raises:
             NotFoundError: no such version.
             InputError: `alias` is `head`, or a task of the version was purged.
+            SettingsError: `head` is to be moved, and tasks of the adapter are learnt by another
+                method than the version was.
         """
         handle = self._adapter(adapter)
         with self._changing(
             "promote", handle.name, target=f"{alias}: {version}", by=by, why=why
         ) as author:
-            return handle.promote(version, by=author, alias=alias)
+            if with_head:
+                self._check_learnt_alike(handle, handle.manifest(version))
+            return handle.promote(version, by=author, alias=alias, with_head=with_head)
 
     def alias(
         self,

@@ -143,6 +143,7 @@ class AsyncClient:
     alias = _awaited(Calls.alias)
     remove_alias = _awaited(Calls.remove_alias)
     drop = _awaited(Calls.drop)
+    relearn = _awaited(Calls.relearn)
     export = _awaited(Calls.export)
     import_ = _awaited(Calls.import_)
     verify = _awaited(Calls.verify)

@@ -13,6 +13,7 @@ from cluster.client.aliases import AliasVerbs
 from cluster.client.maintenance import MaintenanceVerbs
 from cluster.client.methods import MethodVerbs
 from cluster.client.predictions import PredictionVerbs
+from cluster.client.relearning import RelearningVerbs
 from cluster.client.submissions import SubmissionVerbs
 from cluster.client.versions import VersionVerbs
 from cluster.client.webhooks import WebhookVerbs
@@ -26,6 +27,7 @@ class Client(
     SubmissionVerbs,
     VersionVerbs,
     AliasVerbs,
+    RelearningVerbs,
     MaintenanceVerbs,
     MethodVerbs,
     AccessVerbs,

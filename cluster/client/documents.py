@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from adapters.errors import NacreError, one_line
 from cluster.client.client import Client
-from cluster.client.moved import dropped_document, moved_document, rolled_back_document
+from cluster.client.moved import (
+    dropped_document,
+    moved_document,
+    promoted_document,
+    relearnt_document,
+    rolled_back_document,
+)
 from cluster.client.remote.address import Address
 from cluster.client.requester import By
 from cluster.config import Config
@@ -71,6 +77,7 @@ from cluster.wire.versions import (
     HistoryEntry,
     Moved,
     PublishedVersion,
+    RelearntAdapter,
     ServedBehind,
     ShownVersion,
     VersionDifference,
@@ -272,11 +279,14 @@ class DocumentClient:
         *,
         adapter: str | None = None,
         alias: str = "production",
+        with_head: bool = False,
         why: str = "",
     ) -> Moved:
         """See `RemoteClient.promote`."""
-        number = self.client.promote(version, adapter=adapter, alias=alias, by=self._by, why=why)
-        return moved_document(self.client, adapter, number, alias)
+        number = self.client.promote(
+            version, adapter=adapter, alias=alias, with_head=with_head, by=self._by, why=why
+        )
+        return promoted_document(self.client, adapter, number, alias, with_head=with_head)
 
     def alias(
         self, alias: str, version: int | str, *, adapter: str | None = None, why: str = ""
@@ -304,6 +314,26 @@ class DocumentClient:
             task, adapter=adapter, promoted=promoted, relearn=relearn, by=self._by, why=why
         )
         return dropped_document(self.client, adapter, task, dropped, promoted=promoted)
+
+    def relearn(
+        self,
+        encoder: str,
+        *,
+        adapter: str | None = None,
+        alias: str | None = None,
+        partial: bool = False,
+        dry_run: bool = False,
+    ) -> RelearntAdapter:
+        """See `RemoteClient.relearn`."""
+        found = self.client.relearn(
+            encoder,
+            adapter=adapter,
+            alias=alias,
+            partial=partial,
+            dry_run=dry_run,
+            by=self._by,
+        )
+        return relearnt_document(found)
 
     # Maintenance
 

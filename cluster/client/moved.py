@@ -1,9 +1,10 @@
 """Moved aliases as a document: the same over HTTP and in a shell."""
 
 from cluster.client.client import Client
-from cluster.client.relearning import Dropped
+from cluster.client.relearning import Dropped, Relearnt
 from cluster.wire.facts import served_and
-from cluster.wire.versions import DroppedTask, Moved
+from cluster.wire.versions import DroppedTask, Moved, RelearntAdapter, RelearntTask
+from workers.intake.branch import PlannedTask
 from workers.registry.documents.layout import HEAD, PRODUCTION
 
 
@@ -31,6 +32,65 @@ def moved_document(client: Client, adapter: str | None, number: int, *moved: str
         version=number,
         moved=list(moved),
         notes=[note] if note else [],
+    )
+
+
+def promoted_document(
+    client: Client, adapter: str | None, number: int, alias: str, *, with_head: bool
+) -> Moved:
+    """Return the aliases of an adapter after one was moved to a version, or `head` with it.
+
+    Where `production` alone has gone over to another encoder, it says what the next task does.
+
+    Args:
+        client: Of the store.
+        adapter: Its name; None for the configured one.
+        number: The version.
+        alias: The alias.
+        with_head: Whether `head` was moved with it.
+    """
+    document = moved_document(client, adapter, number, alias, *([HEAD] if with_head else []))
+    head = document.aliases.get(HEAD)
+    if with_head or alias != PRODUCTION or head is None:
+        return document
+    served, base = (client.show(each, adapter=adapter).manifest for each in (number, head))
+    if served.encoder != base.encoder:
+        document.notes.append(
+            f"the next task builds on version {head}, which was learnt under another encoder, and "
+            f"is served then: `nacre promote {number} --with-head --adapter {document.adapter}` "
+            "moves both"
+        )
+    return document
+
+
+def relearnt_document(found: Relearnt) -> RelearntAdapter:
+    """Return what is learnt anew of an adapter, and what that will take."""
+    plan, rates = found.plan, found.plan.rates
+    encoding = None if rates.encoding_s is None else rates.encoding_s * plan.images
+    learning = None if rates.learning_s is None else rates.learning_s * len(plan.to_learn)
+    return RelearntAdapter(
+        adapter=plan.adapter,
+        alias=plan.branch.alias,
+        encoder=plan.branch.encoder["model"],
+        source=plan.source.number,
+        tasks=[_task_document(each) for each in plan.tasks],
+        images=plan.images,
+        size_bytes=plan.size_bytes,
+        encoding_s=encoding,
+        learning_s=learning,
+        measured_under=rates.encoder or None,
+        submissions=list(found.submissions),
+    )
+
+
+def _task_document(planned: PlannedTask) -> RelearntTask:
+    stored = planned.stored
+    return RelearntTask(
+        task=planned.task,
+        state="hindered" if planned.hindered else "there" if planned.is_there else "to learn",
+        why=planned.hindered,
+        images=stored.images("train") + stored.images("held_out") if stored else 0,
+        size_bytes=sum(shard.size for shard in stored.shards) if stored else 0,
     )
 
 

@@ -169,6 +169,7 @@ class RemoteClient:
     alias = _asked(Calls.alias)
     remove_alias = _asked(Calls.remove_alias)
     drop = _asked(Calls.drop)
+    relearn = _asked(Calls.relearn)
     export = _asked(Calls.export)
     import_ = _asked(Calls.import_)
     verify = _asked(Calls.verify)

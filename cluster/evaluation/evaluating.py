@@ -78,6 +78,9 @@ def evaluate(
     device = "cuda" if sets and torch.cuda.is_available() else "cpu"
     measuring = Measuring(config, (), device=device)
     remarks = _left_out(versions, published)
+    chosen, other = _of_encoder(chosen, measuring.encoder.fingerprint)
+    if other:
+        remarks.append(f"left out, because another encoder is configured: {other}")
     submissions = _learnt(store, chosen, measuring, remarks)
     known_ids = [one.submission_id for one in submissions]
     submissions += [
@@ -273,6 +276,18 @@ def _left_out(written: str, published: Sequence[Version]) -> list[str]:
         return []
     numbers = ", ".join(map(str, purged))
     return [f"left out, because tasks of them were purged: {numbers}"]
+
+
+def _of_encoder(chosen: Sequence[Version], fingerprint: str) -> tuple[list[Version], str]:
+    """Return the versions that were learnt under an encoder, and the numbers of the others.
+
+    Where all of them are others, these are returned: it is told when their features are read.
+    """
+    own = [version for version in chosen if version.manifest.encoder == fingerprint]
+    if not own:
+        return list(chosen), ""
+    others = [version.manifest.number for version in chosen if version not in own]
+    return own, ", ".join(map(str, others))
 
 
 def _learnt(

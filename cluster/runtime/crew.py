@@ -70,12 +70,14 @@ class RayCrew:
     ) -> None:
         """See `Crew`; shards go to whichever encoder is free."""
         shards = shards_and_views(submission, method=method)
+        encoder = await _result(self.handles.publisher.learnt_under.remote(submission))
         total = submission.images("train") + submission.images("held_out")
         done = [0] * len(shards)
 
         async def embed_one(index: int, shard: Shard, views: Views) -> None:
             async with self._under_way:
-                stream = self.handles.shard_encoder.options(stream=True).embed.remote(shard, views)
+                embed = self.handles.shard_encoder.options(stream=True).embed
+                stream = embed.remote(shard, views, encoder)
                 async for images in _items(stream):
                     done[index] = images
                     progress(sum(done), total)

@@ -25,6 +25,7 @@ from cluster.stores.open import open_store
 from cluster.stores.versions import open_versions
 from workers.concurrency.streams import streamed
 from workers.encoding.encoder import Encoder
+from workers.encoding.encoders import Encoders, PerEncoder, loads_like
 from workers.encoding.shard_encoder import ShardEncoder
 from workers.images.pixels import Decoder, PixelTransform
 from workers.images.views import Views
@@ -32,6 +33,7 @@ from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.mixture_fitter import MixtureFitter
 from workers.learning.publisher import Publisher
 from workers.learning.trainer import Trainer
+from workers.store import ObjectStore
 from workers.tasks.submission import Shard, Submission
 
 
@@ -40,21 +42,35 @@ def device() -> str:
     return "cuda" if get_gpu_ids() and torch.cuda.is_available() else "cpu"
 
 
+def opened_encoders(
+    config: Config, encoder: type[Encoder], store: ObjectStore, *, on: str = "cpu"
+) -> Encoders:
+    """Return the encoders of a process, of which the configured one is loaded onto a device."""
+    loaded = encoder(config.encoder, device=on)
+    return Encoders(loaded, store, loads_like(loaded))
+
+
 @serve.deployment(name="shard_encoder")
 class ShardEncoderRole:
     """Embeds shards."""
 
-    # Owns: the shard encoder, which is frozen.
+    # Owns: a shard encoder per encoder; all are frozen.
 
     def __init__(self, config: Config, encoder: type[Encoder], decoders: Any = None) -> None:
         torch.set_num_threads(config.workers.threads)
-        loaded = encoder(config.encoder, device=device())
-        decode = None if decoders is None else DecodedElsewhere(decoders, loaded.transform)
-        self._encoder = ShardEncoder(loaded, open_store(config.store, existing=True), decode=decode)
+        store = open_store(config.store, existing=True)
 
-    async def embed(self, shard: Shard, views: Views) -> AsyncIterator[int]:
-        """See `ShardEncoder.embed`."""
-        async for done in streamed(self._encoder.embed(shard, views)):
+        def shard_encoder(loaded: Encoder) -> ShardEncoder:
+            decode = None if decoders is None else DecodedElsewhere(decoders, loaded.transform)
+            return ShardEncoder(loaded, store, decode=decode)
+
+        encoders = opened_encoders(config, encoder, store, on=device())
+        self._shard_encoders = PerEncoder(encoders, shard_encoder)
+
+    async def embed(self, shard: Shard, views: Views, fingerprint: str) -> AsyncIterator[int]:
+        """See `ShardEncoder.embed`; `fingerprint` names the encoder."""
+        found = await asyncio.to_thread(self._shard_encoders.of, fingerprint)
+        async for done in streamed(found.embed(shard, views)):
             yield done
 
 
@@ -101,18 +117,19 @@ class DecoderRole:
 class TrainerRole:
     """Learns tasks, one at a time; holds the frozen text tower."""
 
-    # Owns: the trainer.
+    # Owns: a trainer per encoder.
 
     def __init__(self, config: Config, encoder: type[Encoder]) -> None:
         torch.set_num_threads(config.workers.threads)
-        loaded = encoder(config.encoder, device=device())
-        self._trainer = Trainer(
-            loaded, open_store(config.store, existing=True), open_versions(config, existing=True)
-        )
+        store = open_store(config.store, existing=True)
+        versions = open_versions(config, existing=True)
+        encoders = opened_encoders(config, encoder, store, on=device())
+        self._trainers = PerEncoder(encoders, lambda loaded: Trainer(loaded, store, versions))
 
     async def train(self, assignment: Assignment) -> AsyncIterator[tuple[int, int]]:
         """See `Trainer.train`."""
-        async for progress in streamed(self._trainer.train(assignment)):
+        trainer = await asyncio.to_thread(self._trainers.of, assignment.encoder)
+        async for progress in streamed(trainer.train(assignment)):
             yield progress
 
 
@@ -143,23 +160,35 @@ class MixtureFitterRole:
 class PublisherRole:
     """Measures and publishes versions."""
 
-    # Owns: the publisher.
+    # Owns: a publisher per encoder.
 
     def __init__(self, config: Config, encoder: type[Encoder]) -> None:
         torch.set_num_threads(config.workers.threads)
-        loaded = encoder(config.encoder)
-        self._fingerprint = loaded.fingerprint
+        store = open_store(config.store, existing=True)
         versions = open_versions(config, Replicas(application(API)), existing=True)
-        self._publisher = Publisher(loaded, open_store(config.store, existing=True), versions)
+        self._encoders = opened_encoders(config, encoder, store)
+        self._publishers = PerEncoder(
+            self._encoders, lambda loaded: Publisher(loaded, store, versions)
+        )
 
     async def fingerprint(self) -> str:
-        """Return the encoder's fingerprint."""
-        return self._fingerprint
+        """Return the configured encoder's fingerprint."""
+        return self._encoders.configured.fingerprint
+
+    async def learnt_under(self, submission: Submission) -> str:
+        """See `Publisher.learnt_under`."""
+        publisher = await asyncio.to_thread(self._publisher_of, submission)
+        return await asyncio.to_thread(publisher.learnt_under, submission)
 
     async def begin(self, submission: Submission, owner: str, since: int | None) -> Begun:
         """See `Publisher.begin`."""
-        return await asyncio.to_thread(self._publisher.begin, submission, owner=owner, since=since)
+        publisher = await asyncio.to_thread(self._publisher_of, submission)
+        return await asyncio.to_thread(publisher.begin, submission, owner=owner, since=since)
 
     async def publish(self, assignment: Assignment, now: float) -> Publication:
         """See `Publisher.publish`."""
-        return await asyncio.to_thread(self._publisher.publish, assignment, now=now)
+        publisher = await asyncio.to_thread(self._publishers.of, assignment.encoder)
+        return await asyncio.to_thread(publisher.publish, assignment, now=now)
+
+    def _publisher_of(self, submission: Submission) -> Publisher:
+        return self._publishers.of(self._encoders.begun_by(submission).fingerprint)

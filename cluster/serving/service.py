@@ -29,7 +29,9 @@ from cluster.wire.health import AdapterState, Ready
 from cluster.wire.predictions import EmbedAnswer, ImageAnswer, PredictAnswer, Prediction
 from workers.concurrency.supervision import Supervisor, Trouble
 from workers.encoding.encoder import Encoder
+from workers.encoding.encoders import Encoders, loads_like
 from workers.images.decode import decode_image, open_image
+from workers.images.pixels import PixelTransform
 from workers.registry import Author, VersionRef
 from workers.registry.documents.layout import refs_key
 from workers.registry.record_cache import Versions
@@ -43,6 +45,8 @@ from workers.store.sightings import sightings_of
 
 File = tuple[str, bytes]
 Files = Sequence[File]
+Reading = tuple[File, PixelTransform]
+"""A file, and how the encoder reads pictures that answers for it."""
 Answer = list[Candidate] | NacreError
 Result = TypeVar("Result")
 LOADERS = 4
@@ -85,6 +89,7 @@ class Service:
             most=config.serve.versions,
             most_bytes=config.serve.versions_mb * 10**6,
             memory=config.serve.memory,
+            encoders=Encoders(self._encoder, versions.registry.store, loads_like(self._encoder)),
         )
         self._decoding = _threads(config.serve.decoders, "decoding")
         self._loading = _threads(LOADERS, "loading")
@@ -98,11 +103,11 @@ class Service:
         self._troubles: dict[str, Trouble] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
-        self._decoded: Turns[File, Tensor] = Turns(
+        self._decoded: Turns[Reading, Tensor] = Turns(
             self._decoding,
             most=config.serve.decoders,
-            short=self._pixels_of_short,
-            long=self._pixels,
+            short=_pixels_of_short,
+            long=_pixels,
         )
         self._answered = Batcher(self._answer, most=config.serve.batch)
         self._embedded = Batcher(self._embed, most=config.serve.batch)
@@ -165,13 +170,18 @@ class Service:
         Raises:
             NacreError: an image is refused, or there is no such version or task.
         """
-        self._predictor.follower(adapter)
-        request = PredictionRequest(adapter=adapter, question=question)
-        pixels = await self._decoded(files, requester=requester)
-        if question.labels:
-            await self._embedding(self._predictor.learn_labels, question)
+        request = PredictionRequest(
+            adapter=adapter,
+            question=question,
+            prepared_for=self._predictor.follower(adapter).state.current,
+        )
         if pinned is not None:
             request.version = await _in(self._loading, self._predictor.version, adapter, pinned)
+        encoder = self._predictor.encoder_of(request.version or request.prepared_for)
+        reading = [(file, encoder.transform) for file in files]
+        pixels = await self._decoded(reading, requester=requester)
+        if question.labels:
+            await self._embedding(self._predictor.learn_labels, question, encoder)
         results = []
         answers = (self._answered((one, request), requester=requester) for one in pixels)
         for answer in await asyncio.gather(*answers):
@@ -190,7 +200,8 @@ class Service:
             files: Name and content of each.
             requester: For whom; requesters take turns.
         """
-        pixels = await self._decoded(files, requester=requester)
+        reading = [(file, self._encoder.transform) for file in files]
+        pixels = await self._decoded(reading, requester=requester)
         embedded = (self._embedded(one, requester=requester) for one in pixels)
         features = await asyncio.gather(*embedded)
         return EmbedAnswer(
@@ -286,17 +297,6 @@ class Service:
         except Exception:
             logger.exception("not in the history")
 
-    def _pixels_of_short(self, file: File) -> Tensor:
-        name, content = file
-        image = open_image(content, origin=name)
-        if not image.is_short:
-            raise TakesLongError
-        return self._encoder.transform(image.decoded())
-
-    def _pixels(self, file: File) -> Tensor:
-        name, content = file
-        return self._encoder.transform(decode_image(content, origin=name))
-
     async def _answer(self, images: list[tuple[Tensor, PredictionRequest]]) -> list[Answer]:
         pixels = [one for one, _ in images]
         requests = [request for _, request in images]
@@ -324,6 +324,19 @@ class Service:
         while True:
             await asyncio.sleep(self._config.poll_s)
             await self.follow(adapter)
+
+
+def _pixels_of_short(reading: Reading) -> Tensor:
+    (name, content), transform = reading
+    image = open_image(content, origin=name)
+    if not image.is_short:
+        raise TakesLongError
+    return transform(image.decoded())
+
+
+def _pixels(reading: Reading) -> Tensor:
+    (name, content), transform = reading
+    return transform(decode_image(content, origin=name))
 
 
 def _prediction(candidate: Candidate) -> Prediction:

@@ -45,6 +45,7 @@ from cluster.system.replica import Replica
 from cluster.system.session import begun_here, remove_session
 from workers.coordination.coordinator import STARTING, Waiting
 from workers.encoding.encoder import Encoder
+from workers.encoding.known_encoders import read_encoder
 
 START_TIMEOUT_S = 300
 POLL_S = 0.2
@@ -171,10 +172,17 @@ def waits_for() -> str | None:
 
 
 def check_encoder(config: Config, fingerprint: str) -> None:
-    """Raise EncoderMismatchError if the adapter's head was learnt with another encoder."""
+    """Raise EncoderMismatchError if the adapter's head was learnt with an encoder unknown here.
+
+    One that an adapter was learnt anew under, or from which it was, is known: the store says how
+    it is loaded.
+    """
     versions = open_versions(config)
     head = versions.resolve(config.adapter, "head")
-    if head is not None:
+    if head is None:
+        return
+    wanted = versions.registry.adapter(config.adapter).manifest(head).encoder
+    if wanted == fingerprint or read_encoder(versions.registry.store, wanted) is None:
         versions.check_encoder(config.adapter, head, fingerprint)
 
 

@@ -44,6 +44,9 @@ class TaskState(BaseModel):
         default="", description="Who submitted it; empty where that is not known any more."
     )
     size_bytes: int = Field(default=0, description="Bytes of its images, as they are stored.")
+    branch: str = Field(
+        default="", description="The alias that it grows in place of `head`; empty for that."
+    )
     error: str | None = Field(description="Why its latest attempt failed.")
     failures: list[TaskFailure] = Field(description="The latest ones, oldest first.")
     done: int = Field(description="Images or steps of the present stage that are finished.")

@@ -1,5 +1,7 @@
 """Documents of versions: what has been published, its aliases, and their moves."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from cluster.wire.mistakes import NAMES, ComparedSet
@@ -142,6 +144,38 @@ class DroppedTask(Moved):
     )
 
 
+class RelearntTask(BaseModel):
+    """One task of an adapter that is learnt anew."""
+
+    task: str
+    state: Literal["to learn", "there", "hindered"] = Field(
+        description="`there`: the branch has it, or it is on its way. `hindered`: it cannot be."
+    )
+    why: str | None = Field(description="Why it cannot be; null where it can.")
+    images: int = Field(description="Both splits together; 0 where they are not stored any more.")
+    size_bytes: int = Field(description="Of the shards that they lie in.")
+
+
+class RelearntAdapter(BaseModel):
+    """An adapter that is learnt anew under another encoder."""
+
+    adapter: str
+    alias: str = Field(examples=["tiny-vit"], description="Of the branch that is grown.")
+    encoder: str = Field(examples=["tiny-vit"], description="The model, or the folder of it.")
+    source: int = Field(description="The version whose tasks are learnt anew.")
+    tasks: list[RelearntTask] = Field(description="In the order of learning.")
+    images: int = Field(description="How many are embedded, of all that is to be learnt.")
+    size_bytes: int = Field(description="Of the shards that they lie in.")
+    encoding_s: float | None = Field(
+        description="Seconds that embedding them takes, as earlier tasks took; null: nobody knows."
+    )
+    learning_s: float | None = Field(description="The same for learning, one after another.")
+    measured_under: str | None = Field(
+        description="Fingerprint of the encoder under which earlier tasks took so long."
+    )
+    submissions: list[str] = Field(description="In the order of learning; empty for a dry run.")
+
+
 class MoveRequest(BaseModel):
     """A wish to move an alias."""
 
@@ -159,6 +193,9 @@ class PromoteRequest(MoveRequest):
     )
 
     alias: str = Field(default="production", max_length=64)
+    with_head: bool = Field(
+        default=False, description="Move `head` in the same instant: the next task builds on it."
+    )
 
 
 class RollbackRequest(MoveRequest):
@@ -192,6 +229,23 @@ class DropRequest(BaseModel):
         description="Learn later tasks again where the state that they share has learnt from it.",
     )
     why: str = Field(default="", max_length=1000, description="Kept in the history.")
+
+
+class RelearnRequest(BaseModel):
+    """A wish to learn an adapter anew under another encoder."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"encoder": "tiny-vit", "dry_run": True}]}
+    )
+
+    encoder: str = Field(
+        max_length=200, description="`tiny`, `tiny-vit`, or a name under `encoders` of the system."
+    )
+    alias: str | None = Field(
+        default=None, max_length=64, description="Of the branch; null: as the encoder is called."
+    )
+    partial: bool = Field(default=False, description="Leave out what cannot be learnt anew.")
+    dry_run: bool = Field(default=False, description="Submit nothing.")
 
 
 class HeldTask(BaseModel):

@@ -44,6 +44,7 @@ from workers.access.sessions import session_of_subject, sessions_from_bytes
 from workers.access.subjects import Subject
 from workers.access.tokens import tokens_from_bytes
 from workers.encoding.blocks import named_blob
+from workers.encoding.known_encoders import encoder_key, read_encoder
 from workers.formats.decompressed import decompressed
 from workers.formats.documents import seal
 from workers.formats.tar_members import bounded_members
@@ -322,6 +323,8 @@ SHARD = packed(
 )
 LIST = b"path,label\ntrain/1.png,red\ntrain/2.png,7\n"
 
+ENCODER = b'{"activation":null,"model":"tiny-vit","precision":"fp32","pretrained":null,"schema":1}'
+
 _OF_REGISTRY, _OF_QUEUE, _OF_WEBHOOKS = _registry(), _queue(), _webhooks()
 
 
@@ -377,6 +380,9 @@ LOADERS: dict[str, Loader] = {
         lambda data: submission_from_bytes(data, "x"), submission("birds").to_bytes()
     ),
     "named blocks": of_json(kept("block", lambda store: named_blob(store, "block")), BLOCK),
+    "known encoders": of_json(
+        kept(encoder_key("ab"), lambda store: read_encoder(store, "ab")), ENCODER
+    ),
     "requests": _of_queue("accepted", _inbox),
     "wishes": _of_queue("cancelled", _inbox),
     "journals": _of_queue("journal", _journal),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adapters.errors import InputError, NotFoundError
+from adapters.errors import InputError, NotFoundError, SettingsError
 from harness.image_sets import read_image_set, read_image_sets
 from harness.labelled import listing_digest
 from harness.suite import SetConfig, read_suite
@@ -178,3 +179,36 @@ def test_a_list_is_named_by_its_names_and_labels(tmp_path: Path) -> None:
     assert listing_digest(found.train) == listing_digest(list(found.train))
     assert listing_digest(found.train) != listing_digest(found.train[1:])
     assert listing_digest(found.train) != listing_digest(found.test)
+
+
+def test_a_set_may_be_read_from_whatever_a_task_is_submitted_from(tmp_path: Path) -> None:
+    pictures(tmp_path, COLORS, images=2)
+    rows = [f"test/{name}/{number}.png,{name}" for name in COLORS for number in range(2)]
+    (tmp_path / "test.csv").write_text("\n".join(["path,label", *rows]))
+    one = SetConfig(name="colors", layout="sources", images="train", held_out="test.csv")
+    found = read_image_set(one, tmp_path)
+    laid = read_image_set(SetConfig(name="colors"), tmp_path)
+    assert found.classes == laid.classes
+    for part in ("train", "test"):
+        sets = (found, laid)
+        read, expected = ([(each.label, each.read()) for each in getattr(s, part)] for s in sets)
+        assert read == expected
+
+
+def test_test_images_of_a_class_that_is_not_learnt_are_refused(tmp_path: Path) -> None:
+    pictures(tmp_path, COLORS, images=1)
+    shutil.rmtree(tmp_path / "train" / "red")
+    one = SetConfig(name="colors", layout="sources", images="train", held_out="test")
+    with pytest.raises(InputError, match="found some of red too"):
+        read_image_set(one, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given", [{"layout": "sources"}, {"images": "a"}, {"layout": "sources", "held_out": "a"}]
+)
+def test_sources_are_named_with_their_layout(
+    given: dict[str, str], write_suite: Callable[..., Path]
+) -> None:
+    path = write_suite(sets=[{"name": "colors", **given}], orders={})
+    with pytest.raises(SettingsError, match="expected `images` and `held_out` with `layout: sour"):
+        read_suite(path)

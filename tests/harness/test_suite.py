@@ -1,6 +1,7 @@
 """Suites: what a file says, and sentences for what it says wrong."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from adapters.methods import METHODS
 from adapters.methods.harness_only import HARNESS_METHODS
 from harness.published import PUBLISHED
 from harness.suite import MethodConfig, SetConfig, read_suite, settings_for
+from workers.encoding.encoder import untrained_tower
 
 SUITES = sorted((Path(__file__).parents[2] / "deploy" / "suites").glob("*.yaml"))
 
@@ -111,3 +113,13 @@ def test_cl_lora_learns_as_it_was_published(published: tuple[Any, ...]) -> None:
         "batch_size": batch,
         "weight_decay": decay,
     }
+
+
+@pytest.mark.slow
+def test_the_suite_under_another_encoder_differs_in_nothing_else() -> None:
+    suites = {path.stem: read_suite(path) for path in SUITES}
+    first, second = (suites[name] for name in ("xtail-16-shot", "xtail-16-shot-siglip2"))
+    same = replace(first, name=second.name, encoder=second.encoder, published=None)
+    assert second == same
+    tower = untrained_tower(second.encoder)  # its weights and its tokenizer are not had here
+    assert sum(each.numel() for each in tower.parameters()) == 92_884_224

@@ -264,6 +264,28 @@ def test_the_command_reads_the_sets_where_it_is_told_to(
     assert found.exit_code == 0, found.output
 
 
+def test_a_suite_runs_on_the_sets_that_are_there_and_says_which_are_missing(
+    write_suite: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = [
+        {"name": "colors"},
+        {"name": "dtd", "layout": "coop"},
+        {"name": "hub", "layout": "sources", "images": "train.csv", "held_out": "test.csv"},
+    ]
+    lines = [{"method": "zero_shot"}, {"label": "means", "method": "nearest_mean"}]
+    suite = write_suite(sets=sets, orders={}, methods=lines, seeds=[0], published="xtail-16-shot")
+    monkeypatch.chdir(tmp_path)
+    opened.cache_clear()
+    ended = CliRunner().invoke(cli, ["bench", "xtail", str(suite), "--output", "json"])
+    assert isinstance(ended.exception, NotFoundError)
+    assert ended.exception.message.startswith("small (1 of 3 sets): left out dtd, hub, which are")
+    said = as_promised("bench xtail", ended.stdout)
+    assert list(said["orders"]["I"]["zero_shot"]) == ["colors"]
+    assert list(said["missing"]) == ["dtd", "hub"]
+    assert "Describable Textures page" in said["missing"]["dtd"]
+    assert "train.csv" in said["missing"]["hub"]
+
+
 def test_another_order_of_the_classes_is_another_run(write_suite: Callable[..., Path]) -> None:
     means = RunName(title="means", order="I", seed=0)
     measuring(write_suite(split={"classes": 1})).run(means)

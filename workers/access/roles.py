@@ -54,7 +54,7 @@ NEEDED: Mapping[str, AccessRole] = {
         AccessRole.SUBMITTER: ("cancel", "retry", "submit"),
         AccessRole.OPERATOR: (
             *("alias", "drop", "evaluate", "export", "follow", "import"),
-            *("pause", "prepare", "promote", "resume", "rollback", "verify"),
+            *("pause", "prepare", "promote", "relearn", "resume", "rollback", "verify"),
         ),
         AccessRole.ADMIN: ("audit", "gc", "purge", "session", "settle", "token", "webhook"),
     }.items()

@@ -1,4 +1,4 @@
-"""Alias `head` of an adapter that is being learnt: where it points, as far as the store knows."""
+"""Aliases of adapters that are being learnt on: where they point, as far as the store knows."""
 
 import logging
 
@@ -11,7 +11,7 @@ logger = logging.getLogger("nacre.coordinator")
 
 
 class Heads:
-    """Looks at `head` of adapters again and again, and says once what is wrong with one.
+    """Looks at aliases of adapters again and again, and says once what is wrong with one.
 
     Args:
         store: The object store.
@@ -23,8 +23,8 @@ class Heads:
         self._store = store
         self._said: dict[str, str] = {}
 
-    def of(self, adapter: str, *, epoch: int) -> int | None:
-        """Return the version that `head` points to, 0 for none; None where nobody can say now.
+    def of(self, adapter: str, *, epoch: int, alias: str = HEAD) -> int | None:
+        """Return the version that an alias points to, 0 for none; None where nobody can say now.
 
         Where the store has gone back behind what this process has seen, the refs are settled. Refs
         that are missing or damaged are those of one adapter, and keep no other one from anything.
@@ -32,6 +32,7 @@ class Heads:
         Args:
             adapter: The adapter's name.
             epoch: Under which it is being learnt: refs of an earlier one are from before.
+            alias: `head`, or that of a branch.
         """
         try:
             refs = _settled(Registry(self._store).adapter(adapter))
@@ -41,7 +42,7 @@ class Heads:
         self._said.pop(adapter, None)
         if refs.fence.epoch < epoch:
             return None
-        found = refs.find(HEAD)
+        found = refs.find(alias)
         return found.number if found else 0
 
     def _say(self, adapter: str, error: CorruptionError | MissingError) -> None:

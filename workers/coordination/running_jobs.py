@@ -16,6 +16,7 @@ from workers.learning.handover import remove_work
 from workers.queue.events import Broke, Decision, Encode, Event, Learn, Moved
 from workers.queue.leadership import Leadership
 from workers.queue.ticket import CLEARED, Cause, Stage
+from workers.registry.documents.layout import HEAD
 from workers.tasks.submission import existing_submission
 
 INTERRUPTIBLE = frozenset({Stage.TRAINING, Stage.COMPRESSING})
@@ -77,10 +78,13 @@ class RunningJobs:
             ticket = self._queue.ticket(name)
             if ticket.stage not in INTERRUPTIBLE:
                 continue
-            head = await self._threads.call(self._heads.of, ticket.adapter, epoch=begun.epoch)
+            alias = ticket.branch or HEAD
+            head = await self._threads.call(
+                self._heads.of, ticket.adapter, epoch=begun.epoch, alias=alias
+            )
             if head not in (None, begun.parent) and self._begun.get(name) == begun:
                 error = (
-                    f"`head` moved from version {begun.parent} to {head}; it is learnt again on "
+                    f"`{alias}` moved from version {begun.parent} to {head}; it is learnt again on "
                     "that"
                 )
                 self.interrupt(name, Broke(submission_id=name, cause=Cause.MOVED, error=error))

@@ -20,7 +20,7 @@ class EncoderSettings:
         pretrained: For a model name: an open_clip tag, or a file of weights.
         activation: What the weights in a file were trained with; a file does not say it itself.
         precision: Of the towers' weights and activations. Features of different precisions never
-            meet: an adapter keeps the one that it began with.
+            meet: a version is read under the one that it was learnt with.
     """
 
     model: str = TINY

@@ -131,6 +131,10 @@ def _with_found(
 def _settled(adapter: RegisteredAdapter, fork: Fork, by: Author) -> Settlement:
     if fork.published is None or fork.action != Action.COMMIT.value:
         return _let_go(adapter, fork, by, note=f"do it again where it is still wanted: {fork}")
+    moves = adapter.objects.entry(fork.history).moves
+    if moves and HEAD not in moves:
+        note = "it was of a branch: `nacre relearn` learns again what is missing there"
+        return _let_go(adapter, fork, by, note=note)
     lost = adapter.objects.manifest(fork.published.manifest)
     missing = _missing(adapter, lost)
     if not missing:

@@ -250,7 +250,10 @@ def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     waiting = tuple(
         state.ticket
         for state in queue.states
-        if state.ticket.adapter == adapter and state.ticket.stage not in ENDED
+        if state.ticket.adapter == adapter
+        and state.ticket.stage not in ENDED
+        # What grows a branch has the names of what `head` has already.
+        and not state.ticket.branch
     )
     names = [
         *(task.submission for task in (head.tasks if head else ())),

@@ -42,7 +42,7 @@ def check_relearnable(
     hindered = [
         f"{task.task!r} ({task.submission}): {why}"
         for task in tasks
-        if (why := _hindrance(store, task, adapter, purged))
+        if (why := hindrance(store, task, adapter, purged))
     ]
     if hindered:
         raise InputError(
@@ -75,7 +75,7 @@ def submit_again(
     """
     present = _present(adapter)
     again = [
-        _again(adapter, task, before, author=author, now=now)
+        stored_again(adapter, task, before, author=author, now=now)
         for task in tasks
         if task.task not in present
     ]
@@ -83,6 +83,18 @@ def submit_again(
     # Of one priority they are learnt in the order in which the queue is asked.
     priority = _priority(store, again)
     return tuple(_submitted(store, each, priority, author) for each in again)
+
+
+def is_open(store: ObjectStore, submission_id: str) -> bool:
+    """Return whether a submission that is stored has not ended."""
+    ticket = known_ticket(store, submission_id)
+    return ticket is None or ticket.stage not in ENDED
+
+
+def ask_for(store: ObjectStore, written: Submission, *, author: str) -> None:
+    """Ask the queue to learn a submission, unless it knows it already."""
+    if known_ticket(store, written.submission_id) is None:
+        inbox.ask(store, Accepted(ticket=ticket_of(written)), who=author)
 
 
 def _priority(store: ObjectStore, again: Sequence[Submission]) -> int:
@@ -102,7 +114,7 @@ def _priority(store: ObjectStore, again: Sequence[Submission]) -> int:
     return max(same or [0, *(each.priority for each in again), *others])
 
 
-def _hindrance(
+def hindrance(
     store: ObjectStore, task: TaskRef, adapter: str, purged: Collection[str]
 ) -> str | None:
     """Return why a task cannot be learnt again; None where it can."""
@@ -135,7 +147,7 @@ def _present(adapter: RegisteredAdapter) -> set[str]:
     return {task.task for task in adapter.objects.manifest(head.manifest).tasks} if head else set()
 
 
-def _again(
+def stored_again(
     adapter: RegisteredAdapter, task: TaskRef, before: Manifest, *, author: str, now: float
 ) -> Submission:
     """Return a task's submission as it is submitted again, but for its id and generation."""
@@ -147,6 +159,7 @@ def _again(
         learning=stored.learning or _learning(adapter, task, before),
         # What it took the place of is not there any more.
         replaces=None,
+        branch=None,
         author=author,
         accepted_at=now,
     )
@@ -163,11 +176,11 @@ def _submitted(store: ObjectStore, submission: Submission, priority: int, author
     name, generation = submission.submission_id, submission.generation
     first = name.removesuffix(f"-{generation}") if generation > 1 else name
 
-    def is_open(submission_id: str) -> bool:
-        ticket = known_ticket(store, submission_id)
-        return ticket is None or ticket.stage not in ENDED
-
-    written, _ = write(store, replace(submission, priority=priority), first, reusable=is_open)
-    if known_ticket(store, written.submission_id) is None:
-        inbox.ask(store, Accepted(ticket=ticket_of(written)), who=author)
+    written, _ = write(
+        store,
+        replace(submission, priority=priority),
+        first,
+        reusable=lambda submission_id: is_open(store, submission_id),
+    )
+    ask_for(store, written, author=author)
     return written.submission_id

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from workers.concurrency.streams import streamed
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.encoding.encoder import Encoder
+from workers.encoding.encoders import Encoders, PerEncoder, loads_like
 from workers.encoding.shard_encoder import ShardEncoder
 from workers.encoding.task_features import shards_and_views
 from workers.learning.crew import Assignment, Begun, Publication
@@ -47,31 +48,36 @@ class LocalCrew:
         versions = Versions(store)
         self._threads = threads
         self._clock = clock
-        self._shard_encoder = ShardEncoder(encoder, store)
-        self._trainer = Trainer(encoder, store, versions, checkpoint_every=checkpoint_every)
+        self._encoders = Encoders(encoder, store, loads_like(encoder))
+        self._shard_encoders = PerEncoder(self._encoders, lambda one: ShardEncoder(one, store))
+        self._trainers = PerEncoder(
+            self._encoders,
+            lambda one: Trainer(one, store, versions, checkpoint_every=checkpoint_every),
+        )
         self._mixture_fitter = MixtureFitter(store)
-        self._publisher = Publisher(encoder, store, versions)
+        self._publishers = PerEncoder(self._encoders, lambda one: Publisher(one, store, versions))
 
     async def embed(
         self, submission: Submission, progress: ProgressCallback, *, method: str
     ) -> None:
         """See `Crew`."""
+        shard_encoder = await self._threads.call(self._shard_encoder_of, submission)
         total = submission.images("train") + submission.images("held_out")
         finished = 0
         for shard, views in shards_and_views(submission, method=method):
-            async for done in streamed(
-                self._shard_encoder.embed(shard, views), threads=self._threads
-            ):
+            async for done in streamed(shard_encoder.embed(shard, views), threads=self._threads):
                 progress(finished + done, total)
             finished += len(shard.labels)
 
     async def begin(self, submission: Submission, *, owner: str, since: int | None) -> Begun:
         """See `Crew`."""
-        return await self._threads.call(self._publisher.begin, submission, owner=owner, since=since)
+        publisher = await self._threads.call(self._publisher_of, submission)
+        return await self._threads.call(publisher.begin, submission, owner=owner, since=since)
 
     async def train(self, assignment: Assignment, progress: ProgressCallback) -> None:
         """See `Crew`."""
-        async for done, total in streamed(self._trainer.train(assignment), threads=self._threads):
+        trainer = await self._threads.call(self._trainers.of, assignment.encoder)
+        async for done, total in streamed(trainer.train(assignment), threads=self._threads):
             progress(done, total)
 
     async def compress(self, assignment: Assignment) -> None:
@@ -85,4 +91,11 @@ class LocalCrew:
 
     async def publish(self, assignment: Assignment) -> Publication:
         """See `Crew`."""
-        return await self._threads.call(self._publisher.publish, assignment, now=self._clock())
+        publisher = await self._threads.call(self._publishers.of, assignment.encoder)
+        return await self._threads.call(publisher.publish, assignment, now=self._clock())
+
+    def _publisher_of(self, submission: Submission) -> Publisher:
+        return self._publishers.of(self._encoders.begun_by(submission).fingerprint)
+
+    def _shard_encoder_of(self, submission: Submission) -> ShardEncoder:
+        return self._shard_encoders.of(self._publisher_of(submission).learnt_under(submission))

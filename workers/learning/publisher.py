@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from adapters.contract.adapter_state import decode_shared
 from adapters.contract.canonical import canonical_json, digest_of
 from adapters.contract.records import decode_record
-from adapters.errors import InputError, NacreError
+from adapters.errors import InputError, NacreError, NotFoundError
 from adapters.mistakes import Comparison
 from workers import registry
 from workers.encoding.encoder import Encoder
@@ -63,19 +63,30 @@ class Publisher:
         # First the fence, then the look: nobody who began before can publish after the look.
         fence = adapter.fence(owner)
         refs = adapter.refs()
-        head = refs.find("head")
+        base = refs.find(submission.base)
         published = self._published(adapter, submission, since=since)
         if published is None:
             check_no_fork(adapter.name, refs.forks)
-        tasks = adapter.manifest(head.number).tasks if head else ()
+        manifest = adapter.manifest(base.number) if base else None
         if published is None and submission.replaces:
-            _check_replaces(submission, tasks)
+            _check_replaces(submission, manifest.tasks if manifest else ())
         return Begun(
-            parent=head.number if head else 0,
+            parent=manifest.number if manifest else 0,
             epoch=fence.epoch,
-            encoder=self._encoder.fingerprint,
+            encoder=manifest.encoder if manifest else self._encoder.fingerprint,
             published=published,
         )
+
+    def learnt_under(self, submission: Submission) -> str:
+        """Return the fingerprint of the encoder under which a submission would be learnt now."""
+        try:
+            adapter = self._versions.registry.adapter(submission.adapter)
+            base = adapter.refs().find(submission.base)
+        except NotFoundError:  # the first task of its adapter
+            base = None
+        if base is None:
+            return self._encoder.fingerprint
+        return adapter.objects.manifest(base.manifest).encoder
 
     def publish(self, assignment: Assignment, *, now: float) -> Publication:
         """Publish the record that was handed over.
@@ -127,7 +138,7 @@ class Publisher:
             ),
             requirements=(
                 EpochIs(assignment.epoch),
-                HeadIs(assignment.parent or None),
+                HeadIs(assignment.parent or None, alias=submission.base),
                 SubmissionAbsent(submission.submission_id),
             ),
             encoder=self._encoder.fingerprint,
@@ -136,7 +147,8 @@ class Publisher:
             provenance=_provenance(submission, verdict),
             accuracies=measured.accuracies,
             answers=measured.sheet,
-            aliases=verdict.aliases,
+            base=submission.base,
+            aliases=_aliases(submission, verdict),
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
         number = adapter.commit(commit, by=author).number
@@ -150,15 +162,15 @@ class Publisher:
     ) -> Publication | None:
         """Return what an earlier attempt has published, even where it was rolled back since."""
         name = submission.submission_id
-        in_head = adapter.find_submission(name)
-        if in_head is not None:
-            return Publication(version=in_head, note=_note(adapter, in_head))
+        there = adapter.find_submission(name, submission.base)
+        if there is not None:
+            return Publication(version=there, note=_note(adapter, there))
         entry = None if since is None else adapter.publication(name, after=since)
         if entry is None or entry.published is None:
             return None
         number = entry.published.number
         return Publication(
-            version=number, built_upon="head" in entry.moves, note=_note(adapter, number)
+            version=number, built_upon=submission.base in entry.moves, note=_note(adapter, number)
         )
 
     def _kept(self, assignment: Assignment) -> list[TaskRef]:
@@ -218,6 +230,15 @@ class Publisher:
         """Return the shared state that was handed over; None where the method has none."""
         record = _handover_key(assignment, "record")
         return find_handover(self._store, _handover_key(assignment, "shared"), beside=record)
+
+
+def _aliases(submission: Submission, verdict: Verdict) -> tuple[str, ...]:
+    """Return the aliases that move to a version; of a branch nothing is served before a person
+    says so.
+    """
+    if submission.branch is None:
+        return verdict.aliases
+    return (submission.branch.alias,) * verdict.built_upon
 
 
 def _handover_key(assignment: Assignment, stage: str) -> str:

@@ -168,6 +168,7 @@ def ticket_of(submission: Submission) -> Ticket:
         images=submission.images("train") + submission.images("held_out"),
         author=submission.author,
         size_bytes=sum(shard.size for shard in submission.shards),
+        branch=submission.branch.alias if submission.branch else "",
     )
 
 

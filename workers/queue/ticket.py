@@ -81,6 +81,7 @@ class Ticket:
         earlier: The latest version that it was published as in an earlier round; 0 for none.
         note: What else there is to say of how it ended, such as why the gate refused it or
             what it could not measure.
+        branch: The alias that it grows in place of `head`; empty for that.
     """
 
     submission_id: str
@@ -102,6 +103,7 @@ class Ticket:
     version: int | None = None
     earlier: int = 0
     note: str | None = None
+    branch: str = ""
 
     @property
     def order(self) -> tuple[int, float, str]:

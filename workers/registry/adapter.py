@@ -81,6 +81,7 @@ class RegisteredAdapter(AdapterReader):
         *,
         by: Author,
         alias: str = PRODUCTION,
+        with_head: bool = False,
         expected: int | None = ANY,
     ) -> int:
         """Move `alias` to a version, so that replicas serve it, and return its number.
@@ -89,9 +90,11 @@ class RegisteredAdapter(AdapterReader):
             version: An alias or a number.
             by: Who does it, why and when.
             alias: Any alias but `head`.
+            with_head: Move `head` in the same instant, so that the next task builds on it.
             expected: Refuse unless `alias` points to this version now (None: does not exist).
         """
-        return self._point(alias, version, Move(action=Action.PROMOTE, author=by), expected)
+        move = Move(action=Action.PROMOTE, author=by)
+        return self._point(alias, version, move, expected, with_head=with_head)
 
     def alias(
         self, alias: str, version: int | str, *, by: Author, expected: int | None = ANY
@@ -168,13 +171,22 @@ class RegisteredAdapter(AdapterReader):
 
         return self.writer.change(decide)
 
-    def _point(self, alias: str, version: int | str, move: Move, expected: int | None) -> int:
+    def _point(
+        self,
+        alias: str,
+        version: int | str,
+        move: Move,
+        expected: int | None,
+        *,
+        with_head: bool = False,
+    ) -> int:
         _check_movable(alias)
+        aliases = (alias, HEAD) if with_head else (alias,)
 
         def decide(refs: Refs) -> Change[int] | Settled[int]:
             self._check_expected(refs, alias, expected)
             target = self.version_in(refs, version)
-            return self._moved(refs, {alias: target}, move, target.number)
+            return self._moved(refs, dict.fromkeys(aliases, target), move, target.number)
 
         return self.writer.change(decide)
 

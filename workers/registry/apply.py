@@ -6,7 +6,7 @@ from typing import TypeVar
 from adapters.errors import EncoderMismatchError, InputError
 from workers.formats.documents import next_count
 from workers.registry.commit import AddRecord, Commit, DropTask, Payload, SetShared
-from workers.registry.documents.layout import Stored
+from workers.registry.documents.layout import HEAD, Stored
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef, check_task
 from workers.registry.documents.refs import Refs
 from workers.registry.requirements import Situation
@@ -38,7 +38,7 @@ def applied(commit: Commit, situation: Situation, *, now: float) -> Manifest:
         parent=refs.version(commit.base) if base and commit.base else None,
         tasks=tasks,
         shared=shared,
-        encoder=_encoder(commit, refs),
+        encoder=_encoder(commit, refs, base),
         method=_kept("method", commit.method, base.method if base else None),
         settings=_kept("settings", commit.settings, base.settings if base else None),
         provenance=commit.provenance,
@@ -50,7 +50,9 @@ def published(commit: Commit, refs: Refs, version: VersionRef, *, encoder: str) 
     """Return the refs after `version` was published by `commit`."""
     moved = refs.moved(dict.fromkeys(commit.aliases, version))
     return replace(
-        moved, next_version=next_count(version.number, "the number of a version"), encoder=encoder
+        moved,
+        next_version=next_count(version.number, "the number of a version"),
+        encoder=encoder if HEAD in commit.aliases else refs.encoder or encoder,
     )
 
 
@@ -83,15 +85,22 @@ def _without(tasks: tuple[TaskRef, ...], name: str, base: Manifest | None) -> tu
     return tuple(task for task in tasks if task != dropped)
 
 
-def _encoder(commit: Commit, refs: Refs) -> str:
-    encoder = commit.encoder or refs.encoder
+def _encoder(commit: Commit, refs: Refs, base: Manifest | None) -> str:
+    """Return the encoder of a version: that of the one it builds on, or of the adapter.
+
+    A branch begins with nothing, and so under any encoder.
+    """
+    begins = base is None and commit.base not in (None, HEAD)
+    expected = base.encoder if base and commit.base else "" if begins else refs.encoder
+    encoder = commit.encoder or expected
     if not encoder:
         raise InputError(f"the first version of {refs.adapter!r} must name its encoder")
-    if refs.encoder and encoder != refs.encoder:
+    if expected and encoder != expected:
         raise EncoderMismatchError(
-            f"adapter {refs.adapter!r} was learnt with encoder {refs.encoder!r}, and this version "
-            f"with {encoder!r}: their features cannot be compared; use another adapter",
-            expected=refs.encoder,
+            f"adapter {refs.adapter!r} was learnt with encoder {expected!r}, and this version "
+            f"with {encoder!r}: their features cannot be compared; use another adapter, or learn "
+            "this one anew under the other encoder (`nacre relearn`)",
+            expected=expected,
             found=encoder,
         )
     return encoder

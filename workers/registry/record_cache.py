@@ -66,16 +66,13 @@ class Versions:
             return AdapterState()
         return self._state_of(adapter, self.registry.adapter(adapter).manifest(number))
 
-    def manifest_of(self, adapter: str, ref: VersionRef, *, encoder: str) -> Manifest:
+    def manifest_of(self, adapter: str, ref: VersionRef) -> Manifest:
         """Return the manifest of the version that `ref` names, published or about to be.
 
         Raises:
             CorruptionError: it is damaged.
-            EncoderMismatchError: the version was learnt with another encoder.
         """
-        manifest = self.registry.adapter(adapter).objects.manifest(ref.manifest)
-        check_encoder(encoder, expected=manifest.encoder)
-        return manifest
+        return self.registry.adapter(adapter).objects.manifest(ref.manifest)
 
     def _state_of(self, adapter: str, manifest: Manifest) -> AdapterState:
         return AdapterState(

@@ -34,13 +34,14 @@ class Requirement(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeadIs:
-    """`head` still is the version that was trained on (None: there is no version yet)."""
+    """`head`, or another alias, still is the version that was trained on (None: there is none)."""
 
     version: int | None
+    alias: str = HEAD
 
     def check(self, situation: Situation) -> None:
-        """Raise ConflictError, naming who moved `head`, when it is another version."""
-        check_alias_is(situation.refs, HEAD, self.version, situation.latest)
+        """Raise ConflictError, naming who moved the alias, when it is another version."""
+        check_alias_is(situation.refs, self.alias, self.version, situation.latest)
 
 
 @dataclass(frozen=True, slots=True)

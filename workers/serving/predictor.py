@@ -21,6 +21,7 @@ from adapters.contract.placement import Placement
 from adapters.errors import CorruptionError, NacreError, NotFoundError, reason_of
 from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
+from workers.encoding.encoders import Encoders
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
 from workers.serving.version_cache import MOST, MOST_BYTES, LoadedVersion, VersionCache
@@ -72,11 +73,14 @@ class PredictionRequest:
         adapter: Its name.
         question: What is asked of every image.
         version: What to answer with; None until `production` is read for the first image.
+        prepared_for: What `production` was when its images were decoded as an encoder reads them.
+            It answers where `production` has moved to a version of another encoder since.
     """
 
     adapter: str
     question: Question
     version: LoadedVersion | None = None
+    prepared_for: LoadedVersion | None = None
 
 
 def features_of(tower: ImageTower, pixels: Tensor) -> Tensor:
@@ -88,13 +92,15 @@ class Predictor:
     """Answers for the adapters that it follows.
 
     Args:
-        encoder: Embeds prompts of labels that nobody has learnt.
+        encoder: The configured encoder.
         versions: Reads versions.
         adapters: The adapters whose `production` is followed.
         most: Most versions that are kept loaded.
         most_bytes: Most bytes of them.
         memory: How their memory vectors are kept.
         clock: Gives seconds that never go back.
+        encoders: Knows the encoders of versions that were learnt under others; None where there
+            are none.
     """
 
     # Owns: the followers, which guard themselves, and `_prompts`, guarded by `_lock`.
@@ -109,12 +115,14 @@ class Predictor:
         most_bytes: int = MOST_BYTES,
         memory: MemoryFormat = "float32",
         clock: Callable[[], float] = time.monotonic,
+        encoders: Encoders | None = None,
     ) -> None:
         self.encoder = encoder
         self._lookup = VersionLookup(versions.registry, clock=clock)
         self._cache = VersionCache(
             versions,
             base=encoder.image_tower,
+            other=encoders.of if encoders else None,
             most=most,
             most_bytes=most_bytes,
             placement=Placement(device=encoder.device, memory=memory),
@@ -123,7 +131,7 @@ class Predictor:
             name: Follower(self._cache, versions, adapter=name, clock=clock) for name in adapters
         }
         self._lock = threading.Lock()
-        self._prompts: LRUCache[str, Tensor] = LRUCache(KEPT_PROMPTS)
+        self._prompts: LRUCache[tuple[str, str], Tensor] = LRUCache(KEPT_PROMPTS)
 
     @property
     def followers(self) -> Mapping[str, Follower]:
@@ -172,9 +180,18 @@ class Predictor:
             return current
         return self._cache.load(adapter, self._lookup.find(adapter, pinned))
 
-    def learn_labels(self, question: Question) -> None:
-        """Embed the labels that are asked about and not known yet; `predict` then finds them."""
-        self._unseen(question)
+    def encoder_of(self, version: LoadedVersion | None) -> Encoder:
+        """Return the encoder under which a version was learnt; the configured one for None."""
+        return (version.encoder if version else None) or self.encoder
+
+    def learn_labels(self, question: Question, encoder: Encoder | None = None) -> None:
+        """Embed the labels that are asked about and not known yet; `predict` then finds them.
+
+        Args:
+            question: What is asked.
+            encoder: Under which; the configured one where None.
+        """
+        self._unseen(question, encoder or self.encoder)
 
     def predict(
         self, features: Tensor, version: LoadedVersion, question: Question
@@ -189,11 +206,12 @@ class Predictor:
         Raises:
             NotFoundError: a task that the version has not learnt.
         """
+        encoder = self.encoder_of(version)
         scores = version.adapter.score(
             features,
             encoder=version.tower.fingerprint,
-            logit_scale=self.encoder.logit_scale,
-            unseen=self._unseen(question),
+            logit_scale=encoder.logit_scale,
+            unseen=self._unseen(question, encoder),
             tasks=question.tasks,
         )
         probabilities = scores.values.softmax(dim=1)
@@ -239,7 +257,7 @@ class Predictor:
             try:
                 features = embed(tower, torch.stack([pixels[row] for row in rows]))
             except Exception as error:
-                if tower is self.encoder.image_tower:
+                if tower is self.encoder_of(versions[rows[0]]).image_tower:
                     raise
                 # A tower that a method has made fails those who asked it, and nobody else.
                 answers |= dict.fromkeys(rows, _failed(versions[rows[0]], error))
@@ -268,10 +286,16 @@ class Predictor:
     def _version_of(self, request: PredictionRequest) -> LoadedVersion:
         # Read once, for the first image: everything in an answer comes from one version.
         if request.version is None:
-            request.version = self.version(request.adapter)
+            request.version = self._read(request)
         return request.version
 
-    def _unseen(self, question: Question) -> UnseenClasses | None:
+    def _read(self, request: PredictionRequest) -> LoadedVersion:
+        """Return what answers now, or what answered when images were prepared for its encoder."""
+        now, before = self.version(request.adapter), request.prepared_for
+        other = before is not None and before.manifest.encoder != now.manifest.encoder
+        return before if before is not None and other else now
+
+    def _unseen(self, question: Question, encoder: Encoder) -> UnseenClasses | None:
         if not question.labels:
             return None
         prompts = [question.prompt.format(label) for label in question.labels]
@@ -279,18 +303,20 @@ class Predictor:
             ClassEntry(class_id=f"{UNSEEN}{label}", name=label, prompt=prompt)
             for label, prompt in zip(question.labels, prompts, strict=True)
         )
-        return UnseenClasses(classes=entries, text_features=self._prompt_features(prompts))
+        return UnseenClasses(classes=entries, text_features=self._prompt_features(prompts, encoder))
 
-    def _prompt_features(self, prompts: Sequence[str]) -> Tensor:
+    def _prompt_features(self, prompts: Sequence[str], encoder: Encoder) -> Tensor:
         """Return the text features of `prompts`, (len, D), embedding what is not known yet."""
+        name = encoder.fingerprint
         with self._lock:
-            known = {prompt: self._prompts[prompt] for prompt in prompts if prompt in self._prompts}
+            found = {prompt: self._prompts.get((name, prompt)) for prompt in prompts}
+        known = {prompt: row for prompt, row in found.items() if row is not None}
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
         if missing:
-            rows = self.encoder.text_features(missing)
+            rows = encoder.text_features(missing)
             known |= {prompt: row.clone() for prompt, row in zip(missing, rows, strict=True)}
         with self._lock:
-            self._prompts.update(known)
+            self._prompts.update({(name, prompt): row for prompt, row in known.items()})
         return torch.stack([known[prompt] for prompt in prompts])
 
 

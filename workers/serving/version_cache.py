@@ -1,7 +1,7 @@
 """LRU cache of loaded versions; what several of them hold, records or a tower, is there once."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -9,7 +9,9 @@ from cachetools import LRUCache
 
 from adapters.adapter import Adapter
 from adapters.contract.placement import Placement
+from adapters.contract.task_features import check_encoder
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
+from workers.encoding.encoder import Encoder
 from workers.registry import Manifest, VersionRef
 from workers.registry.record_cache import Versions
 
@@ -29,6 +31,7 @@ class LoadedVersion:
         manifest: What it holds, by digests.
         adapter: Its records, put together.
         tower: What it reads images through.
+        encoder: Under which it was learnt; None for the configured one.
     """
 
     adapter_name: str
@@ -36,6 +39,7 @@ class LoadedVersion:
     manifest: Manifest
     adapter: Adapter
     tower: ImageTower
+    encoder: Encoder | None = None
 
     @property
     def label(self) -> str:
@@ -57,7 +61,9 @@ class VersionCache:
 
     Args:
         versions: Reads them.
-        base: The image tower of the encoder that images are read with.
+        base: The image tower of the configured encoder.
+        other: Returns another encoder by its fingerprint; None where versions of no other one are
+            loaded.
         most: How many are kept.
         most_bytes: How many bytes of records, shared state and towers those that are kept may have
             together; the latest used one is kept however large it is.
@@ -73,6 +79,7 @@ class VersionCache:
         versions: Versions,
         *,
         base: FrozenImageTower,
+        other: Callable[[str], Encoder] | None = None,
         most: int = MOST,
         most_bytes: int = MOST_BYTES,
         placement: Placement | None = None,
@@ -81,6 +88,7 @@ class VersionCache:
         self._placement = placement or Placement()
         self._most_bytes = most_bytes
         self._base = base
+        self._other = other
         self._loaded: LRUCache[str, LoadedVersion] = LRUCache(most)
         self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
         self._towers: WeakValueDictionary[str, ImageTower] = WeakValueDictionary()
@@ -93,7 +101,7 @@ class VersionCache:
         Raises:
             CorruptionError: a blob is damaged.
             NotFoundError: a task of it was purged.
-            EncoderMismatchError: it was learnt with another encoder.
+            EncoderMismatchError: it was learnt with an encoder that nobody knows here.
         """
         with self._turn(ref):  # whoever asks for it meanwhile waits, and finds it loaded
             return self._known(ref) or self._kept(self._read(adapter, ref))
@@ -110,23 +118,32 @@ class VersionCache:
             return self._turns.setdefault(ref.manifest.sha256, threading.Lock())
 
     def _read(self, adapter: str, ref: VersionRef) -> LoadedVersion:
-        manifest = self._versions.manifest_of(adapter, ref, encoder=self._base.fingerprint)
+        manifest = self._versions.manifest_of(adapter, ref)
+        encoder = self._encoder_of(manifest)
         built = self._built(adapter, manifest)
         return LoadedVersion(
             adapter_name=adapter,
             ref=ref,
             manifest=manifest,
             adapter=built,
-            tower=self._tower_of(built),
+            tower=self._tower_of(built, encoder.image_tower if encoder else self._base),
+            encoder=encoder,
         )
 
-    def _tower_of(self, built: Adapter) -> ImageTower:
+    def _encoder_of(self, manifest: Manifest) -> Encoder | None:
+        """Return the encoder of a version; None for the configured one."""
+        if self._other is not None and manifest.encoder != self._base.fingerprint:
+            return self._other(manifest.encoder)
+        check_encoder(self._base.fingerprint, expected=manifest.encoder)
+        return None
+
+    def _tower_of(self, built: Adapter, base: FrozenImageTower) -> ImageTower:
         """Return the tower of `built`: the one that is there already, where one is."""
         with self._lock:
             found = self._towers.get(built.fingerprint)
         if found is not None:
             return found
-        made = built.image_tower(self._base)
+        made = built.image_tower(base)
         with self._lock:
             return self._towers.setdefault(built.fingerprint, made)
 
@@ -186,5 +203,6 @@ def _has_records(longer: Adapter, beginning: Adapter) -> bool:
 
 def _begins(beginning: Manifest, manifest: Manifest) -> bool:
     """Return whether a version begins with all that another holds, and shares the same state."""
-    same = (beginning.shared, beginning.method) == (manifest.shared, manifest.method)
+    ways = [(each.shared, each.method, each.encoder) for each in (beginning, manifest)]
+    same = ways[0] == ways[1]
     return same and manifest.tasks[: len(beginning.tasks)] == beginning.tasks

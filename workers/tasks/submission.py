@@ -15,6 +15,7 @@ from pydantic import FiniteFloat
 from adapters.errors import NotFoundError
 from workers.formats.documents import Count, encode, validated
 from workers.images.views import Augmentation
+from workers.registry.documents.layout import HEAD
 from workers.store import absent
 from workers.store.base import Object, ObjectStore
 
@@ -68,6 +69,19 @@ class Learning:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Branch:
+    """Where a submission is learnt that does not grow `head`.
+
+    Attributes:
+        alias: The alias that its version builds on and that moves to it, in place of `head`.
+        encoder: Settings of the encoder under which the first version of the branch is learnt.
+    """
+
+    alias: str
+    encoder: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
     """What a task asks to be learnt; never changed once it is written.
 
@@ -91,6 +105,7 @@ class Submission:
         skipped: Images that were left out because they could not be read.
         learning: By what it is learnt; None where it was submitted without a method, as it was in
             the first days: then by what the configuration of the system says.
+        branch: The branch of its adapter that it grows; None for `head`.
     """
 
     submission_id: str
@@ -111,6 +126,12 @@ class Submission:
     generation: int = 1
     skipped: int = 0
     learning: Learning | None = None
+    branch: Branch | None = None
+
+    @property
+    def base(self) -> str:
+        """The alias whose version it is learnt on."""
+        return self.branch.alias if self.branch else HEAD
 
     @property
     def all_settings(self) -> Mapping[str, Any]:
@@ -137,8 +158,9 @@ class Submission:
     def to_bytes(self) -> bytes:
         """Return the submission as canonical JSON."""
         fields = asdict(self)
-        if self.learning is None:
-            del fields["learning"]
+        for name in ("learning", "branch"):  # what was written before there were any stays as it is
+            if fields[name] is None:
+                del fields[name]
         return encode(fields)
 
 

@@ -75,6 +75,7 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("GET", f"{_ADAPTER}/accuracy"): _of_path("accuracy"),
     ("POST", f"{_ADAPTER}/promote"): _of_path("promote"),
     ("POST", f"{_ADAPTER}/rollback"): _of_path("rollback"),
+    ("POST", f"{_ADAPTER}/relearn"): _of_path("relearn"),
     ("PUT", f"{_ADAPTER}/aliases/{{alias}}"): _of_path("alias"),
     ("DELETE", f"{_ADAPTER}/aliases/{{alias}}"): _of_path("alias"),
     ("POST", f"{_ADAPTER}/pause"): _of_path("pause"),

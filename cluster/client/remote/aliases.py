@@ -1,8 +1,8 @@
-"""Calls that move aliases: promote, roll back, name a version, drop a task."""
+"""Calls that move aliases, or grow one: promote, roll back, name a version, drop, relearn."""
 
 from cluster.client.remote.call import Call, asking, change
 from cluster.client.remote.part import CallPart
-from cluster.wire.versions import DroppedTask, Moved
+from cluster.wire.versions import DroppedTask, Moved, RelearntAdapter
 
 
 class AliasCalls(CallPart):
@@ -42,16 +42,26 @@ class AliasCalls(CallPart):
         *,
         adapter: str | None = None,
         alias: str = "production",
+        with_head: bool = False,
         why: str = "",
     ) -> Call[Moved]:
         """Move `alias` to a version, so that replicas serve it, and return what has moved.
 
+        Args:
+            version: Its number, or an alias.
+            adapter: Which adapter.
+            alias: Any alias but `head`.
+            with_head: Move `head` in the same instant, so that the next task builds on it.
+            why: The reason.
+
         Raises:
             NotFoundError: no such version.
             InputError: `alias` is `head`, or a task of the version was purged.
+            SettingsError: `head` is to be moved, and tasks of the adapter are learnt by another
+                method than the version was.
         """
         path = self._of(adapter, "promote")
-        return change(Moved, path, version=version, alias=alias, why=why)
+        return change(Moved, path, version=version, alias=alias, with_head=with_head, why=why)
 
     def alias(
         self, alias: str, version: int | str, *, adapter: str | None = None, why: str = ""
@@ -96,3 +106,39 @@ class AliasCalls(CallPart):
         """
         path = self._of(adapter, "drop")
         return change(DroppedTask, path, task=task, promote=promoted, relearn=relearn, why=why)
+
+    def relearn(
+        self,
+        encoder: str,
+        *,
+        adapter: str | None = None,
+        alias: str | None = None,
+        partial: bool = False,
+        dry_run: bool = False,
+    ) -> Call[RelearntAdapter]:
+        """Submit all tasks of an adapter to a branch of it, which is learnt under another encoder.
+
+        The images are those that are stored, and nothing that is served changes. Asked again, it
+        adds what `head` has and the branch has not.
+
+        Args:
+            encoder: `tiny`, `tiny-vit`, or a name under `encoders:` in the system's configuration.
+            adapter: Which adapter.
+            alias: The alias of the branch; what the encoder is called where None.
+            partial: Leave out the tasks that cannot be learnt anew.
+            dry_run: Submit nothing; say what it would take.
+
+        Raises:
+            NotFoundError: nothing is published of the adapter.
+            InputError: no such encoder, or images of a task are not stored any more.
+            SettingsError: `head` is learnt under that encoder already, the alias is at a version of
+                another one, or the method cannot learn on it.
+        """
+        return change(
+            RelearntAdapter,
+            self._of(adapter, "relearn"),
+            encoder=encoder,
+            alias=alias,
+            partial=partial,
+            dry_run=dry_run,
+        )

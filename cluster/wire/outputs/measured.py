@@ -104,6 +104,9 @@ class MeasuredSuite(BaseModel):
     encoder: str
     orders: dict[str, MeasuredOrder]
     collisions: dict[str, list[str]]
+    missing: dict[str, str] = Field(
+        default={}, description="Sets that are not there and were left out, with what was expected."
+    )
 
 
 class ShownDemo(BaseModel):

@@ -29,6 +29,7 @@ from cluster.wire.versions import (
     HistoryEntry,
     Moved,
     PublishedVersion,
+    RelearntAdapter,
     ShownVersion,
     VersionDifference,
 )
@@ -48,6 +49,7 @@ SCHEMAS: Mapping[str, Any] = {
     "doctor --store": StoreReport,
     "down": StoppedSystem,
     "drop": DroppedTask,
+    "relearn": RelearntAdapter,
     "evaluate": MeasuredAdapters,
     "export": ExportedVersion,
     "gc": CollectedGarbage,

@@ -31,6 +31,7 @@ LIMITED = [
     ("/v1/tasks/digits/retry", JSON, 64 * KIB),
     ("/v1/adapters/main/promote", JSON, 64 * KIB),
     ("/v1/adapters/main/rollback", JSON, 64 * KIB),
+    ("/v1/adapters/main/relearn", JSON, 64 * KIB),
     ("/v1/adapters/main/drop", JSON, 64 * KIB),
     ("/v1/adapters/main/prepare", JSON, 64 * KIB),
     ("/v1/adapters/main/follow", JSON, 64 * KIB),

@@ -60,6 +60,7 @@ def test_the_routes_are_those_that_the_documentation_names(document: dict[str, A
         "/v1/adapters/{adapter}/accuracy",
         "/v1/adapters/{adapter}/promote",
         "/v1/adapters/{adapter}/rollback",
+        "/v1/adapters/{adapter}/relearn",
         "/v1/adapters/{adapter}/drop",
         "/v1/adapters",
         "/v1/adapters/{adapter}/history",

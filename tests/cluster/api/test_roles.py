@@ -61,6 +61,7 @@ LEAST: Mapping[str, tuple[str, str]] = {
     "POST /v1/adapters/{adapter}/purge": ("admin", OWN),
     "POST /v1/adapters/{adapter}/resume": ("operator", OWN),
     "POST /v1/adapters/{adapter}/rollback": ("operator", OWN),
+    "POST /v1/adapters/{adapter}/relearn": ("operator", OWN),
     "POST /v1/adapters/{adapter}/settle": ("admin", OWN),
     "POST /v1/embed": ("asker", OWN),
     "POST /v1/predict": ("asker", OWN),

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "down": "tests/cluster/cli/test_running.py",
     "evaluate": "tests/cluster/evaluation/test_evaluating.py",
     "predict": "tests/cluster/acceptance/test_acceptance.py",
+    "relearn": "tests/cluster/cli/test_relearn.py",
     "up": "tests/cluster/acceptance/test_acceptance.py",
     "up while it runs": "tests/cluster/acceptance/test_acceptance.py",
     "session end": "tests/cluster/cli/test_access.py",

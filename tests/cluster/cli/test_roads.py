@@ -45,6 +45,8 @@ WAITING = [
     "promote head --alias head",
     "rollback 1 --why mislabelled",
     "rollback 3 --serving-only",
+    *("relearn main --encoder tiny-vit --dry-run", "relearn main --encoder tiny-vit"),
+    *("relearn main --encoder tiny-vit --as head", "relearn mian --encoder tiny-vit"),
     *("alias q3 2", "alias q3 2 --why again", "alias q3 --remove", "alias 7 1"),
     *("versions --adapter mian", "history --adapter a..b"),
     *("submit task.yaml", "submit gone.yaml", "submit broken.yaml task.yaml"),

@@ -34,6 +34,7 @@ METHODS = {
     "rollback": "rollback",
     "alias": "alias",
     "drop": "drop",
+    "relearn": "relearn",
     # maintenance
     "export": "export",
     "import": "import_",  # a word of Python
@@ -68,7 +69,7 @@ NO_CALLS = {
 CHANGING = (
     *("submit", "cancel", "retry", "pause", "resume"),
     *("promote", "rollback", "alias", "remove_alias", "drop", "import_", "purge", "settle"),
-    *("gc", "create_token", "revoke_token", "end_sessions"),
+    *("gc", "create_token", "revoke_token", "end_sessions", "relearn"),
 )
 INSIDE = ("remove_alias", "create_token", "revoke_token", "end_sessions")
 """What a verb does by an option of its own, or by a word behind it."""
@@ -98,7 +99,7 @@ def test_what_changes_something_is_told_who_asks(method: str) -> None:
 
 
 def test_what_takes_an_author_on_the_command_line_takes_one_in_python() -> None:
-    named = ("submission", "requests", "registry", "maintenance")
+    named = ("submission", "requests", "registry", "relearning", "maintenance")
     modules = [import_module(f"cluster.cli.{name}") for name in named]
     commands = [command for module in modules for command in module.VERBS]
     with_by = {

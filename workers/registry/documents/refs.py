@@ -39,7 +39,8 @@ class Refs:
         adapter: The adapter's name.
         aliases: Versions by alias.
         next_version: The number that the next version gets.
-        encoder: Fingerprint of the encoder, fixed by the first version; empty before.
+        encoder: Fingerprint of the encoder of the latest version that was published at `head`;
+            empty before the first.
         fence: Who began to learn for it last.
         history: The latest history entry; None before the first.
         tombstones: What was purged; None when nothing was.
