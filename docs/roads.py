@@ -11,6 +11,7 @@ ELSEWHERE = {
     "demo": "starts a service of its own",
     "doctor": "looks at the machine it is called on; `GET /v1/status` is what a service knows",
     "down": "ends the service",
+    "init": "writes a file on this machine; no service is asked",
     "up": "starts the service",
 }
 """Verbs that are no service's, and why."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self
 
 from cluster.client.http_api import HttpApi
 from cluster.client.joined import configured
@@ -15,6 +15,9 @@ from cluster.client.remote.verbs import Calls
 from cluster.config import Config
 from cluster.wire.tasks import TaskAccepted, TaskState
 from workers.progress_callbacks import ProgressCallback
+
+if TYPE_CHECKING:
+    from workers.intake.drafting import Draft
 
 P = ParamSpec("P")
 
@@ -100,7 +103,7 @@ class RemoteClient:
         return self._api.ask(call)
 
     def read_task(
-        self, file: Path, *, adapter: str | None = None
+        self, file: "Draft | Path | str", *, adapter: str | None = None
     ) -> Callable[[ProgressCallback], TaskAccepted]:
         """Read a task file, and return what submits the task, given whom to tell how far it is."""
         task = self.calls.read_task(file, adapter=adapter)

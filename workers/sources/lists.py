@@ -1,4 +1,4 @@
-"""List source: a CSV or Parquet file with the columns path and label."""
+"""List source: CSV, Parquet or JSON lines with a column of paths and one of labels."""
 
 import re
 from collections.abc import Generator
@@ -7,12 +7,14 @@ from contextlib import closing
 from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError
 from workers.formats.problems import Problems, cause_of
-from workers.sources.csv_rows import csv_rows
+from workers.sources.columns import EVERYTHING, Selection, shown_cell
+from workers.sources.csv_rows import csv_beginning, csv_rows
 from workers.sources.image import ImageRef
+from workers.sources.json_rows import JSON_LINES, json_beginning, json_rows
 from workers.sources.keys import what_is_wrong_with
-from workers.sources.parquet_rows import PARQUET, parquet_rows
+from workers.sources.parquet_rows import PARQUET, parquet_columns, parquet_rows
 from workers.sources.places import Place
-from workers.sources.rows import MOST_PATH_BYTES, Row, shown_cell
+from workers.sources.rows import MOST_PATH_BYTES, Row
 from workers.sources.survey import Counting, What
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
@@ -20,8 +22,16 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tuple[ImageRef, ...]]:
+def listed_images(
+    place: Place, name: str, counting: Counting, selection: Selection = EVERYTHING
+) -> dict[str, tuple[ImageRef, ...]]:
     """Return the images that the list called `name` names, by label; both are sorted.
+
+    Args:
+        place: Where the list is.
+        name: Of the list.
+        counting: Counts its rows.
+        selection: What of it is read.
 
     Raises:
         SettingsError: it is no such list, is too large or without a row, or rows of it name no
@@ -30,9 +40,12 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
     counting.of("rows")
     listed: dict[str, dict[str, None]] = {}
     problems = Problems()
-    with closing(rows_of(place, name)) as rows:
+    with closing(rows_of(place, name, selection)) as rows:
         for row in rows:
             counting.see()
+            if not selection.has(row.split):
+                counting.pass_over(What.SPLIT, str(row.path), str(row.split))
+                continue
             wrong = row.wrong or _add(row, place, listed, counting)
             if wrong:
                 problems.add(f"row {row.number}: {wrong}", cause=cause_of(wrong))
@@ -42,9 +55,10 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
             problems=problems.kept,
         )
     if not listed:
+        of_split = "" if selection.part is None else f" of the split {selection.part!r}"
         raise SettingsError(
-            f"expected a row with a path and a label in {place.origin(name)}, found none; add a "
-            "row for each image"
+            f"expected a row with a path and a label{of_split} in {place.origin(name)}, found "
+            "none; add a row for each image"
         )
     counting.use(sum(map(len, listed.values())))
     return {
@@ -53,9 +67,29 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
     }
 
 
-def rows_of(place: Place, name: str) -> Generator[Row]:
+def rows_of(place: Place, name: str, selection: Selection = EVERYTHING) -> Generator[Row]:
     """Return the rows of a list, read as they are asked for; closing them closes the file."""
-    return parquet_rows(place, name) if name.lower().endswith(PARQUET) else csv_rows(place, name)
+    if name.lower().endswith(PARQUET):
+        return parquet_rows(place, name, selection)
+    if name.lower().endswith(JSON_LINES):
+        return json_rows(place, name, selection)
+    return csv_rows(place, name, selection)
+
+
+def beginning_of(place: Place, name: str, *, rows: int) -> tuple[list[str], list[list[object]]]:
+    """Return the names of the columns of a list, and its first rows; none of Parquet's.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if name.lower().endswith(PARQUET):
+        return parquet_columns(place, name), []
+    if name.lower().endswith(JSON_LINES):
+        found = json_beginning(place, name, rows=max(rows, 1))
+        names = list(dict.fromkeys(key for each in found for key in each))
+        return names, [[each.get(key) for key in names] for each in found]
+    cells = csv_beginning(place, name, rows=rows)
+    return (cells[0] if cells else []), [list(each) for each in cells[1:]]
 
 
 def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: Counting) -> str:

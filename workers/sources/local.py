@@ -58,6 +58,11 @@ class LocalPlace(Place):
             if entry is not None and self._kind(name, entry) is EntryKind.FILE:
                 yield name
 
+    def directly(self, folder: str = "") -> Iterator[Entry]:
+        for _, entry in self._listed(f"{folder}/" if folder else ""):
+            if entry is not None:
+                yield Entry(entry.name, self._kind(entry.name, entry))
+
     def _listed(self, folder: str) -> Iterator[tuple[str, "os.DirEntry[str] | None"]]:
         """Yield what lies in `folder`, by name; the folder and None where nobody may look."""
         path = self._path(folder)

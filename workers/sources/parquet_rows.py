@@ -5,8 +5,9 @@ from typing import Any
 
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.parquet_pages import unpacked_sizes
+from workers.sources.columns import EVERYTHING, Chosen, Selection, columns_of, label_in, shown_cell
 from workers.sources.places import Place
-from workers.sources.rows import LIMITS, Row, columns_of, shown_cell
+from workers.sources.rows import LIMITS, Row
 from workers.sources.survey import MOST_SEEN
 
 PARQUET = ".parquet"
@@ -14,14 +15,49 @@ _AT_ONCE = 10_000
 _OF_IMAGES = frozenset({"image", "img", "picture", "photo", "jpg", "jpeg", "png", "bytes", "data"})
 
 
-def parquet_rows(place: Place, name: str) -> Generator[Row]:
+def parquet_columns(place: Place, name: str) -> list[str]:
+    """Return the names of the columns of the Parquet list called `name`; errors as of its rows."""
+    pyarrow, ParquetFile = _library(place.origin(name))
+    try:
+        with ParquetFile(pyarrow.BufferReader(_content(place, name))) as file:
+            return list(file.schema_arrow.names)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SettingsError(
+            f"expected {place.origin(name)} to be a Parquet file: {error}"
+        ) from error
+
+
+def parquet_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> Generator[Row]:
     """Yield the rows of the Parquet list called `name`, from 1.
 
     Raises:
-        SettingsError: it is no such file, has other columns or no text in them, is too large, or
-            there is no library to read it.
+        SettingsError: it is no such file, has other columns or no text in them, or is too large.
     """
     origin = place.origin(name)
+    pyarrow, ParquetFile = _library(origin)
+    try:
+        content = _content(place, name)
+        with ParquetFile(pyarrow.BufferReader(content)) as file:
+            chosen = _columns(file.schema_arrow, origin, selection)
+            names = list(file.schema_arrow.names)
+            keys = [names[place] for place in chosen.places()]
+            at = _within(chosen)
+            _check(file, keys, origin)
+            _check_pages(file.metadata, content, keys, origin)
+        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=keys) as file:
+            number = 0
+            for batch in file.iter_batches(_AT_ONCE, columns=keys, use_threads=False):
+                for cells in zip(*(_cells(batch, key, origin) for key in keys), strict=True):
+                    number += 1
+                    label, wrong = label_in(at, cells)
+                    split = None if at.split is None else cells[at.split]
+                    yield Row(number, cells[at.path], label, wrong, split)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+
+
+def _library(origin: str) -> tuple[Any, Any]:
+    """Return pyarrow and what reads Parquet; SettingsError where they are not there."""
     try:
         # Imported where a list needs it: it takes long, and few tasks have such a list.
         import pyarrow
@@ -31,20 +67,7 @@ def parquet_rows(place: Place, name: str) -> Generator[Row]:
             f"expected the library pyarrow to read {origin}, found none; install it with `pip "
             "install pyarrow`, or give the list as CSV"
         ) from error
-    try:
-        content = _content(place, name)
-        with ParquetFile(pyarrow.BufferReader(content)) as file:
-            keys = _columns(file.schema_arrow, origin)
-            _check(file, keys, origin)
-            _check_pages(file.metadata, content, keys, origin)
-        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=keys) as file:
-            number = 0
-            for batch in file.iter_batches(_AT_ONCE, columns=keys, use_threads=False):
-                for path, label in zip(*(_cells(batch, key, origin) for key in keys), strict=True):
-                    number += 1
-                    yield Row(number, path, label)
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+    return pyarrow, ParquetFile
 
 
 def _content(place: Place, name: str) -> bytes:
@@ -61,8 +84,19 @@ def _content(place: Place, name: str) -> bytes:
     return content
 
 
-def _columns(schema: Any, origin: str) -> list[str]:
-    """Return the names of the columns path and label; SettingsError where they are not there."""
+def _within(chosen: Chosen) -> Chosen:
+    """Return where what is wanted stands in rows that have nothing else."""
+    order = {place: number for number, place in enumerate(chosen.places())}
+    return Chosen(
+        order[chosen.path],
+        None if chosen.label is None else order[chosen.label],
+        tuple((order[place], name) for place, name in chosen.one_hot),
+        None if chosen.split is None else order[chosen.split],
+    )
+
+
+def _columns(schema: Any, origin: str, selection: Selection) -> Chosen:
+    """Return where the wanted columns are; SettingsError where they are not there."""
     names = list(schema.names)
     inside = [name for name in names if _holds_images(name, schema.field(name).type)]
     if inside and not any(name.strip().lower() == "path" for name in names if name not in inside):
@@ -72,14 +106,14 @@ def _columns(schema: Any, origin: str) -> list[str]:
             'class, as docs/tasks.md shows under "Images inside a Parquet file"'
         )
     short = [name for name in names if _is_short(schema.field(name).type)]
-    keys = [names[index] for index in columns_of(origin, names, usable=short)]
-    for key in keys:
+    chosen = columns_of(origin, names, selection, usable=short)
+    for key in (names[place] for place in chosen.places()):
         if key not in short:
             raise SettingsError(
                 f"expected text or whole numbers in the column {key} of {origin}, found "
                 f"{schema.field(key).type}; write it as text"
             )
-    return keys
+    return chosen
 
 
 def _holds_images(name: str, kind: Any) -> bool:

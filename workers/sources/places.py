@@ -55,6 +55,15 @@ class Place(ABC):
     def files(self) -> Iterator[str]:
         """Yield the names of the files directly here; errors as in `entries`."""
 
+    @abstractmethod
+    def directly(self, folder: str = "") -> Iterator[Entry]:
+        """Yield what lies directly in a folder, by its name there: files, and folders of any depth.
+
+        Raises:
+            InputError: it cannot be listed.
+            UnavailableError: the store cannot be reached.
+        """
+
     def opened(self, name: str) -> io.RawIOBase:
         """Return a file as a stream; errors as in `read`, while it is read."""
         return RangeFile(self, name)

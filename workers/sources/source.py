@@ -8,12 +8,15 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adapters.errors import InputError, NotFoundError, SettingsError
 from workers.sources.absent import job_hint
+from workers.sources.columns import NO_COLUMNS, Columns, Selection
 from workers.sources.folders import folder_images, layout_of, pass_over_beside
 from workers.sources.image import ImageRef
+from workers.sources.json_rows import JSON_LINES
 from workers.sources.lists import listed_images
 from workers.sources.local import LocalPlace
 from workers.sources.parquet_rows import PARQUET
@@ -28,8 +31,13 @@ from workers.store.local import open_local_store
 Opener = Callable[[str], ObjectStore]
 Images = dict[str, tuple[ImageRef, ...]]
 _LOCAL = "file://"
-_FILES = (".csv", PARQUET, TAR)
+LISTS = (".csv", ".tsv", PARQUET, *JSON_LINES)
+"""How lists end, in lower case."""
+SHARDS = (TAR,)
+_FILES = (*LISTS, TAR)
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+ENDINGS = (*LISTS, *_COMPRESSED, *SHARDS)
+"""How files end that are sources."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,18 +61,20 @@ def read_source(
     named: str = "the source",
     within: Path | None = None,
     any_key: bool = False,
+    columns: Columns = NO_COLUMNS,
     on_seen: Callable[[], None] = unwatched,
 ) -> Source:
     """Return what a source holds; its images are named, not read.
 
     Args:
-        source: A path or an address.
+        source: A path or an address; of a list, `#` and the name of a split may follow.
         folder: What a path is relative to; the working folder where None.
         opener: Returns the object store at the address of a prefix.
         named: Where `source` is written, for messages.
         within: No file of this machine outside of this folder is read; None for no such limit.
         any_key: Whether folders and labels may be called what no class can be, since whoever asks
             takes only some of them.
+        columns: The columns of lists.
         on_seen: Called again and again while there is more; raises what should stop the work.
 
     Raises:
@@ -73,16 +83,14 @@ def read_source(
         InputError: it leads outside of `within`.
         UnavailableError: the store cannot be reached.
     """
-    place, name = _located(source, folder, opener, named, within)
+    place, name, part = located(source, folder=folder, opener=opener, named=named, within=within)
     counting = Counting(on_seen=on_seen, any_key=any_key)
-    images = _everything(place, counting) if name is None else _named(place, name, counting)
+    if name is None:
+        images = _everything(place, counting)
+    else:
+        images = _named(place, name, counting, Selection(columns=columns, part=part))
     if images is None:
-        home = " `~` stands for no folder here: write the whole path." if source[:1] == "~" else ""
-        raise NotFoundError(
-            f"expected a folder of classes, a list or tar shards at {place.origin(name or '')} "
-            f"({named}), found nothing.{home}{job_hint() if isinstance(place, LocalPlace) else ''}",
-            path=place.origin(name or ""),
-        )
+        raise nothing_at(place, name, source, named)
     return Source(images=images, survey=counting.survey())
 
 
@@ -93,15 +101,24 @@ class LocalFiles:
     Attributes:
         folder: Where they are.
         name: The list, shard or pattern there that the source is; empty where it is the folder.
+        part: The split that is read of it.
         names: The files, relative to the folder.
     """
 
     folder: Path
     name: str
+    part: str | None = None
     names: tuple[str, ...]
 
+    def below(self, folder: str) -> str:
+        """Return the source as it is named where its files lie in `folder`."""
+        source = f"{folder}/{self.name}" if self.name else folder
+        return source if self.part is None else f"{source}#{self.part}"
 
-def local_files(source: str, *, folder: Path, named: str) -> LocalFiles:
+
+def local_files(
+    source: str, *, folder: Path, named: str, columns: Columns = NO_COLUMNS
+) -> LocalFiles:
     """Return the files of this machine that a source is made of.
 
     Of a folder that is everything which lies in it, but for what systems leave there and links.
@@ -110,12 +127,13 @@ def local_files(source: str, *, folder: Path, named: str) -> LocalFiles:
         source: A path, which may be written as an address `file://`.
         folder: What a path is relative to.
         named: Where `source` is written, for messages.
+        columns: The columns of lists.
 
     Raises:
         InputError: as in `read_source`; or a list names what lies outside of its folder.
     """
-    images = read_source(source, folder=folder, named=named, any_key=True).images
-    place, name = _located(source, folder, open_local_store, named, None)
+    images = read_source(source, folder=folder, named=named, any_key=True, columns=columns).images
+    place, name, part = located(source, folder=folder, named=named)
     assert isinstance(place, LocalPlace)
     if name is None:
         found = {each.name for each in place.entries() if each.kind is EntryKind.FILE}
@@ -129,7 +147,7 @@ def local_files(source: str, *, folder: Path, named: str) -> LocalFiles:
                 path=each,
             )
     names = {*matching(place, name), *listed}
-    return LocalFiles(folder=place.folder, name=name, names=tuple(sorted(names)))
+    return LocalFiles(folder=place.folder, name=name, part=part, names=tuple(sorted(names)))
 
 
 def is_local(source: str) -> bool:
@@ -137,19 +155,63 @@ def is_local(source: str) -> bool:
     return "://" not in source or source.startswith(_LOCAL)
 
 
-def _located(
-    source: str, folder: Path | None, opener: Opener, named: str, within: Path | None
-) -> tuple[Place, str | None]:
-    """Return the place that a source is in, and the name of a file or pattern there."""
+def nothing_at(place: Place, name: str | None, source: str, named: str) -> NotFoundError:
+    """Return that there is nothing where a source should be."""
+    home = " `~` stands for no folder here: write the whole path." if source[:1] == "~" else ""
+    hint = job_hint() if isinstance(place, LocalPlace) else ""
+    return NotFoundError(
+        f"expected a folder of classes, a list or tar shards at {place.origin(name or '')} "
+        f"({named}), found nothing.{home}{hint}",
+        path=place.origin(name or ""),
+    )
+
+
+class Located(NamedTuple):
+    """Where a source is.
+
+    Attributes:
+        place: The folder of it.
+        name: The file or pattern there that it is; None where it is the folder.
+        part: The split that is meant of it; None for all.
+    """
+
+    place: Place
+    name: str | None
+    part: str | None
+
+
+def located(
+    source: str,
+    *,
+    folder: Path | None = None,
+    opener: Opener = open_local_store,
+    named: str = "the source",
+    within: Path | None = None,
+) -> Located:
+    """Return where a source is; the arguments, and errors, are those of `read_source`."""
     try:
-        if source.startswith(_LOCAL):
-            return _local(Path(unquote(source.removeprefix(_LOCAL))), within)
-        if "://" in source:
-            return _stored(source, opener)
-        return _local((folder or Path()) / source, within)
+        whole, part = _parted(source, folder)
+        if whole.startswith(_LOCAL):
+            return Located(*_local(Path(unquote(whole.removeprefix(_LOCAL))), within), part)
+        if "://" in whole:
+            return Located(*_stored(whole, opener), part)
+        return Located(*_local((folder or Path()) / whole, within), part)
     except (ValueError, OSError) as error:  # a NUL, a bracket of IPv6, a name that is too long
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{source[:200]!r} ({named}) can be no source: {reason}") from error
+
+
+def _parted(source: str, folder: Path | None) -> tuple[str, str | None]:
+    """Return a source and the split that is named behind its `#`, if it is a list."""
+    whole, mark, part = source.rpartition("#")
+    is_list = "/" not in part and urlsplit(whole, allow_fragments=False).path.lower().endswith(
+        LISTS
+    )
+    if not (mark and part and is_list):
+        return source, None
+    if "://" not in source and _mode((folder or Path()) / source):
+        return source, None  # a file that is called so
+    return whole, part
 
 
 def _local(path: Path, within: Path | None) -> tuple[Place, str | None]:
@@ -192,7 +254,7 @@ def _everything(place: Place, counting: Counting) -> Images | None:
     return folder_images(layout, place, counting)
 
 
-def _named(place: Place, name: str, counting: Counting) -> Images | None:
+def _named(place: Place, name: str, counting: Counting, selection: Selection) -> Images | None:
     """Return the images of one list or of the shards that `name` stands for."""
     names = matching(place, name)
     if not names:
@@ -205,7 +267,7 @@ def _named(place: Place, name: str, counting: Counting) -> Images | None:
     if all(map(is_tar, names)):
         return tar_images(place, names, counting)
     if len(names) == 1:
-        return listed_images(place, names[0], counting)
+        return listed_images(place, names[0], counting, selection)
     others = [each for each in names if not is_tar(each)]
     raise SettingsError(
         f"expected tar shards alone at {place.origin(name)}, found {others[0]}; a pattern may "

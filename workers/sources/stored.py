@@ -42,6 +42,15 @@ class StoredPlace(Place):
             if kind is EntryKind.FILE and "/" not in name:
                 yield name
 
+    def directly(self, folder: str = "") -> Iterator[Entry]:
+        above, seen = f"{folder}/" if folder else "", set[str]()
+        for listed in self.store.list_all(above):
+            name, slash, _ = listed.key.removeprefix(above).partition("/")
+            if name and name not in seen:
+                seen.add(name)
+                kind = EntryKind.FOLDER if slash else EntryKind.FILE
+                yield Entry(name, EntryKind.SYSTEM if is_system_file(name) else kind)
+
     def has(self, name: str) -> bool:
         try:
             self.store.get_range(name, 0, 1)

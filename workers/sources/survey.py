@@ -28,6 +28,7 @@ class What(Enum):
     DEEPER = "{} in folders inside those of the classes"
     LOOSE = "{} beside the folders of the classes, or beside shards"
     HIDDEN = "{} with a dot before the name"
+    SPLIT = "{} of other splits"
     UNNAMED = "{} of classes that `classes` does not name"
     CLOSED = "{} that cannot be opened"
     LINKS = "{} to nowhere, or to folders inside those of the classes"
@@ -74,7 +75,7 @@ class PassedOver:
     def _thing(self) -> str:
         if self.are_pictures:
             return "picture"
-        return {What.LINKS: "link", What.REPEATED: "row"}.get(self.what, "file")
+        return {What.LINKS: "link", What.REPEATED: "row", What.SPLIT: "row"}.get(self.what, "file")
 
     @property
     def _things(self) -> str:

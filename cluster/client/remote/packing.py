@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import IO
 
 from adapters.errors import InputError
+from cluster.client.remote.drafts import drafted
 from cluster.client.remote.progress import Watched
 from cluster.wire.tasks import MAX_ARCHIVE_BYTES
 from workers.formats.problems import raise_all
+from workers.intake.drafting import Draft, columns_said
 from workers.progress_callbacks import ProgressCallback
+from workers.sources.columns import NO_COLUMNS
 from workers.sources.source import is_local, local_files
 from workers.tasks.task_file import read_task_file
 
@@ -67,30 +70,33 @@ class TaskToSend:
             )
 
 
-def task_to_send(path: Path | str, *, adapter: str | None, default: str) -> TaskToSend:
-    """Return the task that a file describes, ready to be sent; images are named, not read.
+def task_to_send(meant: Draft | Path | str, *, adapter: str | None, default: str) -> TaskToSend:
+    """Return what a task file or a bare source describes, ready to be sent; no image is read.
 
     Args:
-        path: The task file.
+        meant: The task file, or a source of images without one.
         adapter: The adapter to grow, instead of the file's.
         default: The adapter to grow where neither names one.
 
     Raises:
         InputError: the file, or a source of images that it names, is missing or wrong.
     """
-    file = Path(path)
-    reading = read_task_file(file)
+    found = meant if isinstance(meant, Draft) else drafted(meant)
+    file, content = (found, None) if isinstance(found, Path) else (found.path, found.content)
+    reading = read_task_file(file, content)
     findings: list[InputError] = list(reading.findings)
     values, files = dict(reading.values), dict[str, Path]()
+    columns = values.get("columns", NO_COLUMNS)
     for key in (key for key in SOURCES if is_local(values.get(key) or "://")):
         try:
             named = f"{key!r} in {file}, relative to the task file"
-            found = local_files(values[key], folder=file.parent, named=named)
+            sent = local_files(values[key], folder=file.parent, named=named, columns=columns)
         except InputError as error:
             findings.append(error)
             continue
-        values[key] = f"{key}/{found.name}" if found.name else key
-        files |= {f"{key}/{name}": found.folder / name for name in found.names}
+        values[key] = sent.below(key)
+        files |= {f"{key}/{name}": sent.folder / name for name in sent.names}
     raise_all(findings)
     values["adapter"] = adapter or values.get("adapter") or default
+    values["columns"] = columns_said(columns)
     return TaskToSend(content=json.dumps(values).encode(), files=files)

@@ -565,3 +565,28 @@ def test_the_doctor_of_a_store_says_that_it_is_fit(nacre: Command, tmp_path: Pat
     assert found["store"] == [url]
     assert found["won_by_several"] == 0
     assert found["races"] == sum(each.get("made", 0) for each in found["conditions"])
+
+
+def test_images_without_a_task_file_are_submitted_with_the_one_that_says_the_same(
+    nacre: Command, write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_task()
+    (tmp_path / "images").rename(tmp_path / "birds")
+    written = nacre("init", "birds", "-o", "birds.yaml")
+    assert (written.code, written.err) == (0, "")
+    assert (
+        "name: birds\nimages: birds\nprompt: a photo of a {}.\n" in Path("birds.yaml").read_text()
+    )
+    again = nacre("init", "birds", "-o", "birds.yaml")
+    assert again.code == 2
+    assert "expected no file at birds.yaml, found one, which stays as it is" in again.err
+    assert nacre("init", "birds", "-o", "birds.yaml", "--force").code == 0
+    bare = nacre("submit", "./birds")
+    assert bare.code == 0
+    assert "\nname: birds\nimages: birds\nprompt: a photo of a {}.\n" in bare.out
+    assert "accepted: birds-" in bare.out
+    same = nacre("submit", "birds.yaml")
+    assert "submitted before: birds-" in same.out
+    (found,) = json.loads(nacre("submit", "birds", "--output", "json").out)
+    assert found["task_file"].startswith("name: birds\n")
+    assert "found the task file birds.yaml" in nacre("init", "birds.yaml").err

@@ -86,6 +86,7 @@ def printing(nacre: Command, store: FileStore, write_task: Callable[..., Path]) 
 
 
 CALLS = [
+    ("init", "images", "-o", "drafted.yaml"),
     ("versions",),
     ("history",),
     ("show", "2"),

@@ -129,9 +129,9 @@ class ListSuite:
         (inside("jpg", b"\xff\xd8"), "holds the images .*column 'jpg'"),
         (
             inside("image", "1.jpg"),
-            "found .'image', 'class'.; call 'image' path and 'class' label$",
+            "found .'image', 'class'.; call 'image' path and 'class' label, or",
         ),
-        (inside("image", ["1.jpg"]), "found .'image', 'class'.; call 'class' label$"),
+        (inside("image", ["1.jpg"]), "found .'image', 'class'.; call 'class' label, or"),
         (parquet([{"a": 1}], ["red"]), "text or whole numbers in the column path .*struct"),
         (parquet(["x" * 5000], ["red"]), "at most 4096 bytes in a cell of the column path .*5000"),
         (parquet([None] * 30_000, [None] * 30_000), "(?s)30000 rows of .*row 1: .*None and None"),
