@@ -24,7 +24,7 @@ from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_scalars import cut
 from workers.formats.yaml_settings import partly
-from workers.sources.survey import unwatched
+from workers.sources.places.survey import unwatched
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 

@@ -17,8 +17,8 @@ from workers.formats.yaml_settings import content_of, partly
 from workers.sources import Opener
 from workers.sources.columns import NO_COLUMNS, SPLIT, Columns, Selection, guessed, shown_cell
 from workers.sources.lists import beginning_of, rows_of
-from workers.sources.patterns import matching
-from workers.sources.places import Place
+from workers.sources.places.patterns import matching
+from workers.sources.places.place import Place
 from workers.sources.source import ENDINGS, LISTS, SHARDS, is_local, located, nothing_at
 from workers.sources.splits import Splits, folder_splits, split_named, splits_of
 from workers.store.local import open_local_store

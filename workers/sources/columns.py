@@ -257,7 +257,7 @@ def _is_one_hot(cells: Sequence[object]) -> bool:
 
 def _with_images(found: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """Yield the columns that name images in every row."""
-    from workers.sources.appearance import is_image
+    from workers.sources.places.appearance import is_image
 
     for place, name in enumerate(found):
         cells = [row[place] for row in rows if place < len(row)]

@@ -17,9 +17,9 @@ from workers.sources.columns import (
     label_in,
     shown_cell,
 )
-from workers.sources.places import Place
+from workers.sources.places.place import Place
+from workers.sources.places.survey import MOST_SEEN
 from workers.sources.rows import LIMITS, MOST_LINE, Row, too_long
-from workers.sources.survey import MOST_SEEN
 
 _READ_AHEAD = 2**20
 _BYTES = re.compile("[\udc80-\udcff]")

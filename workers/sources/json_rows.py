@@ -8,9 +8,9 @@ from typing import Any
 from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import NotFoundError, SettingsError
 from workers.sources.columns import EVERYTHING, Selection, columns_of, label_in
-from workers.sources.places import Place
+from workers.sources.places.place import Place
+from workers.sources.places.survey import MOST_SEEN
 from workers.sources.rows import Row, lines_of
-from workers.sources.survey import MOST_SEEN
 
 JSON_LINES = (".jsonl", ".ndjson")
 LINE = JsonLimits(depth=8, values=100_000)

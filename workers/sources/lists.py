@@ -9,13 +9,13 @@ from adapters.errors import InputError, SettingsError
 from workers.formats.problems import Problems, cause_of
 from workers.sources.columns import EVERYTHING, Selection, shown_cell
 from workers.sources.csv_rows import csv_beginning, csv_rows
-from workers.sources.image import ImageRef
 from workers.sources.json_rows import JSON_LINES, json_beginning, json_rows
-from workers.sources.keys import what_is_wrong_with
 from workers.sources.parquet_rows import PARQUET, parquet_columns, parquet_rows
-from workers.sources.places import Place
+from workers.sources.places.image import ImageRef
+from workers.sources.places.keys import what_is_wrong_with
+from workers.sources.places.place import Place
+from workers.sources.places.survey import Counting, What
 from workers.sources.rows import MOST_PATH_BYTES, Row
-from workers.sources.survey import Counting, What
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")

@@ -6,9 +6,9 @@ from typing import Any
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.parquet_pages import unpacked_sizes
 from workers.sources.columns import EVERYTHING, Chosen, Selection, columns_of, label_in, shown_cell
-from workers.sources.places import Place
+from workers.sources.places.place import Place
+from workers.sources.places.survey import MOST_SEEN
 from workers.sources.rows import LIMITS, Row
-from workers.sources.survey import MOST_SEEN
 
 PARQUET = ".parquet"
 _AT_ONCE = 10_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from adapters.errors import SettingsError
-from workers.sources.places import Place
+from workers.sources.places.place import Place
 
 MOST_LINE = 2**20
 _READ_AHEAD = 2**20

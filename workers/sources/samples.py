@@ -8,16 +8,16 @@ from pathlib import PurePosixPath
 from adapters.errors import printable
 from workers.formats.tar_headers import Kind
 from workers.formats.tar_members import TarMember
-from workers.sources.appearance import (
+from workers.sources.places.appearance import (
     BEGINNING_BYTES,
     Looks,
     appearance_of,
     extension,
     is_image,
 )
-from workers.sources.keys import what_is_wrong_with
-from workers.sources.survey import Counting, What
-from workers.sources.system_files import is_system_file
+from workers.sources.places.keys import what_is_wrong_with
+from workers.sources.places.survey import Counting, What
+from workers.sources.places.system_files import is_system_file
 
 MAX_LABEL_BYTES = 2**20
 LABELS = (".cls", ".json")

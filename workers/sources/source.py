@@ -12,18 +12,18 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adapters.errors import InputError, NotFoundError, SettingsError
-from workers.sources.absent import job_hint
 from workers.sources.columns import NO_COLUMNS, Columns, Selection
 from workers.sources.folders import folder_images, layout_of, pass_over_beside
-from workers.sources.image import ImageRef
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.lists import listed_images
-from workers.sources.local import LocalPlace
 from workers.sources.parquet_rows import PARQUET
-from workers.sources.patterns import is_pattern, matching
-from workers.sources.places import EntryKind, Place
-from workers.sources.stored import StoredPlace
-from workers.sources.survey import Counting, Survey, unwatched
+from workers.sources.places.absent import job_hint
+from workers.sources.places.image import ImageRef
+from workers.sources.places.local import LocalPlace
+from workers.sources.places.patterns import is_pattern, matching
+from workers.sources.places.place import EntryKind, Place
+from workers.sources.places.stored import StoredPlace
+from workers.sources.places.survey import Counting, Survey, unwatched
 from workers.sources.tars import TAR, is_tar, tar_images
 from workers.store.base import ObjectStore
 from workers.store.local import open_local_store

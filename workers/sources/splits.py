@@ -7,9 +7,9 @@ from itertools import islice
 from os.path import commonprefix
 
 from adapters.errors import InputError
-from workers.sources.appearance import is_image
-from workers.sources.places import EntryKind, Place
-from workers.sources.survey import MOST_SEEN
+from workers.sources.places.appearance import is_image
+from workers.sources.places.place import EntryKind, Place
+from workers.sources.places.survey import MOST_SEEN
 
 TRAINING = ("train", "training", "trn", "trainset")
 TEST = ("test", "testing", "tst", "testset", "held_out", "heldout", "eval", "evaluation")

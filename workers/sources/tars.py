@@ -15,10 +15,10 @@ from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError, printable
 from workers.formats.problems import Problems, cause_of
 from workers.formats.tar_members import bounded_members
-from workers.sources.image import ImageRef
-from workers.sources.places import Place
+from workers.sources.places.image import ImageRef
+from workers.sources.places.place import Place
+from workers.sources.places.survey import Counting
 from workers.sources.samples import Sample, samples_of
-from workers.sources.survey import Counting
 
 TAR = ".tar"
 

@@ -20,7 +20,7 @@ from adapters.errors import InputError, SettingsError, UnavailableError
 from workers.formats.problems import raise_all
 from workers.images.views import Augmentation
 from workers.sources import Opener, Source, Survey, read_source
-from workers.sources.survey import unwatched
+from workers.sources.places.survey import unwatched
 from workers.store.local import open_local_store
 from workers.tasks.submission import Split
 from workers.tasks.task_classes import Images, spelt_as, wrong_classes

@@ -14,7 +14,7 @@ from workers.formats.yaml_settings import Partly, content_of, partly
 from workers.images.views import Augmentation
 from workers.sources import job_hint
 from workers.sources.columns import Columns
-from workers.sources.keys import what_is_wrong_with
+from workers.sources.places.keys import what_is_wrong_with
 from workers.tasks.task_name import NAME
 
 # YAML reads a class called 0 as a number.

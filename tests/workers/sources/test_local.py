@@ -14,7 +14,7 @@ from tests.support.conformance.lists import ListSuite
 from tests.support.conformance.sources import EXPECTED, RED, Site, SourceSuite, parquet, read
 from tests.support.conformance.surveys import SurveySuite, check_sum, passed, picture
 from workers.sources import read_source
-from workers.sources.survey import What
+from workers.sources.places.survey import What
 from workers.store.local import open_local_store
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from adapters.errors import InputError, NotFoundError, one_line
-from workers.sources.places import Entry, EntryKind, Place
-from workers.sources.system_files import is_system_file
+from workers.sources.places.place import Entry, EntryKind, Place
+from workers.sources.places.system_files import is_system_file
 
 
 @dataclass(frozen=True, slots=True)

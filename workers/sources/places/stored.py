@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from adapters.errors import InputError, NotFoundError, one_line
-from workers.sources.places import Entry, EntryKind, Place
-from workers.sources.system_files import is_system_file
+from workers.sources.places.place import Entry, EntryKind, Place
+from workers.sources.places.system_files import is_system_file
 from workers.store.base import ObjectStore
 
 
