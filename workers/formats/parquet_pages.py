@@ -6,6 +6,7 @@ encoding: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY = (1, 2), 3, (4, 5, 6), 7, 8
 _LISTS, _STRUCT = (9, 10), 12
@@ -14,7 +15,14 @@ _UNPACKED, _PACKED = 2, 3
 _MOST_DEPTH = 8
 
 
-def unpacked_sizes(content: bytes, start: int, end: int) -> Iterator[int]:
+class Bytes(Protocol):
+    """The bytes of a file, or what reads them where they are looked at."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> int: ...
+
+
+def unpacked_sizes(content: Bytes, start: int, end: int) -> Iterator[int]:
     """Yield the bytes that each page of a column takes when it is unpacked.
 
     Args:
@@ -43,7 +51,7 @@ class _Header:
 
     # Owns: `at`, the byte to read next.
 
-    def __init__(self, content: bytes, at: int) -> None:
+    def __init__(self, content: Bytes, at: int) -> None:
         self._content = content
         self.at = at
 

@@ -15,12 +15,16 @@ import yaml
 from adapters.errors import InputError, SettingsError
 from workers.formats.yaml_settings import content_of, partly
 from workers.sources import Opener
+from workers.sources.arrow_rows import ARROW
 from workers.sources.columns import NO_COLUMNS, SPLIT, Columns, Selection, guessed, shown_cell
 from workers.sources.lists import beginning_of, rows_of
+from workers.sources.metadata_lists import metadata_columns
+from workers.sources.parquet_rows import PARQUET
 from workers.sources.places.patterns import matching
 from workers.sources.places.place import Place
 from workers.sources.source import ENDINGS, LISTS, SHARDS, is_local, located, nothing_at
 from workers.sources.splits import Splits, folder_splits, split_named, splits_of
+from workers.sources.tables import guessed_columns, is_table
 from workers.store.local import open_local_store
 from workers.tasks.task_file import TaskFile
 from workers.tasks.task_name import NAME
@@ -31,6 +35,9 @@ _YAML = (".yaml", ".yml")
 _ROWS = 100
 """So many rows show which columns a list has."""
 _SPLITS = 50
+_GENERIC = ("data", "dataset", "images", "labels", "metadata", "annotations", "shards")
+TABLES = (PARQUET, *ARROW)
+SPLIT_LISTS = tuple(set(LISTS) - set(ARROW))
 _COMMENTS = """\
 # What else may be said (docs/tasks.md has all of it):
 # prompt: "a photo of a {}, a type of bird."
@@ -153,13 +160,17 @@ def draft_task(
     place, name, part = located(source, opener=opener, within=within)
     if name is not None and not matching(place, name):
         raise nothing_at(place, name, source, "the source")
-    if name is not None and part is None:
-        splits, columns = _of_file(place, name)
-    elif name is not None:
-        splits, columns = Splits(training=f"{name}#{part}"), _columns(place, name)
-    else:
+    if name is None:
         splits = folder_splits(place, lists=LISTS, shards=SHARDS)
-        columns = _columns(place, splits.training)
+    else:
+        splits = Splits(training=name if part is None else f"{name}#{part}")
+    training = _Written(source, None, is_file=name is not None).source(splits.training)
+    found = located(training, opener=opener, within=within)
+    columns = _columns(found.place, found.name)
+    if found.name is not None and found.part is None and splits.test is None:
+        of_rows = _splits_in(found.place, found.name, columns)
+        above = splits.training
+        splits = splits_of({each: f"{above}#{each}" for each in of_rows}) or splits
     written = _Written(source, folder, is_file=name is not None)
     file = TaskFile(
         name=_name_of(source),
@@ -205,45 +216,46 @@ class _Written:
         return f"{address}{mark}{part}"
 
 
-def _of_file(place: Place, name: str) -> tuple[Splits, Columns]:
-    """Return the splits in a list, or the shards that are named, and the columns of a list."""
-    columns = _columns(place, name)
-    if not (name.lower().endswith(LISTS) and (columns.split or _has_splits(place, name))):
-        return Splits(training=name), columns
-    found = _splits_in(place, name, columns)
-    return splits_of({each: f"{name}#{each}" for each in found}) or Splits(training=name), columns
-
-
-def _columns(place: Place, name: str) -> Columns:
-    """Return which columns of a list have what a task needs; none of what is no list."""
+def _columns(place: Place, name: str | None) -> Columns:
+    """Return which columns of a list or table have what a task needs; none of what is neither."""
+    if name is None:
+        return metadata_columns(place) or NO_COLUMNS
     if not name.lower().endswith(LISTS):
         return NO_COLUMNS
-    found, rows = beginning_of(place, name, rows=_ROWS)
+    first = matching(place, name)[0]
+    if first.lower().endswith(TABLES) and is_table(place, first, NO_COLUMNS):
+        return guessed_columns(place, first)
+    found, rows = beginning_of(place, first, rows=_ROWS)
     columns = guessed(found, rows)
     if columns is None:
         told = ", ".join(map(shown_cell, found[:20]))
         raise SettingsError(
-            f"expected a column of paths and one of classes in {place.origin(name)}, found "
+            f"expected a column of paths and one of classes in {place.origin(first)}, found "
             f"[{told}]; write a task file that names them: `columns: {{path: …, label: …}}`"
         )
     return columns
 
 
-def _has_splits(place: Place, name: str) -> bool:
-    found, _ = beginning_of(place, name, rows=0)
-    return SPLIT in (each.strip().casefold() for each in found)
-
-
 def _splits_in(place: Place, name: str, columns: Columns) -> Sequence[str]:
-    """Return the names of the splits of a list."""
+    """Return the names of the splits that the rows of a list are of; none where it has none."""
+    first = matching(place, name)[0]
+    if not first.lower().endswith(SPLIT_LISTS):
+        return ()
+    if columns.split is None and not _has_split_column(place, first):
+        return ()
     found: dict[str, None] = {}
-    with closing(rows_of(place, name, Selection(columns=columns, part=""))) as rows:
+    with closing(rows_of(place, first, Selection(columns=columns, part=""))) as rows:
         for row in rows:
             if isinstance(row.split, str) and row.split.strip():
                 found[row.split.strip()] = None
             if len(found) > _SPLITS:
                 break
     return tuple(found)
+
+
+def _has_split_column(place: Place, name: str) -> bool:
+    found, _ = beginning_of(place, name, rows=0)
+    return SPLIT in (each.strip().casefold() for each in found)
 
 
 def _name_of(source: str) -> str:
@@ -255,7 +267,7 @@ def _name_of(source: str) -> str:
     )
     for part in reversed(PurePath(path.rpartition("#")[0] or path).parts):
         name = _lawful(_stem(part))
-        if name and not split_named(name):
+        if name and name.casefold() not in _GENERIC and not split_named(name):
             return name
     return "task"
 
@@ -264,7 +276,7 @@ def _stem(name: str) -> str:
     """Return a name without its ending, patterns, and the word of a split."""
     ending = next((end for end in ENDINGS if name.lower().endswith(end)), "")
     bare = name[: len(name) - len(ending)] if ending else name
-    bare = re.sub(r"\{[^}]*\}|[*?]|\[[^\]]*\]", " ", bare)
+    bare = re.sub(r"\{[^}]*\}|[*?]|\[[^\]]*\]|[0-9]+-of-[0-9]+|[-_.][0-9]{4,}$", " ", bare)
     words = re.split(r"([-_.\s]+)", bare)
     kept = [word for word in words if not split_named(word)] if ending else words
     return "".join(kept)

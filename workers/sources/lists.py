@@ -1,7 +1,7 @@
 """List source: CSV, Parquet or JSON lines with a column of paths and one of labels."""
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from adapters.contract.counts import counted
@@ -10,12 +10,12 @@ from workers.formats.problems import Problems, cause_of
 from workers.sources.columns import EVERYTHING, Selection, shown_cell
 from workers.sources.csv_rows import csv_beginning, csv_rows
 from workers.sources.json_rows import JSON_LINES, json_beginning, json_rows
-from workers.sources.parquet_rows import PARQUET, parquet_columns, parquet_rows
+from workers.sources.parquet_rows import PARQUET, parquet_rows, parquet_schema
 from workers.sources.places.image import ImageRef
 from workers.sources.places.keys import what_is_wrong_with
 from workers.sources.places.place import Place
 from workers.sources.places.survey import Counting, What
-from workers.sources.rows import MOST_PATH_BYTES, Row
+from workers.sources.rows import MOST_PATH_BYTES, UNLABELLED, Row
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -23,29 +23,50 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def listed_images(
-    place: Place, name: str, counting: Counting, selection: Selection = EVERYTHING
+    place: Place, names: Sequence[str], counting: Counting, selection: Selection = EVERYTHING
 ) -> dict[str, tuple[ImageRef, ...]]:
-    """Return the images that the list called `name` names, by label; both are sorted.
+    """Return the images that the lists called `names` name, by label; both are sorted.
 
     Args:
-        place: Where the list is.
-        name: Of the list.
-        counting: Counts its rows.
-        selection: What of it is read.
+        place: Where the lists are.
+        names: Of the lists.
+        counting: Counts their rows.
+        selection: What of them is read.
 
     Raises:
-        SettingsError: it is no such list, is too large or without a row, or rows of it name no
-            image or no class; all of these are reported.
+        SettingsError: one is no such list, is too large or without a row, or rows name no image or
+            no class; all of these are reported.
     """
     counting.of("rows")
     listed: dict[str, dict[str, None]] = {}
-    problems = Problems()
+    for name in names:
+        _read(place, name, listed, counting, selection)
+    counting.use(sum(map(len, listed.values())))
+    return {
+        label: tuple(ImageRef(place=place, name=path) for path in sorted(paths))
+        for label, paths in sorted(listed.items())
+    }
+
+
+def _read(
+    place: Place,
+    name: str,
+    listed: dict[str, dict[str, None]],
+    counting: Counting,
+    selection: Selection,
+) -> None:
+    """Add what a list lists."""
+    problems, used = Problems(), 0
     with closing(rows_of(place, name, selection)) as rows:
         for row in rows:
             counting.see()
             if not selection.has(row.split):
                 counting.pass_over(What.SPLIT, str(row.path), str(row.split))
                 continue
+            if row.label is UNLABELLED:
+                counting.pass_over(What.UNLABELLED, str(row.path), "rows")
+                continue
+            used += 1
             wrong = row.wrong or _add(row, place, listed, counting)
             if wrong:
                 problems.add(f"row {row.number}: {wrong}", cause=cause_of(wrong))
@@ -54,17 +75,12 @@ def listed_images(
             f"{counted(problems.count, 'row')} of {place.origin(name)} cannot be used:{problems}",
             problems=problems.kept,
         )
-    if not listed:
+    if not used:
         of_split = "" if selection.part is None else f" of the split {selection.part!r}"
         raise SettingsError(
             f"expected a row with a path and a label{of_split} in {place.origin(name)}, found "
             "none; add a row for each image"
         )
-    counting.use(sum(map(len, listed.values())))
-    return {
-        label: tuple(ImageRef(place=place, name=path) for path in sorted(paths))
-        for label, paths in sorted(listed.items())
-    }
 
 
 def rows_of(place: Place, name: str, selection: Selection = EVERYTHING) -> Generator[Row]:
@@ -83,7 +99,7 @@ def beginning_of(place: Place, name: str, *, rows: int) -> tuple[list[str], list
         SettingsError: it cannot be read.
     """
     if name.lower().endswith(PARQUET):
-        return parquet_columns(place, name), []
+        return list(parquet_schema(place, name).names), []
     if name.lower().endswith(JSON_LINES):
         found = json_beginning(place, name, rows=max(rows, 1))
         names = list(dict.fromkeys(key for each in found for key in each))

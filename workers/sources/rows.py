@@ -35,6 +35,13 @@ class ListLimits:
 LIMITS = ListLimits()
 
 
+class Unlabelled:
+    """The label of a row that nobody has given a class yet."""
+
+
+UNLABELLED = Unlabelled()
+
+
 class Row(NamedTuple):
     """One row as it was found.
 

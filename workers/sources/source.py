@@ -5,17 +5,20 @@ such as s3://bucket/prefix?endpoint=http://host:port of any of these.
 """
 
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adapters.errors import InputError, NotFoundError, SettingsError
+from workers.sources.arrow_rows import ARROW
+from workers.sources.class_names import named_numbers
 from workers.sources.columns import NO_COLUMNS, Columns, Selection
 from workers.sources.folders import folder_images, layout_of, pass_over_beside
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.lists import listed_images
+from workers.sources.metadata_lists import FILE_NAME, metadata_of
 from workers.sources.parquet_rows import PARQUET
 from workers.sources.places.absent import job_hint
 from workers.sources.places.image import ImageRef
@@ -23,20 +26,22 @@ from workers.sources.places.local import LocalPlace
 from workers.sources.places.patterns import is_pattern, matching
 from workers.sources.places.place import EntryKind, Place
 from workers.sources.places.stored import StoredPlace
-from workers.sources.places.survey import Counting, Survey, unwatched
-from workers.sources.tars import TAR, is_tar, tar_images
+from workers.sources.places.survey import MOST_UNPACKED, Counting, Survey, unwatched
+from workers.sources.saved_tables import saved_tables
+from workers.sources.tables import is_table, table_images
+from workers.sources.tars import COMPRESSED, TAR, is_tar, tar_images
 from workers.store.base import ObjectStore
 from workers.store.local import open_local_store
 
 Opener = Callable[[str], ObjectStore]
 Images = dict[str, tuple[ImageRef, ...]]
 _LOCAL = "file://"
-LISTS = (".csv", ".tsv", PARQUET, *JSON_LINES)
+LISTS = (".csv", ".tsv", PARQUET, *JSON_LINES, *ARROW)
 """How lists end, in lower case."""
-SHARDS = (TAR,)
-_FILES = (*LISTS, TAR)
-_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-ENDINGS = (*LISTS, *_COMPRESSED, *SHARDS)
+MOST_SENT = 4 * 2**30
+"""Most bytes that what was sent unpacks to."""
+SHARDS = (*COMPRESSED, TAR)
+ENDINGS = (*LISTS, *SHARDS)
 """How files end that are sources."""
 
 
@@ -47,10 +52,12 @@ class Source:
     Attributes:
         images: The images of each class by its key, both sorted.
         survey: What was seen, used and passed over.
+        names: Readable names of classes, where something beside their images has them.
     """
 
     images: dict[str, tuple[ImageRef, ...]]
     survey: Survey
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_source(
@@ -84,14 +91,16 @@ def read_source(
         UnavailableError: the store cannot be reached.
     """
     place, name, part = located(source, folder=folder, opener=opener, named=named, within=within)
-    counting = Counting(on_seen=on_seen, any_key=any_key)
+    most = MOST_UNPACKED if within is None else MOST_SENT
+    counting = Counting(on_seen=on_seen, any_key=any_key, most_bytes=most)
     if name is None:
-        images = _everything(place, counting)
+        images = _everything(place, counting, columns)
     else:
         images = _named(place, name, counting, Selection(columns=columns, part=part))
     if images is None:
         raise nothing_at(place, name, source, named)
-    return Source(images=images, survey=counting.survey())
+    names = named_numbers(place, tuple(images))
+    return Source(images=images, survey=counting.survey(), names=names)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,22 +242,29 @@ def _stored(address: str, opener: Opener) -> tuple[Place, str | None]:
     """Return the prefix to open, as far down as possible, and the name of a file in it."""
     parts = urlsplit(address, allow_fragments=False)
     path, name = parts.path.rstrip("/"), None
-    if path.lower().endswith((*_FILES, *_COMPRESSED)) or is_pattern(path.rpartition("/")[2]):
+    if path.lower().endswith(ENDINGS) or is_pattern(path.rpartition("/")[2]):
         path, _, name = path.rpartition("/")
     prefix = parts._replace(path=path)
     bare = urlunsplit(prefix._replace(query=""))
     return StoredPlace(opener(urlunsplit(prefix)), bare), name
 
 
-def _everything(place: Place, counting: Counting) -> Images | None:
+def _everything(place: Place, counting: Counting, columns: Columns) -> Images | None:
     """Return the images in the whole of `place`: tar shards, if it holds no folders of classes."""
+    selection, saved = Selection(columns=columns), saved_tables(place)
+    if saved:
+        return table_images(place, saved, counting, selection)
     layout = layout_of(place, counting)
     shards = sorted(filter(is_tar, layout.files))
     if shards and not layout.classes:
         counting.see(-len(shards))  # their members are counted, not they themselves
         layout.files = [name for name in layout.files if not is_tar(name)]
         pass_over_beside(layout, place, counting)
-        return tar_images(place, shards, counting)
+        return tar_images(place, shards, counting, selection)
+    metadata = metadata_of(place, layout.files, columns)
+    if metadata is not None:
+        of_metadata = replace(columns, path=columns.path or FILE_NAME)
+        return listed_images(place, [metadata], counting.anew(), Selection(columns=of_metadata))
     if not (layout.files or layout.classes) and isinstance(place, StoredPlace):
         return None
     return folder_images(layout, place, counting)
@@ -259,17 +275,14 @@ def _named(place: Place, name: str, counting: Counting, selection: Selection) ->
     names = matching(place, name)
     if not names:
         return None
-    if name.lower().endswith(_COMPRESSED):
-        raise SettingsError(
-            f"expected uncompressed tar shards, found {place.origin(name)}: images in a "
-            "compressed one cannot be read one by one; decompress it"
-        )
     if all(map(is_tar, names)):
-        return tar_images(place, names, counting)
-    if len(names) == 1:
-        return listed_images(place, names[0], counting, selection)
-    others = [each for each in names if not is_tar(each)]
-    raise SettingsError(
-        f"expected tar shards alone at {place.origin(name)}, found {others[0]}; a pattern may "
-        "not stand for several lists"
-    )
+        return tar_images(place, names, counting, selection)
+    kinds = sorted({PurePath(each).suffix.lower() for each in names})
+    if len(kinds) > 1:
+        raise SettingsError(
+            f"expected files of one kind at {place.origin(name)}, found {' and '.join(kinds)}; "
+            "name one of these"
+        )
+    if kinds[0].endswith((PARQUET, *ARROW)) and is_table(place, names[0], selection.columns):
+        return table_images(place, names, counting, selection)
+    return listed_images(place, names, counting, selection)

@@ -10,6 +10,7 @@ from adapters.errors import InputError
 from workers.sources.places.appearance import is_image
 from workers.sources.places.place import EntryKind, Place
 from workers.sources.places.survey import MOST_SEEN
+from workers.sources.saved_tables import STATE
 
 TRAINING = ("train", "training", "trn", "trainset")
 TEST = ("test", "testing", "tst", "testset", "held_out", "heldout", "eval", "evaluation")
@@ -87,15 +88,15 @@ def folder_splits(place: Place, *, lists: tuple[str, ...], shards: tuple[str, ..
         found = found or splits_of(_file_sources(below, files, lists, shards))
         if found is not None:
             return found
-        if _has_classes(place, below, folders):
-            break
+        if STATE in files or _has_classes(place, below, folders):
+            return Splits(training=below)
         alone = [name for name in files if name.lower().endswith(lists)]
         if len(alone) == 1:
             return Splits(training=_path(below, alone[0]))
         if len(folders) != 1 or any(name.lower().endswith(lists + shards) for name in files):
             break
         below = _path(below, folders[0])
-    return Splits(training=below if _has_classes(place, below, _listed(place, below)[0]) else "")
+    return Splits(training="")
 
 
 def _listed(place: Place, folder: str) -> tuple[list[str], list[str]]:
@@ -160,7 +161,8 @@ def _file_sources(
             found.setdefault((word, ending), []).append(name)
     sources: dict[str, str] = {}
     for (word, ending), names in found.items():
-        if len(names) == 1 or ending in shards:
+        is_series = len({re.sub(r"[0-9]+", "0", name) for name in names}) == 1
+        if is_series or ending in shards:
             sources.setdefault(word, _path(below, _pattern(names)))
     return sources
 

@@ -175,7 +175,9 @@ def _put_together(
     """Return a task of what its file and its sources say, and what is wrong with its classes."""
     nothing = Source(images={}, survey=Survey())
     learnt, measured = sources.get("train", nothing), sources.get("held_out")
-    classes = file.classes or {key: key.replace("_", " ") for key in learnt.images}
+    classes = file.classes or {
+        key: learnt.names.get(key, key.replace("_", " ")) for key in learnt.images
+    }
     images = spelt_as(classes, learnt.images)
     held_out = None if measured is None else spelt_as(classes, measured.images)
     left = [(key, len(refs)) for key, refs in images.items() if key not in classes]

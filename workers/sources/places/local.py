@@ -118,6 +118,13 @@ class LocalPlace(Place):
         except (OSError, ValueError, OverflowError) as error:
             raise NotFoundError(_reason(self.folder / name, error)) from error
 
+    def size(self, name: str) -> int:
+        try:
+            with self._opened(name) as file:
+                return os.fstat(file.fileno()).st_size
+        except (OSError, ValueError) as error:
+            raise NotFoundError(_reason(self.folder / name, error)) from error
+
     def opened(self, name: str) -> io.RawIOBase:
         try:
             return self._opened(name)

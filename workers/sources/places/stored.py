@@ -63,6 +63,13 @@ class StoredPlace(Place):
             return self.store.get(name).data[start:]
         return self.store.get_range(name, start, length)
 
+    def size(self, name: str) -> int:
+        above = f"{posixpath.dirname(name)}/" if "/" in name else ""
+        for listed in self.store.list(above):
+            if listed.key == name:
+                return listed.size_bytes
+        raise NotFoundError(f"no object {name!r} in {self.address}")
+
     def origin(self, name: str) -> str:
         return one_line(f"{self.address}/{name}")
 
