@@ -17,6 +17,8 @@ from workers.formats.yaml_settings import content_of, partly
 from workers.sources import Opener
 from workers.sources.arrow_rows import ARROW
 from workers.sources.columns import NO_COLUMNS, SPLIT, Columns, Selection, guessed, shown_cell
+from workers.sources.json_rows import JSON_LINES
+from workers.sources.label_studio import is_flat
 from workers.sources.lists import beginning_of, rows_of
 from workers.sources.metadata_lists import metadata_columns
 from workers.sources.parquet_rows import PARQUET
@@ -37,6 +39,7 @@ _ROWS = 100
 _SPLITS = 50
 _GENERIC = ("data", "dataset", "images", "labels", "metadata", "annotations", "shards")
 TABLES = (PARQUET, *ARROW)
+_OF_COLUMNS = (".csv", ".tsv", *JSON_LINES)
 SPLIT_LISTS = tuple(set(LISTS) - set(ARROW))
 _COMMENTS = """\
 # What else may be said (docs/tasks.md has all of it):
@@ -226,6 +229,8 @@ def _columns(place: Place, name: str | None) -> Columns:
     if first.lower().endswith(TABLES) and is_table(place, first, NO_COLUMNS):
         return guessed_columns(place, first)
     found, rows = beginning_of(place, first, rows=_ROWS)
+    if is_flat(found) or not (found or first.lower().endswith(_OF_COLUMNS)):
+        return NO_COLUMNS  # what tools export says by itself what is what
     columns = guessed(found, rows)
     if columns is None:
         told = ", ".join(map(shown_cell, found[:20]))
@@ -241,7 +246,8 @@ def _splits_in(place: Place, name: str, columns: Columns) -> Sequence[str]:
     first = matching(place, name)[0]
     if not first.lower().endswith(SPLIT_LISTS):
         return ()
-    if columns.split is None and not _has_split_column(place, first):
+    names = {each.strip().casefold() for each in beginning_of(place, first, rows=0)[0]}
+    if names and columns.split is None and SPLIT not in names:
         return ()
     found: dict[str, None] = {}
     with closing(rows_of(place, first, Selection(columns=columns, part=""))) as rows:
@@ -251,11 +257,6 @@ def _splits_in(place: Place, name: str, columns: Columns) -> Sequence[str]:
             if len(found) > _SPLITS:
                 break
     return tuple(found)
-
-
-def _has_split_column(place: Place, name: str) -> bool:
-    found, _ = beginning_of(place, name, rows=0)
-    return SPLIT in (each.strip().casefold() for each in found)
 
 
 def _name_of(source: str) -> str:

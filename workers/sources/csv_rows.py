@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
 
 from adapters.errors import NotFoundError, SettingsError
@@ -53,8 +53,9 @@ def csv_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> Gene
                 if header is None:
                     header = cells
                     at = columns_of(origin, header, selection)
+                    places = at.places()
                     continue
-                yield _row(number, cells, len(header), at)
+                yield _row(number, cells, len(header), at, places)
             if header is None:
                 columns_of(origin, [], selection)
     except csv.Error as error:
@@ -66,23 +67,45 @@ def csv_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> Gene
         raise SettingsError(f"{origin} cannot be read: {error.message}") from error
 
 
+def csv_records(place: Place, name: str) -> Generator[tuple[int, dict[str, str]]]:
+    """Yield the rows of the CSV list called `name` with their numbers, by the names of columns.
+
+    Raises:
+        SettingsError: it is no CSV file, or is too large.
+    """
+    header: list[str] | None = None
+    with _told(place, name), closing(_text(place, name)) as text:
+        lines = _lines(text, place.origin(name))
+        for number, cells in enumerate(_records(lines, EVERYTHING), start=1):
+            if number > MOST_SEEN + 1:
+                raise SettingsError(f"expected at most {MOST_SEEN} rows in {place.origin(name)}")
+            if header is None:
+                header = [cell.strip() for cell in cells]
+            elif any(cells):
+                yield number, dict(zip(header, cells, strict=False))
+
+
+@contextmanager
+def _told(place: Place, name: str) -> Iterator[None]:
+    """Say what is wrong with a list that cannot be read."""
+    origin = place.origin(name)
+    try:
+        yield
+    except csv.Error as error:
+        raise SettingsError(f"expected {origin} to be a CSV list: {error}") from error
+    except NotFoundError as error:
+        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+
+
 def csv_beginning(place: Place, name: str, *, rows: int) -> list[list[str]]:
     """Return the header of the CSV list called `name` and its first `rows`; empty ones are left.
 
     Raises:
         SettingsError: it cannot be read as CSV.
     """
-    origin = place.origin(name)
-    try:
-        with closing(_text(place, name)) as text:
-            records = _records(_lines(text, origin), EVERYTHING)
-            return list(
-                islice((cells for cells in records if any(map(str.strip, cells))), rows + 1)
-            )
-    except csv.Error as error:
-        raise SettingsError(f"expected {origin} to be a CSV list: {error}") from error
-    except NotFoundError as error:
-        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+    with _told(place, name), closing(_text(place, name)) as text:
+        records = _records(_lines(text, place.origin(name)), EVERYTHING)
+        return list(islice((cells for cells in records if any(map(str.strip, cells))), rows + 1))
 
 
 def _records(lines: Iterator[str], selection: Selection) -> Iterator[list[str]]:
@@ -135,14 +158,16 @@ def _other_format(beginning: bytes) -> str:
     return "a spreadsheet or an archive" if compression == "ZIP" else compression or ""
 
 
-def _row(number: int, cells: list[str], columns: int, at: Chosen) -> Row:
+def _row(number: int, cells: list[str], columns: int, at: Chosen, places: tuple[int, ...]) -> Row:
     if any(cell.strip() for cell in cells[columns:]):  # spreadsheets fill rows up with empty cells
         wrong = f"expected {columns} cells, found {len(cells)}; quote those that hold a separator"
         return Row(number, None, None, wrong)
     found = [cell.strip() for cell in cells]
-    for cell in (found[place] for place in at.places() if place < len(found)):
-        if _BYTES.search(cell):
-            wrong = f"{shown_cell(cell)} has bytes that are no UTF-8; save the list as UTF-8"
+    for place in places:
+        if place < len(found) and _BYTES.search(found[place]):
+            wrong = (
+                f"{shown_cell(found[place])} has bytes that are no UTF-8; save the list as UTF-8"
+            )
             return Row(number, None, None, wrong)
     path = found[at.path] if at.path < len(found) else None
     split = found[at.split] if at.split is not None and at.split < len(found) else None

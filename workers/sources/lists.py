@@ -7,9 +7,12 @@ from contextlib import closing
 from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError
 from workers.formats.problems import Problems, cause_of
-from workers.sources.columns import EVERYTHING, Selection, shown_cell
+from workers.sources.columns import EVERYTHING, NO_COLUMNS, Selection, shown_cell
 from workers.sources.csv_rows import csv_beginning, csv_rows
+from workers.sources.cvat import XML, cvat_rows
+from workers.sources.exported_rows import JSON, exported, exported_rows, record_columns
 from workers.sources.json_rows import JSON_LINES, json_beginning, json_rows
+from workers.sources.label_studio import is_studio_csv, studio_csv_rows
 from workers.sources.parquet_rows import PARQUET, parquet_rows, parquet_schema
 from workers.sources.places.image import ImageRef
 from workers.sources.places.keys import what_is_wrong_with
@@ -89,6 +92,12 @@ def rows_of(place: Place, name: str, selection: Selection = EVERYTHING) -> Gener
         return parquet_rows(place, name, selection)
     if name.lower().endswith(JSON_LINES):
         return json_rows(place, name, selection)
+    if name.lower().endswith(JSON):
+        return exported_rows(place, name, selection)
+    if name.lower().endswith(XML):
+        return cvat_rows(place, name)
+    if selection.columns == NO_COLUMNS and is_studio_csv(place, name):
+        return studio_csv_rows(place, name)
     return csv_rows(place, name, selection)
 
 
@@ -104,6 +113,10 @@ def beginning_of(place: Place, name: str, *, rows: int) -> tuple[list[str], list
         found = json_beginning(place, name, rows=max(rows, 1))
         names = list(dict.fromkeys(key for each in found for key in each))
         return names, [[each.get(key) for key in names] for each in found]
+    if name.lower().endswith(JSON):
+        return record_columns(exported(place, name))
+    if name.lower().endswith(XML):
+        return [], []
     cells = csv_beginning(place, name, rows=rows)
     return (cells[0] if cells else []), [list(each) for each in cells[1:]]
 

@@ -13,8 +13,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adapters.errors import InputError, NotFoundError, SettingsError
 from workers.sources.arrow_rows import ARROW
-from workers.sources.class_names import named_numbers
+from workers.sources.class_names import NAME_FILES, named_numbers
 from workers.sources.columns import NO_COLUMNS, Columns, Selection
+from workers.sources.cvat import XML
+from workers.sources.exported_rows import JSON
 from workers.sources.folders import folder_images, layout_of, pass_over_beside
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.lists import listed_images
@@ -36,7 +38,7 @@ from workers.store.local import open_local_store
 Opener = Callable[[str], ObjectStore]
 Images = dict[str, tuple[ImageRef, ...]]
 _LOCAL = "file://"
-LISTS = (".csv", ".tsv", PARQUET, *JSON_LINES, *ARROW)
+LISTS = (".csv", ".tsv", PARQUET, *JSON_LINES, *JSON, *XML, *ARROW)
 """How lists end, in lower case."""
 MOST_SENT = 4 * 2**30
 """Most bytes that what was sent unpacks to."""
@@ -155,7 +157,8 @@ def local_files(
                 "it; over HTTP these alone are sent",
                 path=each,
             )
-    names = {*matching(place, name), *listed}
+    beside = (each for each in NAME_FILES if place.has(each))
+    names = {*matching(place, name), *listed, *beside}
     return LocalFiles(folder=place.folder, name=name, part=part, names=tuple(sorted(names)))
 
 

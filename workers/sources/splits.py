@@ -16,6 +16,8 @@ TRAINING = ("train", "training", "trn", "trainset")
 TEST = ("test", "testing", "tst", "testset", "held_out", "heldout", "eval", "evaluation")
 VALIDATION = ("validation", "valid", "val", "dev")
 _BEHIND = re.compile(r"_?(set|split|images|imgs|data|dataset)$")
+_EXPORT = re.compile(r"labels\.json|annotations\.xml|split_zhou_.+\.json")
+"""Called so, a list says what the folders beside it are, which are those of no classes."""
 _DEEPEST = 3
 _LOOKED_AT = 200
 """So many entries of a folder say whether it is one of images."""
@@ -88,6 +90,9 @@ def folder_splits(place: Place, *, lists: tuple[str, ...], shards: tuple[str, ..
         found = found or splits_of(_file_sources(below, files, lists, shards))
         if found is not None:
             return found
+        known = [name for name in files if _EXPORT.fullmatch(name)]
+        if len(known) == 1:
+            return Splits(training=_path(below, known[0]))
         if STATE in files or _has_classes(place, below, folders):
             return Splits(training=below)
         alone = [name for name in files if name.lower().endswith(lists)]

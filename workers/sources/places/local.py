@@ -172,7 +172,9 @@ class _File(io.FileIO):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:
             return super().seek(offset, whence)
-        except (OSError, OverflowError):  # beyond what a disk can hold
+        except (OSError, OverflowError) as error:  # beyond what a disk can hold
+            if whence == io.SEEK_END:
+                raise NotFoundError(_reason(self._path, error)) from error
             raise NotFoundError("it ends too early") from None
 
 

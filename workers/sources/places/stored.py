@@ -65,7 +65,7 @@ class StoredPlace(Place):
 
     def size(self, name: str) -> int:
         above = f"{posixpath.dirname(name)}/" if "/" in name else ""
-        for listed in self.store.list(above):
+        for listed in self.store.list_all(above):
             if listed.key == name:
                 return listed.size_bytes
         raise NotFoundError(f"no object {name!r} in {self.address}")
