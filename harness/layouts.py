@@ -7,18 +7,22 @@ coop      the files `split_zhou_NAME.json` of CoOp, {train,test}: [[path, label,
 aircraft  FGVC Aircraft's own text files, by variant
 mnist     the four files in idx format, as they are published; class names as LADA has them
 cifar     CIFAR-10 or CIFAR-100 in the binary version, as they are published
+source    whatever `nacre submit` takes without a task file: folders, lists, tables, shards, exports
 """
 
 import gzip
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.errors import InputError, NotFoundError
 from harness.cifar_files import cifar_set
 from harness.labelled import ImageSet, Labelled, readable_name
 from harness.suite import Layout, SetConfig
+from workers.intake.drafting import draft_task
+from workers.sources import ImageRef
+from workers.tasks.task import load_task
 
 SPLITS = "the splits split_zhou_*.json come with CoOp's DATASETS.md"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -127,6 +131,31 @@ def _idx_file(folder: Path, *names: str) -> bytes:
     raise NotFoundError(f"mnist: expected {names[0]}, packed or not, in {folder}, found none")
 
 
+def _source(one: SetConfig, folder: Path) -> ImageSet:
+    named = one.folder if one.folder and "://" in one.folder else str(folder)
+    draft = draft_task(named)
+    task = load_task(draft.path, content=draft.content)
+
+    def images(part: str, found: Mapping[str, Sequence[ImageRef]]) -> tuple[Labelled, ...]:
+        return tuple(
+            Labelled(
+                name=f"{part}/{ref.name}{ref.member and ':' + ref.member}",
+                label=label,
+                read=ref.read,
+                origin=ref.origin,
+            )
+            for label, key in enumerate(task.classes)
+            for ref in found.get(key, ())
+        )
+
+    return ImageSet(
+        name=one.name,
+        classes=tuple(readable_name(name, one) for name in task.classes.values()),
+        train=images("train", task.images),
+        test=images("test", task.held_out),
+    )
+
+
 def _file(folder: Path, name: str, label: int) -> Labelled:
     path = folder / name
     return Labelled(name=name, label=label, read=path.read_bytes, origin=str(path))
@@ -138,6 +167,7 @@ LAYOUTS: Mapping[Layout, Callable[[SetConfig, Path], ImageSet]] = {
     "aircraft": _aircraft,
     "mnist": _mnist,
     "cifar": cifar_set,
+    "source": _source,
 }
 """The reader of each layout: given what the suite says of a set, and the set's folder.
 

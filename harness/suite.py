@@ -25,7 +25,7 @@ from workers.formats.yaml_settings import read_settings
 from workers.images.views import Augmentation
 from workers.tasks.task import NAME
 
-Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar"]
+Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar", "source"]
 Candidates = Literal[
     "all",  # the classes of all tasks from the beginning, as in X-TAIL
     "seen",  # the classes that have been learnt, as in class-incremental learning
@@ -41,7 +41,8 @@ class SetConfig:
 
     Attributes:
         name: Of its task.
-        folder: Where its images are, relative to the suite's root; its name unless it is said.
+        folder: Where its images are, relative to the suite's root; its name unless it is said. With
+            the layout `source` also a list, shards, an export or an address.
         layout: How they lie there; see `harness.image_sets`.
         split: The file that says which images are for what, for `coop`.
         suffix: Words after every class name, such as ` satellite location`.

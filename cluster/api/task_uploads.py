@@ -173,6 +173,12 @@ def own_endpoint(url: str, config: Config, environment: dict[str, str]) -> str:
             "with `nacre submit`",
             url=url,
         )
+    if "credentials=" in url:
+        raise InputError(
+            f"images at {url!r} name credentials, which are those of this service and not for "
+            "whoever sends a task; leave `credentials=` out, or submit with `nacre submit`",
+            url=url,
+        )
     own = S3Settings.from_url(config.store, environment).endpoint
     if S3Settings.from_url(url, {"NACRE_S3_ENDPOINT": own, **environment}).endpoint != own:
         raise InputError(

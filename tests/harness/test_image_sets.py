@@ -178,3 +178,22 @@ def test_a_list_is_named_by_its_names_and_labels(tmp_path: Path) -> None:
     assert listing_digest(found.train) == listing_digest(list(found.train))
     assert listing_digest(found.train) != listing_digest(found.train[1:])
     assert listing_digest(found.train) != listing_digest(found.test)
+
+
+FORMATS = Path(__file__).parents[1] / "fixtures" / "formats"
+
+
+@pytest.mark.parametrize("name", ["hub", "saved", "shards", "coop", "cvat"])
+def test_a_set_may_lie_in_any_format_that_a_task_may(name: str) -> None:
+    one = SetConfig(name="birds", folder=name, layout="source", suffix=" bird")
+    found = read_image_set(one, FORMATS / name)
+    assert found.classes == ("barn owl bird", "red kite bird")
+    assert [len(found.train), len(found.test)] == [4, 2]
+    assert len({each.name for each in (*found.train, *found.test)}) == 6
+    assert all(each.read().startswith(b"\x89PNG") for each in (*found.train, *found.test))
+
+
+def test_a_set_of_a_source_that_is_not_there_says_so() -> None:
+    one = SetConfig(name="birds", folder="gone", layout="source")
+    with pytest.raises(NotFoundError, match="found nothing"):
+        read_image_set(one, FORMATS / "gone")

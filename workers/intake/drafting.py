@@ -19,6 +19,7 @@ from workers.sources.arrow_rows import ARROW
 from workers.sources.columns import NO_COLUMNS, SPLIT, Columns, Selection, guessed, shown_cell
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.label_studio import is_flat
+from workers.sources.library_sets import is_library_set, library_set, library_splits
 from workers.sources.lists import beginning_of, rows_of
 from workers.sources.metadata_lists import metadata_columns
 from workers.sources.parquet_rows import PARQUET
@@ -160,6 +161,8 @@ def draft_task(
         InputError: it cannot be listed or read, or shows no classes.
         UnavailableError: the store cannot be reached.
     """
+    if is_library_set(source):
+        return _of_library(source, folder)
     place, name, part = located(source, opener=opener, within=within)
     if name is not None and not matching(place, name):
         raise nothing_at(place, name, source, "the source")
@@ -184,6 +187,20 @@ def draft_task(
     left = tuple(map(written.source, splits.left))
     notes = (f"left alone: {', '.join(left)}",) if left else ()
     return Draft(file=file, folder=folder or Path(), notes=notes)
+
+
+def _of_library(source: str, folder: Path | None) -> Draft:
+    """Return the draft of a data set of a library, whose splits it knows."""
+    mark = "&" if "?" in source else "?"
+    found = {split: f"{source}{mark}split={split}" for split in library_splits(source)}
+    splits = splits_of(found) or Splits(training=next(iter(found.values()), source))
+    file = TaskFile(
+        name=_lawful(library_set(source).name.rpartition("/")[2]) or "task",
+        images=splits.training,
+        held_out=splits.test,
+    )
+    left = (f"left alone: {', '.join(splits.left)}",) if splits.left else ()
+    return Draft(file=file, folder=folder or Path(), notes=left)
 
 
 class _Written:

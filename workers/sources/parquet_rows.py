@@ -1,11 +1,12 @@
 """Rows of Parquet lists: what the file says of itself is checked before anything is unpacked."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 from adapters.errors import NotFoundError, SettingsError
-from workers.formats.parquet_pages import unpacked_sizes
+from workers.formats.parquet_footer import Chunk, chunks_of, footer_place
+from workers.formats.parquet_pages import Bytes, unpacked_sizes
 from workers.sources.columns import EVERYTHING, Chosen, Selection, columns_of, label_in
 from workers.sources.places.place import Place
 from workers.sources.places.survey import MOST_SEEN
@@ -47,10 +48,13 @@ def parquet_batches(place: Place, name: str, *, image: str, short: Sequence[str]
     pyarrow, parquet_file = _library(origin)
     try:
         content = _Blocks(place, name)
+        size = len(content)
+        start, length = footer_place(place.read(name, max(0, size - 8), 8), size)
+        chunks = chunks_of(place.read(name, start, length))
         with _source(place, name) as source, parquet_file(source) as file:
             _check_rows(file, origin)
-            _check_pages(file.metadata, content, [image], origin, most=IMAGE_PAGE_BYTES)
-            _check_pages(file.metadata, content, list(short), origin)
+            _check_pages(chunks, content, [image], origin, most=IMAGE_PAGE_BYTES)
+            _check_pages(chunks, content, short, origin)
         read = {"read_dictionary": list(short), "buffer_size": 2**20}
         with _source(place, name) as source, parquet_file(source, **read) as file:
             columns = [image, *short]
@@ -110,8 +114,10 @@ def parquet_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> 
             names = list(file.schema_arrow.names)
             keys = [names[place] for place in chosen.places()]
             at = _within(chosen)
-            _check(file, keys, origin)
-            _check_pages(file.metadata, content, keys, origin)
+            start, length = footer_place(content[-8:], len(content))
+            chunks = chunks_of(content[start : start + length])
+            _check(file, chunks, keys, origin)
+            _check_pages(chunks, content, keys, origin)
         with parquet_file(pyarrow.BufferReader(content), read_dictionary=keys) as file:
             number = 0
             for batch in file.iter_batches(_AT_ONCE, columns=keys, use_threads=False):
@@ -177,15 +183,12 @@ def _columns(schema: Any, origin: str, selection: Selection) -> Chosen:
     return chosen
 
 
-def _check(file: Any, keys: list[str], origin: str) -> None:
+def _check(file: Any, chunks: Sequence[Chunk], keys: list[str], origin: str) -> None:
     """Raise SettingsError where sizes are not what a list has."""
-    metadata = file.metadata
     _check_rows(file, origin)
-    most = min(LIMITS.column_bytes, 2**20 + metadata.num_rows * LIMITS.cell_bytes)
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
+    most = min(LIMITS.column_bytes, 2**20 + file.metadata.num_rows * LIMITS.cell_bytes)
     for key in keys:
-        size = sum(each.total_uncompressed_size for each in chunks if each.path_in_schema == key)
+        size = sum(each.unpacked for each in chunks if each.path == (key,))
         if size > most:
             raise SettingsError(
                 f"expected at most {most} bytes in the column {key} of {origin}, found {size}"
@@ -202,27 +205,20 @@ def _check_rows(file: Any, origin: str) -> None:
 
 
 def _check_pages(
-    metadata: Any,
-    content: "bytes | _Blocks",
-    keys: list[str],
+    chunks: Sequence[Chunk],
+    content: Bytes,
+    keys: Collection[str],
     origin: str,
     *,
     most: int = LIMITS.page_bytes,
 ) -> None:
     """Raise SettingsError where a page of the columns is larger than any program writes them."""
-    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    for chunk in (group.column(index) for group in groups for index in range(group.num_columns)):
-        if chunk.path_in_schema.partition(".")[0] not in keys and chunk.path_in_schema not in keys:
-            continue
-        start = chunk.data_page_offset
-        if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
-            start = chunk.dictionary_page_offset
-        for size in unpacked_sizes(content, start, start + chunk.total_compressed_size):
+    for chunk in (each for each in chunks if each.path[:1] and each.path[0] in keys):
+        for size in unpacked_sizes(content, chunk.start, chunk.end):
             if size > most:
                 raise SettingsError(
-                    f"expected pages of at most {most} bytes in the column "
-                    f"{chunk.path_in_schema} of {origin}, found one of {size}; write it with "
-                    "smaller row groups"
+                    f"expected pages of at most {most} bytes in the column {chunk.path[0]} of "
+                    f"{origin}, found one of {size}; write it with smaller row groups"
                 )
 
 

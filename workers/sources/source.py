@@ -19,6 +19,7 @@ from workers.sources.cvat import XML
 from workers.sources.exported_rows import JSON
 from workers.sources.folders import folder_images, layout_of, pass_over_beside
 from workers.sources.json_rows import JSON_LINES
+from workers.sources.library_sets import check_here, is_library_set, library_images
 from workers.sources.lists import listed_images
 from workers.sources.metadata_lists import FILE_NAME, metadata_of
 from workers.sources.parquet_rows import PARQUET
@@ -92,6 +93,11 @@ def read_source(
         InputError: it leads outside of `within`.
         UnavailableError: the store cannot be reached.
     """
+    if is_library_set(source):
+        check_here(source, within)
+        counting = Counting(on_seen=on_seen, any_key=any_key)
+        images = library_images(source, folder=folder, counting=counting)
+        return Source(images=images, survey=counting.survey())
     place, name, part = located(source, folder=folder, opener=opener, named=named, within=within)
     most = MOST_UNPACKED if within is None else MOST_SENT
     counting = Counting(on_seen=on_seen, any_key=any_key, most_bytes=most)

@@ -28,6 +28,7 @@ class Unpacked(Place):
     Args:
         place: Where they were.
         most: Most bytes of all of them.
+        told: What messages call all of them, in place of the files they were in.
     """
 
     # Owns: the file. Written by one thread, read by many.
@@ -35,8 +36,8 @@ class Unpacked(Place):
     read_ahead: ClassVar[int] = 4096
     looks: ClassVar[int] = 0
 
-    def __init__(self, place: Place, *, most: int) -> None:
-        self._place, self._most = place, most
+    def __init__(self, place: Place, *, most: int, told: str = "") -> None:
+        self._place, self._most, self._told = place, most, told
         self._size = self._checked = 0
         self._file = tempfile.TemporaryFile(prefix="nacre-unpacked-")  # noqa: SIM115 - as long as this
         weakref.finalize(self, self._file.close)
@@ -58,7 +59,7 @@ class Unpacked(Place):
 
     def write(self, content: bytes, *, name: str) -> None:
         """Write further bytes that were in a file; errors as of `add`."""
-        origin = self._place.origin(name)
+        origin = self.origin(name)
         if self._size + len(content) > self._most:
             raise SettingsError(
                 f"expected at most {self._most} bytes in what {origin} unpacks to, found more; "
@@ -92,7 +93,7 @@ class Unpacked(Place):
         return self._size
 
     def origin(self, name: str) -> str:
-        return self._place.origin(name)
+        return self._told or self._place.origin(name)
 
     def entries(self) -> Iterator[Entry]:
         return iter(())

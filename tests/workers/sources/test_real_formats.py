@@ -48,6 +48,7 @@ def test_what_is_sent_of_a_real_file_is_all_that_it_needs(
     sent = task_to_send(source, adapter=None, default="main")
     for name, path in sent.files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        assert isinstance(path, Path)
         shutil.copy(path, tmp_path / name)
     assert json.loads(sent.content)["adapter"] == "main"
     task = load_task(tmp_path / "task.yaml", content=sent.content, within=tmp_path.resolve())
