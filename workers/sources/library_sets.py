@@ -145,13 +145,16 @@ def library_splits(source: str) -> Sequence[str]:
         kind = _torchvision_kind(wanted)
         known = inspect.signature(kind).parameters
         return ("train", "test") if "split" in known or "train" in known else ()
-    found = _asked(
-        wanted,
-        lambda library: library.get_dataset_split_names(
-            wanted.name, wanted.options.get("name"), revision=wanted.options.get("revision")
-        ),
-    )
-    return tuple(map(str, found))
+    return tuple(map(str, _asked(wanted, lambda library: _hub_splits(library, wanted))))
+
+
+def _hub_splits(library: Any, wanted: LibrarySet) -> Sequence[str]:
+    name, revision = wanted.options.get("name"), wanted.options.get("revision")
+    builder = library.load_dataset_builder(wanted.name, name, revision=revision)
+    if builder.info.splits:  # these are known in the cache, too
+        return tuple(builder.info.splits)
+    found: Sequence[str] = library.get_dataset_split_names(wanted.name, name, revision=revision)
+    return found
 
 
 def _torchvision_kind(wanted: LibrarySet) -> Any:

@@ -24,9 +24,9 @@ def saved_tables(place: Place) -> tuple[str, ...]:
         found = read_json(content, limits=_LIMITS) if len(content) <= _BYTES else None
     except (InputError, ValueError):
         found = None
-    files = found.get("_data_files") if isinstance(found, dict) else None
-    if files is None:
+    if not isinstance(found, dict) or "_data_files" not in found:
         return ()  # a class may have a file that is called so
+    files = found["_data_files"]
     names = [each.get("filename") if isinstance(each, dict) else None for each in _list(files)]
     known = [name for name in names if isinstance(name, str) and name.lower().endswith(ARROW)]
     if not known or len(known) < len(names) or any("/" in name for name in known):

@@ -96,8 +96,8 @@ def read_source(
     if is_library_set(source):
         check_here(source, within)
         counting = Counting(on_seen=on_seen, any_key=any_key)
-        images = library_images(source, folder=folder, counting=counting)
-        return Source(images=images, survey=counting.survey())
+        known = library_images(source, folder=folder, counting=counting)
+        return Source(images=known, survey=counting.survey())
     place, name, part = located(source, folder=folder, opener=opener, named=named, within=within)
     most = MOST_UNPACKED if within is None else MOST_SENT
     counting = Counting(on_seen=on_seen, any_key=any_key, most_bytes=most)

@@ -45,7 +45,7 @@ class TableColumns:
 
 
 class _Cells(NamedTuple):
-    content: bytes | None
+    content: bytes | None  # never empty
     path: str | None
     label: object
     split: object
@@ -206,8 +206,6 @@ def _ref(
 ) -> tuple[ImageRef | None, str]:
     """Return the reference to the image of a row, and what is wrong with it."""
     if cells.content:
-        if not isinstance(cells.content, bytes):
-            return None, f"expected bytes of an image, found {type(cells.content).__name__}"
         return unpacked.add(cells.content, name=name, member=f"row {number}"), ""
     if not cells.path:
         return None, "expected an image, found neither bytes nor a path"

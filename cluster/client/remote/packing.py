@@ -59,17 +59,17 @@ class TaskToSend:
 
     def _write(self, target: IO[bytes]) -> None:
         with tarfile.open(fileobj=target, mode="w", dereference=True) as tar:
-            for name, path in self.files.items():
+            for name, found in self.files.items():
+                if not isinstance(found, Path):
+                    _add(tar, name, found if isinstance(found, bytes) else found.read())
+                    continue
                 try:
-                    if isinstance(path, Path):
-                        tar.add(path, arcname=name, recursive=False)
-                    else:
-                        _add(tar, name, path if isinstance(path, bytes) else path.read())
+                    tar.add(found, arcname=name, recursive=False)
                 except OSError as error:
                     raise InputError(
-                        f"expected a file at {path}, found that it cannot be read: "
+                        f"expected a file at {found}, found that it cannot be read: "
                         f"{error.strerror or error}; mend it, or take it out",
-                        path=str(path),
+                        path=str(found),
                     ) from error
         if target.tell() > MAX_ARCHIVE_BYTES:
             raise InputError(
