@@ -117,6 +117,7 @@ _VARIABLES = (
     ("NACRE_S3_ACCESS_KEY", "NACRE_S3_SECRET_KEY", "NACRE_S3_SESSION_TOKEN"),
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
+_OF_NAME = ("NACRE_S3_NAME_ACCESS_KEY", "NACRE_S3_NAME_SECRET_KEY", "NACRE_S3_NAME_SESSION_TOKEN")
 
 
 def _variables_of(named: str) -> tuple[str, str, str]:
@@ -127,8 +128,10 @@ def _variables_of(named: str) -> tuple[str, str, str]:
             f"behind `credentials=`, found {named[:40]!r}; the credentials themselves belong into "
             "the environment"
         )
-    name = f"NACRE_S3_{named.upper().replace('-', '_')}"
-    return f"{name}_ACCESS_KEY", f"{name}_SECRET_KEY", f"{name}_SESSION_TOKEN"
+    access, secret, token = (
+        name.replace("NAME", named.upper().replace("-", "_")) for name in _OF_NAME
+    )
+    return access, secret, token
 
 
 def _silent_s(text: str) -> float:

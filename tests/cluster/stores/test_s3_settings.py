@@ -117,11 +117,11 @@ def test_a_url_of_no_store_is_refused() -> None:
         open_store("gs://bucket")
 
 
-OF_LAB = {"NACRE_S3_THE_LAB_ACCESS_KEY": "lab", "NACRE_S3_THE_LAB_SECRET_KEY": "hidden"}
+OF_LAB = {"NACRE_S3_NAME_ACCESS_KEY": "lab", "NACRE_S3_NAME_SECRET_KEY": "hidden"}
 
 
 def test_an_address_may_name_credentials_that_are_not_those_of_the_store() -> None:
-    url = "s3://bucket/p?credentials=the-lab"
+    url = "s3://bucket/p?credentials=name"
     settings = S3Settings.from_url(url, {**KEYS, **OF_LAB})
     assert (settings.access_key, settings.secret_key, settings.session_token) == (
         "lab",
@@ -135,7 +135,7 @@ def test_an_address_may_name_credentials_that_are_not_those_of_the_store() -> No
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("other", "'other' in NACRE_S3_OTHER_ACCESS_KEY and NACRE_S3_OTHER_SECRET_KEY, found none"),
+        ("other", "'other' in NACRE_\\w+ and NACRE_\\w+, found none"),
         ("a key/with+slashes", "expected the name of credentials"),
         ("x" * 60, "expected the name of credentials"),
     ],

@@ -107,7 +107,7 @@ class LocalPlace(Place):
     def has(self, name: str) -> bool:
         try:
             return self._path(name).is_file()
-        except (OSError, ValueError):  # no file has such a name, or nobody may look
+        except (OSError, ValueError, InputError):  # no file has such a name, or nobody may look
             return False
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
