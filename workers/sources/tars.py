@@ -16,13 +16,13 @@ from adapters.errors import InputError, NotFoundError, SettingsError, printable
 from workers.formats.decompressed import decompressed
 from workers.formats.problems import Problems, cause_of
 from workers.formats.tar_headers import compression_of
-from workers.formats.tar_members import PIECE_BYTES, bounded_members
+from workers.formats.tar_members import PIECE_BYTES, Readable, bounded_members
 from workers.sources.columns import EVERYTHING, LABEL, Selection
 from workers.sources.places.image import ImageRef
 from workers.sources.places.place import Place
 from workers.sources.places.survey import Counting
 from workers.sources.samples import Key, Sample, samples_of
-from workers.sources.unpacked import Unpacked, buffered
+from workers.sources.unpacked import Part, Unpacked, buffered
 
 TAR = ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -47,18 +47,22 @@ def tar_images(
     counting.of("members")
     found: dict[str, list[ImageRef]] = {}
     problems = Problems()
+    unpacked = Unpacked(place, most=counting.most_bytes)
     for name in names:
-        shard = _unpacked(place, name, counting)
-        for (_, key), sample in _samples(shard, name, counting, selection).items():
+        part = _unpacked(place, name, unpacked, counting)
+        shard, begin = (place, 0) if part is None else (unpacked, part.start)
+        opened = place.opened(name) if part is None else unpacked.part(name, part)
+        with io.BufferedReader(opened, shard.read_ahead) as file:
+            samples = _samples(file, place.origin(name), counting, selection)
+        for (_, key), sample in samples.items():
             wrong = sample.wrong(any_key=counting.any_key)
             if wrong:
                 problem = f"sample {printable(key)!r} of {place.origin(name)} {wrong}"
                 problems.add(problem, cause=cause_of(wrong))
                 continue
             (image,) = sample.images
-            ref = ImageRef(
-                place=shard, name=name, member=image.name, start=image.start, size=image.size
-            )
+            start = begin + image.start
+            ref = ImageRef(place=shard, name=name, member=image.name, start=start, size=image.size)
             found.setdefault(sample.labels[0], []).append(ref)
     if problems:
         raise SettingsError(
@@ -75,17 +79,17 @@ def is_tar(name: str) -> bool:
     return name.lower().endswith((TAR, *COMPRESSED))
 
 
-def _unpacked(place: Place, name: str, counting: Counting) -> Place:
-    """Return where a shard can be read image by image: unpacked, if it is compressed."""
+def _unpacked(place: Place, name: str, unpacked: Unpacked, counting: Counting) -> Part | None:
+    """Return a shard that is compressed as it is unpacked; None where it is not compressed."""
     try:
         with buffered(place, name) as file:
             if compression_of(file.peek(_BEGINNING)[:_BEGINNING]) is None:
-                return place
-            unpacked, content = Unpacked(place, most=counting.most_bytes), decompressed(file)
+                return None
+            start, content = unpacked.size(name), decompressed(file)
             while piece := content.read(PIECE_BYTES):
                 unpacked.write(piece, name=name)
                 counting.go_on()
-            return unpacked
+            return Part(start, unpacked.size(name))
     except NotFoundError as error:
         raise SettingsError(f"{place.origin(name)} cannot be read: {error.message}") from error
     except SettingsError as error:
@@ -95,14 +99,11 @@ def _unpacked(place: Place, name: str, counting: Counting) -> Place:
 
 
 def _samples(
-    place: Place, name: str, counting: Counting, selection: Selection
+    file: Readable, origin: str, counting: Counting, selection: Selection
 ) -> dict[Key, Sample]:
     try:
-        with (
-            io.BufferedReader(place.opened(name), place.read_ahead) as file,
-            closing(bounded_members(file, joined=True)) as members,
-        ):
+        with closing(bounded_members(file, joined=True)) as members:
             label = selection.columns.label or LABEL
             return samples_of(members, counting, label=label)
     except InputError as error:
-        raise SettingsError(f"expected a tar at {place.origin(name)}: {error.message}") from error
+        raise SettingsError(f"expected a tar at {origin}: {error.message}") from error

@@ -10,16 +10,28 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from adapters.errors import InputError, NotFoundError, SettingsError
 from workers.images.decode import DEFAULT_LIMITS
 from workers.sources.places.image import ImageRef
-from workers.sources.places.place import Entry, Place
+from workers.sources.places.place import Entry, Place, RangeFile
 
 _CHECKED_BYTES = 64 * 2**20
 _LEFT_BYTES = 2**30
 """So much of a disk is left to others."""
+
+
+class Part(NamedTuple):
+    """A part of what was written.
+
+    Attributes:
+        start: Its first byte.
+        end: The byte behind its last one.
+    """
+
+    start: int
+    end: int
 
 
 class Unpacked(Place):
@@ -89,6 +101,10 @@ class Unpacked(Place):
         except (OSError, ValueError, OverflowError) as error:
             raise NotFoundError(str(error)) from error
 
+    def part(self, name: str, part: Part) -> io.RawIOBase:
+        """Return a part of what was written as a stream; `name` is the file that it was in."""
+        return _PartFile(self, name, part)
+
     def size(self, name: str) -> int:  # noqa: ARG002
         return self._size
 
@@ -109,6 +125,24 @@ class Unpacked(Place):
 
     def resolved(self, path: str) -> str:
         raise InputError(f"expected an image that was unpacked, found the path {path!r}")
+
+
+class _PartFile(RangeFile):
+    """A part of what was written, from its own first byte on."""
+
+    # Owns: the position.
+
+    def __init__(self, place: Unpacked, name: str, part: Part) -> None:
+        super().__init__(place, name)
+        self._part = part
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        start = self._part.start + self._position
+        length = max(0, min(len(buffer), self._part.end - start))
+        content = self._place.read(self._name, start, length)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
 
 def buffered(place: Place, name: str) -> io.BufferedReader:

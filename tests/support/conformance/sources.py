@@ -229,6 +229,12 @@ class SourceSuite:
         assert read(images) == EXPECTED
         assert images["red"][0].origin.endswith(f"{name}:1.jpg")
 
+    def test_compressed_shards_and_others_are_one_source(self, site: Site) -> None:
+        site.write("s/0.tar.gz", gzip.compress(tar(ANNOTATED[:2])))
+        site.write("s/1.tar.gz", gzip.compress(tar(ANNOTATED[2:])))
+        site.write("s/2.tar", tar([("3.webp", BLUE), ("3.cls", b"blue")]))
+        assert read(site.images("s")) == EXPECTED
+
     ENDS: ClassVar[list[int]] = [len(tar(ANNOTATED)), 8 * 512 + 1024]
     """Where an archive may end: filled up to a record, or right behind its mark."""
 
