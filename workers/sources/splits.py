@@ -93,10 +93,11 @@ def folder_splits(place: Place, *, lists: tuple[str, ...], shards: tuple[str, ..
         known = [name for name in files if _EXPORT.fullmatch(name)]
         if len(known) == 1:
             return Splits(training=_path(below, known[0]))
-        if STATE in files or _has_classes(place, below, folders):
-            return Splits(training=below)
+        classes = _with_images(place, below, folders)
         alone = [name for name in files if name.lower().endswith(lists)]
-        if len(alone) == 1:
+        if STATE in files or classes > 1 or (classes and len(alone) != 1):
+            return Splits(training=below)
+        if len(alone) == 1:  # and at most one folder, of the images that it lists
             return Splits(training=_path(below, alone[0]))
         if len(folders) != 1 or any(name.lower().endswith(lists + shards) for name in files):
             break
@@ -136,12 +137,14 @@ def _is_source(place: Place, folder: str, endings: tuple[str, ...]) -> bool:
     return not has_images and any(kind is EntryKind.FOLDER for _, kind in seen)
 
 
-def _has_classes(place: Place, below: str, folders: Iterable[str]) -> bool:
-    """Return whether a folder of the first few has images directly in it."""
-    return any(
-        kind is EntryKind.FILE and is_image(name)
+def _with_images(place: Place, below: str, folders: Iterable[str]) -> int:
+    """Return how many of the first few folders have images directly in them."""
+    return sum(
+        any(
+            kind is EntryKind.FILE and is_image(name)
+            for name, kind in islice(_seen(place, _path(below, folder)), _LOOKED_AT)
+        )
         for folder in islice(folders, 8)
-        for name, kind in islice(_seen(place, _path(below, folder)), _LOOKED_AT)
     )
 
 

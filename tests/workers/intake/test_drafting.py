@@ -119,6 +119,21 @@ SHOWN: list[tuple[Files, str, TaskFile]] = [
         "birds.jsonl",
         TaskFile(name="birds", images="birds.jsonl", columns=Columns(path="img", label="breed")),
     ),
+    # a list beside the one folder of its images; folders of classes go before lists
+    (
+        {"birds/labels.csv": LIST, "birds/a/1.jpg": RED},
+        "birds",
+        TaskFile(
+            name="birds",
+            images="birds/labels.csv",
+            columns=Columns(path="file", label="species"),
+        ),
+    ),
+    (
+        {"birds/labels.csv": LIST, **classes("birds")},
+        "birds",
+        TaskFile(name="birds", images="birds"),
+    ),
     (
         {f"set/{name}.tar": SHARD for name in ("s-train-00", "s-train-01", "s-test-00")},
         "set",
