@@ -47,7 +47,7 @@ WAITING = [
     *("submit task.yaml", "submit gone.yaml", "submit broken.yaml task.yaml"),
     "submit absolute.yaml listed.yaml",
     "submit task.yaml --adapter other",
-    *("submit images", "submit images --adapter bare", "submit list.csv --adapter listed"),
+    *("submit squares", "submit squares --adapter bare", "submit list.csv --adapter listed"),
     *("logs colors", "logs colours"),
     *("cancel listed", "cancel listed", "retry listed", "cancel nobody-has-this"),
     *("cancel colors listed absolute colors", "retry colors"),
@@ -109,6 +109,7 @@ def files(tmp_path: Path, write_task: Callable[..., Path]) -> Path:
     folder.mkdir()
     shutil.move(tmp_path / "images", folder / "images")
     shutil.move(tmp_path / "task.yaml", folder / "task.yaml")
+    shutil.copytree(folder / "images", folder / "squares")
     (folder / "broken.yaml").write_text(BROKEN)
     (folder / "absolute.yaml").write_text(
         f"name: absolute\nimages: {folder}/images\nshared_names: keep\n"
