@@ -12,6 +12,7 @@ ELSEWHERE = {
     "doctor": "looks at the machine that it is called on; `GET /v1/status` says what a service "
     "sees of itself, its store and its coordinator",
     "down": "ends the service",
+    "init": "writes a file on this machine; no service is asked",
     "up": "starts the service",
 }
 """Verbs that are no service's, and why."""

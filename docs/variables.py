@@ -31,6 +31,11 @@ VARIABLES = (
         "credentials of `s3://` addresses; the third only for temporary ones",
     ),
     (
+        "`NACRE_S3_NAME_ACCESS_KEY`, `NACRE_S3_NAME_SECRET_KEY`, `NACRE_S3_NAME_SESSION_TOKEN`",
+        "credentials of `s3://` addresses with `credentials=name`: another set for each `NAME`, "
+        "in capitals, dashes as underscores",
+    ),
+    (
         "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`",
         "the same, where the first two above are not both set",
     ),

@@ -95,7 +95,7 @@ def find_image_sets(suite: Suite) -> FoundSets:
 
 def read_image_set(one: SetConfig, folder: Path) -> ImageSet:
     """Return the set described by `one` in `folder`; errors as in `read_image_sets`."""
-    if one.layout != "sources" and not folder.is_dir():
+    if one.layout != "source" and not folder.is_dir():
         hint = f"; it is usually had from {WHERE[one.name]}" if one.name in WHERE else ""
         also = f", and {SPLITS}" if one.layout == "coop" else ""
         raise NotFoundError(

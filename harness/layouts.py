@@ -7,20 +7,23 @@ coop      the files `split_zhou_NAME.json` of CoOp, {train,test}: [[path, label,
 aircraft  FGVC Aircraft's own text files, by variant
 mnist     the four files in idx format, as they are published; class names as LADA has them
 cifar     CIFAR-10 or CIFAR-100 in the binary version, as they are published
-sources   whatever a task can be submitted from, for training and for test images
+source    whatever `nacre submit` takes without a task file: folders, lists, tables, shards, exports
 """
 
 import gzip
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.errors import InputError, NotFoundError
 from harness.cifar_files import cifar_set
 from harness.labelled import ImageSet, Labelled, readable_name
 from harness.suite import Layout, SetConfig
-from workers.sources import read_source
+from workers.intake.drafting import Draft, draft_task
+from workers.sources import ImageRef
+from workers.tasks.task import load_task
+from workers.tasks.task_file import TaskFile
 
 SPLITS = "the splits split_zhou_*.json come with CoOp's DATASETS.md"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -129,29 +132,32 @@ def _idx_file(folder: Path, *names: str) -> bytes:
     raise NotFoundError(f"mnist: expected {names[0]}, packed or not, in {folder}, found none")
 
 
-def _sources(one: SetConfig, folder: Path) -> ImageSet:
-    named = {"images": one.images or "", "held_out": one.held_out or ""}
-    found = {
-        key: read_source(source, folder=folder, named=f"{key!r} of set {one.name!r}").images
-        for key, source in named.items()
-    }
-    keys = sorted(found["images"])
-    unknown = sorted(set(found["held_out"]) - set(keys))
-    if unknown:
-        raise InputError(
-            f"{one.name}: expected test images of the classes of {one.images}, found some of "
-            f"{', '.join(unknown[:5])} too; leave these out of {one.held_out}"
-        )
+def _source(one: SetConfig, folder: Path) -> ImageSet:
+    if one.images is not None:
+        file = TaskFile(name=one.name, images=one.images, held_out=one.held_out)
+        draft = Draft(file=file, folder=folder)
+    else:
+        draft = draft_task(one.folder if one.folder and "://" in one.folder else str(folder))
+    task = load_task(draft.path, content=draft.content)
 
-    def images(part: str) -> tuple[Labelled, ...]:
+    def images(part: str, found: Mapping[str, Sequence[ImageRef]]) -> tuple[Labelled, ...]:
         return tuple(
-            Labelled(name=ref.origin, label=label, read=ref.read, origin=ref.origin)
-            for label, key in enumerate(keys)
-            for ref in found[part].get(key, ())
+            Labelled(
+                name=f"{part}/{ref.name}{ref.member and ':' + ref.member}",
+                label=label,
+                read=ref.read,
+                origin=ref.origin,
+            )
+            for label, key in enumerate(task.classes)
+            for ref in found.get(key, ())
         )
 
-    classes = tuple(readable_name(key, one) for key in keys)
-    return ImageSet(name=one.name, classes=classes, train=images("images"), test=images("held_out"))
+    return ImageSet(
+        name=one.name,
+        classes=tuple(readable_name(name, one) for name in task.classes.values()),
+        train=images("train", task.images),
+        test=images("test", task.held_out),
+    )
 
 
 def _file(folder: Path, name: str, label: int) -> Labelled:
@@ -165,7 +171,7 @@ LAYOUTS: Mapping[Layout, Callable[[SetConfig, Path], ImageSet]] = {
     "aircraft": _aircraft,
     "mnist": _mnist,
     "cifar": cifar_set,
-    "sources": _sources,
+    "source": _source,
 }
 """The reader of each layout: given what the suite says of a set, and the set's folder.
 

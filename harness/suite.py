@@ -25,7 +25,7 @@ from workers.formats.yaml_settings import read_settings
 from workers.images.views import Augmentation
 from workers.tasks.task import NAME
 
-Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar", "sources"]
+Layout = Literal["folders", "coop", "aircraft", "mnist", "cifar", "source"]
 Candidates = Literal[
     "all",  # the classes of all tasks from the beginning, as in X-TAIL
     "seen",  # the classes that have been learnt, as in class-incremental learning
@@ -41,12 +41,13 @@ class SetConfig:
 
     Attributes:
         name: Of its task.
-        folder: Where its images are, relative to the suite's root; its name unless it is said.
+        folder: Where its images are, relative to the suite's root; its name unless it is said. With
+            the layout `source` also a list, shards, an export or an address.
         layout: How they lie there; see `harness.image_sets`.
         split: The file that says which images are for what, for `coop`.
-        images: What is learnt from, for `sources`: a folder per class, a list, tar shards, or an
-            address, as in a task file. A path is relative to the set's folder.
-        held_out: What is measured on, for `sources`.
+        images: What is learnt from, for `source`, where the set's folder does not say it by itself:
+            as in a task file beside its images, relative to that folder.
+        held_out: What is measured on then.
         suffix: Words after every class name, such as ` satellite location`.
         epochs: What methods with `epochs_of_set` learn it for; their own default unless it is said.
         views: Views of each training image; the suite's unless it is said.
@@ -186,11 +187,12 @@ def settings_for(line: MethodConfig, one: SetConfig) -> Mapping[str, Any]:
 
 
 def _check_sources(one: SetConfig) -> None:
-    given = one.images is not None and one.held_out is not None
-    if given != (one.layout == "sources") or (one.images is None) != (one.held_out is None):
+    both = one.images is not None and one.held_out is not None
+    neither = one.images is None and one.held_out is None
+    if not (neither or (both and one.layout == "source")):
         raise SettingsError(
-            f"sets, {one.name!r}: expected `images` and `held_out` with `layout: sources`, and "
-            "with no other layout"
+            f"sets, {one.name!r}: expected both `images` and `held_out` or none, and with no other "
+            "layout than `source`"
         )
 
 

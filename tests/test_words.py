@@ -13,25 +13,26 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by changed check
-connecting cost count demo diff distant drawing essential example fact failure fine format free
-health housekeeping interrupt
-joined kept key known labelled latest layout leaving limit list loading local log looking main
-managing measure measured measuring moved naming once only orientation other output packing page
-part past pattern published question random raw reader reading replacement result row running
-sending shared shown status table testing trained turn verify
+connecting cost count demo diff distant drawing element essential example exported fact failure
+fine format free health housekeeping interrupt joined kept key known label labelled latest library
+layout leaving limit list loading local log looking main managing measure measured measuring
+message moved naming once only orientation other output packing page part past pattern published
+question random raw reader reading replacement result row running saved sending shared shown status
+table testing trained turn verify
 """
 COMPUTING = """
-actor api app apply async batching browser callback cli completion concurrency config coordination
-csv decode decoded decompressed denormal deployment directory entry error file folder follower form
-gif handler header http jpeg jpeg2000 machine member middleware node op open option parameter
-parquet png ppm process request resizing route runtime scalar schedule schema serving session socket
-stored stream symmetric tar terminal thread tiff upload wire yaml
+actor api app apply arrow async batching browser callback cli completion concurrency config
+coordination csv decode decoded decompressed denormal deployment directory entry error file folder
+follower footer form gif handler header http jpeg jpeg2000 machine member metadata middleware node
+op open option parameter parquet png ppm process request resizing route runtime scalar schedule
+schema serving session socket stored stream symmetric tar terminal thread tiff unpacked upload wire
+xml yaml
 """
 LEARNING = """
 accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning
 optimiser predicting product prompt randomness softmax training transformer tuned vision
 """
-FOREIGN = "cifar nacre s3 torchvision"
+FOREIGN = "cifar cvat nacre s3 studio torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())
 """Words that mean in a name what they mean everywhere, without the s of the plural."""
 

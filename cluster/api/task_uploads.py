@@ -24,7 +24,7 @@ from workers.formats.tar_headers import Kind, TarLimits
 from workers.formats.tar_members import PIECE_BYTES, TarMember, bounded_members
 from workers.formats.yaml_scalars import cut
 from workers.formats.yaml_settings import partly
-from workers.sources.survey import unwatched
+from workers.sources.places.survey import unwatched
 from workers.store import ObjectStore
 from workers.tasks.task import Task, TaskFile, load_task
 
@@ -171,6 +171,12 @@ def own_endpoint(url: str, config: Config, environment: dict[str, str]) -> str:
         raise InputError(
             f"images at {url!r} cannot be read by this service; send them in an archive, or submit "
             "with `nacre submit`",
+            url=url,
+        )
+    if "credentials=" in url:
+        raise InputError(
+            f"images at {url!r} name credentials, which are those of this service and not for "
+            "whoever sends a task; leave `credentials=` out, or submit with `nacre submit`",
             url=url,
         )
     own = S3Settings.from_url(config.store, environment).endpoint

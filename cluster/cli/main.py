@@ -19,7 +19,7 @@ from cluster.version import this_build
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODULES = {
     "serving": ("up", "down", "predict"),
-    "submission": ("submit",),
+    "submission": ("submit", "init"),
     "status": ("status",),
     "progress": ("watch", "logs"),
     "requests": ("cancel", "retry", "pause", "resume"),

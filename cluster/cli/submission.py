@@ -1,6 +1,6 @@
-"""Submission of tasks on the command line: `submit`."""
+"""Submission of tasks on the command line: `submit`, and `init`, which writes a task file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from cluster.cli.progress import goes_on, watched, why_ended
 from cluster.cli.terminal.completion import ADAPTERS
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import (
+    for_machines,
     output_option,
     print_json,
     progress_bar,
@@ -22,14 +23,16 @@ from cluster.cli.terminal.output import (
     stdout,
     warn,
 )
-from cluster.wire.outputs.submissions import ComparedConfig, SubmittedTask
+from cluster.wire.outputs.submissions import ComparedConfig, SubmittedTask, WrittenTaskFile
 from cluster.wire.tasks import TaskAccepted, TaskState
+from harness.files import write_whole
 from workers.formats.problems import raise_all
 from workers.progress_callbacks import ProgressCallback
 from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
     from cluster.client.road import AnyClient
+    from workers.intake.drafting import Draft
 
 Submits = Callable[[ProgressCallback], TaskAccepted]
 HOW_ENDED = {
@@ -41,7 +44,7 @@ AGAIN = "submit the same again; what had been accepted is found, and goes on"
 
 
 @click.command(short_help="Submit tasks to be learnt.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILES...")
 @click.option(
     "--adapter",
     help="The adapter to grow.  [default: the task file's]",
@@ -53,7 +56,7 @@ AGAIN = "submit the same again; what had been accepted is found, and goes on"
 @click.pass_obj
 def submit(
     path: Path | None,
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     adapter: str | None,
     by: str | None,
     output: str,
@@ -62,7 +65,9 @@ def submit(
 ) -> None:
     """Submit the tasks that FILES describe.
 
-    Each is durable when this returns.
+    Each is durable when this returns. In the place of a task file, FILES may name images: a folder
+    for each class, a list, shards, or an address of these. Then the task file that says the same is
+    printed first; `nacre init` writes it for editing.
 
     All files are read before the first task is submitted. Where a later task is refused for its
     images, the tasks before it stay submitted, and those behind it are not.
@@ -72,6 +77,8 @@ def submit(
     \b
     Examples:
       nacre submit task.yaml
+      nacre submit ./birds                                         a folder for each class
+      nacre submit birds.csv                                       columns of paths and of classes
       nacre submit fashion/task.yaml digits/task.yaml --wait
       ray job submit --working-dir . -- nacre submit task.yaml     beside `up --address auto`
     """
@@ -86,7 +93,9 @@ def submit(
 
     try:
         with interruptible(meanwhile):
-            for file, submits in zip(files, _read(files, client, adapter), strict=True):
+            meant = [_meant(file) for file in files]
+            _print_drafts(meant)
+            for file, submits in zip(files, _read(meant, client, adapter), strict=True):
                 with progress_bar(f"reading {file}") as report, _told(accepted, files):
                     accepted.append(submits(report))
                 if output == "text":
@@ -100,29 +109,58 @@ def submit(
         if output == "json" and accepted:
             running = running_beside(client)
             compared = running.compared_with(client.config) if running else None
-            print_json([_submitted(client, each, compared) for each in accepted])
+            print_json(
+                [
+                    _submitted(client, each, compared, what)
+                    for each, what in zip(accepted, meant, strict=False)
+                ]
+            )
     if output == "text":
         _print_published(states)
     _check_published(states)
 
 
-def _read(files: tuple[Path, ...], client: "AnyClient", adapter: str | None) -> list[Submits]:
+def _meant(file: str) -> "Draft | Path | InputError":
+    """Return the task file that is meant, the draft of a bare source, or why there is none."""
+    from cluster.client.remote.drafts import drafted
+
+    try:
+        return drafted(file)
+    except InputError as error:
+        return error
+
+
+def _print_drafts(meant: "Sequence[Draft | Path | InputError]") -> None:
+    """Print the task files that say the same as bare sources."""
+    from workers.intake.drafting import Draft
+
+    for draft in (each for each in meant if isinstance(each, Draft)):
+        if not for_machines():
+            say(f"# {draft.path}, as `nacre init` writes it\n{draft.to_yaml()}")
+        warn(*draft.notes)
+
+
+def _read(
+    meant: "Sequence[Draft | Path | InputError]", client: "AnyClient", adapter: str | None
+) -> list[Submits]:
     """Return what submits the tasks of files; one error about all of them where some are wrong."""
     tasks: list[Submits] = []
     wrong: list[InputError] = []
-    for file in files:
+    for file in meant:
         try:
+            if isinstance(file, InputError):
+                raise file
             tasks.append(client.read_task(file, adapter=adapter))
         except InputError as error:
             wrong.append(error)
-    if wrong and len(files) > 1:
+    if wrong and len(meant) > 1:
         warn("nothing was submitted")
     raise_all(wrong)
     return tasks
 
 
 @contextmanager
-def _told(accepted: list[TaskAccepted], files: tuple[Path, ...]) -> Iterator[None]:
+def _told(accepted: list[TaskAccepted], files: tuple[str, ...]) -> Iterator[None]:
     """Say with an error what becomes of several files, of which some are accepted."""
     try:
         yield
@@ -132,7 +170,7 @@ def _told(accepted: list[TaskAccepted], files: tuple[Path, ...]) -> Iterator[Non
         raise
 
 
-def _what_stays(accepted: list[str], files: tuple[Path, ...]) -> str:
+def _what_stays(accepted: list[str], files: tuple[str, ...]) -> str:
     if not accepted:
         return "nothing was submitted"
     names, missing = " ".join(accepted), " ".join(map(str, files[len(accepted) :]))
@@ -143,8 +181,13 @@ def _what_stays(accepted: list[str], files: tuple[Path, ...]) -> str:
 
 
 def _submitted(
-    client: "AnyClient", accepted: TaskAccepted, compared: ComparedConfig | None
+    client: "AnyClient",
+    accepted: TaskAccepted,
+    compared: ComparedConfig | None,
+    meant: "Draft | Path | InputError",
 ) -> SubmittedTask:
+    from workers.intake.drafting import Draft
+
     return SubmittedTask(
         **client.state(accepted.submission.submission_id).model_dump(),
         is_new=accepted.is_new,
@@ -153,6 +196,7 @@ def _submitted(
         notes=accepted.notes,
         sources=accepted.sources,
         configuration=compared,
+        task_file=meant.to_yaml() if isinstance(meant, Draft) else None,
     )
 
 
@@ -197,4 +241,65 @@ def _check_published(states: list[TaskState]) -> None:
     raise kind(told, submission=first.submission_id)
 
 
-VERBS = (submit,)
+@click.command(short_help="Write the task file of a source of images.")
+@click.argument("source", type=click.Path())
+@click.option(
+    "-o",
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("task.yaml"),
+    show_default=True,
+    help="The task file; its paths are relative to it.",
+)
+@click.option("--force", is_flag=True, help="Replace the file where there is one.")
+@output_option
+def init(source: str, target: Path, output: str, *, force: bool) -> None:
+    """Write the task file of the images at SOURCE, to be edited.
+
+    SOURCE is what `nacre submit` takes without a task file: a folder for each class, with or
+    without train and test; a list with columns of paths and of classes; shards; or an address of
+    these.
+
+    \b
+    Examples:
+      nacre init ./birds
+      nacre init birds.csv -o birds.yaml
+      nacre init 's3://datasets/birds?endpoint=http://127.0.0.1:9000'
+    """
+    from cluster.client.remote.drafts import drafted
+
+    draft = drafted(source, folder=target.parent)
+    if isinstance(draft, Path):
+        raise InputError(
+            f"expected images, as a folder, a list or shards, found the task file {draft}; submit "
+            f"it with `nacre submit {draft}`",
+            path=str(draft),
+        )
+    _write_new(target, draft.to_yaml(commented=True), force=force)
+    warn(*draft.notes)
+    if output == "json":
+        print_json(
+            WrittenTaskFile(path=str(target), task_file=draft.to_yaml(), notes=list(draft.notes))
+        )
+    else:
+        say(f"{target}: written; see whether it says what you mean, then `nacre submit {target}`")
+
+
+def _write_new(target: Path, content: str, *, force: bool) -> None:
+    """Write a file whole; InputError where there is one already, or it cannot be written."""
+    try:
+        if target.exists() and not force:
+            raise InputError(
+                f"expected no file at {target}, found one, which stays as it is; write another one "
+                "with `-o`, or replace it with `--force`",
+                path=str(target),
+            )
+        write_whole(target, content)
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written: {error.strerror or error}", path=str(target)
+        ) from error
+
+
+VERBS = (submit, init)

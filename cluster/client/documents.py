@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from cluster.client.remote.questions import Images
     from cluster.wire.outputs.measured import MeasuredAdapters
     from cluster.wire.predictions import PredictAnswer
+    from workers.intake.drafting import Draft
     from workers.intake.intake import Intake
 
 HOUR_S = 3600.0
@@ -123,7 +124,7 @@ class DocumentClient:
     # Submissions
 
     def read_task(
-        self, file: Path, *, adapter: str | None = None
+        self, file: "Draft | Path | str", *, adapter: str | None = None
     ) -> Callable[[ProgressCallback], TaskAccepted]:
         """Read a task file, and return what submits the task, given whom to tell how far it is."""
         from cluster.client.tasks import load_task

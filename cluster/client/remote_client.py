@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self
 
 from cluster.client.http_api import HttpApi
 from cluster.client.joined import configured
@@ -18,6 +18,9 @@ from cluster.config import Config
 from cluster.wire.tasks import TaskAccepted, TaskState
 from workers.progress_callbacks import ProgressCallback
 from workers.queue.ticket import ENDED
+
+if TYPE_CHECKING:
+    from workers.intake.drafting import Draft
 
 P = ParamSpec("P")
 
@@ -104,7 +107,7 @@ class RemoteClient:
         return self._api.ask(call)
 
     def read_task(
-        self, file: Path, *, adapter: str | None = None
+        self, file: "Draft | Path | str", *, adapter: str | None = None
     ) -> Callable[[ProgressCallback], TaskAccepted]:
         """Read a task file, and return what submits the task, given whom to tell how far it is."""
         task = self.calls.read_task(file, adapter=adapter)

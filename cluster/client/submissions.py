@@ -25,6 +25,7 @@ from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.tasks.submission import Submission, is_swept
 
 if TYPE_CHECKING:
+    from workers.intake.drafting import Draft
     from workers.intake.intake import Intake
     from workers.tasks.task import Task
 
@@ -42,7 +43,7 @@ class SubmissionVerbs(ClientPart):
 
     def submit(
         self,
-        task: "Task | Path | str",
+        task: "Task | Draft | Path | str",
         *,
         adapter: str | None = None,
         by: By = None,
@@ -51,7 +52,7 @@ class SubmissionVerbs(ClientPart):
         """Check a task, make it durable, and return its submission.
 
         Args:
-            task: A task, or the path of a task file.
+            task: A task, the path of a task file, or a source of images without one.
             adapter: The adapter to grow, instead of the task file's.
             by: Who submits; also the author of the version that it becomes.
             on_progress: Called with images done and images in all.

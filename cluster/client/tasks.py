@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapters.errors import SettingsError
 from cluster.client.joined import configured
+from cluster.client.remote.drafts import drafted
 from cluster.config import Config
 from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
@@ -20,6 +21,7 @@ from workers.registry.documents.layout import check_adapter
 from workers.store import ObjectStore
 
 if TYPE_CHECKING:
+    from workers.intake.drafting import Draft
     from workers.intake.intake import Intake
     from workers.tasks.task import Task
 
@@ -79,9 +81,13 @@ def room_for(config: Config, adapter: str, author: str) -> Room:
     )
 
 
-def loaded_task(task: "Task | Path | str", config: Config, *, adapter: str | None = None) -> "Task":
-    """Return a task, or the one that a file describes, for `adapter` instead of its own."""
-    if isinstance(task, Path | str):
+def loaded_task(
+    task: "Task | Draft | Path | str", config: Config, *, adapter: str | None = None
+) -> "Task":
+    """Return a task, or that of a file or a bare source, for `adapter` instead of its own."""
+    from workers.tasks.task import Task
+
+    if not isinstance(task, Task):
         task = load_task(task, config, adapter=adapter)
     return task if adapter is None else replace(task, adapter=check_adapter(adapter))
 
@@ -103,16 +109,16 @@ def tower_here(encoder: EncoderSettings) -> object | None:
 
 
 def load_task(
-    path: Path | str, config: Config | None = None, *, adapter: str | None = None
+    path: "Draft | Path | str", config: Config | None = None, *, adapter: str | None = None
 ) -> "Task":
-    """Return the task that the file at `path` describes; its images are named, not read.
+    """Return the task that a file or a bare source describes; its images are named, not read.
 
         >>> task = nacre.load_task("task.yaml")
         >>> task.name, sorted(task.classes)
         ('clip-art', ['bird', 'bug'])
 
     Args:
-        path: The task file.
+        path: The task file, or a source of images without one.
         config: Says by which method the tasks of its adapter are learnt; looked for where None.
         adapter: The adapter to grow, instead of the task file's.
 
@@ -128,6 +134,8 @@ def load_task(
     def method_of(named: str) -> str:
         return chosen.of_adapter(adapter or named).method
 
+    meant = drafted(path) if isinstance(path, Path | str) else path
+    file, content = (meant, None) if isinstance(meant, Path) else (meant.path, meant.content)
     return tasks.load_task(
-        Path(path), opener=open_store, adapter=chosen.adapter, method_of=method_of
+        file, content=content, opener=open_store, adapter=chosen.adapter, method_of=method_of
     )

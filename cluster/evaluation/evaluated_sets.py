@@ -97,7 +97,8 @@ def of_source(
     opened = read_source(source, opener=open_store, named=f"--set {name}")
     by_class = opened.images
     classes = tuple(
-        known.get(class_id(name, key)) or class_of_set(name, key, name=key.replace("_", " "))
+        known.get(class_id(name, key))
+        or class_of_set(name, key, name=opened.names.get(key, key.replace("_", " ")))
         for key in by_class
     )
     refs = [ref for images in by_class.values() for ref in images]

@@ -17,6 +17,7 @@ ENDPOINTS = ("NACRE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 SILENT = "NACRE_S3_SILENT_S"
 LONGEST_SILENT_S = 3600.0
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_NAMED = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
@@ -51,7 +52,9 @@ class S3Settings:
         The endpoint comes from the URL, NACRE_S3_ENDPOINT, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL,
         or is Amazon's; the region from the URL, AWS_REGION or AWS_DEFAULT_REGION. Credentials come
         from NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and
-        AWS_SECRET_ACCESS_KEY, never from the URL. How long silence is borne is NACRE_S3_SILENT_S.
+        AWS_SECRET_ACCESS_KEY, never from the URL; with `credentials=NAME` in the URL they come from
+        NACRE_S3_NAME_ACCESS_KEY and NACRE_S3_NAME_SECRET_KEY instead. How long
+        silence is borne is NACRE_S3_SILENT_S.
 
         Raises:
             SettingsError: Something is missing or impossible.
@@ -59,15 +62,15 @@ class S3Settings:
         # A `#` is a part of the prefix like any other: keys may have it.
         parts = urlsplit(url, allow_fragments=False)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        unknown = sorted(set(query) - {"endpoint", "region"})
+        unknown = sorted(set(query) - {"endpoint", "region", "credentials"})
         if unknown or "@" in parts.netloc or not parts.netloc:
             raise SettingsError(
-                "expected s3://BUCKET/PREFIX with ?endpoint= and &region= at most; credentials "
-                "belong into the environment",
+                "expected s3://BUCKET/PREFIX with ?endpoint=, &region= and &credentials= at most; "
+                "credentials belong into the environment",
                 keys=tuple(unknown),
             )
         endpoint = query.get("endpoint") or _first(environment, ENDPOINTS) or DEFAULT_ENDPOINT
-        access_key, secret_key, token = _credentials(environment)
+        access_key, secret_key, token = _credentials(environment, query.get("credentials"))
         return cls(
             endpoint=_checked_endpoint(endpoint),
             bucket=_checked_bucket(parts.netloc),
@@ -91,19 +94,44 @@ class S3Settings:
         return f"s3://{self.bucket}/{self.prefix}?{query}"
 
 
-def _credentials(environment: Mapping[str, str]) -> tuple[str, str, str]:
-    for access, secret, token in (
-        ("NACRE_S3_ACCESS_KEY", "NACRE_S3_SECRET_KEY", "NACRE_S3_SESSION_TOKEN"),
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    ):
+def _credentials(environment: Mapping[str, str], named: str | None) -> tuple[str, str, str]:
+    variables = _VARIABLES if named is None else (_variables_of(named),)
+    for access, secret, token in variables:
         if environment.get(access) and environment.get(secret):
             for name in (access, secret, token):
                 _check_sendable(name, environment.get(name, ""))
             return environment[access], environment[secret], environment.get(token, "")
+    if named is not None:
+        access, secret, _ = variables[0]
+        raise SettingsError(
+            f"expected the S3 credentials {named!r} in {access} and {secret}, found none; set both",
+            variable=access,
+        )
     raise SettingsError(
         "expected S3 credentials in NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY (or "
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), found none; set both"
     )
+
+
+_VARIABLES = (
+    ("NACRE_S3_ACCESS_KEY", "NACRE_S3_SECRET_KEY", "NACRE_S3_SESSION_TOKEN"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+_OF_NAME = ("NACRE_S3_NAME_ACCESS_KEY", "NACRE_S3_NAME_SECRET_KEY", "NACRE_S3_NAME_SESSION_TOKEN")
+
+
+def _variables_of(named: str) -> tuple[str, str, str]:
+    """Return the variables that hold named credentials."""
+    if not _NAMED.fullmatch(named):
+        raise SettingsError(
+            "expected the name of credentials, at most 40 letters, digits, dashes and underscores, "
+            f"behind `credentials=`, found {named[:40]!r}; the credentials themselves belong into "
+            "the environment"
+        )
+    access, secret, token = (
+        name.replace("NAME", named.upper().replace("-", "_")) for name in _OF_NAME
+    )
+    return access, secret, token
 
 
 def _silent_s(text: str) -> float:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import torch
 from hypothesis import strategies as st
 from starlette.requests import Request
@@ -164,6 +166,17 @@ def _task_beside(name: str) -> Callable[[bytes], object]:
             return load_task(task, within=Path(folder).resolve())
 
     return load
+
+
+def _real(name: str) -> bytes:
+    return (Path(__file__).parents[1] / "fixtures" / "formats" / name).read_bytes()
+
+
+def _parquet_list() -> bytes:
+    buffer = io.BytesIO()
+    table = pyarrow.table({"path": ["1.png", "2.png"], "label": ["red", "blue"]})
+    pyarrow.parquet.write_table(table, buffer)
+    return buffer.getvalue()
 
 
 def _tar(content: bytes) -> object:
@@ -321,6 +334,8 @@ BLOCK = json.dumps({"sha256": "ab" * 32, "size": 12}).encode()
 SHARD = packed(
     ("0.png", picture(1)), ("0.cls", b"red"), ("1.png", picture(2)), ("1.json", b'{"label": 1}')
 )
+EXPORTS = ("coop/split_zhou_Birds.json", "label_studio/tasks.json", "label_studio/min.json")
+LINES = b'{"path": "1.png", "label": "red"}\n{"path": "2.png", "label": 7}\n'
 LIST = b"path,label\ntrain/1.png,red\ntrain/2.png,7\n"
 
 ENCODER = b'{"activation":null,"model":"tiny-vit","precision":"fp32","pretrained":null,"schema":1}'
@@ -350,6 +365,17 @@ LOADERS: dict[str, Loader] = {
     "tars": of_bytes(_tar, packed(*PICTURES), packed(("é" * 200, b"x"), ("folder", None))),
     "lists": of_bytes(_task_beside("list.csv"), LIST),
     "shards": of_bytes(_task_beside("shard.tar"), SHARD),
+    "compressed shards": of_bytes(_task_beside("shard.tar.gz"), gzip.compress(SHARD)),
+    "JSON lines": of_bytes(_task_beside("list.jsonl"), LINES),
+    "tables": of_bytes(
+        _task_beside("table.parquet"), _real("hub/data/test-00000-of-00001.parquet")
+    ),
+    "Parquet lists": of_bytes(_task_beside("list.parquet"), _parquet_list()),
+    "Arrow streams": of_bytes(
+        _task_beside("table.arrow"), _real("saved/test/data-00000-of-00001.arrow")
+    ),
+    "exports": of_json(_task_beside("export.json"), *map(_real, EXPORTS)),
+    "XML exports": of_bytes(_task_beside("export.xml"), _real("cvat/annotations.xml")),
     "JSON bodies": of_json(_question, QUESTION),
     # what lies in the store
     "refs": of_json(lambda data: refs_from_bytes(data, "x"), _OF_REGISTRY["refs"], sealed=True),

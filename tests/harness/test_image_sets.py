@@ -185,7 +185,7 @@ def test_a_set_may_be_read_from_whatever_a_task_is_submitted_from(tmp_path: Path
     pictures(tmp_path, COLORS, images=2)
     rows = [f"test/{name}/{number}.png,{name}" for name in COLORS for number in range(2)]
     (tmp_path / "test.csv").write_text("\n".join(["path,label", *rows]))
-    one = SetConfig(name="colors", layout="sources", images="train", held_out="test.csv")
+    one = SetConfig(name="colors", layout="source", images="train", held_out="test.csv")
     found = read_image_set(one, tmp_path)
     laid = read_image_set(SetConfig(name="colors"), tmp_path)
     assert found.classes == laid.classes
@@ -198,17 +198,36 @@ def test_a_set_may_be_read_from_whatever_a_task_is_submitted_from(tmp_path: Path
 def test_test_images_of_a_class_that_is_not_learnt_are_refused(tmp_path: Path) -> None:
     pictures(tmp_path, COLORS, images=1)
     shutil.rmtree(tmp_path / "train" / "red")
-    one = SetConfig(name="colors", layout="sources", images="train", held_out="test")
+    one = SetConfig(name="colors", layout="source", images="train", held_out="test")
     with pytest.raises(InputError, match="found some of red too"):
         read_image_set(one, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "given", [{"layout": "sources"}, {"images": "a"}, {"layout": "sources", "held_out": "a"}]
+    "given", [{"images": "a", "held_out": "b"}, {"layout": "source", "held_out": "a"}]
 )
 def test_sources_are_named_with_their_layout(
     given: dict[str, str], write_suite: Callable[..., Path]
 ) -> None:
     path = write_suite(sets=[{"name": "colors", **given}], orders={})
-    with pytest.raises(SettingsError, match="expected `images` and `held_out` with `layout: sour"):
+    with pytest.raises(SettingsError, match="expected both `images` and `held_out` or none"):
         read_suite(path)
+
+
+FORMATS = Path(__file__).parents[1] / "fixtures" / "formats"
+
+
+@pytest.mark.parametrize("name", ["hub", "saved", "shards", "coop", "cvat"])
+def test_a_set_may_lie_in_any_format_that_a_task_may(name: str) -> None:
+    one = SetConfig(name="birds", folder=name, layout="source", suffix=" bird")
+    found = read_image_set(one, FORMATS / name)
+    assert found.classes == ("barn owl bird", "red kite bird")
+    assert [len(found.train), len(found.test)] == [4, 2]
+    assert len({each.name for each in (*found.train, *found.test)}) == 6
+    assert all(each.read().startswith(b"\x89PNG") for each in (*found.train, *found.test))
+
+
+def test_a_set_of_a_source_that_is_not_there_says_so() -> None:
+    one = SetConfig(name="birds", folder="gone", layout="source")
+    with pytest.raises(NotFoundError, match="found nothing"):
+        read_image_set(one, FORMATS / "gone")

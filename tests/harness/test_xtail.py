@@ -270,7 +270,7 @@ def test_a_suite_runs_on_the_sets_that_are_there_and_says_which_are_missing(
     sets = [
         {"name": "colors"},
         {"name": "dtd", "layout": "coop"},
-        {"name": "hub", "layout": "sources", "images": "train.csv", "held_out": "test.csv"},
+        {"name": "hub", "layout": "source", "images": "train.csv", "held_out": "test.csv"},
     ]
     lines = [{"method": "zero_shot"}, {"label": "means", "method": "nearest_mean"}]
     suite = write_suite(sets=sets, orders={}, methods=lines, seeds=[0], published="xtail-16-shot")

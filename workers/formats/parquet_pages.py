@@ -6,6 +6,7 @@ encoding: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-
 """
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY = (1, 2), 3, (4, 5, 6), 7, 8
 _LISTS, _STRUCT = (9, 10), 12
@@ -14,7 +15,14 @@ _UNPACKED, _PACKED = 2, 3
 _MOST_DEPTH = 8
 
 
-def unpacked_sizes(content: bytes, start: int, end: int) -> Iterator[int]:
+class Bytes(Protocol):
+    """The bytes of a file, or what reads them where they are looked at."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> int: ...
+
+
+def unpacked_sizes(content: Bytes, start: int, end: int) -> Iterator[int]:
     """Yield the bytes that each page of a column takes when it is unpacked.
 
     Args:
@@ -26,7 +34,7 @@ def unpacked_sizes(content: bytes, start: int, end: int) -> Iterator[int]:
         ValueError: there is no page's header where one should be.
     """
     while start < min(end, len(content)):
-        header = _Header(content, start)
+        header = Thrift(content, start)
         try:
             sizes = header.sizes()
         except IndexError:  # it ends within
@@ -38,18 +46,54 @@ def unpacked_sizes(content: bytes, start: int, end: int) -> Iterator[int]:
         start = header.at + packed
 
 
-class _Header:
-    """One header, read from its beginning on."""
+class Thrift:
+    """A structure in Thrift's compact encoding, read from its beginning on."""
 
     # Owns: `at`, the byte to read next.
 
-    def __init__(self, content: bytes, at: int) -> None:
+    def __init__(self, content: Bytes, at: int) -> None:
         self._content = content
         self.at = at
 
     def sizes(self) -> dict[int, int]:
         """Return the numbers in the header by their fields, after reading all of it."""
         return self._struct(depth=0)
+
+    def values(self, *, depth: int = 0) -> dict[int, Any]:
+        """Return everything in the structure by its fields: numbers, bytes, lists and structures.
+
+        Raises:
+            IndexError: it ends within, or is too deep.
+        """
+        if depth > _MOST_DEPTH:
+            raise IndexError
+        found: dict[int, Any] = {}
+        field = 0
+        while kind := self._byte():
+            field = field + (kind >> 4) if kind >> 4 else self._number()
+            found[field] = self._value(kind & 15, depth=depth)
+        return found
+
+    def _value(self, kind: int, *, depth: int) -> Any:
+        if kind in _INTEGERS:
+            return self._number()
+        if kind == _BINARY:
+            length = self._varint()
+            if length > len(self._content) - self.at:
+                raise IndexError
+            start, self.at = self.at, self.at + length
+            return bytes(self._content[at] for at in range(start, self.at))
+        if kind == _STRUCT:
+            return self.values(depth=depth + 1)
+        if kind not in _LISTS:
+            self._skip(kind, depth=depth)
+            return None
+        head = self._byte()
+        number = head >> 4 if head >> 4 < 15 else self._varint()
+        if number > len(self._content) - self.at:
+            raise IndexError
+        inner = _BYTE if head & 15 in _BOOLEANS else head & 15
+        return [self._value(inner, depth=depth + 1) for _ in range(number)]
 
     def _struct(self, *, depth: int) -> dict[int, int]:
         if depth > _MOST_DEPTH:

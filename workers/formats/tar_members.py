@@ -51,12 +51,14 @@ class TarMember:
         kind: What it is.
         start: First byte of its content in the archive.
         size: Bytes of its content.
+        part: Which of archives that are joined has it.
     """
 
     name: str
     kind: Kind
     start: int
     size: int
+    part: int = 0
     _stream: "_Stream" = field(repr=False, compare=False)
 
     def read(self, length: int) -> bytes:
@@ -69,23 +71,32 @@ class TarMember:
         return self._stream.exactly(max(0, min(length, left)))
 
 
-def bounded_members(file: Readable, *, limits: TarLimits = DEFAULT_LIMITS) -> Generator[TarMember]:
+def bounded_members(
+    file: Readable, *, limits: TarLimits = DEFAULT_LIMITS, joined: bool = False
+) -> Generator[TarMember]:
     """Yield the members of an uncompressed tar, in their order.
 
     Args:
         file: The archive, at its beginning.
         limits: What is too large.
+        joined: Whether further archives may follow, each right behind the end of the one before.
 
     Raises:
         SettingsError: it is no tar, damaged, cut off, or over a limit; the message is the reason
             alone, for whoever knows the name of the archive.
     """
     stream = _Stream(file, limits)
+    part = begin = 0
     for _ in range(limits.members + 1):
-        member = _next_member(stream, limits)
+        member = _next_member(stream, limits, part)
         if member is None:
-            _check_tail(stream, limits)
-            return
+            following = _next_archive(stream, begin) if joined else None
+            if following is None:
+                _check_tail(stream, limits)
+                return
+            stream.skip_to(following)
+            part, begin = part + 1, following
+            continue
         content_end = member.start + -(-member.size // BLOCK) * BLOCK
         if limits.size_bytes is not None and content_end > limits.size_bytes:
             raise SettingsError(f"expected at most {limits.size_bytes} bytes in it, found more")
@@ -107,6 +118,11 @@ class _Stream:
         self.position = 0
         self._file = file
         self._most = limits.size_bytes
+
+    @property
+    def seekable(self) -> bool:
+        """Whether there is a way but to read on."""
+        return self._file.seekable()
 
     def upto(self, length: int) -> bytes:
         """Return so many bytes, or fewer where the archive ends."""
@@ -145,7 +161,36 @@ class _Stream:
         )
 
 
-def _next_member(stream: _Stream, limits: TarLimits) -> TarMember | None:
+def _next_archive(stream: _Stream, begin: int) -> int | None:
+    """Return where the next of joined archives begins; None where none does.
+
+    Programs end an archive with two blocks of zeros and some fill it up to a record. Zeros of
+    another length are a hole: what should be there would be missing.
+    """
+    end = stream.position - BLOCK
+    filled = begin + -(-(end + 2 * BLOCK - begin) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+    if not stream.seekable:
+        return None
+    for place in (end + 2 * BLOCK, filled):
+        stream.skip_to(end)
+        if any(stream.upto(place - end)):
+            break
+        block = stream.upto(BLOCK)
+        if len(block) == BLOCK and any(block) and _is_header(block):
+            return place
+    stream.skip_to(end + BLOCK)
+    return None
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return True
+
+
+def _next_member(stream: _Stream, limits: TarLimits, part: int) -> TarMember | None:
     """Return the next member; None at the mark of the end, of which a block has been read."""
     records: dict[str, bytes] = {}
     before = 0
@@ -158,7 +203,7 @@ def _next_member(stream: _Stream, limits: TarLimits) -> TarMember | None:
             return None
         header = header_of(block, at)
         if header.type not in EXTENSIONS:
-            return _member(header, records, stream, limits)
+            return _member(header, records, stream, limits, part)
         before += BLOCK + header.size
         if before > limits.header_bytes:
             raise SettingsError(
@@ -170,7 +215,11 @@ def _next_member(stream: _Stream, limits: TarLimits) -> TarMember | None:
 
 
 def _member(
-    header: tarfile.TarInfo, records: dict[str, bytes], stream: _Stream, limits: TarLimits
+    header: tarfile.TarInfo,
+    records: dict[str, bytes],
+    stream: _Stream,
+    limits: TarLimits,
+    part: int,
 ) -> TarMember:
     """Return the member that a header and what preceded it describe."""
     at = stream.position
@@ -192,6 +241,7 @@ def _member(
         kind=kind_of(header, records),
         start=at,
         size=0 if header.type in WITHOUT_CONTENT else size,
+        part=part,
         _stream=stream,
     )
 
@@ -211,9 +261,7 @@ def _check_tail(stream: _Stream, limits: TarLimits) -> None:
 
 
 def _more_behind(block: bytes, first: int) -> SettingsError:
-    try:
-        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.HeaderError, ValueError):
+    if not _is_header(block):
         return SettingsError(
             f"bytes of something else follow the mark of its end, at byte {first}: it is damaged, "
             "or something was put behind it; copy it again"

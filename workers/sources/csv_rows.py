@@ -4,16 +4,23 @@ import csv
 import io
 import re
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
-from itertools import chain
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, islice
 
 from adapters.errors import NotFoundError, SettingsError
 from workers.formats.tar_headers import compression_of
-from workers.sources.places import Place
-from workers.sources.rows import COLUMNS, LIMITS, Row, columns_of, shown_cell
-from workers.sources.survey import MOST_SEEN
+from workers.sources.columns import (
+    EVERYTHING,
+    Chosen,
+    Selection,
+    columns_of,
+    label_in,
+    shown_cell,
+)
+from workers.sources.places.place import Place
+from workers.sources.places.survey import MOST_SEEN
+from workers.sources.rows import LIMITS, MOST_LINE, Row, too_long
 
-MOST_LINE = 2**20
 _READ_AHEAD = 2**20
 _BYTES = re.compile("[\udc80-\udcff]")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -21,7 +28,7 @@ _EXCEL = re.compile(r"sep=([^\w\s\"\0]|\t)\r?\n?", re.IGNORECASE)
 """What Excel writes before everything else to say how cells are separated; it counts no row."""
 
 
-def csv_rows(place: Place, name: str) -> Generator[Row]:
+def csv_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> Generator[Row]:
     """Yield the rows of the CSV list called `name`, numbered as spreadsheets number them.
 
     Empty rows are numbered and give nothing. Bytes that are no UTF-8 are surrogates in the cells.
@@ -34,7 +41,7 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
     origin, number = place.origin(name), 0
     try:
         with closing(_text(place, name)) as text:
-            records = _records(_lines(text, origin))
+            records = _records(_lines(text, origin), selection)
             header: list[str] | None = None
             for number, cells in enumerate(records, start=1):
                 if number > MOST_SEEN + 1:
@@ -45,11 +52,12 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
                     continue
                 if header is None:
                     header = cells
-                    at = columns_of(origin, header)
+                    at = columns_of(origin, header, selection)
+                    places = at.places()
                     continue
-                yield _row(number, cells, len(header), at)
+                yield _row(number, cells, len(header), at, places)
             if header is None:
-                columns_of(origin, [])
+                columns_of(origin, [], selection)
     except csv.Error as error:
         raise SettingsError(
             f"expected {origin} to be a CSV list: row {number + 1} cannot be read ({error}); look "
@@ -59,7 +67,48 @@ def csv_rows(place: Place, name: str) -> Generator[Row]:
         raise SettingsError(f"{origin} cannot be read: {error.message}") from error
 
 
-def _records(lines: Iterator[str]) -> Iterator[list[str]]:
+def csv_records(place: Place, name: str) -> Generator[tuple[int, dict[str, str]]]:
+    """Yield the rows of the CSV list called `name` with their numbers, by the names of columns.
+
+    Raises:
+        SettingsError: it is no CSV file, or is too large.
+    """
+    header: list[str] | None = None
+    with _told(place, name), closing(_text(place, name)) as text:
+        lines = _lines(text, place.origin(name))
+        for number, cells in enumerate(_records(lines, EVERYTHING), start=1):
+            if number > MOST_SEEN + 1:
+                raise SettingsError(f"expected at most {MOST_SEEN} rows in {place.origin(name)}")
+            if header is None:
+                header = [cell.strip() for cell in cells]
+            elif any(cells):
+                yield number, dict(zip(header, cells, strict=False))
+
+
+@contextmanager
+def _told(place: Place, name: str) -> Iterator[None]:
+    """Say what is wrong with a list that cannot be read."""
+    origin = place.origin(name)
+    try:
+        yield
+    except csv.Error as error:
+        raise SettingsError(f"expected {origin} to be a CSV list: {error}") from error
+    except NotFoundError as error:
+        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+
+
+def csv_beginning(place: Place, name: str, *, rows: int) -> list[list[str]]:
+    """Return the header of the CSV list called `name` and its first `rows`; empty ones are left.
+
+    Raises:
+        SettingsError: it cannot be read as CSV.
+    """
+    with _told(place, name), closing(_text(place, name)) as text:
+        records = _records(_lines(text, place.origin(name)), EVERYTHING)
+        return list(islice((cells for cells in records if any(map(str.strip, cells))), rows + 1))
+
+
+def _records(lines: Iterator[str], selection: Selection) -> Iterator[list[str]]:
     """Return the rows of a file; the first line that is not empty shows how cells are separated."""
     before: list[str] = []
     for line in lines:
@@ -69,18 +118,19 @@ def _records(lines: Iterator[str]) -> Iterator[list[str]]:
         before.append(line)
         if line.strip():
             break
-    return _parsed(chain(before, lines), _separator_of(before[-1] if before else ""))
+    return _parsed(chain(before, lines), _separator_of(before[-1] if before else "", selection))
 
 
 def _parsed(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
 
 
-def _separator_of(header: str) -> str:
-    """Return what separates path and label in the first row; a comma where nothing else does."""
+def _separator_of(header: str, selection: Selection) -> str:
+    """Return what separates the columns in the first row; a comma where nothing else does."""
+    wanted = [name.strip().casefold() for name in selection.wanted()]
     for separator in _SEPARATORS:
-        names = [cell.strip(' \t\r\n"').lower() for cell in header.split(separator)]
-        if all(names.count(column) == 1 for column in COLUMNS):
+        names = [cell.strip(' \t\r\n"').casefold() for cell in header.split(separator)]
+        if len(wanted) > 1 and all(names.count(column) == 1 for column in wanted):
             return separator
     # Columns are missing; cells are told apart by what there is most of.
     return max(_SEPARATORS, key=header.count)
@@ -108,16 +158,21 @@ def _other_format(beginning: bytes) -> str:
     return "a spreadsheet or an archive" if compression == "ZIP" else compression or ""
 
 
-def _row(number: int, cells: list[str], columns: int, at: tuple[int, int]) -> Row:
+def _row(number: int, cells: list[str], columns: int, at: Chosen, places: tuple[int, ...]) -> Row:
     if any(cell.strip() for cell in cells[columns:]):  # spreadsheets fill rows up with empty cells
         wrong = f"expected {columns} cells, found {len(cells)}; quote those that hold a separator"
         return Row(number, None, None, wrong)
-    found = [cells[index].strip() if index < len(cells) else None for index in at]
-    for cell in found:
-        if cell is not None and _BYTES.search(cell):
-            wrong = f"{shown_cell(cell)} has bytes that are no UTF-8; save the list as UTF-8"
+    found = [cell.strip() for cell in cells]
+    for place in places:
+        if place < len(found) and _BYTES.search(found[place]):
+            wrong = (
+                f"{shown_cell(found[place])} has bytes that are no UTF-8; save the list as UTF-8"
+            )
             return Row(number, None, None, wrong)
-    return Row(number, found[0], found[1])
+    path = found[at.path] if at.path < len(found) else None
+    split = found[at.split] if at.split is not None and at.split < len(found) else None
+    label, wrong = label_in(at, found)
+    return Row(number, path, label, wrong, split)
 
 
 def _lines(text: io.TextIOWrapper, origin: str) -> Iterator[str]:
@@ -126,8 +181,5 @@ def _lines(text: io.TextIOWrapper, origin: str) -> Iterator[str]:
     while line := text.readline(MOST_LINE):
         size += len(line)
         if size > LIMITS.size_bytes or len(line) == MOST_LINE:
-            raise SettingsError(
-                f"expected a list of at most {LIMITS.size_bytes} bytes in lines of less than "
-                f"{MOST_LINE} at {origin}, found more"
-            )
+            raise too_long(origin)
         yield line

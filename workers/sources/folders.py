@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 from adapters.errors import SettingsError
 from workers.formats.problems import Problems, cause_of
-from workers.sources.appearance import is_image
-from workers.sources.image import ImageRef
-from workers.sources.keys import what_is_wrong_with
-from workers.sources.looking import look_at
-from workers.sources.places import Entry, EntryKind, Place
-from workers.sources.survey import Counting, What
-from workers.sources.system_files import is_system_file
+from workers.sources.places.appearance import is_image
+from workers.sources.places.image import ImageRef
+from workers.sources.places.keys import what_is_wrong_with
+from workers.sources.places.looking import look_at
+from workers.sources.places.place import Entry, EntryKind, Place
+from workers.sources.places.survey import Counting, What
+from workers.sources.places.system_files import is_system_file
 
 _NO_FILES = {
     EntryKind.LINK: (What.LINKS, "links"),

@@ -1,38 +1,75 @@
-"""List source: a CSV or Parquet file with the columns path and label."""
+"""List source: CSV, Parquet or JSON lines with a column of paths and one of labels."""
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError
 from workers.formats.problems import Problems, cause_of
-from workers.sources.csv_rows import csv_rows
-from workers.sources.image import ImageRef
-from workers.sources.keys import what_is_wrong_with
-from workers.sources.parquet_rows import PARQUET, parquet_rows
-from workers.sources.places import Place
-from workers.sources.rows import MOST_PATH_BYTES, Row, shown_cell
-from workers.sources.survey import Counting, What
+from workers.sources.columns import EVERYTHING, NO_COLUMNS, Selection, shown_cell
+from workers.sources.csv_rows import csv_beginning, csv_rows
+from workers.sources.cvat import XML, cvat_rows
+from workers.sources.exported_rows import JSON, exported, exported_rows, record_columns
+from workers.sources.json_rows import JSON_LINES, json_beginning, json_rows
+from workers.sources.label_studio import is_studio_csv, studio_csv_rows
+from workers.sources.parquet_rows import PARQUET, parquet_rows, parquet_schema
+from workers.sources.places.image import ImageRef
+from workers.sources.places.keys import what_is_wrong_with
+from workers.sources.places.place import Place
+from workers.sources.places.survey import Counting, What
+from workers.sources.rows import MOST_PATH_BYTES, UNLABELLED, Row
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tuple[ImageRef, ...]]:
-    """Return the images that the list called `name` names, by label; both are sorted.
+def listed_images(
+    place: Place, names: Sequence[str], counting: Counting, selection: Selection = EVERYTHING
+) -> dict[str, tuple[ImageRef, ...]]:
+    """Return the images that the lists called `names` name, by label; both are sorted.
+
+    Args:
+        place: Where the lists are.
+        names: Of the lists.
+        counting: Counts their rows.
+        selection: What of them is read.
 
     Raises:
-        SettingsError: it is no such list, is too large or without a row, or rows of it name no
-            image or no class; all of these are reported.
+        SettingsError: one is no such list, is too large or without a row, or rows name no image or
+            no class; all of these are reported.
     """
     counting.of("rows")
     listed: dict[str, dict[str, None]] = {}
-    problems = Problems()
-    with closing(rows_of(place, name)) as rows:
+    for name in names:
+        _read(place, name, listed, counting, selection)
+    counting.use(sum(map(len, listed.values())))
+    return {
+        label: tuple(ImageRef(place=place, name=path) for path in sorted(paths))
+        for label, paths in sorted(listed.items())
+    }
+
+
+def _read(
+    place: Place,
+    name: str,
+    listed: dict[str, dict[str, None]],
+    counting: Counting,
+    selection: Selection,
+) -> None:
+    """Add what a list lists."""
+    problems, used = Problems(), 0
+    with closing(rows_of(place, name, selection)) as rows:
         for row in rows:
             counting.see()
+            if not selection.has(row.split):
+                counting.pass_over(What.SPLIT, str(row.path), str(row.split))
+                continue
+            if row.label is UNLABELLED:
+                counting.pass_over(What.UNLABELLED, str(row.path), "rows")
+                continue
+            used += 1
             wrong = row.wrong or _add(row, place, listed, counting)
             if wrong:
                 problems.add(f"row {row.number}: {wrong}", cause=cause_of(wrong))
@@ -41,21 +78,47 @@ def listed_images(place: Place, name: str, counting: Counting) -> dict[str, tupl
             f"{counted(problems.count, 'row')} of {place.origin(name)} cannot be used:{problems}",
             problems=problems.kept,
         )
-    if not listed:
+    if not used:
+        of_split = "" if selection.part is None else f" of the split {selection.part!r}"
         raise SettingsError(
-            f"expected a row with a path and a label in {place.origin(name)}, found none; add a "
-            "row for each image"
+            f"expected a row with a path and a label{of_split} in {place.origin(name)}, found "
+            "none; add a row for each image"
         )
-    counting.use(sum(map(len, listed.values())))
-    return {
-        label: tuple(ImageRef(place=place, name=path) for path in sorted(paths))
-        for label, paths in sorted(listed.items())
-    }
 
 
-def rows_of(place: Place, name: str) -> Generator[Row]:
+def rows_of(place: Place, name: str, selection: Selection = EVERYTHING) -> Generator[Row]:
     """Return the rows of a list, read as they are asked for; closing them closes the file."""
-    return parquet_rows(place, name) if name.lower().endswith(PARQUET) else csv_rows(place, name)
+    if name.lower().endswith(PARQUET):
+        return parquet_rows(place, name, selection)
+    if name.lower().endswith(JSON_LINES):
+        return json_rows(place, name, selection)
+    if name.lower().endswith(JSON):
+        return exported_rows(place, name, selection)
+    if name.lower().endswith(XML):
+        return cvat_rows(place, name)
+    if selection.columns == NO_COLUMNS and is_studio_csv(place, name):
+        return studio_csv_rows(place, name)
+    return csv_rows(place, name, selection)
+
+
+def beginning_of(place: Place, name: str, *, rows: int) -> tuple[list[str], list[list[object]]]:
+    """Return the names of the columns of a list, and its first rows; none of Parquet's.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if name.lower().endswith(PARQUET):
+        return list(parquet_schema(place, name).names), []
+    if name.lower().endswith(JSON_LINES):
+        found = json_beginning(place, name, rows=max(rows, 1))
+        names = list(dict.fromkeys(key for each in found for key in each))
+        return names, [[each.get(key) for key in names] for each in found]
+    if name.lower().endswith(JSON):
+        return record_columns(exported(place, name))
+    if name.lower().endswith(XML):
+        return [], []
+    cells = csv_beginning(place, name, rows=rows)
+    return (cells[0] if cells else []), [list(each) for each in cells[1:]]
 
 
 def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: Counting) -> str:

@@ -1,27 +1,137 @@
 """Rows of Parquet lists: what the file says of itself is checked before anything is unpacked."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 from adapters.errors import NotFoundError, SettingsError
-from workers.formats.parquet_pages import unpacked_sizes
-from workers.sources.places import Place
-from workers.sources.rows import LIMITS, Row, columns_of, shown_cell
-from workers.sources.survey import MOST_SEEN
+from workers.formats.parquet_footer import Chunk, chunks_of, footer_place
+from workers.formats.parquet_pages import Bytes, unpacked_sizes
+from workers.sources.columns import EVERYTHING, Chosen, Selection, columns_of, label_in
+from workers.sources.places.place import Place
+from workers.sources.places.survey import MOST_SEEN
+from workers.sources.rows import LIMITS, Row
 
 PARQUET = ".parquet"
-_AT_ONCE = 10_000
-_OF_IMAGES = frozenset({"image", "img", "picture", "photo", "jpg", "jpeg", "png", "bytes", "data"})
+IMAGE_PAGE_BYTES = 2**29
+"""Most bytes of a page of images: programs write up to a thousand rows in one."""
+_AT_ONCE, _IMAGES_AT_ONCE = 10_000, 16
+_BLOCK_BYTES = 2**16
 
 
-def parquet_rows(place: Place, name: str) -> Generator[Row]:
+def parquet_schema(place: Place, name: str) -> Any:
+    """Return the schema of a Parquet file of any size; SettingsError where it cannot be read."""
+    origin = place.origin(name)
+    pyarrow, parquet_file = _library(origin)
+    try:
+        with _source(place, name) as source, parquet_file(source) as file:
+            return file.schema_arrow
+    except NotFoundError as error:
+        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+
+
+def parquet_batches(place: Place, name: str, *, image: str, short: Sequence[str]) -> Generator[Any]:
+    """Yield rows of a Parquet file that holds images, a few at once, with the wanted columns.
+
+    Args:
+        place: Where it is.
+        name: Of the file.
+        image: The column of images.
+        short: Columns of labels and splits.
+
+    Raises:
+        SettingsError: it is damaged, or a page or a cell of it is too large.
+    """
+    origin = place.origin(name)
+    pyarrow, parquet_file = _library(origin)
+    try:
+        content = _Blocks(place, name)
+        size = len(content)
+        start, length = footer_place(place.read(name, max(0, size - 8), 8), size)
+        chunks = chunks_of(place.read(name, start, length))
+        with _source(place, name) as source, parquet_file(source) as file:
+            _check_rows(file, origin)
+            _check_pages(chunks, content, [image], origin, most=IMAGE_PAGE_BYTES)
+            _check_pages(chunks, content, short, origin)
+        read = {"read_dictionary": list(short), "buffer_size": 2**20}
+        with _source(place, name) as source, parquet_file(source, **read) as file:
+            columns = [image, *short]
+            for batch in file.iter_batches(_IMAGES_AT_ONCE, columns=columns, use_threads=False):
+                for key in short:
+                    _check_cells(batch.column(key), key, origin)
+                yield batch
+    except NotFoundError as error:
+        raise SettingsError(f"{origin} cannot be read: {error.message}") from error
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+
+
+class _Blocks:
+    """The bytes of a file, of which a block is read where one of its bytes is looked at."""
+
+    # Owns: the last block.
+
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
+        self._size = place.size(name)
+        self._start, self._block = 0, b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, at: int) -> int:
+        if not 0 <= at < self._size:
+            raise IndexError
+        if not self._start <= at < self._start + len(self._block):
+            self._start = at
+            self._block = self._place.read(self._name, at, _BLOCK_BYTES)
+        return self._block[at - self._start]
+
+
+@contextmanager
+def _source(place: Place, name: str) -> Iterator[Any]:
+    """Give a file of a place as the library reads it."""
+    import pyarrow
+
+    with closing(place.opened(name)) as file:
+        yield pyarrow.PythonFile(file, mode="r")
+
+
+def parquet_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> Generator[Row]:
     """Yield the rows of the Parquet list called `name`, from 1.
 
     Raises:
-        SettingsError: it is no such file, has other columns or no text in them, is too large, or
-            there is no library to read it.
+        SettingsError: it is no such file, has other columns or no text in them, or is too large.
     """
     origin = place.origin(name)
+    pyarrow, parquet_file = _library(origin)
+    try:
+        content = _content(place, name)
+        with parquet_file(pyarrow.BufferReader(content)) as file:
+            chosen = _columns(file.schema_arrow, origin, selection)
+            names = list(file.schema_arrow.names)
+            keys = [names[place] for place in chosen.places()]
+            at = _within(chosen)
+            start, length = footer_place(content[-8:], len(content))
+            chunks = chunks_of(content[start : start + length])
+            _check(file, chunks, keys, origin)
+            _check_pages(chunks, content, keys, origin)
+        with parquet_file(pyarrow.BufferReader(content), read_dictionary=keys) as file:
+            number = 0
+            for batch in file.iter_batches(_AT_ONCE, columns=keys, use_threads=False):
+                for cells in zip(*(_cells(batch, key, origin) for key in keys), strict=True):
+                    number += 1
+                    label, wrong = label_in(at, cells)
+                    split = None if at.split is None else cells[at.split]
+                    yield Row(number, cells[at.path], label, wrong, split)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+
+
+def _library(origin: str) -> tuple[Any, Any]:
+    """Return pyarrow and what reads Parquet; SettingsError where they are not there."""
     try:
         # Imported where a list needs it: it takes long, and few tasks have such a list.
         import pyarrow
@@ -31,20 +141,7 @@ def parquet_rows(place: Place, name: str) -> Generator[Row]:
             f"expected the library pyarrow to read {origin}, found none; install it with `pip "
             "install pyarrow`, or give the list as CSV"
         ) from error
-    try:
-        content = _content(place, name)
-        with ParquetFile(pyarrow.BufferReader(content)) as file:
-            keys = _columns(file.schema_arrow, origin)
-            _check(file, keys, origin)
-            _check_pages(file.metadata, content, keys, origin)
-        with ParquetFile(pyarrow.BufferReader(content), read_dictionary=keys) as file:
-            number = 0
-            for batch in file.iter_batches(_AT_ONCE, columns=keys, use_threads=False):
-                for path, label in zip(*(_cells(batch, key, origin) for key in keys), strict=True):
-                    number += 1
-                    yield Row(number, path, label)
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise SettingsError(f"expected {origin} to be a Parquet file: {error}") from error
+    return pyarrow, ParquetFile
 
 
 def _content(place: Place, name: str) -> bytes:
@@ -61,70 +158,67 @@ def _content(place: Place, name: str) -> bytes:
     return content
 
 
-def _columns(schema: Any, origin: str) -> list[str]:
-    """Return the names of the columns path and label; SettingsError where they are not there."""
+def _within(chosen: Chosen) -> Chosen:
+    """Return where what is wanted stands in rows that have nothing else."""
+    order = {place: number for number, place in enumerate(chosen.places())}
+    return Chosen(
+        order[chosen.path],
+        None if chosen.label is None else order[chosen.label],
+        tuple((order[place], name) for place, name in chosen.one_hot),
+        None if chosen.split is None else order[chosen.split],
+    )
+
+
+def _columns(schema: Any, origin: str, selection: Selection) -> Chosen:
+    """Return where the wanted columns are; SettingsError where they are not there."""
     names = list(schema.names)
-    inside = [name for name in names if _holds_images(name, schema.field(name).type)]
-    if inside and not any(name.strip().lower() == "path" for name in names if name not in inside):
-        raise SettingsError(
-            f"{origin} holds the images themselves, in the column {shown_cell(inside[0])}, as data "
-            "sets of Hugging Face do; a list says where they are: write them to a folder for each "
-            'class, as docs/tasks.md shows under "Images inside a Parquet file"'
-        )
     short = [name for name in names if _is_short(schema.field(name).type)]
-    keys = [names[index] for index in columns_of(origin, names, usable=short)]
-    for key in keys:
+    chosen = columns_of(origin, names, selection, usable=short)
+    for key in (names[place] for place in chosen.places()):
         if key not in short:
             raise SettingsError(
                 f"expected text or whole numbers in the column {key} of {origin}, found "
                 f"{schema.field(key).type}; write it as text"
             )
-    return keys
+    return chosen
 
 
-def _holds_images(name: str, kind: Any) -> bool:
-    """Return whether a column has the bytes of images in its cells."""
-    from pyarrow import types
-
-    if types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
-    bytes_alone = (types.is_binary, types.is_large_binary, types.is_binary_view)
-    return name.strip().lower() in _OF_IMAGES and any(is_one(kind) for is_one in bytes_alone)
-
-
-def _check(file: Any, keys: list[str], origin: str) -> None:
+def _check(file: Any, chunks: Sequence[Chunk], keys: list[str], origin: str) -> None:
     """Raise SettingsError where sizes are not what a list has."""
-    metadata = file.metadata
-    if metadata.num_rows > MOST_SEEN:
-        raise SettingsError(
-            f"expected at most {MOST_SEEN} rows in {origin}, found {metadata.num_rows}; divide it"
-        )
-    most = min(LIMITS.column_bytes, 2**20 + metadata.num_rows * LIMITS.cell_bytes)
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    chunks = [group.column(index) for group in groups for index in range(group.num_columns)]
+    _check_rows(file, origin)
+    most = min(LIMITS.column_bytes, 2**20 + file.metadata.num_rows * LIMITS.cell_bytes)
     for key in keys:
-        size = sum(each.total_uncompressed_size for each in chunks if each.path_in_schema == key)
+        size = sum(each.unpacked for each in chunks if each.path == (key,))
         if size > most:
             raise SettingsError(
                 f"expected at most {most} bytes in the column {key} of {origin}, found {size}"
             )
 
 
-def _check_pages(metadata: Any, content: bytes, keys: list[str], origin: str) -> None:
+def _check_rows(file: Any, origin: str) -> None:
+    """Raise SettingsError where there are more rows than a source may have."""
+    rows = file.metadata.num_rows
+    if rows > MOST_SEEN:
+        raise SettingsError(
+            f"expected at most {MOST_SEEN} rows in {origin}, found {rows}; divide it"
+        )
+
+
+def _check_pages(
+    chunks: Sequence[Chunk],
+    content: Bytes,
+    keys: Collection[str],
+    origin: str,
+    *,
+    most: int = LIMITS.page_bytes,
+) -> None:
     """Raise SettingsError where a page of the columns is larger than any program writes them."""
-    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    for chunk in (group.column(index) for group in groups for index in range(group.num_columns)):
-        if chunk.path_in_schema not in keys:
-            continue
-        start = chunk.data_page_offset
-        if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
-            start = chunk.dictionary_page_offset
-        for size in unpacked_sizes(content, start, start + chunk.total_compressed_size):
-            if size > LIMITS.page_bytes:
+    for chunk in (each for each in chunks if each.path[:1] and each.path[0] in keys):
+        for size in unpacked_sizes(content, chunk.start, chunk.end):
+            if size > most:
                 raise SettingsError(
-                    f"expected pages of at most {LIMITS.page_bytes} bytes in the column "
-                    f"{chunk.path_in_schema} of {origin}, found one of {size}; write it with "
-                    "smaller row groups"
+                    f"expected pages of at most {most} bytes in the column {chunk.path[0]} of "
+                    f"{origin}, found one of {size}; write it with smaller row groups"
                 )
 
 
@@ -142,19 +236,14 @@ def _is_short(kind: Any) -> bool:
 
 def _cells(batch: Any, key: str, origin: str) -> list[Any]:
     """Return the cells of a column; bytes that are no UTF-8 are surrogates in them."""
-    from pyarrow import compute, large_binary, types
+    from pyarrow import large_binary, types
 
     column = batch.column(key)
     if not types.is_dictionary(column.type) or types.is_primitive(column.type.value_type):
         cells: list[Any] = column.to_pylist()
         return cells
     # A text is unpacked once a batch, however many rows have it, and not before all are short.
-    longest = compute.max(compute.binary_length(column.dictionary)).as_py() or 0
-    if longest > LIMITS.cell_bytes:
-        raise SettingsError(
-            f"expected at most {LIMITS.cell_bytes} bytes in a cell of the column {key} of "
-            f"{origin}, found {longest}"
-        )
+    _check_cells(column, key, origin)
     wanted = column.indices.unique().drop_null()
     found = column.dictionary.take(wanted).cast(large_binary()).to_pylist()
     texts = {
@@ -162,3 +251,17 @@ def _cells(batch: Any, key: str, origin: str) -> list[Any]:
         for index, text in zip(wanted.to_pylist(), found, strict=True)
     }
     return [texts.get(index) for index in column.indices.to_pylist()]
+
+
+def _check_cells(column: Any, key: str, origin: str) -> None:
+    """Raise SettingsError where a text in a column is longer than any class or path."""
+    from pyarrow import compute, types
+
+    if not types.is_dictionary(column.type) or types.is_primitive(column.type.value_type):
+        return
+    longest = compute.max(compute.binary_length(column.dictionary)).as_py() or 0
+    if longest > LIMITS.cell_bytes:
+        raise SettingsError(
+            f"expected at most {LIMITS.cell_bytes} bytes in a cell of the column {key} of "
+            f"{origin}, found {longest}"
+        )

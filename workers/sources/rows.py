@@ -1,22 +1,17 @@
 """Rows of lists as they are found, and how large a list may be."""
 
-from collections.abc import Collection
+import io
+from collections.abc import Generator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from adapters.errors import SettingsError
+from workers.sources.places.place import Place
 
-COLUMNS = ("path", "label")
+MOST_LINE = 2**20
+_READ_AHEAD = 2**20
 MOST_PATH_BYTES = 4096
 """Linux opens nothing longer."""
-_SHOWN = 60
-_COMPARED = 1000
-"""A line of a mebibyte may name a million columns."""
-_OTHER_NAMES = {
-    **dict.fromkeys(("file", "filename", "file_name", "filepath", "image", "img", "name"), "path"),
-    **dict.fromkeys(("class", "category", "target", "y", "species", "label_name"), "label"),
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +35,13 @@ class ListLimits:
 LIMITS = ListLimits()
 
 
+class Unlabelled:
+    """The label of a row that nobody has given a class yet."""
+
+
+UNLABELLED = Unlabelled()
+
+
 class Row(NamedTuple):
     """One row as it was found.
 
@@ -48,60 +50,35 @@ class Row(NamedTuple):
         path: The cell of the path.
         label: The cell of the label.
         wrong: What is wrong with the row as a whole; empty where it has its cells.
+        split: The cell of the split, where one was asked for.
     """
 
     number: int
     path: object
     label: object
     wrong: str = ""
+    split: object = None
 
 
-def columns_of(
-    origin: str, found: list[str], *, usable: Collection[str] | None = None
-) -> tuple[int, int]:
-    """Return where the columns path and label are among those `found` in a list.
-
-    Blanks around their names and capitals make no difference where nothing else tells two apart.
-
-    Args:
-        origin: Of the list, for messages.
-        found: The names of its columns.
-        usable: Those of them that could be path or label; all where None.
+def lines_of(place: Place, name: str) -> Generator[bytes]:
+    """Yield the lines of a file, none of which is read beyond a limit.
 
     Raises:
-        SettingsError: one is not there, or is there twice.
+        SettingsError: it is too large, or a line is.
+        NotFoundError: it cannot be read.
     """
-    plain = [name.strip().lower() for name in found]
-    for names in (found, plain):
-        if all(names.count(name) == 1 for name in COLUMNS):
-            return names.index("path"), names.index("label")
-    told = [shown_cell(name) for name in found[:20]] + ["…"] * (len(found) > 20)
-    twice = [name for name in COLUMNS if plain.count(name) > 1]
-    hint = _renaming([name for name in found if usable is None or name in usable])
-    raise SettingsError(
-        f"expected the columns path and label in {origin}"
-        f"{', each once' if twice else ''}, found [{', '.join(told)}]{hint}"
+    size = 0
+    with io.BufferedReader(place.opened(name), _READ_AHEAD) as file:
+        while line := file.readline(MOST_LINE):
+            size += len(line)
+            if size > LIMITS.size_bytes or len(line) == MOST_LINE:
+                raise too_long(place.origin(name))
+            yield line
+
+
+def too_long(origin: str) -> SettingsError:
+    """Return that a list, or a line of it, is over the limit."""
+    return SettingsError(
+        f"expected a list of at most {LIMITS.size_bytes} bytes in lines of less than {MOST_LINE} "
+        f"at {origin}, found more"
     )
-
-
-def shown_cell(value: object) -> str:
-    """Return a cell as errors quote it, cut where it is long."""
-    text = repr(value[: _SHOWN + 1]) if isinstance(value, str | bytes) else repr(value)
-    return text if len(text) <= _SHOWN + 2 else f"{text[:_SHOWN]}…"
-
-
-def _renaming(found: list[str]) -> str:
-    """Return which of the columns are probably meant, of all that are missing."""
-    plain = {name.strip().lower(): name for name in found[:_COMPARED]}
-    renamed = []
-    for name in COLUMNS:
-        if name in plain:
-            continue
-        meant = next((plain[other] for other in plain if _OTHER_NAMES.get(other) == name), None)
-        near = get_close_matches(name, list(plain), n=1, cutoff=0.75)
-        if meant or near:
-            renamed.append(f"{shown_cell(meant or plain[near[0]])} {name}")
-    return f"; call {' and '.join(renamed)}" if renamed else _FIRST_ROW
-
-
-_FIRST_ROW = "; the first row names the columns: put the row path,label before the others"

@@ -8,16 +8,17 @@ from pathlib import PurePosixPath
 from adapters.errors import printable
 from workers.formats.tar_headers import Kind
 from workers.formats.tar_members import TarMember
-from workers.sources.appearance import (
+from workers.sources.columns import LABEL
+from workers.sources.places.appearance import (
     BEGINNING_BYTES,
     Looks,
     appearance_of,
     extension,
     is_image,
 )
-from workers.sources.keys import what_is_wrong_with
-from workers.sources.survey import Counting, What
-from workers.sources.system_files import is_system_file
+from workers.sources.places.keys import what_is_wrong_with
+from workers.sources.places.survey import Counting, What
+from workers.sources.places.system_files import is_system_file
 
 MAX_LABEL_BYTES = 2**20
 LABELS = (".cls", ".json")
@@ -64,19 +65,27 @@ class Sample:
         return f"has the label {labels[0][:60]!r}, which {problem}" if problem else ""
 
 
-def samples_of(members: Iterable[TarMember], counting: Counting) -> dict[str, Sample]:
+Key = tuple[int, str]
+"""Which of joined archives has a sample, and what the names of its members have in common."""
+
+
+def samples_of(
+    members: Iterable[TarMember], counting: Counting, *, label: str = LABEL
+) -> dict[Key, Sample]:
     """Return the samples of a shard by the names that their members have in common.
 
     Args:
         members: Of the shard; those that may hold a label or an image are looked into.
         counting: Counts what is no label, and what belongs to no sample.
+        label: The key of the label in JSON.
     """
-    samples: dict[str, Sample] = {}
+    samples: dict[Key, Sample] = {}
     for number, member in enumerate(members):
         if number % 1000 == 0:
             counting.go_on()
         if member.kind is not Kind.FOLDER:
-            _sort(member, samples, counting)
+            _sort(member, samples, counting, label)
+    _join(samples)
     for sample in samples.values():
         # A description of the whole shard, say.
         for name in () if sample.is_one else sample.descriptions:
@@ -85,13 +94,30 @@ def samples_of(members: Iterable[TarMember], counting: Counting) -> dict[str, Sa
     return {key: sample for key, sample in samples.items() if sample.is_one}
 
 
-def _sort(member: TarMember, samples: dict[str, Sample], counting: Counting) -> None:
+def _join(samples: dict[Key, Sample]) -> None:
+    """Put images and labels together whose names have only the part before the first dot in common.
+
+    That is the rule of WebDataset (`1.left.jpg` and `1.cls`); dots in names of images are older.
+    """
+    halves: dict[Key, list[Key]] = {}
+    for (part, key), sample in samples.items():
+        if bool(sample.images) != bool(sample.labels):
+            folder, _, name = key.rpartition("/")
+            halves.setdefault((part, f"{folder}/{name.partition('.')[0]}"), []).append((part, key))
+    for keys in halves.values():
+        images = [key for key in keys if samples[key].images]
+        labels = [key for key in keys if samples[key].labels]
+        if len(images) == 1 and len(labels) == 1:
+            samples[images[0]].labels = samples.pop(labels[0]).labels
+
+
+def _sort(member: TarMember, samples: dict[Key, Sample], counting: Counting, label: str) -> None:
     """Put a member to its sample, or count it as passed over."""
     name, path = member.name, PurePosixPath(member.name)
-    key, suffix = str(path.parent / path.stem), path.suffix.lower()
+    key, suffix = (member.part, str(path.parent / path.stem)), path.suffix.lower()
     is_aside = any(part.startswith(".") or is_system_file(part) for part in path.parts)
     if suffix in LABELS and member.kind is Kind.FILE and not is_aside:
-        _read_label(member, suffix, samples.setdefault(key, Sample()))
+        _read_label(member, suffix, samples.setdefault(key, Sample()), label)
         return
     counting.see()
     if is_aside:
@@ -110,7 +136,7 @@ def _sort(member: TarMember, samples: dict[str, Sample], counting: Counting) -> 
         _look_into(member, key, samples, counting)
 
 
-def _look_into(member: TarMember, key: str, samples: dict[str, Sample], counting: Counting) -> None:
+def _look_into(member: TarMember, key: Key, samples: dict[Key, Sample], counting: Counting) -> None:
     """Put a file without an image's extension to its sample if it is one; else count it."""
     looks, kind = appearance_of(member.name, member.read(BEGINNING_BYTES))
     if looks is Looks.IMAGE:
@@ -123,7 +149,7 @@ def _look_into(member: TarMember, key: str, samples: dict[str, Sample], counting
         sample.unread = f": {printable(PurePosixPath(member.name).name)} is {kind}"
 
 
-def _read_label(member: TarMember, suffix: str, sample: Sample) -> None:
+def _read_label(member: TarMember, suffix: str, sample: Sample, key: str) -> None:
     """Add the label that a file holds to its sample."""
     sample.descriptions += (member.name,)
     if member.size > MAX_LABEL_BYTES:
@@ -131,7 +157,7 @@ def _read_label(member: TarMember, suffix: str, sample: Sample) -> None:
         return
     try:
         text = member.read(member.size).decode("utf-8").strip()
-        label = text if suffix == ".cls" else _label_in(json.loads(text))
+        label = text if suffix == ".cls" else _label_in(json.loads(text), key)
     except UnicodeDecodeError:
         sample.unreadable = f": {printable(member.name)} has bytes that are no UTF-8"
         return
@@ -142,9 +168,9 @@ def _read_label(member: TarMember, suffix: str, sample: Sample) -> None:
         sample.labels += (label,)
 
 
-def _label_in(value: object) -> str:
+def _label_in(value: object, key: str) -> str:
     """Return the label in a JSON document; empty where there is none."""
-    label = value.get("label") if isinstance(value, dict) else None
+    label = value.get(key) if isinstance(value, dict) else None
     if isinstance(label, int) and not isinstance(label, bool):
         return str(label)
     return label if isinstance(label, str) else ""

@@ -20,7 +20,7 @@ from adapters.errors import InputError, SettingsError, UnavailableError
 from workers.formats.problems import raise_all
 from workers.images.views import Augmentation
 from workers.sources import Opener, Source, Survey, read_source
-from workers.sources.survey import unwatched
+from workers.sources.places.survey import unwatched
 from workers.store.local import open_local_store
 from workers.tasks.submission import Split
 from workers.tasks.task_classes import Images, spelt_as, wrong_classes
@@ -82,6 +82,7 @@ class Task:
 def load_task(
     path: Path,
     *,
+    content: bytes | None = None,
     opener: Opener = open_local_store,
     adapter: str = "main",
     method_of: Callable[[str], str] = lambda _adapter: "lada",
@@ -92,6 +93,8 @@ def load_task(
 
     Args:
         path: The task file.
+        content: What it says, where it has not been written; its sources are relative to where
+            it would lie.
         opener: Returns the object store at an address, for images that lie in one.
         adapter: The adapter that grows where the file names none.
         method_of: Says by which method the tasks of an adapter, given by its name, are learnt.
@@ -106,7 +109,7 @@ def load_task(
             SettingsError of a key or list, ClassNameError of classes.
         UnavailableError: an object store cannot be reached.
     """
-    reading = read_task_file(path)
+    reading = read_task_file(path, content)
     file = TaskFile(**{"name": "task", "images": "", **reading.values})
     findings: list[InputError] = [*reading.findings, *wrong_values(path, file)]
     adapter = file.adapter or adapter
@@ -125,6 +128,7 @@ def load_task(
                 within=within,
                 # Where classes are named, nobody needs the names of those that are left alone.
                 any_key=split == "train" and bool(file.classes),
+                columns=file.columns,
                 on_seen=on_seen,
             )
         except InputError as error:
@@ -171,7 +175,9 @@ def _put_together(
     """Return a task of what its file and its sources say, and what is wrong with its classes."""
     nothing = Source(images={}, survey=Survey())
     learnt, measured = sources.get("train", nothing), sources.get("held_out")
-    classes = file.classes or {key: key.replace("_", " ") for key in learnt.images}
+    classes = file.classes or {
+        key: learnt.names.get(key, key.replace("_", " ")) for key in learnt.images
+    }
     images = spelt_as(classes, learnt.images)
     held_out = None if measured is None else spelt_as(classes, measured.images)
     left = [(key, len(refs)) for key, refs in images.items() if key not in classes]

@@ -9,7 +9,7 @@ from adapters.errors import ClassNameError
 from workers.formats.problems import SHOWN
 from workers.images.decode import EXTENSIONS
 from workers.sources import ImageRef, Survey, job_hint
-from workers.sources.survey import What
+from workers.sources.places.survey import What
 from workers.tasks.submission import Split
 
 Images = Mapping[str, tuple[ImageRef, ...]]

@@ -13,7 +13,8 @@ from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsE
 from workers.formats.yaml_settings import Partly, content_of, partly
 from workers.images.views import Augmentation
 from workers.sources import job_hint
-from workers.sources.keys import what_is_wrong_with
+from workers.sources.columns import Columns
+from workers.sources.places.keys import what_is_wrong_with
 from workers.tasks.task_name import NAME
 
 # YAML reads a class called 0 as a number.
@@ -34,6 +35,7 @@ class TaskFile:
     name: str
     images: str
     held_out: str | None = None
+    columns: Columns = field(default_factory=Columns)
     classes: dict[PlainText, PlainText] = field(default_factory=dict)
     prompt: str = "a photo of a {}."
     adapter: str | None = None
@@ -47,15 +49,19 @@ class TaskFile:
     replaces: str | None = None
 
 
-def read_task_file(path: Path) -> Partly:
+def read_task_file(path: Path, content: bytes | None = None) -> Partly:
     """Return what a task file says, and everything that is wrong with its keys.
+
+    Args:
+        path: The file.
+        content: What it says, where it has not been written.
 
     Raises:
         NotFoundError: there is none.
         SettingsError: it is no YAML.
     """
     try:
-        content = content_of(path)
+        content = content_of(path) if content is None else content
     except NotFoundError as error:
         raise NotFoundError(
             f"expected a task file at {path}, found {_instead(path)}{job_hint()}", path=str(path)

@@ -1,5 +1,7 @@
 """Tasks as they are sent: the task file, and a tar of the images that it names."""
 
+import csv
+import io
 import json
 import tarfile
 import tempfile
@@ -10,14 +12,20 @@ from pathlib import Path
 from typing import IO
 
 from adapters.errors import InputError
+from cluster.client.remote.drafts import drafted
 from cluster.client.remote.progress import Watched
 from cluster.wire.tasks import MAX_ARCHIVE_BYTES
 from workers.formats.problems import raise_all
+from workers.intake.drafting import Draft, columns_said
 from workers.progress_callbacks import ProgressCallback
+from workers.sources import ImageRef, read_source
+from workers.sources.columns import NO_COLUMNS
+from workers.sources.library_sets import is_library_set
 from workers.sources.source import is_local, local_files
 from workers.tasks.task_file import read_task_file
 
 SOURCES = ("images", "held_out")
+LIST = "list.csv"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,11 +34,11 @@ class TaskToSend:
 
     Attributes:
         content: The task file as it is sent: with its adapter, and paths that lead into the tar.
-        files: Files of this machine by their names in the tar.
+        files: Files of this machine by their names in the tar; or what they hold.
     """
 
     content: bytes
-    files: Mapping[str, Path]
+    files: Mapping[str, "Path | ImageRef | bytes"]
 
     @contextmanager
     def packed(self, on_progress: ProgressCallback) -> Iterator[Mapping[str, object]]:
@@ -51,14 +59,17 @@ class TaskToSend:
 
     def _write(self, target: IO[bytes]) -> None:
         with tarfile.open(fileobj=target, mode="w", dereference=True) as tar:
-            for name, path in self.files.items():
+            for name, found in self.files.items():
+                if not isinstance(found, Path):
+                    _add(tar, name, found if isinstance(found, bytes) else found.read())
+                    continue
                 try:
-                    tar.add(path, arcname=name, recursive=False)
+                    tar.add(found, arcname=name, recursive=False)
                 except OSError as error:
                     raise InputError(
-                        f"expected a file at {path}, found that it cannot be read: "
+                        f"expected a file at {found}, found that it cannot be read: "
                         f"{error.strerror or error}; mend it, or take it out",
-                        path=str(path),
+                        path=str(found),
                     ) from error
         if target.tell() > MAX_ARCHIVE_BYTES:
             raise InputError(
@@ -67,30 +78,61 @@ class TaskToSend:
             )
 
 
-def task_to_send(path: Path | str, *, adapter: str | None, default: str) -> TaskToSend:
-    """Return the task that a file describes, ready to be sent; images are named, not read.
+def _is_sent(source: str | None) -> bool:
+    """Return whether the images of a source are sent along."""
+    return source is not None and (is_local(source) or is_library_set(source))
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _as_list(source: str, key: str, folder: Path) -> dict[str, "Path | ImageRef | bytes"]:
+    """Return the images of a data set of a library as files, with a list of their classes."""
+    found = read_source(source, folder=folder, named=f"{key!r}", any_key=True).images
+    refs = [(label, ref) for label, refs in found.items() for ref in refs]
+    rows = io.StringIO(newline="")
+    writer = csv.writer(rows)
+    writer.writerow(("path", "label"))
+    writer.writerows((f"{number}.img", label) for number, (label, _) in enumerate(refs))
+    files = {f"{key}/{number}.img": ref for number, (_, ref) in enumerate(refs)}
+    return {**files, f"{key}/{LIST}": rows.getvalue().encode()}
+
+
+def task_to_send(meant: Draft | Path | str, *, adapter: str | None, default: str) -> TaskToSend:
+    """Return what a task file or a bare source describes, ready to be sent; no image is read.
 
     Args:
-        path: The task file.
+        meant: The task file, or a source of images without one.
         adapter: The adapter to grow, instead of the file's.
         default: The adapter to grow where neither names one.
 
     Raises:
         InputError: the file, or a source of images that it names, is missing or wrong.
     """
-    file = Path(path)
-    reading = read_task_file(file)
+    found = meant if isinstance(meant, Draft) else drafted(meant)
+    file, content = (found, None) if isinstance(found, Path) else (found.path, found.content)
+    reading = read_task_file(file, content)
     findings: list[InputError] = list(reading.findings)
-    values, files = dict(reading.values), dict[str, Path]()
-    for key in (key for key in SOURCES if is_local(values.get(key) or "://")):
+    values = dict(reading.values)
+    files: dict[str, Path | ImageRef | bytes] = {}
+    columns = values.get("columns", NO_COLUMNS)
+    for key in (key for key in SOURCES if _is_sent(values.get(key))):
         try:
+            if is_library_set(values[key]):
+                files |= _as_list(values[key], key, file.parent)
+                values[key] = f"{key}/{LIST}"
+                continue
             named = f"{key!r} in {file}, relative to the task file"
-            found = local_files(values[key], folder=file.parent, named=named)
+            sent = local_files(values[key], folder=file.parent, named=named, columns=columns)
         except InputError as error:
             findings.append(error)
             continue
-        values[key] = f"{key}/{found.name}" if found.name else key
-        files |= {f"{key}/{name}": found.folder / name for name in found.names}
+        values[key] = sent.below(key)
+        files |= {f"{key}/{name}": sent.folder / name for name in sent.names}
     raise_all(findings)
     values["adapter"] = adapter or values.get("adapter") or default
+    values["columns"] = columns_said(columns)
     return TaskToSend(content=json.dumps(values).encode(), files=files)

@@ -24,6 +24,7 @@ from workers.queue.ticket import ENDED, Stage
 
 if TYPE_CHECKING:
     from cluster.client.remote.packing import TaskToSend
+    from workers.intake.drafting import Draft
 
 UPLOAD_S = 3600.0
 """So long it may take to send images, in seconds, where the service lets it."""
@@ -82,7 +83,7 @@ class SubmissionCalls(CallPart):
 
     def submit(
         self,
-        task: Path | str,
+        task: "Draft | Path | str",
         *,
         adapter: str | None = None,
         on_progress: ProgressCallback = unwatched,
@@ -92,7 +93,8 @@ class SubmissionCalls(CallPart):
         Sent again, the same task finds its submission.
 
         Args:
-            task: The path of a task file; images of this machine are sent along.
+            task: The path of a task file, or a source of images without one; images of this
+                machine are sent along.
             adapter: The adapter to grow, instead of the task file's.
             on_progress: Called with mebibytes sent and mebibytes in all.
 
@@ -101,8 +103,8 @@ class SubmissionCalls(CallPart):
         """
         return self.sending(self.read_task(task, adapter=adapter), on_progress=on_progress)
 
-    def read_task(self, task: Path | str, *, adapter: str | None = None) -> "TaskToSend":
-        """Return what a task file describes, ready to be sent."""
+    def read_task(self, task: "Draft | Path | str", *, adapter: str | None = None) -> "TaskToSend":
+        """Return what a task file or a bare source describes, ready to be sent."""
         # Loaded when it is needed: what looks at images loads NumPy and Pillow.
         from cluster.client.remote.packing import task_to_send
 

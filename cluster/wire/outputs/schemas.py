@@ -18,7 +18,7 @@ from cluster.wire.outputs.maintenance import (
 )
 from cluster.wire.outputs.measured import MeasuredAdapters, MeasuredSuite, ShownDemo
 from cluster.wire.outputs.store import StoreReport
-from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus
+from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus, WrittenTaskFile
 from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
 from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
 from cluster.wire.outputs.webhooks import RemovedWebhook
@@ -70,6 +70,7 @@ SCHEMAS: Mapping[str, Any] = {
     "show": ShownVersion,
     "status": SystemStatus,
     "submit": list[SubmittedTask],
+    "init": WrittenTaskFile,
     "token create": NewToken,
     "token list": list[NamedTokenState],
     "token revoke": NamedTokenState,

@@ -27,6 +27,18 @@ class SubmittedTask(TaskState):
     sources: dict[str, SourceCount] = Field(
         description="What became of everything in `images` and `held_out`."
     )
+    task_file: str | None = Field(
+        default=None,
+        description="The task file that says the same, where images were submitted without one.",
+    )
+
+
+class WrittenTaskFile(BaseModel):
+    """A task file that was written for a source of images."""
+
+    path: str
+    task_file: str = Field(description="What it says, without its comments.")
+    notes: list[str] = Field(description="What of the source was left alone.")
 
 
 class Unanswered(BaseModel):

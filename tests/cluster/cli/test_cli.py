@@ -603,3 +603,28 @@ def test_whoever_names_no_adapter_is_asked_whether_all_are_meant(
     assert ended.code == code
     assert "Pause all adapters (birds)?" in ended.err
     assert len(list(store.list("queue/inbox/"))) == asked
+
+
+def test_images_without_a_task_file_are_submitted_with_the_one_that_says_the_same(
+    nacre: Command, write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_task()
+    (tmp_path / "images").rename(tmp_path / "birds")
+    written = nacre("init", "birds", "-o", "birds.yaml")
+    assert (written.code, written.err) == (0, "")
+    assert (
+        "name: birds\nimages: birds\nprompt: a photo of a {}.\n" in Path("birds.yaml").read_text()
+    )
+    again = nacre("init", "birds", "-o", "birds.yaml")
+    assert again.code == 2
+    assert "expected no file at birds.yaml, found one, which stays as it is" in again.err
+    assert nacre("init", "birds", "-o", "birds.yaml", "--force").code == 0
+    bare = nacre("submit", "./birds")
+    assert bare.code == 0
+    assert "\nname: birds\nimages: birds\nprompt: a photo of a {}.\n" in bare.out
+    assert "accepted: birds-" in bare.out
+    same = nacre("submit", "birds.yaml")
+    assert "submitted before: birds-" in same.out
+    (found,) = json.loads(nacre("submit", "birds", "--output", "json").out)
+    assert found["task_file"].startswith("name: birds\n")
+    assert "found the task file birds.yaml" in nacre("init", "birds.yaml").err

@@ -90,6 +90,7 @@ def printing(nacre: Command, store: FileStore, write_task: Callable[..., Path]) 
 
 
 CALLS = [
+    ("init", "images", "-o", "drafted.yaml"),
     ("versions",),
     ("history",),
     ("show", "2"),

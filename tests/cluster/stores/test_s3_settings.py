@@ -115,3 +115,31 @@ def test_no_part_of_an_address_is_dropped(
 def test_a_url_of_no_store_is_refused() -> None:
     with pytest.raises(InputError, match=r"memory://NAME, file:///FOLDER or s3://BUCKET/PREFIX"):
         open_store("gs://bucket")
+
+
+OF_LAB = {"NACRE_S3_NAME_ACCESS_KEY": "lab", "NACRE_S3_NAME_SECRET_KEY": "hidden"}
+
+
+def test_an_address_may_name_credentials_that_are_not_those_of_the_store() -> None:
+    url = "s3://bucket/p?credentials=name"
+    settings = S3Settings.from_url(url, {**KEYS, **OF_LAB})
+    assert (settings.access_key, settings.secret_key, settings.session_token) == (
+        "lab",
+        "hidden",
+        "",
+    )
+    assert "lab" not in settings.url
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("other", "'other' in NACRE_\\w+ and NACRE_\\w+, found none"),
+        ("a key/with+slashes", "expected the name of credentials"),
+        ("x" * 60, "expected the name of credentials"),
+    ],
+)
+def test_credentials_that_are_not_there_are_named(named: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        S3Settings.from_url(f"s3://bucket?credentials={named}", {**KEYS, **OF_LAB})

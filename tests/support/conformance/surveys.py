@@ -10,7 +10,7 @@ from PIL import Image
 from adapters.errors import SettingsError
 from tests.support.conformance.sources import RED, Site, header, parquet, read, tar
 from workers.sources import Survey
-from workers.sources.survey import What
+from workers.sources.places.survey import What
 
 
 def picture(kind: str = "JPEG", shade: int = 0) -> bytes:

@@ -16,7 +16,7 @@ from workers.encoding.task_features import class_entries
 from workers.formats.problems import EXAMPLES, SHOWN
 from workers.intake.intake import Intake, take_in
 from workers.intake.naming import KnownNames
-from workers.sources.absent import JOB_VARIABLE
+from workers.sources.places.absent import JOB_VARIABLE
 from workers.store import BlobRef, MemoryStore, ObjectStore, get_blob
 from workers.store.testing import Fault, FaultyStore, RecordingStore, fault_at
 from workers.tasks.shards import unpack_shard

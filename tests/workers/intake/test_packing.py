@@ -10,7 +10,7 @@ from adapters.errors import ImageError
 from workers.intake.packing import THREADS, plan_shards, store_shards
 from workers.intake.reading import Sample
 from workers.sources import ImageRef
-from workers.sources.stored import StoredPlace
+from workers.sources.places.stored import StoredPlace
 from workers.store import MemoryStore
 from workers.store.testing import WrappedStore
 from workers.tasks.shards import MAX_IMAGES, pack_shard, unpack_shard

@@ -9,7 +9,7 @@ from PIL import Image
 
 from workers.intake.reading import THREADS, Sample, count_images, read_images
 from workers.sources import ImageRef
-from workers.sources.local import LocalPlace
+from workers.sources.places.local import LocalPlace
 from workers.tasks.task import Task, load_task
 
 WriteTask = Callable[..., Path]

@@ -10,7 +10,7 @@ from adapters.contract.canonical import digest_of
 from workers.intake.reading import Sample
 from workers.intake.test_split import with_test_split
 from workers.sources import ImageRef
-from workers.sources.local import LocalPlace
+from workers.sources.places.local import LocalPlace
 
 PLACE = LocalPlace(Path("nowhere"))
 

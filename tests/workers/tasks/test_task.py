@@ -12,8 +12,8 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from adapters.errors import ClassNameError, InputError, NotFoundError, SettingsError
 from tests.support.conformance.sources import tar
-from workers.sources.absent import JOB_VARIABLE
-from workers.sources.survey import What
+from workers.sources.places.absent import JOB_VARIABLE
+from workers.sources.places.survey import What
 from workers.tasks.task import TaskFile, load_task
 
 WriteTask = Callable[..., Path]

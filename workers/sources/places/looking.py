@@ -5,7 +5,7 @@ from functools import partial
 
 from adapters.errors import InputError
 from workers.concurrency.bounded import in_threads
-from workers.sources.appearance import (
+from workers.sources.places.appearance import (
     BEGINNING_BYTES,
     Appearance,
     Looks,
@@ -13,8 +13,8 @@ from workers.sources.appearance import (
     extension,
     is_image,
 )
-from workers.sources.places import Place
-from workers.sources.survey import Counting, What
+from workers.sources.places.place import Place
+from workers.sources.places.survey import Counting, What
 
 THREADS = 8
 

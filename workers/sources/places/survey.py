@@ -20,6 +20,9 @@ MOST_KINDS = 50
 MOST_SEEN = 2_000_000
 """Most files, members or rows of a source: ImageNet has 1.28 million training images."""
 
+MOST_UNPACKED = 64 * 2**30
+"""Most bytes of images that are unpacked of one source; a submission holds some 60,000 images."""
+
 
 class What(Enum):
     """Why something was passed over; `{}` stands for what it is."""
@@ -28,6 +31,8 @@ class What(Enum):
     DEEPER = "{} in folders inside those of the classes"
     LOOSE = "{} beside the folders of the classes, or beside shards"
     HIDDEN = "{} with a dot before the name"
+    SPLIT = "{} of other splits"
+    UNLABELLED = "{} without a class"
     UNNAMED = "{} of classes that `classes` does not name"
     CLOSED = "{} that cannot be opened"
     LINKS = "{} to nowhere, or to folders inside those of the classes"
@@ -37,6 +42,12 @@ class What(Enum):
     UNSEEN = "{} that were not looked into, as there are so many that are no images by name"
     OTHER = "other {}"
     SYSTEM = "{} of operating systems and programs"
+
+
+_THINGS = {
+    What.LINKS: "link",
+    **dict.fromkeys((What.REPEATED, What.SPLIT, What.UNLABELLED), "row"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +85,7 @@ class PassedOver:
     def _thing(self) -> str:
         if self.are_pictures:
             return "picture"
-        return {What.LINKS: "link", What.REPEATED: "row"}.get(self.what, "file")
+        return _THINGS.get(self.what, "file")
 
     @property
     def _things(self) -> str:
@@ -155,9 +166,11 @@ class Counting:
         things: What is counted.
         on_seen: Called for each thousand that were seen; raises what should stop the work.
         any_key: See `read_source`.
+        most_bytes: Most bytes of images that are unpacked.
 
     Attributes:
         any_key: The same.
+        most_bytes: The same.
     """
 
     # Owns: the counts. Used by one thread.
@@ -168,13 +181,20 @@ class Counting:
         *,
         on_seen: Callable[[], None] = unwatched,
         any_key: bool = False,
+        most_bytes: int = MOST_UNPACKED,
     ) -> None:
-        self.any_key = any_key
+        self.any_key, self.most_bytes = any_key, most_bytes
         self._things = things
         self._on_seen = on_seen
         self._seen = 0
         self._used = 0
         self._passed: defaultdict[tuple[What, bool], _Kinds] = defaultdict(_Kinds)
+
+    def anew(self) -> "Counting":
+        """Count from nothing, since what was counted is told by a list; return the same."""
+        self._seen = self._used = 0
+        self._passed.clear()
+        return self
 
     def of(self, things: str) -> None:
         """Say what is counted, before anything is."""

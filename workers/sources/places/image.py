@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from adapters.errors import ImageError, InputError
 from workers.images.decode import DEFAULT_LIMITS
-from workers.sources.local import LocalPlace
-from workers.sources.places import Place
+from workers.sources.places.local import LocalPlace
+from workers.sources.places.place import Place
 
 # Larger files are noticed, and never read whole.
 _MOST_BYTES = DEFAULT_LIMITS.size_bytes

@@ -6,8 +6,8 @@ from itertools import islice, product
 from math import prod
 
 from adapters.errors import NotFoundError, SettingsError
-from workers.sources.places import Place
-from workers.sources.survey import MOST_SEEN
+from workers.sources.places.place import Place
+from workers.sources.places.survey import MOST_SEEN
 
 MAX_ALTERNATIVES = 100_000
 MAX_COMPARISONS = 20_000_000

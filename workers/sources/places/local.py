@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from adapters.errors import InputError, NotFoundError, one_line
-from workers.sources.places import Entry, EntryKind, Place
-from workers.sources.system_files import is_system_file
+from workers.sources.places.place import Entry, EntryKind, Place
+from workers.sources.places.system_files import is_system_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class LocalPlace(Place):
             if entry is not None and self._kind(name, entry) is EntryKind.FILE:
                 yield name
 
+    def directly(self, folder: str = "") -> Iterator[Entry]:
+        for _, entry in self._listed(f"{folder}/" if folder else ""):
+            if entry is not None:
+                yield Entry(entry.name, self._kind(entry.name, entry))
+
     def _listed(self, folder: str) -> Iterator[tuple[str, "os.DirEntry[str] | None"]]:
         """Yield what lies in `folder`, by name; the folder and None where nobody may look."""
         path = self._path(folder)
@@ -102,7 +107,7 @@ class LocalPlace(Place):
     def has(self, name: str) -> bool:
         try:
             return self._path(name).is_file()
-        except (OSError, ValueError):  # no file has such a name, or nobody may look
+        except (OSError, ValueError, InputError):  # no file has such a name, or nobody may look
             return False
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
@@ -111,6 +116,13 @@ class LocalPlace(Place):
                 file.seek(start)
                 return file.read(-1 if length is None else length)
         except (OSError, ValueError, OverflowError) as error:
+            raise NotFoundError(_reason(self.folder / name, error)) from error
+
+    def size(self, name: str) -> int:
+        try:
+            with self._opened(name) as file:
+                return os.fstat(file.fileno()).st_size
+        except (OSError, ValueError) as error:
             raise NotFoundError(_reason(self.folder / name, error)) from error
 
     def opened(self, name: str) -> io.RawIOBase:
@@ -160,7 +172,9 @@ class _File(io.FileIO):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:
             return super().seek(offset, whence)
-        except (OSError, OverflowError):  # beyond what a disk can hold
+        except (OSError, OverflowError) as error:  # beyond what a disk can hold
+            if whence == io.SEEK_END:
+                raise NotFoundError(_reason(self._path, error)) from error
             raise NotFoundError("it ends too early") from None
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from adapters.errors import InputError, NotFoundError, one_line
-from workers.sources.places import Entry, EntryKind, Place
-from workers.sources.system_files import is_system_file
+from workers.sources.places.place import Entry, EntryKind, Place
+from workers.sources.places.system_files import is_system_file
 from workers.store.base import ObjectStore
 
 
@@ -42,6 +42,15 @@ class StoredPlace(Place):
             if kind is EntryKind.FILE and "/" not in name:
                 yield name
 
+    def directly(self, folder: str = "") -> Iterator[Entry]:
+        above, seen = f"{folder}/" if folder else "", set[str]()
+        for listed in self.store.list_all(above):
+            name, slash, _ = listed.key.removeprefix(above).partition("/")
+            if name and name not in seen:
+                seen.add(name)
+                kind = EntryKind.FOLDER if slash else EntryKind.FILE
+                yield Entry(name, EntryKind.SYSTEM if is_system_file(name) else kind)
+
     def has(self, name: str) -> bool:
         try:
             self.store.get_range(name, 0, 1)
@@ -53,6 +62,13 @@ class StoredPlace(Place):
         if length is None:
             return self.store.get(name).data[start:]
         return self.store.get_range(name, start, length)
+
+    def size(self, name: str) -> int:
+        above = f"{posixpath.dirname(name)}/" if "/" in name else ""
+        for listed in self.store.list_all(above):
+            if listed.key == name:
+                return listed.size_bytes
+        raise NotFoundError(f"no object {name!r} in {self.address}")
 
     def origin(self, name: str) -> str:
         return one_line(f"{self.address}/{name}")

@@ -55,6 +55,15 @@ class Place(ABC):
     def files(self) -> Iterator[str]:
         """Yield the names of the files directly here; errors as in `entries`."""
 
+    @abstractmethod
+    def directly(self, folder: str = "") -> Iterator[Entry]:
+        """Yield what lies directly in a folder, by its name there: files, and folders of any depth.
+
+        Raises:
+            InputError: it cannot be listed.
+            UnavailableError: the store cannot be reached.
+        """
+
     def opened(self, name: str) -> io.RawIOBase:
         """Return a file as a stream; errors as in `read`, while it is read."""
         return RangeFile(self, name)
@@ -71,6 +80,10 @@ class Place(ABC):
             NotFoundError: it cannot be read; the message is the reason.
             UnavailableError: the store cannot be reached.
         """
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Return the bytes of a file; errors as in `read`."""
 
     @abstractmethod
     def origin(self, name: str) -> str:
@@ -100,6 +113,7 @@ class RangeFile(io.RawIOBase):
     def __init__(self, place: Place, name: str) -> None:
         super().__init__()
         self._place, self._name, self._position = place, name, 0
+        self._size: int | None = None
 
     def readable(self) -> bool:
         return True
@@ -109,8 +123,11 @@ class RangeFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of the file is not known")
-        self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
+            if self._size is None:
+                self._size = self._place.size(self._name)
+            self._position = self._size + offset
+        else:
+            self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
         return self._position
 
     def tell(self) -> int:

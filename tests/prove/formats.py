@@ -1,0 +1,132 @@
+"""The long proof of formats: `make prove-formats`.
+
+In an environment of its own, the tools of others make a small file of each format anew; every one
+of them is read as the committed one is. A data set in the cache of `datasets` is read by its name,
+without a network. `make prove-formats WRITE=1` puts the new files in the place of the committed.
+
+GNU tar and bsdtar (`apt-get install libarchive-tools`) must be there.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapters.errors import NacreError
+from benchmarks.table import Row, report
+from tests.support.real_formats.expected import REAL, Read
+from workers.intake.drafting import columns_said, draft_task
+from workers.tasks.task import load_task
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures" / "formats"
+TOOLS = ("datasets", "webdataset", "pandas", "polars", "pillow")
+OF_NACRE = ("pydantic", "pyyaml", "numpy", "psutil", "cachetools")
+"""What reading a source needs of nacre's own dependencies."""
+
+
+def main() -> int:
+    """Make all files, read them, and return 0 when all are read as they should be."""
+    if shutil.which("bsdtar") is None:
+        sys.stderr.write("expected bsdtar, found none: apt-get install libarchive-tools\n")
+        return 2
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        python = _environment(folder / "venv")
+        made = folder / "formats"
+        made.mkdir()
+        maker = ROOT / "tests" / "support" / "real_formats" / "make.py"
+        subprocess.run([python, maker, made], check=True, stderr=subprocess.DEVNULL)
+        rows = [*_read(made), _hub(python, made, folder / "cache")]
+        if os.environ.get("WRITE"):
+            shutil.copytree(made, FIXTURES, dirs_exist_ok=True)
+    return report("prove-formats", rows)
+
+
+def _environment(folder: Path) -> Path:
+    """Return the interpreter of an environment that has the tools."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", *TOOLS, *OF_NACRE], check=True)
+    return python
+
+
+def _read(made: Path) -> Iterator[Row]:
+    os.chdir(made)
+    for source, expected in REAL.items():
+        found: Read | str
+        try:
+            found = _as_read(source)
+        except NacreError as error:
+            found = error.message
+        yield _row(source, told="" if found == expected else str(found))
+
+
+def _as_read(source: str) -> Read:
+    draft = draft_task(source)
+    task = load_task(draft.path, content=draft.content)
+    return Read(
+        images=draft.file.images,
+        held_out=draft.file.held_out,
+        columns=columns_said(draft.file.columns),
+        classes=dict(task.classes),
+        train=min(len(refs) for refs in task.images.values()),
+    )
+
+
+OF_HUB = """
+import shutil, sys
+from pathlib import Path
+import datasets
+made, cache = sys.argv[1:]
+files = {"train": f"{made}/hub/data/train-*.parquet", "test": f"{made}/hub/data/test-*.parquet"}
+datasets.load_dataset("parquet", data_files=files, cache_dir=cache)
+# as a data set of the hub lies in the cache once it was loaded
+(kept,) = Path(cache).glob("parquet/*/*/*/dataset_info.json")
+target = Path(cache) / "owner___birds" / "default" / "0.0.0" / kept.parent.name
+shutil.copytree(kept.parent, target)
+for file in target.glob("parquet-*"):
+    file.rename(target / file.name.replace("parquet-", "birds-"))
+from workers.sources import read_source
+found = read_source("hf://datasets/owner/birds?split=train").images
+print({key: len(refs) for key, refs in found.items()})
+from workers.sources.library_sets import library_splits
+assert set(library_splits("hf://datasets/owner/birds")) == {"train", "test"}
+try:
+    read_source("hf://datasets/owner/gone?split=train")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def _hub(python: Path, made: Path, cache: Path) -> Row:
+    """Return whether a data set of the hub is read by its name, from the cache alone."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HF_DATASETS_CACHE": str(cache),
+        "HF_HUB_OFFLINE": "1",
+    }
+    did = subprocess.run(
+        [python, "-c", OF_HUB, made, cache],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expected = "{'barn_owl': 2, 'red kite': 2}\n"
+    is_read = did.stdout.startswith(expected) and "Error expected" in did.stdout
+    told = "" if is_read else did.stdout[-300:] + did.stderr[-600:]
+    return _row("hf://datasets/owner/birds, offline", told=told)
+
+
+def _row(source: str, *, told: str) -> Row:
+    return Row(figure=source, value=told or "as expected", bar="as expected", holds=not told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

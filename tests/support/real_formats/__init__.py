@@ -1,0 +1,1 @@
+"""Real files of every format, and what comes of each."""
