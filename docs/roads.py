@@ -13,6 +13,7 @@ ELSEWHERE = {
     "sees of itself, its store and its coordinator",
     "down": "ends the service",
     "init": "writes a file on this machine; no service is asked",
+    "inspect": "reads and embeds images where they lie; a submission over HTTP is checked alike",
     "up": "starts the service",
 }
 """Verbs that are no service's, and why."""

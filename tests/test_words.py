@@ -13,12 +13,12 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by changed check
-connecting cost count demo diff distant drawing element essential example exported fact failure
-fine format free health housekeeping interrupt joined kept key known label labelled latest library
-layout leaving limit list loading local log looking main managing measure measured measuring
-message moved naming once only orientation other output packing page part past pattern published
-question random raw reader reading replacement result row running saved sending shared shown status
-table testing trained turn verify
+connecting cost count demo diff distant drawing element essential estimate example exported fact
+failure fine format free health housekeeping inspecting interrupt joined kept key known label
+labelled latest layout leaving library limit list loading local log looking main managing measure
+measured measuring message moved naming neighbour once only orientation other output packing page
+part past pattern published question random raw reader reading replacement result row running saved
+sending shared shown status table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply arrow async batching browser callback cli completion concurrency config

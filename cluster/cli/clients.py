@@ -45,6 +45,23 @@ def client_of(path: Path | None, *, by: str | None = None) -> "AnyClient":
     return client
 
 
+def client_on_store(path: Path | None, *, by: str | None = None) -> DocumentClient:
+    """Return the client of a command that works on the store alone; see `client_of`.
+
+    Raises:
+        InputError: a remote system is named.
+    """
+    client = client_of(path, by=by)
+    if isinstance(client, DocumentClient):
+        return client
+    command = click.get_current_context().command_path
+    raise InputError(
+        f"`{command}` reads and embeds the images where they lie, beside the store, found the "
+        f"remote system {client.address.url}; leave `--url`, NACRE_URL and `remote: url` of the "
+        "configuration out. `nacre submit` over HTTP makes all checks of a submission"
+    )
+
+
 def running_beside(client: "AnyClient") -> RunningConfig | None:
     """Return what the system that coordinates was configured with, to be compared with this one.
 

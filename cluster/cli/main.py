@@ -20,6 +20,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 MODULES = {
     "serving": ("up", "down", "predict"),
     "submission": ("submit", "init"),
+    "inspect": ("inspect",),
     "status": ("status",),
     "progress": ("watch", "logs"),
     "requests": ("cancel", "retry", "pause", "resume"),

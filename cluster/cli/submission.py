@@ -10,9 +10,11 @@ import click
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import InputError, NacreError, RejectedError
 from cluster.cli.clients import client_of, running_beside
+from cluster.cli.inspect import inspected_here
 from cluster.cli.options import by_option
 from cluster.cli.progress import goes_on, watched, why_ended
 from cluster.cli.terminal.completion import ADAPTERS
+from cluster.cli.terminal.inspection import print_inspection
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import (
     for_machines,
@@ -51,6 +53,11 @@ AGAIN = "submit the same again; what had been accepted is found, and goes on"
     shell_complete=ADAPTERS,
 )
 @click.option("--wait", is_flag=True, help="Return when every task has been published.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only say what would come of it; `nacre inspect` looks at features, too.",
+)
 @by_option
 @output_option
 @click.pass_obj
@@ -62,6 +69,7 @@ def submit(
     output: str,
     *,
     wait: bool,
+    check: bool,
 ) -> None:
     """Submit the tasks that FILES describe.
 
@@ -74,14 +82,21 @@ def submit(
 
     Submitting the same again finds the same submission. Nothing needs to be running.
 
+    With --check nothing is submitted: every image is read, the report of `nacre inspect` is printed
+    as far as it needs no encoder, and the exit code is the one that `submit` would end with.
+
     \b
     Examples:
       nacre submit task.yaml
+      nacre submit task.yaml --check
       nacre submit ./birds                                         a folder for each class
       nacre submit birds.csv                                       columns of paths and of classes
       nacre submit fashion/task.yaml digits/task.yaml --wait
       ray job submit --working-dir . -- nacre submit task.yaml     beside `up --address auto`
     """
+    if check:
+        _check(path, files, adapter=adapter, by=by, output=output)
+        return
     client = client_of(path, by=by)
     accepted: list[TaskAccepted] = []
     states: list[TaskState] = []
@@ -118,6 +133,22 @@ def submit(
     if output == "text":
         _print_published(states)
     _check_published(states)
+
+
+def _check(
+    path: Path | None, files: tuple[str, ...], *, adapter: str | None, by: str | None, output: str
+) -> None:
+    """Say what would come of files; the error is that with which the first would be refused."""
+    found = [inspected_here(path, file, adapter=adapter, features=False, by=by) for file in files]
+    if output == "json":
+        print_json([each.document for each in found])
+    else:
+        for each in found:
+            print_inspection(each.document, verdict=False)
+    for each in found:
+        each.check()
+    if output == "text":
+        say("nothing was submitted; it would be accepted as it is")
 
 
 def _meant(file: str) -> "Draft | Path | InputError":

@@ -86,6 +86,7 @@ from cluster.wire.webhooks import OVERLAP_HOURS, RegisteredWebhook, TestedWebhoo
 from workers.progress_callbacks import ProgressCallback, StepCallback, unreported, unwatched
 
 if TYPE_CHECKING:
+    from cluster.client.inspections import Inspected
     from cluster.client.remote.questions import Images
     from cluster.wire.outputs.measured import MeasuredAdapters
     from cluster.wire.predictions import PredictAnswer
@@ -136,6 +137,26 @@ class DocumentClient:
             return accepted_document(self.client, intake)
 
         return submit
+
+    def inspect(
+        self,
+        task: "Draft | Path | str",
+        *,
+        adapter: str | None = None,
+        features: bool = True,
+        shown: int = 24,
+        report: Path | None = None,
+        on_step: StepCallback = unreported,
+    ) -> "Inspected":
+        """See `Client.inspect`; `report` is the folder for a page of it."""
+        from cluster.client.inspections import inspected
+        from harness.pages.inspection_page import write_inspection
+
+        found = self.client.inspect(
+            task, adapter=adapter, features=features, shown=shown, by=self._by, on_step=on_step
+        )
+        page = None if report is None else str(write_inspection(found, report))
+        return inspected(found, report=page)
 
     def queue(self) -> TaskList:
         """See `RemoteClient.queue`."""

@@ -15,7 +15,7 @@ from cluster.client.requester import By
 from cluster.wire.facts import cancelled, retried
 from workers.access.audit import Outcome
 from workers.housekeeping.leftovers import purged_of
-from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.progress_callbacks import ProgressCallback, StepCallback, unreported, unwatched
 from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
 from workers.queue.journal import JournalEntry, read_journal
@@ -25,6 +25,7 @@ from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.tasks.submission import Submission, is_swept
 
 if TYPE_CHECKING:
+    from workers.inspection.inspecting import Inspection
     from workers.intake.drafting import Draft
     from workers.intake.intake import Intake
     from workers.tasks.task import Task
@@ -68,6 +69,46 @@ class SubmissionVerbs(ClientPart):
             return accept_task(
                 loaded, self.config, self._store, author=author.who, on_progress=on_progress
             )
+
+    def inspect(
+        self,
+        task: "Task | Draft | Path | str",
+        *,
+        adapter: str | None = None,
+        features: bool = True,
+        shown: int = 24,
+        by: By = None,
+        on_step: StepCallback = unreported,
+    ) -> "Inspection":
+        """Return what is known of a task before it is submitted, and what may be wrong with it.
+
+        Nothing is submitted, and no image is stored. Features are kept, and a submission of the
+        same images finds them.
+
+        Args:
+            task: A task, the path of a task file, or a source of images without one.
+            adapter: The adapter to grow, instead of the task file's.
+            features: Whether the encoder looks at the images, too.
+            shown: So many findings of each kind are shown; all are counted.
+            by: Who looks; they must be allowed to submit it.
+            on_step: Called with what is being done, units of it done and units in all.
+
+        Raises:
+            InputError: the task cannot be read, or its adapter forbids it.
+        """
+        from cluster.client.tasks import inspect_task, loaded_task
+
+        loaded, requester = loaded_task(task, self.config, adapter=adapter), self._requester(by)
+        requester.check("submit", loaded.adapter)
+        return inspect_task(
+            loaded,
+            self.config,
+            self._store,
+            author=requester.name,
+            features=features,
+            shown=shown,
+            on_step=on_step,
+        )
 
     def queue(self, *, by: By = None) -> QueueState:
         """Return the queue: open submissions and those that ended lately, and who leads.

@@ -15,12 +15,13 @@ from cluster.running_config import RunningConfig, not_served
 from cluster.stores.open import open_store
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.intake.room import Room
-from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.progress_callbacks import ProgressCallback, StepCallback, unreported, unwatched
 from workers.queue.leadership import read_leadership
 from workers.registry.documents.layout import check_adapter
 from workers.store import ObjectStore
 
 if TYPE_CHECKING:
+    from workers.inspection.inspecting import Inspection
     from workers.intake.drafting import Draft
     from workers.intake.intake import Intake
     from workers.tasks.task import Task
@@ -69,6 +70,54 @@ def accept_task(
         on_progress=on_progress,
     )
     return replace(intake, warnings=warnings)
+
+
+def inspect_task(
+    task: "Task",
+    config: Config,
+    store: ObjectStore,
+    *,
+    author: str,
+    features: bool,
+    shown: int,
+    on_step: StepCallback = unreported,
+) -> "Inspection":
+    """Return what is known of a task; nothing is submitted.
+
+    Args:
+        task: The task.
+        config: Says how the tasks of each adapter are learnt, and has the encoder.
+        store: The object store of `config`; keeps the features.
+        author: Who would submit.
+        features: Whether the encoder looks at the images, too.
+        shown: So many findings of each kind are shown.
+        on_step: Called with what is being done, units of it done and units in all.
+
+    Raises:
+        InputError: the adapter, or the method's settings, forbid the task.
+        UnavailableError: a store cannot be reached.
+    """
+    import torch
+
+    from adapters.methods import method_named
+    from workers.encoding.encoder import Encoder
+    from workers.encoding.prompts import PromptReader
+    from workers.inspection.inspecting import inspect
+    from workers.intake.accept import Admission
+
+    chosen = config.of_adapter(task.adapter)
+    tower = partial(tower_here, config.encoder)
+    method_named(chosen.method).check_tower(tower, task.settings)
+    room = room_for(config, task.adapter, author)
+    # As many as the workers have, so that features are theirs.
+    torch.set_num_threads(config.workers.threads)
+    return inspect(
+        Admission.to(task, store, author=author, room=room, method=chosen.method),
+        encoder=Encoder(config.encoder) if features else None,
+        cut=PromptReader(config.encoder).cut,
+        shown=shown,
+        on_step=on_step,
+    )
 
 
 def room_for(config: Config, adapter: str, author: str) -> Room:

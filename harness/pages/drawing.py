@@ -127,11 +127,8 @@ def picture(
 
 
 def _small(answer: Answered, content: bytes) -> str:
-    shown = decode_image(content, origin=f"image {answer.image} of {answer.set_name}")
-    shown.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
-    written = io.BytesIO()
-    shown.save(written, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + b64encode(written.getvalue()).decode()
+    small = small_picture(content, origin=f"image {answer.image} of {answer.set_name}")
+    return "data:image/jpeg;base64," + b64encode(small).decode()
 
 
 def shown_mistakes(of_set: SetMistakes, read: Callable[[int], bytes | None]) -> dict[str, Any]:
@@ -153,6 +150,15 @@ def _called(of_set: SetMistakes, class_id: str) -> str:
     """Return the name of a class, with its task where that is another than the set's."""
     name, task = of_set.names[class_id], class_id.partition("/")[0]
     return name if task == of_set.set_name else f"{name} ({task})"
+
+
+def small_picture(content: bytes, *, origin: str) -> bytes:
+    """Return a small JPEG of an image file; ImageError where it is none."""
+    picture = decode_image(content, origin=origin)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+    written = io.BytesIO()
+    picture.save(written, "JPEG", quality=80)
+    return written.getvalue()
 
 
 def pyplot() -> Any:

@@ -200,7 +200,7 @@ def test_test_images_of_a_class_that_is_not_learnt_are_refused(tmp_path: Path) -
     shutil.rmtree(tmp_path / "train" / "red")
     one = SetConfig(name="colors", layout="source", images="train", held_out="test")
     with pytest.raises(
-        InputError, match="not among those that are learnt: .red.; expected some of .blue., .green."
+        InputError, match=r"not among those that are learnt: .red.; expected some of .blue., .green."
     ):
         read_image_set(one, tmp_path)
 

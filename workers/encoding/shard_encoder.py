@@ -48,7 +48,12 @@ class ShardEncoder:
         self._decode = decode or _in_threads(Decoder(encoder.transform))
 
     def embed(
-        self, shard: Shard, views: Views, *, tower: ImageTower | None = None
+        self,
+        shard: Shard,
+        views: Views,
+        *,
+        tower: ImageTower | None = None,
+        packed: bytes | None = None,
     ) -> Iterator[int]:
         """Make sure that the features of `shard` are stored; yield images done as they are.
 
@@ -58,13 +63,14 @@ class ShardEncoder:
             shard: The images.
             views: How many views of each, and how they are drawn.
             tower: A tower that a method has made of the encoder's; None for the encoder's own.
+            packed: The shard itself; read from the store where None.
         """
         tower = tower or self._encoder.image_tower
         key = block_key(tower.fingerprint, views.name, shard)
         if has_block(self._store, key):
             yield len(shard.labels)
             return
-        files = unpack_shard(self._shard(shard))
+        files = unpack_shard(self._shard(shard) if packed is None else packed)
         yield 0
         blocks = []
         for pixels in self._batches(files, shard.image_digests, views):

@@ -115,6 +115,19 @@ def needed_features(store: ObjectStore) -> set[str]:
     return set(_named_features(store).values())
 
 
+def needed_blocks(store: ObjectStore) -> set[str]:
+    """Return the keys of all below `FEATURES` but what names the blocks of unknown shards.
+
+    These are of tasks that were inspected and not submitted, or not as they were.
+    """
+    known = {shard.digest for entry in every_submission(store) for shard in entry.shards}
+    return {
+        listed.key
+        for listed in store.list(FEATURES)
+        if listed.key.startswith(BLOBS) or PurePosixPath(listed.key).stem in known
+    }
+
+
 def needed_work(store: ObjectStore) -> set[str]:
     """Return the keys of what was handed over for submissions that may still be learnt."""
     handed_over: dict[str, set[str]] = {}
@@ -137,6 +150,8 @@ def needed_answers(store: ObjectStore) -> set[str]:
 
 NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
     SHARDS: needed_shards,
+    # Before the blobs, so that those go with what names them.
+    FEATURES: needed_blocks,
     BLOBS: needed_features,
     work.PREFIX: needed_work,
     work.ANSWERS: needed_answers,
@@ -188,15 +203,20 @@ def traces(
     Raises:
         CorruptionError: A submission, or something that names a blob, is damaged.
     """
-    shards = _own_shards(store, forgotten, purged=purged)
+    submissions = every_submission(store)
+    shards = _own_shards(submissions, forgotten, purged=purged)
     digests = {shard.digest for shard in shards}
+    known = {shard.digest for entry in submissions for shard in entry.shards}
     folders = [f"{work.PREFIX}{submission_id}/" for submission_id in forgotten]
     own_work = [listed.key for folder in folders for listed in store.list(folder)]
     blocks = _named_features(store)
     own_blocks = [
         pointer
         for pointer in blocks
-        if (path := PurePosixPath(pointer)).stem in digests or path.parts[1] in towers
+        if (path := PurePosixPath(pointer)).stem in digests
+        or path.parts[1] in towers
+        # Of a task that was inspected: nobody can say whose images these are.
+        or path.stem not in known
     ]
     return [
         *_own_blobs(blocks, own_blocks),
@@ -223,10 +243,9 @@ def half_learnt(store: ObjectStore, adapter: str, versions: Collection[int]) -> 
 
 
 def _own_shards(
-    store: ObjectStore, forgotten: Collection[str], *, purged: Collection[str]
+    submissions: Collection[Submission], forgotten: Collection[str], *, purged: Collection[str]
 ) -> set[Shard]:
     """Return the shards of `forgotten` that no other submission has: equal images share them."""
-    submissions = every_submission(store)
     own = {
         shard for entry in submissions if entry.submission_id in forgotten for shard in entry.shards
     }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 from adapters.contract.class_entry import ClassEntry
 from adapters.errors import (
@@ -83,11 +84,15 @@ class Surroundings:
 
         It is no error: what a picture shows may be asked of it in two ways. It often is a mistake.
         """
-        own = frozenset(_digests(submission))
+        return self.with_images(frozenset(_digests(submission)), but_of=submission)
+
+    def with_images(self, digests: frozenset[str], *, but_of: Submission | Task) -> dict[str, int]:
+        """Return how many of some images each task has that is not that one, nor replaced by it."""
+        own = (but_of.task if isinstance(but_of, Submission) else but_of.name, but_of.replaces)
         shared = {
-            each.task: len(own.intersection(_digests(each)))
+            each.task: len(digests.intersection(_digests(each)))
             for each in self.submissions
-            if each.task not in (submission.task, submission.replaces)
+            if each.task not in own
         }
         return {task: number for task, number in shared.items() if number}
 
@@ -180,6 +185,65 @@ class Surroundings:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What decides whether a task may be submitted, besides its images and its names.
+
+    Attributes:
+        task: The task.
+        around: What its adapter has.
+        author: Who submits.
+        room: How much may be in the queue, of the adapter and of whoever submits.
+        learning: By what it would be learnt; None where the system is to know.
+    """
+
+    task: Task
+    around: Surroundings
+    author: str
+    room: Room
+    learning: Learning | None
+
+    @classmethod
+    def to(
+        cls,
+        task: Task,
+        store: ObjectStore,
+        *,
+        author: str,
+        room: Room = ENOUGH_ROOM,
+        method: str | None = None,
+    ) -> Self:
+        """Return what decides about `task` now; the arguments are those of `accept`.
+
+        Raises:
+            SettingsError: the method's settings, or what the adapter has, forbid it.
+        """
+        around = surroundings(store, task.adapter)
+        learning = None if method is None else _checked(task, method, around)
+        return cls(task=task, around=around, author=author, room=room, learning=learning)
+
+    def known(self, cut: CutPrompts | None) -> KnownNames:
+        """Return what the names of the task are compared with; for `cut` see `accept`."""
+        cut = cut or PromptReader(EncoderSettings()).cut
+        return KnownNames(classes=self.around.classes, cut=cut)
+
+    def check(self, size_bytes: int) -> Learning | None:
+        """Return by what a task of so many bytes is learnt; see `Admit`.
+
+        Raises:
+            InputError: as in `Surroundings.admit`; or whoever submits has as much as they may.
+        """
+        around, store = self.around, self.around.store
+        if around.head is None and self.learning is not None:
+            # All images have been read since: others may have begun the adapter meanwhile.
+            surroundings(store, self.task.adapter).check_learning(self.task, self.learning)
+        around.admit(self.task, self.room)
+        if not around.is_ample(self.room, self.author, size_bytes):
+            used = use_of(store, self.author).with_more(size_bytes)
+            self.room.check_author(self.author, used)
+        return self.learning
+
+
 def accept(
     task: Task,
     store: ObjectStore,
@@ -212,26 +276,16 @@ def accept(
         UnavailableError: too many submissions are open, or the store cannot be reached.
         LimitError: whoever submits has as much in the queue as they may.
     """
-    around = surroundings(store, task.adapter)
-    learning = None if method is None else _checked(task, method, around)
-
-    def admit(size_bytes: int) -> Learning | None:
-        if around.head is None and learning is not None:
-            # All images have been read since: others may have begun the adapter meanwhile.
-            surroundings(store, task.adapter).check_learning(task, learning)
-        around.admit(task, room)
-        if not around.is_ample(room, author, size_bytes):
-            room.check_author(author, use_of(store, author).with_more(size_bytes))
-        return learning
-
+    admission = Admission.to(task, store, author=author, room=room, method=method)
+    around, learning = admission.around, admission.learning
     intake = take_in(
         task,
         store,
         now=time.time() if now is None else now,
         author=author,
-        known=KnownNames(classes=around.classes, cut=cut or PromptReader(EncoderSettings()).cut),
+        known=admission.known(cut),
         reusable=around.still_counts,
-        admit=admit,
+        admit=admission.check,
         on_progress=on_progress,
     )
     if known_ticket(store, intake.submission.submission_id) is None:

@@ -178,31 +178,74 @@ def take_in(
     """
     total = count_images(task)
     checked = check_images(task, _counted(read_images(task), total, on_progress))
+    found = examine(task, store, checked, known=known, reusable=reusable, admit=admit)
+    raise_all(found.findings)
+    if found.before is not None:
+        on_progress(2 * total, 2 * total)
+        return _result(found.before, checked, found.naming, is_new=False)
+    draft = draft_of(task, found, author=author, now=now)
+    check_fits(draft)
+    complete = replace(draft, shards=_stored(store, found.planned, total, on_progress))
+    submission, is_new = write(store, complete, found.first, reusable=reusable)
+    on_progress(2 * total, 2 * total)
+    result = _result(submission, checked, found.naming, is_new=is_new)
+    shared, choice = found.naming.shared, task.shared_names
+    return replace(result, shared=shared, choice=choice) if is_new else result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examined:
+    """What a task would be taken in as; nothing of it is stored.
+
+    Attributes:
+        checked: Its images.
+        naming: Its classes.
+        planned: Its shards, complete but for their digests, and the images of each.
+        findings: What stands against it, which whoever submits can change.
+        first: The id of its first generation; empty where its images stand against it.
+        before: The submission that does already what is asked for.
+        learning: By what it would be learnt; None where the system is to know.
+    """
+
+    checked: Checked
+    naming: Naming
+    planned: Sequence[Planned]
+    findings: tuple[InputError, ...]
+    first: str = ""
+    before: Submission | None = None
+    learning: Learning | None = None
+
+
+def examine(
+    task: Task,
+    store: ObjectStore,
+    checked: Checked,
+    *,
+    known: KnownNames,
+    reusable: Reusable,
+    admit: Admit,
+) -> Examined:
+    """Return what `task` would be taken in as, and all that stands against it.
+
+    The arguments are those of `take_in`; `checked` are the images of `task`.
+
+    Raises:
+        UnavailableError: The store cannot be reached.
+    """
     naming = naming_of(task, known)
-    if checked.findings:
-        found = [*checked.findings, *naming.findings]
-        with suppress(UnavailableError):  # waiting would not mend these
-            found += _admission(admit, checked.samples)[1]
-        raise_all(found)
     samples = checked.samples if task.held_out else with_test_split(checked.samples, seed=task.seed)
+    found = Examined(checked=checked, naming=naming, planned=plan_shards(samples), findings=())
+    if checked.findings:
+        refused: list[InputError] = []
+        with suppress(UnavailableError):  # waiting would not mend these
+            refused = _admission(admit, samples)[1]
+        return replace(found, findings=(*checked.findings, *naming.findings, *refused))
     first = identify(task, ((each.split, each.digest, each.label) for each in samples))
     before = find_generation(store, first, reusable=reusable).stored
     if before is not None:
-        on_progress(2 * total, 2 * total)
-        return _result(before, checked, naming, is_new=False)
+        return replace(found, first=first, before=before)
     learning, refused = _admission(admit, samples)
-    raise_all([*naming.findings, *refused])
-    planned = plan_shards(samples)
-    shards = tuple(shard for shard, _ in planned)
-    draft = replace(
-        _draft(task, checked, naming, shards, author=author, now=now), learning=learning
-    )
-    check_fits(draft)
-    complete = replace(draft, shards=_stored(store, planned, total, on_progress))
-    submission, is_new = write(store, complete, first, reusable=reusable)
-    on_progress(2 * total, 2 * total)
-    result = _result(submission, checked, naming, is_new=is_new)
-    return replace(result, shared=naming.shared, choice=task.shared_names) if is_new else result
+    return replace(found, first=first, learning=learning, findings=(*naming.findings, *refused))
 
 
 def _admission(admit: Admit, samples: Iterable[Sample]) -> tuple[Learning | None, list[InputError]]:
@@ -216,16 +259,10 @@ def _admission(admit: Admit, samples: Iterable[Sample]) -> tuple[Learning | None
         return None, [error]
 
 
-def _draft(
-    task: Task,
-    checked: Checked,
-    naming: Naming,
-    shards: tuple[Shard, ...],
-    *,
-    author: str,
-    now: float,
-) -> Submission:
-    """Return the submission of `task`, complete but for its id and generation."""
+def draft_of(task: Task, found: Examined, *, author: str, now: float) -> Submission:
+    """Return the submission of `task`, complete but for its id, generation, and shards' digests."""
+    checked, naming = found.checked, found.naming
+    shards = tuple(shard for shard, _ in found.planned)
     return Submission(
         submission_id="",
         task=task.name,
@@ -243,6 +280,7 @@ def _draft(
         replaces=task.replaces,
         merges=naming.merges,
         skipped=sum(count.refused for count in checked.counts.values()),
+        learning=found.learning,
     )
 
 

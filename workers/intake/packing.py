@@ -42,11 +42,22 @@ def store_shards(store: ObjectStore, planned: Iterable[Planned]) -> Iterator[Sha
     """
 
     def stored(plan: Planned) -> Shard:
-        shard, group = plan
-        ref = put_blob(store, pack_shard(map(_unchanged, group)), prefix=SHARDS)
-        return replace(shard, digest=ref.sha256)
+        shard, content = pack(plan)
+        put_blob(store, content, prefix=SHARDS)
+        return shard
 
     return in_threads(stored, planned, threads=THREADS, ahead=THREADS)
+
+
+def pack(plan: Planned) -> tuple[Shard, bytes]:
+    """Return a shard with its digest, and its bytes.
+
+    Raises:
+        ImageError: an image has changed since it was checked.
+    """
+    shard, group = plan
+    content = pack_shard(map(_unchanged, group))
+    return replace(shard, digest=digest_of(content)), content
 
 
 def _planned(group: Group, split: Split) -> Shard:

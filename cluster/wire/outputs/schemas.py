@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken, SessionState
+from cluster.wire.inspection import InspectedTask
 from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,
@@ -55,6 +56,7 @@ SCHEMAS: Mapping[str, Any] = {
     "gc": CollectedGarbage,
     "history": list[HistoryEntry],
     "import": ImportedVersion,
+    "inspect": InspectedTask,
     "logs": list[TaskEvent],
     "mistakes": VersionMistakes,
     "pause": QueuePause,
@@ -70,6 +72,7 @@ SCHEMAS: Mapping[str, Any] = {
     "show": ShownVersion,
     "status": SystemStatus,
     "submit": list[SubmittedTask],
+    "submit --check": list[InspectedTask],
     "init": WrittenTaskFile,
     "token create": NewToken,
     "token list": list[NamedTokenState],

@@ -50,8 +50,10 @@ ELSEWHERE = {
     "doctor --store": "tests/cluster/cli/test_cli.py",
     "down": "tests/cluster/cli/test_running.py",
     "evaluate": "tests/cluster/evaluation/test_evaluating.py",
+    "inspect": "tests/cluster/cli/test_inspect.py",
     "predict": "tests/cluster/acceptance/test_acceptance.py",
     "relearn": "tests/cluster/cli/test_relearn.py",
+    "submit --check": "tests/cluster/cli/test_inspect.py",
     "up": "tests/cluster/acceptance/test_acceptance.py",
     "up while it runs": "tests/cluster/acceptance/test_acceptance.py",
     "session end": "tests/cluster/cli/test_access.py",
@@ -64,7 +66,7 @@ def test_every_verb_prints_json_by_a_schema() -> None:
     for name, command in VERBS.items():
         assert name in SCHEMAS
         assert "--output" in {option for each in command.params for option in each.opts}
-    assert SCHEMAS.keys() - VERBS.keys() == {"doctor --store", "up while it runs"}
+    assert SCHEMAS.keys() - VERBS.keys() == {"doctor --store", "submit --check", "up while it runs"}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from cluster.client.remote_client import RemoteClient
 METHODS = {
     # submissions
     "submit": "submit",
+    "inspect": "inspect",
     "status": "queue",
     "watch": "watch",
     "logs": "journal",
@@ -59,6 +60,7 @@ WEBHOOKS = {
     "resume": "resume_webhook",
 }
 NO_CALLS = {
+    "init": "writes a task file; no nacre is asked",
     "webhook": "is a group of verbs, with a call for each",
     "up": "starts what a client talks to",
     "down": "stops it",
@@ -118,6 +120,7 @@ def test_every_call_has_one_home() -> None:
 
 
 OF_THE_STORE = {
+    "inspect": "reads and embeds images where they lie, beside the store",
     "contradicted": "is said by `nacre up`, which starts a system",
     "not_served": "is a note of the answer of what moves `production`",
     "removals": "is part of `behind`",
@@ -176,7 +179,9 @@ def test_an_event_loop_has_the_verbs_of_callers_that_wait() -> None:
 def test_what_the_command_line_works_with_answers_alike_over_both_roads() -> None:
     """What the types cannot say: that the calls of both are called with the same words."""
     remote, here = verbs_of(RemoteClient), verbs_of(DocumentClient)
-    assert here.keys() <= remote.keys()
+    assert here.keys() - remote.keys() <= OF_THE_STORE.keys()
     for name, signature in here.items():
+        if name in OF_THE_STORE:
+            continue
         known = remote[name].parameters.keys()
         assert signature.parameters.keys() - known <= {"threads"}, name

@@ -1,0 +1,102 @@
+"""`nacre inspect` and `nacre submit --check`: what is told, and that nothing is submitted."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.support.drivers.command import Command
+from tests.support.drivers.printed import as_promised
+from workers.store import FileStore
+from workers.tasks.submission import SHARDS, submission_ids
+
+WriteTask = Callable[..., Path]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    """Return the store of the commands."""
+    return FileStore(tmp_path / "store")
+
+
+def test_a_task_that_would_be_accepted_is_told_so_and_not_submitted(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    ended = nacre("submit", write_task(), "--check")
+    assert (ended.code, ended.out.splitlines()[-1]) == (
+        0,
+        "nothing was submitted; it would be accepted as it is",
+    )
+    assert submission_ids(store) == []
+    assert list(store.list(SHARDS)) == []
+
+
+def test_a_check_ends_as_the_submission_would(
+    nacre: Command, write_task: WriteTask, store: FileStore
+) -> None:
+    task = write_task()
+    broken = task.parent / "images" / "red" / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    shutil.copy(task.parent / "images" / "red" / "0.png", task.parent / "images" / "blue" / "x.png")
+    checked, submitted = nacre("submit", task, "--check"), nacre("submit", task)
+    assert checked.code == submitted.code == 2
+    assert checked.err.endswith(submitted.err)
+    assert "broken.png" in checked.out
+    assert "2 files in two classes" in checked.out
+    assert submission_ids(store) == []
+
+
+def test_a_check_that_would_be_refused_prints_its_document_too(
+    nacre: Command, write_task: WriteTask
+) -> None:
+    task = write_task(keys="shared_names: keep")
+    (task.parent / "images" / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    ended = nacre("submit", task, "--check", "--output", "json")
+    (document,) = as_promised("submit --check", ended.out)
+    assert (ended.code, document["refusals"][0]["error"]) == (2, "ImageError")
+    assert json.loads(ended.err)["title"] == "ImageError"
+    assert (document["unreadable"]["count"], document["suspicious"]) == (1, None)
+
+
+def test_a_bare_folder_is_inspected_with_features_and_a_page(
+    nacre: Command, examples: Path, tmp_path: Path, store: FileStore
+) -> None:
+    for key in ("bag", "sneaker"):
+        shutil.copytree(examples / "fashion" / "train" / key, tmp_path / "things" / key)
+    with Image.open(tmp_path / "things" / "bag" / "00.png") as picture:
+        again = picture.convert("RGB").resize((20, 20))
+        again.save(tmp_path / "things" / "bag" / "again.jpg", quality=90)
+    ended = nacre("inspect", "things", "--report", "looked", "--output", "json")
+    document = as_promised("inspect", ended.out)
+    assert (ended.code, document["version"], document["task"]) == (0, 1, "things")
+    assert (document["embedded"], document["near"]["count"]) == (33, 1)
+    assert submission_ids(store) == []
+    page = (tmp_path / "looked" / "inspection.html").read_text()
+    assert page.count("data:image/jpeg;base64,") >= 2
+    assert "again.jpg" in page
+    # It needs nothing else, and says nothing of where it was made but the paths that were given.
+    assert re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*", page) == []
+    told = nacre("inspect", "things")
+    assert "files that show one picture: 1" in told.out
+    assert "0 images were embedded just now" in told.out
+
+
+def test_lists_on_the_terminal_say_what_was_cut(nacre: Command, write_task: WriteTask) -> None:
+    task = write_task(images=4)
+    for number in range(12):
+        red = task.parent / "images" / "red"
+        shutil.copy(red / "0.png", red / f"copy-{number}.png")
+        (red / f"broken-{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    ended = nacre("inspect", task, "--no-features")
+    assert "cannot be used: 12" in ended.out
+    assert "and 2 more; --report and --output json show more of them" in ended.out
+
+
+def test_a_remote_system_is_not_asked_to_inspect(nacre: Command, write_task: WriteTask) -> None:
+    ended = nacre("--url", "http://127.0.0.1:1", "inspect", write_task())
+    assert ended.code == 2
+    assert "beside the store, found the remote system http://127.0.0.1:1" in ended.err
