@@ -199,9 +199,7 @@ def test_test_images_of_a_class_that_is_not_learnt_are_refused(tmp_path: Path) -
     pictures(tmp_path, COLORS, images=1)
     shutil.rmtree(tmp_path / "train" / "red")
     one = SetConfig(name="colors", layout="source", images="train", held_out="test")
-    with pytest.raises(
-        InputError, match=r"not among those that are learnt: .red.; expected some of .blue., .green."
-    ):
+    with pytest.raises(InputError, match=r"not among those that are learnt: .red.;"):
         read_image_set(one, tmp_path)
 
 
