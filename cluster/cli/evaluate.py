@@ -9,9 +9,9 @@ import click
 
 from adapters.contract.counts import counted
 from cluster.cli.clients import client_of
-from cluster.cli.facts import p_value
 from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
+from cluster.cli.terminal.facts import p_value
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
 from cluster.cli.terminal.tables import print_table

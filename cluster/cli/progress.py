@@ -22,6 +22,7 @@ from cluster.cli.terminal.output import (
     print_json_line,
     say,
 )
+from cluster.cli.terminal.queue_table import why_ended
 from cluster.client.documents import DocumentClient
 from cluster.wire.tasks import TaskState
 from workers.queue.ticket import ENDED, Stage
@@ -181,11 +182,6 @@ def _polled(client: "AnyClient", names: Sequence[str]) -> Iterator[TaskState]:
                 left.remove(name)
         if left:
             time.sleep(POLL_S)
-
-
-def why_ended(state: TaskState) -> str:
-    """Return why a submission has ended as it has, or why it was tried in vain."""
-    return state.note or ("" if state.stage == Stage.PUBLISHED else state.error or "")
 
 
 def clock(at: float) -> str:

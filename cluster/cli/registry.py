@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from cluster.cli.clients import client_of
-from cluster.cli.facts import (
+from cluster.cli.known import check_known
+from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
+from cluster.cli.terminal.completion import ALIASES, IN_HEAD, SERVABLE, VERSIONS
+from cluster.cli.terminal.facts import (
     print_difference,
     print_history,
     print_shown,
     print_versions,
     say_relearnt,
 )
-from cluster.cli.known import check_known
-from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
-from cluster.cli.terminal.completion import ALIASES, IN_HEAD, SERVABLE, VERSIONS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.wire.versions import Moved
 

@@ -11,7 +11,7 @@ from adapters.errors import NacreError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
-from cluster.cli.progress import watched, why_ended
+from cluster.cli.progress import watched
 from cluster.cli.terminal.completion import ADAPTERS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.cli.terminal.tables import print_table
@@ -20,7 +20,8 @@ from cluster.wire.versions import RelearntAdapter, VersionDifference
 from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
-    from cluster.client.road import AnyClient
+    from cluster.cli.terminal.queue_table import why_ended
+from cluster.client.road import AnyClient
 
 
 @click.command(short_help="Learn an adapter anew under another encoder.")

@@ -11,7 +11,6 @@ from adapters.errors import UnavailableError
 from cluster.cli.clients import client_of, running_beside
 from cluster.cli.known import check_known
 from cluster.cli.progress import clock
-from cluster.cli.queue_table import print_states
 from cluster.cli.running import Running
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.output import (
@@ -22,6 +21,7 @@ from cluster.cli.terminal.output import (
     stdout,
     warn,
 )
+from cluster.cli.terminal.queue_table import print_states
 from cluster.cli.trouble import Service, all_wrong, asked, running_here, wrong_of
 from cluster.client.documents import DocumentClient
 from cluster.wire.health import Status

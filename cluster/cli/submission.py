@@ -12,7 +12,7 @@ from adapters.errors import InputError, NacreError, RejectedError
 from cluster.cli.clients import client_of, running_beside
 from cluster.cli.inspect import inspected_here
 from cluster.cli.options import by_option
-from cluster.cli.progress import goes_on, watched, why_ended
+from cluster.cli.progress import goes_on, watched
 from cluster.cli.terminal.completion import ADAPTERS
 from cluster.cli.terminal.inspection import print_inspection
 from cluster.cli.terminal.interrupts import interruptible
@@ -25,6 +25,7 @@ from cluster.cli.terminal.output import (
     stdout,
     warn,
 )
+from cluster.cli.terminal.queue_table import why_ended
 from cluster.wire.outputs.submissions import ComparedConfig, SubmittedTask, WrittenTaskFile
 from cluster.wire.tasks import TaskAccepted, TaskState
 from harness.files import write_whole

@@ -2,11 +2,10 @@
 
 from collections import Counter
 
-from cluster.cli.progress import why_ended
 from cluster.cli.terminal.output import stdout
 from cluster.cli.terminal.tables import print_table
 from cluster.wire.tasks import TaskState
-from workers.queue.ticket import ENDED
+from workers.queue.ticket import ENDED, Stage
 
 MOST_SHOWN = 60
 WHY = "note or last error"
@@ -26,6 +25,11 @@ def print_states(states: list[TaskState], *, everything: bool) -> None:
         counts = Counter(state.stage for state in states)
         told = ", ".join(f"{count:,} {stage}" for stage, count in counts.items())
         stdout().print(f"{len(states) - len(shown):,} more (in all: {told}); --all shows them")
+
+
+def why_ended(state: TaskState) -> str:
+    """Return why a submission has ended as it has, or why it was tried in vain."""
+    return state.note or ("" if state.stage == Stage.PUBLISHED else state.error or "")
 
 
 def _most_telling(states: list[TaskState]) -> list[TaskState]:
