@@ -14,14 +14,14 @@ from cluster.cli.options import by_option
 from cluster.cli.progress import watched
 from cluster.cli.terminal.completion import ADAPTERS
 from cluster.cli.terminal.output import output_option, print_json, say, warn
+from cluster.cli.terminal.queue_table import why_ended
 from cluster.cli.terminal.tables import print_table
 from cluster.wire.tasks import TaskState
 from cluster.wire.versions import RelearntAdapter, VersionDifference
 from workers.queue.ticket import Stage
 
 if TYPE_CHECKING:
-    from cluster.cli.terminal.queue_table import why_ended
-from cluster.client.road import AnyClient
+    from cluster.client.road import AnyClient
 
 
 @click.command(short_help="Learn an adapter anew under another encoder.")
