@@ -8,6 +8,7 @@ from workers.access.roles import NEEDED
 
 ELSEWHERE = {
     "bench": "measures methods on image sets; no service is asked",
+    "console": "shows and does the same on pages (docs/console.md)",
     "demo": "starts a service of its own",
     "doctor": "looks at the machine it is called on; `GET /v1/status` is what a service knows",
     "down": "ends the service",

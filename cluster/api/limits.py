@@ -64,6 +64,19 @@ LIMITS = (
         held_forms=False,
         hint="import larger files with `nacre import`, where the object store can be reached",
     ),
+    BodyLimit(
+        path=re.compile(r"/console/tasks/new"),
+        form_bytes=2048 * MIB,
+        other_bytes=64 * KIB,
+        held_forms=False,
+        hint="submit larger tasks with `nacre submit`, where the object store can be reached",
+    ),
+    BodyLimit(
+        path=re.compile(r"/console/playground"),
+        form_bytes=64 * MIB,
+        other_bytes=64 * KIB,
+        hint="send smaller images",
+    ),
     # Moves of aliases, and whatever reads no body at all.
     BodyLimit(
         path=re.compile(r".*", re.DOTALL),

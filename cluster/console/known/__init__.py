@@ -1,0 +1,1 @@
+"""What the console knows of the system, read once for all who look."""

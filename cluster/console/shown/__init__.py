@@ -1,0 +1,1 @@
+"""How the console shows things: who looks, pages, charts, figures."""

@@ -1,0 +1,85 @@
+"""Figures and times as people read them, and as browsers can set them in local time."""
+
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+from cluster.console.known.snapshot import Queue
+from workers.queue.ticket import ENDED, Stage
+
+STAGES = tuple(stage.value for stage in Stage if stage not in ENDED)
+"""In which a submission is on its way, in order."""
+STEPS = ("accepted", "encoding", "waiting", "training", "compressing", "checking")
+OUTCOMES = tuple(stage.value for stage in Stage if stage in ENDED)
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+DIGEST_SHOWN = 12
+_ISO = "%Y-%m-%dT%H:%M:%SZ"
+_READABLE = "%Y-%m-%d %H:%M:%S UTC"
+
+
+def moment(seconds: float) -> Markup:
+    """Return a time as an element that a browser can show in local time."""
+    try:
+        at = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return Markup("–")
+    return Markup('<time datetime="{}">{}</time>').format(at.strftime(_ISO), at.strftime(_READABLE))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration, such as `1.4 s`, `3 min` or `2 h 05 min`."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    if seconds < MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < HOUR_S:
+        minutes, rest = divmod(round(seconds), MINUTE_S)
+        return f"{minutes} min {rest:02d} s"
+    hours, rest = divmod(round(seconds), HOUR_S)
+    if hours < 48:
+        return f"{hours} h {rest // MINUTE_S:02d} min"
+    return f"{hours // 24} days"
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction in percent; a dash where it was not measured."""
+    return "–" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def points(fraction: float | None) -> str:
+    """Return a difference of fractions in points of a percent, with its sign."""
+    return "–" if fraction is None else f"{100 * fraction:+.1f}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes, such as `41 kB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def count(number: int, noun: str, many: str = "") -> str:
+    """Return a number of things, such as `1 task` or `12,000 images`."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
+
+
+def short(digest: str) -> str:
+    """Return the beginning of a digest."""
+    return digest[:DIGEST_SHOWN]
+
+
+def summary(queue: Queue) -> str:
+    """Return the queue in a sentence, for whoever cannot see it."""
+    counts: dict[str, int] = {}
+    for state in queue.states:
+        stage = state.ticket.stage.value
+        counts[stage if stage in OUTCOMES else "open"] = (
+            counts.get(stage if stage in OUTCOMES else "open", 0) + 1
+        )
+    named = [f"{number} {name}" for name, number in sorted(counts.items())]
+    return ", ".join(named) or "the queue is empty"
