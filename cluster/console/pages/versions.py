@@ -181,10 +181,10 @@ def _check_typed(act: Act, number: int) -> None:
 
 def _check_seen(act: Act, adapter: KnownAdapter) -> None:
     """Raise ConflictError where what was shown is not what would be lost now."""
-    seen = act.field("seen")
-    if seen != str(adapter.production or 0):
+    now = act.look.sources.client.aliases(adapter.name).get(PRODUCTION, 0)
+    if act.field("seen") != str(now):
         raise ConflictError(
-            f"production of {adapter.name!r} has moved to {adapter.production or 'nothing'} since "
+            f"production of {adapter.name!r} has moved to {now or 'nothing'} since "
             "this page was shown; look at what would be lost now, and send it again",
             adapter=adapter.name,
         )

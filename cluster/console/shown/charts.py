@@ -8,7 +8,7 @@ from cluster.wire.versions import PublishedVersion
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 12, 28
 STEPS_OF_HEAT = 10
-LANE, ROW = 18, 34
+LANE = 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,46 +151,49 @@ def spans(stages: Sequence[tuple[str, float, float]]) -> list[Span]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One version on the line of versions.
+    """One row of the line of versions.
 
     Attributes:
-        number: Its number.
-        x: Where it is.
-        y: The same.
-        edge: How the line goes to the version that it was made of; empty where that is not shown.
+        number: The version of the row.
+        x: Where its point is, in pixels.
+        lines: What passes through the row: from where to where in pixels, each with its height in
+            percent of the row.
     """
 
     number: int
     x: int
-    y: int
-    edge: str
+    lines: tuple[tuple[int, int, int, int], ...]
 
 
 def tree(versions: Sequence[PublishedVersion]) -> list[Node]:
     """Return versions, the newest first, on lanes: a version that is no first child has its own."""
     rows = {version.number: row for row, version in enumerate(versions)}
+    lanes = _lanes(versions)
+    lines: list[list[tuple[int, int, int, int]]] = [[] for _ in versions]
+    for version in versions:
+        row, x, parent = rows[version.number], _x(lanes[version.number]), version.parent or 0
+        if parent not in rows:
+            continue
+        lines[row].append((x, 50, x, 100))
+        for passed in range(row + 1, rows[parent]):
+            lines[passed].append((x, 0, x, 100))
+        lines[rows[parent]].append((x, 0, _x(lanes[parent]), 50))
+    return [
+        Node(number=version.number, x=_x(lanes[version.number]), lines=tuple(lines[row]))
+        for row, version in enumerate(versions)
+    ]
+
+
+def _lanes(versions: Sequence[PublishedVersion]) -> dict[int, int]:
     lanes: dict[int, int] = {}
     taken: set[int] = set()
-    free = 0
     for version in reversed(versions):  # the oldest first
         parent = version.parent or 0
-        if parent in lanes and parent not in taken:
-            lanes[version.number] = lanes[parent]
-        else:
-            lanes[version.number] = free
-            free += 1
+        is_first = parent in lanes and parent not in taken
+        lanes[version.number] = lanes[parent] if is_first else len(set(lanes.values()))
         taken.add(parent)
-    found = []
-    for version in versions:
-        x, y = _at(lanes[version.number], rows[version.number])
-        parent = version.parent or 0
-        edge = ""
-        if parent in rows:
-            to_x, to_y = _at(lanes[parent], rows[parent])
-            edge = f"M{x} {y} V{to_y - ROW // 2} L{to_x} {to_y}"
-        found.append(Node(number=version.number, x=x, y=y, edge=edge))
-    return found
+    return lanes
 
 
-def _at(lane: int, row: int) -> tuple[int, int]:
-    return LANE // 2 + 2 + lane * LANE, ROW // 2 + row * ROW
+def _x(lane: int) -> int:
+    return LANE // 2 + 2 + lane * LANE

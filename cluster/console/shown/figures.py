@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cluster.console.known.snapshot import Queue
 from workers.queue.ticket import ENDED, Stage
@@ -50,7 +50,20 @@ def percent(fraction: float | None) -> str:
 
 def points(fraction: float | None) -> str:
     """Return a difference of fractions in points of a percent, with its sign."""
-    return "–" if fraction is None else f"{100 * fraction:+.1f}"
+    if fraction is None:
+        return "–"
+    return "0.0" if abs(fraction) < 0.0005 else f"{100 * fraction:+.1f}"
+
+
+def told(sentence: str) -> Markup:
+    """Return a sentence in which what stands between backticks is code."""
+    parts = str(sentence).split("`")
+    if len(parts) % 2 == 0:  # one of them has no other end
+        return escape(sentence)
+    made = [
+        Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)
+    ]
+    return Markup("").join(made)
 
 
 def size(count: int) -> str:

@@ -119,6 +119,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "moment": figures.moment,
+        "told": figures.told,
         "duration": figures.duration,
         "percent": figures.percent,
         "points": figures.points,

@@ -5,7 +5,7 @@ const connection = document.getElementById("connection");
 let at = Number(body.dataset.at);
 
 // Times are written in UTC; here they become local, with UTC as their title.
-const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);

@@ -75,9 +75,7 @@ class ConsoleSite:
     async def _run(self) -> None:
         client = Client(self._config, road=CONSOLE, store=self._store)
         app = build_console(client, self._identity)
-        settings = uvicorn.Config(
-            app, log_level="warning", ws="none", timeout_graceful_shutdown=1
-        )
+        settings = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(settings)
         self._started.set()
         await self._server.serve(sockets=[self._socket])
