@@ -17,8 +17,6 @@ from cluster.config import LOOPBACK, TOKEN, Config
 from cluster.wire.outputs.system import StartedConsole
 
 PORT = 8001
-ENDS_WITHIN_S = 1
-"""Open pages wait for changes; they are not waited for."""
 
 
 @click.command(short_help="Serve pages that show and do all this.")
@@ -86,24 +84,19 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _serve(config: Config, listening: socket.socket, started: StartedConsole, output: str) -> None:
     # Loaded when they are needed, as by every verb: a wrong option is told at once.
-    import uvicorn
-
     from cluster.api.access.requesters import Access
     from cluster.client.client import Client
     from cluster.client.requester import CONSOLE, requester_of
-    from cluster.console.app import Identity, build_console
+    from cluster.console.app import ConsoleServer, Identity
 
     client = Client(config, road=CONSOLE)
     client.adapters()  # a store that cannot be read is told before the console says it is ready
     access = Access.of(os.environ, timeout_s=config.serve.timeout_s)
     unnamed = replace(requester_of(None), road=CONSOLE)
-    app = build_console(client, Identity(access=access, unnamed=unnamed))
-    settings = uvicorn.Config(
-        app, log_level="warning", ws="none", timeout_graceful_shutdown=ENDS_WITHIN_S
-    )
+    server = ConsoleServer(client, Identity(access=access, unnamed=unnamed))
     if output == "json":
         print_json(started)
     else:
         say(f"ready at {started.url}; stop with Ctrl-C")
     signal.signal(signal.SIGTERM, lambda *_: None)  # after its own end the server raises it again
-    uvicorn.Server(settings).run(sockets=[listening])
+    server.run(sockets=[listening])

@@ -1,18 +1,19 @@
 """The console as one application: its pages, their forms, and what makes them live."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import uvicorn
 from cachetools import LRUCache
 from fastapi import APIRouter, FastAPI, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp
 
 from adapters.errors import ForbiddenError, LimitError, NacreError, NotFoundError
 from cluster.api import login
@@ -63,7 +64,28 @@ class Identity:
     unnamed: Requester | None = None
 
 
-def build_console(client: Client, identity: Identity) -> ASGIApp:
+class ConsoleServer(uvicorn.Server):
+    """Serves a console in a process of its own; open pages do not keep it from ending.
+
+    Args:
+        client: See `build_console`.
+        identity: See `build_console`.
+    """
+
+    # Owns: the console.
+
+    def __init__(self, client: Client, identity: Identity) -> None:
+        self._console = build_console(client, identity)
+        app = self._console
+        super().__init__(uvicorn.Config(app, log_level="warning", ws="none"))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what open pages listen to, and then everything."""
+        await self._console.end()
+        await super().shutdown(sockets)
+
+
+def build_console(client: Client, identity: Identity) -> Entrance:
     """Return the console of one process, which belongs to one event loop.
 
     Args:
@@ -89,7 +111,7 @@ def build_console(client: Client, identity: Identity) -> ASGIApp:
     api.include_router(pages.routes())
     api.add_exception_handler(NacreError, pages.answer_error)
     api.add_exception_handler(HTTPException, pages.answer_error)
-    entrance = Entrance(BodyLimits(api), doors=doors, unnamed=identity.unnamed)
+    entrance = Entrance(BodyLimits(api), doors=doors, unnamed=identity.unnamed, end=pages.end)
     pages.entrance = entrance
     return entrance
 
@@ -120,7 +142,11 @@ class _Pages:
         """Read what there is before the first page is asked for."""
         await self._watcher.known()
         yield
-        self._watcher.stop()
+        await self.end()
+
+    async def end(self) -> None:
+        """End the streams of open pages, and the polling."""
+        await self._watcher.stop()
 
     def routes(self) -> APIRouter:
         """Return all routes of the console."""

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -72,11 +72,20 @@ class Entrance:
         app: The pages.
         doors: Decide who comes in.
         unnamed: Who somebody is where nobody can be told apart; as over HTTP where None.
+        end: Ends what open pages listen to.
     """
 
     # Owns: the key of forms, which is new with each process.
 
-    def __init__(self, app: ASGIApp, *, doors: Doors, unnamed: Requester | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        doors: Doors,
+        unnamed: Requester | None,
+        end: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.end = end
         self._app = app
         self._doors = doors
         self._unnamed = unnamed or replace(OVER_HTTP, road=CONSOLE)

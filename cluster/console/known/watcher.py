@@ -42,6 +42,7 @@ class Watcher:
         self._changed = asyncio.Condition()
         self._poller: asyncio.Task[None] | None = None
         self._looked_at = 0.0
+        self._has_ended = False
         self.viewers = 0
 
     async def known(self) -> Snapshot:
@@ -73,7 +74,7 @@ class Watcher:
         """
         self.viewers += 1
         try:
-            while True:
+            while not self._has_ended:
                 self._looked_at = self._clock()
                 if self._known.revision == after:
                     found = await self._next(after, at_most_s)
@@ -81,20 +82,26 @@ class Watcher:
                     found = self._known
                 if found is not None:
                     after = found.revision
-                yield found
+                if not self._has_ended:
+                    yield found
         finally:
             self.viewers -= 1
 
     async def _next(self, after: int, at_most_s: float) -> Snapshot | None:
         try:
             async with asyncio.timeout(at_most_s), self._changed:
-                await self._changed.wait_for(lambda: self._known.revision != after)
-                return self._known
+                await self._changed.wait_for(
+                    lambda: self._known.revision != after or self._has_ended
+                )
+                return None if self._has_ended else self._known
         except TimeoutError:
             return None
 
-    def stop(self) -> None:
-        """End the polling."""
+    async def stop(self) -> None:
+        """End the polling, and all streams of changes."""
+        async with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
         if self._poller is not None:
             self._poller.cancel()
             self._poller = None

@@ -71,7 +71,7 @@ function move(step) {
   const all = rows();
   const here = all.findIndex((row) => row.contains(document.activeElement));
   const next = all[Math.min(all.length - 1, Math.max(0, here + step))];
-  next?.querySelector("th a, a, input")?.focus();
+  (next?.querySelector("th a") ?? next?.querySelector("a, input"))?.focus();
 }
 
 document.addEventListener("keydown", (event) => {

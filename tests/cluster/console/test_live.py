@@ -91,7 +91,7 @@ def test_many_who_look_cost_one_reading_and_one_rendering() -> None:
             await asyncio.sleep(0)
         await watcher.fresh()
         found = await asyncio.gather(*looking)
-        watcher.stop()
+        await watcher.stop()
         assert set(found) == {"id: 2\nevent: region\ndata: <div id=table></div>\n\n"}
         assert watcher.viewers == 0
 

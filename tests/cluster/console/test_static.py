@@ -1,4 +1,4 @@
-"""Scripts and styles: what comes from others is what it says, and nothing is loaded from elsewhere."""
+"""Scripts and styles: what comes from others is what it says, and nothing comes from elsewhere."""
 
 import hashlib
 import json

@@ -1,21 +1,16 @@
-"""A whole console in this process, behind a real server, on a store that a crew without Ray learns
-on: what `nacre console` serves.
-"""
+"""A whole console in this process, behind a real server: what `nacre console` serves."""
 
 import asyncio
 import socket
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import uvicorn
 
 from cluster.api.access.requesters import Access
 from cluster.client.client import Client
 from cluster.client.requester import CONSOLE, Requester
 from cluster.config import Config
-from cluster.console.app import Identity, build_console
+from cluster.console.app import ConsoleServer, Identity
 from workers.store import ObjectStore
 
 START_TIMEOUT_S = 60.0
@@ -74,16 +69,6 @@ class ConsoleSite:
 
     async def _run(self) -> None:
         client = Client(self._config, road=CONSOLE, store=self._store)
-        app = build_console(client, self._identity)
-        settings = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(settings)
+        self._server = ConsoleServer(client, self._identity)
         self._started.set()
         await self._server.serve(sockets=[self._socket])
-
-
-def chromium() -> Path | None:
-    """Return Debian's browser; None where there is none."""
-    import shutil
-
-    found = shutil.which("chromium")
-    return Path(found) if found else None
