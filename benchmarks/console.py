@@ -31,7 +31,7 @@ from tests.support.scenes.submissions import submission
 from tests.support.scenes.tickets import write_tickets
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import Stage, Ticket
-from workers.registry import DropTask
+from workers.registry import AddRecord, DropTask
 from workers.store import FileStore, ObjectStore
 
 QUEUED, VERSIONS, TASKS = 10_000, 500, 20
@@ -67,7 +67,8 @@ def _fill(store: ObjectStore) -> None:
         task, head = f"task-{number % TASKS}", target.refs().find("head")
         commit = addition(task, parent=head.number if head else None, aliases=BOTH)
         (added,) = commit.updates
-        kept = replace(added, submission=f"{task}-{number:012x}")  # type: ignore[type-var]
+        assert isinstance(added, AddRecord)
+        kept = replace(added, submission=f"{task}-{number:012x}")
         dropped = (DropTask(task=task),) if number >= TASKS else ()
         target.commit(
             replace(commit, updates=(*dropped, kept), requirements=commit.requirements[1:]), by=ANNA
@@ -140,7 +141,7 @@ def _changes(url: str, store: ObjectStore) -> list[Row]:
     for number in range(CHANGED):
         page, word = f"/console/queue?q=changed-{number}", f"changed-{number}"
         ticket = replace(_ticket(QUEUED + number, Stage.WAITING), task=word)
-        taken.append(_heard(url, page, word, lambda ticket=ticket: write_tickets(store, [ticket])))  # type: ignore[misc]
+        taken.append(_heard(url, page, word, lambda ticket=ticket: write_tickets(store, [ticket])))
         page, word = "/console/history", f"moved-{number}"
         taken.append(
             _heard(
@@ -150,7 +151,7 @@ def _changes(url: str, store: ObjectStore) -> list[Row]:
                 lambda word=word: client.alias(
                     "canary", int(word.rpartition("-")[2]) + 1, why=word
                 ),
-            )  # type: ignore[misc]
+            )
         )
     worst = max(taken)
     return [

@@ -29,15 +29,25 @@ from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.client.requester import Requester
-from cluster.console.entrance import PREFIX, Entrance, Visitor, is_of_form
+from cluster.console.entrance import Entrance, Visitor, is_of_form
 from cluster.console.known.journals import Journals
 from cluster.console.known.pictures import PictureRef, Pictures
 from cluster.console.known.snapshot import Snapshot, read_snapshot
 from cluster.console.known.watcher import Watcher
 from cluster.console.live import MOST_VIEWERS, SharedRegions, events
-from cluster.console.pages.views import VIEWS
-from cluster.console.shown.look import Act, Done, Download, Look, Page, Shown, Sources, Upload, View
-from cluster.console.shown.rendering import Frame, render
+from cluster.console.pages.routes import PAGE_ROUTES
+from cluster.console.shown.look import (
+    Act,
+    Done,
+    Download,
+    Look,
+    Page,
+    PageRoute,
+    Shown,
+    Sources,
+    Upload,
+)
+from cluster.console.shown.rendering import PREFIX, Frame, render
 from cluster.console.shown.static import static_files
 from cluster.wire.problems import status_of
 from workers.access.audit import write_entry
@@ -151,11 +161,11 @@ class _Pages:
     def routes(self) -> APIRouter:
         """Return all routes of the console."""
         router = APIRouter(include_in_schema=False)
-        for view in VIEWS:
-            path = f"{PREFIX}{view.path}"
-            router.add_api_route(path, partial_of(self._show, view), methods=["GET"])
-            if view.act is not None:
-                router.add_api_route(path, partial_of(self._do, view), methods=["POST"])
+        for route in PAGE_ROUTES:
+            path = f"{PREFIX}{route.path}"
+            router.add_api_route(path, partial_of(self._show, route), methods=["GET"])
+            if route.act is not None:
+                router.add_api_route(path, partial_of(self._do, route), methods=["POST"])
         router.add_api_route("/", _home, methods=["GET"])
         for path, answering in (
             ("/events", self._events),
@@ -182,33 +192,33 @@ class _Pages:
             request, _NOTHING, replace(page, status=status), await self._watcher.known()
         )
 
-    async def _show(self, view: View, request: Request) -> Response:
+    async def _show(self, route: PageRoute, request: Request) -> Response:
         snapshot = await self._watcher.known()
         look = self._look(request, snapshot)
         async with asyncio.timeout(TIMEOUT_S):
-            shown = await self._threads(view.show, look)
-        return await self._answer(request, view, shown, snapshot)
+            shown = await self._threads(route.show, look)
+        return await self._answer(request, route, shown, snapshot)
 
-    async def _do(self, view: View, request: Request) -> Response:
-        assert view.act is not None
+    async def _do(self, route: PageRoute, request: Request) -> Response:
+        assert route.act is not None
         snapshot = await self._watcher.known()
         look = self._look(request, snapshot)
-        async with _received(request, view) as form:
+        async with _received(request, route) as form:
             _check_form(_visitor(request), form)
             act = Act(look=look, form=_fields(form), files=_files(form))
             try:
-                async with asyncio.timeout(view.timeout_s):
-                    done = await self._threads(view.act, act)
+                async with asyncio.timeout(route.timeout_s):
+                    done = await self._threads(route.act, act)
             except NacreError as error:
                 wrong = replace(
                     look, query={**look.query, **dict(act.form)}, error=self._said(error)
                 )
-                shown = await self._threads(view.show, wrong)
+                shown = await self._threads(route.show, wrong)
                 assert isinstance(shown, Page)
                 again = replace(shown, status=status_of(error))
-                return await self._answer(request, view, again, snapshot, look=wrong)
+                return await self._answer(request, route, again, snapshot, look=wrong)
         if not isinstance(done, Done):
-            return await self._answer(request, view, done, snapshot)
+            return await self._answer(request, route, done, snapshot)
         await self._watcher.fresh()
         self._done[_visitor(request).csrf] = done
         return RedirectResponse(done.onto, SEE)
@@ -216,7 +226,7 @@ class _Pages:
     async def _answer(
         self,
         request: Request,
-        view: View,
+        route: PageRoute,
         shown: Shown,
         snapshot: Snapshot,
         *,
@@ -231,7 +241,7 @@ class _Pages:
             csrf=visitor.csrf,
             said=done.said if done else "",
             undo=done.undo if done else None,
-            is_live=view.is_live,
+            is_live=route.is_live,
             logged_in=visitor.logged_in,
         )
         seen = look or self._look(request, snapshot)
@@ -243,7 +253,7 @@ class _Pages:
         if self._watcher.viewers >= MOST_VIEWERS:
             raise LimitError(f"expected at most {MOST_VIEWERS} open pages; close some")
         path, _, query = request.query_params.get("page", "").partition("?")
-        view, named = _view_of(path)
+        route, named = _page_at(path)
         last = request.headers.get("last-event-id") or request.query_params.get("after", "")
         after = int(last) if last.isdecimal() and len(last) < 15 else -1
 
@@ -259,7 +269,7 @@ class _Pages:
             )
             frame = Frame(csrf=visitor.csrf, logged_in=visitor.logged_in)
             key = (path, query, visitor.csrf, str(visitor.requester.grants))
-            made = partial(self._threads, _regions, view, look, frame)
+            made = partial(self._threads, _regions, route, look, frame)
             return await self._shared.of(key, snapshot, made)
 
         await self._watcher.known()
@@ -298,22 +308,22 @@ class _Pages:
         return self._sources.places.error(error).message
 
 
-_NOTHING = View(path="", show=lambda _: Page(template="", title=""), is_live=False)
+_NOTHING = PageRoute(path="", show=lambda _: Page(template="", title=""), is_live=False)
 
 
 def partial_of(
-    answering: Callable[[View, Request], Awaitable[Response]], view: View
+    answering: Callable[[PageRoute, Request], Awaitable[Response]], route: PageRoute
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the handler of one view, with the one parameter that the framework looks for."""
+    """Return the handler of one page, with the one parameter that the framework looks for."""
 
     async def answer(request: Request) -> Response:
-        return await answering(view, request)
+        return await answering(route, request)
 
     return answer
 
 
-def _regions(view: View, look: Look, frame: Frame) -> Mapping[str, str]:
-    shown = view.show(look)
+def _regions(route: PageRoute, look: Look, frame: Frame) -> Mapping[str, str]:
+    shown = route.show(look)
     return render(shown, look, frame).regions if isinstance(shown, Page) else {}
 
 
@@ -326,12 +336,12 @@ async def _until_wrong(stream: AsyncIterator[str]) -> AsyncIterator[str]:
         return
 
 
-def _view_of(path: str) -> tuple[View, dict[str, str]]:
-    """Return the view at a path, and what the path names."""
-    for view, route in _ROUTES:
-        match, found = route.matches({"type": "http", "method": "GET", "path": path})
-        if match is Match.FULL and view.is_live:
-            return view, found["path_params"]
+def _page_at(path: str) -> tuple[PageRoute, dict[str, str]]:
+    """Return the page at a path, and what the path names."""
+    for route, pattern in _PATTERNS:
+        match, found = pattern.matches({"type": "http", "method": "GET", "path": path})
+        if match is Match.FULL and route.is_live:
+            return route, found["path_params"]
     raise NotFoundError("expected the address of a live page in `page`, found another")
 
 
@@ -339,7 +349,7 @@ async def _nowhere(_: Request) -> Response:
     raise HTTPException(404)
 
 
-_ROUTES = [(view, Route(f"{PREFIX}{view.path}", _nowhere)) for view in VIEWS]
+_PATTERNS = [(route, Route(f"{PREFIX}{route.path}", _nowhere)) for route in PAGE_ROUTES]
 
 
 def _parameters(query: str) -> dict[str, str]:
@@ -357,11 +367,11 @@ def _visitor(request: Request) -> Visitor:
 
 
 @asynccontextmanager
-async def _received(request: Request, view: View) -> AsyncIterator[FormData]:
+async def _received(request: Request, route: PageRoute) -> AsyncIterator[FormData]:
     if is_form(request.headers.get("content-type", "")):
         async with received_form(
             request,
-            max_files=view.most_files,
+            max_files=route.most_files,
             max_fields=MOST_FIELDS,
             max_part_size=FIELD_BYTES,
         ) as form:

@@ -4,6 +4,7 @@ Each event is the HTML of one region of the page, with the id of the element tha
 page is rendered once for all who look at it with the same rights.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
@@ -32,14 +33,12 @@ class SharedRegions:
         self, key: object, snapshot: Snapshot, render: Callable[[], Awaitable[Regions]]
     ) -> Regions:
         """Return the regions of a page, rendered by whoever asks first."""
-        import asyncio
-
         if snapshot.revision != self._revision:
             self._revision, self._made = snapshot.revision, {}
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = asyncio.ensure_future(render())
-        return await asyncio.shield(made)  # type: ignore[arg-type]
+        return await asyncio.shield(made)
 
 
 async def events(

@@ -11,8 +11,9 @@ from itertools import islice, takewhile
 
 from adapters.errors import NacreError, NotFoundError, one_line
 from cluster.client.client import Client
-from cluster.wire.facts import entry_document, lead_document, version_document
+from cluster.wire.facts import entry_document, version_document
 from cluster.wire.versions import HistoryEntry, PublishedVersion
+from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.registry import Action, Entry
 
@@ -173,14 +174,14 @@ def read_snapshot(client: Client, before: Snapshot) -> Snapshot:
 
 def _read_queue(client: Client) -> Queue:
     found = client.queue()
-    lead = lead_document(found.lead)
-    leader = lead and Leader(
-        host=lead.host,
-        since=lead.since,
-        alive=lead.alive,
-        paused=found.lead.paused if found.lead else (),
-    )
-    return Queue(leader=leader, states=found.states, unread=found.unread)
+    return Queue(leader=_leader(found.lead), states=found.states, unread=found.unread)
+
+
+def _leader(lead: Leadership | None) -> Leader | None:
+    if lead is None:
+        return None
+    alive = lead.lasts(now=time.time())
+    return Leader(host=lead.host, since=lead.since, alive=alive, paused=lead.paused)
 
 
 def _read_adapter(client: Client, name: str, before: KnownAdapter | None) -> KnownAdapter:

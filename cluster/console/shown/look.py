@@ -208,7 +208,7 @@ Shown = Page | Download
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class View:
+class PageRoute:
     """One page: its path, what shows it, and what is done on it.
 
     Attributes:

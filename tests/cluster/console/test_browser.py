@@ -1,4 +1,4 @@
-"""The console in a real browser: what people do there, with and without scripts, and by keyboard."""
+"""The console in a real browser: what people do there, also without scripts and by keyboard."""
 
 import re
 from collections.abc import Iterator
@@ -160,7 +160,7 @@ def test_nothing_is_in_the_way_of_anybody_on_any_page_in_either_theme(
         dark = page.evaluate("() => axe.run({runOnly: ['color-contrast']})")["violations"]
         assert not [(path, each["id"], each["nodes"]) for each in (*found, *dark)]
         # At 400 % nothing has to be scrolled sideways but tables.
-        page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        page.set_viewport_size(NARROW)
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(wide) <= 0, path
         page.set_viewport_size({"width": 1280, "height": 800})

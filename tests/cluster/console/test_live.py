@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
 from html import unescape
 
@@ -100,12 +100,13 @@ def test_many_who_look_cost_one_reading_and_one_rendering() -> None:
     assert rendered == [1]
 
 
-async def _first(stream, count):  # type: ignore[no-untyped-def]
+async def _first(stream: AsyncIterator[str], count: int) -> AsyncIterator[str]:
     async for event in stream:
         yield event
         count -= 1
         if not count:
             break
+    assert isinstance(stream, AsyncGenerator)
     await stream.aclose()
 
 

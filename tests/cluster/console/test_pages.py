@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.console.entrance import HEADERS
-from cluster.console.pages.views import VIEWS
+from cluster.console.pages.routes import PAGE_ROUTES
 from tests.support.scenes.console import Console, Visitor, learnt, queued
 from workers.access.roles import AccessRole
 from workers.queue.ticket import Cause, Failure, Stage
@@ -15,11 +15,11 @@ FILLED = {"adapter": "main", "version": "1", "submission": "birds-0123456789ab",
 EMPTY = Console()
 
 
-def path_of(view_path: str) -> str:
-    return re.sub(r"{(\w+)}", lambda found: FILLED[found[1]], view_path)
+def path_of(path: str) -> str:
+    return re.sub(r"{(\w+)}", lambda found: FILLED[found[1]], path)
 
 
-PATHS = [path_of(view.path) for view in VIEWS]
+PATHS = [path_of(route.path) for route in PAGE_ROUTES]
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ PAGES = (
     "docs/quickstart.md",
     "README.md",
     *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/access.md", "docs/remote.md"),
+    "docs/console.md",
     *("docs/bench.md", "docs/registry.md"),
     "docs/scale.md",
     *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),

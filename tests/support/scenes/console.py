@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import Any
 
-import httpx
 from fastapi.testclient import TestClient
 
 from cluster.api.access.requesters import Access
@@ -51,7 +50,7 @@ class Visitor:
 
     browser: TestClient
 
-    def get(self, path: str = "", **headers: str) -> httpx.Response:
+    def get(self, path: str = "", **headers: str) -> Any:
         """Return a page."""
         return self.browser.get(f"/console{path}", headers=headers)
 
@@ -61,11 +60,13 @@ class Visitor:
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    def send(self, path: str, *, form_of: str = "", **fields: str | list[str]) -> httpx.Response:
+    def send(self, path: str, *, form_of: str = "", **fields: str | list[str]) -> Any:
         """Fill in the form of a page, or of another one, and send it."""
         forms = _Forms()
         forms.feed(self.get(form_of or path).text)
-        kept = {name: forms.hidden[name] for name in ("csrf", "seen") if name in forms.hidden}
+        kept: dict[str, Any] = {
+            name: forms.hidden[name] for name in ("csrf", "seen") if name in forms.hidden
+        }
         return self.browser.post(f"/console{path}", data={**kept, **fields}, headers=FROM_HERE)
 
 
