@@ -1,7 +1,6 @@
 """Cost of the console: `make bench-console`.
 
-1. The first bytes of pages at 10,000 submissions and 500 versions, from `nacre console` in a process
-   of its own.
+1. The first bytes of pages at 10,000 submissions and 500 versions, from `nacre console`.
 2. How long after a change in the store it is in the events of an open page.
 3. What 200 open pages read of the store in a while, beside what one does.
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 LEARNT_MS = 120_000.0
-NARROW = {"width": 320, "height": 256}
+NARROW, USUAL = {"width": 320, "height": 256}, {"width": 1280, "height": 800}
 """What 1280 pixels are at 400 %."""
 FLAGS = [
     "--no-sandbox",
@@ -160,11 +160,15 @@ def test_nothing_is_in_the_way_of_anybody_on_any_page_in_either_theme(
         dark = page.evaluate("() => axe.run({runOnly: ['color-contrast']})")["violations"]
         assert not [(path, each["id"], each["nodes"]) for each in (*found, *dark)]
         # At 400 % nothing has to be scrolled sideways but tables.
-        page.set_viewport_size(NARROW)
+        page.set_viewport_size(_size(NARROW))
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(wide) <= 0, path
-        page.set_viewport_size({"width": 1280, "height": 800})
+        page.set_viewport_size(_size(USUAL))
     page.context.close()
+
+
+def _size(sides: dict[str, int]) -> Any:
+    return sides
 
 
 def _queue(system: ConsoleSystem) -> Any:

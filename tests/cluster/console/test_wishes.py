@@ -17,7 +17,7 @@ def console() -> Console:
 
 def rolled_back(visitor: Visitor, **changed: str) -> str:
     sent = {"why": "dogs are cats", "typed": "1", "serving_only": "no", **changed}
-    return visitor.send(ROLLBACK, **sent).text
+    return str(visitor.send(ROLLBACK, **sent).text)
 
 
 def test_mlflow_2169_who_moved_production_when_and_why(console: Console) -> None:

@@ -58,7 +58,7 @@ class Visitor:
         """Return the HTML of a page that is there."""
         answer = self.get(path)
         assert answer.status_code == 200, answer.text
-        return answer.text
+        return str(answer.text)
 
     def send(self, path: str, *, form_of: str = "", **fields: str | list[str]) -> Any:
         """Fill in the form of a page, or of another one, and send it."""
