@@ -4,6 +4,7 @@ It is read through the client, once for all who look.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from cluster.wire.facts import entry_document, version_document
 from cluster.wire.versions import HistoryEntry, PublishedVersion
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
+from workers.queue.ticket import ENDED, Stage
 from workers.registry import Action, Entry
 
 MOST_MOVES = 2000
@@ -46,12 +48,15 @@ class Queue:
 
     Attributes:
         leader: Who coordinates it; None where nobody ever did.
-        states: Open submissions and those that ended lately, in the order of acceptance.
+        states: Open submissions in the order of acceptance, then those that ended lately, the
+            latest first.
+        counts: How many there are of each adapter in each stage.
         unread: Requests that nobody has taken note of yet.
     """
 
     leader: Leader | None = None
     states: tuple[State, ...] = ()
+    counts: Mapping[tuple[str, Stage], int] = field(default_factory=dict)
     unread: int = 0
 
     @property
@@ -174,7 +179,18 @@ def read_snapshot(client: Client, before: Snapshot) -> Snapshot:
 
 def _read_queue(client: Client) -> Queue:
     found = client.queue()
-    return Queue(leader=_leader(found.lead), states=found.states, unread=found.unread)
+    return Queue(
+        leader=_leader(found.lead),
+        states=tuple(sorted(found.states, key=_order)),
+        counts=Counter((state.ticket.adapter, state.ticket.stage) for state in found.states),
+        unread=found.unread,
+    )
+
+
+def _order(state: State) -> tuple[bool, float]:
+    ticket = state.ticket
+    ended = ticket.stage in ENDED
+    return ended, -ticket.since if ended else ticket.accepted_at
 
 
 def _leader(lead: Leadership | None) -> Leader | None:

@@ -1,6 +1,5 @@
 """Overview: what is served, what is being learnt, and what somebody should look at."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 from cluster.console.known.snapshot import KnownAdapter, Snapshot
@@ -49,15 +48,14 @@ class Card:
 def overview(look: Look) -> Page:
     """Show everything at one look."""
     seen = look.adapters
-    states = [s for s in look.known.queue.states if look.requester.sees(s.ticket.adapter)]
-    stages = Counter(state.ticket.stage.value for state in states)
+    stages = look.stages
     return Page(
         template="overview.html.j2",
         title="Overview",
         content={
             "alerts": [alert for alert in alerts(look) if alert],
             "cards": [_card(adapter, look.known) for adapter in seen],
-            "stages": [(name, stages.get(name, 0)) for name in (*STEPS, *OUTCOMES)],
+            "stages": [(name, stages[Stage(name)]) for name in (*STEPS, *OUTCOMES)],
             "queue": look.known.queue,
             "store": look.sources.client.store.url if look.may("audit", "*") else "",
         },
@@ -83,9 +81,8 @@ def alerts(look: Look) -> list[Alert]:
 
 
 def _of_queue(look: Look) -> list[Alert]:
-    queue, found = look.known.queue, []
-    states = [s for s in queue.states if look.requester.sees(s.ticket.adapter)]
-    waiting = sum(state.ticket.stage.value in STEPS for state in states)
+    queue, found, stages = look.known.queue, [], look.stages
+    waiting = sum(stages[Stage(name)] for name in STEPS)
     if not queue.is_coordinated and (waiting or queue.leader):
         ended = f"; the system on {queue.leader.host} did last" if queue.leader else ""
         found.append(
@@ -102,8 +99,8 @@ def _of_queue(look: Look) -> list[Alert]:
         found.append(
             Alert(said=f"Paused: {names}", remedy="resume on the page of the queue", link="/queue")
         )
-    failed = [state for state in states if state.ticket.stage is Stage.FAILED]
-    if failed:
+    if stages[Stage.FAILED]:
+        failed = look.states({Stage.FAILED})
         tasks = ", ".join(state.ticket.task for state in failed[:3])
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         found.append(

@@ -1,7 +1,6 @@
 """Queue: every open submission and those that ended lately, and what can be done with them."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from adapters.errors import InputError, NacreError
@@ -10,20 +9,17 @@ from cluster.console.shown.figures import HOUR_S, OUTCOMES, STEPS, count
 from cluster.console.shown.look import Act, Button, Done, Look, Page
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import State
-from workers.queue.ticket import ENDED, Stage
+from workers.queue.ticket import Stage
 
 ON_A_PAGE = 100
 HOURS = 24
-OPEN = "open"
 
 
 def queue(look: Look) -> Page:
     """Show the queue, filtered as the address says."""
-    states = [s for s in look.known.queue.states if look.requester.sees(s.ticket.adapter)]
-    found = [state for state in states if _is_wanted(state, look)]
-    found.sort(key=_order)
+    found = _wanted(look)
     first = look.number("from")
-    stages = Counter(state.ticket.stage.value for state in states)
+    stages = look.stages
     return Page(
         template="queue.html.j2",
         title="Queue",
@@ -33,11 +29,11 @@ def queue(look: Look) -> Page:
             "first": first,
             "found": len(found),
             "step": ON_A_PAGE,
-            "stages": [(name, stages.get(name, 0)) for name in (*STEPS, *OUTCOMES)],
-            "all": len(states),
-            "names": sorted({state.ticket.adapter for state in states}),
+            "stages": [(name, stages[Stage(name)]) for name in (*STEPS, *OUTCOMES)],
+            "all": stages.total(),
+            "names": sorted(name for name in _names(look) if look.requester.sees(name)),
             "paused": look.known.queue.leader.paused if look.known.queue.leader else (),
-            "throughput": _throughput(states),
+            "throughput": _throughput(look.states({Stage.PUBLISHED})),
             "may_change": look.may_somewhere("cancel"),
             "may_pause": look.may_somewhere("pause"),
         },
@@ -92,25 +88,29 @@ def _pause_or_resume(act: Act, asked: str) -> Done:
     return Done(said=said, onto=act.look.link(), undo=undo)
 
 
-def _is_wanted(state: State, look: Look) -> bool:
-    ticket, stage = state.ticket, look.asked("stage")
-    if stage == OPEN and ticket.stage in ENDED:
-        return False
-    if stage and stage not in (OPEN, ticket.stage.value):
-        return False
-    if look.asked("adapter") not in ("", ticket.adapter):
-        return False
-    text = look.asked("q").lower()
-    return not text or any(
-        text in value.lower() for value in (ticket.task, ticket.submission_id, ticket.author)
-    )
+def _names(look: Look) -> set[str]:
+    return {adapter for adapter, _ in look.known.queue.counts}
 
 
-def _order(state: State) -> tuple[bool, float]:
-    """Sort open submissions first, in their order, and then what ended last."""
+def _wanted(look: Look) -> list[State]:
+    """Return the submissions that the address asks for."""
+    stage, adapter, text = look.asked("stage"), look.asked("adapter"), look.asked("q").lower()
+    stages: frozenset[Stage] = frozenset(Stage)
+    if stage:
+        stages = frozenset(each for each in Stage if each.value == stage)
+    found = look.states(stages)
+    if adapter:
+        found = [state for state in found if state.ticket.adapter == adapter]
+    if text:
+        found = [state for state in found if _has(state, text)]
+    return found
+
+
+def _has(state: State, text: str) -> bool:
     ticket = state.ticket
-    ended = ticket.stage in ENDED
-    return ended, -ticket.since if ended else ticket.accepted_at
+    return any(
+        text in named.lower() for named in (ticket.task, ticket.submission_id, ticket.author)
+    )
 
 
 def _throughput(states: list[State]) -> list[Column]:
@@ -119,7 +119,7 @@ def _throughput(states: list[State]) -> list[Column]:
     hours = [0] * HOURS
     for state in states:
         ago = int((now - state.ticket.since) // HOUR_S)
-        if state.ticket.stage is Stage.PUBLISHED and 0 <= ago < HOURS:
+        if 0 <= ago < HOURS:
             hours[HOURS - 1 - ago] += 1
     named = [
         (f"{number} published, {HOURS - index} to {HOURS - 1 - index} hours ago", number)

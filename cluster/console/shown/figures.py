@@ -1,15 +1,14 @@
 """Figures and times as people read them, and as browsers can set them in local time."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
-from cluster.console.known.snapshot import Queue
 from workers.queue.ticket import ENDED, Stage
 
-STAGES = tuple(stage.value for stage in Stage if stage not in ENDED)
+STEPS = tuple(stage.value for stage in Stage if stage not in ENDED)
 """In which a submission is on its way, in order."""
-STEPS = ("accepted", "encoding", "waiting", "training", "compressing", "checking")
 OUTCOMES = tuple(stage.value for stage in Stage if stage in ENDED)
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 DIGEST_SHOWN = 12
@@ -86,13 +85,8 @@ def short(digest: str) -> str:
     return digest[:DIGEST_SHOWN]
 
 
-def summary(queue: Queue) -> str:
-    """Return the queue in a sentence, for whoever cannot see it."""
-    counts: dict[str, int] = {}
-    for state in queue.states:
-        stage = state.ticket.stage.value
-        counts[stage if stage in OUTCOMES else "open"] = (
-            counts.get(stage if stage in OUTCOMES else "open", 0) + 1
-        )
-    named = [f"{number} {name}" for name, number in sorted(counts.items())]
-    return ", ".join(named) or "the queue is empty"
+def summary(stages: Sequence[tuple[str, int]]) -> str:
+    """Return how many submissions are in each stage in a sentence, for whoever cannot see it."""
+    waiting = sum(number for name, number in stages if name in STEPS)
+    named = [("open", waiting), *((name, number) for name, number in stages if name in OUTCOMES)]
+    return ", ".join(f"{number} {name}" for name, number in named if number) or "the queue is empty"

@@ -1,6 +1,7 @@
 """A look at a page, an act on it, and what comes of either: plain values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import urlencode
@@ -13,6 +14,8 @@ from cluster.client.requester import Requester
 from cluster.console.known.journals import Journals
 from cluster.console.known.pictures import Pictures
 from cluster.console.known.snapshot import KnownAdapter, Snapshot
+from workers.queue.progress import State
+from workers.queue.ticket import Stage
 
 LONGEST_FIELD = 2000
 """Characters of a parameter or a field."""
@@ -71,6 +74,25 @@ class Look:
     def adapters(self) -> list[KnownAdapter]:
         """The adapters that they may look at."""
         return [each for each in self.known.adapters.values() if self.requester.sees(each.name)]
+
+    @property
+    def stages(self) -> Counter[Stage]:
+        """How many submissions that they may look at are in each stage."""
+        found: Counter[Stage] = Counter()
+        for (adapter, stage), number in self.known.queue.counts.items():
+            if self.requester.sees(adapter):
+                found[stage] += number
+        return found
+
+    def states(self, stages: Container[Stage] = frozenset(Stage)) -> list[State]:
+        """Return the submissions in some stages that they may look at."""
+        named = {adapter for adapter, _ in self.known.queue.counts}
+        seen = {adapter for adapter in named if self.requester.sees(adapter)}
+        return [
+            state
+            for state in self.known.queue.states
+            if state.ticket.stage in stages and state.ticket.adapter in seen
+        ]
 
     def adapter(self) -> KnownAdapter:
         """Return the adapter that the path names; ForbiddenError unless they may look at it."""
