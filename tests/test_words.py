@@ -12,12 +12,15 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
-absent accept access answer appearance base bench benching bounded budget by changed check
-connecting cost count demo diff distant drawing essential example fact failure fine format free
+absent accept access answer appearance base bench benching bounded budget by changed chart check
+connecting cost count data demo diff distant drawing essential example fact failure figure fine
+format free
 health housekeeping interrupt
-joined kept key known labelled latest layout leaving limit list loading local log looking main
-managing measure measured measuring moved naming once only orientation other output packing page
-part past pattern published question random raw reader reading replacement result row running
+joined kept key known labelled latest layout leaving limit list live loading local log looking main
+managing measure measured measuring moved naming new once only orientation other output
+overview packing page
+part past pattern picture playground published question random raw reader reading rendering replacement result row
+running search
 sending shared shown status table testing trained turn verify
 """
 COMPUTING = """
@@ -25,7 +28,7 @@ actor api app apply async batching browser callback cli completion concurrency c
 csv decode decoded decompressed denormal deployment directory entry error file folder follower form
 gif handler header http jpeg jpeg2000 machine member middleware node op open option parameter
 parquet png ppm process request resizing route runtime scalar schedule schema serving session socket
-stored stream symmetric tar terminal thread tiff upload wire yaml
+static stored stream symmetric tar terminal thread tiff upload wire yaml
 """
 LEARNING = """
 accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning

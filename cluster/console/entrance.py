@@ -1,4 +1,4 @@
-"""Who comes in to the console: sessions and tokens as of the API, and forms of its own pages.
+"""The entrance of the console: sessions and tokens as of the API, and forms of its own pages.
 
 A plain ASGI middleware. Whoever is not known is sent to the login; whatever changes something must
 come from a page of this host, and has the token of the form in it.

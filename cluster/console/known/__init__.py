@@ -1,1 +1,1 @@
-"""What the console knows of the system, read once for all who look."""
+"""Knowledge of the system that is read once for all who look at the console."""

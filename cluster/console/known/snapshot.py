@@ -1,4 +1,4 @@
-"""What the console shows, as of one moment: queue, versions, moves and replicas.
+"""Snapshot of a system, as of one moment: queue, versions, moves and replicas.
 
 It is read through the client, once for all who look.
 """

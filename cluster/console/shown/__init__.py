@@ -1,1 +1,1 @@
-"""How the console shows things: who looks, pages, charts, figures."""
+"""Showing things on pages: looks, charts, figures, HTML."""
