@@ -19,9 +19,8 @@ health housekeeping interrupt
 joined kept key known labelled latest layout leaving limit list live loading local log looking main
 managing measure measured measuring moved naming new once only orientation other output
 overview packing page
-part past pattern picture playground published question random raw reader reading rendering replacement result row
-running search
-sending shared shown status table testing trained turn verify
+part past pattern picture playground published question random raw reader reading rendering
+replacement result row running search sending shared shown status table testing trained turn verify
 """
 COMPUTING = """
 actor api app apply async batching browser callback cli completion concurrency config coordination
