@@ -40,6 +40,8 @@ class ConsoleSystem:
         token: Of somebody who may do everything.
         archive: A tar of `clip-art`, which was not learnt yet.
         bag: A picture of what the first version knows.
+        zero: A picture of what the second one knows besides.
+        submissions: Of what was learnt.
         coordinator: Ends what coordinates, when it is closed.
     """
 
@@ -50,6 +52,7 @@ class ConsoleSystem:
     archive: Path
     bag: Path
     zero: Path
+    submissions: tuple[str, ...]
     coordinator: ExitStack
 
 
@@ -70,10 +73,11 @@ def console_system(
         store=f"file://{folder}/store", serve=ServeConfig(port=free_port(), poll_s=0.05, decoders=1)
     )
     store, encoder = open_store(config.store), Encoder(EncoderSettings())
-    begun = time.time() - 60 * MINUTE_S
+    begun, submissions = time.time() - 60 * MINUTE_S, []
     for number, name in enumerate(LEARNT):
         task = small_task(examples, folder, name, classes=classes)
         learnt = submitted(store, task, now=begun + 20 * number * MINUTE_S)
+        submissions.append(learnt.submission_id)
         with ThreadPoolExecutor(1) as thread:  # it has an event loop of its own
             thread.submit(published_by_hand, store, encoder, learnt).result()
     secret = create_token(
@@ -93,6 +97,7 @@ def console_system(
             archive=_packed(folder / "clip-art"),
             bag=_picture(folder / "fashion"),
             zero=_picture(folder / "digits"),
+            submissions=tuple(submissions),
             coordinator=coordinator,
         )
 
