@@ -52,9 +52,11 @@ function listen() {
   events.addEventListener("at", (event) => {
     at = Number(event.data);
     say("");
-    body.dataset.live = event.lastEventId;
   });
-  events.addEventListener("open", () => say(""));
+  events.addEventListener("open", () => {
+    say("");
+    body.dataset.live = "yes";
+  });
   events.addEventListener("error", () => {
     say(`The console does not answer. This is what it showed at ${local.format(new Date(at * 1000))}; it is asked again.`);
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
