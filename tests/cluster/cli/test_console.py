@@ -1,4 +1,4 @@
-"""`nacre console`: it serves pages on the store alone, until it is ended, and only to whom it may."""
+"""`nacre console`: it serves pages on the store alone, until it is ended, to whom it may."""
 
 import json
 import os
