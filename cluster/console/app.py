@@ -1,6 +1,7 @@
 """The console as one application: its pages, their forms, and what makes them live."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownSessions, KnownTokens
 from cluster.api.access.requesters import Access
 from cluster.api.forms import received_form
-from cluster.api.limits import BodyLimits, is_form
+from cluster.api.limits import KIB, LIMITS, MIB, BodyLimit, BodyLimits, is_form
 from cluster.api.login import Logins
 from cluster.api.middleware import Doors
 from cluster.api.places import Places
@@ -59,6 +60,24 @@ FIELD_BYTES, MOST_FIELDS = 20_000, 2_000
 KEPT_FOR_S = 31_536_000
 TIMEOUT_S = 60.0
 """Of a request that looks."""
+
+
+CONSOLE_LIMITS = (
+    BodyLimit(
+        path=re.compile(r"/console/tasks/new"),
+        form_bytes=2048 * MIB,
+        other_bytes=64 * KIB,
+        held_forms=False,
+        hint="submit larger tasks with `nacre submit`, where the object store can be reached",
+    ),
+    BodyLimit(
+        path=re.compile(r"/console/playground"),
+        form_bytes=64 * MIB,
+        other_bytes=64 * KIB,
+        hint="send smaller images",
+    ),
+    LIMITS[-1],
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +140,9 @@ def build_console(client: Client, identity: Identity) -> Entrance:
     api.include_router(pages.routes())
     api.add_exception_handler(NacreError, pages.answer_error)
     api.add_exception_handler(HTTPException, pages.answer_error)
-    entrance = Entrance(BodyLimits(api), doors=doors, unnamed=identity.unnamed, end=pages.end)
+    entrance = Entrance(
+        BodyLimits(api, limits=CONSOLE_LIMITS), doors=doors, unnamed=identity.unnamed, end=pages.end
+    )
     pages.entrance = entrance
     return entrance
 
