@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCHMARKS := encoder features scoring towers methods beyond drift systems registry queue serve \
-  scale published replay
+  scale published replay console
 INSTALLED := $(VENV)/.installed
 # Tests that may run beside each other, in as many processes as there are cores.
 BESIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile

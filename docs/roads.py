@@ -8,6 +8,7 @@ from workers.access.roles import NEEDED
 
 ELSEWHERE = {
     "bench": "measures methods on image sets; no service is asked",
+    "console": "shows and does the same on pages (docs/console.md)",
     "demo": "starts a service of its own",
     "doctor": "looks at the machine that it is called on; `GET /v1/status` says what a service "
     "sees of itself, its store and its coordinator",

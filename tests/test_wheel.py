@@ -25,7 +25,19 @@ TIMEOUT_S = 240
 NOT_SOURCE = shutil.ignore_patterns(
     ".*", "*.egg-info", "__pycache__", "build", "dist", "shared", "out"
 )
-DATA = {".j2", ".jpg", ".json", ".md", ".png", ".safetensors", ".typed", ".yaml"}
+DATA = {
+    ".css",
+    ".j2",
+    ".js",
+    ".jpg",
+    ".json",
+    ".md",
+    ".png",
+    ".safetensors",
+    ".svg",
+    ".typed",
+    ".yaml",
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ than half of that, so that slow uploads of one keep nobody else's out.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -74,9 +75,9 @@ LIMITS = (
 )
 
 
-def limit_of(path: str) -> BodyLimit:
+def limit_of(path: str, limits: Sequence[BodyLimit] = LIMITS) -> BodyLimit:
     """Return the limit of the route that answers at `path`."""
-    return next(limit for limit in LIMITS if limit.path.fullmatch(path))
+    return next(limit for limit in limits if limit.path.fullmatch(path))
 
 
 def is_form(content_type: str) -> bool:
@@ -85,17 +86,24 @@ def is_form(content_type: str) -> bool:
 
 
 class BodyLimits:
-    """ASGI middleware that holds `LIMITS`.
+    """ASGI middleware that holds limits.
 
     Args:
         app: What it stands in front of.
         held_bytes: Most bytes of all bodies in memory.
+        limits: The first that fits a path counts; the last fits every path.
     """
 
     # Owns: how many bytes are held, in all and of each requester; belongs to one event loop.
 
-    def __init__(self, app: ASGIApp, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        held_bytes: int = HELD_BYTES,
+        limits: Sequence[BodyLimit] = LIMITS,
+    ) -> None:
         self._app = app
+        self._limits = limits
         self._most_held = held_bytes
         self._held = 0
         self._held_of: dict[str, int] = {}
@@ -105,7 +113,7 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, limit = Headers(scope=scope), limit_of(scope["path"])
+        headers, limit = Headers(scope=scope), limit_of(scope["path"], self._limits)
         form = is_form(headers.get("content-type", ""))
         most = limit.form_bytes if form else limit.other_bytes
         said = headers.get("content-length", "").strip().lstrip("0")

@@ -4,6 +4,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote, unquote, urlencode
 
 from fastapi import APIRouter, Request
@@ -18,13 +19,19 @@ from adapters.errors import (
 )
 from cluster.api.access.browsers import SESSION, check_comes_from_here, cookie_of, set_cookie
 from cluster.api.access.known_tokens import KnownSessions
-from cluster.api.access.requesters import NOBODY
+from cluster.api.access.requesters import NOBODY, Access
 from cluster.api.access.routes import CALLBACK, LOGIN, LOGOUT, START
+from cluster.api.access.subjects import Subjects
 from cluster.api.login_pages import login_page, logout_page, onward_page, refused_page
 from cluster.api.middleware import Doors
 from cluster.api.store_threads import StoreThreads
 from cluster.client.requester import Requester
+from cluster.config import OidcConfig
+from cluster.provider.connecting import Connecting
+from cluster.provider.known_provider import KnownProvider
 from cluster.provider.login import AGAIN, LoginAttempt, ProviderLogin
+from cluster.provider.provider import read_provider
+from cluster.provider.signed_tokens import SignedTokens
 from cluster.wire.problems import status_of
 from workers.access.audit import LONGEST_REASON, Outcome, audited
 from workers.access.kept_sessions import end_session, keep_session
@@ -251,6 +258,29 @@ def routes(logins: Logins) -> APIRouter:
     ):
         router.add_api_route(path, told(answering), methods=[verb], response_model=None)
     return router
+
+
+def provider_of(
+    oidc: OidcConfig | None, access: Access
+) -> tuple[Subjects | None, ProviderLogin | None]:
+    """Return what a provider decides: who sends a signed token, and who logs in."""
+    if oidc is None:
+        return None, None
+    connecting = Connecting()
+    known = KnownProvider(partial(read_provider, oidc.issuer, connecting))
+    tokens = SignedTokens(oidc.issuer, known)
+    subjects = Subjects(oidc=oidc, tokens=tokens)
+    if oidc.login is None:
+        return subjects, None
+    provider = ProviderLogin(
+        oidc,
+        oidc.login,
+        tokens=tokens,
+        known=known,
+        connecting=connecting,
+        secret=access.provider_secret or "",
+    )
+    return subjects, provider
 
 
 def path_of_here(given: str) -> str:

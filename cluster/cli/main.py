@@ -33,6 +33,7 @@ MODULES = {
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
     "access": ("token", "session", "audit"),
     "bench": ("bench",),
+    "console": ("console",),
     "evaluate": ("evaluate",),
     "doctor": ("doctor",),
     "demo": ("demo",),
@@ -102,6 +103,7 @@ def cli(context: click.Context, /, config: Path | None, debug: bool, **remote: o
       nacre predict photo.jpg        ask what an image shows
       nacre versions                 what has been published
       nacre rollback 3               serve version 3 again
+      nacre console                  the same on pages, for a browser
       nacre --url https://nacre.example.com --token-file token rollback 3
 
     Exit codes: 0 done, 1 failed, 2 the request must be changed, 3 somebody else was first, 4 try

@@ -13,7 +13,7 @@ from workers.registry import Author
 
 LONGEST_NAME = 200
 LONGEST_TARGET = 200
-CLI, HTTP, PYTHON, JOB = "cli", "http", "python", "job"
+CLI, HTTP, PYTHON, JOB, CONSOLE = "cli", "http", "python", "job", "console"
 """The roads over which requests come in."""
 
 

@@ -117,8 +117,10 @@ class SubmissionVerbs(ClientPart):
             by: Who looks; submissions to adapters that they may not look at are left out.
         """
         found, requester = read_queue(self._store), self._requester(by)
-        seen = tuple(state for state in found.states if requester.sees(state.ticket.adapter))
-        return replace(found, states=seen)
+        named = {state.ticket.adapter for state in found.states}
+        seen = {adapter for adapter in named if requester.sees(adapter)}
+        states = tuple(state for state in found.states if state.ticket.adapter in seen)
+        return replace(found, states=states)
 
     def state(self, submission: Submission | str) -> State:
         """Return where a submission is.

@@ -23,7 +23,6 @@ from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownSessions, KnownTokens
 from cluster.api.access.requesters import OVER_HTTP, Access
 from cluster.api.access.routes import check_routes, describe_needs
-from cluster.api.access.subjects import Subjects
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
 from cluster.api.lasting import archives, evaluating, maintenance, submissions
@@ -31,7 +30,7 @@ from cluster.api.lasting.answers import LastingCalls
 from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
-from cluster.api.login import Logins
+from cluster.api.login import Logins, provider_of
 from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
 from cluster.api.methods import MethodHandlers
@@ -43,12 +42,7 @@ from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers
 from cluster.api.webhooks import WebhookHandlers
 from cluster.client.client import Client
-from cluster.config import Config, OidcConfig
-from cluster.provider.connecting import Connecting
-from cluster.provider.known_provider import KnownProvider
-from cluster.provider.login import ProviderLogin
-from cluster.provider.provider import read_provider
-from cluster.provider.signed_tokens import SignedTokens
+from cluster.config import Config
 from cluster.serving.service import Service
 from workers.access.audit import write_entry
 from workers.access.kept_sessions import read_sessions
@@ -97,7 +91,7 @@ def build_api(
         description=DESCRIPTION,
     )
     add_problems(api, places)
-    subjects, provider = _provider(config.access.oidc, access)
+    subjects, provider = provider_of(config.access.oidc, access)
     sessions = KnownSessions(partial(read_sessions, service.store))
     doors = Doors(
         access=access,
@@ -139,29 +133,6 @@ def build_api(
     describe_needs(api)
     check_routes(api.openapi())
     return api
-
-
-def _provider(
-    oidc: OidcConfig | None, access: Access
-) -> tuple[Subjects | None, ProviderLogin | None]:
-    """Return what a provider decides: who sends a signed token, and who logs in."""
-    if oidc is None:
-        return None, None
-    connecting = Connecting()
-    known = KnownProvider(partial(read_provider, oidc.issuer, connecting))
-    tokens = SignedTokens(oidc.issuer, known)
-    subjects = Subjects(oidc=oidc, tokens=tokens)
-    if oidc.login is None:
-        return subjects, None
-    provider = ProviderLogin(
-        oidc,
-        oidc.login,
-        tokens=tokens,
-        known=known,
-        connecting=connecting,
-        secret=access.provider_secret or "",
-    )
-    return subjects, provider
 
 
 async def _to_the_page() -> RedirectResponse:

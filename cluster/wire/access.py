@@ -86,7 +86,9 @@ class AuditedCall(BaseModel):
 
     at: float = Field(description="When it was made, in seconds since 1970.")
     who: str = Field(examples=["token:ci"])
-    road: str = Field(description="How it came in.", examples=["cli", "http", "python", "job"])
+    road: str = Field(
+        description="How it came in.", examples=["cli", "http", "console", "python", "job"]
+    )
     verb: str = Field(examples=["rollback"])
     adapter: str = Field(description="`*`: of none, or of all.")
     target: str = Field(description="Such as a version, a task or a token.", examples=["3"])

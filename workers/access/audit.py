@@ -53,7 +53,7 @@ class AuditEntry:
     Attributes:
         at: When it was made, in seconds since the epoch.
         who: Who made it.
-        road: How it came in: `cli`, `http`, `python` or `job`.
+        road: How it came in: `cli`, `http`, `console`, `python` or `job`.
         verb: What was asked for.
         adapter: Of which adapter; `*` where of none or of all.
         target: Of what: a version, a task, a submission, a token.

@@ -17,7 +17,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from adapters.errors import ConflictError, CorruptionError, MissingError, NotFoundError
@@ -279,7 +279,7 @@ def _swap(store: ObjectStore, bucket: int) -> SerialSwap[Page]:
 
 def _page(bucket: int, data: bytes, what: str) -> Page:
     try:
-        stored = unsealed(_StoredPage, data, what)
+        stored = _decoded(data, what)
     except CorruptionError as error:
         logger.warning("page %d of the queue is made anew: %s", bucket, error.message)
         return Page(tickets={})
@@ -290,6 +290,12 @@ def _page(bucket: int, data: bytes, what: str) -> Page:
         before=stored.before,
         milestones=stored.milestones,
     )
+
+
+@lru_cache(2 * PAGES)
+def _decoded(data: bytes, what: str) -> _StoredPage:
+    """Decode a page; whoever looks again and again decodes only those that have changed."""
+    return unsealed(_StoredPage, data, what)
 
 
 def read_outcome(store: ObjectStore, submission_id: str) -> Ticket | None:

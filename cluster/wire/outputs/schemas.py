@@ -20,7 +20,13 @@ from cluster.wire.outputs.maintenance import (
 from cluster.wire.outputs.measured import MeasuredAdapters, MeasuredSuite, ShownDemo
 from cluster.wire.outputs.store import StoreReport
 from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus, WrittenTaskFile
-from cluster.wire.outputs.system import AppliedConfig, CheckFinding, StartedSystem, StoppedSystem
+from cluster.wire.outputs.system import (
+    AppliedConfig,
+    CheckFinding,
+    StartedConsole,
+    StartedSystem,
+    StoppedSystem,
+)
 from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
 from cluster.wire.outputs.webhooks import RemovedWebhook
 from cluster.wire.predictions import PredictAnswer
@@ -44,6 +50,7 @@ SCHEMAS: Mapping[str, Any] = {
     "audit": list[AuditedCall],
     "bench xtail": MeasuredSuite,
     "cancel": list[TaskOutcome],
+    "console": StartedConsole,
     "demo": ShownDemo,
     "diff": VersionDifference,
     "doctor": list[CheckFinding],

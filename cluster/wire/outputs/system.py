@@ -19,6 +19,15 @@ class StartedSystem(BaseModel):
     )
 
 
+class StartedConsole(BaseModel):
+    """A console that answers."""
+
+    url: str = Field(examples=["http://127.0.0.1:8001/console"])
+    store: str
+    pid: int
+    login: bool = Field(description="Whether people log in; else everybody here may do everything.")
+
+
 class AppliedConfig(BaseModel):
     """What `up` has made of another configuration of a running system."""
 

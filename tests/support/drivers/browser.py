@@ -54,12 +54,13 @@ def shades_of_the_heat_map(colors: set[tuple[int, int, int]]) -> set[tuple[int, 
 
 def _open(page: Path | str, folder: Path, *flags: str) -> str:
     address = page if isinstance(page, str) else page.as_uri()
-    command = [_browser(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, address]
+    command = [browser_path(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, address]
     done = subprocess.run(command, check=True, capture_output=True, timeout=120, text=True)
     return done.stdout
 
 
-def _browser() -> str:
+def browser_path() -> str:
+    """Return where the browser is; without one, fail in CI, skip elsewhere."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if (path := shutil.which(name)) is not None:
             return path

@@ -30,6 +30,7 @@ PAGES = (
     "docs/accuracies.md",
     "README.md",
     *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/access.md", "docs/remote.md"),
+    "docs/console.md",
     *("docs/bench.md", "docs/encoders.md", "docs/registry.md"),
     "docs/scale.md",
     *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),

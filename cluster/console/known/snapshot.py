@@ -1,0 +1,257 @@
+"""Snapshot of a system, as of one moment: queue, versions, moves and replicas.
+
+It is read through the client, once for all who look.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice, takewhile
+
+from adapters.errors import NacreError, NotFoundError, one_line
+from cluster.client.client import Client
+from cluster.wire.facts import entry_document, version_document
+from cluster.wire.versions import HistoryEntry, PublishedVersion
+from workers.queue.leadership import Leadership
+from workers.queue.progress import State
+from workers.queue.ticket import ENDED, Stage
+from workers.registry import Action, Entry
+
+MOST_MOVES = 2000
+"""Of an adapter's history; older ones are read from the command line."""
+CHANGING_THE_PAST = frozenset({Action.PURGE, Action.SETTLE})
+"""After which versions that were known may be shown otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leader:
+    """Who coordinates the queue, or did last.
+
+    Attributes:
+        host: Where it runs.
+        since: When it took the lead, in seconds since the epoch.
+        alive: Whether it still leads.
+        paused: Adapters of which nothing new is begun; `*` is all.
+    """
+
+    host: str
+    since: float
+    alive: bool
+    paused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queue:
+    """The queue.
+
+    Attributes:
+        leader: Who coordinates it; None where nobody ever did.
+        states: Open submissions in the order of acceptance, then those that ended lately, the
+            latest first.
+        counts: How many there are of each adapter in each stage.
+        unread: Requests that nobody has taken note of yet.
+    """
+
+    leader: Leader | None = None
+    states: tuple[State, ...] = ()
+    counts: Mapping[tuple[str, Stage], int] = field(default_factory=dict)
+    unread: int = 0
+
+    @property
+    def is_coordinated(self) -> bool:
+        """Whether anybody coordinates it now."""
+        return self.leader is not None and self.leader.alive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownAdapter:
+    """One adapter.
+
+    Attributes:
+        name: Its name.
+        aliases: The number of the version that each points to.
+        versions: All of them, the newest first.
+        moves: Of its aliases, the latest first.
+    """
+
+    name: str
+    aliases: Mapping[str, int]
+    versions: tuple[PublishedVersion, ...] = ()
+    moves: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def production(self) -> int | None:
+        """The number of the version that is served."""
+        return self.aliases.get("production")
+
+    def version(self, named: int | str) -> PublishedVersion:
+        """Return a version by its number or an alias; NotFoundError where there is none."""
+        text = str(named)
+        number = int(text) if text.isdecimal() and len(text) < 12 else self.aliases.get(text)
+        found = next((each for each in self.versions if each.number == number), None)
+        if found is None:
+            newest = self.versions[0].number if self.versions else 0
+            raise NotFoundError(
+                f"adapter {self.name!r} has no version {text[:64]!r}; its newest is {newest}",
+                adapter=self.name,
+            )
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answering:
+    """What the replicas answer with for one adapter.
+
+    Attributes:
+        version: As `adapter@number`; None for nothing.
+        refused: A version that could not be loaded.
+        reason: Why.
+    """
+
+    version: str | None
+    refused: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Everything that the console knows.
+
+    Attributes:
+        revision: Grows by one with every change.
+        at: When it was read, in seconds since the epoch.
+        queue: The queue.
+        adapters: By name, sorted.
+        answering: Of each adapter that is served, what the replicas answer with; None where no
+            replica answers at the endpoint of the configuration.
+        contradicted: Sentences on adapters that are learnt otherwise than is configured.
+        away: Why the store could not be read; empty where it could.
+    """
+
+    revision: int = 0
+    at: float = 0.0
+    queue: Queue = field(default_factory=Queue)
+    adapters: Mapping[str, KnownAdapter] = field(default_factory=dict)
+    answering: Mapping[str, Answering] | None = None
+    contradicted: tuple[str, ...] = ()
+    away: str = ""
+
+    def adapter(self, name: str) -> KnownAdapter:
+        """Return an adapter; NotFoundError where there is none."""
+        found = self.adapters.get(name)
+        if found is None:
+            raise NotFoundError(
+                f"there is no adapter {name[:64]!r}; the first task that is learnt for it makes it",
+                adapter=name,
+            )
+        return found
+
+    def after(self, before: "Snapshot") -> "Snapshot":
+        """Return this one with the revision that it has behind another."""
+        same = replace(self, revision=before.revision, at=before.at) == before
+        return replace(self, revision=before.revision + (not same))
+
+
+def read_snapshot(client: Client, before: Snapshot) -> Snapshot:
+    """Return what there is now; of what has not changed, what was read `before`.
+
+    Where the store cannot be read, what was known stays, with the reason.
+    """
+    now = time.time()
+    try:
+        adapters = {
+            name: _read_adapter(client, name, before.adapters.get(name))
+            for name in client.adapters()
+        }
+        found = Snapshot(
+            at=now,
+            queue=_read_queue(client),
+            adapters=adapters,
+            contradicted=tuple(client.contradicted()),
+            answering=_answering(client),
+        )
+    except NacreError as error:
+        found = replace(before, at=now, away=one_line(error.message))
+    return found.after(before)
+
+
+def _read_queue(client: Client) -> Queue:
+    found = client.queue()
+    return Queue(
+        leader=_leader(found.lead),
+        states=tuple(sorted(found.states, key=_order)),
+        counts=Counter((state.ticket.adapter, state.ticket.stage) for state in found.states),
+        unread=found.unread,
+    )
+
+
+def _order(state: State) -> tuple[bool, float]:
+    ticket = state.ticket
+    ended = ticket.stage in ENDED
+    return ended, -ticket.since if ended else ticket.accepted_at
+
+
+def _leader(lead: Leadership | None) -> Leader | None:
+    if lead is None:
+        return None
+    alive = lead.lasts(now=time.time())
+    return Leader(host=lead.host, since=lead.since, alive=alive, paused=lead.paused)
+
+
+def _read_adapter(client: Client, name: str, before: KnownAdapter | None) -> KnownAdapter:
+    aliases = client.aliases(name)
+    known = before.moves[0].index if before and before.moves else -1
+    new = list(
+        takewhile(lambda entry: entry.index > known, islice(client.history(name), MOST_MOVES))
+    )
+    if before and not new:
+        if aliases == before.aliases:
+            return before
+        return replace(before, aliases=aliases, versions=_named(before.versions, aliases))
+    moves = (*map(entry_document, new), *(before.moves if before else ()))
+    versions = _read_versions(client, name, before, new)
+    return KnownAdapter(
+        name=name,
+        aliases=aliases,
+        versions=_named(versions, aliases),
+        moves=moves[:MOST_MOVES],
+    )
+
+
+def _read_versions(
+    client: Client, name: str, before: KnownAdapter | None, new: list[Entry]
+) -> tuple[PublishedVersion, ...]:
+    if before is None or any(entry.action in CHANGING_THE_PAST for entry in new):
+        return tuple(map(version_document, client.versions(name)))
+    found = {version.number: version for version in before.versions}
+    for entry in new:
+        if entry.published is not None:
+            version = client.show(entry.published.number, adapter=name)
+            found[entry.published.number] = version_document(version)
+    return tuple(found[number] for number in sorted(found, reverse=True))
+
+
+def _named(
+    versions: tuple[PublishedVersion, ...], aliases: Mapping[str, int]
+) -> tuple[PublishedVersion, ...]:
+    """Return versions with the aliases that point to them now."""
+    named: dict[int, list[str]] = {}
+    for alias, number in sorted(aliases.items()):
+        named.setdefault(number, []).append(alias)
+    return tuple(
+        version
+        if version.aliases == named.get(version.number, [])
+        else version.model_copy(update={"aliases": named.get(version.number, [])})
+        for version in versions
+    )
+
+
+def _answering(client: Client) -> Mapping[str, Answering] | None:
+    with suppress(NacreError):
+        return {
+            name: Answering(version=state.version, refused=state.refused, reason=state.reason)
+            for name, state in client.ready().adapters.items()
+        }
+    return None

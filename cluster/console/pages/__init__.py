@@ -1,0 +1,1 @@
+"""The pages of the console: what each shows, and what can be done on it."""

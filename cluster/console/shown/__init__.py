@@ -1,0 +1,1 @@
+"""Showing things on pages: looks, charts, figures, HTML."""
