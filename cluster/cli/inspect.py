@@ -15,7 +15,7 @@ NOTHING_CHANGED = "nothing was submitted; what was embedded is kept, and is foun
 SHOWN = 24
 
 
-@click.command("inspect", short_help="Look what is wrong with images before submitting them.")
+@click.command("inspect", short_help="Look what is wrong with images.")
 @click.argument("source")
 @click.option(
     "--adapter",

@@ -95,9 +95,9 @@ def verify(
         unreadable.append(Damage(key=refs_key(adapter), used_by=used_by, message=error.message))
 
     reach = reachable(AdapterReader(objects), refs, on_broken=note)
-    broken = _checked(store, reach, threads, progress)
+    broken, absent = _checked(store, reach, threads, progress)
     return Verification(
-        objects=len(reach.objects) + 1,
+        objects=len(reach.objects) + 1 - absent,
         size_bytes=sum(each.stored.size for each in reach.objects.values() if each.stored),
         # A document is unreadable because its bytes are broken, or else it never was right.
         problems=tuple(broken or unreadable or _misled(refs, reach)),
@@ -106,21 +106,26 @@ def verify(
 
 def _checked(
     store: ObjectStore, reach: Reach, threads: int, progress: ProgressCallback | None
-) -> list[Damage]:
-    """Return what is wrong with everything that was not read on the way to it."""
-    problems = []
+) -> tuple[list[Damage], int]:
+    """Return what is wrong with everything that was not read on the way to it.
+
+    The number is of what may be absent, and is.
+    """
+    problems, absent = list[Damage](), 0
     objects = [found for found in reach.objects.values() if found.key not in reach.checked]
     done = len(reach.objects) - len(objects)
     with pool_of(threads) as pool:
-        for number, problem in enumerate(pool.map(partial(_check, store), objects), done + 1):
-            if problem is not None:
-                problems.append(problem)
+        for number, found in enumerate(pool.map(partial(_check, store), objects), done + 1):
+            if isinstance(found, Damage):
+                problems.append(found)
+            absent += found is None
             if progress:
                 progress(number, len(reach.objects))
-    return problems
+    return problems, absent
 
 
-def _check(store: ObjectStore, reached: Reached) -> Damage | None:
+def _check(store: ObjectStore, reached: Reached) -> Damage | Reached | None:
+    """Return what is wrong with an object, or the object, or None where it may be absent and is."""
     try:
         stored = reached.stored
         if stored is not None:
@@ -132,12 +137,15 @@ def _check(store: ObjectStore, reached: Reached) -> Damage | None:
             )
             _check_content(content, reached)
         elif reached.reads is not None:
-            with suppress(NotFoundError):  # nothing was measured
-                reached.reads(store.get(reached.key).data, repr(reached.key))
+            try:
+                content = store.get(reached.key).data
+            except NotFoundError:
+                return None  # nothing was measured
+            reached.reads(content, repr(reached.key))
     # InputError also of what the store cannot read, such as a loop of links.
     except (CorruptionError, MissingError, InputError) as error:
         return Damage(key=reached.key, used_by=reached.used_by, message=error.message)
-    return None
+    return reached
 
 
 def _check_content(content: bytes, reached: Reached) -> None:

@@ -48,7 +48,7 @@ def test_a_webhook_is_registered_shown_rotated_and_removed(api: TestClient) -> N
         ("", WANTED, 409, "there is a webhook 'team-chat'"),
         ("/team-chart/remove", None, 404, "did you mean 'team-chat'?"),
         ("/team-chat/rotate", {"overlap_hours": -1}, 422, "overlap_hours"),
-        ("/team-chat/test", None, 503, "no system runs that could send an event"),
+        ("/team-chat/test", None, 503, "expected a system that runs and sends events, found none"),
     ],
 )
 def test_a_mistake_is_one_sentence(

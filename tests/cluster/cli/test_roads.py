@@ -231,7 +231,7 @@ def test_every_verb_is_tried_over_both_roads_or_says_where() -> None:
     assert not tried & ELSEWHERE.keys()
 
 
-@pytest.mark.parametrize("verb", sorted(HERE_ALONE.keys() - {"init"}))  # which asks nobody
+@pytest.mark.parametrize("verb", sorted(HERE_ALONE.keys() - {"init", "inspect"}))
 def test_what_is_of_this_machine_alone_says_so(nacre: Command, verb: str) -> None:
     words = [verb, "xtail", "suite.yaml"] if verb == "bench" else [verb]
     ended = nacre("--url", "https://nacre.example.com", *words)

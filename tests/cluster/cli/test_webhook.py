@@ -161,7 +161,7 @@ def test_a_test_without_a_running_system_says_so(allowed: Command) -> None:
     allowed(*ADD)
     ended = allowed("webhook", "test", "team-chat")
     assert ended.code == 4
-    assert "no system runs that could send an event" in ended.err
+    assert "expected a system that runs and sends events, found none" in ended.err
 
 
 def test_a_test_where_the_running_system_permits_nothing_says_so(

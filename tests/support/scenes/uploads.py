@@ -80,7 +80,7 @@ REFUSED: Mapping[str, tuple[str, Members | None, str]] = {
     "no Parquet": ("name: c\nimages: l.parquet", (("l.parquet", b"PAR1xPAR1"),), "l.parquet"),
     "no tar": ("name: c\nimages: a.tar", (("a.tar", b"no tar"),), "at a.tar"),
     "no shards": ("name: c\nimages: '{000..003}.tar'", PICTURES, "at 000.tar"),
-    "packed shards": ("name: c\nimages: a.tar.gz", (("a.tar.gz", b"x"),), "found a.tar.gz"),
+    "packed shards": ("name: c\nimages: a.tar.gz", (("a.tar.gz", b"x"),), "a tar at a.tar.gz"),
     "no picture": (TASK, (*PICTURES, ("images/red/bad.png", b"no")), "images/red/bad.png"),
     "a prompt without a place": (f"{TASK}prompt: x", PICTURES, "the prompt of task.yaml"),
     "a name that climbs": ("name: ../x\nimages: images", PICTURES, "expected name in task.yaml"),

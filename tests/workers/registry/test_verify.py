@@ -37,7 +37,7 @@ def test_an_adapter_with_every_kind_of_object_is_clean() -> None:
     report = verify(store, "main", progress=lambda done, total: seen.append((done, total)))
     assert report.problems == ()
     assert report.objects >= len(list(store.list("")))
-    assert seen[-1][0] == seen[-1][1] == report.objects - 1
+    assert seen[-1][0] == seen[-1][1] >= report.objects - 1  # what was never kept is looked for
     assert {listed.key.split("/")[3] for listed in store.list("adapters/")} == {
         "records",
         "manifests",
