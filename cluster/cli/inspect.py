@@ -6,7 +6,7 @@ import click
 
 from cluster.cli.clients import client_on_store
 from cluster.cli.terminal.completion import ADAPTERS
-from cluster.cli.terminal.inspection import print_inspection
+from cluster.cli.terminal.inspection import MOST_SHOWN, print_inspection
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, say
 from cluster.client.inspections import Inspected
@@ -27,7 +27,7 @@ SHOWN = 24
 )
 @click.option(
     "--shown",
-    type=click.IntRange(min=1, max=1000),
+    type=click.IntRange(min=1, max=MOST_SHOWN),
     default=SHOWN,
     show_default=True,
     help="So many findings of each kind are shown. All are counted.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.contract.counts import agreeing, counted
-from adapters.errors import InputError, NacreError, RejectedError
+from adapters.errors import InputError, NacreError, NotFoundError, RejectedError
 from cluster.cli.clients import client_of, running_beside
 from cluster.cli.inspect import inspected_here
 from cluster.cli.options import by_option
@@ -303,11 +303,7 @@ def init(source: str, target: Path, output: str, *, force: bool) -> None:
 
     draft = drafted(source, folder=target.parent)
     if isinstance(draft, Path):
-        raise InputError(
-            f"expected images, as a folder, a list or shards, found the task file {draft}; submit "
-            f"it with `nacre submit {draft}`",
-            path=str(draft),
-        )
+        raise _no_source(draft)
     _write_new(target, draft.to_yaml(commented=True), force=force)
     warn(*draft.notes)
     if output == "json":
@@ -316,6 +312,25 @@ def init(source: str, target: Path, output: str, *, force: bool) -> None:
         )
     else:
         say(f"{target}: written; see whether it says what you mean, then `nacre submit {target}`")
+
+
+def _no_source(path: Path) -> InputError:
+    """Return why the task file of a path cannot be written."""
+    expected = "expected images, as a folder, a list or shards"
+    if not path.exists():
+        return NotFoundError(
+            f"{expected}, at {path}, found nothing; correct the path", path=str(path)
+        )
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        return InputError(
+            f"{expected}, found the file {path}, which is none of these by its ending; name the "
+            "folder of its class, or rename it (.csv, .parquet, .jsonl, .tar)",
+            path=str(path),
+        )
+    return InputError(
+        f"{expected}, found the task file {path}; submit it with `nacre submit {path}`",
+        path=str(path),
+    )
 
 
 def _write_new(target: Path, content: str, *, force: bool) -> None:

@@ -11,7 +11,7 @@ from workers.formats.parquet_pages import Thrift
 MARK = b"PAR1"
 MOST_BYTES = 32 * 2**20
 _ROW_GROUPS, _COLUMNS, _META = 4, 1, 3
-_PATH, _UNPACKED, _PACKED, _DATA, _DICTIONARY = 3, 6, 7, 9, 11
+_PATH, _VALUES, _UNPACKED, _PACKED, _DATA, _DICTIONARY = 3, 5, 6, 7, 9, 11
 """Numbers of the fields."""
 
 
@@ -22,7 +22,7 @@ class Chunk(NamedTuple):
         path: Names of the column, from the outermost on.
         unpacked: Bytes that it says it unpacks to.
         start: First byte of its first page.
-        end: Of its last page.
+        end: Of its last page; `start` where it has no values.
     """
 
     path: tuple[str, ...]
@@ -74,4 +74,5 @@ def _chunk(column: dict[int, Any]) -> Chunk:
     if not all(isinstance(each, int) for each in (data, dictionary, unpacked, packed)):
         raise TypeError
     start = dictionary if 0 < dictionary < data else data
-    return Chunk(path, unpacked, start, start + packed)
+    # Of a part without rows the place is a zero, and the library looks at no page there.
+    return Chunk(path, unpacked, start, start + (packed if meta[_VALUES] else 0))

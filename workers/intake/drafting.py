@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePath
@@ -16,18 +16,27 @@ from adapters.errors import InputError, SettingsError
 from workers.formats.yaml_settings import content_of, partly
 from workers.sources import Opener
 from workers.sources.arrow_rows import ARROW
-from workers.sources.columns import NO_COLUMNS, SPLIT, Columns, Selection, guessed, shown_cell
+from workers.sources.columns import (
+    FIRST_ROW,
+    NO_COLUMNS,
+    SPLIT,
+    Columns,
+    Selection,
+    guessed,
+    shown_cell,
+)
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.label_studio import is_flat
 from workers.sources.library_sets import is_library_set, library_set, library_splits
 from workers.sources.lists import beginning_of, rows_of
 from workers.sources.metadata_lists import metadata_columns
 from workers.sources.parquet_rows import PARQUET
+from workers.sources.places.appearance import is_image
 from workers.sources.places.patterns import matching
 from workers.sources.places.place import Place
 from workers.sources.source import ENDINGS, LISTS, SHARDS, is_local, located, nothing_at
 from workers.sources.splits import Splits, folder_splits, split_named, splits_of
-from workers.sources.tables import guessed_columns, is_table
+from workers.sources.tables import guessed_columns, is_table, table_splits
 from workers.store.local import open_local_store
 from workers.tasks.task_file import TaskFile
 from workers.tasks.task_name import NAME
@@ -38,6 +47,8 @@ _YAML = (".yaml", ".yml")
 _ROWS = 100
 """So many rows show which columns a list has."""
 _SPLITS = 50
+_NAMED = 3
+_NAME_THEM = "; write a task file that names them: `columns: {path: …, label: …}`"
 _GENERIC = ("data", "dataset", "images", "labels", "metadata", "annotations", "shards")
 TABLES = (PARQUET, *ARROW)
 _OF_COLUMNS = (".csv", ".tsv", *JSON_LINES)
@@ -184,7 +195,9 @@ def draft_task(
         held_out=None if splits.test is None else written.source(splits.test),
         columns=columns,
     )
-    left = tuple(map(written.source, splits.left))
+    left = [written.source(each) for each in (*splits.left, *splits.beside[:_NAMED])]
+    if len(splits.beside) > _NAMED:
+        left.append(f"{len(splits.beside) - _NAMED} more pictures there")
     notes = (f"left alone: {', '.join(left)}",) if left else ()
     return Draft(file=file, folder=folder or Path(), notes=notes)
 
@@ -251,9 +264,10 @@ def _columns(place: Place, name: str | None) -> Columns:
     columns = guessed(found, rows)
     if columns is None:
         told = ", ".join(map(shown_cell, found[:20]))
+        is_row = any(is_image(name.strip()) for name in found)
         raise SettingsError(
             f"expected a column of paths and one of classes in {place.origin(first)}, found "
-            f"[{told}]; write a task file that names them: `columns: {{path: …, label: …}}`"
+            f"[{told}]{FIRST_ROW if is_row else _NAME_THEM}"
         )
     return columns
 
@@ -267,13 +281,23 @@ def _splits_in(place: Place, name: str, columns: Columns) -> Sequence[str]:
     if names and columns.split is None and SPLIT not in names:
         return ()
     found: dict[str, None] = {}
-    with closing(rows_of(place, first, Selection(columns=columns, part=""))) as rows:
-        for row in rows:
-            if isinstance(row.split, str) and row.split.strip():
-                found[row.split.strip()] = None
+    with closing(_split_cells(place, first, columns)) as cells:
+        for cell in cells:
+            if isinstance(cell, str) and cell.strip():
+                found[cell.strip()] = None
             if len(found) > _SPLITS:
                 break
     return tuple(found)
+
+
+def _split_cells(place: Place, name: str, columns: Columns) -> Generator[object]:
+    """Yield the split of each row of a list, or of a table of images."""
+    if name.lower().endswith(TABLES) and is_table(place, name, columns):
+        yield from table_splits(place, name, Selection(columns=columns, part=""))
+        return
+    with closing(rows_of(place, name, Selection(columns=columns, part=""))) as rows:
+        for row in rows:
+            yield row.split
 
 
 def _name_of(source: str) -> str:

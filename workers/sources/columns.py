@@ -114,7 +114,7 @@ def columns_of(
         origin: Of the list, for messages.
         found: The names of its columns.
         selection: What is read of it.
-        usable: Those of them that could be path or label; all where None.
+        usable: Those of them that could be path or label, where it is no row that names them.
 
     Raises:
         SettingsError: one is not there, or is there twice.
@@ -124,10 +124,13 @@ def columns_of(
         names, meant = [plain(name) for name in found], [plain(name) for name in wanted]
         if all(names.count(name) == 1 for name in meant):
             return _chosen(selection, found, [names.index(name) for name in meant])
+    if usable is None:
+        hint = _hint(wanted, found, selection)
+    else:
+        hint = _meant(wanted, [name for name in found if name in usable], selection)
     raise SettingsError(
         f"expected the columns {_and(wanted)} in {origin}"
-        f"{_twice(wanted, found)}, found [{_told(found)}]"
-        f"{_hint(wanted, [name for name in found if usable is None or name in usable], selection)}"
+        f"{_twice(wanted, found)}, found [{_told(found)}]{hint}"
     )
 
 
@@ -191,6 +194,13 @@ def _told(found: Sequence[str]) -> str:
 
 
 def _hint(wanted: Sequence[str], found: Sequence[str], selection: Selection) -> str:
+    """Return what to do where the first row names the columns."""
+    meant = _meant(wanted, found, selection)
+    missing = {_plain(name) for name in wanted} - set(map(_plain, found))
+    return meant or (FIRST_ROW if missing & {PATH, LABEL} else "")
+
+
+def _meant(wanted: Sequence[str], found: Sequence[str], selection: Selection) -> str:
     """Return what to do: which of the columns are probably meant, of all that are missing."""
     if selection.columns != NO_COLUMNS:
         return "; write the names of its columns under `columns` in the task file"
@@ -198,7 +208,7 @@ def _hint(wanted: Sequence[str], found: Sequence[str], selection: Selection) -> 
     missing = [name for name in wanted if _plain(name) not in plain]
     meant = [(name, near) for name in missing if (near := _nearest(name, plain)) is not None]
     if not meant:
-        return _FIRST_ROW if set(missing) & {PATH, LABEL} else ""
+        return ""
     renamed = [f"{shown_cell(near)} {name}" for name, near in meant]
     written = ", ".join(f"{name}: {near}" for name, near in meant)
     return f"; call {' and '.join(renamed)}, or write `columns: {{{written}}}` in the task file"
@@ -211,7 +221,7 @@ def _nearest(name: str, plain: dict[str, str]) -> str | None:
     return meant or (plain[near[0]] if near else None)
 
 
-_FIRST_ROW = "; the first row names the columns: put the row path,label before the others"
+FIRST_ROW = "; the first row names the columns: put the row path,label before the others"
 
 
 def guessed(found: Sequence[str], rows: Sequence[Sequence[object]]) -> Columns | None:
@@ -221,10 +231,12 @@ def guessed(found: Sequence[str], rows: Sequence[Sequence[object]]) -> Columns |
         found: The names of the columns.
         rows: The first rows.
     """
+    from workers.sources.places.appearance import is_image
+
     plain = {_plain(name): name for name in reversed(found)}
     path = next((plain[name] for name in PATH_NAMES if name in plain), None)
     path = next(_with_images(found, rows), path)
-    if path is None:
+    if path is None or is_image(path.strip()):  # the first row is one of images
         return None
     split = next((plain[name] for name in SPLIT_NAMES if name in plain), None)
     label = next(

@@ -90,5 +90,5 @@ def _row(number: int, image: _Image, base: str) -> Row:
 def _base_of(place: Place, image: _Image) -> str:
     """Return the folder that the images of a subset are in."""
     of_subset = (f"images/{image.subset}/", f"{image.subset}/") if image.subset else ()
-    bases = ("images/", *of_subset, "")
+    bases = (*of_subset, "images/", "")
     return next((base for base in bases if place.has(f"{base}{image.name}")), "images/")

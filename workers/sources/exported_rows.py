@@ -14,6 +14,7 @@ from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import InputError, SettingsError
 from workers.sources.columns import EVERYTHING, Selection, columns_of, label_in, shown_cell
 from workers.sources.label_studio import is_label_studio, studio_rows
+from workers.sources.places.appearance import is_image
 from workers.sources.places.place import EntryKind, Place
 from workers.sources.places.survey import MOST_SEEN
 from workers.sources.rows import LIMITS, UNLABELLED, Row
@@ -96,7 +97,7 @@ def record_columns(found: Any) -> tuple[list[str], list[list[object]]]:
 def _record_rows(found: list[dict[str, Any]], selection: Selection, origin: str) -> Generator[Row]:
     for number, record in enumerate(found, start=1):
         names, cells = list(record), list(record.values())
-        at = columns_of(f"object {number} of {origin}", names, selection)
+        at = columns_of(f"object {number} of {origin}", names, selection, usable=names)
         label, wrong = label_in(at, cells)
         split = None if at.split is None else cells[at.split]
         yield Row(number, cells[at.path], label, wrong, split)
@@ -133,9 +134,12 @@ def _fiftyone_rows(place: Place, found: dict[str, Any]) -> Generator[Row]:
     files = _files_by_stem(place)
     for number, (stem, value) in enumerate(found["labels"].items(), start=1):
         label = value.get("label") if isinstance(value, dict) else value
-        path = files.get(stem)
+        path, *others = files.get(stem, [None])
         if label is None:
             yield Row(number, path or stem, UNLABELLED)
+        elif others:
+            wrong = f"expected one image called {shown_cell(stem)}, found {path} and {others[0]}"
+            yield Row(number, path, None, wrong)
         elif path is None:
             wrong = f"expected an image called {shown_cell(stem)} in the folder data, found none"
             yield Row(number, stem, label, wrong)
@@ -145,6 +149,8 @@ def _fiftyone_rows(place: Place, found: dict[str, Any]) -> Generator[Row]:
 
 def _fiftyone_label(label: object, names: list[Any]) -> tuple[object, str]:
     if isinstance(label, list):
+        if len(label) == 1:
+            return _fiftyone_label(label[0], names)
         return None, f"expected one class, found {len(label)}"
     if isinstance(label, int) and not isinstance(label, bool) and names:
         if 0 <= label < len(names):
@@ -153,16 +159,21 @@ def _fiftyone_label(label: object, names: list[Any]) -> tuple[object, str]:
     return label, ""
 
 
-def _files_by_stem(place: Place) -> Mapping[str, str]:
-    """Return the images of a data set of FiftyOne by their names without an ending."""
-    found: dict[str, str] = {}
+def _files_by_stem(place: Place) -> Mapping[str, list[str]]:
+    """Return the images of a data set of FiftyOne by their names without an ending.
+
+    What else is called like an image lies beside it, as what describes it does.
+    """
+    found: dict[str, list[str]] = {}
     for count, entry in enumerate(place.entries()):
         if count > MOST_SEEN:
             break
         path = PurePosixPath(entry.name)
         if entry.kind is EntryKind.FILE and path.parts[0] == "data":
-            found[str(path.relative_to("data").with_suffix(""))] = entry.name
-    return found
+            found.setdefault(str(path.relative_to("data").with_suffix("")), []).append(entry.name)
+    return {
+        stem: [each for each in names if is_image(each)] or names for stem, names in found.items()
+    }
 
 
 def _told(found: Any) -> str:

@@ -55,12 +55,15 @@ def flat_row(
 ) -> Row:
     """Return a row of JSON-MIN or CSV."""
     names = [key for key in cells if key not in _NO_IMAGES]
-    chosen = cells.get(CHOICE)
-    if CHOICE not in cells:  # the choice is called as whoever made the project has called it
-        classes = [key for key in names if not _is_image_key(key, cells[key])]
-        chosen = cells.get(classes[0]) if len(classes) == 1 else None
-    image = _image_in({key: cells[key] for key in names})
-    return _row(number, (images or _Images(place)).path(image), _labels(chosen))
+    image = (images or _Images(place)).path(_image_in({key: cells[key] for key in names}))
+    if CHOICE in cells:
+        return _row(number, image, _labels(cells[CHOICE]))
+    # The choice is called as whoever made the project has called it.
+    classes = [key for key in names if not _is_image_key(key, cells[key]) and _labels(cells[key])]
+    if len(classes) > 1:
+        told = ", ".join(map(shown_cell, classes[:3]))
+        return Row(number, image, None, f"expected its class in one column, found {told}")
+    return _row(number, image, _labels(cells[classes[0]] if classes else None))
 
 
 def is_studio_csv(place: Place, name: str) -> bool:
@@ -158,7 +161,13 @@ def _candidates(address: str) -> Iterator[str]:
     """Yield where an image may be, beside the export."""
     parts = urlsplit(address)
     inside = parse_qs(parts.query).get("d", [""])[-1] if "local-files" in parts.path else ""
-    path = PurePosixPath((inside or unquote(parts.path)).replace("\\", "/"))
+    yield from _beside(inside or unquote(parts.path))
+    if not inside and "%" in parts.path:  # of names that have such a sign themselves
+        yield from _beside(parts.path)
+
+
+def _beside(address: str) -> Iterator[str]:
+    path = PurePosixPath(address.replace("\\", "/"))
     kept = [part for part in path.parts if part not in ("/", "..", ".")]
     if not kept:
         return

@@ -59,7 +59,7 @@ def _read(
     selection: Selection,
 ) -> None:
     """Add what a list lists."""
-    problems, used = Problems(), 0
+    problems, used, without = Problems(), 0, 0
     with closing(rows_of(place, name, selection)) as rows:
         for row in rows:
             counting.see()
@@ -68,6 +68,7 @@ def _read(
                 continue
             if row.label is UNLABELLED:
                 counting.pass_over(What.UNLABELLED, str(row.path), "rows")
+                without += 1
                 continue
             used += 1
             wrong = row.wrong or _add(row, place, listed, counting)
@@ -80,9 +81,12 @@ def _read(
         )
     if not used:
         of_split = "" if selection.part is None else f" of the split {selection.part!r}"
+        told = (
+            f"{counted(without, 'row')} without a class; give" if without else "none; add a row for"
+        )
         raise SettingsError(
             f"expected a row with a path and a label{of_split} in {place.origin(name)}, found "
-            "none; add a row for each image"
+            f"{told} each image{' one' if without else ''}"
         )
 
 

@@ -42,7 +42,7 @@ def parquet_batches(place: Place, name: str, *, image: str, short: Sequence[str]
         short: Columns of labels and splits.
 
     Raises:
-        SettingsError: it is damaged, or a page or a cell of it is too large.
+        SettingsError: it is damaged, has lists for labels, or a page or a cell of it is too large.
     """
     origin = place.origin(name)
     pyarrow, parquet_file = _library(origin)
@@ -52,6 +52,7 @@ def parquet_batches(place: Place, name: str, *, image: str, short: Sequence[str]
         start, length = footer_place(place.read(name, max(0, size - 8), 8), size)
         chunks = chunks_of(place.read(name, start, length))
         with _source(place, name) as source, parquet_file(source) as file:
+            _check_short(file.schema_arrow, short, origin)
             _check_rows(file, origin)
             _check_pages(chunks, content, [image], origin, most=IMAGE_PAGE_BYTES)
             _check_pages(chunks, content, short, origin)
@@ -172,15 +173,21 @@ def _within(chosen: Chosen) -> Chosen:
 def _columns(schema: Any, origin: str, selection: Selection) -> Chosen:
     """Return where the wanted columns are; SettingsError where they are not there."""
     names = list(schema.names)
-    short = [name for name in names if _is_short(schema.field(name).type)]
+    short = [field.name for field in schema if _is_short(field.type)]
     chosen = columns_of(origin, names, selection, usable=short)
-    for key in (names[place] for place in chosen.places()):
-        if key not in short:
-            raise SettingsError(
-                f"expected text or whole numbers in the column {key} of {origin}, found "
-                f"{schema.field(key).type}; write it as text"
-            )
+    _check_short(schema, [names[place] for place in chosen.places()], origin)
     return chosen
+
+
+def _check_short(schema: Any, keys: Sequence[str], origin: str) -> None:
+    """Raise SettingsError where a column has lists, or else what no text or number is."""
+    for key in keys:
+        kind = schema.field(key).type
+        if not _is_short(kind):
+            raise SettingsError(
+                f"expected text or whole numbers in the column {key} of {origin}, found {kind}; "
+                "write it as text"
+            )
 
 
 def _check(file: Any, chunks: Sequence[Chunk], keys: list[str], origin: str) -> None:

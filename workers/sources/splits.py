@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from os.path import commonprefix
 
 from adapters.errors import InputError
+from workers.sources.metadata_lists import METADATA
 from workers.sources.places.appearance import is_image
 from workers.sources.places.place import EntryKind, Place
 from workers.sources.places.survey import MOST_SEEN
@@ -31,11 +32,13 @@ class Splits:
         training: To learn from.
         test: To measure on; None where there is nothing.
         left: What is left alone.
+        beside: Pictures beside the folder that is read, which no class has.
     """
 
     training: str
     test: str | None = None
     left: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def split_named(name: str) -> str:
@@ -84,25 +87,37 @@ def folder_splits(place: Place, *, lists: tuple[str, ...], shards: tuple[str, ..
         InputError: it cannot be listed.
     """
     below = ""
+    beside: tuple[str, ...] = ()
     for _ in range(_DEEPEST):
         folders, files = _listed(place, below)
-        found = splits_of(_folder_sources(place, below, folders, lists + shards))
+        found = splits_of(_folder_sources(place, below, folders, lists, shards))
         found = found or splits_of(_file_sources(below, files, lists, shards))
+        if found is None:
+            whole = _whole(place, below, folders, files, lists)
+            found = None if whole is None else Splits(training=whole)
         if found is not None:
-            return found
-        known = [name for name in files if _EXPORT.fullmatch(name)]
-        if len(known) == 1:
-            return Splits(training=_path(below, known[0]))
-        classes = _with_images(place, below, folders)
-        alone = [name for name in files if name.lower().endswith(lists)]
-        if STATE in files or classes > 1 or (classes and len(alone) != 1):
-            return Splits(training=below)
-        if len(alone) == 1:  # and at most one folder, of the images that it lists
-            return Splits(training=_path(below, alone[0]))
+            return replace(found, beside=beside)
         if len(folders) != 1 or any(name.lower().endswith(lists + shards) for name in files):
             break
+        beside += tuple(_path(below, name) for name in files if is_image(name))
         below = _path(below, folders[0])
     return Splits(training="")
+
+
+def _whole(
+    place: Place, below: str, folders: list[str], files: list[str], lists: tuple[str, ...]
+) -> str | None:
+    """Return the source that a folder without splits is: itself, or a list; None for neither."""
+    known = [name for name in files if _EXPORT.fullmatch(name)]
+    if len(known) == 1:
+        return _path(below, known[0])
+    classes = _with_images(place, below, folders)
+    alone = [name for name in files if name.lower().endswith(lists)]
+    if STATE in files or classes > 1 or (classes and len(alone) != 1):
+        return below
+    if len(alone) == 1:  # and at most one folder, of the images that it lists
+        return _path(below, alone[0])
+    return None
 
 
 def _listed(place: Place, folder: str) -> tuple[list[str], list[str]]:
@@ -119,14 +134,28 @@ def _listed(place: Place, folder: str) -> tuple[list[str], list[str]]:
 
 
 def _folder_sources(
-    place: Place, below: str, folders: Iterable[str], endings: tuple[str, ...]
+    place: Place,
+    below: str,
+    folders: Iterable[str],
+    lists: tuple[str, ...],
+    shards: tuple[str, ...],
 ) -> dict[str, str]:
     """Return the folders that are named as splits and hold a source, not images themselves."""
     return {
-        name: _path(below, name)
+        name: _split_source(place, _path(below, name), lists, shards)
         for name in folders
-        if split_named(name) and _is_source(place, _path(below, name), endings)
+        if split_named(name) and _is_source(place, _path(below, name), lists + shards)
     }
+
+
+def _split_source(
+    place: Place, folder: str, lists: tuple[str, ...], shards: tuple[str, ...]
+) -> str:
+    """Return what is read of the folder of a split: itself, or the one list in it."""
+    folders, files = _listed(place, folder)
+    if any(name in METADATA or name.lower().endswith(shards) for name in files):
+        return folder
+    return _whole(place, folder, folders, files, lists) or folder
 
 
 def _is_source(place: Place, folder: str, endings: tuple[str, ...]) -> bool:

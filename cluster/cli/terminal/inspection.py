@@ -11,6 +11,8 @@ from cluster.wire.inspection import InspectedTask, NamedImage, Where
 LINES = 10
 """So many findings of each kind are printed; the page and JSON have more."""
 CLASSES = 40
+MOST_SHOWN = 1000
+"""So many of each kind can be asked for."""
 AMONG: dict[Where, str] = {
     "across_splits": "in training and test images",
     "across_classes": "in two classes",
@@ -48,22 +50,27 @@ def print_inspection(found: InspectedTask, *, verdict: bool = True) -> None:
         ],
         empty="no classes",
     )
-    _more(found.classes.count, len(found.classes.shown[:CLASSES]))
+    _more(found.classes.count, min(CLASSES, len(found.classes.shown)), len(found.classes.shown))
     for title, lines, count in _sections(found):
         say("")
         say(title)
         for line in lines[:LINES]:
             say(f"  {one_line(line)}")
-        _more(count, len(lines[:LINES]))
+        _more(count, min(LINES, len(lines)), len(lines))
     say("")
     _print_estimate(found)
     if verdict or found.submitted:
         _print_verdict(found)
 
 
-def _more(count: int, shown: int) -> None:
+def _more(count: int, shown: int, known: int) -> None:
+    """Say how many are left out, and what shows more of the `count` than the `known`."""
     if count > shown:
-        say(f"  and {count - shown} more; --report and --output json show more of them")
+        asked = "" if known > shown else f"--shown {min(count, MOST_SHOWN)} and "
+        say(
+            f"  and {count - shown} more; `nacre inspect` with {asked}--report or --output json "
+            "shows more of them"
+        )
 
 
 def _sections(found: InspectedTask) -> Iterator[tuple[str, Sequence[str], int]]:

@@ -628,3 +628,6 @@ def test_images_without_a_task_file_are_submitted_with_the_one_that_says_the_sam
     (found,) = json.loads(nacre("submit", "birds", "--output", "json").out)
     assert found["task_file"].startswith("name: birds\n")
     assert "found the task file birds.yaml" in nacre("init", "birds.yaml").err
+    assert "at gone, found nothing; correct the path" in nacre("init", "gone").err
+    Path("1.jpg").write_bytes(b"")
+    assert "found the file 1.jpg, which is none of these" in nacre("init", "1.jpg").err

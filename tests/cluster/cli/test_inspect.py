@@ -93,7 +93,9 @@ def test_lists_on_the_terminal_say_what_was_cut(nacre: Command, write_task: Writ
         (red / f"broken-{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     ended = nacre("inspect", task, "--no-features")
     assert "cannot be used: 12" in ended.out
-    assert "and 2 more; --report and --output json show more of them" in ended.out
+    assert "and 2 more; `nacre inspect` with --report or --output json shows more" in ended.out
+    ended = nacre("inspect", task, "--no-features", "--shown", "4")
+    assert "and 8 more; `nacre inspect` with --shown 12 and --report or --output js" in ended.out
 
 
 def test_a_remote_system_is_not_asked_to_inspect(nacre: Command, write_task: WriteTask) -> None:

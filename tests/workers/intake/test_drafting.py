@@ -1,8 +1,11 @@
 """Drafting: what a bare source shows is what its task file says."""
 
+import io
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from adapters.errors import InputError, NotFoundError, SettingsError
@@ -33,6 +36,12 @@ def classes(*folders: str) -> Files:
     return {f"{folder}/{name}": RED for folder in folders for name in CLASSES}
 
 
+def parquet(columns: dict[str, list[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
+    return buffer.getvalue()
+
+
 def as_read(draft: Draft) -> TaskFile:
     """Return what is read of the file that a draft would be."""
     reading = read_task_file(draft.path, draft.content)
@@ -43,6 +52,8 @@ def as_read(draft: Draft) -> TaskFile:
 LIST = b"file,species\na/1.jpg,red\n"
 SPLIT = b"file_name,split,label\n1.jpg,Train,red\n2.jpg,TEST,red\n3.jpg,val,red\n"
 HOT = b"filename, cat, dog\n1.jpg,1,0\n2.jpg,0,1\n"
+STEMS = b'{"classes": ["red"], "labels": {"1": 0}}'
+TABLE = parquet({"image": [RED, RED], "label": ["red", "blue"], "split": ["train", "test"]})
 SHARD = tar([("1.jpg", RED), ("1.cls", b"red")])
 
 SHOWN: list[tuple[Files, str, TaskFile]] = [
@@ -145,6 +156,31 @@ SHOWN: list[tuple[Files, str, TaskFile]] = [
         TaskFile(name="birds", images="birds-train-{0..1}.tar"),
     ),
     ({"7/1.jpg": RED, "8/1.jpg": RED}, ".", TaskFile(name="", images=".")),
+    # a list among the images of each split
+    (
+        {
+            f"pets/{split}/{name}": HOT
+            for split in ("train", "test")
+            for name in ("_c.csv", "1.jpg")
+        },
+        "pets",
+        TaskFile(
+            name="pets",
+            images="pets/train/_c.csv",
+            held_out="pets/test/_c.csv",
+            columns=Columns(path="filename", one_hot=("*",)),
+        ),
+    ),
+    (
+        {f"{split}/labels.json": STEMS for split in ("51/train", "51/test")},
+        "51",
+        TaskFile(name="51", images="51/train/labels.json", held_out="51/test/labels.json"),
+    ),
+    (
+        {"birds.parquet": TABLE},
+        "birds.parquet",
+        TaskFile(name="birds", images="birds.parquet#train", held_out="birds.parquet#test"),
+    ),
 ]
 
 
@@ -171,6 +207,14 @@ def test_a_task_file_elsewhere_names_the_source_from_there(here: Path) -> None:
 def test_splits_that_are_left_alone_are_told(here: Path) -> None:
     write(here, classes("birds/train", "birds/test", "birds/val"))
     assert draft_task("birds").notes == ("left alone: birds/val",)
+
+
+def test_pictures_beside_the_folder_that_is_read_are_told(here: Path) -> None:
+    write(here, {f"river/{number}.jpg": RED for number in range(5)} | {"river/deep/er/1.jpg": RED})
+    draft = draft_task("river")
+    assert draft.file.images == "river/deep"
+    told = "left alone: river/0.jpg, river/1.jpg, river/2.jpg, 2 more pictures there"
+    assert draft.notes == (told,)
 
 
 NAMES: list[tuple[str, str]] = [
@@ -200,6 +244,11 @@ class TestWhatIsNoSource:
             {"x.csv": b"a,b,c\n1,2,3\n"},
             "x.csv",
             r"paths and one of classes in .*x\.csv, found \['a'",
+        ),
+        (
+            {"x.csv": b"a/1.jpg,red\na/2.jpg,red\n"},
+            "x.csv",
+            r"found \['a/1.jpg', 'red'\]; the first row names the columns",
         ),
         ({"x.jsonl": b"[1]\n"}, "x.jsonl", "expected a JSON object on each line"),
         ({"x.jsonl": b'{"a": 1, "a": 2}\n'}, "x.jsonl", "on line 1: the key 'a' is there twice"),

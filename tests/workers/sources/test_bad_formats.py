@@ -61,6 +61,7 @@ STUDIO = [
         "annotations": [{"result": [{"value": {"choices": ["cat", "dog"]}}]}],
     }
 ]
+FLAT = {"image": "a.png", "kind": "cat", "grade": "good", "annotation_id": 1, "lead_time": 2}
 BAD: list[tuple[str, bytes, str]] = [
     (
         "x.parquet",
@@ -84,13 +85,23 @@ BAD: list[tuple[str, bytes, str]] = [
         parquet(pyarrow.table({"image": [IMAGE]})),
         "expected the column label in .*x.parq",
     ),
+    (
+        "x.parquet",
+        parquet(table([IMAGE], [["red"]])),
+        "text or whole numbers in the column label .*found list",
+    ),
+    (
+        "x.parquet",
+        parquet(pyarrow.Table.from_arrays([["a"]] * 3, names=["path", "label", "label"])),
+        "path and label in .*x.parquet, each once",
+    ),
     ("x.parquet", parquet(TABLE)[:-6], "x.parquet to be a Parquet file"),
     ("x.arrow", b"", "x.arrow to be an Arrow stream, found it empty"),
     ("x.arrow", b"no stream at all", "x.arrow to be an Arrow stream: it is no Arrow stream"),
     ("x.arrow", stream(TABLE)[:-200], "Arrow stream: it ends too early"),
     ("x.arrow", stream(TABLE, compression="zstd"), "its columns are compressed; write it without"),
     ("x.arrow", stream(table([IMAGE], [9], ["red"])), "its label 9 is outside of the schema"),
-    ("x.jsonl", b'{"path": "1.png"}\n', "columns path and label in line 1 of .*x.jsonl"),
+    ("x.jsonl", b'{"path": "1.png"}\n', r"columns path and label in line 1 .*found .'path'.$"),
     ("x.jsonl", b'{"path": "1.png", "label": "red"}\nred\n', "JSON object on each line .* line 2"),
     ("x.json", b"{", "x.json to be JSON"),
     ("x.json", b'{"a": 1}', "expected a split file of CoOp, .*x.json, found an object with 'a'"),
@@ -101,6 +112,7 @@ BAD: list[tuple[str, bytes, str]] = [
         b'{"classes": ["a"], "labels": {"1": 3}}',
         "expected an image called '1' in the fold",
     ),
+    ("x.json", json.dumps([FLAT]).encode(), "row 1: expected its class in one .*'kind', 'grade'"),
     ("x.json", json.dumps(STUDIO).encode(), "expected one class for 'a.png', found 'cat', 'dog'"),
     ("x.json", b'{"train": [["../../secret.png", 0, "a"]]}', "leads outside"),
     ("x.xml", b"<a/>", "x.xml to be an export of CVAT .*: found the element 'a'"),
@@ -112,6 +124,11 @@ BAD: list[tuple[str, bytes, str]] = [
         "x.xml",
         b"<annotations><track/></annotations>",
         "it is that of a video; export single images",
+    ),
+    (
+        "x.xml",
+        b'<annotations><image name="a"><box label="b"/></image></annotations>',
+        "found 1 row without a class; give each image one",
     ),
     (
         "x.xml",
@@ -171,3 +188,54 @@ def test_what_unpacks_to_too_much_is_refused_while_it_is_unpacked(tmp_path: Path
         while piece := content.read(2**16):
             unpacked.write(piece, name="x.tar.gz")
     assert unpacked.size("") <= 2**20
+
+
+def test_parts_without_rows_add_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x-0.parquet").write_bytes(parquet(TABLE))
+    (tmp_path / "x-1.parquet").write_bytes(parquet(TABLE.slice(0, 0)))
+    images = read_source(str(tmp_path / "x-*.parquet")).images
+    assert {key: len(refs) for key, refs in images.items()} == {"red": 1, "blue": 1}
+
+
+def test_columns_of_one_name_are_no_trouble_where_none_is_wanted(tmp_path: Path) -> None:
+    names = ["image", "label", "x", "x"]
+    found = pyarrow.Table.from_arrays([[RED], ["red"], [1], [2]], names=names)
+    (tmp_path / "x.parquet").write_bytes(parquet(found))
+    assert list(read_source(str(tmp_path / "x.parquet")).images) == ["red"]
+
+
+class TestExports:
+    @staticmethod
+    def names(folder: Path, export: str, content: object, *files: str) -> dict[str, list[str]]:
+        """Return the images of each class that an export names, with such files beside it."""
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(RED)
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / export).write_text(text)
+        images = read_source(str(folder / export)).images
+        return {key: [ref.name for ref in refs] for key, refs in images.items()}
+
+    def test_an_image_of_a_subset_is_the_one_in_its_folder(self, tmp_path: Path) -> None:
+        export = (
+            '<annotations><image name="a.png" subset="train"><tag label="red"/></image>'
+            "</annotations>"
+        )
+        files = ("images/a.png", "images/train/a.png")
+        found = self.names(tmp_path, "x.xml", export, *files)
+        assert found == {"red": ["images/train/a.png"]}
+
+    def test_what_describes_an_image_is_not_taken_for_it(self, tmp_path: Path) -> None:
+        export = {"classes": ["red"], "labels": {"a": [0]}}
+        found = self.names(tmp_path, "labels.json", export, "data/a.png", "data/a.xmp")
+        assert found == {"red": ["data/a.png"]}
+        with pytest.raises(SettingsError, match=r"expected one image called 'a', found data/a\."):
+            self.names(tmp_path, "labels.json", export, "data/a.jpg")
+
+    def test_a_name_with_a_percent_sign_is_found_as_it_is(self, tmp_path: Path) -> None:
+        task = {
+            "data": {"image": "/data/upload/1/0000000a-a%3A b.png"},
+            "annotations": [{"result": [{"value": {"choices": ["red"]}}]}],
+        }
+        found = self.names(tmp_path, "x.json", [task], "images/a%3A b.png")
+        assert found == {"red": ["images/a%3A b.png"]}
