@@ -128,7 +128,7 @@ def _without_move(found: ServedBehind) -> AdapterBehind:
 def _said_behind(found: AdapterBehind) -> str:
     newest, adapter = found.newest, f"--adapter {found.adapter}"
     ways = (
-        f"`nacre show {newest} {adapter}` says what the gate said, and `nacre promote {newest} "
+        f"`nacre show {newest} {adapter}` says what was measured of it, and `nacre promote {newest} "
         f"{adapter}` would serve it"
     )
     if found.production is None:

@@ -416,6 +416,16 @@ def test_after_a_rollback_the_status_says_that_a_newer_version_is_there(nacre: C
 
 
 @pytest.mark.usefixtures("three_versions")
+def test_the_status_names_no_newer_version_that_could_not_be_served(nacre: Command) -> None:
+    nacre("rollback", "2")
+    nacre("purge", "letters", "--yes")  # only version 3 held it
+    assert nacre("promote", "3").code == 2
+    assert "the newest is" not in nacre("status").out
+    nacre("rollback", "1")
+    assert "production of main is version 1, the newest is 2: " in nacre("status").out
+
+
+@pytest.mark.usefixtures("three_versions")
 def test_a_rollback_says_what_it_moved(nacre: Command) -> None:
     ended = nacre("rollback", "2", "--serving-only", "--why", "slow")
     assert ended.out == "production now at version 2\n"
