@@ -156,7 +156,7 @@ class SubmissionVerbs(ClientPart):
             near = did_you_mean(name, (state.ticket.task for state in queued))
             raise NotFoundError(
                 f"expected the id of a submission or the name of a task in the queue, found "
-                f"{name!r}{near}; `nacre status` lists them",
+                f"{name!r}; `nacre status` lists them{near}",
                 name=name,
             )
         # An open one goes before those that have ended.

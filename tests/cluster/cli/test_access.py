@@ -203,13 +203,13 @@ def test_a_token_is_given_before_the_first_task_of_its_adapter(
     assert made.code == 0
     note = "note: there is no adapter 'catz' yet: its first task makes it; did you mean 'cats'?"
     assert note in made.err
-    assert "no adapter" not in nacre("token", "create", "b", "--role", "asker", "--adapter", "*").err
+    assert (
+        "no adapter" not in nacre("token", "create", "b", "--role", "asker", "--adapter", "*").err
+    )
     assert {token.name for token in client.tokens()} == {"ci", "b"}
 
 
-def test_what_does_not_exist_is_paused_over_no_road(
-    nacre: Command, client: Client
-) -> None:
+def test_what_does_not_exist_is_paused_over_no_road(nacre: Command, client: Client) -> None:
     told, api = "found 'birdz'; did you mean 'birds'?", Api(client, "who-may-change")
     for verb in ("pause", "resume"):
         with pytest.raises(NotFoundError, match=re.escape(told)):

@@ -598,6 +598,18 @@ def test_all_adapters_are_meant_by_whoever_says_so_and_by_nobody_else(
     assert len(list(store.list("queue/inbox/"))) == len(before) + 2
 
 
+@pytest.mark.parametrize("arguments", [("pause",), ("purge", "letters")])
+def test_where_standard_input_is_closed_nobody_is_asked(
+    nacre: Command, store: FileStore, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    learn(Registry(store).create("main"), "digits", "letters")
+    nacre("rollback", "1")
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it after `nacre pause <&-`
+    ended = nacre(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "expected an answer on standard input, found it closed: " in ended.err
+
+
 @pytest.mark.parametrize(("answer", "code", "asked"), [("y", 0, 1), ("n", 1, 0)])
 def test_whoever_names_no_adapter_is_asked_whether_all_are_meant(
     nacre: Command,

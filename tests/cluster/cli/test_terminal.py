@@ -157,6 +157,30 @@ def test_a_waiting_command_writes_a_line_per_stage_into_logs(scene: Command) -> 
     assert scene("watch", "colors", "--output", "json").err == ""
 
 
+class Log(io.StringIO):
+    """A log that says when something was written to it for the second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        if "so far" in text:
+            self.goes_on.set()
+        return super().write(text)
+
+
+def test_whoever_waits_for_long_tells_a_log_at_once_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = Log()
+    monkeypatch.setattr("sys.stderr", log)
+    with waiting("starting", every_s=0.001):
+        assert log.getvalue() == "starting\n"
+        assert log.goes_on.wait(60)
+    assert re.fullmatch(r"starting\n(starting: \d+ s so far\n)+", log.getvalue())
+
+
 def test_a_bar_says_what_its_times_are(screen: Callable[..., tuple[str, str]]) -> None:
     _, shown = screen("verify", width=120)
     assert re.search(r"checking.*elapsed 0:00:0\d left", plain(shown))
