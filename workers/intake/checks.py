@@ -17,7 +17,7 @@ from workers.tasks.task import Task
 # 0.29 * 100 is a little less than 29.
 _ROUNDING = 1e-9
 MOST_SKIPPED = 0.2
-"""A larger part of the images is left out by nobody who has looked: what is wrong is wrong with all."""
+"""Where a larger part of the images is unreadable, something is wrong with all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

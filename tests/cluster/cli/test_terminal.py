@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from cluster.cli.main import cli
 from cluster.cli.terminal.matrix import MatrixTable
-from cluster.cli.terminal.output import bars, say
+from cluster.cli.terminal.output import bars, say, waiting
 from cluster.cli.terminal.tables import LEAST_PROSE, laid_out
 from tests.support.drivers.command import Command
 from tests.support.drivers.screen import Screen
