@@ -335,7 +335,8 @@ class Adapter:
         known = {record.task for record in self._records}
         for task in tasks:
             if task not in known:
-                raise NotFoundError(f"task {task!r}: not in this adapter; it has {sorted(known)}")
+                listed = ", ".join(sorted(known)) or "none"
+                raise NotFoundError(f"task {task!r}: not in this adapter; it has {listed}")
         return [index for index, record in enumerate(self._records) if record.task in tasks]
 
 

@@ -20,6 +20,7 @@
     │   └── WorkerLostError       the worker that did it has died
     ├── UnknownOutcomeError   it may have happened: read back before anything     exit 5
     ├── CorruptionError       stored bytes are not what was written: call a human exit 6
+    │   └── DamagedFileError      a file that was given is damaged: give it whole
     └── RejectedError         learnt and kept, but not published: the gate said no  exit 7
 
 A message says what was expected, what was found, on what, and what to do. `fields` repeats the
@@ -199,6 +200,10 @@ class CorruptionError(NacreError):
     """Stored bytes differ from what their digest promises."""
 
     exit_code = 6
+
+
+class DamagedFileError(CorruptionError):
+    """A file that was given, such as an exported version, is not whole; the store is."""
 
 
 class RejectedError(NacreError):

@@ -16,6 +16,8 @@ PAGE = Path(__file__).with_name("openapi.json")
 Document = Mapping[str, Any]
 VERBS = frozenset({"get", "post", "put", "patch", "delete"})
 SHOWN = "application/json"
+ERROR = "application/problem+json"
+PROBLEM = "#/components/schemas/Problem"
 DEEPEST = 12
 """Schemas inside each other; deeper ones are not compared."""
 
@@ -151,20 +153,37 @@ def main() -> None:
     found = openapi()
     if PAGE.is_file() and (broken := breaking(json.loads(PAGE.read_text()), found)):
         sys.exit("what was promised would break: " + "; ".join(broken))
-    PAGE.write_text(json.dumps(_without_errors(found), indent=1, sort_keys=True) + "\n")
+    PAGE.write_text(json.dumps(with_shared_errors(found), indent=1, sort_keys=True) + "\n")
 
 
-def _without_errors(document: Document) -> Document:
-    """Return a document without the errors, which are alike and take most of it."""
+def with_shared_errors(document: Document) -> Document:
+    """Return a document in which errors that are alike are written once, by their status."""
+    shared: dict[str, Document] = {}
+    schemas: dict[str, Document] = {}
     paths = {
-        path: {verb: _with_answers(operation) for verb, operation in item.items()}
+        path: {verb: _sharing(operation, shared, schemas) for verb, operation in item.items()}
         for path, item in document["paths"].items()
     }
-    return {**document, "paths": paths}
+    components = document.get("components", {})
+    known = {**components.get("schemas", {}), **schemas}
+    return {
+        **document,
+        "paths": paths,
+        "components": {**components, "schemas": known, "responses": shared},
+    }
 
 
-def _with_answers(operation: Document) -> Document:
-    answers = {code: each for code, each in operation["responses"].items() if code < "400"}
+def _sharing(
+    operation: Document, shared: dict[str, Document], schemas: dict[str, Document]
+) -> Document:
+    """Return an operation whose errors are named; they are noted in `shared` and `schemas`."""
+    answers = dict(operation["responses"])
+    for code, answer in operation["responses"].items():
+        if code >= "400" and ERROR in answer.get("content", {}):
+            schemas["Problem"] = answer["content"][ERROR]["schema"]
+            alike = {**answer, "content": {ERROR: {"schema": {"$ref": PROBLEM}}}}
+            if shared.setdefault(code, alike) == alike:
+                answers[code] = {"$ref": f"#/components/responses/{code}"}
     return {**operation, "responses": answers}
 
 

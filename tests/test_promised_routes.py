@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from docs.promised_routes import PAGE, breaking
+from docs.promised_routes import PAGE, breaking, with_shared_errors
 from docs.reference import openapi
 
 Change = Callable[[dict[str, Any]], object]
@@ -108,3 +108,15 @@ def test_what_was_promised_is_kept_and_what_is_there_is_promised() -> None:
     promised, found = json.loads(PAGE.read_text()), openapi()
     assert breaking(promised, found) == []
     assert breaking(found, promised) == [], "run `make docs`: from then on it is a promise"
+
+
+def test_the_page_names_the_errors_of_every_route_and_what_they_look_like() -> None:
+    page, found = json.loads(PAGE.read_text()), with_shared_errors(openapi())
+    for path, item in found["paths"].items():
+        for verb, operation in item.items():
+            assert page["paths"][path][verb]["responses"] == operation["responses"], (path, verb)
+    assert page["components"]["responses"] == found["components"]["responses"]
+    assert page["components"]["schemas"]["Problem"]["properties"].keys() == {
+        *("type", "title", "status", "detail")
+    }
+    assert "404" in page["paths"]["/v1/tasks/{name}"]["get"]["responses"]

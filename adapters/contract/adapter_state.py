@@ -12,8 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from adapters.contract.records import Record, check_finite, pack, unpack
-from adapters.errors import CorruptionError, FeatureError
+from adapters.contract.records import Record, check_finite, diverged, pack, unpack
+from adapters.errors import CorruptionError
 
 SCHEMA = 1
 
@@ -64,7 +64,7 @@ def encode_shared(shared: SharedState) -> bytes:
     """
     for name, tensor in shared.tensors.items():
         if not torch.isfinite(tensor).all():
-            raise FeatureError(f"shared state: tensor {name!r} is not finite", name=name)
+            raise diverged("shared state", name)
     described = {"schema": SCHEMA, "method": shared.method, "encoder": shared.encoder}
     return pack(shared.tensors, described)
 

@@ -90,6 +90,15 @@ def check_classes(classes: tuple[ClassEntry, ...], *, task: str) -> None:
         )
 
 
+def diverged(what: str, name: str) -> FeatureError:
+    """Return that what was learnt has the tensor `name` with NaN or an infinity in it."""
+    return FeatureError(
+        f"{what}: tensor {name!r} is not finite: the training has diverged; submit the task again "
+        "with a lower learning rate, or others of its `settings` nearer to their defaults",
+        name=name,
+    )
+
+
 def encode_record(record: Record) -> bytes:
     """Return the bytes of `record`: the same for the same record, on every machine.
 
@@ -100,7 +109,7 @@ def encode_record(record: Record) -> bytes:
     check_classes(record.classes, task=record.task)
     for name, tensor in record.tensors.items():
         if not _is_finite(tensor):
-            raise FeatureError(f"record {record.task!r}: tensor {name!r} is not finite", name=name)
+            raise diverged(f"record {record.task!r}", name)
     merged = {entry.class_id: entry.merged_into for entry in record.classes if entry.merged_into}
     described = {
         "schema": SCHEMA,

@@ -86,7 +86,7 @@ def standing(
     """
     router = APIRouter(tags=["health"])
 
-    @router.get("/v1/status", responses=problems())
+    @router.get("/v1/status", responses=problems(422))
     async def status(by: AskedBy) -> Status:
         """Say everything that this replica knows of the adapters that may be looked at, whether it
         is ready or not, and of the system around it: what is wrong, and for how long.
@@ -97,7 +97,7 @@ def standing(
         known = _seen(_known(service, places), by)
         return Status(**known.model_dump(), coordinator=coordinator, deployments=deployments)
 
-    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems())
+    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems(422))
     async def metrics() -> Response:
         """Return the counters of the replica that answers, in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.errors import (
     ForbiddenError,
+    InputError,
     LimitError,
     NacreError,
     UnauthorizedError,
@@ -44,6 +45,7 @@ from cluster.client.requester import Requester
 from cluster.serving.metrics import Metrics
 from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
 from workers.access.audit import LONGEST_REASON, AuditEntry, Outcome
+from workers.formats.yaml_scalars import cut
 from workers.queue.machine import EVERY_ADAPTER
 
 LEFT = 499
@@ -52,6 +54,8 @@ LOOKING = ("GET", "HEAD")
 EARLY = 0.9
 """The part of its time after which a request that only looks is answered that it came too late."""
 UNKNOWN_ROUTE = "unknown"
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+MOST_DIGITS = 10
 
 logger = logging.getLogger("nacre.requests")
 
@@ -178,7 +182,11 @@ class _AccessMiddleware:
     async def _permitted(
         self, headers: Headers, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        timeout_s = _timeout_s(headers, self._access.timeout_s)
+        try:
+            timeout_s = _timeout_s(headers, self._access.timeout_s)
+        except InputError as error:
+            await problem_of(error)(scope, receive, send)
+            return
         if scope["method"] in LOOKING:
             timeout_s *= EARLY  # whoever waits no longer than it says shall hear why
         begun = False
@@ -226,5 +234,12 @@ def _request_id(headers: Headers) -> str:
 
 
 def _timeout_s(headers: Headers, longest_s: float) -> float:
-    asked = headers.get(TIMEOUT_MS, "")
-    return min(longest_s, int(asked) / 1000) if asked.isdecimal() and len(asked) < 10 else longest_s
+    asked = headers.get(TIMEOUT_MS)
+    if asked is None:
+        return longest_s
+    if not (asked.isascii() and asked.isdecimal() and asked.strip("0")):
+        raise InputError(
+            f"expected whole milliseconds from 1 in the header {TIMEOUT_HEADER}, found "
+            f"{cut(asked)!r}; leave it out to wait for {longest_s:g} s"
+        )
+    return min(longest_s, int(asked) / 1000) if len(asked) < MOST_DIGITS else longest_s

@@ -17,6 +17,8 @@ from cluster.wire.problems import NO_ROUTE, Problem, how_to_look, problem_docume
 from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
+KINDS = {f"{before}{kind}" for before in ("", "constrained-") for kind in ("str", "int", "float")}
+"""How Pydantic names the kinds that a value of several may have, behind its key."""
 
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
 """What answers of these statuses say beside the document."""
@@ -117,17 +119,29 @@ def sentence(errors: Sequence[Any], known: Sequence[str] = ()) -> str:
         errors: As Pydantic tells them.
         known: The keys that are known where these are wrong.
     """
-    return "; ".join(_told(entry, known) for entry in errors)
+    told: dict[str, list[str]] = {}
+    for entry in errors:
+        place = _place(entry)
+        said = told.setdefault(place, [])
+        # Of a value that may be of several kinds there is one error for each of them.
+        said.append(_told(entry, known).removeprefix(f"{place}: " if said else ""))
+    return "; ".join(" or ".join(dict.fromkeys(said)) for said in told.values())
+
+
+def _place(entry: Mapping[str, Any]) -> str:
+    """Return the key that an error is about, without the kinds of value that were tried for it."""
+    parts = [str(part) for part in entry["loc"] if part != "body"]
+    return ".".join(part for part in parts if part not in KINDS)
 
 
 def _told(entry: Mapping[str, Any], known: Sequence[str]) -> str:
-    place = ".".join(str(part) for part in entry["loc"] if part != "body")
+    place = _place(entry)
     match entry["type"]:
         case "extra_forbidden":
             near = get_close_matches(place, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "leave it out"
-            keys = f" Known keys: {', '.join(known)}" if known else ""
-            return f"unknown key {place[:60]!r}; {hint}{keys}"
+            keys = f"; the known keys are {', '.join(known)}" if known else ""
+            return f"unknown key {place[:60]!r}{keys}; {hint}"
         case "missing" if place:
             return f"expected the key {place!r}, found none"
         case _:
@@ -138,18 +152,26 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
     if any(tuple(entry["loc"]) == ("body",) for entry in errors):
-        return problem(422, "InputError", _no_object(request))
+        return problem(422, "InputError", _no_object(request, error.body))
     body = request.scope["route"].body_field
     known = getattr(body.field_info.annotation, "model_fields", ()) if body else ()
     return problem(422, "InputError", sentence(errors, list(known)))
 
 
-def _no_object(request: Request) -> str:
+def _no_object(request: Request, body: object) -> str:
     kind = request.headers.get("content-type", "")
-    return (
-        f"expected a JSON object as the body of {request.url.path} and the header Content-Type: "
-        f"application/json, found {cut(kind)!r}" + ("" if kind else " and no such header")
+    wanted = f"expected a JSON object as the body of {request.url.path}"
+    if kind.partition(";")[0].strip().lower() == "application/json":
+        return f"{wanted}, found {_kind_of(body)}"
+    return f"{wanted} and the header Content-Type: application/json, found {cut(kind)!r}" + (
+        "" if kind else " and no such header"
     )
+
+
+def _kind_of(body: object) -> str:
+    """Return what JSON calls a value that was sent; what is empty is read as None."""
+    kinds = {list: "a list", str: "a text", bool: "true or false", int: "a number"}
+    return {**kinds, float: "a number", dict: "one"}.get(type(body), "nothing or null")
 
 
 def _allowed(request: Request, told: str) -> str:

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import BinaryIO, TypeVar
 
 from fastapi import Request
@@ -85,8 +85,9 @@ class TaskHandlers:
             environment=environment,
             adapter=adapter,
             on_seen=awaited,
-        ) as task:
-            intake = client.submit(task, adapter=adapter, by=by, on_progress=awaited)
+        ) as (task, places):
+            sender = replace(by, said=places.said)
+            intake = client.submit(task, adapter=adapter, by=sender, on_progress=awaited)
         accepted = accepted_document(self._client, intake)
         self._cleared(accepted.submission)
         return accepted

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from adapters.errors import InputError, NacreError, SettingsError
-from cluster.api.places import of_upload
+from cluster.api.places import Places, of_upload
 from cluster.config import Config
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
@@ -46,8 +46,10 @@ def uploaded_task(
     environment: dict[str, str],
     adapter: str | None = None,
     on_seen: Callable[[], None] = unwatched,
-) -> Iterator[Task]:
-    """Give the task that a request describes; its images are there as long as this lasts.
+) -> Iterator[tuple[Task, Places]]:
+    """Give the task that a request describes, and what its files are called to whoever sent it.
+
+    Its images are there as long as this lasts.
 
     Args:
         content: The task file: YAML, or JSON, which is YAML too.
@@ -64,12 +66,13 @@ def uploaded_task(
     _check_sources(content, has_archive=archive is not None)
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
+        places = of_upload(folder, name)
         try:
             if archive is not None:
                 _unpack(archive, folder, on_seen)
-            yield _loaded(content, folder, config, environment, adapter, on_seen)
+            yield _loaded(content, folder, config, environment, adapter, on_seen), places
         except NacreError as error:
-            raise of_upload(folder, name).error(error) from error
+            raise places.error(error) from error
 
 
 def _loaded(

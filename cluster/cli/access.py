@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapters.errors import NacreError, NotFoundError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.options import by_option
@@ -80,7 +81,6 @@ def create(
       nacre token create dashboard --role viewer --adapter '*' --expires never
     """
     client = client_of(path, by=by)
-    _check_adapters(client, adapters)
     made = client.create_token(name, role=role, adapters=adapters, lifetime=lifetime)
     if output == "json":
         print_json(made)
@@ -88,6 +88,7 @@ def create(
     say(made.token)
     until = when(made.expires) or "it is revoked"
     warn(f"token {name!r} is {_grants(made)} until {until}; it is not shown again")
+    warn(*(_not_yet(client, adapter) for adapter in adapters))
 
 
 @token.command("list", short_help="List the tokens.")
@@ -230,10 +231,18 @@ def audit(
 VERBS = (token, session, audit)
 
 
-def _check_adapters(client: "AnyClient", adapters: Sequence[str]) -> None:
-    for adapter in adapters:
-        if adapter != EVERY_ADAPTER:
-            check_known(client, adapter)
+def _not_yet(client: "AnyClient", adapter: str) -> str | None:
+    """Return that there is no such adapter yet, where that is so: a token may be given before."""
+    if adapter == EVERY_ADAPTER:
+        return None
+    try:
+        check_known(client, adapter)
+    except NotFoundError as error:
+        near = error.fields.get("near", "")
+        return f"there is no adapter {adapter!r} yet: its first task makes it{near}"
+    except NacreError:  # the token is made, whatever else cannot be said now
+        return None
+    return None
 
 
 def _grants(token: NamedTokenState) -> Grants:

@@ -3,10 +3,9 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from adapters.contract.nearest import did_you_mean
-from adapters.errors import NacreError, NotFoundError
+from adapters.errors import NacreError
 from cluster.client.documents import DocumentClient
-from workers.queue.machine import EVERY_ADAPTER
+from cluster.client.part import configured_adapters, unknown_adapter
 from workers.registry.documents.layout import check_adapter
 
 if TYPE_CHECKING:
@@ -20,22 +19,13 @@ def check_known(client: "AnyClient", adapter: str | None) -> None:
         client: Of the system.
         adapter: The adapter that was named; None for the configured one, which may be empty yet.
     """
-    if adapter is None or check_adapter(adapter) in _configured(client):
+    if adapter is None or check_adapter(adapter) in configured_adapters(client.config):
         return
-    known = _configured(client) | set(client.adapters())
+    known = configured_adapters(client.config) | set(client.adapters())
     if adapter not in known and not isinstance(client, DocumentClient):
         with suppress(NacreError):  # it may have more, and says so only while it is ready
             known |= client.ready().adapters.keys()
     if adapter not in known:
         known |= {state.adapter for state in client.queue().submissions}
     if adapter not in known:
-        raise NotFoundError(
-            f"expected an adapter of {', '.join(sorted(known))}, found {adapter!r}"
-            f"{did_you_mean(adapter, known)}",
-            adapter=adapter,
-        )
-
-
-def _configured(client: "AnyClient") -> set[str]:
-    config = client.config
-    return {config.adapter, *config.adapters, *config.served} - {EVERY_ADAPTER}
+        raise unknown_adapter(adapter, known)

@@ -1,6 +1,7 @@
 """Commands that ask the coordinator for something: cancel, retry, pause, resume."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.wire.tasks import QueuePause, TaskOutcome
 from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.ticket import Stage
+from workers.registry.documents.layout import HEAD
 
 if TYPE_CHECKING:
     from cluster.client.road import AnyClient
@@ -44,9 +46,8 @@ def cancel(path: Path | None, names: tuple[str, ...], by: str | None, output: st
       nacre cancel fashion
     """
     client = client_of(path, by=by)
-    default = client.config.adapter
     outcomes = [client.cancel(name) for name in names]
-    _print_outcomes(outcomes, output, said=partial(_said, done="cancelled", default=default))
+    _print_outcomes(outcomes, output, said=partial(_said, client, done="cancelled"))
 
 
 @click.command(short_help="Try submissions again, or at once.")
@@ -67,9 +68,8 @@ def retry(path: Path | None, names: tuple[str, ...], by: str | None, output: str
       nacre retry fashion
     """
     client = client_of(path, by=by)
-    default = client.config.adapter
     outcomes = [client.retry(name) for name in names]
-    _print_outcomes(outcomes, output, said=partial(_said, done="tried again", default=default))
+    _print_outcomes(outcomes, output, said=partial(_said, client, done="tried again"))
 
 
 @click.command(short_help="Begin no new work of an adapter.")
@@ -146,13 +146,13 @@ def _print_outcomes(
         )
 
 
-def _said(found: TaskOutcome, *, done: str, default: str) -> str:
+def _said(client: "AnyClient", found: TaskOutcome, *, done: str) -> str:
     """Return what became of a wish, in one line.
 
     Args:
+        client: Knows whether what was published is still there.
         found: What became of it.
         done: What is said of one that has come true.
-        default: The adapter that verbs take where none is named.
     """
     if found.outcome == "done":
         return f"{done}: {found.submission_id}"
@@ -160,12 +160,20 @@ def _said(found: TaskOutcome, *, done: str, default: str) -> str:
     if found.outcome == "asked":
         return f"asked for: {found.submission_id} is {found.stage}{why}; see `nacre status`"
     if found.stage == Stage.PUBLISHED:
-        where = "" if found.adapter == default else f" --adapter {found.adapter}"
-        drop = f"`nacre drop {found.task}{where}` publishes a version without it"
-        stays = f"published as {found.adapter}@{found.version} and stays; {drop}"
+        stays = f"published as {found.adapter}@{found.version} and stays{_way_out(client, found)}"
     else:
         stays = f"{found.stage} already{why}"
     return f"not changed: {found.submission_id} is {stays}"
+
+
+def _way_out(client: "AnyClient", found: TaskOutcome) -> str:
+    """Return how what was published is dropped; nothing where `head` does not hold it any more."""
+    with suppress(NacreError):
+        tasks = client.show(HEAD, adapter=found.adapter).tasks
+        if any(each.submission == found.submission_id for each in tasks):
+            where = "" if found.adapter == client.config.adapter else f" --adapter {found.adapter}"
+            return f"; `nacre drop {found.task}{where}` publishes a version without it"
+    return ""
 
 
 def _meant(client: "AnyClient", verb: str, adapter: str | None, *, everything: bool) -> list[str]:

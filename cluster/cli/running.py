@@ -24,7 +24,7 @@ from adapters.errors import (
     reason_of,
 )
 from cluster.cli.terminal.interrupts import interruptible
-from cluster.cli.terminal.output import print_json, progress_bar, say, warn
+from cluster.cli.terminal.output import print_json, say, waiting, warn
 from cluster.config import LOCAL, Config, home
 from cluster.wire.outputs.system import StartedSystem
 
@@ -94,7 +94,7 @@ def start_detached(path: Path | None) -> Running:
             start_new_session=True,
         )
     try:
-        with interruptible(STOPPED_AGAIN), progress_bar("starting"):
+        with interruptible(STOPPED_AGAIN), waiting(f"starting; log in {log_path()}"):
             return _wait_until_ready(process)
     except BaseException:
         # An interrupt must not leave half a system behind.

@@ -29,7 +29,15 @@ from cluster.cli.running import (
 )
 from cluster.cli.terminal.completion import ANSWERED, SERVABLE
 from cluster.cli.terminal.interrupts import INTERRUPTED, Interrupted, interruptible
-from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, stdout, warn
+from cluster.cli.terminal.output import (
+    output_option,
+    print_json,
+    progress_bar,
+    say,
+    stdout,
+    waiting,
+    warn,
+)
 from cluster.cli.terminal.tables import print_table
 from cluster.client.client import Client
 from cluster.client.joined import configured
@@ -175,7 +183,7 @@ def _start_on_running(config: Config, output: str) -> None:
     from cluster.system.running import check_listens_there
 
     system.check(config)
-    with progress_bar(f"starting on the Ray at {config.ray}"):
+    with waiting(f"starting on the Ray at {config.ray}"):
         system.connect(config)
         check_listens_there(config)
         system.start(config)

@@ -128,8 +128,8 @@ def _without_move(found: ServedBehind) -> AdapterBehind:
 def _said_behind(found: AdapterBehind) -> str:
     newest, adapter = found.newest, f"--adapter {found.adapter}"
     ways = (
-        f"`nacre show {newest} {adapter}` says what the gate said, and `nacre promote {newest} "
-        f"{adapter}` would serve it"
+        f"`nacre show {newest} {adapter}` says what was measured of it, and "
+        f"`nacre promote {newest} {adapter}` would serve it"
     )
     if found.production is None:
         return f"no version of {found.adapter} is in production, the newest is {newest}: {ways}"

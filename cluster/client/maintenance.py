@@ -121,7 +121,7 @@ class MaintenanceVerbs(ClientPart):
             InputError: it is no exported version, it holds what was purged, or the adapter has
                 other versions and `head` is in `aliases`.
             SettingsError: it is of another method than the tasks of the adapter.
-            CorruptionError: the file is damaged.
+            DamagedFileError: the file is damaged.
         """
         handle = self._adapter(adapter)
         name = Path(path).name

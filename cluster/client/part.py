@@ -1,10 +1,12 @@
 """The common ground of the client's parts: configuration, object store, registry, requester."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
+from adapters.contract.nearest import did_you_mean
+from adapters.errors import NotFoundError
 from cluster.client.distant_replicas import DistantReplicas
 from cluster.client.joined import configured
 from cluster.client.requester import PYTHON, By, Requester, requester_of
@@ -110,7 +112,9 @@ class ClientPart:
         """
         requester = self._requester(by)
         of = adapters[0] if len(adapters) == 1 else EVERY_ADAPTER
-        with audited(self._store, requester.entry(verb, of, str(target))) as ending:
+        with audited(
+            self._store, requester.entry(verb, of, str(target)), said=requester.said
+        ) as ending:
             for adapter in adapters:
                 requester.check(verb, adapter)
             yield requester, ending
@@ -118,6 +122,20 @@ class ClientPart:
     def _in_vain(self, verb: str, target: str, by: By) -> AbstractContextManager[object]:
         """Have the audit log say of a call that is refused within this, of no known adapter."""
         return audited(self._store, self._requester(by).entry(verb, EVERY_ADAPTER, target))
+
+
+def configured_adapters(config: Config) -> set[str]:
+    """Return the adapters that a configuration names."""
+    return {config.adapter, *config.adapters, *config.served} - {EVERY_ADAPTER}
+
+
+def unknown_adapter(name: str, known: Iterable[str]) -> NotFoundError:
+    """Return that there is no adapter of that name, and which there are."""
+    names = sorted(set(known))
+    near = did_you_mean(name, names)
+    return NotFoundError(
+        f"expected an adapter of {', '.join(names)}, found {name!r}{near}", adapter=name, near=near
+    )
 
 
 def check_adapter_or_all(name: str) -> str:

@@ -3,6 +3,7 @@
 import getpass
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from adapters.errors import ForbiddenError, InputError, printable
@@ -31,6 +32,7 @@ class Requester:
         road: How the request has come in.
         request_id: Of the request over HTTP; empty elsewhere.
         contact: Who could let them do more.
+        said: Returns a reason as the audit log may keep it: without folders of the service.
 
     Raises:
         InputError: nobody can be called so.
@@ -41,6 +43,7 @@ class Requester:
     road: str = PYTHON
     request_id: str = ""
     contact: str = "an admin of this service"
+    said: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
         if not (0 < len(self.name) <= LONGEST_NAME and self.name.isprintable()):

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import InputError, NotFoundError
-from cluster.client.part import ClientPart, check_adapter_or_all
+from cluster.client.part import (
+    ClientPart,
+    check_adapter_or_all,
+    configured_adapters,
+    unknown_adapter,
+)
 from cluster.client.remote.submissions import POLL_S, WATCHED_S, until_ended
-from cluster.client.requester import By
+from cluster.client.requester import By, Requester
 from cluster.wire.facts import cancelled, retried
 from workers.access.audit import Outcome
 from workers.housekeeping.leftovers import purged_of
@@ -20,6 +25,7 @@ from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
 from workers.queue.journal import JournalEntry, read_journal
 from workers.queue.leadership import read_leadership
+from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.tasks.submission import Submission, is_swept
@@ -152,7 +158,7 @@ class SubmissionVerbs(ClientPart):
             near = did_you_mean(name, (state.ticket.task for state in queued))
             raise NotFoundError(
                 f"expected the id of a submission or the name of a task in the queue, found "
-                f"{name!r}{near}; `nacre status` lists them",
+                f"{name!r}; `nacre status` lists them{near}",
                 name=name,
             )
         # An open one goes before those that have ended.
@@ -176,11 +182,19 @@ class SubmissionVerbs(ClientPart):
         return self._wish(name, Retry, by=by)
 
     def pause(self, adapter: str, *, by: By = None) -> bool:
-        """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done."""
+        """Let nothing new of an adapter be begun; `*` stands for all. Return whether it is done.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
         return self._paused(Pause(adapter=check_adapter_or_all(adapter)), by=by)
 
     def resume(self, adapter: str, *, by: By = None) -> bool:
-        """Let an adapter go on; `*` stands for all. Return whether it is done."""
+        """Let an adapter go on; `*` stands for all. Return whether it is done.
+
+        Raises:
+            NotFoundError: there is no such adapter.
+        """
         return self._paused(Resume(adapter=check_adapter_or_all(adapter)), by=by)
 
     def journal(self, submission_id: str, *, after: float = 0.0) -> Iterator[JournalEntry]:
@@ -250,9 +264,22 @@ class SubmissionVerbs(ClientPart):
     def _paused(self, event: Pause | Resume, *, by: By) -> bool:
         verb = type(event).__name__.lower()
         with self._asking(verb, event.adapter, by=by) as (requester, ending):
+            self._check_known(event.adapter, requester)
             done = self._asked(event, who=requester.name)
             ending.outcome, ending.reason = ENDINGS["done" if done else "asked"]
             return done
+
+    def _check_known(self, adapter: str, requester: Requester) -> None:
+        """Raise NotFoundError unless an adapter is configured, has versions or is about to grow."""
+        known = configured_adapters(self.config) | {EVERY_ADAPTER}
+        if adapter not in known:
+            lead = read_leadership(self._store)
+            known |= {*self._registry.adapters(), *(lead.paused if lead else ())}
+        if adapter not in known:
+            known |= {state.ticket.adapter for state in read_queue(self._store).states}
+        if adapter not in known:
+            seen = filter(requester.sees, known - {EVERY_ADAPTER})
+            raise unknown_adapter(adapter, seen)
 
     def _meant(self, verb: str, name: str, *, by: By) -> Ticket:
         """Return the ticket of what is to be changed; the audit log says where there is none."""

@@ -14,6 +14,7 @@ from workers.registry import (
     Entry,
     Version,
     diff,
+    newest_servable,
     read_version,
     read_versions,
 )
@@ -53,16 +54,18 @@ class VersionVerbs(ClientPart):
     def behind(self, adapter: str | None = None) -> tuple[int | None, int] | None:
         """Return the version in production and the newest one, where that is not in production.
 
-        The first is None where no version is in production.
+        The first is None where no version is in production. The newest is one that could be: what
+        was purged cannot be served any more, nor can a version without a task.
 
         Raises:
             NotFoundError: there is no such adapter.
         """
-        refs = self._adapter(adapter).refs()
-        served, newest = refs.find(PRODUCTION), refs.next_version - 1
-        if served is None:
-            return (None, newest) if newest else None
-        return (served.number, newest) if served.number < newest else None
+        handle = self._adapter(adapter)
+        refs = handle.refs()
+        served = refs.find(PRODUCTION)
+        number = served.number if served else None
+        newest = newest_servable(handle, refs, after=number or 0)
+        return (number, newest) if newest != (number or 0) else None
 
     def contradicted(self) -> list[str]:
         """Return a sentence on each adapter that is learnt by another method than is configured."""

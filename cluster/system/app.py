@@ -124,7 +124,7 @@ def build_api(
     asking = predicting.routes(service, adapter=config.adapter, allowances=doors.allowances)
     api.include_router(asking, dependencies=[let_in])
     api.include_router(health.routes(service, places))
-    api.include_router(health.standing(service, places, around), dependencies=[let_in])
+    api.include_router(health.standing(service, places, around), dependencies=checked)
     logins = Logins(
         store=service.store, known=sessions, doors=doors, threads=threads, provider=provider
     )

@@ -6,6 +6,7 @@ or where somebody says so.
 """
 
 import os
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from cluster.wire.headers import LONGEST_TOKEN
 
 IN_FRONT = "cluster.api.headers.in_front_of_serve"
 SOCKET = "admin.sock"
+FOLDER = "RAY_SERVE_HAPROXY_SERVER_STATE_BASE"
+"""The variable that names the folder of all that HAProxy keeps."""
 BUFFER_BYTES = 2 * LONGEST_TOKEN
 """Of HAProxy, in which all headers of a request must find room."""
 NODE_BYTES = 56
@@ -40,7 +43,7 @@ def prepare_ingress(config: Config) -> bool:
         os.environ |= {
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
             "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / SOCKET),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+            FOLDER: str(folder),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port()),
@@ -55,6 +58,12 @@ def prepare_ingress(config: Config) -> bool:
             "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         }
     return uses
+
+
+def remove_ingress_files() -> None:
+    """Remove what the HAProxy of `prepare_ingress` has left: configuration, sockets and logs."""
+    if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1" and (folder := os.environ.get(FOLDER)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def private_folder(wanted: Path) -> Path:

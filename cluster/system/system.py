@@ -40,7 +40,7 @@ from cluster.runtime.roles import (
 )
 from cluster.stores.known import open_known_store
 from cluster.stores.versions import open_versions
-from cluster.system.ingress import prepare_ingress
+from cluster.system.ingress import prepare_ingress, remove_ingress_files
 from cluster.system.replica import Replica
 from cluster.system.session import begun_here, remove_session
 from workers.coordination.coordinator import STARTING, Waiting
@@ -88,6 +88,7 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
             ray.shutdown()
         if session is not None:
             remove_session(session)
+            remove_ingress_files()
 
 
 def check(config: Config) -> None:

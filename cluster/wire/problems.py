@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from adapters.errors import (
     ConflictError,
+    DamagedFileError,
     ForbiddenError,
     InputError,
     LimitError,
@@ -23,6 +24,7 @@ STATUS: tuple[tuple[type[NacreError], int], ...] = (
     (UnauthorizedError, 401),
     (ForbiddenError, 403),
     (InputError, 422),
+    (DamagedFileError, 422),
     (ConflictError, 409),
     (UnknownOutcomeError, 504),
     (LimitError, 429),

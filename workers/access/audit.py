@@ -9,7 +9,7 @@ has ended. What has not ended says `begun`: whoever did it may have died, and it
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -96,14 +96,24 @@ def write_entry(store: ObjectStore, entry: AuditEntry) -> str:
 
 
 @contextmanager
-def audited(store: ObjectStore, entry: AuditEntry) -> Iterator[Ending]:
+def audited(
+    store: ObjectStore, entry: AuditEntry, *, said: Callable[[str], str] = str
+) -> Iterator[Ending]:
     """Keep `entry` while something is done, and how that has ended, which may be set.
+
+    Args:
+        store: The object store.
+        entry: What is done.
+        said: Returns a reason as it may be read.
 
     Raises:
         UnavailableError: it cannot be kept; nothing has been done.
     """
     key, ending = write_entry(store, entry), Ending()
-    end = partial(_end, store, key, entry)
+
+    def end(outcome: Outcome, reason: str) -> None:
+        _end(store, key, entry, outcome, said(reason))
+
     try:
         yield ending
     except ForbiddenError as error:

@@ -89,7 +89,7 @@ class SessionList(SerialList):
             known = [*dict.fromkeys(session.who for session in live)]
             raise NotFoundError(
                 f"expected the id of a session that counts, or whose it is, found {name!r}"
-                f"{did_you_mean(name, known)}; `nacre session list` lists them",
+                f"; `nacre session list` lists them{did_you_mean(name, known)}",
                 name=name,
             )
         return found

@@ -240,7 +240,7 @@ def live_token(tokens: TokenList, name: str, *, now: float) -> NamedToken:
         known = [each.name for each in tokens.tokens if each.ended(now=now) is None]
         raise NotFoundError(
             f"expected the name of a token that counts, found {name!r}"
-            f"{did_you_mean(name, known)}; `nacre token list` lists them",
+            f"; `nacre token list` lists them{did_you_mean(name, known)}",
             name=name,
         )
     return there

@@ -223,7 +223,7 @@ def _missing(name: str, where: str, place: str) -> SettingsError:
 def _unknown(name: str, known: list[str], where: str) -> SettingsError:
     near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
     is_alike = get_close_matches(name, [near], cutoff=ALIKE)
-    others = "" if is_alike else f" Known keys: {', '.join(known)}"
+    others = "" if is_alike else f"; the known keys are {', '.join(known)}"
     return SettingsError(
-        f"unknown key {name!r} in {where}; did you mean {near!r}?{others}", key=name, nearest=near
+        f"unknown key {name!r} in {where}{others}; did you mean {near!r}?", key=name, nearest=near
     )

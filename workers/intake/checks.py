@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import floor
+from math import ceil, floor
 
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import ClassNameError, ImageError, InputError
@@ -16,6 +16,8 @@ from workers.tasks.task import Task
 
 # 0.29 * 100 is a little less than 29.
 _ROUNDING = 1e-9
+MOST_SKIPPED = 0.2
+"""Where a larger part of the images is unreadable, something is wrong with all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +107,9 @@ def _too_many_unreadable(task: Task, unreadable: _Unreadable, total: int) -> Ima
     if problems.count <= allowed:
         return None
     beyond = f" ({allowed} may be skipped)" if allowed else ""
-    skip = "" if allowed else ", or let a fraction be left out with `skip_unreadable: 0.05`"
+    least = ceil(100 * problems.count / total) / 100
+    skips = not allowed and least <= MOST_SKIPPED
+    skip = f", or let a fraction be left out with `skip_unreadable: {least:g}`" if skips else ""
     hint = job_hint() if unreadable.missing_here else ""
     return ImageError(
         f"{problems.count} of the {counted(total, 'image')} of task {task.name!r} cannot be used"

@@ -56,9 +56,10 @@ def version_mistakes(
     sheet = reader.answer_sheet(manifest.number)
     if sheet is None:
         raise NotFoundError(
-            f"the answers of {reader.name}@{manifest.number} were not kept: it was published by an "
-            "earlier release, without test images or without being measured, or a task of it was "
-            f"purged; `nacre evaluate --versions {manifest.number}` measures it now",
+            f"the answers of {reader.name}@{manifest.number} were not kept: it was published by "
+            "`nacre drop` or an earlier release, without test images or without being measured, or "
+            f"a task of it was purged; `nacre evaluate --versions {manifest.number}` measures it "
+            "now",
             adapter=reader.name,
             version=manifest.number,
         )

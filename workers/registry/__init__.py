@@ -24,7 +24,7 @@ from workers.registry.registry import Registry
 from workers.registry.requirements import EpochIs, HeadIs, SubmissionAbsent
 from workers.registry.swap import RaceRetry
 from workers.registry.verify import Damage, Verification, verify
-from workers.registry.versions import Version, read_version, read_versions
+from workers.registry.versions import Version, newest_servable, read_version, read_versions
 
 __all__ = [
     "GATE_NOTE",
@@ -73,6 +73,7 @@ __all__ = [
     "import_version",
     "latest_drop",
     "left_out_with",
+    "newest_servable",
     "purge",
     "read_version",
     "read_versions",

@@ -9,12 +9,18 @@ records/<sha256>      the records and the shared state, each under its digest
 import io
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from adapters.errors import InputError, NotFoundError, SettingsError
+from adapters.errors import (
+    CorruptionError,
+    DamagedFileError,
+    InputError,
+    NotFoundError,
+    SettingsError,
+)
 from workers.progress_callbacks import ProgressCallback
 from workers.registry.adapter import RegisteredAdapter
 from workers.registry.archive_reading import Archive, Packed, opened_archive
@@ -122,14 +128,16 @@ def import_version(
         InputError: It is no such file, `head` exists already, or it holds what was purged.
         NotFoundError: There is no such adapter, and it is not to be made.
         SettingsError: No task of the adapter could be learnt on it: it is of another method.
-        CorruptionError: The file is damaged.
+        DamagedFileError: The file is damaged.
         EncoderMismatchError: The adapter was learnt with another encoder.
     """
-    with opened_archive(path) as archive:
-        manifest = manifest_from_bytes(archive.read(_MANIFEST), f"{_MANIFEST} in {path}")
-        commit = _commit(archive, manifest, aliases)
-        for payload in commit.payloads:
-            payload.read()
+    with ExitStack() as kept:
+        with _of_the_file():
+            archive = kept.enter_context(opened_archive(path))
+            manifest = manifest_from_bytes(archive.read(_MANIFEST), f"{_MANIFEST} in {path}")
+            commit = _commit(archive, manifest, aliases)
+            for payload in commit.payloads:
+                payload.read()
         for alias in aliases:
             check_alias(alias)
         refs = _refs(adapter, may_be_missing=create is not None)
@@ -149,6 +157,15 @@ def import_version(
         if create is not None:
             create()
         return Imported(manifest=adapter.commit(commit, by=by), is_new=True, aliases=aliases)
+
+
+@contextmanager
+def _of_the_file() -> Iterator[None]:
+    """Have what is damaged told as that of the file that was given: the store is whole."""
+    try:
+        yield
+    except CorruptionError as error:
+        raise DamagedFileError.rebuild(error.message, error.fields) from error
 
 
 def _refs(adapter: RegisteredAdapter, *, may_be_missing: bool) -> Refs:

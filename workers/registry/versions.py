@@ -1,13 +1,15 @@
 """Published versions as people look at them: manifest, aliases, accuracies, purged tasks."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from adapters.errors import NotFoundError
 from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy
 from workers.registry.documents.manifest import Manifest, VersionRef
-from workers.registry.documents.purged import Tombstone
+from workers.registry.documents.purged import Tombstone, purged_versions
 from workers.registry.documents.refs import Refs
 from workers.registry.past import THREADS, past_entries
 from workers.registry.reader import AdapterReader
@@ -70,6 +72,26 @@ def read_version(reader: AdapterReader, version: int | str) -> Version:
     """
     refs = reader.refs()
     return _version(reader, refs, reader.tombstones(refs), reader.version_in(refs, version))
+
+
+def newest_servable(reader: AdapterReader, refs: Refs, *, after: int = 0) -> int:
+    """Return the number of the newest version that `production` may point to; `after` for none.
+
+    Passed over are versions that a purge has taken something of, and those that hold no task.
+
+    Args:
+        reader: Of the adapter.
+        refs: As of these.
+        after: Only versions of higher numbers are looked at.
+    """
+    buried = purged_versions(reader.tombstones(refs))
+    for number in range(refs.next_version - 1, after, -1):
+        if number in buried:
+            continue
+        with suppress(NotFoundError):  # what the store has lost
+            if reader.objects.manifest(reader.version_in(refs, number).manifest).tasks:
+                return number
+    return after
 
 
 def _version(

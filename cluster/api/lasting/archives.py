@@ -7,7 +7,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
@@ -96,17 +96,18 @@ class ArchiveHandlers:
         self, adapter: str, path: Path, asked: ImportRequest, by: Requester, _: Watch
     ) -> Done:
         """Publish the version in a file that was sent; goes on where nobody waits."""
+        places = of_upload(path.parent)
         try:
             found = self._client.import_(
                 path,
                 adapter=adapter,
                 aliases=tuple(asked.alias),
                 purged=asked.purged,
-                by=by,
+                by=replace(by, said=places.said),
                 why=asked.why,
             )
         except NacreError as error:
-            raise of_upload(path.parent).error(error) from error
+            raise places.error(error) from error
         manifest = found.manifest
         moved = tuple(asked.alias) if found.is_new else found.aliases
         document = moved_document(self._client, manifest.adapter, manifest.number, *moved)

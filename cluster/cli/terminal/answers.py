@@ -17,6 +17,8 @@ def agreed(question: str, *, unanswered: str) -> bool:
     Raises:
         InputError: nobody answers.
     """
+    if sys.stdin is None or sys.stdin.closed:  # as Python has it where it was closed before
+        raise InputError(f"expected an answer on standard input, found it closed: {unanswered}")
     try:
         return click.confirm(question, err=True)
     except click.Abort as abort:

@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +32,7 @@ from workers.progress_callbacks import ProgressCallback
 BAR_WIDTH = 20
 COMMAND = re.compile(r"`[^`]+`")
 NO_BREAK = "\0"
+SIGN_S = 30.0
 BESIDE_BAR = 80
 """A terminal of fewer columns has room for what is done and for times, and not for a bar."""
 
@@ -166,6 +169,35 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
             progress.update(bar, completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def waiting(description: str, *, every_s: float = SIGN_S) -> Iterator[None]:
+    """Show that something lasts of which nobody knows how far it is: a bar, or lines in a log.
+
+    Args:
+        description: What it is.
+        every_s: How often a log is told that it goes on, in seconds.
+    """
+    with bars() as progress:
+        progress.add_task(description, total=None)
+        if not progress.disable or for_machines():
+            yield
+            return
+        note(description)
+        ended, began = threading.Event(), time.monotonic()
+
+        def tell() -> None:
+            while not ended.wait(every_s):
+                note(f"{description}: {time.monotonic() - began:.0f} s so far")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
 
 
 output_option = click.option(

@@ -85,7 +85,7 @@ class MaintenanceCalls(CallPart):
             InputError: it is no exported version, it holds what was purged, or the adapter has
                 other versions and `head` is in `aliases`.
             SettingsError: it is of another method than the tasks of the adapter.
-            CorruptionError: the file is damaged.
+            DamagedFileError: the file is damaged.
         """
         fields = {"alias": list(aliases), "purged": str(purged).lower(), "why": why}
         call = in_lines(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from adapters.errors import InputError
+from adapters.errors import InputError, NacreError
 from cluster.client.remote.drafts import drafted
 from cluster.client.remote.progress import Watched
 from cluster.wire.tasks import MAX_ARCHIVE_BYTES
@@ -26,6 +27,8 @@ from workers.tasks.task_file import read_task_file
 
 SOURCES = ("images", "held_out")
 LIST = "list.csv"
+_IN_TAR = re.compile(rf"(?<![\w./-])(?:{'|'.join(SOURCES)})/[^\s;:,'\"]*[^\s;:,.'\"]")
+"""What may be the name of a file in the tar, in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +58,16 @@ class TaskToSend:
             if self.files:
                 self._write(tar)
                 parts["archive"] = ("images.tar", Watched(tar, on_progress))
-            yield {"files": parts}
+            try:
+                yield {"files": parts}
+            except NacreError as error:
+                message = _IN_TAR.sub(self._here, error.message)
+                raise type(error).rebuild(message, error.fields) from error
+
+    def _here(self, found: re.Match[str]) -> str:
+        """Return where a file lies that is called by its name in the tar."""
+        file = self.files.get(found[0])
+        return str(file) if isinstance(file, Path) else found[0]
 
     def _write(self, target: IO[bytes]) -> None:
         with tarfile.open(fileobj=target, mode="w", dereference=True) as tar:

@@ -249,11 +249,19 @@ def test_a_change_that_comes_too_late_may_have_been_made_and_says_how_to_find_ou
     assert how in error.message
 
 
-@pytest.mark.parametrize("asked", ["999999999", "never", "-5", "1" * 400])
+@pytest.mark.parametrize("asked", ["999999999", "1" * 400])
 def test_no_request_gets_more_time_than_is_allowed(asked: str) -> None:
     api = service(Access(timeout_s=0.05))
     response = api.post("/v1/embed", headers={"X-Request-Timeout-Ms": asked})
     assert response.status_code == 504
+
+
+@pytest.mark.parametrize("asked", ["never", "-5", "0", "1.5", ""])
+def test_a_time_that_is_none_is_refused(asked: str) -> None:
+    api = service(Access(timeout_s=0.05))
+    response = api.post("/v1/embed", headers={"X-Request-Timeout-Ms": asked})
+    assert response.status_code == 422
+    assert "X-Request-Timeout-Ms" in response.json()["detail"]
 
 
 def test_what_breaks_is_a_problem_like_others_and_counted() -> None:

@@ -41,6 +41,9 @@ def test_a_task_that_is_refused_names_what_was_sent_and_no_place_of_ours(
     assert str(tmp_path) not in said
     assert tempfile.gettempdir() not in said
     assert "nacre-task" not in said
+    for entry in Client(Config(store=f"file://{tmp_path}/store")).audit():
+        assert str(tmp_path) not in entry.reason
+        assert "nacre-task" not in entry.reason
 
 
 @pytest.mark.parametrize("depth", [31, 2000])

@@ -10,6 +10,7 @@ from adapters.errors import (
     ClassNameError,
     ConflictError,
     CorruptionError,
+    DamagedFileError,
     ImageError,
     NacreError,
     NotFoundError,
@@ -18,6 +19,7 @@ from adapters.errors import (
 )
 from cluster.api.problems import add_problems
 from cluster.wire.problems import Problem
+from cluster.wire.versions import PromoteRequest
 
 
 def service(error: NacreError | None = None) -> TestClient:
@@ -31,6 +33,10 @@ def service(error: NacreError | None = None) -> TestClient:
             raise error
         return top_k
 
+    @api.post("/v1/promise")
+    def promise(asked: PromoteRequest) -> str:
+        return asked.alias
+
     return TestClient(api, raise_server_exceptions=False)
 
 
@@ -39,6 +45,7 @@ ERRORS: list[tuple[NacreError, int]] = [
     # the request is at fault
     (ImageError("not an image"), 422),
     (ClassNameError("no classes"), 422),
+    (DamagedFileError("half of it is missing"), 422),
     (ConflictError("head moved"), 409),
     (UnavailableError("no version yet"), 503),
     # the service is at fault
@@ -80,3 +87,23 @@ def test_what_the_framework_refuses_is_the_same_kind_of_document(
     found = Problem.model_validate(response.json())
     assert (response.status_code, found.status) == (status, status)
     assert re.search(detail, found.detail)
+
+
+BODIES: list[tuple[object, str]] = [
+    # what is sent, and what the detail says
+    ([], "expected a JSON object as the body of /v1/promise, found a list"),
+    ("3", "expected a JSON object as the body of /v1/promise, found a text"),
+    (
+        {"version": {}},
+        "^version: Input should be a valid string or Input should be a valid integer$",
+    ),
+    ({"version": 3, "x": 1}, "unknown key 'x'; the known keys are version, .*; leave it out$"),
+    ({"version": 3, "alia": "x"}, "the known keys are version, .*; did you mean 'alias'\\?$"),
+]
+
+
+@pytest.mark.parametrize(("body", "detail"), BODIES)
+def test_what_is_wrong_with_a_body_is_one_sentence(body: object, detail: str) -> None:
+    found = Problem.model_validate(service().post("/v1/promise", json=body).json())
+    assert found.status == 422
+    assert re.search(detail, found.detail), found.detail

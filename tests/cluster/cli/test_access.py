@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 import time
 from collections.abc import Callable
@@ -193,6 +194,30 @@ def test_tokens_are_made_listed_and_revoked_over_http_as_on_the_command_line(
     assert api.post("/v1/tokens/ci/revoke")["state"] == "revoked"
     api.post("/v1/tokens/ci/revoke", code=404)
     api.post("/v1/tokens", {"name": "ci", "role": "owner"}, code=422)
+
+
+def test_a_token_is_given_before_the_first_task_of_its_adapter(
+    nacre: Command, client: Client
+) -> None:
+    made = nacre("token", "create", "ci", "--role", "submitter", "--adapter", "catz")
+    assert made.code == 0
+    note = "note: there is no adapter 'catz' yet: its first task makes it; did you mean 'cats'?"
+    assert note in made.err
+    assert (
+        "no adapter" not in nacre("token", "create", "b", "--role", "asker", "--adapter", "*").err
+    )
+    assert {token.name for token in client.tokens()} == {"ci", "b"}
+
+
+def test_what_does_not_exist_is_paused_over_no_road(nacre: Command, client: Client) -> None:
+    told, api = "found 'birdz'; did you mean 'birds'?", Api(client, "who-may-change")
+    for verb in ("pause", "resume"):
+        with pytest.raises(NotFoundError, match=re.escape(told)):
+            getattr(client, verb)("birdz")
+        assert told in api.post(f"/v1/adapters/birdz/{verb}", {}, code=404)["detail"]
+        assert told in nacre(verb, "birdz").err
+    entries = [(entry.adapter, entry.outcome) for entry in client.audit() if entry.adapter != "*"]
+    assert set(entries) == {("birdz", "failed")}
 
 
 def test_an_admin_of_one_adapter_gives_only_what_they_have_and_sees_no_more(

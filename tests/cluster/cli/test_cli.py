@@ -416,6 +416,16 @@ def test_after_a_rollback_the_status_says_that_a_newer_version_is_there(nacre: C
 
 
 @pytest.mark.usefixtures("three_versions")
+def test_the_status_names_no_newer_version_that_could_not_be_served(nacre: Command) -> None:
+    nacre("rollback", "2")
+    nacre("purge", "letters", "--yes")  # only version 3 held it
+    assert nacre("promote", "3").code == 2
+    assert "the newest is" not in nacre("status").out
+    nacre("rollback", "1")
+    assert "production of main is version 1, the newest is 2: " in nacre("status").out
+
+
+@pytest.mark.usefixtures("three_versions")
 def test_a_rollback_says_what_it_moved(nacre: Command) -> None:
     ended = nacre("rollback", "2", "--serving-only", "--why", "slow")
     assert ended.out == "production now at version 2\n"
@@ -586,6 +596,18 @@ def test_all_adapters_are_meant_by_whoever_says_so_and_by_nobody_else(
     assert nacre(verb, "--all").out.startswith("everything (birds) will be")
     assert nacre(verb, "*").code == 0
     assert len(list(store.list("queue/inbox/"))) == len(before) + 2
+
+
+@pytest.mark.parametrize("arguments", [("pause",), ("purge", "letters")])
+def test_where_standard_input_is_closed_nobody_is_asked(
+    nacre: Command, store: FileStore, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    learn(Registry(store).create("main"), "digits", "letters")
+    nacre("rollback", "1")
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it after `nacre pause <&-`
+    ended = nacre(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "expected an answer on standard input, found it closed: " in ended.err
 
 
 @pytest.mark.parametrize(("answer", "code", "asked"), [("y", 0, 1), ("n", 1, 0)])

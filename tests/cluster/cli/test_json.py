@@ -19,7 +19,7 @@ from cluster.wire.outputs.schemas import SCHEMAS
 from cluster.wire.problems import Problem
 from tests.support.drivers.command import Command, Ended
 from tests.support.drivers.printed import as_promised
-from tests.support.scenes.registry import answers_about, learn, with_answers
+from tests.support.scenes.registry import answers_about, learn, publish, with_answers
 from tests.support.scenes.routes import routes_of
 from tests.support.scenes.tickets import set_ticket
 from workers.queue.ticket import Stage
@@ -224,10 +224,11 @@ def test_what_has_ended_stays_and_is_said_to(
 ) -> None:
     nacre("submit", write_task())
     (state,) = Client(load_config()).queue().states
-    set_ticket(store, state.ticket.submission_id, stage=Stage.PUBLISHED, version=3)
+    set_ticket(store, state.ticket.submission_id, stage=Stage.PUBLISHED, version=1)
+    publish(store, "colors", submission=state.ticket.submission_id)
     ended = nacre("cancel", "colors")
     assert ended.code == 3
-    assert "published as main@3 and stays; `nacre drop colors`" in ended.out
+    assert "published as main@1 and stays; `nacre drop colors`" in ended.out
     ended = nacre("cancel", "colors", "--output", "json")
     assert as_promised("cancel", ended.out)[0]["outcome"] == "ended"
     assert problem(ended)["status"] == 409
@@ -242,6 +243,8 @@ def test_the_way_to_drop_what_is_published_in_another_adapter_names_the_adapter(
     nacre("submit", write_task(), "--adapter", "other")
     (state,) = Client(load_config()).queue().states
     set_ticket(store, state.ticket.submission_id, stage=Stage.PUBLISHED, version=1)
+    assert "nacre drop" not in nacre("cancel", "colors").out  # `head` does not hold it
+    publish(store, "colors", submission=state.ticket.submission_id, of="other")
     assert "`nacre drop colors --adapter other`" in nacre("cancel", "colors").out
 
 

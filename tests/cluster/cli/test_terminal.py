@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from cluster.cli.main import cli
 from cluster.cli.terminal.matrix import MatrixTable
-from cluster.cli.terminal.output import bars, say
+from cluster.cli.terminal.output import bars, say, waiting
 from cluster.cli.terminal.tables import LEAST_PROSE, laid_out
 from tests.support.drivers.command import Command
 from tests.support.drivers.screen import Screen
@@ -155,6 +156,30 @@ def test_columns_without_content_are_left_out(scene: Command) -> None:
 def test_a_waiting_command_writes_a_line_per_stage_into_logs(scene: Command) -> None:
     assert scene("watch", "colors").err == "colors: failed\n"
     assert scene("watch", "colors", "--output", "json").err == ""
+
+
+class Log(io.StringIO):
+    """A log that says when something was written to it for the second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        if "so far" in text:
+            self.goes_on.set()
+        return super().write(text)
+
+
+def test_whoever_waits_for_long_tells_a_log_at_once_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = Log()
+    monkeypatch.setattr("sys.stderr", log)
+    with waiting("starting", every_s=0.001):
+        assert log.getvalue().startswith("starting\n")
+        assert log.goes_on.wait(60)
+    assert re.fullmatch(r"starting\n(starting: \d+ s so far\n)+", log.getvalue())
 
 
 def test_a_bar_says_what_its_times_are(screen: Callable[..., tuple[str, str]]) -> None:

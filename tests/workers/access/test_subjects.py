@@ -121,6 +121,12 @@ def test_an_address_that_the_provider_has_not_verified_names_nobody(verified: ob
         subject_of({"email": "ann@example.com", "email_verified": verified}, name_claim="email")
     found = subject_of({"email": "ann@example.com", "email_verified": True}, name_claim="email")
     assert found.who == "oidc:ann@example.com"
+    inside: dict[str, object] = {"email": "ann@example.com"}
+    claims = {"person": inside, "email_verified": True}  # that is said of another address
+    with pytest.raises(UnauthorizedError, match=r"'person\.email_verified' is true"):
+        subject_of(claims, name_claim="person.email")
+    inside["email_verified"] = True
+    assert subject_of(claims, name_claim="person.email").who == "oidc:ann@example.com"
 
 
 def test_groups_that_were_too_many_for_a_token_are_known_to_be_missing() -> None:

@@ -232,6 +232,21 @@ def test_an_image_in_both_splits_is_refused(write_task: WriteTask) -> None:
     assert keys(store) == []
 
 
+@pytest.mark.parametrize(("bad", "advice"), [(2, "`skip_unreadable: 0.17`"), (12, "")])
+def test_a_fraction_is_left_out_only_where_that_would_do(
+    write_task: WriteTask, bad: int, advice: str
+) -> None:
+    path = write_task()
+    pictures = sorted((path.parent / "images").rglob("*.png"))
+    assert len(pictures) == 12
+    for picture in pictures[:bad]:
+        picture.write_bytes(b"no picture")
+    with pytest.raises(ImageError, match=f"{bad} of the 12 images") as caught:
+        taken_in(load_task(path), MemoryStore())
+    assert advice in caught.value.message
+    assert ("skip_unreadable" in caught.value.message) == bool(advice)
+
+
 def test_all_that_is_wrong_is_reported_at_once(write_task: WriteTask) -> None:
     path, store = write_task(keys="held_out: images"), MemoryStore()
     spoil(path)

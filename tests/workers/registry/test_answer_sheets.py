@@ -186,7 +186,9 @@ def test_what_is_not_there_is_named(main: RegisteredAdapter) -> None:
     with pytest.raises(NotFoundError, match="no test image is of class 'gull'"):
         version_mistakes(main, 2, answer=["gull"])
     drop(main, "b", by=ANNA)
-    with pytest.raises(NotFoundError, match=r"answers of main@3 were not kept.*--versions 3"):
+    with pytest.raises(
+        NotFoundError, match=r"answers of main@3 were not kept.*`nacre drop`.*--versions 3"
+    ):
         version_mistakes(main, "head")
 
 

@@ -123,13 +123,16 @@ def test_a_file_that_is_none_leaves_nothing_behind(
         if accept == LINES:
             error = LastingLine.model_validate_json(response.text.splitlines()[-1]).error
             assert error is not None
-            detail = error.detail
+            status, detail = error.status, error.detail
         else:
-            assert response.status_code in (422, 500), response.text
-            detail = response.json()["detail"]
+            status, detail = response.status_code, response.json()["detail"]
+        assert status == 422, detail
         assert "main.tar" in detail
         assert str(scratch) not in detail
         assert "copy" not in client.adapters()
+    for entry in client.audit(adapter="copy"):
+        assert "main.tar" in entry.reason
+        assert str(scratch) not in entry.reason
     assert list(scratch.iterdir()) == []
 
 
