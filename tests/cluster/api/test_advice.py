@@ -96,7 +96,8 @@ ASKED: list[tuple[str, str, dict[str, Any], int, str]] = [
         "/v1/adapters/main/promote",
         {"json": {"verison": 1}},
         422,
-        "expected the key 'version', found none; unknown key 'verison'; did you mean 'version'?",
+        "expected the key 'version', found none; unknown key 'verison'; the known keys are "
+        "version, why, alias, with_head; did you mean 'version'?",
     ),
     (
         "POST",

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
+from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import adapter, learn
 from workers.store import FileStore
 
@@ -39,7 +40,8 @@ def test_it_shows_what_a_store_has_until_somebody_ends_it(
         text=True,
     ) as process:
         assert process.stdout is not None
-        started = json.loads(_object(process.stdout.readline, process.stdout.readline()))
+        printed = _object(process.stdout.readline, process.stdout.readline())
+        started = as_promised("console", printed)
         assert started["pid"] == process.pid
         assert not started["login"]
         answer = httpx.get(started["url"], timeout=60)

@@ -46,6 +46,7 @@ VERBS = dict(verbs())
 OF_WEBHOOKS = ("add", "list", "remove", "resume", "rotate", "show", "test")
 ELSEWHERE = {
     "bench xtail": "tests/harness/test_xtail.py",
+    "console": "tests/cluster/cli/test_console.py",
     "demo": "tests/test_wheel.py",
     "doctor --store": "tests/cluster/cli/test_cli.py",
     "down": "tests/cluster/cli/test_running.py",

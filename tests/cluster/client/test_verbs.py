@@ -63,6 +63,7 @@ NO_CALLS = {
     "init": "writes a task file; no nacre is asked",
     "webhook": "is a group of verbs, with a call for each",
     "up": "starts what a client talks to",
+    "console": "starts pages, which talk to the client",
     "down": "stops it",
     "doctor": "looks at this machine and its Ray, with or without a nacre",
     "demo": "starts a nacre of its own, and is a script of calls",
