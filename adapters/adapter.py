@@ -6,7 +6,7 @@ Shapes: N images · D feature width · S seen classes · U unseen classes
 """
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -23,8 +23,10 @@ from adapters.contract.placement import CPU, Placement
 from adapters.contract.records import Record
 from adapters.contract.rule import AnchorRows, Anchors, AnchorTiles, combined
 from adapters.contract.task_features import check_encoder, check_features
+from adapters.contract.thresholds import MOST_RATE
 from adapters.contract.tiles import OWN_PRODUCTS
-from adapters.errors import FeatureError, NotFoundError, SettingsError
+from adapters.errors import FeatureError, InputError, NotFoundError, SettingsError
+from adapters.familiarity import Familiarities, Verdict, verdicts
 from adapters.methods import method_named
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
 
@@ -63,14 +65,17 @@ class Scores:
 
     Attributes:
         values: (N, S + U) float32; minus infinity for unseen classes where a seen class has the
-            highest text logit. Their argmax is the prediction, their softmax the probabilities.
+            highest text logit. Their argmax is the prediction.
         classes: The S + U candidates in the order of the columns.
         seen: S.
+        temperatures: (S + U,) float32, of the candidates' records, 1 for those that have none;
+            None where no candidate has one.
     """
 
     values: Tensor
     classes: tuple[ClassEntry, ...]
     seen: int
+    temperatures: Tensor | None = None
 
     @property
     def winners(self) -> Tensor:
@@ -78,14 +83,30 @@ class Scores:
         return self.values.argmax(dim=1)
 
     @property
+    def calibrated(self) -> Tensor:
+        """The scores over the temperature of the predicted class, (N, S + U) float32.
+
+        A row has one temperature, so that its order stays. Their softmax are the probabilities.
+        """
+        if self.temperatures is None:
+            return self.values
+        return self.values / self.temperatures[self.winners][:, None]
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The probabilities of the candidates, (N, S + U) float32."""
+        return self.calibrated.softmax(dim=1)
+
+    @property
     def log_sums(self) -> Tensor:
-        """Log Σ exp over the candidates, (N,) float32: what makes probabilities of scores."""
-        return self.values.logsumexp(dim=1)
+        """Log Σ exp of calibrated scores, (N,) float32: what makes probabilities of them."""
+        return self.calibrated.logsumexp(dim=1)
 
     @property
     def confidences(self) -> Tensor:
         """The probabilities of the predicted columns, (N,) float32."""
-        return (self.values.amax(dim=1) - self.log_sums).exp()
+        calibrated = self.calibrated
+        return (calibrated.amax(dim=1) - calibrated.logsumexp(dim=1)).exp()
 
 
 class _Candidates(NamedTuple):
@@ -96,12 +117,14 @@ class _Candidates(NamedTuple):
         anchors: Of all of them.
         classes: In the order of the columns.
         merged: Whether some of them count as others.
+        temperatures: Of the records, in the order of the columns; None where no record has one.
     """
 
     positions: tuple[int, ...]
     anchors: Anchors
     classes: tuple[ClassEntry, ...]
     merged: bool
+    temperatures: Tensor | None
 
     def extended(self, record: Record, anchors: AnchorRows, tiles: AnchorTiles) -> Self:
         """Return these and the classes of one more record."""
@@ -110,6 +133,7 @@ class _Candidates(NamedTuple):
             anchors=self.anchors.with_group(anchors, tiles),
             classes=(*self.classes, *record.classes),
             merged=self.merged or _are_merged(record.classes),
+            temperatures=_with_temperature(self.temperatures, len(self.classes), record),
         )
 
 
@@ -146,6 +170,7 @@ class Adapter:
         self._scorer = keeping.scorer(self._placement.state(self._state))
         self._anchors: tuple[AnchorRows, ...] = ()
         self._tiles = AnchorTiles()
+        self._familiarities = Familiarities()
         self._add_anchors()
 
     @property
@@ -233,6 +258,28 @@ class Adapter:
             grown.__dict__["_all"] = before.extended(record, grown._anchors[-1], grown._tiles)
         return grown
 
+    def extended_by(self, records: Iterable[Record]) -> Self:
+        """Return an adapter with more records, in their order; each is read when it comes.
+
+        Where the method takes over what it needs, a record's tensors may leave memory when the next
+        one is asked for.
+        """
+        grown = copy.copy(self)
+        for name in ("fingerprint", "nbytes", "_all"):
+            grown.__dict__.pop(name, None)
+        added: list[Record] = []
+        grown._scorer = self._scorer.extended_by(self._placed(records, added))
+        grown._records = (*self._records, *added)
+        grown._add_anchors()
+        return grown
+
+    def _placed(self, records: Iterable[Record], added: list[Record]) -> Iterator[Record]:
+        """Yield records where they are scored, and note them in `added`."""
+        for record in records:
+            _check_fits(record, self._records[0])
+            added.append(record)
+            yield self._placement.record(record)
+
     def _add_anchors(self) -> None:
         """Take over the anchors of the records that have none yet.
 
@@ -294,10 +341,13 @@ class Adapter:
             logit_scale=logit_scale,
         )
         scores = self._scorer.scores(query)
-        values = combined(text, scores)
-        if not merged:
-            return Scores(values=values, classes=classes, seen=seen)
-        return _one_per_answer(values, classes, seen=seen)
+        values, temperatures = combined(text, scores), candidates.temperatures
+        if temperatures is not None:
+            temperatures = temperatures.to(values.device)
+            further = temperatures.new_ones(len(classes) - seen)  # by text alone, as it comes
+            temperatures = torch.cat([temperatures, further])
+        found = Scores(values=values, classes=classes, seen=seen, temperatures=temperatures)
+        return _one_per_answer(found) if merged else found
 
     def predict(
         self,
@@ -314,6 +364,77 @@ class Adapter:
         )
         return tuple(scores.classes[column] for column in scores.winners.tolist())
 
+    def verdicts(
+        self,
+        features: Tensor,
+        scores: Scores,
+        *,
+        rate: float,
+        tasks: Collection[str] | None = None,
+    ) -> list[Verdict]:
+        """Return which images are of none of the classes; see `adapters.familiarity`.
+
+        Nothing that is learnt later changes what a task finds unknown.
+
+        Args:
+            features: (N, D) or (N, P, D), as `score` was given them.
+            scores: What it has returned.
+            rate: Of false alarms: at most so large a share of images of a learnt task is unknown
+                to it.
+            tasks: As `score` was given them.
+
+        Raises:
+            InputError: no rate that was measured, or nothing was.
+        """
+        places = range(len(self._records)) if tasks is None else self._positions(tasks)
+        records = [self._records[place] for place in places]
+        self._check_rate(rate, records)
+        by_answer: dict[str, list[Record]] = {}
+        winners = scores.winners.tolist()
+        wanted = {scores.classes[column].counts_as for column in winners if column < scores.seen}
+        for record in records:
+            for answer in {entry.counts_as for entry in record.classes} & wanted:
+                by_answer.setdefault(answer, []).append(record)
+        answered = [
+            tuple(by_answer[scores.classes[column].counts_as]) if column < scores.seen else ()
+            for column in winners
+        ]
+        rows = features if features.ndim == 2 else features[:, 0]
+        rows = rows.detach().to(CPU, torch.float32)
+        return verdicts(rows, answered, rate=rate, known=self._familiarities)
+
+    def _check_rate(self, rate: float, records: Sequence[Record]) -> None:
+        """Raise InputError unless a rate of false alarms can be had of one of `records`."""
+        if not 0 < rate <= MOST_RATE:
+            raise InputError(
+                f"reject: expected a rate of false alarms above 0 and up to {MOST_RATE}, found "
+                f"{rate:g}; 0.05 refuses about one of twenty images of learnt classes",
+                reject=rate,
+            )
+        if not self._method.rejects:
+            raise InputError(
+                f"reject: method {self._method.name!r} keeps nothing by which an image of no "
+                "learnt class could be told; leave `reject` out, or learn the tasks with a method "
+                "that does: own_metric, gda",
+                method=self._method.name,
+            )
+        least = [one.thresholds.least_rate for one in records if one.thresholds is not None]
+        if not least and records:
+            listed = ", ".join(record.task for record in records[:3])
+            raise InputError(
+                "reject: nothing was measured when these tasks were learnt, by an earlier release "
+                f"or from fewer than four images: {listed}; submit them again, each with "
+                "`replaces: ` and its own name in its task file, or leave `reject` out",
+                task=records[0].task,
+            )
+        if least and rate < min(least):
+            raise InputError(
+                f"reject: expected a rate of false alarms that was measured, {min(least):g} to "
+                f"{MOST_RATE}, found {rate:g}; a lower one takes more training images",
+                reject=rate,
+                least=min(least),
+            )
+
     @cached_property
     def _all(self) -> _Candidates:
         # Found once: with ten thousand classes it would take longer than their scores.
@@ -324,11 +445,16 @@ class Adapter:
         classes = tuple(
             entry for position in positions for entry in self._records[position].classes
         )
+        temperatures, columns = None, 0
+        for record in (self._records[position] for position in positions):
+            temperatures = _with_temperature(temperatures, columns, record)
+            columns += len(record.classes)
         return _Candidates(
             positions=tuple(positions),
             anchors=Anchors([self._anchors[position] for position in positions], self._tiles),
             classes=classes,
             merged=_are_merged(classes),
+            temperatures=temperatures,
         )
 
     def _positions(self, tasks: Collection[str]) -> list[int]:
@@ -344,12 +470,29 @@ def _are_merged(classes: Sequence[ClassEntry]) -> bool:
     return any(entry.merged_into for entry in classes)
 
 
-def _one_per_answer(values: Tensor, classes: tuple[ClassEntry, ...], *, seen: int) -> Scores:
-    folded = fold(values, classes)
+def _with_temperature(before: Tensor | None, columns: int, record: Record) -> Tensor | None:
+    """Return the temperatures of so many `columns` and those of the classes of one more record.
+
+    Args:
+        before: (columns,), or None where none of them has one.
+        columns: How many there are.
+        record: What follows.
+    """
+    if before is None and record.temperature is None:
+        return None
+    earlier = torch.ones(columns) if before is None else before
+    own = torch.full((len(record.classes),), record.temperature or 1.0)
+    return torch.cat([earlier, own])
+
+
+def _one_per_answer(scores: Scores) -> Scores:
+    folded = fold(scores.values, scores.classes)
+    columns, temperatures = list(folded.columns), scores.temperatures
     return Scores(
         values=folded.values,
-        classes=tuple(classes[column] for column in folded.columns),
-        seen=sum(column < seen for column in folded.columns),
+        classes=tuple(scores.classes[column] for column in columns),
+        seen=sum(column < scores.seen for column in columns),
+        temperatures=None if temperatures is None else temperatures[columns],
     )
 
 

@@ -212,6 +212,12 @@ class RejectedError(NacreError):
     exit_code = 7
 
 
+def error_called(name: str) -> type[NacreError] | None:
+    """Return the kind of error of that name; None where it is none of these."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, NacreError) else None
+
+
 def _rebuild(
     error_type: type[NacreError], message: str, fields: dict[str, FieldValue]
 ) -> NacreError:

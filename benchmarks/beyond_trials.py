@@ -6,6 +6,9 @@ several of the parts. Two collections: cached features of CLIP ViT-B/32 (four se
 of deploy/suites/ten-sets.yaml under the encoder that comes with nacre. Candidates are the classes
 learnt; text takes no part.
 
+With `--uneven` every second class of the CLIP features keeps one image, or four, of those that are
+learnt: what the rule for classes of few images is worth.
+
 Takes about a quarter of an hour. Writes benchmarks/out/beyond-trials.json.
 """
 
@@ -23,9 +26,10 @@ from torch import Tensor
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.method import Method, Scorer
 from adapters.contract.records import Record
-from adapters.methods.own_metric.dense import DenseScorer, TaskMetric
+from adapters.methods.own_metric.dense import DenseScorer, RecordClassifier, TaskMetric
 from adapters.methods.own_metric.method import OwnMetric
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
+from adapters.parts.statistics import Statistic
 from benchmarks.absent import need_features, need_images
 from benchmarks.feature_sets import SEQUENCE, default_folder, feature_set
 from benchmarks.table import Row, grid, judged
@@ -111,6 +115,13 @@ class _PresentClassifiers(DenseScorer):
         )
 
 
+class _NoOffsets(DenseScorer):
+    """Classifiers of uneven classes as they were trained, without what is added to their logits."""
+
+    def classifier(self, record: Record, common: Statistic) -> RecordClassifier:
+        return super().classifier(record, common)._replace(offsets=None)
+
+
 class _Variant(OwnMetric):
     """The method with another scorer.
 
@@ -160,27 +171,43 @@ TRIALS = (
 )
 
 
+UNEVEN = (
+    Trial(label="as it comes"),
+    Trial(label="rule plain", settings={"rule": "plain"}),
+    Trial(
+        label="rule plain, no distances within a task",
+        settings={"rule": "plain"},
+        method=_Variant(_ClassifiersAlone),
+    ),
+    Trial(label="losses alone", method=_Variant(_NoOffsets)),
+)
+FEW = (1, 4)
+
+
 @click.command()
 @click.option("--features", type=click.Path(path_type=Path), default=default_folder())
 @click.option("--parts", default=6, help=f"How many of the {PARTS} parts are left out in turn.")
 @click.option("--only", default="", help="Only lines whose label has this in it.")
 @click.option("--threads", default=1, help="Threads of the products.")
-def main(features: Path, parts: int, only: str, threads: int) -> None:
+@click.option("--uneven", is_flag=True, help="Classes of few images beside others, on CLIP alone.")
+def main(features: Path, parts: int, only: str, threads: int, *, uneven: bool) -> None:
     """Measure all trials on both collections."""
     torch.set_num_threads(threads)
     need_features(features, SEQUENCE)
-    need_images(read_suite(TEN_SETS), remedy=f"put them there, or change `root:` in {TEN_SETS}")
-    collections = {
-        "CLIP, 4 sets": _feature_sets(features),
-        "tiny, 10 sets": _image_sets(),
-    }
-    left_out = {
-        name: [[_part(one, part) for one in sets] for sets in several for part in range(parts)]
-        for name, several in collections.items()
-    }
-    headings = [*collections, "sum", *(f"worst drop, {name}" for name in collections)]
+    if uneven:
+        left_out = {
+            f"every second class {count}": [
+                [thinned(part_of(one, part), count) for one in sets]
+                for sets in _feature_sets(features)
+                for part in range(parts)
+            ]
+            for count in FEW
+        }
+    else:
+        left_out = _left_out(features, parts)
+    headings = [*left_out, "sum", *(f"worst drop, {name}" for name in left_out)]
     lines, rows = [], list[Row]()
-    for trial in TRIALS:
+    for trial in UNEVEN if uneven else TRIALS:
         if only not in trial.label:
             continue
         runs = [[_run(trial, sets) for sets in several] for several in left_out.values()]
@@ -197,6 +224,32 @@ def main(features: Path, parts: int, only: str, threads: int) -> None:
     sys.exit(judged("beyond-trials", rows))
 
 
+def _left_out(features: Path, parts: int) -> dict[str, list[list[MeasuredSet]]]:
+    """Return both collections, each part of their training images left out in turn."""
+    need_images(read_suite(TEN_SETS), remedy=f"put them there, or change `root:` in {TEN_SETS}")
+    collections = {
+        "CLIP, 4 sets": _feature_sets(features),
+        "tiny, 10 sets": _image_sets(),
+    }
+    return {
+        name: [[part_of(one, part) for one in sets] for sets in several for part in range(parts)]
+        for name, several in collections.items()
+    }
+
+
+def thinned(measured: MeasuredSet, count: int) -> MeasuredSet:
+    """Return a set of which every second class keeps `count` training images."""
+    task = measured.task
+    rank = torch.zeros_like(task.labels)
+    for index in range(0, len(task.classes), 2):
+        own = (task.labels == index).nonzero()[:, 0]
+        rank[own] = torch.arange(len(own))
+    kept = rank < count
+    return replace(
+        measured, task=replace(task, features=task.features[kept], labels=task.labels[kept])
+    )
+
+
 def _feature_sets(folder: Path) -> list[list[MeasuredSet]]:
     return [[feature_set(name, folder=folder) for name in SEQUENCE]]
 
@@ -207,7 +260,7 @@ def _image_sets() -> list[list[MeasuredSet]]:
     return [xtail.measured_sets(order, seed) for order in suite.orders for seed in suite.seeds[:2]]
 
 
-def _part(measured: MeasuredSet, part: int) -> MeasuredSet:
+def part_of(measured: MeasuredSet, part: int, *, parts: int = PARTS) -> MeasuredSet:
     """Return a set whose test images are one part of the training images of each class."""
     task = measured.task
     rank = torch.zeros_like(task.labels)
@@ -215,7 +268,7 @@ def _part(measured: MeasuredSet, part: int) -> MeasuredSet:
         own = (task.labels == index).nonzero()[:, 0]
         order = torch.randperm(len(own), generator=torch.Generator().manual_seed(index))
         rank[own[order]] = torch.arange(len(own))
-    tested = rank % PARTS == part
+    tested = rank % parts == part
     return replace(
         measured,
         task=replace(task, features=task.features[~tested], labels=task.labels[~tested]),

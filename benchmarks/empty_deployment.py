@@ -16,8 +16,10 @@ from starlette.routing import Route
 from benchmarks.bare_forward import BareForward
 from benchmarks.load import image_request, run_in_turns, run_load
 from benchmarks.table import Row
+from cluster.app import CPU_SHARE
 from cluster.config import Config
 from cluster.system import system
+from cluster.system.declaration import LOGGING
 from tests.support.drivers.s3_server import free_port
 
 CLIENTS, SECONDS, TURNS = 64, 3.0, 30
@@ -99,8 +101,8 @@ def _deployed(config: Config) -> Iterator[str]:
             name="empty",
             num_replicas=config.serve.replicas.min,
             max_ongoing_requests=config.serve.max_ongoing,
-            logging_config=system.LOGGING,
-            ray_actor_options={"num_cpus": system.CPU_SHARE},
+            logging_config=LOGGING,
+            ray_actor_options={"num_cpus": CPU_SHARE},
         )(Empty)
         serve.run(sized.bind(), route_prefix="/")
         yield f"{config.endpoint}{PATH}"

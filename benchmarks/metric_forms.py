@@ -50,10 +50,10 @@ def main(folder: Path, orders: Sequence[str], every: int) -> None:
     sys.exit(report("metric_forms", rows))
 
 
-def cut(measured: MeasuredSet) -> list[MeasuredSet]:
-    """Return a set as several of at most ten classes each, of nearly the same number."""
-    task, classes = measured.task, len(measured.task.classes)
-    parts = torch.tensor_split(torch.arange(classes), -(-classes // CLASSES))
+def cut(measured: MeasuredSet, *, classes: int = CLASSES) -> list[MeasuredSet]:
+    """Return a set as several of at most so many classes each, of nearly the same number."""
+    task, count = measured.task, len(measured.task.classes)
+    parts = torch.tensor_split(torch.arange(count), -(-count // classes))
     return [
         _of_classes(measured, f"{task.task}-{number}", slice(int(part[0]), int(part[-1]) + 1))
         for number, part in enumerate(parts)

@@ -1,16 +1,17 @@
 """What grows with tasks and classes, and how fast: `make bench-scale`.
 
-    python -m benchmarks.scale [--part learning]
+    python -m benchmarks.scale [--part learning] [--missing]
 
 Every part is a module `scale_NAME` beside this one, whose `figures` gives its lines. Seconds are of
 the processor, on one thread: other work beside them counts little, and ratios count most. Prints a
-table for each part and writes it to benchmarks/out/scale_NAME.json, of which `python -m
-benchmarks.scale_curves` draws the curves of the documentation; says how long each part took. Exits
-with 1 when a bar does not hold.
+table for each part and writes it to benchmarks/out/scale_NAME.json, of which it draws the curves of
+the documentation, as `python -m benchmarks.scale_curves` does; says how long each part took. What
+was stopped goes on with `--missing`, which takes parts that have figures from there. Exits with 1
+when a bar does not hold.
 """
 
+import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import click
@@ -26,7 +27,8 @@ from benchmarks import (
     scale_queue,
     scale_scoring,
 )
-from benchmarks.table import Row, report
+from benchmarks.scale_curves import draw
+from benchmarks.table import Row, kept_rows, report
 
 PARTS: Mapping[str, Callable[[], Iterable[Row]]] = {
     "learning": scale_learning.figures,
@@ -39,19 +41,46 @@ PARTS: Mapping[str, Callable[[], Iterable[Row]]] = {
     "queue": scale_queue.figures,
 }
 MOST_MINUTES = 25.0
+TOOK = "this part took"
 
 
 @click.command()
 @click.option("--part", "parts", multiple=True, default=tuple(PARTS), type=click.Choice([*PARTS]))
-def main(parts: Sequence[str]) -> None:
-    """Measure PARTS, all of them where none is named."""
+@click.option("--missing", is_flag=True, help="Only parts that have no figures yet.")
+def main(parts: Sequence[str], missing: bool) -> None:
+    """Measure PARTS, all of them where none is named, and draw the curves."""
     torch.set_num_threads(1)
     failed, taken = 0, dict[str, float]()
     for part in parts:
-        started = time.process_time()
-        failed |= report(f"scale_{part}", list(PARTS[part]()))
-        taken[part] = (time.process_time() - started) / 60
+        rows = whole_rows(part) if missing else []
+        rows = rows or measured(PARTS[part])
+        failed |= report(f"scale_{part}", rows)
+        taken[part] = next(float(row.value) for row in rows if row.figure == TOOK)
+    if not draw():
+        click.echo("no curves: matplotlib is not installed")
     sys.exit(failed | report("scale", _minutes(taken)))
+
+
+def whole_rows(part: str) -> list[Row]:
+    """Return the rows that a part has from before; none where it was measured by itself.
+
+    It may have been measured at fewer sizes then.
+    """
+    rows = kept_rows(f"scale_{part}") or []
+    return rows if any(row.figure == TOOK for row in rows) else []
+
+
+def measured(figures: Callable[[], Iterable[Row]]) -> list[Row]:
+    """Return the rows of a part, and the CPU time that they took."""
+    started = _cpu_s()
+    rows = list(figures())
+    return [*rows, Row(figure=TOOK, value=(_cpu_s() - started) / 60, unit="CPU min")]
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of this process and of those that it has started."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _minutes(taken: Mapping[str, float]) -> list[Row]:

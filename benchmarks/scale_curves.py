@@ -62,8 +62,8 @@ PANELS = (
         title="opening and following, ms",
         along="tasks",
         curves={
-            "read and checked": r"([\d,]+) tasks of 10 classes: read and checked, float32",
-            "ready": r"([\d,]+) tasks of 10 classes: ready, float32",
+            "read and checked": r"([\d,]+) tasks of 10 classes, from a folder: read and checked",
+            "ready": r"([\d,]+) tasks of 10 classes, from a folder: ready, float32",
             "one more followed": r"([\d,]+) tasks of 10 classes: one more followed, float32",
         },
     ),
@@ -95,14 +95,21 @@ def points(rows: Sequence[Mapping[str, object]], pattern: str) -> list[tuple[flo
 @click.command()
 def main() -> None:
     """Draw all parts that were measured."""
-    plot = pyplot()
-    measured = {path.stem: json.loads(path.read_text()) for path in OUT.glob("scale_*.json")}
-    panels = [panel for panel in PANELS if f"scale_{panel.part}" in measured]
-    if plot is None or not panels:
+    if not draw():
         click.echo(
             "expected matplotlib and the figures of `make bench-scale`; run `make install` and that"
         )
         sys.exit(2)
+    click.echo(f"wrote {PICTURE}")
+
+
+def draw() -> bool:
+    """Draw all parts that were measured; return whether there was anything to draw with and of."""
+    plot = pyplot()
+    measured = {path.stem: json.loads(path.read_text()) for path in OUT.glob("scale_*.json")}
+    panels = [panel for panel in PANELS if f"scale_{panel.part}" in measured]
+    if plot is None or not panels:
+        return False
     plot.rcParams["svg.hashsalt"] = "nacre"  # the same figures, the same bytes
     figure, axes = plot.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), squeeze=False)
     for place, panel in zip(axes[0], panels, strict=True):
@@ -114,7 +121,7 @@ def main() -> None:
         place.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(PICTURE, metadata={"Date": None})
-    click.echo(f"wrote {PICTURE}")
+    return True
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import torch
 from torch.nn.functional import normalize
 
 from adapters.contract.memory_format import MemoryFormat
+from benchmarks import observed
 from benchmarks.bare_forward import BareForward, seconds_of
 from benchmarks.empty_deployment import Floor
 from benchmarks.load import Load, image_request, request_bytes, run_in_turns, run_load
@@ -189,6 +190,13 @@ def _flood(setting: Setting) -> Iterator[Row]:
         yield Row(figure=f"{figure}: anything else", value=str(others or "none"))
 
 
+def _observed(setting: Setting) -> Iterator[Row]:
+    """Yield what metrics and traces cost a replica."""
+    port = free_port()
+    request = image_request(f"http://127.0.0.1:{port}/v1/predict", setting.jpeg)
+    yield from observed.rows(setting.config.store, port, request)
+
+
 def _others(setting: Setting) -> Iterator[Row]:
     """Yield the same of other servers with the same model."""
     store = setting.config.store
@@ -263,13 +271,14 @@ def _serving(config: Config) -> Iterator[str]:
     import ray
     from ray import serve
 
+    from cluster.runtime.names import API
     from cluster.system import system
 
     # Anew each time: whoever runs beside this may have been given the one that was free before.
     config = replace(config, serve=replace(config.serve, port=free_port()))
     system.connect(config)
     try:
-        system.start_api(config, encoder=RandomEncoder)
+        system.start(config, encoder=RandomEncoder, roles=(API,))
         yield config.endpoint
     finally:
         serve.shutdown()
@@ -294,6 +303,7 @@ def _publish(store: ObjectStore, fingerprint: str, *, records: int) -> None:
 PARTS: Mapping[str, Callable[[Setting], Iterable[Row]]] = {
     "shares": _shares,
     "nacre": _nacre,
+    "observed": _observed,
     "others": _others,
     "flood": _flood,
     "scaling": _scaling,

@@ -10,8 +10,9 @@ the accuracies a table says
     learning s     seconds of processors for all tasks
     request        an image from its pixels to its answer, in forwards of the encoder's own tower
 
-Two cores need less than an hour for three seeds. What is measured is kept run by run and task by
-task: stopped or killed, the same command goes on from there. Writes benchmarks/out/systems.json.
+CIFAR-10 takes two cores less than an hour for three seeds; the ten sets take longer. What is
+measured is kept run by run and task by task: stopped or killed, the same command goes on from
+there. Writes benchmarks/out/systems.json.
 """
 
 import sys

@@ -45,6 +45,12 @@ def report(name: str, rows: Sequence[Row]) -> int:
     return judged(name, rows)
 
 
+def kept_rows(name: str) -> list[Row] | None:
+    """Return the rows that `report` has written under `name`; None where there are none."""
+    path = _OUT / f"{name}.json"
+    return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else None
+
+
 def grid(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print `lines` under `headings`; the first column is words, the others are figures."""
     table = Table(title=name)

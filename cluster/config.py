@@ -12,8 +12,11 @@ Nothing secret is in it.
       "*": {method: lada, gate: {mode: gate, max_drop: 0.02, min_accuracy: 0.5}}
     serve: {host: 127.0.0.1, port: 8000, replicas: {min: 1, max: 4}}
     workers: {encoders: {min: 1, max: 4}, threads: 1}
+    placement:                        # nothing is taken that is not asked for here
+      shard_encoder: {gpus: 0.5}
     retention: {days: 7}
     events: {allow: [https://hooks.example.com/]}
+    traces: {endpoint: "http://collector:4318"}
     limits:                           # `*` stands for requesters that are not named
       "token:ci": {images_per_minute: 60000}
     access:
@@ -21,11 +24,13 @@ Nothing secret is in it.
     remote: {url: https://nacre.example.com, token_file: ~/.nacre-token}
 
 Looked for, in this order: the file named by --config or NACRE_CONFIG, `nacre.yaml` in the working
-folder, the defaults. NACRE_STORE overrides `store`.
+folder, the defaults. Variables of the environment go before the file, as NACRE_STORE or
+NACRE_SERVE__PORT (`cluster.variables`), and options of the command line before both.
 """
 
 import os
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +39,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from adapters.contract.memory_format import MemoryFormat
+from cluster.variables import unknown_variables, variables_of
 from workers.access.roles import RoleName
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.formats.yaml_settings import read_settings
@@ -45,6 +51,7 @@ from workers.tasks.task_name import NAME
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Share = Annotated[float, Field(ge=0)]
 ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+(/[^?#@\\\s]*)?$")]
 Allowed = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+/[^?#\\\s]*$")]
 
@@ -57,6 +64,8 @@ def _network(written: str) -> str:
 Network = Annotated[str, AfterValidator(_network)]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+ASKED = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+"""Where this machine asks what listens on all of its addresses."""
 
 
 def is_private(url: str) -> bool:
@@ -151,7 +160,7 @@ class ServeConfig:
         max_ongoing: Most requests under way in one replica.
         max_queued: Most requests that wait for a replica; more are answered with 429.
         timeout_s: Longest time that a request may take; a request may ask for less.
-        gpus: Share of a GPU that each replica takes; 0.25 where the cluster has GPUs.
+        console: Whether the console is served, too, at `/console` on this port.
         haproxy: Whether requests come in through HAProxy, which lets the replicas listen on `host`
             as well. If not set, only where there is a token.
     """
@@ -172,7 +181,7 @@ class ServeConfig:
     max_ongoing: AtLeastOne = 64
     max_queued: AtLeastOne = 256
     timeout_s: Seconds = 60.0
-    gpus: Annotated[float, Field(ge=0)] | None = None
+    console: bool = False
     haproxy: bool | None = None
 
 
@@ -183,14 +192,11 @@ class EncodersConfig:
     Attributes:
         min: Encoders that are always there. With 0 there is none until there is something to embed.
         max: Most encoders.
-        gpus: Share of a GPU that each takes; 0.25 where the cluster has GPUs, and none elsewhere,
-            unless it is said here.
         idle_s: An encoder that has had nothing to do for this time is stopped.
     """
 
     min: Annotated[int, Field(ge=0)] = 1
     max: AtLeastOne = 1
-    gpus: Annotated[float, Field(ge=0)] | None = None
     idle_s: Annotated[float, Field(ge=1)] = 60.0
 
 
@@ -203,7 +209,9 @@ class WorkersConfig:
         decoders: Most processes that decode images for encoders on GPUs, one CPU each. Encoders
             without a GPU decode in threads of their own.
         trainers: Submissions learnt at once, at most one per adapter.
-        trainer_gpus: Share of a GPU that each trainer takes; as with `encoders: gpus`.
+        least_trainers: Trainers that are always there; as many as `trainers` where it is not said.
+            With 0 there is none until there is something to learn.
+        trainer_idle_s: A trainer that has had nothing to do for this time is stopped.
         mixtures: Most processes that fit the mixtures of one task side by side.
         encode_at_once: Submissions embedded at once.
         encode_at_once_per_adapter: The same for one adapter, so that a long backlog leaves room.
@@ -216,13 +224,65 @@ class WorkersConfig:
     encoders: EncodersConfig = field(default_factory=EncodersConfig)
     decoders: AtLeastOne = 4
     trainers: AtLeastOne = 1
-    trainer_gpus: Annotated[float, Field(ge=0)] | None = None
+    least_trainers: Annotated[int, Field(ge=0)] | None = None
+    trainer_idle_s: Annotated[float, Field(ge=1)] = 60.0
     mixtures: AtLeastOne = 1
     encode_at_once: AtLeastOne = 4
     encode_at_once_per_adapter: AtLeastOne = 2
     attempts: AtLeastOne = 3
     poll_s: Seconds = 0.5
     threads: AtLeastOne = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolePlacement:
+    """What each process of a role needs of the node that it runs on.
+
+    Nothing is taken because it happens to be there: what is not said here is not used, and what is
+    said and not there is waited for, so that a group of nodes may begin at none.
+
+    Attributes:
+        cpus: CPUs that it takes, as Ray counts them; 1 for the decoder, none for the coordinator,
+            and 0.1 for the others, where it is not said.
+        gpus: GPUs that it takes, or a share of one.
+        resources: Further resources of Ray that it takes, by name, as nodes were started with.
+        labels: Labels of Ray that its node must have, such as `{ray.io/market-type: spot}`.
+    """
+
+    cpus: Share | None = None
+    gpus: Share = 0.0
+    resources: dict[str, Share] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementConfig:
+    """Where the processes of each role run.
+
+    Attributes:
+        api: The replicas that answer.
+        shard_encoder: The encoders. With `gpus`, others decode images for them.
+        decoder: What decodes images for encoders on GPUs.
+        trainer: The trainers.
+        mixture_fitter: What fits mixtures.
+        publisher: The publisher.
+        coordinator: The coordinator.
+        console: The console.
+    """
+
+    api: RolePlacement = field(default_factory=RolePlacement)
+    shard_encoder: RolePlacement = field(default_factory=RolePlacement)
+    decoder: RolePlacement = field(default_factory=RolePlacement)
+    trainer: RolePlacement = field(default_factory=RolePlacement)
+    mixture_fitter: RolePlacement = field(default_factory=RolePlacement)
+    publisher: RolePlacement = field(default_factory=RolePlacement)
+    coordinator: RolePlacement = field(default_factory=RolePlacement)
+    console: RolePlacement = field(default_factory=RolePlacement)
+
+    def of_roles(self) -> Iterator[tuple[str, RolePlacement]]:
+        """Yield each role with its placement."""
+        for role in fields(self):
+            yield role.name, getattr(self, role.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,6 +313,22 @@ class EventsConfig:
 
     allow: tuple[Allowed, ...] = ()
     inner: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TracesConfig:
+    """Whether what is done is traced, and who collects the spans.
+
+    Attributes:
+        endpoint: Where an OpenTelemetry collector takes spans over HTTP, such as
+            `http://collector:4318`; `OTEL_EXPORTER_OTLP_ENDPOINT` goes before it. `null`: nothing
+            is traced, unless such a variable says so.
+        ratio: Which part of the traces that begin here is kept; whoever asks with a `traceparent`
+            decides for theirs. `OTEL_TRACES_SAMPLER` goes before it.
+    """
+
+    endpoint: ServiceUrl | None = None
+    ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -363,8 +439,10 @@ class Config:
         encoders: Further encoders by name, under which adapters can be learnt anew.
         serve: How the replicas listen.
         workers: How much work goes on at once.
+        placement: What the processes of each role need of their nodes: GPUs, resources, labels.
         retention: How long images and features are kept.
         events: Where webhooks may be.
+        traces: Whether what is done is traced.
         limits: How much each requester may do at once, by name as in the audit log; `*` stands for
             those that are not named. `http`, everybody where there is no token, has only limits
             that are set under that name.
@@ -381,17 +459,25 @@ class Config:
     encoders: dict[AdapterName, EncoderSettings] = field(default_factory=dict)
     serve: ServeConfig = field(default_factory=ServeConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
+    placement: PlacementConfig = field(default_factory=PlacementConfig)
     retention: Retention = field(default_factory=Retention)
     events: EventsConfig = field(default_factory=EventsConfig)
+    traces: TracesConfig = field(default_factory=TracesConfig)
     limits: dict[str, RequesterLimits] = field(default_factory=dict)
     access: AccessConfig = field(default_factory=AccessConfig)
     remote: RemoteConfig = field(default_factory=RemoteConfig)
 
     @property
     def endpoint(self) -> str:
-        """Where the HTTP API answers."""
-        host = f"[{self.serve.host}]" if ":" in self.serve.host else self.serve.host
-        return f"http://{host}:{self.serve.port}"
+        """Where this machine asks the HTTP API; what listens everywhere is asked on loopback."""
+        host = ASKED.get(self.serve.host, self.serve.host)
+        named = f"[{host}]" if ":" in host else host
+        return f"http://{named}:{self.serve.port}"
+
+    @property
+    def console_url(self) -> str | None:
+        """Where the pages of the system are; None where it serves none."""
+        return f"{self.endpoint}/console" if self.serve.console else None
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -409,6 +495,14 @@ class Config:
         return self.limits.get(name) or self.limits.get(EVERY_REQUESTER) or RequesterLimits()
 
 
+def token_in(environment: Mapping[str, str], variable: str) -> str | None:
+    """Return the token of a variable; None where it has none.
+
+    A Secret that was made of a file has the line break at its end, which no header can carry.
+    """
+    return environment.get(variable, "").strip() or None
+
+
 def home() -> Path:
     """Return the folder of nacre's own files: NACRE_HOME, or `.nacre` in the home folder."""
     return Path(os.environ.get("NACRE_HOME", Path.home() / ".nacre")).absolute()
@@ -420,7 +514,7 @@ def set_home(folder: Path) -> None:
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Return the configuration, in which NACRE_STORE takes the place of `store`.
+    """Return the configuration: the file, with what variables of the environment say above it.
 
         >>> nacre.load_config().adapter
         'main'
@@ -433,10 +527,12 @@ def load_config(path: Path | None = None) -> Config:
         NotFoundError: the named file does not exist.
         SettingsError: a key is unknown or has the wrong type.
     """
-    file = config_file(path)
-    config = read_settings(Config, file) if file else Config()
-    store = os.environ.get(STORE)
-    return replace(config, store=store) if store else config
+    return read_settings(Config, config_file(path), above=variables_of(Config, os.environ))
+
+
+def told_variables() -> list[str]:
+    """Return a sentence for each variable that begins like nacre's and is none of them."""
+    return unknown_variables(Config, os.environ)
 
 
 def config_file(path: Path | None = None) -> Path | None:

@@ -37,7 +37,8 @@ under `submission`, and what else `nacre submit` prints beside it.
 **Errors.** A command that fails ends with [its exit code](../README.md), and with `--output json`
 the last line of stderr is a JSON object with the keys of [problem documents](serving.md) over HTTP:
 `type`, `title` (the name of the error), `status` (of HTTP; 400 for a mistyped command, 499 for an
-interrupt, 500 where HTTP has none) and `detail`, the sentence. As with `kubectl`, `gh` and `aws`,
+interrupt, 500 where HTTP has none), `detail`, the sentence, and `help`, the section of
+[operations.md](operations.md#failures) about it, or null. As with `kubectl`, `gh` and `aws`,
 errors are never on stdout. A verb that has something to show beside its error prints both: `status`
 with a trouble, `verify` with damage, `submit` whose second task is wrong or whose task is rejected,
 `cancel` of what had ended.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.errors import NacreError
 from cluster.api.access.requesters import Access
@@ -18,7 +17,6 @@ from cluster.api.access.routes import NEEDS
 from cluster.cli.main import MODULES, cli
 from cluster.cli.terminal.interrupts import EXIT_INTERRUPTED
 from cluster.config import Config
-from cluster.serving.metrics import Metrics
 from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
 from cluster.system.app import build_api
@@ -26,7 +24,8 @@ from cluster.wire.problems import STATUS
 from docs.api import error_types
 from docs.keys import configuration, table
 from docs.roads import roads
-from docs.variables import OF_TESTS, VARIABLES
+from docs.variables import OF_IMAGE, OF_TESTS, VARIABLES
+from workers.metrics.families import FAMILIES
 from workers.registry.audience import Nobody
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -43,10 +42,13 @@ CONFIGURATION = """## Configuration
 The configuration is one YAML file: the one that `--config` names, before the verb (`nacre --config
 other.yaml status`); or else the one that `NACRE_CONFIG` names; or else `nacre.yaml` in the working
 folder. Without a file every key has its default. An unknown key is an
-error that names the nearest one. Where a default is "none", `null` says the same."""
+error that names the nearest one. Where a default is "none", `null` says the same. Variables of
+the [environment](#environment-variables) go before the file. `nacre config` shows what is in
+effect, and `nacre config --schema` prints the JSON schema of the file, for editors."""
 ENVIRONMENT = """## Environment variables
 
 Secrets come only from environment variables."""
+IMAGE = "In containers, besides ([install.md](install.md)):"
 TESTS = "For tests, benchmarks and proofs ([CONTRIBUTING.md](../CONTRIBUTING.md)):"
 EXITS = """## Exit codes
 
@@ -79,13 +81,15 @@ Which routes do what a verb of the command line does. In Python the calls of
 without a command is for programs alone."""
 METRICS = """## Metrics
 
-At `GET /v1/metrics`, of the replica that answers, in Prometheus' text format."""
+At `GET /v1/metrics`, of the whole system, and on every node at the port of Ray's agent, there with
+`ray_` before each name. [metrics.md](metrics.md) says how Prometheus reads them."""
 
 
 def page() -> str:
     """Return the page as Markdown."""
     parts = [HEAD, CONFIGURATION, *configuration()]
     parts += [ENVIRONMENT, table(("variable", "what for"), VARIABLES)]
+    parts += [IMAGE, table(("variable", "what for"), OF_IMAGE)]
     parts += [TESTS, table(("variable", "what for"), OF_TESTS)]
     parts += [EXITS, table(("code", "meaning", "exceptions", "over HTTP"), exit_codes())]
     parts += [VERBS, *verbs()]
@@ -156,15 +160,9 @@ def openapi() -> dict[str, Any]:
 
 def metrics() -> Iterator[tuple[str, str, str]]:
     """Yield each metric with its labels and what it counts."""
-    counted = Metrics()
-    counted.request("/", 200, 0.1)  # what was never counted tells no labels
-    counted.batch(1, 0.1)
-    for family in text_string_to_metric_families(counted.text().decode()):
-        if not family.name.endswith("_created"):
-            labels = [name for name in family.samples[0].labels if name != "le"]
-            total = "_total" if family.type == "counter" else ""
-            named = ", ".join(f"`{label}`" for label in labels)
-            yield f"`{family.name}{total}`", named, f"{family.documentation} A {family.type}."
+    for family in FAMILIES:
+        named = ", ".join(f"`{label}`" for label in family.labels)
+        yield f"`{family.name}`", named, f"{family.help} A {family.kind.value}."
 
 
 if __name__ == "__main__":

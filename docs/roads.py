@@ -7,14 +7,20 @@ from cluster.cli.main import MODULES
 from workers.access.roles import NEEDED
 
 ELSEWHERE = {
+    "advise": "counts images on this machine and reads tables that come with nacre; no service is "
+    "asked",
     "bench": "measures methods on image sets; no service is asked",
+    "config": "shows what a command of this machine works with",
     "console": "shows and does the same on pages (docs/console.md)",
     "demo": "starts a service of its own",
     "doctor": "looks at the machine that it is called on; `GET /v1/status` says what a service "
     "sees of itself, its store and its coordinator",
     "down": "ends the service",
     "init": "writes a file on this machine; no service is asked",
-    "inspect": "reads and embeds images where they lie; a submission over HTTP is checked alike",
+    "ready": "asks `GET /v1/health/ready` of the service on this machine",
+    "serve-config": "prints what `up` declares; no service is asked",
+    "support-bundle": "gathers files, logs and variables of this machine, while no service works, "
+    "too; what a service says of itself is at `GET /v1/status` and `/v1/metrics`",
     "up": "starts the service",
 }
 """Verbs that are no service's, and why."""

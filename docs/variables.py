@@ -9,6 +9,13 @@ VARIABLES = (
     ("`NACRE_CONFIG`", "the configuration file, where `--config` names none"),
     ("`NACRE_STORE`", "URL of the object store, in place of `store` of the configuration"),
     (
+        "`NACRE_SERVE__PORT`",
+        "`serve: port:`, and any other key of the configuration in the same way: capitals, and two "
+        "underscores into a section. A value is written as in the file, a list or a section on one "
+        "line. A variable goes before the file, and an option of the command line before both; one "
+        "that begins with `NACRE_` and is no key is told of, and not heeded",
+    ),
+    (
         "`NACRE_TOKEN`",
         "token for everything over HTTP; clients send it, and theirs may be a named one",
     ),
@@ -36,8 +43,36 @@ VARIABLES = (
         "in capitals, dashes as underscores",
     ),
     (
+        "`NACRE_S3_NAME_ROLE_ARN`, `NACRE_S3_NAME_WEB_IDENTITY_TOKEN_FILE`, "
+        "`NACRE_S3_NAME_PROFILE`",
+        "the same, of a role (with the token of `AWS_WEB_IDENTITY_TOKEN_FILE` where there is no "
+        "other), or of a profile",
+    ),
+    (
         "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`",
-        "the same, where the first two above are not both set",
+        "the same, where `NACRE_S3_ACCESS_KEY` and `NACRE_S3_SECRET_KEY` are not both set",
+    ),
+    (
+        "`AWS_ROLE_ARN`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_SESSION_NAME`",
+        "a role, the file with the token that is shown for it, and what the session is called; "
+        "without keys in variables ([stores.md](stores.md#credentials))",
+    ),
+    (
+        "`AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL`",
+        "who gives credentials for that token, where it is not Amazon's STS",
+    ),
+    (
+        "`AWS_PROFILE`, `AWS_SHARED_CREDENTIALS_FILE`",
+        "a profile, and the file that has it: `default` of `~/.aws/credentials`",
+    ),
+    (
+        "`AWS_CONTAINER_CREDENTIALS_FULL_URI`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, "
+        "`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`",
+        "where a container asks for credentials, and the file with the token that it shows",
+    ),
+    (
+        "`AWS_EC2_METADATA_SERVICE_ENDPOINT`, `AWS_EC2_METADATA_DISABLED`",
+        "where the machine is asked for its own, the last of all; `true` leaves that out",
     ),
     (
         "`NACRE_S3_ENDPOINT`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`",
@@ -76,10 +111,30 @@ VARIABLES = (
 )
 """Names, and what they are for."""
 
+OF_IMAGE = (
+    (
+        "`NACRE_KEYS`",
+        "folder of keys in a container, a file for each variable, by its name; `keys` in "
+        "`NACRE_HOME` where it is not set. A token that nobody has given is made there",
+    ),
+    (
+        "`RAY_AUTH_TOKEN`",
+        "Ray's own: the token that all nodes of a Ray have; made in that folder, too",
+    ),
+    ("`NACRE_IMAGE`", "the image of the composition; `nacre`"),
+    ("`NACRE_PORT`", "where the composition answers on this machine; 8000"),
+)
+"""The same, of what the image and the composition read besides."""
+
 OF_TESTS = (
     (
         "`NACRE_DATASETS`, `NACRE_FEATURES`",
         "folders of larger image sets and of cached features, `../shared` where they are not set",
+    ),
+    (
+        "`NACRE_CRDS`",
+        "folder with the definitions of KubeRay's and Prometheus' resources as their operators "
+        "install them, `../shared/crds` where it is not set",
     ),
     ("`NACRE_FUZZ_SECONDS`", "how long each loader is fuzzed, with other examples each time"),
     (

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from adapters.measures import ContinualMeasures, continual_measures
+from adapters.reliability import Reliability
 from harness.answers import SetComparison, SetMistakes
 from harness.table import Figure
 from workers.learning.evaluation import MeasuredAccuracy
+from workers.learning.rejection import Rejection
 
 SCALARS = ("transfer", "average", "last", "backward_transfer", "forgetting")
 
@@ -46,6 +48,13 @@ class EvaluatedVersion:
         seconds: How long it took to answer all images.
         candidates: Among how many classes it chose.
         accuracies: Of each column.
+        served: The same as `predict` answers, among the classes that it has learnt; None of a
+            column with others.
+        served_candidates: How many these are.
+        reliability: How far what is served can be believed, over all columns that it has learnt;
+            None where it has learnt none of them.
+        rejected: Of each column, which share of its images is of none of the learnt classes; None
+            of a column of which nothing was measured, and None where that was not asked.
     """
 
     number: int
@@ -56,6 +65,10 @@ class EvaluatedVersion:
     seconds: float
     candidates: int
     accuracies: tuple[MeasuredAccuracy, ...]
+    served: tuple[MeasuredAccuracy | None, ...]
+    served_candidates: int
+    reliability: Reliability | None
+    rejected: tuple[Rejection | None, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

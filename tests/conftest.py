@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
+import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +14,27 @@ from PIL import Image
 # Ray reads both when it starts; a token file in the home folder must not matter to tests.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Whatever a machine says of itself must not matter either, and is not asked.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+# What a shell starts in the background ignores interrupts, and all that it starts; tests interrupt.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines differ and are noisy: no example fails because it was slow.
 settings.register_profile("nacre", deadline=None)
 settings.load_profile("nacre")
 
 EXAMPLES = Path(__file__).parents[1] / "cluster" / "examples"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, the most of them before all.
+
+    Where files are run beside each other none of these is left alone with one process at the end.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ NEEDING = [
     ("methods", "NACRE_FEATURES"),
     ("beyond", "NACRE_FEATURES"),
     ("beyond_trials", "NACRE_FEATURES"),
+    ("advice", "NACRE_FEATURES"),
     ("replay", "NACRE_FEATURES"),
     ("encoder", "NACRE_DATASETS"),
 ]

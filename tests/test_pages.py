@@ -27,10 +27,15 @@ from tests.test_docs import documents
 from workers.formats.yaml_settings import settings_of
 from workers.tasks.task import TaskFile
 
-NO_BLOCKS = ("CHANGELOG.md", "GLOSSARY.md", "tests/fixtures/README.md")
+NO_BLOCKS = (
+    *("CHANGELOG.md", "GLOSSARY.md", "tests/fixtures/README.md"),
+    "deploy/docker/wheels/README.md",
+)
 ENDS = ("not run", "held by", "file", "read as")
 FOREIGN = {"--no-binary", "--working-dir", "--write", "--against", "--help", "--head"}
-"""Options of pip, of Ray, of the proofs, and of every verb."""
+FOREIGN |= {"--build-arg", "--secret", "--shm-size", "--read-only", "--user", "--gpus", "--scale"}
+FOREIGN |= {"--env-file", "--ulimit", "--without-ray"}
+"""Options of pip, of Ray, of the proofs, of every verb, of Docker, and of what makes pictures."""
 ROUTE = re.compile(r"/v1/[\w/{}@]*[\w}](?![\w/{}@])")
 METRIC = re.compile(r"\bnacre_(?:request|batch|forward)\w+")
 VARIABLE = re.compile(r"\b(?:NACRE|AWS|RAY)_[A-Z0-9_]*[A-Z0-9]")
@@ -131,7 +136,8 @@ def test_every_example_in_a_help_is_one_that_nacre_takes(verb: str) -> None:
 
 
 def parsed(words: list[str]) -> None:
-    """Let the verb in `words` parse what follows it; VERB stands for any."""
+    """Let the verb in `words` parse what follows it, but a redirection; VERB stands for any."""
+    words = words[: words.index(">")] if ">" in words else words
     command: click.Command | None = cli
     while isinstance(command, click.Group) and words and words[0] != "VERB":
         if words[0].startswith("-"):

@@ -117,6 +117,6 @@ def test_the_page_names_the_errors_of_every_route_and_what_they_look_like() -> N
             assert page["paths"][path][verb]["responses"] == operation["responses"], (path, verb)
     assert page["components"]["responses"] == found["components"]["responses"]
     assert page["components"]["schemas"]["Problem"]["properties"].keys() == {
-        *("type", "title", "status", "detail")
+        *("type", "title", "status", "detail", "help")
     }
     assert "404" in page["paths"]["/v1/tasks/{name}"]["get"]["responses"]

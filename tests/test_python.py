@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 UNPACKING = {"extract", "extractall", "extractfile", "unpack_archive", "getmembers", "getnames"}
 WRITING_TARS = {
+    "cluster/system/support_bundle.py",
     "cluster/client/remote/packing.py",
     "workers/tasks/shards.py",
     "workers/registry/archive.py",

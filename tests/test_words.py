@@ -13,27 +13,28 @@ PRODUCT = ("adapters", "workers", "harness", "cluster", "nacre")
 
 ENGLISH = """
 absent accept access answer appearance base bench benching bounded budget by changed chart check
-connecting cost count data demo diff distant drawing element essential estimate example exported
-fact failure figure fine format free health housekeeping inspecting interrupt joined kept key known
-label labelled latest layout leaving library limit list live loading local log looking main
-managing measure measured measuring message moved naming neighbour new once only orientation other
-output overview packing page part past pattern picture playground published question random raw
-reader reading rendering replacement result row running saved search sending shared shown status
-table testing trained turn verify
+compare connecting cost count data demo diff distant drawing element essential estimate example
+exported fact failure figure fine format free health housekeeping inspecting interrupt joined
+keeping kept key known label labelled latest layout leaving library limit list live loading local
+log looking main managing measure measured measuring message moved naming neighbour new once only
+orientation other output overview packing page part past pattern picture playground published
+question random raw reader reading rendering replacement result row running saved search sending
+shared shown status table testing traced tracing trained turn verify
 """
 COMPUTING = """
-actor api app apply arrow async batching browser callback cli completion concurrency config
+api app apply arrow async batching browser callback cli completion concurrency config
+configuration declaration ready variable
 coordination csv decode decoded decompressed denormal deployment directory entry error file folder
 follower footer form gif handler header http jpeg jpeg2000 machine member metadata middleware node
 op open option parameter parquet png ppm process request resizing route runtime scalar schedule
-schema serving session socket static stored stream symmetric tar terminal thread tiff unpacked
-upload wire xml yaml
+schema server serving session socket static stored stream symmetric tar terminal thread tiff
+unpacked upload wire xml yaml
 """
 LEARNING = """
 accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning
 optimiser predicting product prompt randomness softmax training transformer tuned vision
 """
-FOREIGN = "cifar cvat nacre s3 studio torchvision"
+FOREIGN = "cifar cvat nacre opentelemetry s3 studio torchvision"
 PLAIN = frozenset(f"{ENGLISH} {COMPUTING} {LEARNING} {FOREIGN}".split())
 """Words that mean in a name what they mean everywhere, without the s of the plural."""
 

@@ -8,7 +8,7 @@ S classes of all records asked for
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -89,6 +89,13 @@ class Scorer(ABC):
     def extended(self, record: Record) -> "Scorer":
         """Return a scorer of one more record, sharing everything with this one."""
 
+    def extended_by(self, records: Iterable[Record]) -> "Scorer":
+        """Return a scorer of more records, each of which is read when it comes, in their order."""
+        scorer: Scorer = self
+        for record in records:
+            scorer = scorer.extended(record)
+        return scorer
+
     def paths(self, features: Tensor) -> Tensor:
         """Return images as text and scores are compared with them: (N, P, D), unit rows.
 
@@ -122,6 +129,12 @@ class Method(ABC):
         scores_stay: Whether the scores of a record's classes stay what they are, bit for bit, when
             records follow, and the tower with them: then a new version is measured by its new
             classes alone.
+        tempered: Whether the softmax of its scores does not say as it comes how probable an answer
+            is, and a temperature that is fitted with each task helps.
+        takes_over: Whether its scorers keep all that they need of a record, so that the tensors of
+            those that they were made of may leave memory.
+        rejects: Whether its records hold `means`, `scatter` and `image_counts` of the encoder's
+            features, by which an image of no learnt class is told (`adapters.familiarity`).
         scores_anywhere: Whether its scorers work on the device where the records' tensors are;
             those of other methods are given tensors on the CPU.
         settings_type: Its settings, for whoever describes them; None where nobody says.
@@ -131,7 +144,10 @@ class Method(ABC):
     settings_type: ClassVar[type[MethodSettings] | None] = None
     shared: ClassVar[tuple[str, ...]] = ()
     scores_stay: ClassVar[bool] = False
+    takes_over: ClassVar[bool] = False
     scores_anywhere: ClassVar[bool] = False
+    tempered: ClassVar[bool] = False
+    rejects: ClassVar[bool] = False
 
     @abstractmethod
     def check_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ digest is its name.
 """
 
 import cmath
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,14 @@ from torch import Tensor
 from adapters.contract.canonical import canonical_json
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.json_reading import read_json, typed
-from adapters.contract.tensor_blob import SIZE_BYTES, header_of, tensors_of
+from adapters.contract.tensor_blob import (
+    SIZE_BYTES,
+    BlobTensors,
+    as_stored,
+    header_of,
+    tensors_of,
+)
+from adapters.contract.thresholds import Thresholds
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 
 SCHEMA = 1
@@ -25,6 +33,14 @@ SCHEMA = 1
 
 SCHEMA_MERGED = 2
 """Of records with merged classes, which a release that does not know them must refuse."""
+
+SCHEMA_CALIBRATED = 3
+"""Of records with a temperature: a release that does not know it would give other scores."""
+
+SCHEMA_THRESHOLDS = 4
+"""Of records with thresholds: a release that does not know them could refuse no image by them."""
+
+_SCHEMAS = (SCHEMA, SCHEMA_MERGED, SCHEMA_CALIBRATED, SCHEMA_THRESHOLDS)
 
 _METADATA_KEY = "nacre"
 # What reading a header that lies raises, besides what reading JSON does.
@@ -44,6 +60,12 @@ class Record:
         encoder: The fingerprint of the encoder whose features it was learnt from.
         tensors: Contiguous CPU tensors by name. LADA's are listed in
             `adapters.methods.lada.method`.
+        temperature: What scores are divided by before their softmax, where one of its classes has
+            the highest; see `adapters.calibration`. None where nothing could be measured, and in
+            records of releases that knew none: scores stay as they are.
+        thresholds: Below which familiarity an image is of none of its classes; see
+            `adapters.familiarity`. None where nothing could be measured, in records of releases
+            that knew none, and of methods that keep no class means and scatter.
     """
 
     task: str
@@ -53,10 +75,14 @@ class Record:
     seed: int
     encoder: str
     tensors: Mapping[str, Tensor]
+    temperature: float | None = None
+    thresholds: Thresholds | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its tensors in memory."""
+        """Bytes of its tensors, in memory or let go."""
+        if isinstance(self.tensors, BlobTensors):
+            return self.tensors.nbytes
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
@@ -104,7 +130,7 @@ def encode_record(record: Record) -> bytes:
 
     Raises:
         ClassNameError: no classes, or two with one id.
-        FeatureError: a tensor is not finite.
+        FeatureError: a tensor is not finite, or the temperature no positive number.
     """
     check_classes(record.classes, task=record.task)
     for name, tensor in record.tensors.items():
@@ -122,6 +148,16 @@ def encode_record(record: Record) -> bytes:
     }
     if merged:
         described |= {"schema": SCHEMA_MERGED, "merged": merged}
+    if record.temperature is not None:
+        if not _is_temperature(record.temperature):
+            raise FeatureError(
+                f"record {record.task!r}: expected a positive temperature, found "
+                f"{record.temperature!r}"
+            )
+        described |= {"schema": SCHEMA_CALIBRATED, "temperature": float(record.temperature)}
+    if record.thresholds is not None:
+        kept = record.thresholds.described()
+        described |= {"schema": SCHEMA_THRESHOLDS, "thresholds": kept}
     return pack(record.tensors, described)
 
 
@@ -134,27 +170,39 @@ def decode_record(blob: bytes) -> Record:
     tensors, written = _parts(blob)
     described = _described(written)
     schema = described.get("schema")
-    if type(schema) is not int or schema not in (SCHEMA, SCHEMA_MERGED):
+    if type(schema) is not int or schema not in _SCHEMAS:
         raise CorruptionError(
-            f"record: expected schema {SCHEMA} or {SCHEMA_MERGED}, found {schema!r:.80}; read it "
-            "with the release that wrote it"
+            f"record: expected schema {SCHEMA} to {SCHEMA_THRESHOLDS}, found {schema!r:.80}; read "
+            "it with the release that wrote it"
         )
     check_finite(tensors, what="record")
     try:
         stored = typed(_Description).validate_json(written, strict=True)
         record = Record(
             task=stored.task,
-            classes=stored.entries(merged=stored.merged if schema == SCHEMA_MERGED else {}),
+            classes=stored.entries(merged=stored.merged if schema >= SCHEMA_MERGED else {}),
             method=stored.method,
             settings=stored.settings,
             seed=stored.seed,
             encoder=stored.encoder,
             tensors=tensors,
+            temperature=stored.temperature if schema >= SCHEMA_CALIBRATED else None,
+            thresholds=stored.kept_thresholds() if schema == SCHEMA_THRESHOLDS else None,
         )
         check_classes(record.classes, task=record.task)
     except (ValidationError, ClassNameError) as error:
         raise CorruptionError(f"record: its description is malformed: {error}") from error
+    needs_temperature = schema == SCHEMA_CALIBRATED or record.temperature is not None
+    if needs_temperature and not _is_temperature(record.temperature):
+        raise CorruptionError(
+            f"record: expected a positive temperature, found {record.temperature!r}; nobody wrote "
+            "it so"
+        )
     return record
+
+
+def _is_temperature(found: float | None) -> bool:
+    return found is not None and 0 < found < math.inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +214,11 @@ class _Description:
     seed: int
     encoder: str
     merged: dict[str, str] = field(default_factory=dict)
+    temperature: float | None = None
+    thresholds: tuple[tuple[float, float], ...] = ()
+
+    def kept_thresholds(self) -> Thresholds:
+        return Thresholds.read(self.thresholds, task=self.task)
 
     def entries(self, *, merged: Mapping[str, str]) -> tuple[ClassEntry, ...]:
         return tuple(
@@ -178,7 +231,7 @@ class _Description:
 
 def check_finite(tensors: Mapping[str, Tensor], *, what: str) -> None:
     """Raise CorruptionError, naming `what`, where a tensor has NaN or an infinity."""
-    for name, tensor in tensors.items():
+    for name, tensor in as_stored(tensors).items():
         if not _is_finite(tensor):
             raise CorruptionError(f"{what}: tensor {name!r} is not finite; nobody wrote it so")
 
@@ -210,10 +263,10 @@ def unpack(blob: bytes | bytearray) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CorruptionError: the bytes are not such a blob.
     """
     tensors, written = _parts(blob)
-    return tensors, _described(written)
+    return dict(tensors), _described(written)
 
 
-def _parts(blob: bytes | bytearray) -> tuple[dict[str, Tensor], bytes]:
+def _parts(blob: bytes | bytearray) -> tuple[BlobTensors, bytes]:
     """Return the tensors and the text of the description; errors as of `unpack`."""
     try:
         header = header_of(blob)

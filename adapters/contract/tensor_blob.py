@@ -7,7 +7,7 @@ that. Files are written by the library, and what it refuses is refused here too,
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ SIZE_BYTES = 8
 
 ALIGNED = 16
 """Bytes at multiples of which all memory begins that is given anew. Elsewhere a product of one row
-may be rounded otherwise, so that a tensor which lies there is copied: every other one, as headers
-are of multiples of eight bytes."""
+may be rounded otherwise, so that a tensor which lies there is copied when it is asked for: every
+other one, as headers are of multiples of eight bytes."""
 
 MOST_SIDES = 64
 """Of a shape; torch takes no more."""
@@ -49,6 +49,61 @@ with warnings.catch_warnings():
     torch.frombuffer(bytes(1), dtype=torch.uint8)
 
 
+class BlobTensors(Mapping[str, Tensor]):
+    """Tensors by name that share the bytes of a file, which must not be written.
+
+    Args:
+        views: Where they lie, at odd places too.
+    """
+
+    # Of two threads that ask for a tensor both may copy it, or have it read again: they get equal
+    # ones, and one stays.
+
+    def __init__(self, views: Mapping[str, Tensor]) -> None:
+        self._names = tuple(views)
+        self._views: dict[str, Tensor] | None = dict(views)
+        self._again: Callable[[], Mapping[str, Tensor]] | None = None
+        self.nbytes = sum(view.nbytes for view in views.values())
+
+    def __getitem__(self, name: str) -> Tensor:
+        views = self._held()
+        found = views[name]
+        if found.data_ptr() % ALIGNED:
+            found = views[name] = found.clone()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return dict, (dict(self),)
+
+    @property
+    def views(self) -> Mapping[str, Tensor]:
+        """The tensors where they lie."""
+        return self._held()
+
+    def release(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Let the bytes go; when a tensor is asked for, all of them are read `again`."""
+        self._again, self._views = again, None
+
+    def _held(self) -> dict[str, Tensor]:
+        held = self._views
+        if held is None:
+            if self._again is None:
+                raise AssertionError("released without saying how they are read again")
+            held = self._views = dict(as_stored(self._again()))
+        return held
+
+
+def as_stored(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return `tensors` where they lie, for whoever copies them: a product might be rounded anew."""
+    return tensors.views if isinstance(tensors, BlobTensors) else tensors
+
+
 def header_of(blob: bytes | bytearray) -> bytes | bytearray:
     """Return the header of the safetensors file `blob`; ValueError where it is cut off."""
     end = SIZE_BYTES + int.from_bytes(blob[:SIZE_BYTES], "little")
@@ -57,9 +112,7 @@ def header_of(blob: bytes | bytearray) -> bytes | bytearray:
     return blob[SIZE_BYTES:end]
 
 
-def tensors_of(
-    blob: bytes | bytearray, entries: Mapping[str, Any], *, start: int
-) -> dict[str, Tensor]:
+def tensors_of(blob: bytes | bytearray, entries: Mapping[str, Any], *, start: int) -> BlobTensors:
     """Return the tensors of `blob`, which may share its bytes and must not be written then.
 
     Args:
@@ -79,13 +132,14 @@ def tensors_of(
         if begin != here or end - begin != dtype.itemsize * count:
             raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
         if count:
-            found[name] = _viewed(blob, dtype, count, start + begin).view(shape)
+            view = torch.frombuffer(blob, dtype=dtype, count=count, offset=start + begin)
+            found[name] = view.view(shape)
         else:  # of no bytes there is no view
             found[name] = torch.empty(shape, dtype=dtype)
         here = end
     if start + here != len(blob):
         raise ValueError(f"expected {start + here} bytes, found {len(blob)}")
-    return found
+    return BlobTensors(found)
 
 
 def _shape(found: Any) -> list[int]:
@@ -98,8 +152,3 @@ def _shape(found: Any) -> list[int]:
     if any(type(side) is not int or side < 0 for side in found):
         raise ValueError("expected a shape of whole numbers from 0, found another one")
     return found
-
-
-def _viewed(blob: bytes | bytearray, dtype: torch.dtype, count: int, begin: int) -> Tensor:
-    found = torch.frombuffer(blob, dtype=dtype, count=count, offset=begin)
-    return found.clone() if found.data_ptr() % ALIGNED else found

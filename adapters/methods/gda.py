@@ -77,6 +77,8 @@ class Gda(TrainingFree):
     """A Gaussian discriminant beside the text logits."""
 
     name: ClassVar[str] = "gda"
+    tempered: ClassVar[bool] = True
+    rejects: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = GdaSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
@@ -138,7 +140,7 @@ def discriminant(means: Tensor, scatter: Tensor, *, images: int) -> Discriminant
 
 
 def _costs(inputs: TrainingInputs, *, fusion: Fusion) -> Tensor:
-    kept, features, labels = validation_parts(inputs.task, seed=inputs.seed)
+    kept, features, labels, *_ = validation_parts(inputs.task, seed=inputs.seed)
     text = inputs.text
     found = discriminant(class_means(kept), within_scatter(kept), images=len(kept.labels))
     own = features.double() @ found.weights.t() + found.biases

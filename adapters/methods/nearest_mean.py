@@ -22,6 +22,7 @@ class NearestMean(TrainingFree):
     """The nearest class mean by cosine; the text side only tells unseen classes apart."""
 
     name: ClassVar[str] = "nearest_mean"
+    tempered: ClassVar[bool] = True
     scores_stay: ClassVar[bool] = True
     scores_anywhere: ClassVar[bool] = True
 

@@ -81,6 +81,7 @@ class RanPac(TrainingFree):
     """Ridge regression on random features; the text side only tells unseen classes apart."""
 
     name: ClassVar[str] = "ran_pac"
+    tempered: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = RanPacSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
@@ -162,7 +163,7 @@ def _costs(task: TaskFeatures, projection: Tensor, *, seed: int) -> Tensor:
 
     Solved over images instead of features, where it is H^T (H H^T + ridge I)^-1 Y.
     """
-    kept, features, labels = validation_parts(task, seed=seed, most=_MOST_TRIED)
+    kept, features, labels, *_ = validation_parts(task, seed=seed, most=_MOST_TRIED)
     learnt = random_features(kept.features[:, 0].cpu().float(), projection).double()
     tried = random_features(features.cpu().float(), projection).double()
     values, vectors = torch.linalg.eigh(learnt @ learnt.t())

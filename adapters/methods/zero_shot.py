@@ -19,6 +19,7 @@ class ZeroShot(TrainingFree):
     """CLIP's own text features, unchanged."""
 
     name: ClassVar[str] = "zero_shot"
+    tempered: ClassVar[bool] = True
     scores_stay: ClassVar[bool] = True
     scores_anywhere: ClassVar[bool] = True
 

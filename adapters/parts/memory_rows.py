@@ -60,11 +60,20 @@ class Bfloat16Rows(MemoryRows):
         rows: (B, D) float32.
         bias: (B,) float32.
         packs: Whether oneDNN multiplies; None where it can.
+        scratch: (B, D) bfloat16 that is written on the way where it does; None makes it anew.
     """
 
-    def __init__(self, rows: Tensor, bias: Tensor, *, packs: bool | None = None) -> None:
+    def __init__(
+        self,
+        rows: Tensor,
+        bias: Tensor,
+        *,
+        packs: bool | None = None,
+        scratch: Tensor | None = None,
+    ) -> None:
         self._packs = multiplies_bfloat16(rows.device) if packs is None else packs
-        halved = rows.to(torch.bfloat16)
+        given = scratch if self._packs else None
+        halved = rows.to(torch.bfloat16) if given is None else given.copy_(rows)
         self._rows = torch.ops.mkldnn._reorder_linear_weight(halved, 1) if self._packs else halved
         self._bias = bias.to(torch.bfloat16)
         lost = (bias - self._bias.float()).nan_to_num_()  # of minus infinity nothing is lost
@@ -110,6 +119,10 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     )
 
 
-def memory_rows(rows: Tensor, bias: Tensor, *, kept: MemoryFormat) -> MemoryRows:
-    """Return (B, D) float32 `rows` with their `bias` in the format `kept`."""
-    return Float32Rows(rows, bias) if kept == "float32" else Bfloat16Rows(rows, bias)
+def memory_rows(
+    rows: Tensor, bias: Tensor, *, kept: MemoryFormat, scratch: Tensor | None = None
+) -> MemoryRows:
+    """Return (B, D) float32 `rows` with their `bias` in the format `kept`; see `Bfloat16Rows`."""
+    if kept == "float32":
+        return Float32Rows(rows, bias)
+    return Bfloat16Rows(rows, bias, scratch=scratch)

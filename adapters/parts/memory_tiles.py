@@ -9,7 +9,6 @@ tile
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -83,25 +82,12 @@ class MemoryTiles:
         beside = room.rows.nbytes + room.bias.nbytes if room and self.kept != "float32" else 0
         return sum(tile.nbytes for tile in self.tiles) + beside
 
-    def extended(self, blocks: Iterable[ClassRows]) -> Self:
+    def extended(self, blocks: Iterable[ClassRows]) -> "MemoryTiles":
         """Return these and the classes of `blocks`; of what is there the last tile is copied."""
-        tiles = list(self.tiles[:-1] if self.room else self.tiles)
-        room = self.room and _Open(rows=self.room.rows.clone(), bias=self.room.bias.clone())
-        classes = self.classes
+        growing = GrowingTiles(self)
         for block in blocks:
-            taken = 0
-            while taken < block.padded.shape[0]:
-                room = room or self._empty(block)
-                first = classes % self.size
-                count = min(self.size - first, block.padded.shape[0] - taken)
-                _fill(room, block, slice(first, first + count), slice(taken, taken + count))
-                taken, classes = taken + count, classes + count
-                if classes % self.size == 0:
-                    tiles.append(self._closed(room, self.size))
-                    room = None
-        if room is not None:
-            tiles.append(self._closed(room, classes % self.size))
-        return replace(self, classes=classes, tiles=tuple(tiles), room=room)
+            growing.add(block)
+        return growing.grown()
 
     def logits(self, features: Tensor, ranges: Sequence[range]) -> Tensor:
         """Return sums of exp(bias + row . x) over the vectors of the classes in `ranges`.
@@ -135,17 +121,69 @@ class MemoryTiles:
         shape = (len(numbers), len(prepared), self.vectors, self.size)
         return together.exp_().view(shape).sum(dim=2)
 
+
+class GrowingTiles:
+    """Tiles that classes are added to, one record after the other.
+
+    Args:
+        before: What is there; its last tile is copied where it has room.
+    """
+
+    def __init__(self, before: MemoryTiles) -> None:
+        self._before = before
+        self._full = list(before.tiles[:-1] if before.room else before.tiles)
+        room = before.room
+        self._room = room and _Open(rows=room.rows.clone(), bias=room.bias.clone())
+        self._spare: _Open | None = None
+        self._scratch: Tensor | None = None
+        self._classes = before.classes
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are by now."""
+        return self._classes
+
+    def add(self, block: ClassRows) -> None:
+        """Copy the classes of `block`."""
+        size, taken = self._before.size, 0
+        while taken < block.padded.shape[0]:
+            room = self._room = self._room or self._empty(block)
+            first = self._classes % size
+            count = min(size - first, block.padded.shape[0] - taken)
+            _fill(room, block, slice(first, first + count), slice(taken, taken + count))
+            taken, self._classes = taken + count, self._classes + count
+            if self._classes % size == 0:
+                self._full.append(self._closed(room, size))
+                if self._before.kept != "float32":  # of which the tile has copied the rows
+                    self._spare = room
+                self._room = None
+
+    def grown(self) -> MemoryTiles:
+        """Return what was there and what was added."""
+        tiles = list(self._full)
+        if self._room is not None:
+            tiles.append(self._closed(self._room, self._classes % self._before.size))
+        return replace(self._before, classes=self._classes, tiles=tuple(tiles), room=self._room)
+
     def _empty(self, like: ClassRows) -> _Open:
-        width = like.padded.shape[2]
+        vectors, size = self._before.vectors, self._before.size
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.bias.fill_(-torch.inf)
+            return spare
         return _Open(
-            rows=like.padded.new_empty(self.vectors, self.size, width),
-            bias=like.padded.new_full((self.vectors, self.size), -torch.inf),
+            rows=like.padded.new_empty(vectors, size, like.padded.shape[2]),
+            bias=like.padded.new_full((vectors, size), -torch.inf),
         )
 
     def _closed(self, room: _Open, classes: int) -> MemoryRows:
         """Return the rows of a tile that holds so many classes; behind them it is made zero."""
         room.rows[:, classes:].zero_()
-        return memory_rows(room.rows.flatten(0, 1), room.bias.flatten(), kept=self.kept)
+        rows, kept = room.rows.flatten(0, 1), self._before.kept
+        if kept != "float32" and self._scratch is None:
+            # Once for all tiles: small tensors that stay would settle where it was let go.
+            self._scratch = torch.empty_like(rows, dtype=torch.bfloat16)
+        return memory_rows(rows, room.bias.flatten(), kept=kept, scratch=self._scratch)
 
 
 def _stacked(exponents: list[Tensor]) -> Tensor:

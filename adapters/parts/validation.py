@@ -27,11 +27,15 @@ class ValidationParts(NamedTuple):
         kept: The task with the images that are learnt from; every class has some.
         features: (N, D), the validation images under the test transform; may be none.
         labels: (N,) int64.
+        images: (N,) int64, their places among the task's images.
+        kept_images: The places of those that are learnt from, (M,) int64.
     """
 
     kept: TaskFeatures
     features: Tensor
     labels: Tensor
+    images: Tensor
+    kept_images: Tensor
 
 
 def validation_parts(task: TaskFeatures, *, seed: int, most: int | None = None) -> ValidationParts:
@@ -56,7 +60,9 @@ def validation_parts(task: TaskFeatures, *, seed: int, most: int | None = None) 
         kept.append(drawn[count:])
     chosen, rest = torch.cat(validation), torch.cat(kept)
     part = replace(task, features=task.features[rest], labels=task.labels[rest])
-    return ValidationParts(part, task.features[chosen, 0], task.labels[chosen])
+    return ValidationParts(
+        part, task.features[chosen, 0], task.labels[chosen], images=chosen, kept_images=rest
+    )
 
 
 def errors(scores: Tensor, labels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cluster.api.lost_answers import LostAnswers
 from cluster.wire.headers import REQUEST_ID
 
 LONGEST_ID = 128
@@ -39,4 +40,4 @@ class UsableIds:
 
 def in_front_of_serve() -> list[Middleware]:
     """Return what Serve is to put in front of its proxy, and of replicas behind HAProxy."""
-    return [Middleware(UsableIds)]
+    return [Middleware(UsableIds), Middleware(LostAnswers)]

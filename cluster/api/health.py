@@ -10,7 +10,7 @@ from cluster.api.parameters import AskedBy
 from cluster.api.places import Places
 from cluster.api.problems import problem, problems
 from cluster.client.requester import Requester
-from cluster.serving.metrics import CONTENT_TYPE
+from cluster.metrics.exposition import CONTENT_TYPE
 from cluster.serving.service import Service
 from cluster.wire.health import Live, Ready, Status, Trouble
 
@@ -75,7 +75,10 @@ def routes(service: Service, places: Places) -> APIRouter:
 
 
 def standing(
-    service: Service, places: Places, around: Callable[[], Awaitable[Around]] = alone
+    service: Service,
+    places: Places,
+    around: Callable[[], Awaitable[Around]] = alone,
+    counted: Callable[[], Awaitable[bytes]] | None = None,
 ) -> APIRouter:
     """Return the routes that say how all is, answered by `service`.
 
@@ -83,6 +86,7 @@ def standing(
         service: Answers for this replica.
         places: What stands for the service's own places in reasons.
         around: Looks at the rest of the system.
+        counted: Reads what the system has counted; what `service` has where None.
     """
     router = APIRouter(tags=["health"])
 
@@ -97,10 +101,15 @@ def standing(
         known = _seen(_known(service, places), by)
         return Status(**known.model_dump(), coordinator=coordinator, deployments=deployments)
 
-    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems(422))
+    @router.get("/v1/metrics", response_class=PlainTextResponse, responses=problems(422, 503))
     async def metrics() -> Response:
-        """Return the counters of the replica that answers, in Prometheus' text format."""
-        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+        """Return what all processes of the system have counted, in Prometheus' text format.
+
+        Whichever replica is asked says the same: the pages of Ray's agents on all nodes, added up
+        per node, with what processes had counted that have died since. It is some seconds old.
+        """
+        read = counted or service.counted
+        return Response(await read(), media_type=CONTENT_TYPE)
 
     return router
 

@@ -52,7 +52,7 @@ LIMITS = (
         hint="send fewer or smaller images",
     ),
     BodyLimit(
-        path=re.compile(r"/v1/tasks"),
+        path=re.compile(r"/v1/tasks(/inspect)?"),
         form_bytes=2048 * MIB,
         other_bytes=MIB,
         held_forms=False,

@@ -57,6 +57,8 @@ _ONWARD = """<p>You are logged in as <b>{{ who }}</b>. <a href="{{ onward }}">Go
 _REFUSED = """<p role="alert">{{ wrong }}</p>
 <p><a href="/login">Log in</a></p>
 """
+_LATER = """<p role="alert">{{ wrong }}</p>
+"""
 _ENVIRONMENT = Environment(autoescape=True, undefined=StrictUndefined)
 
 
@@ -91,6 +93,13 @@ def onward_page(*, who: str, onward: str) -> HTMLResponse:
 def refused_page(*, wrong: str, status: int) -> HTMLResponse:
     """Return the page that says why somebody was not logged in."""
     return _page("Not logged in", _REFUSED, status, wrong=wrong)
+
+
+def later_page(*, wrong: str, wait_s: str) -> HTMLResponse:
+    """Return the page that says why somebody is not answered now, and when to ask again."""
+    page = _page("Later", _LATER, 429, wrong=wrong)
+    page.headers["Retry-After"] = wait_s
+    return page
 
 
 def _page(title: str, body: str, status: int = 200, **values: str) -> HTMLResponse:

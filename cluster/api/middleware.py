@@ -1,7 +1,7 @@
 """HTTP middleware: who asks and whether they may, request ids, deadlines, access log.
 
 A plain ASGI middleware: it adds a request id, finds out who asks, looks up what the route needs,
-keeps the time, counts and logs.
+keeps the time, counts, logs and traces.
 """
 
 import asyncio
@@ -43,10 +43,12 @@ from cluster.api.limits import BodyLimits
 from cluster.api.problems import late, problem, problem_of
 from cluster.client.requester import Requester
 from cluster.serving.metrics import Metrics
-from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS
+from cluster.wire.headers import REQUEST_ID, TIMEOUT_MS, TRACEPARENT
 from workers.access.audit import LONGEST_REASON, AuditEntry, Outcome
 from workers.formats.yaml_scalars import cut
 from workers.queue.machine import EVERY_ADAPTER
+from workers.traces.spans import Span, called_by, span, unkept
+from workers.traces.traceparent import Traceparent
 
 LEFT = 499
 """The status of a request whose client has left, as proxies log it."""
@@ -106,9 +108,28 @@ class _AccessMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, who = time.perf_counter(), 500, NOBODY
         headers = Headers(scope=scope)
+        self._metrics.begun()
         request_id = _request_id(headers)
+
+        caller = _caller(headers)
+        called_by(caller)
+        # A server may answer one request in the context of the one before on its connection. Probes
+        # come every second, and nobody looks for where their time went.
+        begins = caller is None
+        opening = (
+            unkept()
+            if is_open(scope["path"])
+            else span(scope["method"], parent=caller, alone=begins, request=request_id)
+        )
+        with opening as opened:
+            await self._traced(scope, receive, send, request_id, opened)
+
+    async def _traced(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, opened: Span
+    ) -> None:
+        started, status, who = time.perf_counter(), 500, NOBODY
+        headers, place = Headers(scope=scope), opened.place
 
         async def answering(message: Message) -> None:
             nonlocal status
@@ -116,6 +137,8 @@ class _AccessMiddleware:
                 status = message["status"]
                 if self._access.says_id:
                     MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                if place is not None:
+                    MutableHeaders(scope=message)[TRACEPARENT] = str(place)
             await send(message)
 
         try:
@@ -130,10 +153,19 @@ class _AccessMiddleware:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unknown")
-            self._metrics.request(route, status, seconds)
+            asked = scope["state"].get("asked")
+            self._metrics.request(
+                route, status, seconds, adapter=asked.adapter if asked else EVERY_ADAPTER
+            )
+            said = scope["state"].get("said", {})
+            opened.rename(f"{scope['method']} {route}")
+            opened.note(route=route, status=status, who=who, **said)
+            if status >= 500:
+                opened.fail(f"answered with {status}")
             logger.info(
                 "request",
                 extra={
+                    **said,
                     "request_id": request_id,
                     "who": who,
                     "verb": scope["method"],
@@ -226,6 +258,12 @@ def _denial(
     named = (asked.adapter, asked.target) if asked and requester else (EVERY_ADAPTER, "")
     reason = error.message[:LONGEST_REASON]
     return replace(who.entry(verb, *named), outcome=Outcome.DENIED, reason=reason)
+
+
+def _caller(headers: Headers) -> Traceparent | None:
+    """Return the span that a request is a part of; None where it says none, or nothing usable."""
+    sent = headers.getlist(TRACEPARENT)
+    return Traceparent.read(sent[0]) if len(sent) == 1 else None
 
 
 def _request_id(headers: Headers) -> str:

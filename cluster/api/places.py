@@ -19,7 +19,7 @@ from cluster.stores.s3_settings import S3Settings
 _FILE = "file://"
 _END = r"(?![^\s;,.)'\"?])"
 """After an address: what goes on is another one, and may be the asker's own."""
-_KIND = r"(?:\b[Tt]he (?:object store|store|folder|server)(?: (?:at|in))? )?"
+_KIND = r"(?:\b[Tt]he (?:object store|store|folder|server|file)(?: (?:at|in))? )?"
 """Before a place: what it is, which its name says too."""
 _OTHER = r"(?![\w-])"
 
@@ -51,6 +51,10 @@ class Places:
                 addresses = {settings.url: "the store"} | addresses
                 addresses[settings.endpoint] = "the server of the store"
                 bucket = settings.bucket
+                source = settings.credentials.source
+                addresses.setdefault(source.said, "its credentials")
+                for place, name in source.places:
+                    addresses.setdefault(place, name)
         return cls(addresses=addresses, folders=folders, bucket=bucket)
 
     def said(self, text: str) -> str:

@@ -27,6 +27,7 @@ def routes(service: Service, *, adapter: str, allowances: Allowances) -> APIRout
 
     @router.post(
         "/v1/predict",
+        response_model_exclude_unset=True,
         responses=problems(400, 404, 413, 422, 429, 503, 504),
         openapi_extra=_body(PredictRequest),
     )
@@ -39,6 +40,7 @@ def routes(service: Service, *, adapter: str, allowances: Allowances) -> APIRout
 
     @router.post(
         "/v1/adapters/{adapter}/predict",
+        response_model_exclude_unset=True,
         responses=problems(400, 404, 413, 422, 429, 503, 504),
         openapi_extra=_body(PredictRequest),
     )
@@ -78,10 +80,13 @@ def routes(service: Service, *, adapter: str, allowances: Allowances) -> APIRout
             tasks=tuple(asked.tasks) if asked.tasks is not None else None,
             labels=tuple(dict.fromkeys(asked.candidate_labels)),
             prompt=asked.prompt,
+            reject=asked.reject,
         )
         pinned = written or asked.version
         answer = service.predict(files, question, adapter=name, pinned=pinned, requester=who)
-        return await while_awaited(request, answer)
+        found = await while_awaited(request, answer)
+        request.state.said = {"version": found.version, "images": len(files)}
+        return found
 
     return router
 

@@ -13,7 +13,14 @@ from starlette.exceptions import HTTPException
 from adapters.errors import WAIT, NacreError
 from cluster.api.places import NOWHERE, Places
 from cluster.wire.lasting import LINES
-from cluster.wire.problems import NO_ROUTE, Problem, how_to_look, problem_document, status_of
+from cluster.wire.problems import (
+    NO_ROUTE,
+    Problem,
+    error_document,
+    how_to_look,
+    problem_document,
+    status_of,
+)
 from workers.formats.yaml_scalars import cut
 
 RETRY_AFTER_S = 1
@@ -24,7 +31,7 @@ HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_A
 """What answers of these statuses say beside the document."""
 HTTP_TITLES = {413: "TooLargeError", 429: "LimitError", 503: "UnavailableError"}
 """Of refusals that are none of nacre's errors."""
-LASTING = ("/verify", "/settle", "/purge", "/gc", "/evaluate")
+LASTING = ("/verify", "/settle", "/purge", "/gc", "/evaluate", "/inspect")
 """Ends of paths whose answers may come in lines."""
 TITLES = {
     400: "The request cannot be read.",
@@ -84,7 +91,7 @@ def problem_of(error: NacreError) -> JSONResponse:
     """Return the document of one of nacre's own errors."""
     status, wait_s = status_of(error), error.fields.get(WAIT)
     headers = HEADERS.get(status, {}) if wait_s is None else {"Retry-After": str(wait_s)}
-    return problem(status, type(error).__name__, error.message, headers)
+    return _answer(error_document(error), headers)
 
 
 def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
@@ -101,9 +108,23 @@ def late(verb: str, path: str, timeout_s: float) -> JSONResponse:
     if verb in ("GET", "HEAD"):
         detail = f"{said}; the store may be slow or silent, `/v1/status` says what is wrong"
         return problem(503, "UnavailableError", detail, {"Retry-After": str(RETRY_AFTER_S)})
-    if path.endswith(("/predict", "/embed", "/evaluate")):
+    if path.endswith(("/predict", "/embed", "/evaluate", "/inspect")):
         return problem(504, "DeadlineExceeded", said)
     return problem(504, "UnknownOutcomeError", f"{said}; {how_to_look(path)}")
+
+
+def lost(verb: str, path: str) -> JSONResponse:
+    """Return the answer to a request whose replica was lost while it answered."""
+    said = "the replica that was answering was lost"
+    if verb in ("GET", "HEAD") or path.endswith(("/predict", "/embed", "/evaluate")):
+        return problem(503, "UnavailableError", f"{said}; ask again", HEADERS[503])
+    return problem(504, "UnknownOutcomeError", f"{said}; {how_to_look(path)}")
+
+
+def unreachable() -> JSONResponse:
+    """Return the answer to a request that no replica has heard of."""
+    detail = "no replica can be reached now; ask again, `nacre status` says which there are"
+    return problem(503, "UnavailableError", detail, HEADERS[503])
 
 
 def problem_of_http(error: HTTPException) -> JSONResponse:

@@ -6,9 +6,10 @@ those of the event loop, nothing would be left for health, status and prediction
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
+
+from workers.concurrency.bounded import ContextThreads
 
 THREADS = 32
 Args = ParamSpec("Args")
@@ -26,7 +27,7 @@ class StoreThreads:
     # Owns: the threads, which begin when they are first needed.
 
     def __init__(self, most: int = THREADS) -> None:
-        self._pool = ThreadPoolExecutor(most, "store")
+        self._pool = ContextThreads(most, "store")
 
     async def __call__(
         self, function: Callable[Args, Result], *args: Args.args, **more: Args.kwargs

@@ -18,13 +18,21 @@ from cluster.api.task_uploads import uploaded_task
 from cluster.client.client import Client
 from cluster.client.documents import accepted_document
 from cluster.client.requester import Requester
-from cluster.wire.facts import cancelled, entry_document, lead_document, retried, state_document
+from cluster.wire.facts import (
+    cancelled,
+    entry_document,
+    lead_document,
+    retried,
+    state_document,
+    worker_log_document,
+)
 from cluster.wire.tasks import (
     TaskAccepted,
     TaskEvent,
     TaskList,
     TaskOutcome,
     TaskState,
+    WorkerLog,
 )
 from cluster.wire.versions import HistoryEntry
 from workers.formats.tar_headers import compression_of
@@ -72,7 +80,7 @@ class TaskHandlers:
             UnavailableError: nobody waits for it any more; nothing was accepted.
         """
         environment = dict(os.environ)
-        client = self._in_effect()
+        client = in_effect(self._client)
 
         def awaited(*_: int) -> None:
             if left is not None and left.is_set():
@@ -121,6 +129,14 @@ class TaskHandlers:
             event.message = self._places.said(event.message)
         return events
 
+    def worker_logs(self, name: str, *, by: Requester, after: float = 0.0) -> list[WorkerLog]:
+        """Return what workers wrote for a submission."""
+        logs = self._client.worker_logs(name, after=after, by=by)
+        documents = list(map(worker_log_document, logs))
+        for each in documents:
+            each.text = self._places.said(each.text)
+        return documents
+
     def cancel(self, name: str, *, by: Requester) -> TaskOutcome:
         """Take a submission back."""
         return self._cleared(cancelled(self._client.cancel(name, by=by)))
@@ -128,13 +144,6 @@ class TaskHandlers:
     def retry(self, name: str, *, by: Requester) -> TaskOutcome:
         """Try a submission again."""
         return self._cleared(retried(self._client.retry(name, by=by)))
-
-    def _in_effect(self) -> Client:
-        """Return a client under what the coordinator has been told since this process started."""
-        client, running = self._client, self._client.running_config()
-        if running is None or not running.differing(client.config):
-            return client
-        return Client(running.in_effect(client.config), store=client.store)
 
     def _document(self, state: State) -> TaskState:
         return self._cleared(state_document(state))
@@ -150,6 +159,14 @@ class TaskHandlers:
     def _refusal(self, entry: HistoryEntry) -> HistoryEntry:
         entry.why = self._places.said(entry.why)
         return entry
+
+
+def in_effect(client: Client) -> Client:
+    """Return a client under what the coordinator has been told since this process started."""
+    running = client.running_config()
+    if running is None or not running.differing(client.config):
+        return client
+    return Client(running.in_effect(client.config), store=client.store)
 
 
 @asynccontextmanager

@@ -63,6 +63,19 @@ def uploaded_task(
     Raises:
         InputError: the task cannot be learnt as it is, or its sources lead elsewhere.
     """
+    with unpacked_task(content, archive, on_seen=on_seen) as (folder, places):
+        task = task_in(folder, config, environment=environment, adapter=adapter, on_seen=on_seen)
+        yield task, places
+
+
+@contextmanager
+def unpacked_task(
+    content: bytes, archive: BinaryIO | None, *, on_seen: Callable[[], None] = unwatched
+) -> Iterator[tuple[Path, Places]]:
+    """Give the folder of the task that a request describes, and what its files are called.
+
+    Errors within this are those of whoever sent it; see `uploaded_task`.
+    """
     _check_sources(content, has_archive=archive is not None)
     with tempfile.TemporaryDirectory(prefix="nacre-task-") as name:
         folder = Path(name).resolve()
@@ -70,20 +83,21 @@ def uploaded_task(
         try:
             if archive is not None:
                 _unpack(archive, folder, on_seen)
-            yield _loaded(content, folder, config, environment, adapter, on_seen), places
+            (folder / TASK_FILE).write_bytes(content)
+            yield folder, places
         except NacreError as error:
             raise places.error(error) from error
 
 
-def _loaded(
-    content: bytes,
+def task_in(
     folder: Path,
     config: Config,
+    *,
     environment: dict[str, str],
-    adapter: str | None,
-    on_seen: Callable[[], None],
+    adapter: str | None = None,
+    on_seen: Callable[[], None] = unwatched,
 ) -> Task:
-    (folder / TASK_FILE).write_bytes(content)
+    """Return the task that was unpacked into a folder; see `uploaded_task`."""
 
     def opener(url: str) -> ObjectStore:
         return _own_server(url, config, environment)

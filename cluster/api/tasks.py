@@ -10,7 +10,7 @@ from cluster.api.parameters import AskedBy
 from cluster.api.problems import problems
 from cluster.api.store_threads import StoreThreads
 from cluster.api.task_handlers import TaskHandlers, received_task
-from cluster.wire.tasks import TaskAccepted, TaskEvent, TaskList, TaskOutcome, TaskState
+from cluster.wire.tasks import TaskAccepted, TaskEvent, TaskList, TaskOutcome, TaskState, WorkerLog
 
 LOOK = problems(404, 422, 503)
 CHANGE = problems(404, 413, 422, 503)
@@ -31,7 +31,7 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
     @router.post(
-        "", status_code=202, responses=problems(400, 409, 413, 422, 503, 504), openapi_extra=_BODY
+        "", status_code=202, responses=problems(400, 409, 413, 422, 503, 504), openapi_extra=BODY
     )
     async def submit_task(request: Request, by: AskedBy, adapter: Grown = None) -> TaskAccepted:
         """Submit a task: a task file, or multipart with `task` and a tar of its folder, `archive`.
@@ -42,7 +42,9 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
             left = threading.Event()
             work = threads(handlers.submit, content, archive, by=by, adapter=adapter, left=left)
             try:
-                return await while_awaited(request, work)
+                accepted = await while_awaited(request, work)
+                request.state.said = {"submission": accepted.submission.submission_id}
+                return accepted
             finally:
                 left.set()
 
@@ -61,6 +63,14 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
         """Say what has happened to a submission, oldest first; `after` leaves out what is known."""
         return await threads(handlers.events, name, by=by, after=after)
 
+    @router.get("/{name}/logs", responses=LOOK)
+    async def worker_logs(name: str, by: AskedBy, after: After = 0.0) -> list[WorkerLog]:
+        """Say what workers wrote while they worked on a submission, oldest first.
+
+        Of each process and attempt there is one log, with the traceback of its failure.
+        """
+        return await threads(handlers.worker_logs, name, by=by, after=after)
+
     @router.post("/{name}/cancel", responses=CHANGE)
     async def cancel_task(name: str, by: AskedBy) -> TaskOutcome:
         """Take a submission back; one that has ended otherwise stays, as `outcome` says."""
@@ -74,7 +84,7 @@ def routes(handlers: TaskHandlers, threads: StoreThreads) -> APIRouter:
     return router
 
 
-_BODY = {
+BODY = {
     "requestBody": {
         "required": True,
         "content": {

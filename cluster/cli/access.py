@@ -9,10 +9,10 @@ import click
 from adapters.errors import NacreError, NotFoundError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
-from cluster.cli.options import by_option
 from cluster.cli.terminal.completion import ADAPTERS, SESSIONS, TOKENS
 from cluster.cli.terminal.facts import when
 from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.options import by_option
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.cli.terminal.tables import print_table
 from cluster.wire.access import AUDIT_DAYS, LIFETIME, AuditedCall, NamedTokenState

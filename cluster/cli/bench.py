@@ -1,29 +1,34 @@
-"""The command `nacre bench`: methods measured by the protocol of the papers.
+"""The commands `nacre bench`, which measures methods by the protocol of the papers, and `advise`.
 
 What imports torch is imported where it is used: `nacre --help` and completion read this, too.
 """
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from adapters.contract.counts import agreeing
+from adapters.contract.counts import agreeing, counted
 from adapters.contract.nearest import did_you_mean
 from adapters.errors import NotFoundError
 from cluster.cli.clients import here_alone
+from cluster.cli.terminal.advice import advice_document, print_advice
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.nearest import NearestGroup
 from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout, warn
 from cluster.cli.terminal.tables import print_table
+from cluster.client.joined import configured
 from cluster.config import Config, home
 from harness.published import PUBLISHED
 
 if TYPE_CHECKING:
     from cluster.evaluation.benching import SuiteFolders
+    from harness.advice.advice import Need
     from harness.pages.suite_page import Findings
     from harness.suite import Suite
     from harness.xtail import Xtail
@@ -255,4 +260,139 @@ def _as_json(findings: "Findings", page: Path) -> dict[str, object]:
     }
 
 
-VERBS = (bench,)
+class _Bytes(click.ParamType[int]):
+    """A number of bytes, as in 500MB, 2GB or 2GiB."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        from pydantic import ByteSize, TypeAdapter, ValidationError
+
+        try:
+            found = int(TypeAdapter(ByteSize).validate_python(value))
+        except ValidationError:
+            found = 0
+        if found < 1:
+            self.fail(
+                f"expected a number of bytes, as in 500MB or 2GiB, found {value!r}", param, ctx
+            )
+        return found
+
+
+@click.command(short_help="Say which method to take.")
+@click.argument("sources", nargs=-1)
+@click.option(
+    "--tasks",
+    type=click.IntRange(min=1),
+    help="So many tasks in all.  [default: one for each source]",
+)
+@click.option("--classes", type=click.IntRange(min=1), help="Classes of a task.")
+@click.option("--images", type=click.IntRange(min=1), help="Training images of a class.")
+@click.option(
+    "--memory",
+    type=_Bytes(),
+    metavar="BYTES",
+    help="So much may a version take in a replica, as in 500MB or 2GiB.  [default: no limit]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="So long may a processor learn a task.  [default: no limit]",
+)
+@click.option(
+    "--tower",
+    "learns_tower",
+    is_flag=True,
+    help="Say what is known of methods that train the tower.",
+)
+@output_option
+@click.pass_obj
+def advise(
+    path: Path | None,
+    /,
+    sources: Sequence[str],
+    tasks: int | None,
+    classes: int | None,
+    images: int | None,
+    output: str,
+    **limits: Any,
+) -> None:
+    """Say which method to take for some tasks, from tables that were measured.
+
+    SOURCES are task files, or images without one, as `nacre submit` takes them: each is a task,
+    and classes and training images are counted. Without any, `--tasks`, `--classes` and `--images`
+    say what there will be. With both, `--tasks` is how many like these there will be in all.
+
+    Recommended is the most accurate method that fits, on the collections that are most like these
+    tasks; of several that differ by less than half a point, the one that takes the least memory.
+    Nothing is learnt, submitted or asked of a service (docs/advise.md).
+
+    \b
+    Examples:
+      nacre advise ./eurosat ./dtd
+      nacre advise --tasks 1000 --classes 10 --images 16
+      nacre advise ./birds --tasks 40 --memory 200MB --seconds 5
+      nacre advise --tasks 5 --classes 2 --images 500 --tower --output json
+
+    \b
+    Exit codes: 0 a method is recommended, 2 nothing fits, or a source cannot be read.
+    """
+    config = here_alone(configured(path))
+    need = _need(
+        config,
+        sources,
+        {"tasks": tasks, "classes": classes, "images": images},
+        limits,
+    )
+    from harness.advice.advice import advise as advised
+    from harness.advice.measured import measured_tables
+
+    found = advised(need, measured_tables())
+    if output == "json":
+        print_json(advice_document(found))
+    else:
+        print_advice(found)
+
+
+def _need(
+    config: Config,
+    sources: Sequence[str],
+    said: dict[str, int | None],
+    limits: dict[str, Any],
+) -> "Need":
+    """Return what is asked about; UsageError where it is not said, or said twice."""
+    from harness.advice.advice import Need
+
+    if not sources:
+        missing = [f"--{name}" for name, value in said.items() if value is None]
+        if missing:
+            raise click.UsageError(
+                f"expected sources, or --tasks, --classes and --images; without sources "
+                f"{' and '.join(missing)} must be said"
+            )
+        tasks, classes, images = (said[name] or 0 for name in ("tasks", "classes", "images"))
+        return Need(tasks=tasks, classes=tasks * classes, images=images, **limits)
+    for name in ("classes", "images"):
+        if said[name] is not None:
+            raise click.UsageError(f"--{name} is counted in the sources; leave it out")
+    counts = [_counts(config, source) for source in sources]
+    tasks = said["tasks"] or len(sources)
+    if tasks < len(sources):
+        raise click.UsageError(
+            f"--tasks: expected at least the {counted(len(sources), 'source')}, found {tasks}"
+        )
+    each = sum(len(found) for found in counts) / len(counts)
+    middle = median(count for found in counts for count in found)
+    return Need(tasks=tasks, classes=round(tasks * each), images=max(round(middle), 1), **limits)
+
+
+def _counts(config: Config, source: str) -> list[int]:
+    """Return the numbers of training images of the classes of a source."""
+    from cluster.client.tasks import load_task
+
+    task = load_task(source, config)
+    return [len(task.images.get(key, ())) for key in task.classes]
+
+
+VERBS = (bench, advise)

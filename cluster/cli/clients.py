@@ -18,6 +18,7 @@ from cluster.client.requester import CLI
 from cluster.client.road import chosen_client
 from cluster.config import Config
 from cluster.running_config import RunningConfig
+from cluster.traces.tracing import begin_tracing
 
 if TYPE_CHECKING:
     from cluster.client.road import AnyClient
@@ -38,28 +39,13 @@ def client_of(path: Path | None, *, by: str | None = None) -> "AnyClient":
     """
     context = click.get_current_context()
     said = remote_options(context.find_root().params)
-    client = chosen_client(configured(path), by=by, road=CLI, **said)
+    config = configured(path)
+    begin_tracing(config.traces, "nacre-cli")
+    client = chosen_client(config, by=by, road=CLI, **said)
     context.call_on_close(client.close)
     context.call_on_close(_noting())
     warn(client.address.warning)
     return client
-
-
-def client_on_store(path: Path | None, *, by: str | None = None) -> DocumentClient:
-    """Return the client of a command that works on the store alone; see `client_of`.
-
-    Raises:
-        InputError: a remote system is named.
-    """
-    client = client_of(path, by=by)
-    if isinstance(client, DocumentClient):
-        return client
-    command = click.get_current_context().command_path
-    raise InputError(
-        f"`{command}` reads and embeds the images where they lie, beside the store, found the "
-        f"remote system {client.address.url}; leave `--url`, NACRE_URL and `remote: url` of the "
-        "configuration out. `nacre submit` over HTTP makes all checks of a submission"
-    )
 
 
 def running_beside(client: "AnyClient") -> RunningConfig | None:

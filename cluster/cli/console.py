@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from adapters.errors import SettingsError, UnavailableError
+from adapters.guidance import Section
 from cluster.cli.clients import here_alone
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.client.joined import configured
-from cluster.config import LOOPBACK, TOKEN, Config
+from cluster.config import LOOPBACK, TOKEN, Config, token_in
 from cluster.wire.outputs.system import StartedConsole
 
 PORT = 8001
@@ -43,12 +44,13 @@ def console(path: Path | None, host: str, port: int, output: str) -> None:
       nacre --config prod.yaml console  on the store of that configuration
     """
     config = here_alone(configured(path))
-    login = bool(os.environ.get(TOKEN)) or config.access.oidc is not None
+    login = bool(token_in(os.environ, TOKEN)) or config.access.oidc is not None
     if host not in LOOPBACK and not login:
         raise SettingsError(
             f"expected a token in {TOKEN} to serve the console on {host}, found none; set one, or "
             "bind to 127.0.0.1",
             host=host,
+            help=Section.NOT_STARTED,
         )
     with _listening(host, port) as listening:
         number = listening.getsockname()[1]
@@ -77,6 +79,7 @@ def _listening(host: str, port: int) -> socket.socket:
             f"({error.strerror}); stop what uses it, or choose another with --port",
             host=host,
             port=port,
+            help=Section.NOT_STARTED,
         ) from error
     listening.listen()
     return listening

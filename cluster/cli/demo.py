@@ -3,8 +3,7 @@
 import shutil
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ from adapters.measures import ContinualMeasures, continual_measures
 from cluster.cli.clients import here_alone
 from cluster.cli.running import start_detached, stop_running
 from cluster.cli.terminal.interrupts import interruptible
-from cluster.cli.terminal.matrix import MatrixTable
+from cluster.cli.terminal.matrix import MatrixTable, Row
 from cluster.cli.terminal.output import bars, for_machines, output_option, print_json, say
+from cluster.cli.terminal.tables import screen_width
 from cluster.client.client import Client
 from cluster.client.joined import configured
 from cluster.client.requester import CLI
@@ -29,10 +29,12 @@ from cluster.wire.outputs.measured import ShownDemo
 from workers.tasks.submission import Submission
 
 if TYPE_CHECKING:
+    from cluster.evaluation.measuring import MeasuredRow
     from cluster.wire.predictions import PredictAnswer
 
 ROLL_BACK_TO = 3
 FOLLOW_TIMEOUT_S = 30
+MATRIX = MatrixTable(tasks=TASKS)
 NOTHING_GOES_ON = "what the demo had started is stopped"
 
 
@@ -56,7 +58,8 @@ NOTHING_GOES_ON = "what the demo had started is stopped"
 def demo(examples: Path, folder: Path, output: str, *, keep: bool) -> None:
     """Learn five example tasks, ask over HTTP, and roll back.
 
-    After each task a row of the accuracy matrix is shown.
+    After each task a row says how many test images of the learnt tasks are answered right,
+    as `predict` answers. The accuracy matrix by the protocol of the papers follows.
 
 
     \b
@@ -101,20 +104,25 @@ def tell(sentence: str) -> None:
 
 def _show(client: Client, examples: Path, folder: Path) -> dict[str, Any]:
     submissions = _submit(client, examples)
-    matrix = _watch(client, submissions)
-    figures = continual_measures(matrix.rows)
+    zero_shot, rows = _watch(client, submissions)
+    accuracy = [_accuracies(row) for row in rows]
+    figures = continual_measures(accuracy)
     candidates = sum(len(submission.classes) for submission in submissions)
-    _print_figures(matrix, figures)
-    tell(f"every answer was chosen among the {candidates} classes of all tasks, learnt or not")
+    tell(f"\nby the protocol of the papers, among all {candidates} classes, learnt or not:")
+    _print_matrix({"zero-shot": zero_shot, **_labelled(accuracy)})
+    _print_figures(zero_shot, figures)
     report = _report(client, folder)
     tell(f"report: {report}")
     _ask_and_roll_back(client, examples)
     return {
         "adapter": client.config.adapter,
-        "tasks": matrix.tasks,
+        "tasks": TASKS,
         "candidates": candidates,
-        "zero_shot": matrix.zero_shot,
-        "accuracy": matrix.rows,
+        "zero_shot": zero_shot,
+        "served": [
+            [None if each is None else each.accuracy for each in row.served] for row in rows
+        ],
+        "accuracy": accuracy,
         "transfer": figures.transfer,
         "average": figures.average,
         "last": figures.last,
@@ -162,25 +170,46 @@ def _submit(client: Client, examples: Path) -> list[Submission]:
     return submissions
 
 
-def _watch(client: Client, submissions: Sequence[Submission]) -> MatrixTable:
-    """Show a bar per task until all are published, and a row of the matrix after each."""
+def _watch(
+    client: Client, submissions: Sequence[Submission]
+) -> "tuple[list[float], list[MeasuredRow]]":
+    """Show a bar per task until all are published, and after each what `predict` answers.
+
+    Returns the accuracies of the encoder alone, and what each version answers.
+    """
     from cluster.evaluation.measuring import Measuring
 
     measuring = Measuring(client.config, submissions)
-    matrix = MatrixTable(tasks=TASKS, zero_shot=())
+    rows: list[MeasuredRow] = []
     with bars() as progress:
         numbers = [progress.add_task(entry.task, total=None) for entry in submissions]
         for entry in submissions:
             version = _follow(client, entry, submissions, progress, numbers)
             measuring.wait_until_embedded()
-            if not matrix.rows:
-                matrix = replace(matrix, zero_shot=measuring.row(None))
-                _row(progress, matrix.header())
-                _row(progress, matrix.line("zero-shot", matrix.zero_shot))
-            matrix = replace(matrix, rows=(*matrix.rows, measuring.row(version)))
-            label = f"{version}: {entry.task}"
-            _row(progress, matrix.line(label, matrix.rows[-1]))
-    return matrix
+            if not rows:
+                _row(progress, "as `predict` answers, among the classes learnt so far:")
+                _row(progress, MATRIX.header())
+            rows.append(measuring.row(version))
+            served = [None if each is None else each.accuracy for each in rows[-1].served]
+            _row(progress, MATRIX.line(_label(len(rows)), served))
+    return _accuracies(measuring.row(None)), rows
+
+
+def _accuracies(row: "MeasuredRow") -> list[float]:
+    return [each.accuracy for each in row.accuracies]
+
+
+def _label(version: int) -> str:
+    return f"{version}: {TASKS[version - 1]}"
+
+
+def _labelled(rows: Sequence[Row]) -> dict[str, Row]:
+    return {_label(place): row for place, row in enumerate(rows, 1)}
+
+
+def _print_matrix(rows: Mapping[str, Row]) -> None:
+    for line in MATRIX.lines(rows, width=screen_width()):
+        tell(line)
 
 
 def _row(progress: Progress, line: str) -> None:
@@ -213,9 +242,9 @@ def _follow(
     return ticket.version
 
 
-def _print_figures(matrix: MatrixTable, figures: ContinualMeasures) -> None:
-    zero = sum(matrix.zero_shot) / len(matrix.zero_shot)
-    later = sum(matrix.zero_shot[1:]) / len(matrix.zero_shot[1:])
+def _print_figures(zero_shot: Sequence[float], figures: ContinualMeasures) -> None:
+    zero = sum(zero_shot) / len(zero_shot)
+    later = sum(zero_shot[1:]) / len(zero_shot[1:])
     tell(f"\nTransfer {100 * (figures.transfer or 0):5.1f}   zero-shot {100 * later:5.1f}")
     tell(f"Average  {100 * figures.average:5.1f}   zero-shot {100 * zero:5.1f}")
     tell(f"Last     {100 * figures.last:5.1f}   zero-shot {100 * zero:5.1f}\n")

@@ -1,15 +1,25 @@
-"""The command `nacre doctor`: checks of everything that the system needs, or of one store."""
+"""Commands that look at this machine: `doctor`, and `support-bundle` for whoever is to help."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
+from rich.filesize import decimal
 
 from adapters.contract.counts import counted
-from adapters.errors import SettingsError, UnavailableError
+from adapters.errors import NacreError, SettingsError, UnavailableError
 from cluster.cli.clients import here_alone
-from cluster.cli.terminal.output import output_option, print_json, progress_bar, stdout
+from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.output import (
+    output_option,
+    print_json,
+    progress_bar,
+    say,
+    stdout,
+    warn,
+)
 from cluster.client.joined import configured
 from cluster.config import Config
 from cluster.system.doctor import Finding, examine
@@ -88,6 +98,48 @@ def doctor(
         raise UnavailableError(f"{len(failed)} of {counted(len(findings), 'check')} failed")
 
 
+@click.command("support-bundle", short_help="Gather what somebody needs to help.")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--verify/--no-verify",
+    "verified",
+    default=True,
+    show_default=True,
+    help="Read every byte of every version, for two minutes at most.",
+)
+@output_option
+@click.pass_obj
+def support_bundle(path: Path | None, file: Path | None, output: str, *, verified: bool) -> None:
+    """Write what somebody needs who is to find out from afar what is wrong, to the new file FILE.
+
+    FILE is a tar.gz of versions of packages, configuration, status, journals, metrics, the logs of
+    the last hour on this machine, and what `doctor` and `verify` say. Without FILE it is named by
+    the time. It is made while the system is down or the store away, too: README.txt in it says
+    what is missing, and why.
+
+    Secrets are hidden. Names of tasks, classes, machines and people are not; no image is in it.
+
+    \b
+    Examples:
+      nacre support-bundle
+      nacre support-bundle /tmp/nacre.tar.gz --no-verify
+      nacre support-bundle --output json
+    """
+    from cluster.system.support_bundle import write_bundle
+    from cluster.system.support_parts import Surroundings
+
+    now = time.time()
+    target = file or Path(time.strftime("nacre-support-%Y%m%d-%H%M%S.tar.gz", time.gmtime(now)))
+    seen = Surroundings.here(_configured(path), verified=verified)
+    with interruptible("nothing of the bundle is left"), progress_bar("gathering") as report:
+        made = write_bundle(target, seen, now=now, on_progress=report)
+    if output == "json":
+        print_json(made)
+        return
+    say(f"{target} written ({decimal(made.size_bytes)}); look through it before you send it")
+    warn(*(f"{each.part} is not all there: {each.missing}" for each in made.parts if each.missing))
+
+
 def _look_at(urls: Sequence[str], seconds: float, processes: int, output: str) -> None:
     with progress_bar("racing, in seconds") as report:
         found = examine_store(urls, seconds=seconds, processes=processes, report=report)
@@ -108,4 +160,13 @@ def _print(findings: Sequence[Finding]) -> None:
             stdout().print(f"      {finding.remedy}", markup=False)
 
 
-VERBS = (doctor,)
+def _configured(path: Path | None) -> Config | NacreError:
+    """Return the configuration of this machine; what is wrong with it is a part of the bundle."""
+    try:
+        config = configured(path)
+    except NacreError as error:
+        return error
+    return here_alone(config)
+
+
+VERBS = (doctor, support_bundle)

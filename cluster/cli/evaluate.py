@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from adapters.contract.counts import counted
+from adapters.contract.thresholds import MOST_RATE
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
@@ -22,7 +23,12 @@ CONFUSED = 5
 
 if TYPE_CHECKING:
     from cluster.wire.mistakes import ComparedSet
-    from cluster.wire.outputs.measured import Figures, MeasuredAdapter, MeasuredAdapters
+    from cluster.wire.outputs.measured import (
+        Figures,
+        MeasuredAdapter,
+        MeasuredAdapters,
+        MeasuredRejection,
+    )
 
 NOTHING_CHANGED = (
     "nothing was changed; the same command measures again, and what was embedded is kept"
@@ -72,6 +78,13 @@ def _named_sources(
     "tar shards, here or in an object store. The NAME of a learnt task adds images of its classes.",
 )
 @click.option(
+    "--reject",
+    type=click.FloatRange(0, MOST_RATE, min_open=True),
+    metavar="RATE",
+    help="Also measure which images are of none of the learnt classes, at this rate of false "
+    "alarms; --set adds images of no learnt class.",
+)
+@click.option(
     "--threads", type=click.IntRange(min=1), default=2, help="How many versions to measure at once."
 )
 @click.option(
@@ -83,13 +96,13 @@ def _named_sources(
 @click.pass_obj
 def evaluate(
     path: Path | None,
+    /,
     adapters: tuple[str, ...],
-    versions: str,
-    tasks: tuple[str, ...],
     sets: dict[str, str],
     threads: int,
     report: Path | None,
     output: str,
+    **options: Any,
 ) -> None:
     """Measure versions on test images: the accuracy matrix.
 
@@ -108,6 +121,7 @@ def evaluate(
       nacre evaluate
       nacre evaluate --versions 1..5 --report matrix
       nacre evaluate --versions 3,production --task birds --output json
+      nacre evaluate --reject 0.05 --set foreign=photos/holiday
       nacre evaluate --set birds=photos/birds --set digits=new-digits/test
       nacre evaluate --adapter main --adapter main-seed-1 --adapter main-seed-2
     """
@@ -126,9 +140,8 @@ def evaluate(
         measured = [
             measure(
                 adapter=adapter,
-                versions=versions,
-                tasks=tasks,
                 sets=sets,
+                **options,
                 report=report and (report / adapter if len(chosen) > 1 else report),
                 on_step=bar,
             )
@@ -160,15 +173,22 @@ def _print_matrix(found: "MeasuredAdapter") -> None:
     from cluster.cli.terminal.matrix import MatrixTable
     from cluster.cli.terminal.tables import screen_width
 
-    zero_shot = tuple(measured.accuracy for measured in found.zero_shot)
-    names = tuple(column.name for column in found.sets)
-    table = MatrixTable(tasks=names, zero_shot=zero_shot)
-    rows = {"zero-shot": zero_shot} | {
-        f"{found.adapter}@{version.number}": tuple(each.accuracy for each in version.accuracies)
+    table = MatrixTable(tasks=tuple(column.name for column in found.sets))
+    served = {
+        f"{found.adapter}@{version.number}": [
+            None if each is None else each.accuracy for each in version.served
+        ]
         for version in found.versions
     }
-    for line in table.lines(rows, width=screen_width()):
-        stdout().print(line, markup=False)
+    among_all = {"zero-shot": [measured.accuracy for measured in found.zero_shot]} | {
+        f"{found.adapter}@{version.number}": [each.accuracy for each in version.accuracies]
+        for version in found.versions
+    }
+    for said, rows in ((_served_candidates(found), served), (_candidates(found), among_all)):
+        for line in (said, *table.lines(rows, width=screen_width()), ""):
+            stdout().print(line, markup=False)
+    _print_reliability(found)
+    _print_rejected(found)
     for label, metrics in (
         ("", found.metrics),
         ("classes of one name as one: ", found.metrics_alike),
@@ -181,13 +201,21 @@ def _print_matrix(found: "MeasuredAdapter") -> None:
             "no transfer, average and last: these are for versions that each add the next task",
             markup=False,
         )
-    stdout().print(_candidates(found), markup=False)
     _print_sureness(found)
     _print_confusions(found)
     for name, ids in found.collisions.items():
         stdout().print(f"one name, several classes: {name}: {', '.join(ids)}", markup=False)
     for remark in found.remarks:
         stdout().print(remark, markup=False)
+
+
+def _served_candidates(found: "MeasuredAdapter") -> str:
+    """Return what the table says that is as `predict` answers."""
+    counts = {version.served_candidates for version in found.versions}
+    classes = counted(max(counts), "class")
+    if len(counts) > 1:
+        classes = f"{min(counts)} to {classes}"
+    return f"as `predict` answers, among the {classes} that each version has learnt:"
 
 
 def _candidates(found: "MeasuredAdapter") -> str:
@@ -200,7 +228,44 @@ def _candidates(found: "MeasuredAdapter") -> str:
             f"{min(counts)} to {max(counts)} classes: those of {counted(len(found.sets), 'set')}, "
             "and what each version has learnt besides"
         )
-    return f"every answer was chosen among {of}"
+    return f"by the protocol of the papers, among {of}:"
+
+
+def _print_reliability(found: "MeasuredAdapter") -> None:
+    """Print how far the probabilities of each version can be believed."""
+    rows = [
+        (
+            f"{found.adapter}@{version.number}",
+            f"{measured.error:.1%}",
+            f"{measured.brier:.3f}",
+            f"{sum(each.images * each.confidence for each in measured.bins) / measured.images:.1%}",
+            f"{sum(each.images * each.accuracy for each in measured.bins) / measured.images:.1%}",
+            measured.images,
+        )
+        for version in found.versions
+        if (measured := version.reliability) is not None
+    ]
+    if rows:
+        columns = ("as `predict` answers", "calibration error", "Brier", "mean probability")
+        print_table((*columns, "right", "test images"), rows, empty="")
+        stdout().print("")
+
+
+def _print_rejected(found: "MeasuredAdapter") -> None:
+    """Print which share of the images of each set is of none of the classes."""
+    rows = [
+        (f"{found.adapter}@{version.number}", *(_share(each) for each in version.rejected))
+        for version in found.versions
+        if version.rejected is not None
+    ]
+    if rows:
+        columns = ("of none of the learnt classes", *(each.name for each in found.sets))
+        print_table(columns, rows, empty="")
+        stdout().print("")
+
+
+def _share(found: "MeasuredRejection | None") -> str:
+    return "not measured" if found is None else f"{found.unknown:.1%}"
 
 
 def _print_sureness(found: "MeasuredAdapter") -> None:

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from cluster.cli.clients import client_on_store
+from cluster.cli.clients import client_of
 from cluster.cli.terminal.completion import ADAPTERS
-from cluster.cli.terminal.inspection import MOST_SHOWN, print_inspection
+from cluster.cli.terminal.inspection import print_inspection
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, say
-from cluster.client.inspections import Inspected
+from cluster.client.remote.inspection import Inspected
+from cluster.wire.inspection import MOST_SHOWN, SHOWN
 
 NOTHING_CHANGED = "nothing was submitted; what was embedded is kept, and is found again"
-SHOWN = 24
 
 
 @click.command("inspect", short_help="Look what is wrong with images.")
@@ -59,7 +59,8 @@ def inspect_source(
     Counts each class and what is passed over, and finds files that cannot be read, exact and near
     duplicates, labels that the encoder doubts, images that are like no other, and names that other
     tasks have. Nothing is submitted and no image is stored. The features are kept in the store,
-    where the submission finds them. Nothing needs to be running.
+    where the submission finds them. Nothing needs to be running. With `--url`, images are sent to
+    the remote system, and its encoder looks at them.
 
     \b
     Examples:
@@ -67,7 +68,7 @@ def inspect_source(
       nacre inspect task.yaml --report looked
       nacre inspect birds.csv --no-features --output json
     """
-    found = inspected_here(
+    found = inspected_by(
         path, source, adapter=adapter, report=report, shown=shown, features=features
     )
     if output == "json":
@@ -78,7 +79,7 @@ def inspect_source(
         say(f"report: {found.document.report}")
 
 
-def inspected_here(
+def inspected_by(
     path: Path | None,
     source: str,
     *,
@@ -91,9 +92,9 @@ def inspected_here(
     """Return what is known of a task, with a bar for each step.
 
     Raises:
-        InputError: a remote system is named; or the task cannot be read.
+        InputError: the task cannot be read.
     """
-    client = client_on_store(path, by=by)
+    client = client_of(path, by=by)
     with interruptible(NOTHING_CHANGED), bars() as progress:
         return client.inspect(
             source,

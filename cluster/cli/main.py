@@ -5,6 +5,7 @@ import sys
 import threading
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,10 +33,11 @@ MODULES = {
     "relearning": ("relearn",),
     "maintenance": ("export", "import", "verify", "settle", "purge", "gc"),
     "access": ("token", "session", "audit"),
-    "bench": ("bench",),
+    "bench": ("bench", "advise"),
+    "configuration": ("config", "serve-config", "ready"),
     "console": ("console",),
     "evaluate": ("evaluate",),
-    "doctor": ("doctor",),
+    "doctor": ("doctor", "support-bundle"),
     "demo": ("demo",),
     "webhook": ("webhook",),
 }
@@ -55,6 +57,20 @@ class Verbs(NearestGroup):
                 known: tuple[click.Command, ...] = import_module(f"cluster.cli.{module}").VERBS
                 return next(verb for verb in known if verb.name == cmd_name)
         return None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; an option of all verbs that stands behind it is told where it belongs."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if not any(name in each.opts for each in self.params):
+                raise
+            verb = ctx.invoked_subcommand
+            raise click.UsageError(
+                f"{name} is for all verbs and stands before them: `nacre {name} … {verb} …`",
+                ctx=error.ctx,
+            ) from error
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

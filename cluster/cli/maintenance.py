@@ -10,10 +10,10 @@ from adapters.contract.counts import agreeing, counted
 from adapters.errors import CorruptionError, NacreError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
-from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.answers import agreed
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.facts import print_garbage, print_report, say_relearnt
+from cluster.cli.terminal.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 
 HOUR_S = 3600.0

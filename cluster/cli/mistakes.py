@@ -7,8 +7,8 @@ import click
 from adapters.contract.counts import counted
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
-from cluster.cli.options import adapter_option
 from cluster.cli.terminal.completion import VERSIONS
+from cluster.cli.terminal.options import adapter_option
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.cli.terminal.tables import print_table
 from cluster.wire.mistakes import MistakenSet, VersionMistakes

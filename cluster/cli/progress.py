@@ -24,7 +24,7 @@ from cluster.cli.terminal.output import (
 )
 from cluster.cli.terminal.queue_table import why_ended
 from cluster.client.documents import DocumentClient
-from cluster.wire.tasks import TaskState
+from cluster.wire.tasks import TaskState, WorkerLog
 from workers.queue.ticket import ENDED, Stage
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cluster.client.road import AnyClient
 
 POLL_S = 0.5
+CLOCKS_S = 60.0
 MOST_FOLLOWED = 8
 """Submissions that a remote system is to say of when they change; of more it is asked."""
 
@@ -73,20 +74,28 @@ def watch(path: Path | None, names: tuple[str, ...], output: str) -> None:
 @click.command(short_help="Show what has happened to a submission.")
 @click.argument("name", shell_complete=SUBMISSIONS)
 @click.option("--follow", is_flag=True, help="Go on until the submission has ended.")
+@click.option("--worker", is_flag=True, help="Show what workers wrote for it, with tracebacks.")
 @output_option
 @click.pass_obj
-def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
+def logs(path: Path | None, name: str, output: str, *, follow: bool, worker: bool) -> None:
     """Show what has happened to a submission.
 
     NAME is its id, or the name of its task.
+
+    With --worker it is what encoders, trainers and the others wrote while they worked on it: of
+    each process and attempt the first and the last lines, without secrets.
 
     \b
     Examples:
       nacre logs fashion
       nacre logs fashion-0123456789ab --follow
+      nacre logs fashion --worker
     """
     client = client_of(path)
     state = client.find(name)
+    if worker:
+        _show_worker_logs(client, state, output, follow=follow)
+        return
     seen = 0.0
     entries = []
     with interruptible(goes_on([state.task])):
@@ -108,6 +117,57 @@ def logs(path: Path | None, name: str, output: str, *, follow: bool) -> None:
 
 
 VERBS = (watch, logs)
+
+
+def _show_worker_logs(client: "AnyClient", state: TaskState, output: str, *, follow: bool) -> None:
+    name, found, shown = state.submission_id, dict[str, WorkerLog](), Shown()
+    seen = 0.0
+    with interruptible(goes_on([state.task])):
+        while True:
+            ended = client.state(name).stage in ENDED
+            # Machines' clocks differ, and what is stored lately may bear an earlier time.
+            for log in client.worker_logs(name, after=max(0.0, seen - CLOCKS_S)):
+                seen = max(seen, log.at)
+                found[f"{log.begun_at} {log.host} {log.pid} {log.role}"] = log
+                if output == "text":
+                    shown.show(log)
+            if ended or not follow:
+                break
+            time.sleep(POLL_S)
+    if output == "json":
+        print_json(list(found.values()))
+    elif not found:
+        say("no worker has written anything for it")
+
+
+class Shown:
+    """Prints logs of workers as they grow, each line once."""
+
+    # Owns: the last line that was printed of each log, and whose it was.
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[object, ...], str] = {}
+        self._latest: tuple[object, ...] = ()
+
+    def show(self, log: WorkerLog) -> None:
+        """Print what is new of a log."""
+        key = (log.host, log.pid, log.role, log.begun_at)
+        lines = log.text.splitlines()
+        last = self._last.get(key)
+        new = lines[len(lines) - lines[::-1].index(last) :] if last in lines else lines
+        if log.removed and last is None:
+            say(f"… {log.removed} older logs are not kept …")
+        if new or (log.outcome and last is None):
+            if self._latest != key:
+                attempt = f"attempt {log.attempt}" + (f" of round {log.round}" * (log.round > 1))
+                how = log.outcome or f"not ended at {clock(log.at)}"
+                say(
+                    f"== {log.role} on {log.host}, process {log.pid}: {log.stage}, {attempt}, {how}"
+                )
+            for line in new:
+                say(line)
+            self._latest = key
+        self._last[key] = lines[-1] if lines else ""
 
 
 def watched(

@@ -6,7 +6,6 @@ import click
 
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
-from cluster.cli.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.completion import ALIASES, IN_HEAD, SERVABLE, VERSIONS
 from cluster.cli.terminal.facts import (
     print_difference,
@@ -15,6 +14,7 @@ from cluster.cli.terminal.facts import (
     print_versions,
     say_relearnt,
 )
+from cluster.cli.terminal.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.wire.versions import Moved
 
@@ -180,7 +180,8 @@ def rollback(
 ) -> None:
     """Serve VERSION again, and build the next task on it.
 
-    Nothing is deleted: later versions stay, and can be served again.
+    Nothing is deleted: later versions stay, and can be served again. What would not be known any
+    more is shown before by `nacre diff production VERSION`.
 
     \b
     Examples:

@@ -10,9 +10,9 @@ from adapters.contract.counts import counted
 from adapters.errors import NacreError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
-from cluster.cli.options import by_option
 from cluster.cli.progress import watched
 from cluster.cli.terminal.completion import ADAPTERS
+from cluster.cli.terminal.options import by_option
 from cluster.cli.terminal.output import output_option, print_json, say, warn
 from cluster.cli.terminal.queue_table import why_ended
 from cluster.cli.terminal.tables import print_table

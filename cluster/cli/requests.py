@@ -12,9 +12,9 @@ from adapters.contract.counts import agreeing, counted
 from adapters.errors import ConflictError, InputError, NacreError
 from cluster.cli.clients import client_of
 from cluster.cli.known import check_known
-from cluster.cli.options import by_option
 from cluster.cli.terminal.answers import agreed
 from cluster.cli.terminal.completion import ADAPTERS, OPEN, UNPUBLISHED
+from cluster.cli.terminal.options import by_option
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.wire.tasks import QueuePause, TaskOutcome
 from workers.queue.machine import EVERY_ADAPTER

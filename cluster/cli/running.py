@@ -26,11 +26,11 @@ from adapters.errors import (
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.output import print_json, say, waiting, warn
 from cluster.config import LOCAL, Config, home
+from cluster.ready import RUNNING
 from cluster.wire.outputs.system import StartedSystem
 
 START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 90
-RUNNING = "running.json"
 NOT_STARTED = "not-started.json"
 STOPPED_AGAIN = "what had been started is stopped again; `nacre up` starts it"
 KINDS = (InputError, ConflictError, UnavailableError, UnknownOutcomeError, CorruptionError)
@@ -106,7 +106,7 @@ def start_detached(path: Path | None) -> Running:
 
 
 def started_here(
-    running: Running, *, notes: Sequence[str], log: Path | None = None
+    running: Running, *, notes: Sequence[str], console: str | None = None, log: Path | None = None
 ) -> StartedSystem:
     """Return what is told of the system of this home folder."""
     return StartedSystem(
@@ -116,6 +116,7 @@ def started_here(
         pid=running.pid,
         log=str(log) if log else None,
         waits_for=running.waits_for,
+        console=console,
         notes=list(notes),
     )
 
@@ -150,6 +151,8 @@ def print_started(started: StartedSystem, output: str, *, stop: str) -> None:
         return
     log = f"; log in {started.log}" if started.log else ""
     say(f"ready at {started.endpoint}; stop with {stop}{log}")
+    if started.console:
+        say(f"console at {started.console}")
     if started.waits_for:
         say(started.waits_for)
 

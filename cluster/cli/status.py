@@ -154,8 +154,16 @@ def _standing(queue: TaskList, service: Service | None, *, way: str, well: bool)
     if service.status is None:
         return f"{said}; the API was not asked: {service.error.message if service.error else ''}"
     answers = [str(state.version) for state in service.status.adapters.values() if state.version]
-    said += f"; answered by {', '.join(answers) or 'nothing yet'}"
+    said += f"; answered by {', '.join(answers) or 'nothing yet'}{_named(service.status)}"
     return f"all is well: {said}" if well else said
+
+
+def _named(status: Status) -> str:
+    """Return which replica has answered, by its machine and as metrics call it."""
+    if not status.replica:
+        return ""
+    also = f", `{status.in_metrics}` in metrics" if status.in_metrics else ""
+    return f" (replica {status.replica}{also})"
 
 
 def _coordination(queue: TaskList, *, way: str) -> str:

@@ -10,12 +10,12 @@ import click
 from adapters.contract.counts import agreeing, counted
 from adapters.errors import InputError, NacreError, NotFoundError, RejectedError
 from cluster.cli.clients import client_of, running_beside
-from cluster.cli.inspect import inspected_here
-from cluster.cli.options import by_option
+from cluster.cli.inspect import inspected_by
 from cluster.cli.progress import goes_on, watched
 from cluster.cli.terminal.completion import ADAPTERS
 from cluster.cli.terminal.inspection import print_inspection
 from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.options import by_option
 from cluster.cli.terminal.output import (
     for_machines,
     output_option,
@@ -140,7 +140,7 @@ def _check(
     path: Path | None, files: tuple[str, ...], *, adapter: str | None, by: str | None, output: str
 ) -> None:
     """Say what would come of files; the error is that with which the first would be refused."""
-    found = [inspected_here(path, file, adapter=adapter, features=False, by=by) for file in files]
+    found = [inspected_by(path, file, adapter=adapter, features=False, by=by) for file in files]
     if output == "json":
         print_json([each.document for each in found])
     else:

@@ -8,10 +8,10 @@ import click
 from adapters.contract.counts import counted
 from adapters.errors import UnavailableError
 from cluster.cli.clients import client_of
-from cluster.cli.options import by_option
 from cluster.cli.terminal.completion import ADAPTERS, WEBHOOKS
 from cluster.cli.terminal.facts import when
 from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.options import by_option
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.cli.terminal.tables import print_facts, print_table
 from cluster.wire.outputs.webhooks import RemovedWebhook

@@ -88,6 +88,7 @@ class AsyncClient:
         return await self._api.ask(call)
 
     submit = _awaited(Calls.submit)
+    inspect = _awaited(Calls.inspect)
     queue = _awaited(Calls.queue)
     state = _awaited(Calls.state)
     find = _awaited(Calls.find)
@@ -96,6 +97,7 @@ class AsyncClient:
     pause = _awaited(Calls.pause)
     resume = _awaited(Calls.resume)
     journal = _awaited(Calls.journal)
+    worker_logs = _awaited(Calls.worker_logs)
     status = _awaited(Calls.status)
 
     async def watch(

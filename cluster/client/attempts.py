@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters import errors
 from adapters.errors import (
     ConflictError,
     InputError,
@@ -25,7 +24,9 @@ from adapters.errors import (
     NothingPublishedError,
     UnavailableError,
     UnknownOutcomeError,
+    error_called,
 )
+from adapters.guidance import HELP, help_of_kind
 from cluster.client.remote.call import Answer, Call
 from cluster.client.remote.readings import Ended, Reading
 from cluster.wire.headers import TIMEOUT_MS
@@ -44,6 +45,7 @@ BUSY = frozenset({429, 502, 503})
 TURNED_AWAY = 429
 NOTHING_DONE = frozenset({501, 503})
 TOO_LATE = 504
+START = "; start it with `nacre up`; one that runs elsewhere is named by `--url` or NACRE_URL"
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -112,7 +114,7 @@ class Attempts(Generic[Answer]):
             return wait_s if refused else self._told(wait_s, f"nothing answers at {self._endpoint}")
         if self._refusal is not None and isinstance(error, httpx.TimeoutException):
             raise self._refusal from error
-        hint = "; start it with `nacre up`" if refused and self._is_here else ""
+        hint = START if refused and self._is_here else ""
         raise UnavailableError(
             f"nothing answers at {self._endpoint} ({error or type(error).__name__}){hint}",
             endpoint=self._endpoint,
@@ -228,15 +230,23 @@ class Attempts(Generic[Answer]):
 def error_of(response: httpx.Response) -> NacreError:
     """Return the error that a problem document names, or the one that its status stands for."""
     answered = f"the API answered {response.status_code}: {response.text[:200]}"
-    title, detail = _problem(response) or ("", answered)
-    return named_error(title, detail, response.status_code)
+    title, detail, more = _problem(response) or ("", answered, "")
+    return named_error(title, detail, response.status_code, more=more)
 
 
-def named_error(title: str, detail: str, status: int) -> NacreError:
-    """Return the error of nacre that is called `title`, or the one that a status stands for."""
-    named = _kind_called(title)
+def named_error(title: str, detail: str, status: int, *, more: str = "") -> NacreError:
+    """Return the error of nacre that is called `title`, or the one that a status stands for.
+
+    Args:
+        title: Its name.
+        detail: Its sentence.
+        status: Of HTTP.
+        more: Where more is said of it, as a problem document has it.
+    """
+    named = error_called(title)
     if named is not None:
-        return named(detail, status=status)
+        own = {HELP: more.partition("#")[2]} if more and more != help_of_kind(named) else {}
+        return named(detail, status=status, **own)
     by_status: dict[int, type[NacreError]] = {
         404: NotFoundError,
         409: ConflictError,
@@ -249,17 +259,12 @@ def named_error(title: str, detail: str, status: int) -> NacreError:
 def kind_of(response: httpx.Response) -> type[NacreError] | None:
     """Return which of nacre's own errors an answer is; None where it is none of them."""
     problem = _problem(response)
-    return _kind_called(problem[0]) if problem else None
+    return error_called(problem[0]) if problem else None
 
 
-def _problem(response: httpx.Response) -> tuple[str, str] | None:
+def _problem(response: httpx.Response) -> tuple[str, str, str] | None:
     try:
         found = response.json()
-        return str(found["title"]), str(found["detail"])
+        return str(found["title"]), str(found["detail"]), str(found.get("help") or "")
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _kind_called(title: str) -> type[NacreError] | None:
-    found = getattr(errors, title, None)
-    return found if isinstance(found, type) and issubclass(found, NacreError) else None

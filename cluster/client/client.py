@@ -70,6 +70,7 @@ class Client(
         versions: str = "",
         tasks: Sequence[str] = (),
         sets: Mapping[str, str] | None = None,
+        reject: float | None = None,
         threads: int = 2,
         on_step: StepCallback = unreported,
     ) -> "Evaluation":
@@ -81,6 +82,8 @@ class Client(
             tasks: Names of tasks or ids of submissions that are measured besides those of `head`,
                 or of the newest of the versions where `head` is none of them; learnt or not.
             sets: Further images by the name of their set: a folder per class, a list or tars.
+            reject: Also measure which images are of none of the learnt classes, at this rate of
+                false alarms, above 0 and up to 0.2; None for not.
             threads: Versions measured at once.
             on_step: Called with what is being done, units of it done and units in all.
 
@@ -91,16 +94,19 @@ class Client(
             ImageError: a file of a set is no image.
         """
         # Loaded when it is needed: measuring needs torch, and nothing else of a client does.
-        from cluster.evaluation.evaluating import evaluate
+        from cluster.evaluation.evaluating import Extent, evaluate
 
         name = adapter or self.config.adapter
         return evaluate(
             replace(self.config, adapter=name),
             self._store,
             self.versions(name),
-            versions=versions,
-            besides=[self.find(task).ticket.submission_id for task in tasks],
-            sets=sets,
+            extent=Extent(
+                versions=versions,
+                besides=[self.find(task).ticket.submission_id for task in tasks],
+                sets=sets or {},
+            ),
+            reject=reject,
             threads=threads,
             report=on_step,
         )

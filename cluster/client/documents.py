@@ -46,6 +46,7 @@ from cluster.wire.facts import (
     state_document,
     token_document,
     version_document,
+    worker_log_document,
 )
 from cluster.wire.mistaken import mistakes_document
 from cluster.wire.mistakes import VersionMistakes
@@ -70,6 +71,7 @@ from cluster.wire.tasks import (
     TaskList,
     TaskOutcome,
     TaskState,
+    WorkerLog,
 )
 from cluster.wire.versions import (
     DroppedTask,
@@ -86,7 +88,7 @@ from cluster.wire.webhooks import OVERLAP_HOURS, RegisteredWebhook, TestedWebhoo
 from workers.progress_callbacks import ProgressCallback, StepCallback, unreported, unwatched
 
 if TYPE_CHECKING:
-    from cluster.client.inspections import Inspected
+    from cluster.client.remote.inspection import Inspected
     from cluster.client.remote.questions import Images
     from cluster.wire.outputs.measured import MeasuredAdapters
     from cluster.wire.predictions import PredictAnswer
@@ -148,7 +150,7 @@ class DocumentClient:
         report: Path | None = None,
         on_step: StepCallback = unreported,
     ) -> "Inspected":
-        """See `Client.inspect`; `report` is the folder for a page of it."""
+        """See `RemoteClient.inspect`."""
         from cluster.client.inspections import inspected
         from harness.pages.inspection_page import write_inspection
 
@@ -201,6 +203,11 @@ class DocumentClient:
         """See `RemoteClient.journal`."""
         entries = self.client.journal(submission_id, after=after)
         return [TaskEvent.model_validate(asdict(entry)) for entry in entries]
+
+    def worker_logs(self, name: str, *, after: float = 0.0) -> list[WorkerLog]:
+        """See `RemoteClient.worker_logs`."""
+        found = self.client.worker_logs(name, after=after, by=self._by)
+        return [worker_log_document(log) for log in found]
 
     # Versions
 
@@ -438,6 +445,7 @@ class DocumentClient:
         versions: str = "",
         tasks: Sequence[str] = (),
         sets: Mapping[str, str] | None = None,
+        reject: float | None = None,
         threads: int = 2,
         report: Path | None = None,
         on_step: StepCallback = unreported,
@@ -451,6 +459,7 @@ class DocumentClient:
             versions=versions,
             tasks=tasks,
             sets=sets,
+            reject=reject,
             threads=threads,
             on_step=on_step,
         )
@@ -546,6 +555,7 @@ class DocumentClient:
         top_k: int = 5,
         tasks: Sequence[str] = (),
         candidate_labels: Sequence[str] = (),
+        reject: float | None = None,
     ) -> "PredictAnswer":
         """See `RemoteClient.predict`."""
         return self.client.predict(
@@ -555,6 +565,7 @@ class DocumentClient:
             top_k=top_k,
             tasks=tasks,
             candidate_labels=candidate_labels,
+            reject=reject,
         )
 
 

@@ -15,9 +15,11 @@ from adapters.errors import NotFoundError, SettingsError
 from cluster.client.attempts import Attempts, kind_of
 from cluster.client.remote.address import checked_token
 from cluster.client.remote.call import Answer, Call
-from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN
+from cluster.config import LOOPBACK, PREDICT_TOKEN, TOKEN, token_in
+from cluster.wire.headers import TRACEPARENT
 from cluster.wire.lasting import LINES, LastingLine
 from cluster.wire.problems import NO_ROUTE
+from workers.traces.spans import here
 
 AMBIENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 NOT_FOUND = 404
@@ -206,7 +208,7 @@ def arguments(
     return {
         **call.arguments,
         **opened,
-        "headers": {"Accept": call.accepts, **said, **attempts.headers},
+        "headers": {"Accept": call.accepts, **said, **traced(), **attempts.headers},
         "timeout": attempts.left_s,
     }
 
@@ -233,9 +235,15 @@ def is_missing(call: Call[Answer], response: httpx.Response) -> bool:
 def headers() -> dict[str, str]:
     """Return the headers of every request: the token of the environment, if there is one."""
     for variable in (TOKEN, PREDICT_TOKEN):
-        if token := os.environ.get(variable):
+        if token := token_in(os.environ, variable):
             return bearer(checked_token(token, variable))
     return {}
+
+
+def traced() -> dict[str, str]:
+    """Return the header that says which span a request is a part of, where it is of one."""
+    place = here()
+    return {} if place is None else {TRACEPARENT: str(place)}
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -1,34 +1,13 @@
-"""Inspections as documents, and the error that a submission would end with."""
+"""Inspections as documents."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from adapters.errors import InputError, NacreError
+from cluster.client.remote.inspection import Inspected
 from cluster.wire.inspection import InspectedTask
-from workers.formats.problems import raise_all
 
 if TYPE_CHECKING:
     from workers.inspection.inspecting import Inspection
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inspected:
-    """An inspection that was told.
-
-    Attributes:
-        document: It, for people and machines.
-        refusals: Why the task would not be accepted as it is.
-    """
-
-    document: InspectedTask
-    refusals: Sequence[NacreError]
-
-    def check(self) -> None:
-        """Raise the error with which `submit` would end; return where it would accept the task."""
-        raise_all([each for each in self.refusals if isinstance(each, InputError)])
-        for other in self.refusals:
-            raise other
 
 
 def inspected(found: "Inspection", *, report: str | None = None) -> Inspected:

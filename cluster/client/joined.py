@@ -28,12 +28,14 @@ def _of_running_system() -> Config | None:
     """Return the configuration of the system on the Ray around this process, if there is one."""
     import ray
 
-    from cluster.runtime.actors import running_coordinator
+    from cluster.runtime.coordinator_role import ANSWER_S, running_coordinator
 
     ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
     try:
         coordinator = running_coordinator()
-        config: Config | None = coordinator and ray.get(coordinator.config.remote())
+        config: Config | None = coordinator and coordinator.config.remote().result(
+            timeout_s=ANSWER_S
+        )
     finally:
         ray.shutdown()
     return config

@@ -18,7 +18,6 @@ from workers.queue.leadership import read_leadership
 from workers.queue.machine import EVERY_ADAPTER
 from workers.registry import Audience, Author, RegisteredAdapter, Registry
 from workers.registry.documents.layout import check_adapter
-from workers.registry.objects import FIRST_LOOKS
 from workers.store import ObjectStore
 
 
@@ -77,7 +76,7 @@ class ClientPart:
         return self._store
 
     def _adapter(self, name: str | None) -> RegisteredAdapter:
-        return self._registry.adapter(name or self.config.adapter, first_looks=FIRST_LOOKS)
+        return self._registry.adapter(name or self.config.adapter, wary=True)
 
     def _requester(self, by: By) -> Requester:
         return requester_of(self._by if by is None else by, road=self._road)

@@ -46,6 +46,7 @@ class PredictionVerbs(ClientPart):
         top_k: int = 5,
         tasks: Sequence[str] = (),
         candidate_labels: Sequence[str] = (),
+        reject: float | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> "PredictAnswer":
         """Classify images, asking again where the service is too busy or not reached.
@@ -57,6 +58,8 @@ class PredictionVerbs(ClientPart):
             top_k: Most classes per image.
             tasks: Only the classes of these tasks are candidates; all where empty.
             candidate_labels: Further candidates, known by their names alone.
+            reject: Also say which images are of none of the classes, at this rate of false alarms,
+                above 0 and up to 0.2. None for not: answers are the same.
             timeout_s: Seconds in all; the service gives up then, too.
 
         Raises:
@@ -72,6 +75,7 @@ class PredictionVerbs(ClientPart):
             top_k=top_k,
             tasks=tasks,
             candidate_labels=candidate_labels,
+            reject=reject,
         )
         return self._api.ask(call, timeout_s=timeout_s)
 

@@ -118,6 +118,7 @@ class RemoteClient:
         return submit
 
     submit = _asked(Calls.submit)
+    inspect = _asked(Calls.inspect)
     queue = _asked(Calls.queue)
     state = _asked(Calls.state)
     find = _asked(Calls.find)
@@ -126,6 +127,7 @@ class RemoteClient:
     pause = _asked(Calls.pause)
     resume = _asked(Calls.resume)
     journal = _asked(Calls.journal)
+    worker_logs = _asked(Calls.worker_logs)
     status = _asked(Calls.status)
 
     def watch(

@@ -20,6 +20,7 @@ from cluster.client.requester import By, Requester
 from cluster.wire.facts import cancelled, retried
 from workers.access.audit import Outcome
 from workers.housekeeping.leftovers import purged_of
+from workers.logs.work_log import WorkLog, read_work_logs
 from workers.progress_callbacks import ProgressCallback, StepCallback, unreported, unwatched
 from workers.queue import inbox
 from workers.queue.events import Cancel, Event, Pause, Resume, Retry
@@ -29,6 +30,7 @@ from workers.queue.machine import EVERY_ADAPTER
 from workers.queue.progress import QueueState, State, find_state, read_queue, read_state
 from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.tasks.submission import Submission, is_swept
+from workers.traces.spans import span
 
 if TYPE_CHECKING:
     from workers.inspection.inspecting import Inspection
@@ -71,10 +73,15 @@ class SubmissionVerbs(ClientPart):
         from cluster.client.tasks import accept_task, loaded_task
 
         loaded = loaded_task(task, self.config, adapter=adapter)
-        with self._changing("submit", loaded.adapter, target=loaded.name, by=by) as author:
-            return accept_task(
+        with (
+            span("submit", task=loaded.name, adapter=loaded.adapter) as submitting,
+            self._changing("submit", loaded.adapter, target=loaded.name, by=by) as author,
+        ):
+            intake = accept_task(
                 loaded, self.config, self._store, author=author.who, on_progress=on_progress
             )
+            submitting.note(submission=intake.submission.submission_id, is_new=intake.is_new)
+            return intake
 
     def inspect(
         self,
@@ -105,7 +112,7 @@ class SubmissionVerbs(ClientPart):
         from cluster.client.tasks import inspect_task, loaded_task
 
         loaded, requester = loaded_task(task, self.config, adapter=adapter), self._requester(by)
-        requester.check("submit", loaded.adapter)
+        requester.check("inspect", loaded.adapter)
         return inspect_task(
             loaded,
             self.config,
@@ -205,6 +212,24 @@ class SubmissionVerbs(ClientPart):
         """
         self.state(submission_id)
         return read_journal(self._store, submission_id, after=after)
+
+    def worker_logs(self, name: str, *, after: float = 0.0, by: By = None) -> list[WorkLog]:
+        """Return what workers wrote while they worked on a submission, the oldest first.
+
+        Of each process and attempt there is one; those that were stored later than `after`.
+
+        Args:
+            name: Its id, or the name of its task.
+            after: Seconds since the epoch.
+            by: Who asks; they must be allowed to submit to its adapter.
+
+        Raises:
+            NotFoundError: there is no such submission.
+            ForbiddenError: they may not read them.
+        """
+        ticket = self.find(name, by=by).ticket
+        self._requester(by).check("worker_logs", ticket.adapter)
+        return read_work_logs(self._store, ticket.submission_id, after=after)
 
     def watch(
         self, submission: Submission | str, *, timeout_s: float = WATCHED_S, poll_s: float = POLL_S

@@ -58,15 +58,15 @@ def accept_task(
     from workers.intake.accept import accept
 
     chosen = config.of_adapter(task.adapter)
-    tower = partial(tower_here, config.encoder)
-    method_named(chosen.method).check_tower(tower, task.settings)
+    encoder = encoder_for(task.adapter, config, store)
+    method_named(chosen.method).check_tower(partial(tower_here, encoder), task.settings)
     intake = accept(
         task,
         store,
         author=author,
         room=room_for(config, task.adapter, author),
         method=chosen.method,
-        cut=PromptReader(config.encoder).cut,
+        cut=PromptReader(encoder).cut,
         on_progress=on_progress,
     )
     return replace(intake, warnings=warnings)
@@ -86,7 +86,7 @@ def inspect_task(
 
     Args:
         task: The task.
-        config: Says how the tasks of each adapter are learnt, and has the encoder.
+        config: Says how the tasks of each adapter are learnt, and under which encoder they begin.
         store: The object store of `config`; keeps the features.
         author: Who would submit.
         features: Whether the encoder looks at the images, too.
@@ -106,18 +106,38 @@ def inspect_task(
     from workers.intake.accept import Admission
 
     chosen = config.of_adapter(task.adapter)
-    tower = partial(tower_here, config.encoder)
-    method_named(chosen.method).check_tower(tower, task.settings)
+    encoder = encoder_for(task.adapter, config, store)
+    method_named(chosen.method).check_tower(partial(tower_here, encoder), task.settings)
     room = room_for(config, task.adapter, author)
     # As many as the workers have, so that features are theirs.
     torch.set_num_threads(config.workers.threads)
     return inspect(
         Admission.to(task, store, author=author, room=room, method=chosen.method),
-        encoder=Encoder(config.encoder) if features else None,
-        cut=PromptReader(config.encoder).cut,
+        encoder=Encoder(encoder) if features else None,
+        cut=PromptReader(encoder).cut,
         shown=shown,
         on_step=on_step,
     )
+
+
+def encoder_for(adapter: str, config: Config, store: ObjectStore) -> EncoderSettings:
+    """Return the encoder under which the next task of an adapter is learnt.
+
+    It is that of `head`, also where the adapter has gone over to another one since it began.
+
+    Args:
+        adapter: The adapter.
+        config: Has the encoder under which adapters begin.
+        store: The object store of `config`.
+
+    Raises:
+        UnavailableError: the store cannot be reached.
+    """
+    from workers.encoding.known_encoders import read_encoder
+    from workers.intake.accept import head_of
+
+    head = head_of(store, adapter)
+    return (head and read_encoder(store, head.encoder)) or config.encoder
 
 
 def room_for(config: Config, adapter: str, author: str) -> Room:

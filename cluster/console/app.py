@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,12 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Match, Route
 
-from adapters.errors import ForbiddenError, LimitError, NacreError, NotFoundError
+from adapters.errors import WAIT, ForbiddenError, LimitError, NacreError, NotFoundError
 from cluster.api import login
+from cluster.api.access.allowances import Allowances
 from cluster.api.access.denials import Denials
 from cluster.api.access.known_tokens import KnownSessions, KnownTokens
 from cluster.api.access.requesters import Access
 from cluster.api.forms import received_form
+from cluster.api.lasting.answers import LastingCalls
+from cluster.api.lasting.inspecting import InspectionHandlers
 from cluster.api.limits import KIB, LIMITS, MIB, BodyLimit, BodyLimits, is_form
 from cluster.api.login import Logins
 from cluster.api.middleware import Doors
@@ -33,14 +36,17 @@ from cluster.client.requester import Requester
 from cluster.console.entrance import Entrance, Visitor, is_of_form
 from cluster.console.known.journals import Journals
 from cluster.console.known.pictures import PictureRef, Pictures
+from cluster.console.known.replicas import Standing
 from cluster.console.known.snapshot import Snapshot, read_snapshot
 from cluster.console.known.watcher import Watcher
+from cluster.console.lasting import LastingPage, pieces
 from cluster.console.live import MOST_VIEWERS, SharedRegions, events
 from cluster.console.pages.routes import PAGE_ROUTES
 from cluster.console.shown.look import (
     Act,
     Done,
     Download,
+    Lasting,
     Look,
     Page,
     PageRoute,
@@ -48,7 +54,7 @@ from cluster.console.shown.look import (
     Sources,
     Upload,
 )
-from cluster.console.shown.rendering import PREFIX, Frame, render
+from cluster.console.shown.rendering import PREFIX, Frame, Rendered, render
 from cluster.console.shown.static import static_files
 from cluster.wire.problems import status_of
 from workers.access.audit import write_entry
@@ -131,10 +137,11 @@ def build_console(client: Client, identity: Identity) -> Entrance:
         sessions=sessions,
         subjects=subjects,
         denied=Denials(partial(write_entry, store)).note,
+        allowances=Allowances(config.of_requester),
     )
     threads = StoreThreads()
     logins = Logins(store=store, known=sessions, doors=doors, threads=threads, provider=provider)
-    pages = _Pages(client, threads)
+    pages = _Pages(client, threads, doors.allowances)
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=pages.lifespan)
     api.include_router(login.routes(logins))
     api.include_router(pages.routes())
@@ -150,21 +157,26 @@ def build_console(client: Client, identity: Identity) -> Entrance:
 class _Pages:
     """Answers with pages, and does what their forms ask for."""
 
-    # Owns: the watcher, what was rendered for open pages, and what was just done by whom.
+    # Owns: the watcher, what asks the replicas, what was rendered for open pages, what goes on that
+    # takes long, and what was just done by whom.
 
     entrance: Entrance
 
-    def __init__(self, client: Client, threads: StoreThreads) -> None:
+    def __init__(self, client: Client, threads: StoreThreads, allowances: Allowances) -> None:
         places = Places.of(client.config)
         self._sources = Sources(
             client=client,
             journals=Journals(client),
             pictures=Pictures(client),
             tasks=TaskHandlers(client, places),
+            inspections=InspectionHandlers(client, places),
             places=places,
         )
         self._threads = threads
-        self._watcher = Watcher(partial(read_snapshot, client))
+        self._allowances = allowances
+        self._lasting = LastingCalls(places)
+        self._standing = Standing(client.config.endpoint)
+        self._watcher = Watcher(partial(read_snapshot, client, standing=self._standing))
         self._shared = SharedRegions()
         self._done: LRUCache[str, Done] = LRUCache(1000)
 
@@ -178,6 +190,7 @@ class _Pages:
     async def end(self) -> None:
         """End the streams of open pages, and the polling."""
         await self._watcher.stop()
+        self._standing.close()
 
     def routes(self) -> APIRouter:
         """Return all routes of the console."""
@@ -224,25 +237,52 @@ class _Pages:
         assert route.act is not None
         snapshot = await self._watcher.known()
         look = self._look(request, snapshot)
-        async with _received(request, route) as form:
+        async with AsyncExitStack() as received:
+            form = await received.enter_async_context(_received(request, route))
             _check_form(_visitor(request), form)
             act = Act(look=look, form=_fields(form), files=_files(form))
             try:
+                if images := route.images(act):
+                    self._allowances.images(look.requester.name, images)
                 async with asyncio.timeout(route.timeout_s):
                     done = await self._threads(route.act, act)
             except NacreError as error:
-                wrong = replace(
-                    look, query={**look.query, **dict(act.form)}, error=self._said(error)
-                )
-                shown = await self._threads(route.show, wrong)
-                assert isinstance(shown, Page)
-                again = replace(shown, status=status_of(error))
-                return await self._answer(request, route, again, snapshot, look=wrong)
+                return await self._answer_wrong(request, route, act, error, snapshot)
+            if isinstance(done, Lasting):
+                return await self._answer_lasting(request, done, received)
         if not isinstance(done, Done):
             return await self._answer(request, route, done, snapshot)
         await self._watcher.fresh()
         self._done[_visitor(request).csrf] = done
         return RedirectResponse(done.onto, SEE)
+
+    async def _answer_wrong(
+        self, request: Request, route: PageRoute, act: Act, error: NacreError, snapshot: Snapshot
+    ) -> Response:
+        """Answer with the page as it was filled in, and why that was not done."""
+        wrong = replace(act.filled, error=self._said(error))
+        shown = await self._threads(route.show, wrong)
+        assert isinstance(shown, Page)
+        again = replace(shown, status=status_of(error))
+        answer = await self._answer(request, route, again, snapshot, look=wrong)
+        if (wait_s := error.fields.get(WAIT)) is not None:
+            answer.headers["Retry-After"] = str(wait_s)
+        return answer
+
+    async def _answer_lasting(
+        self, request: Request, lasting: Lasting, received: AsyncExitStack
+    ) -> Response:
+        """Answer with a page that shows how far something is, and then what was found."""
+        visitor = _visitor(request)
+        frame = Frame(csrf=visitor.csrf, is_live=False, logged_in=visitor.logged_in)
+
+        async def rendering(page: Page) -> Rendered:
+            return await self._threads(render, page, lasting.look, frame)
+
+        shell = await rendering(lasting.begun)
+        begun = self._lasting.begin(lasting.work)
+        sent = pieces(begun, shell, lasting.region, render=rendering, said=self._said)
+        return LastingPage(begun, sent, received.pop_all())
 
     async def _answer(
         self,

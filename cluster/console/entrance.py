@@ -4,11 +4,14 @@ A plain ASGI middleware. Whoever is not known is sent to the login; whatever cha
 come from a page of this host, and has the token of the form in it.
 """
 
+import asyncio
 import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -16,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.errors import ForbiddenError, NacreError, UnauthorizedError
+from adapters.errors import WAIT, ForbiddenError, LimitError, NacreError, UnauthorizedError
 from cluster.api.access.browsers import (
     LOOKING,
     SESSION,
@@ -25,7 +28,7 @@ from cluster.api.access.browsers import (
 )
 from cluster.api.access.requesters import NOBODY, OVER_HTTP
 from cluster.api.access.routes import CALLBACK, LOGIN, LOGOUT, START
-from cluster.api.login_pages import refused_page
+from cluster.api.login_pages import later_page, refused_page
 from cluster.api.middleware import Doors
 from cluster.client.requester import CONSOLE, Requester
 from cluster.config import EVERYBODY, LOOPBACK
@@ -34,7 +37,7 @@ from cluster.wire.problems import status_of
 from workers.access.audit import LONGEST_REASON, Outcome
 from workers.queue.machine import EVERY_ADAPTER
 
-STATIC = f"{PREFIX}/static/"
+STATIC, EVENTS = f"{PREFIX}/static/", f"{PREFIX}/events"
 FOR_EVERYBODY = (LOGIN, START, CALLBACK, LOGOUT)
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -46,6 +49,9 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 SEE = 303
+WAITS_S, LOOKED_S = 10.0, 0.05
+"""So long a request that looks waits until whoever sent it has room for one more, and how often
+that is looked for: a browser asks for all pictures of a page at once."""
 
 logger = logging.getLogger("nacre.console")
 
@@ -73,6 +79,7 @@ class Entrance:
         doors: Decide who comes in.
         unnamed: Who somebody is where nobody can be told apart; as over HTTP where None.
         end: Ends what open pages listen to.
+        clock: Gives seconds that never go back.
     """
 
     # Owns: the key of forms, which is new with each process.
@@ -84,8 +91,10 @@ class Entrance:
         doors: Doors,
         unnamed: Requester | None,
         end: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.end = end
+        self._clock = clock
         self._app = app
         self._doors = doors
         self._unnamed = unnamed or replace(OVER_HTTP, road=CONSOLE)
@@ -131,7 +140,34 @@ class Entrance:
             await answer(scope, receive, guarded)
             return
         state["visitor"], state["requester"] = visitor, visitor.requester
-        await self._app(scope, receive, guarded)
+        if path == EVENTS:  # lasts as long as a page is open; `MOST_VIEWERS` bounds them
+            await self._app(scope, receive, guarded)
+            return
+        try:
+            async with self._counted(visitor.requester.name, scope["method"]):
+                await self._app(scope, receive, guarded)
+        except LimitError as error:
+            wait_s = str(error.fields.get(WAIT, 1))
+            await later_page(wrong=error.message, wait_s=wait_s)(scope, receive, guarded)
+
+    @asynccontextmanager
+    async def _counted(self, who: str, method: str) -> AsyncIterator[None]:
+        """Count a request as under way within this; one that looks waits for room.
+
+        Raises:
+            LimitError: there is none.
+        """
+        until = self._clock() + (WAITS_S if method in LOOKING else 0.0)
+        with ExitStack() as counted:
+            while True:
+                try:
+                    counted.enter_context(self._doors.allowances.request(who))
+                    break
+                except LimitError:
+                    if self._clock() >= until:
+                        raise
+                await asyncio.sleep(LOOKED_S)
+            yield
 
     async def visitor(self, scope: Scope, request_id: str = "") -> Visitor:
         """Return who has sent a request.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from adapters.reliability import Reliability
 from cluster.wire.mistaken import compared_document, mistaken_document, names_in
 from cluster.wire.outputs.measured import MeanFigure, MeasuredAdapter, MeasuredAdapters
 from harness.evaluation import Evaluation, HasMetrics, over_adapters
@@ -69,6 +70,13 @@ def _adapter(found: Evaluation) -> MeasuredAdapter:
                     "digest": version.digest,
                     "candidates": version.candidates,
                     "accuracies": [_cell(measured) for measured in version.accuracies],
+                    "served_candidates": version.served_candidates,
+                    "served": [
+                        None if measured is None else _cell(measured) for measured in version.served
+                    ],
+                    "reliability": version.reliability and _reliability(version.reliability),
+                    "rejected": version.rejected
+                    and [each and each._asdict() for each in version.rejected],
                 }
                 for version in found.versions
             ],
@@ -81,6 +89,10 @@ def _adapter(found: Evaluation) -> MeasuredAdapter:
             "compared": compared,
         }
     )
+
+
+def _reliability(found: Reliability) -> dict[str, object]:
+    return {**asdict(found), "bins": [each._asdict() for each in found.bins]}
 
 
 def _cell(measured: MeasuredAccuracy) -> dict[str, float]:

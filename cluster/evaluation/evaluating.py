@@ -1,9 +1,8 @@
 """Evaluation of published versions: the accuracy matrix of a range, from cached features."""
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -14,7 +13,7 @@ from adapters.errors import InputError, NotFoundError
 from adapters.mistakes import compared
 from cluster.config import Config
 from cluster.evaluation.evaluated_sets import EvaluatedSet, of_source, of_submission, remarks_on
-from cluster.evaluation.measuring import THREADS, Measuring
+from cluster.evaluation.measuring import THREADS, MeasuredRow, Measuring
 from harness.answers import (
     SetComparison,
     answers_by_set,
@@ -26,7 +25,6 @@ from harness.evaluation import EvaluatedVersion, Evaluation
 from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.task_features import class_entries, task_of
 from workers.housekeeping.leftovers import purged_submissions
-from workers.learning.evaluation import Answers, MeasuredAccuracy, accuracy_of
 from workers.progress_callbacks import StepCallback, unreported
 from workers.registry import Registry, Version
 from workers.registry.documents.layout import HEAD
@@ -36,12 +34,19 @@ from workers.tasks.submission import Submission, find_submission, read_submissio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
-    """What one version, or the encoder alone, answers about every column."""
+class Extent:
+    """What is measured.
 
-    answers: Answers
-    accuracies: tuple[MeasuredAccuracy, ...]
-    seconds: float
+    Attributes:
+        versions: Which: `1..5`, numbers and aliases with commas between, or nothing for all.
+        besides: Ids of submissions that are measured besides those of `head`, or of the newest of
+            the versions where `head` is none of them.
+        sets: Further images by the name of their set; see `evaluated_sets.of_source`.
+    """
+
+    versions: str = ""
+    besides: Sequence[str] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate(
@@ -49,9 +54,8 @@ def evaluate(
     store: ObjectStore,
     published: Sequence[Version],
     *,
-    versions: str = "",
-    besides: Sequence[str] = (),
-    sets: Mapping[str, str] | None = None,
+    extent: Extent,
+    reject: float | None = None,
     threads: int = 2,
     report: StepCallback = unreported,
 ) -> Evaluation:
@@ -61,36 +65,35 @@ def evaluate(
         config: Of the system; its `adapter` is the one whose versions are measured.
         store: Of the system.
         published: All versions of the adapter.
-        versions: Which: `1..5`, numbers and aliases with commas between, or nothing for all.
-        besides: Ids of submissions that are measured besides those of `head`, or of the newest of
-            the versions where `head` is none of them.
-        sets: Further images by the name of their set; see `evaluated_sets.of_source`.
+        extent: What is measured.
+        reject: Also measure which images are of none of the learnt classes, at this rate of false
+            alarms; None for not.
         threads: Versions measured at once.
         report: Told what is done.
 
     Raises:
-        InputError: a range that cannot be read.
+        InputError: a range that cannot be read, or a rate that no version knows.
         NotFoundError: no such version or set, or no test images.
         UnavailableError: test images have not been embedded by the configured encoder.
         ImageError: a file of a set is no image.
     """
-    chosen = chosen_versions(versions, published, adapter=config.adapter)
-    device = "cuda" if sets and torch.cuda.is_available() else "cpu"
+    chosen = chosen_versions(extent.versions, published, adapter=config.adapter)
+    device = "cuda" if extent.sets and torch.cuda.is_available() else "cpu"
     measuring = Measuring(config, (), device=device)
-    remarks = _left_out(versions, published)
+    remarks = _left_out(extent.versions, published)
     chosen, other = _of_encoder(chosen, measuring.encoder.fingerprint)
     if other:
         remarks.append(f"left out, because another encoder is configured: {other}")
     submissions = _learnt(store, chosen, measuring, remarks)
     known_ids = [one.submission_id for one in submissions]
     submissions += [
-        read_submission(store, one) for one in dict.fromkeys(besides) if one not in known_ids
+        read_submission(store, one) for one in dict.fromkeys(extent.besides) if one not in known_ids
     ]
     measuring.take(submissions)
     measuring.read()
     columns = _of_submissions(store, submissions, measuring)
     learnt = {entry.class_id: entry for one in submissions for entry in class_entries(one)}
-    for called, source in (sets or {}).items():
+    for called, source in extent.sets.items():
         further, under = of_source(
             called,
             source,
@@ -107,7 +110,8 @@ def evaluate(
         raise NotFoundError(
             f"none of the tasks has test images here; there is nothing to measure on{said}"
         )
-    rows = _rows(measuring, chosen, threads=threads, report=report)
+    rows = _rows(measuring, chosen, reject=reject, threads=threads, report=report)
+    remarks += _unmeasured(chosen, rows[1:])
     return _evaluation(
         config.adapter, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
     )
@@ -130,27 +134,31 @@ def _apart(name: str, source: str, columns: Sequence[EvaluatedSet]) -> str:
     return f"{name} ({source})" if name in taken else name
 
 
+def _unmeasured(versions: Sequence[Version], rows: Sequence[MeasuredRow]) -> list[str]:
+    """Return what is said of versions that reject nothing; an error where none rejects anything."""
+    errors = [row.unmeasured for row in rows]
+    if errors and errors[-1] is not None and None not in errors:
+        raise errors[-1]
+    return [
+        f"version {version.manifest.number} rejects nothing: {error.message}"
+        for version, error in zip(versions, errors, strict=True)
+        if error is not None
+    ]
+
+
 def _rows(
-    measuring: Measuring, versions: Sequence[Version], *, threads: int, report: StepCallback
-) -> list[_Row]:
+    measuring: Measuring,
+    versions: Sequence[Version],
+    *,
+    reject: float | None,
+    threads: int,
+    report: StepCallback,
+) -> list[MeasuredRow]:
     """Return the row of the encoder alone, and then those of `versions`."""
-
-    def row(number: int | None) -> _Row:
-        started = time.perf_counter()
-        found = measuring.answers(number)
-        return _Row(
-            answers=found,
-            accuracies=tuple(
-                accuracy_of(predicted.classes, task.truth)
-                for task, predicted in zip(measuring.tasks, found.sets, strict=True)
-            ),
-            seconds=time.perf_counter() - started,
-        )
-
     numbers = [None, *(version.manifest.number for version in versions)]
-    rows: list[_Row] = []
+    rows: list[MeasuredRow] = []
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(row, numbers):
+        for found in pool.map(partial(measuring.row, reject=reject), numbers):
             rows.append(found)
             report("measuring versions", len(rows), len(numbers))
     return rows
@@ -161,7 +169,7 @@ def _evaluation(
     fingerprint: str,
     columns: Sequence[EvaluatedSet],
     versions: Sequence[Version],
-    rows: Sequence[_Row],
+    rows: Sequence[MeasuredRow],
     *,
     remarks: tuple[str, ...],
 ) -> Evaluation:
@@ -191,7 +199,7 @@ def _evaluation(
 
 
 def _comparisons(
-    titles: Sequence[str], truths: Sequence[Sequence[ClassEntry]], rows: Sequence[_Row]
+    titles: Sequence[str], truths: Sequence[Sequence[ClassEntry]], rows: Sequence[MeasuredRow]
 ) -> tuple[SetComparison, ...]:
     """Return what the last row has won and lost against the one before it."""
     if len(rows) < 2:
@@ -206,7 +214,7 @@ def _comparisons(
     )
 
 
-def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
+def _evaluated(version: Version, row: MeasuredRow) -> EvaluatedVersion:
     manifest = version.manifest
     return EvaluatedVersion(
         number=manifest.number,
@@ -217,6 +225,10 @@ def _evaluated(version: Version, row: _Row) -> EvaluatedVersion:
         seconds=row.seconds,
         candidates=row.answers.candidates,
         accuracies=row.accuracies,
+        served=row.served,
+        served_candidates=row.served_candidates,
+        reliability=row.reliability,
+        rejected=row.rejected,
     )
 
 

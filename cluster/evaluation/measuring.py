@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
 from adapters.adapter import Adapter
-from adapters.errors import NotFoundError, UnavailableError
+from adapters.errors import InputError, NotFoundError, UnavailableError
+from adapters.reliability import Reliability
 from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
 from cluster.stores.open import open_store
@@ -18,7 +19,17 @@ from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.blocks import block_key, has_block
 from workers.encoding.encoder import Encoder
 from workers.encoding.shard_encoder import ShardEncoder
-from workers.learning.evaluation import Answers, TaskTestSet, accuracy_of, answers, task_test_set
+from workers.learning.evaluation import (
+    Answers,
+    MeasuredAccuracy,
+    ServedAnswers,
+    TaskTestSet,
+    accuracy_of,
+    answers,
+    served_answers,
+    task_test_set,
+)
+from workers.learning.rejection import Rejection, rejection
 from workers.tasks.submission import Submission
 
 POLL_S = 0.3
@@ -26,6 +37,32 @@ THREADS = 16
 """Submissions of which test features are read at once."""
 TestSource = Callable[[ImageTower], TaskTestSet]
 """Gives the features of test images under a tower."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredRow:
+    """What one version, or the encoder alone, answers about every set.
+
+    Attributes:
+        answers: Among the classes of all sets.
+        accuracies: Of these, by set.
+        served: The same as `predict` answers, among the learnt classes; None of a set with others.
+        served_candidates: How many these are.
+        reliability: How far what is served can be believed; None where nothing was measured of it.
+        rejected: Of each set, which share of its images is of none of the learnt classes; None of a
+            set of which nothing was measured. None where that is not asked.
+        unmeasured: Why nothing is rejected, where it was asked and cannot be told.
+        seconds: How long it took.
+    """
+
+    answers: Answers
+    accuracies: tuple[MeasuredAccuracy, ...]
+    served: tuple[MeasuredAccuracy | None, ...]
+    served_candidates: int
+    reliability: Reliability | None
+    rejected: tuple[Rejection | None, ...] | None = None
+    unmeasured: InputError | None = None
+    seconds: float
 
 
 class Measuring:
@@ -118,19 +155,37 @@ class Measuring:
         """What is measured, under the encoder's own tower: all that was read and has images."""
         return tuple(task for task in self._under(self.encoder.image_tower) if len(task.labels))
 
-    def answers(self, version: int | None) -> Answers:
+    def answers(self, version: int | None) -> tuple[Answers, ServedAnswers]:
         """Return what `version` answers about the images of each of `tasks`.
 
-        The candidates are the classes of all that was read. None asks the encoder alone.
+        First where the candidates are the classes of all that was read, then as it is served. None
+        asks the encoder alone, which serves nothing.
         """
         state = self._versions.state(self._adapter, version or 0)
         adapter = Adapter(state.records, shared=state.shared) if state.records else None
         base = self.encoder.image_tower
-        tasks = self._under(adapter.image_tower(base) if adapter else base)
-        found = answers(adapter, tasks, self.encoder)
-        pairs = zip(tasks, found.sets, strict=True)
-        with_images = tuple(predicted for task, predicted in pairs if len(task.labels))
-        return replace(found, sets=with_images)
+        under = self._under(adapter.image_tower(base) if adapter else base)
+        tasks = [task for task in under if len(task.labels)]
+        # Classes of tasks without images are candidates, too.
+        found = answers(adapter, under, self.encoder, with_losses=True)
+        pairs = zip(under, found.sets, strict=True)
+        found = replace(found, sets=tuple(sets for task, sets in pairs if len(task.labels)))
+        if adapter is None:
+            return found, ServedAnswers(sets=(None,) * len(tasks), candidates=0)
+        return found, served_answers(adapter, tasks, self.encoder, among_all=found)
+
+    def rejected(self, version: int, rate: float) -> tuple[Rejection | None, ...]:
+        """Return what `version` rejects of the images of each of `tasks`.
+
+        Raises:
+            InputError: as `Adapter.verdicts`.
+        """
+        state = self._versions.state(self._adapter, version)
+        adapter = Adapter(state.records, shared=state.shared)
+        under = self._under(adapter.image_tower(self.encoder.image_tower))
+        return tuple(
+            rejection(adapter, task, self.encoder, rate=rate) for task in under if len(task.labels)
+        )
 
     def _under(self, tower: ImageTower) -> tuple[TaskTestSet, ...]:
         return tuple(self._features(place, tower) for place in range(len(self._sources)))
@@ -146,9 +201,35 @@ class Measuring:
             self._embedder.embed_split(submission, "held_out", tower)
         return task_test_set(self._store, submission, fingerprint=tower.fingerprint)
 
-    def row(self, version: int | None) -> tuple[float, ...]:
-        """Return the accuracy of `version` on each of `tasks`; see `answers`."""
-        return tuple(
-            accuracy_of(predicted.classes, task.truth).accuracy
-            for task, predicted in zip(self.tasks, self.answers(version).sets, strict=True)
+    def row(self, version: int | None, *, reject: float | None = None) -> MeasuredRow:
+        """Return the accuracies of `version` on each of `tasks`; see `answers` and `rejected`.
+
+        Args:
+            version: Its number; None for the encoder alone, which rejects nothing.
+            reject: A rate of false alarms; None where nothing is to be rejected.
+        """
+        started = time.perf_counter()
+        found, served = self.answers(version)
+        truths = [task.truth for task in self.tasks]
+        rejected, unmeasured = None, None
+        if version is not None and reject is not None:
+            try:
+                rejected = self.rejected(version, reject)
+            except InputError as error:
+                unmeasured = error
+        return MeasuredRow(
+            answers=found,
+            accuracies=tuple(
+                accuracy_of(predicted.classes, truth)
+                for truth, predicted in zip(truths, found.sets, strict=True)
+            ),
+            served=tuple(
+                None if predicted is None else accuracy_of(predicted.classes, truth)
+                for truth, predicted in zip(truths, served.sets, strict=True)
+            ),
+            served_candidates=served.candidates,
+            reliability=served.reliability(truths),
+            rejected=rejected,
+            unmeasured=unmeasured,
+            seconds=time.perf_counter() - started,
         )

@@ -8,7 +8,6 @@ is away, what it has said goes on.
 import time
 from collections.abc import Awaitable, Callable
 
-from adapters.errors import UnavailableError
 from cluster.provider.connecting import TIMEOUT_S
 from cluster.provider.provider import Provider
 from workers.concurrency.known import Ages, Known
@@ -37,7 +36,7 @@ class KnownProvider:
         clock: Callable[[], float] = time.monotonic,
         wait_s: float = TIMEOUT_S,
     ) -> None:
-        ages = Ages(fresh_s=FRESH_S, young_s=YOUNG_S, old_s=OLD_S, lost_s=LOST_S)
+        ages = Ages(fresh_s=FRESH_S, young_s=YOUNG_S, old_s=OLD_S, lost_s=LOST_S, is_final=True)
         self._known = Known(
             read, ages, what="keys of the provider", lost=LOST, clock=clock, wait_s=wait_s
         )
@@ -58,7 +57,4 @@ class KnownProvider:
         Raises:
             UnavailableError: it cannot be asked, so that nobody knows.
         """
-        found = await self._known.find(lambda provider: check(provider) or None)
-        if found is None and self._known.trouble:
-            raise UnavailableError(LOST.format(reason=self._known.trouble))
-        return found is True
+        return await self._known.find(lambda provider: check(provider) or None) is True

@@ -5,17 +5,22 @@ constructor ended with. What stands at the end of that is what a person needs.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 
-from ray.serve.schema import ApplicationStatus, DeploymentStatusOverview, ServeStatus
+from ray.serve.schema import (
+    ApplicationStatus,
+    ApplicationStatusOverview,
+    DeploymentStatusOverview,
+    ServeStatus,
+)
 
 from adapters import errors
 from adapters.errors import NacreError, StoreRefusedError, UnavailableError, printable
+from adapters.guidance import Section
+from cluster.runtime.names import role_of
 
 MOST_REASON = 1000
-NOTHING: Mapping[str, float] = MappingProxyType({})
 MORE = (
     "`nacre doctor` checks what it needs; Serve's logs in Ray's folder say more (logs/serve in "
     "/tmp/ray/session_latest, unless Ray was told another)"
@@ -29,12 +34,14 @@ class Broken:
 
     Attributes:
         name: Of the deployment: `trainer`.
+        application: The application that it is part of.
         reason: The constructor's own error as a sentence, or what Serve says.
         kind: The class of that error; UnavailableError where it is none of nacre's.
         given_up: Whether Serve tries no more.
     """
 
     name: str
+    application: str
     reason: str
     kind: type[NacreError]
     given_up: bool
@@ -48,30 +55,24 @@ class Broken:
     def error(self) -> NacreError:
         """Return the error to raise for it."""
         reason = self.reason.rstrip(".")
-        return self.kind(f"the {self.name} does not start: {reason}. {MORE}", deployment=self.name)
+        said = f"the {self.name} does not start: {reason}. {MORE}"
+        return self.kind(said, deployment=self.name, help=Section.NOT_STARTED)
 
 
-def deployed_at(status: ServeStatus) -> dict[str, float]:
-    """Return when each application was deployed, by Serve's own clock."""
-    return {name: app.last_deployed_time_s for name, app in status.applications.items()}
+def broken(status: ServeStatus) -> list[Broken]:
+    """Return what does not run, as Serve says."""
+    return [found for name, app in status.applications.items() for found in _broken_of(name, app)]
 
 
-def broken(status: ServeStatus, *, since: Mapping[str, float] = NOTHING) -> list[Broken]:
-    """Return what does not run.
-
-    Args:
-        status: As Serve says.
-        since: Of `deployed_at`: only what was deployed after that counts.
-    """
-    return [
-        found
-        for name, app in status.applications.items()
-        if since.get(name) != app.last_deployed_time_s
-        for deployment, entry in app.deployments.items()
-        for found in _broken(
-            deployment, entry, given_up=app.status is ApplicationStatus.DEPLOY_FAILED
-        )
-    ]
+def unfinished(status: ServeStatus, wanted: Iterable[str]) -> list[str]:
+    """Return which applications do not run as they were declared, each with what Serve says."""
+    found = []
+    for name in sorted(wanted):
+        app = status.applications.get(name)
+        if app is None or app.status is not ApplicationStatus.RUNNING:
+            said = app and [_told(each) for each in app.deployments.values() if each.message]
+            found.append(f"{role_of(name)}: {_shortened(' '.join(said or ['is being started']))}")
+    return found
 
 
 def reason_in(message: str) -> tuple[type[NacreError], str]:
@@ -87,11 +88,30 @@ def reason_in(message: str) -> tuple[type[NacreError], str]:
     return UnavailableError, f"{found[1]}: {text}"
 
 
-def _broken(name: str, deployment: DeploymentStatusOverview, *, given_up: bool) -> Iterator[Broken]:
+def _broken_of(name: str, app: ApplicationStatusOverview) -> Iterator[Broken]:
+    given_up = app.status is ApplicationStatus.DEPLOY_FAILED
+    found = [
+        Broken(name=each, application=name, reason=reason, kind=kind, given_up=given_up)
+        for each, entry in app.deployments.items()
+        for kind, reason in _failing(entry)
+    ]
+    if given_up and not found:  # what would build it has failed
+        kind, reason = reason_in(app.message)
+        found = [
+            Broken(name=role_of(name), application=name, reason=reason, kind=kind, given_up=True)
+        ]
+    yield from found
+
+
+def _failing(deployment: DeploymentStatusOverview) -> Iterator[tuple[type[NacreError], str]]:
     failing = deployment.status.value in ("UNHEALTHY", "DEPLOY_FAILED")
     if failing or "Error:\n" in deployment.message:
-        kind, reason = reason_in(deployment.message)
-        yield Broken(name=name, reason=reason, kind=kind, given_up=given_up)
+        yield reason_in(deployment.message)
+
+
+def _told(deployment: DeploymentStatusOverview) -> str:
+    """Return the error of a deployment, or what Serve says of it, without its last full stop."""
+    return next((reason for _, reason in _failing(deployment)), deployment.message).rstrip(".")
 
 
 def _shortened(text: str) -> str:

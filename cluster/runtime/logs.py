@@ -3,13 +3,23 @@
 import json
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+from workers.logs.errand import current_errand
+from workers.logs.keeping import KeptStream
+from workers.logs.log_record import fields_of
+from workers.logs.masking import Masking
+from workers.traces.spans import here
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object: time, level, logger, message, and its fields."""
+    """Formats a record as one JSON object: time, level, logger, message, fields, and ids of what it
+    is written for. A traceback, which quotes whatever broke, is masked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._masked = Masking.of()
 
     def format(self, record: logging.LogRecord) -> str:
         """Return `record` as one line."""
@@ -19,16 +29,25 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        value |= {key: field for key, field in vars(record).items() if key not in _USUAL}
+        value |= fields_of(record)
+        errand = current_errand()
+        if errand is not None:
+            value.setdefault("submission", errand.submission_id)
+        place = here()
+        if place is not None:
+            value = {"trace_id": place.trace, "span_id": place.span, **value}
         if record.exc_info:
-            value["error"] = self.formatException(record.exc_info)
+            value["error"] = self._masked(self.formatException(record.exc_info))
         return json.dumps(value, default=str)
 
 
 def log_as_json() -> None:
     """Let nacre's loggers of this process write JSON to standard error, where Ray keeps it."""
     logger = logging.getLogger("nacre")
-    handler = logging.StreamHandler(sys.stderr)
+    shown: object = sys.stderr
+    if isinstance(shown, KeptStream):  # what is logged is taken in by a handler of its own
+        shown = shown.below
+    handler = logging.StreamHandler(cast(TextIO, shown))
     handler.setFormatter(JsonFormatter())
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -8,11 +8,13 @@ in large batches.
 
 import asyncio
 import logging
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from math import inf
 from typing import Any, TypeVar
@@ -21,9 +23,12 @@ import torch
 from torch import Tensor
 
 from adapters.errors import NacreError, UnavailableError
+from adapters.familiarity import UNMEASURED
 from adapters.towers.image_tower import ImageTower
 from cluster.config import Config
-from cluster.serving.metrics import Metrics
+from cluster.metrics.exposition import Shown, exposition
+from cluster.serving.metrics import Following, Metrics
+from cluster.serving.traced import TracedBatch, record_served
 from cluster.wire import health
 from cluster.wire.health import AdapterState, Ready
 from cluster.wire.predictions import EmbedAnswer, ImageAnswer, PredictAnswer, Prediction
@@ -32,16 +37,19 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoders import Encoders, loads_like
 from workers.images.decode import decode_image, open_image
 from workers.images.pixels import PixelTransform
+from workers.metrics import Tally
 from workers.registry import Author, VersionRef
 from workers.registry.documents.layout import refs_key
 from workers.registry.record_cache import Versions
 from workers.serving.batching import Batcher
 from workers.serving.embedding_thread import EmbeddingThread
-from workers.serving.follower import Refusal
+from workers.serving.follower import JITTER, Follower, Refusal
 from workers.serving.predictor import Candidate, PredictionRequest, Predictor, Question
 from workers.serving.turns import TakesLongError, Turns
+from workers.serving.version_cache import LoadedVersion
 from workers.store import ObjectStore
 from workers.store.sightings import sightings_of
+from workers.traces.spans import is_traced, span
 
 File = tuple[str, bytes]
 Files = Sequence[File]
@@ -53,6 +61,8 @@ LOADERS = 4
 """Versions prepared or looked up at once."""
 STALLED_S, STALLED_TIMEOUTS = 60.0, 3.0
 """An embedding has stalled after so many seconds, and so many times the longest request."""
+FIRST_LOOK_S = 1.0
+"""The first answer waits at most so long for one more look at `production`."""
 logger = logging.getLogger("nacre.serving")
 
 
@@ -65,9 +75,12 @@ class Service:
         device: Where images are embedded.
         encoder: What embeds; another class than the usual one only to measure the rest.
         clock: Tells how long an embedding has taken: seconds that never go back.
+        meter: Counts; one of its own where None.
+        replica: Tells what this replica counts from what others do.
     """
 
-    # Owns: the threads, one task per followed adapter, and what keeps it from following.
+    # Owns: the threads, one task per followed adapter, what keeps it from following, the looks that
+    # first answers wait for, and how many images are under way.
 
     def __init__(
         self,
@@ -77,8 +90,11 @@ class Service:
         device: str = "cpu",
         encoder: type[Encoder] = Encoder,
         clock: Callable[[], float] = time.monotonic,
+        meter: Tally | None = None,
+        replica: str = "alone",
     ) -> None:
         _without_helpers()
+        self._began, self._under_way = time.monotonic(), 0
         self._config = config.serve
         self._versions = versions
         self._encoder = encoder(config.encoder, device=device)
@@ -102,12 +118,15 @@ class Service:
         self._supervisors: dict[str, Supervisor] = {}
         self._troubles: dict[str, Trouble] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self.metrics = Metrics()
+        self._first_looks: dict[str, asyncio.Task[None]] = {}
+        self._tally = Tally() if meter is None else meter
+        self.metrics = Metrics(self._tally, adapters=config.served, replica=replica)
+        self.metrics.follows(self._followed)
         self._decoded: Turns[Reading, Tensor] = Turns(
             self._decoding,
             most=config.serve.decoders,
-            short=_pixels_of_short,
-            long=_pixels,
+            short=partial(_timed, self.metrics, _pixels_of_short),
+            long=partial(_timed, self.metrics, _pixels),
         )
         self._answered = Batcher(self._answer, most=config.serve.batch)
         self._embedded = Batcher(self._embed, most=config.serve.batch)
@@ -170,28 +189,61 @@ class Service:
         Raises:
             NacreError: an image is refused, or there is no such version or task.
         """
+        with self._counted(files):
+            return await self._predicted(files, question, adapter, pinned, requester)
+
+    async def _predicted(
+        self,
+        files: Files,
+        question: Question,
+        adapter: str,
+        pinned: int | str | None,
+        requester: str,
+    ) -> PredictAnswer:
+        follower = self._predictor.follower(adapter)
+        if pinned is None:
+            await self._looked_once_more(adapter)
         request = PredictionRequest(
             adapter=adapter,
             question=question,
-            prepared_for=self._predictor.follower(adapter).state.current,
+            prepared_for=follower.state.current,
         )
         if pinned is not None:
             request.version = await _in(self._loading, self._predictor.version, adapter, pinned)
         encoder = self._predictor.encoder_of(request.version or request.prepared_for)
         reading = [(file, encoder.transform) for file in files]
-        pixels = await self._decoded(reading, requester=requester)
+        with span("decode", images=len(files)):
+            pixels = await self._decoded(reading, requester=requester)
         if question.labels:
             await self._embedding(self._predictor.learn_labels, question, encoder)
-        results = []
-        answers = (self._answered((one, request), requester=requester) for one in pixels)
-        for answer in await asyncio.gather(*answers):
+        results: list[ImageAnswer] = []
+        best: list[Candidate] = []
+        with span("answer", images=len(files)) as answering:
+            request.place = answering.place
+            answers = (self._answered((one, request), requester=requester) for one in pixels)
+            found = await asyncio.gather(*answers)
+        for answer in found:
             if isinstance(answer, NacreError):
                 raise answer
-            results.append(ImageAnswer(predictions=list(map(_prediction, answer))))
+            results.append(_image_answer(answer, question))
+            best += answer[:1]
         assert request.version is not None
+        self.metrics.answered(adapter, best)
         return PredictAnswer(
             version=request.version.label, digest=request.version.digest, results=results
         )
+
+    async def _looked_once_more(self, adapter: str) -> None:
+        """Wait, before the first answers, for a look at `production`.
+
+        Of a move that was made while Serve took this replica in, the others alone were told.
+        """
+        look = self._first_looks.get(adapter)
+        if look is None:
+            look = asyncio.create_task(self.follow(adapter, wary=True))
+            self._first_looks[adapter] = look
+        if not look.done():
+            await asyncio.wait([look], timeout=FIRST_LOOK_S)
 
     async def embed(self, files: Files, *, requester: str = "") -> EmbedAnswer:
         """Return the features of the images in `files`.
@@ -201,38 +253,59 @@ class Service:
             requester: For whom; requesters take turns.
         """
         reading = [(file, self._encoder.transform) for file in files]
-        pixels = await self._decoded(reading, requester=requester)
-        embedded = (self._embedded(one, requester=requester) for one in pixels)
-        features = await asyncio.gather(*embedded)
+        with self._counted(files):
+            pixels = await self._decoded(reading, requester=requester)
+            embedded = (self._embedded(one, requester=requester) for one in pixels)
+            features = await asyncio.gather(*embedded)
         return EmbedAnswer(
             encoder=self._encoder.fingerprint,
             features=features,
         )
+
+    @contextmanager
+    def _counted(self, files: Files) -> Iterator[None]:
+        """Count images as under way within this."""
+        self._under_way += len(files)
+        try:
+            yield
+        finally:
+            self._under_way -= len(files)
 
     async def prepare(self, adapter: str, ref: VersionRef) -> None:
         """Load a version that `production` may soon point to."""
         if adapter in self._predictor.followers:
             await _in(self._loading, self._predictor.follower(adapter).prepare, ref)
 
-    async def follow(self, adapter: str, serial: int = 0) -> None:
+    async def follow(self, adapter: str, serial: int = 0, *, wary: bool = False) -> None:
         """Move to what `production` of `adapter` points to; what cannot be loaded is refused.
 
         Args:
             adapter: Its name.
             serial: See `Follower.follow`.
+            wary: The same.
         """
         if adapter not in self._predictor.followers:
             return
         follower = self._predictor.follower(adapter)
-        before = follower.state.refusal
+        before, answered = follower.state.refusal, follower.state.current
+        started = time.monotonic()
         try:
-            await _in(self._following, follower.follow, serial)
+            if await _in(self._following, partial(follower.follow, serial, wary=wary)):
+                await _in(self._following, self._note_move, adapter, time.monotonic() - started)
+                if is_traced():
+                    await _in(self._following, self._trace_move, follower, answered, started)
             self._troubles.pop(adapter, None)
         except Exception as error:  # noqa: BLE001 - what answers goes on, and so does looking
             self._note_trouble(adapter, error)
         refusal = follower.state.refusal
         if refusal is not None and (before is None or refusal.ref != before.ref):
+            self.metrics.refused(adapter)
             await _in(self._following, self._note_refusal, adapter, refusal)
+
+    async def counted(self) -> bytes:
+        """Return what this process has counted, as Prometheus reads it."""
+        points = await _in(self._loading, self._tally.points)
+        return exposition(map(Shown.of, points))
 
     def ready(self) -> Ready:
         """Return what this replica answers with."""
@@ -241,6 +314,10 @@ class Service:
             loaded=list(self._predictor.loaded),
             adapters={name: self._state(name) for name in self._predictor.followers},
             embedding=self._stall(),
+            replica=f"{socket.gethostname()}:{os.getpid()}",
+            in_metrics=self.metrics.replica,
+            runs_s=time.monotonic() - self._began,
+            under_way=self._under_way,
         )
 
     def _stall(self) -> health.Trouble | None:
@@ -273,6 +350,38 @@ class Service:
         for_s = time.monotonic() - known.since
         return health.Trouble(reason=known.reason, for_s=for_s, tries=known.times)
 
+    def _followed(self) -> dict[str, Following]:
+        now, followers = time.monotonic(), self._predictor.followers
+        states = {name: follower.state for name, follower in followers.items()}
+        return {
+            name: Following(state=state, age_s=now - state.seen_at)
+            for name, state in states.items()
+        }
+
+    def _note_move(self, adapter: str, seconds: float) -> None:
+        """Count a move, and note how accurate the version is that answers now."""
+        self.metrics.swapped(adapter, seconds)
+        current = self._predictor.follower(adapter).state.current
+        if current is None:
+            return
+        try:
+            found = self._versions.registry.adapter(adapter).accuracies_of(current.ref)
+        except NacreError as error:
+            logger.warning("accuracies are not known", extra={"error": error.message})
+            found = ()
+        self.metrics.accuracies(adapter, {each.task: each.accuracy for each in found})
+
+    def _trace_move(self, follower: Follower, before: LoadedVersion | None, started: float) -> None:
+        """Let the trace of a submission say that this replica answers with what came of it."""
+        current = follower.state.current
+        if before is None or current is None or current.ref.number <= before.ref.number:
+            return  # begun with it, or gone back: no news of its submission
+        took = time.monotonic() - started
+        try:
+            record_served(self._versions, follower.adapter, current.ref, took_s=took)
+        except Exception as error:  # noqa: BLE001 - what is traced keeps nobody from answering
+            logger.warning("not traced", extra={"adapter": follower.adapter, "error": repr(error)})
+
     def _note_trouble(self, adapter: str, error: Exception) -> None:
         """Note that `production` cannot be looked at; that it lasts is said once in the log."""
         before = self._troubles.get(adapter)
@@ -301,8 +410,14 @@ class Service:
         pixels = [one for one, _ in images]
         requests = [request for _, request in images]
 
+        places = {request.place for request in requests if request.place}
+
         def answers() -> list[Answer]:
-            return self._predictor.predict_together(pixels, requests, embed=self._features)
+            predict = self._predictor.predict_together
+            if not places:
+                return predict(pixels, requests, embed=self._features)
+            with TracedBatch(places, images=len(images)) as batch:
+                return predict(pixels, requests, embed=batch.timed(self._features))
 
         return await self._embedding(answers)
 
@@ -317,13 +432,23 @@ class Service:
     def _features(self, tower: ImageTower, pixels: Tensor) -> Tensor:
         started = time.perf_counter()
         features = tower.features(pixels)
-        self.metrics.batch(len(pixels), time.perf_counter() - started)
+        is_full = len(pixels) >= self._config.batch
+        self.metrics.batch(len(pixels), time.perf_counter() - started, is_full=is_full)
         return features
 
     async def _keep_following(self, adapter: str) -> None:
         while True:
-            await asyncio.sleep(self._config.poll_s)
+            # Not in step with other replicas: of a store that answers in turns, one of two that are
+            # would be given every old answer.
+            await asyncio.sleep(self._config.poll_s * JITTER.uniform(0.8, 1.2))
             await self.follow(adapter)
+
+
+def _timed(metrics: Metrics, decode: Callable[[Reading], Tensor], reading: Reading) -> Tensor:
+    started = time.perf_counter()
+    pixels = decode(reading)
+    metrics.decoded(time.perf_counter() - started)
+    return pixels
 
 
 def _pixels_of_short(reading: Reading) -> Tensor:
@@ -337,6 +462,17 @@ def _pixels_of_short(reading: Reading) -> Tensor:
 def _pixels(reading: Reading) -> Tensor:
     (name, content), transform = reading
     return transform(decode_image(content, origin=name))
+
+
+def _image_answer(ranked: Sequence[Candidate], question: Question) -> ImageAnswer:
+    """Return what is said of one image; of rejecting only where that was asked."""
+    predictions = list(map(_prediction, ranked))
+    if question.reject is None:
+        return ImageAnswer(predictions=predictions)
+    verdict = (ranked[0].verdict if ranked else None) or UNMEASURED
+    return ImageAnswer(
+        predictions=predictions, unknown=verdict.unknown, familiarity=verdict.familiarity
+    )
 
 
 def _prediction(candidate: Candidate) -> Prediction:

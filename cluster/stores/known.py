@@ -39,6 +39,18 @@ def open_known_store(url: str, *, probed: bool = False) -> ObjectStore:
     return store
 
 
+def made_known_store(url: str) -> ObjectStore:
+    """Open a store as `open_known_store` does, and make it where it is a folder that is none yet.
+
+    Raises:
+        UnavailableError: it is a folder that was a store, and is none now.
+    """
+    store = open_known_store(url)
+    if isinstance(store, FileStore) and not store.is_there:
+        store = open_known_store(url, probed=True)  # which writes
+    return store
+
+
 def _note(marker: Path, url: str) -> None:
     """Note that a store is known; a home that cannot be written knows none."""
     if marker.exists():

@@ -11,13 +11,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import urllib3
 from minio import Minio
-from minio.error import MinioException
+from minio.error import MinioException, S3Error
 
 from adapters.errors import ConflictError, NacreError, NotFoundError, UnknownOutcomeError
+from cluster.stores.credentials.errors import NotGivenError
 from cluster.stores.s3_answers import (
     IncompleteAnswerError,
     listed_below,
@@ -27,7 +29,7 @@ from cluster.stores.s3_answers import (
 )
 from cluster.stores.s3_attempts import ATTEMPTS, Attempts
 from cluster.stores.s3_client import WRITE_ID, Condition, Found, Headers, new_client, put_if
-from cluster.stores.s3_errors import classify, explain
+from cluster.stores.s3_errors import Doubt, about_credentials, classify, explain
 from cluster.stores.s3_settings import S3Settings
 from workers.store.answers import Meaning
 from workers.store.base import (
@@ -42,7 +44,10 @@ from workers.store.base import (
 from workers.store.patience import Patience
 
 # The last two are answers that cannot be taken apart, or lack something.
-_FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError, SyntaxError)
+_FAILURES = (
+    *(MinioException, urllib3.exceptions.HTTPError, OSError, NotGivenError),
+    *(ValueError, SyntaxError),
+)
 
 Answer = TypeVar("Answer")
 
@@ -50,8 +55,10 @@ Answer = TypeVar("Answer")
 class S3Store(ObjectStore):
     """Objects in a bucket. Safe between threads; may be sent to other processes.
 
+    Credentials stay in their process: where a pickled store is read, its environment has them.
+
     Args:
-        settings: Where the bucket is; the credentials travel with a pickled store.
+        settings: Where the bucket is.
         sleep: Waits for some seconds between attempts.
         client: Sends the requests; one for `settings` where None. It must not repeat any.
 
@@ -80,6 +87,11 @@ class S3Store(ObjectStore):
     @property
     def url(self) -> str:
         return self._settings.url
+
+    @property
+    def credentials_said(self) -> str:
+        """Who gave the credentials, and until when they count; without a secret."""
+        return self._settings.credentials.provider.said()
 
     @property
     def patience(self) -> Patience:
@@ -147,7 +159,8 @@ class S3Store(ObjectStore):
 
     def _listing(self, prefix: str) -> Iterator[Listed]:
         top = self._settings.prefix
-        for found in listed_below(self._client, self._settings.bucket, top + prefix):
+        bucket = self._settings.bucket
+        for found in listed_below(self._client, bucket, top + prefix, self._signed):
             yield replace(found, key=found.key.removeprefix(top))
 
     def _write_if(self, key: str, data: bytes, condition: Condition) -> str:
@@ -160,7 +173,9 @@ class S3Store(ObjectStore):
                 break
             try:
                 with attempts.counted():
-                    return put_if(self._client, bucket, name, data, condition, write_id)
+                    return self._signed(
+                        partial(put_if, self._client, bucket, name, data, condition, write_id)
+                    )
             except _FAILURES as error:
                 answer, last = classify(error), error
             if answer.meaning in (Meaning.REFUSED, Meaning.FINAL) and not in_doubt:
@@ -215,7 +230,7 @@ class S3Store(ObjectStore):
         for attempt in range(ATTEMPTS):
             try:
                 with attempts.counted():
-                    return request()
+                    return self._signed(request)
             except _FAILURES as error:
                 meaning = classify(error).meaning
                 if meaning is Meaning.ABSENT:
@@ -226,6 +241,27 @@ class S3Store(ObjectStore):
                 if final or attempt == ATTEMPTS - 1 or attempts.are_over:
                     raise explain(error, self._settings, tries=attempts.told) from error
             attempts.rest(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _signed(self, request: Callable[[], Answer]) -> Answer:
+        """Return the answer to a request, sent again where other credentials may be let in.
+
+        What a server refuses because of who asks it has not done, conditional writes included.
+        """
+        provider = self._settings.credentials.provider
+        for attempt in range(ATTEMPTS):
+            held = provider.held
+            try:
+                return request()
+            except S3Error as error:
+                doubt = about_credentials(error)
+                again = doubt is not None and attempt < ATTEMPTS - 1
+                if not again or not provider.refused(
+                    held.number if held else 0, surely=doubt is Doubt.CERTAIN
+                ):
+                    raise
+            if provider.held is held:
+                self._attempts().rest(attempt)
         raise AssertionError("the last attempt returns or raises")
 
     def _attempts(self) -> Attempts:

@@ -5,7 +5,8 @@ listing without sizes, or an object without an etag or its end, must never becom
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from minio import Minio
@@ -62,11 +63,24 @@ def part_of_object(response: Any, start: int, length: int) -> bytes:
     return data
 
 
-def listed_below(client: Minio, bucket: str, prefix: str) -> Iterator[Listed]:
-    """Yield the objects of a bucket below `prefix`, by their whole names, page by page."""
+Page = tuple[list[Any], bool, str | None]
+"""Of a listing: its objects, whether there are more, and what leads to the next page."""
+
+
+def listed_below(
+    client: Minio, bucket: str, prefix: str, asked: Callable[[Callable[[], Page]], Page]
+) -> Iterator[Listed]:
+    """Yield the objects of a bucket below `prefix`, by their whole names, page by page.
+
+    Args:
+        client: Sends the requests.
+        bucket: Its name.
+        prefix: What the names begin with.
+        asked: Gets a page by the request for it.
+    """
     token, tokens = None, set[str]()
     while True:
-        found, more, token = _page(client, bucket, prefix, token)
+        found, more, token = asked(partial(_page, client, bucket, prefix, token))
         for entry in found:
             yield _listed(entry, prefix)
         if not more:
@@ -76,10 +90,8 @@ def listed_below(client: Minio, bucket: str, prefix: str) -> Iterator[Listed]:
         tokens.add(token)
 
 
-def _page(
-    client: Minio, bucket: str, prefix: str, token: str | None
-) -> tuple[list[Any], bool, str | None]:
-    """Return a page of a listing, whether there are more, and what leads to the next one."""
+def _page(client: Minio, bucket: str, prefix: str, token: str | None) -> Page:
+    """Return a page of a listing."""
     query = {"list-type": "2", "delimiter": "", "encoding-type": "url", "max-keys": "1000"}
     asked: Any = {**query, "prefix": prefix, **({"continuation-token": token} if token else {})}
     objects, more, following, _ = parse_list_objects(

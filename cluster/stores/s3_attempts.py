@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cluster.stores.flow import FlowLimits
+from cluster.stores.flows.flow import FlowLimits
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.1

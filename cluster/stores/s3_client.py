@@ -13,10 +13,10 @@ import certifi
 import urllib3
 from minio import Minio
 
-from cluster.stores.flow import Flow
+from cluster.stores.flows.flow import Flow
+from cluster.stores.flows.sockets import flowing_pools
 from cluster.stores.s3_answers import strong_etag
 from cluster.stores.s3_settings import S3Settings
-from cluster.stores.s3_sockets import flowing_pools
 
 CONNECT_TIMEOUT_S = 3.0
 """Of the connection and of the greeting of TLS, each as a whole; a packet that was lost once is
@@ -109,9 +109,7 @@ def new_client(settings: S3Settings) -> Minio:
     limits, teller = settings.limits, WaitTeller(settings)
     return Minio(
         endpoint.netloc,
-        access_key=settings.access_key,
-        secret_key=settings.secret_key,
-        session_token=settings.session_token or None,
+        credentials=settings.credentials.provider,
         secure=endpoint.scheme == "https",
         region=settings.region,
         http_client=flowing_pools(

@@ -1,10 +1,14 @@
 """Errors of an S3 server and of the way to it, as one clear sentence for each case."""
 
+from enum import Enum
+
 import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from adapters.errors import InputError, NacreError, StoreRefusedError, UnavailableError
-from cluster.stores.flow import SilenceError
+from adapters.guidance import Section
+from cluster.stores.credentials.errors import NotGivenError
+from cluster.stores.flows.flow import SilenceError
 from cluster.stores.s3_settings import S3Settings
 from workers.store.answers import (
     IN_DOUBT,
@@ -19,21 +23,48 @@ from workers.store.answers import (
 _REFUSALS = {
     "NoSuchBucket": "the bucket {bucket!r} does not exist at {endpoint}; create it, or correct the "
     "URL of the store",
-    "InvalidAccessKeyId": "{endpoint} does not know the access key of the environment; set "
-    "NACRE_S3_ACCESS_KEY and NACRE_S3_SECRET_KEY to the right ones",
-    "SignatureDoesNotMatch": "{endpoint} knows the access key, but the secret key is wrong; set "
-    "NACRE_S3_SECRET_KEY to the right one",
-    "AccessDenied": "{endpoint} refuses access to bucket {bucket!r}: let the access key list, "
-    "read, write and delete there",
-    "ExpiredToken": "{endpoint} says that the session token has expired; set AWS_SESSION_TOKEN and "
-    "its keys anew",
+    "InvalidAccessKeyId": "{endpoint} does not know the access key of {source}; {remedy}",
+    "SignatureDoesNotMatch": "{endpoint} knows the access key of {source}, but the secret key is "
+    "wrong; {remedy}",
+    "AccessDenied": "{endpoint} refuses access to bucket {bucket!r} for {source}: let the access "
+    "key list, read, write and delete there",
+    "ExpiredToken": "{endpoint} says that the session token of {source} has expired; {remedy}",
+    "InvalidToken": "{endpoint} does not know the session token of {source}; {remedy}",
     "RequestTimeTooSkewed": "the clock of this machine differs too much from that of {endpoint}; "
     "set the clock",
 }
 
 
+_SURE = frozenset(
+    {
+        *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"),
+        *("InvalidAccessKeyId", "InvalidClientTokenId"),
+    }
+)
+"""Codes of answers that credentials are the reason of."""
+_PERHAPS = frozenset({"AccessDenied", "SignatureDoesNotMatch", "BadRequest"})
+"""Codes of answers that they may be the reason of. An answer to HEAD has none of its own: minio
+makes these of 403 and 400."""
+
+
+class Doubt(Enum):
+    """Whether credentials are why a server refuses."""
+
+    CERTAIN = "certain"
+    POSSIBLE = "possible"
+
+
+def about_credentials(error: S3Error) -> Doubt | None:
+    """Return whether other credentials may be let in; None where they would not help."""
+    if error.code in _SURE:
+        return Doubt.CERTAIN
+    return Doubt.POSSIBLE if error.code in _PERHAPS else None
+
+
 def classify(error: Exception) -> Answer:
     """Return what `error`, raised by the minio client, means for its request."""
+    if isinstance(error, NotGivenError):  # nothing was sent
+        return PASSING if error.passes else REFUSED
     status, code = _answered(error)
     if status is not None:
         answer = of_answer(status, code)
@@ -59,8 +90,8 @@ def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> Nacre
     meaning = classify(error).meaning
     if isinstance(error, urllib3.exceptions.SSLError):
         return StoreRefusedError(_tls_sentence(error, settings), **facts)
-    if code in _REFUSALS:
-        return StoreRefusedError(_REFUSALS[code].format(**facts), code=code, **facts)
+    if isinstance(error, NotGivenError) or code in _REFUSALS or code in _SURE:
+        return _refused(error, code or "", settings)
     said = f"{code or status}: {getattr(error, 'message', None) or 'no reason given'}"
     if meaning is Meaning.REFUSED:
         return StoreRefusedError(
@@ -82,6 +113,7 @@ def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> Nacre
             "again later",
             code=code or str(status),
             **facts,
+            help=Section.STORE_AWAY,
         )
     if _is_unreadable(error):
         return UnavailableError(
@@ -89,6 +121,7 @@ def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> Nacre
             f"({error or type(error).__name__}); check that it is an S3 server and what changes "
             "its answers on the way, then try again",
             **facts,
+            help=Section.STORE_AWAY,
         )
     silence = _silence(error)
     if silence is not None:
@@ -96,12 +129,31 @@ def explain(error: Exception, settings: S3Settings, *, tries: str = "") -> Nacre
             f"the object store at {settings.endpoint} {silence}{tries}: look whether it, or what "
             "is before it, hangs, and restart that; then try again",
             **facts,
+            help=Section.STORE_AWAY,
         )
     return UnavailableError(
         f"the object store at {settings.endpoint} cannot be reached ({_reason(error)}): check "
         "that it runs and that the address is right, then try again",
         **facts,
+        help=Section.STORE_AWAY,
     )
+
+
+def _refused(error: Exception, code: str, settings: S3Settings) -> NacreError:
+    """Return the error where there are no credentials, or a refusal has its own sentence."""
+    facts = {"endpoint": settings.endpoint, "bucket": settings.bucket}
+    if isinstance(error, NotGivenError):
+        kind = UnavailableError if error.passes else StoreRefusedError
+        return kind(error.said, **facts, help=Section.CREDENTIALS)
+    source, remedy = settings.credentials.provider.source, "set them anew"
+    if source.renews:
+        remedy = "write it anew" if source.file_s else "it is asked for others again and again"
+    said = _REFUSALS.get(code, "{endpoint} refuses {source}; {remedy}")
+    said = said.format(**facts, source=source.said, remedy=remedy)
+    waits = source.renews and not source.file_s and code in _SURE
+    if waits:
+        return UnavailableError(said, code=code, **facts, help=Section.CREDENTIALS)
+    return StoreRefusedError(said, code=code, **facts)
 
 
 def _answered(error: Exception) -> tuple[int | None, str | None]:

@@ -25,10 +25,11 @@ from cluster.api.access.requesters import OVER_HTTP, Access
 from cluster.api.access.routes import check_routes, describe_needs
 from cluster.api.access_routes import AccessHandlers
 from cluster.api.health import Around, alone
-from cluster.api.lasting import archives, evaluating, maintenance, submissions
+from cluster.api.lasting import archives, evaluating, inspecting, maintenance, submissions
 from cluster.api.lasting.answers import LastingCalls
 from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
+from cluster.api.lasting.inspecting import InspectionHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
 from cluster.api.login import Logins, provider_of
 from cluster.api.looking import LookingHandlers
@@ -68,6 +69,7 @@ def build_api(
     audience: Audience,
     access: Access,
     around: Callable[[], Awaitable[Around]] = alone,
+    counted: Callable[[], Awaitable[bytes]] | None = None,
 ) -> FastAPI:
     """Return the application of one replica; all of its routes share one client.
 
@@ -77,6 +79,7 @@ def build_api(
         audience: The replicas, told when `production` moves.
         access: Who may do what, and how long.
         around: Looks at the rest of the system, for the status.
+        counted: Reads what the system has counted; what this replica has where None.
     """
     places = Places.of(config)
     # Every route says who asks; one that forgot to must not write the name of this process's user.
@@ -116,6 +119,9 @@ def build_api(
         submissions.routes(handlers, threads),
         archives.routes(ArchiveHandlers(client), calls),
         evaluating.routes(EvaluationHandlers(client), LastingCalls(places, most=evaluating.MOST)),
+        inspecting.routes(
+            InspectionHandlers(client, places), LastingCalls(places, most=inspecting.MOST)
+        ),
         maintenance.routes(MaintenanceHandlers(client, places), calls),
         access_routes.routes(AccessHandlers(client, places), threads),
         webhooks.routes(WebhookHandlers(client), threads),
@@ -124,7 +130,8 @@ def build_api(
     asking = predicting.routes(service, adapter=config.adapter, allowances=doors.allowances)
     api.include_router(asking, dependencies=[let_in])
     api.include_router(health.routes(service, places))
-    api.include_router(health.standing(service, places, around), dependencies=checked)
+    standing = health.standing(service, places, around, counted)
+    api.include_router(standing, dependencies=checked)
     logins = Logins(
         store=service.store, known=sessions, doors=doors, threads=threads, provider=provider
     )

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 from adapters.contract.counts import counted
 from adapters.errors import NacreError, SettingsError, UnavailableError
-from cluster.config import LOCAL, TOKEN, Config, home
+from cluster.config import LOCAL, TOKEN, Config, home, token_in, told_variables
 from cluster.stores.known import open_known_store
 from cluster.version import this_build
 from workers.progress_callbacks import ProgressCallback, unwatched
 from workers.queue.leadership import Leadership, read_leadership
+from workers.store import ObjectStore
 from workers.store.conditional_writes import check_conditional_writes
 
 if TYPE_CHECKING:
@@ -132,7 +133,15 @@ def _store(config: Config) -> Iterator[Finding]:
         found=f"{store.url} honours conditional writes; a read takes {1000 * seconds:.1f} ms",
         remedy="put the workers nearer to the store" if slow else "",
     )
+    yield from _credentials(store)
     yield _coordinator(lead)
+
+
+def _credentials(store: ObjectStore) -> Iterator[Finding]:
+    """Say who gave the credentials of a store that has some, and until when they count."""
+    said = getattr(store, "credentials_said", "")
+    if said:
+        yield Finding(check="credentials", level="ok", found=said)
 
 
 def _coordinator(lead: Leadership | None) -> Finding:
@@ -214,13 +223,37 @@ def _methods(config: Config) -> Iterator[Finding]:
 
 
 def _gpu(config: Config) -> Iterator[Finding]:
-    del config
     import torch
 
-    if torch.cuda.is_available():
-        yield Finding(check="gpu", level="ok", found=torch.cuda.get_device_name(0))
-    else:
-        yield Finding(check="gpu", level="ok", found="none here; everything runs on the CPU")
+    asking = [role for role, needs in config.placement.of_roles() if needs.gpus]
+    if not torch.cuda.is_available():
+        here = config.ray == LOCAL and asking
+        yield Finding(
+            check="gpu",
+            level="warning" if here else "ok",
+            found=f"none here, and asked for by {', '.join(asking)}"
+            if here
+            else "none here; what runs on this machine runs on the CPU",
+            remedy="leave `gpus` out under `placement:` in the configuration" if here else "",
+        )
+        return
+    name = torch.cuda.get_device_name(0)
+    yield Finding(
+        check="gpu",
+        level="ok" if asking else "warning",
+        found=f"{name}, for {', '.join(asking)}" if asking else f"{name}, and no role asks for it",
+        remedy=""
+        if asking
+        else "`placement: {shard_encoder: {gpus: 0.5}, trainer: {gpus: 0.5}}` in the configuration "
+        "gives it to encoders and trainers",
+    )
+
+
+def _variables(config: Config) -> Iterator[Finding]:
+    del config
+    for told in told_variables():
+        remedy = "`enableServiceLinks: false` keeps Kubernetes from setting those of services"
+        yield Finding(check="environment", level="warning", found=told, remedy=remedy)
 
 
 def _ray(config: Config) -> Iterator[Finding]:
@@ -229,7 +262,7 @@ def _ray(config: Config) -> Iterator[Finding]:
         return
     import ray
 
-    from cluster.runtime.actors import running_coordinator
+    from cluster.runtime.coordinator_role import running_coordinator
     from cluster.system.system import connect
 
     connect(config)
@@ -266,7 +299,7 @@ def _api(config: Config) -> Iterator[Finding]:
     finally:
         api.close()
     answering = ", ".join(str(state.version) for state in status.adapters.values() if state.version)
-    token = ", with a token" if os.environ.get(TOKEN) else ""
+    token = ", with a token" if token_in(os.environ, TOKEN) else ""
     found = f"{config.endpoint} answers with {answering or 'nothing yet'}{token}"
     yield Finding(check="api", level="ok", found=found)
     for what, trouble in troubles_of(status):
@@ -290,6 +323,7 @@ def troubles_of(status: "Status") -> Iterator[tuple[str, "Trouble"]]:
 
 CHECKS: tuple[Check, ...] = (
     _environment,
+    _variables,
     _disk,
     _store,
     _provider,

@@ -1,29 +1,34 @@
-"""The HTTP API on Ray Serve: one deployment, whose replicas are a service and its routes."""
+"""The HTTP API on Ray Serve: one deployment, whose replicas are a service and its routes.
+
+As with the other roles, what computes is imported where it runs.
+"""
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from ray import get_gpu_ids, serve
+from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
-from adapters.errors import reason_of
-from cluster.api.access.requesters import Access
-from cluster.api.health import Around
+from adapters.errors import NacreError, reason_of
 from cluster.config import Config
-from cluster.runtime.actors import running_coordinator
+from cluster.metrics.nodes import system_metrics
+from cluster.metrics.ray_tally import replica_label
+from cluster.runtime.coordinator_role import running_coordinator
 from cluster.runtime.deployments import broken
 from cluster.runtime.logs import log_as_json
 from cluster.runtime.names import API, application
+from cluster.runtime.process_meter import process_meter
 from cluster.runtime.replicas import Replicas
-from cluster.serving.service import Service
-from cluster.stores.versions import open_versions
-from cluster.system.app import build_api
+from cluster.runtime.roles import device, encoder_class
+from cluster.stores.store_patience import awaited
+from cluster.traces.tracing import begin_tracing
 from cluster.wire.health import Trouble
-from workers.encoding.encoder import Encoder
-from workers.registry import VersionRef
+
+if TYPE_CHECKING:
+    from cluster.api.health import Around
+    from workers.registry import VersionRef
 
 ASKED_S = 2.0
 """How long the coordinator may take to say how it is, in seconds."""
@@ -36,15 +41,31 @@ class Replica:
 
     # Owns: the service.
 
-    async def __init__(self, config: Config, encoder: type[Encoder] = Encoder) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, config: Config, encoder: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        from cluster.serving.service import Service
+        from cluster.stores.versions import open_versions
+
         log_as_json()
-        device = "cuda" if get_gpu_ids() and torch.cuda.is_available() else "cpu"
+        begin_tracing(config.traces, "nacre-api")
         self._config = config
-        versions = open_versions(config, existing=True)
-        self._service = Service(config, versions, device=device, encoder=encoder)
+        meter = process_meter()
+        versions = await asyncio.to_thread(
+            awaited, lambda: open_versions(config, existing=True, meter=meter)
+        )
+        self._service = Service(
+            config,
+            versions,
+            device=device(),
+            encoder=encoder_class(encoder),
+            meter=meter,
+            replica=replica_label(),
+        )
         await self._service.start()
 
     def __serve_build_asgi_app__(self) -> Any:
+        from cluster.api.access.requesters import Access
+        from cluster.system.app import build_api
+
         config = self._config
         return build_api(
             self._service,
@@ -53,6 +74,7 @@ class Replica:
             # Serve puts the id on every answer itself.
             access=Access.of(os.environ, timeout_s=config.serve.timeout_s, says_id=False),
             around=around,
+            counted=system_metrics,
         )
 
     async def check_health(self) -> None:
@@ -61,7 +83,7 @@ class Replica:
         if ended is not None:
             raise RuntimeError(f"{ended}; another replica is started")
 
-    async def prepare(self, adapter: str, version: VersionRef) -> None:
+    async def prepare(self, adapter: str, version: "VersionRef") -> None:
         """See `Service.prepare`."""
         await self._service.prepare(adapter, version)
 
@@ -70,8 +92,10 @@ class Replica:
         await self._service.follow(adapter, serial)
 
 
-async def around() -> Around:
+async def around() -> "Around":
     """Return what Serve and the coordinator of this Ray say of themselves."""
+    from cluster.api.health import Around
+
     found = await asyncio.gather(_coordinator(), asyncio.to_thread(_deployments))
     return Around(coordinator=found[0], deployments=found[1])
 
@@ -82,7 +106,7 @@ async def _coordinator() -> Trouble | None:
         if running is None:
             return Trouble(reason="no coordinator runs on this Ray", for_s=None, tries=1)
         waiting = await asyncio.wait_for(running.waits_for.remote(), ASKED_S)
-    except (RayError, TimeoutError) as error:
+    except (NacreError, RayError, RayServeException, TimeoutError) as error:
         reason = f"the coordinator does not answer: {reason_of(error)}"
         return Trouble(reason=reason, for_s=None, tries=1)
     if waiting is None:

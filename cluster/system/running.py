@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import ray
 from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
+from ray.serve.exceptions import RayServeException
 
 from adapters.errors import ConflictError, UnavailableError, reason_of
 from cluster.config import Config
-from cluster.running_config import differing, everything, is_live, with_live
-from cluster.runtime.actors import STOP_TIMEOUT_S, running_coordinator
+from cluster.running_config import Published, differing, everything, is_live, with_live
+from cluster.runtime.coordinator_role import ANSWER_S, running_coordinator
 from cluster.runtime.names import NAMESPACE
-from cluster.system.system import start_coordinator
+from cluster.system.declaration import OF_CLIENTS, document
+from cluster.system.system import declare
 
 
 def join(address: str) -> None:
@@ -54,17 +57,22 @@ def apply(config: Config) -> Applied:
     """Change the running system to `config` as far as that can be done while it runs.
 
     The coordinator is replaced: what it was carrying out is found in the store and goes on there,
-    a training from its checkpoint. Workers and replicas do not notice.
+    a training from its checkpoint. So are the replicas, one by one, where they read what has
+    changed; the other workers do not notice.
 
     Raises:
         UnavailableError: there is no system, or it does not answer.
     """
     running = running_config()
-    keys = differing(everything(running), everything(config))
+    keys = differing(_of_the_system(running), _of_the_system(config))
     live = tuple(key for key in keys if is_live(key))
     if live:
-        start_coordinator(with_live(running, config))
+        declare(document(with_live(running, config)))
     return Applied(live=live, restart=tuple(key for key in keys if not is_live(key)))
+
+
+def _of_the_system(config: Config) -> Published:
+    return {key: value for key, value in everything(config).items() if key not in OF_CLIENTS}
 
 
 def running_config() -> Config:
@@ -75,10 +83,10 @@ def running_config() -> Config:
     """
     coordinator = running_coordinator()
     try:
-        found: Config | None = coordinator and ray.get(
-            coordinator.config.remote(), timeout=STOP_TIMEOUT_S
+        found: Config | None = coordinator and coordinator.config.remote().result(
+            timeout_s=ANSWER_S
         )
-    except (RayError, TimeoutError) as error:
+    except (RayError, RayServeException, TimeoutError) as error:
         raise UnavailableError(f"the coordinator does not answer: {reason_of(error)}") from error
     if found is None:
         raise UnavailableError("no coordinator runs on this Ray; start it with `nacre up`")
@@ -90,12 +98,18 @@ def check_listens_there(config: Config) -> None:
 
     Where none runs there is nothing to change.
     """
-    if running_coordinator() is None:
+    listens = listening()
+    if listens is None:
         return
-    running = running_config().serve
-    if (running.host, running.port) != (config.serve.host, config.serve.port):
+    if listens != (config.serve.host, config.serve.port):
         raise ConflictError(
-            f"the running system listens on {running.host}:{running.port}, and `serve: host:` and "
+            f"Ray Serve listens on {listens[0]}:{listens[1]}, and `serve: host:` and "
             f"`port:` cannot be changed while it runs; expected {config.serve.host}:"
             f"{config.serve.port}: `nacre down --address {config.ray}`, then `nacre up`"
         )
+
+
+def listening() -> tuple[str, int] | None:
+    """Return the host and port on which Serve listens on this Ray; None where it does not run."""
+    client = _get_global_client(raise_if_no_controller_running=False)
+    return None if client is None else (client.http_config.host, client.http_config.port)

@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import signal
 import tempfile
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,8 @@ def begun_here(**options: Any) -> Path:
         UnavailableError: it does not start.
     """
     try:
-        context = ray.init(address=LOCAL, **options)
+        with signals_kept():
+            context = ray.init(address=LOCAL, **options)
     except Exception as error:  # Ray raises errors of all kinds, bare ones among them
         raise UnavailableError(
             f"expected a Ray to start on this machine, and it did not ({reason_of(error)}); look "
@@ -31,6 +35,24 @@ def begun_here(**options: Any) -> Path:
             "the machine has cores and memory free"
         ) from error
     return Path(str(context.address_info["session_dir"]))
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Put this process's own handlers of signals back over those that Ray has put before them.
+
+    Ray's print a trace and end the process at once, with all that it has started left behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # others may not set any
+        return
+    own = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in own.items():
+            if handler is not None:  # one that was not set from Python
+                signal.signal(number, handler)
 
 
 def remove_session(folder: Path) -> None:

@@ -2,13 +2,14 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cluster.system.doctor import Finding
 from cluster.system.race_results import Figures
 from workers.store.conditional_writes import ENOUGH
-from workers.store.conditions import ALONE, Condition
+from workers.store.conditions import ALONE, WISHED, Condition
+from workers.store.servers import advice
 
 MISSED = 0.001
 """With which probability what is not found out is allowed to be missed."""
@@ -25,7 +26,7 @@ class StoreReport:
         seconds: For how long races were run.
         processes: From how many processes.
         broken: The conditions that do not hold even for one who writes alone.
-        figures: Of the races; none were run where a condition is broken.
+        figures: Of the races; none were run where a condition is broken that must hold.
     """
 
     urls: tuple[str, ...]
@@ -38,7 +39,7 @@ class StoreReport:
     @property
     def fit(self) -> bool | None:
         """Whether nacre may use it; None where the races were too few to say so."""
-        if self.broken or self.figures.by_several:
+        if self._wrong or self.figures.by_several:
             return False
         return True if self._fewest >= ENOUGH else None
 
@@ -62,14 +63,19 @@ class StoreReport:
         )
 
     @property
+    def _wrong(self) -> tuple[Condition, ...]:
+        """The conditions that do not hold and must."""
+        return tuple(each for each in self.broken if each not in WISHED)
+
+    @property
     def _fewest(self) -> int:
         """Races with a winner, of the condition of which there were fewest."""
         return min(races.made - races.by_nobody for races in self.figures.raced.values())
 
     @property
     def _reason(self) -> str:
-        if self.broken:
-            return "; ".join(f"it does not hold that {each.value}" for each in self.broken)
+        if self._wrong:
+            return "; ".join(f"it does not hold that {each.value}" for each in self._wrong)
         figures = self.figures
         return f"{figures.by_several} of {figures.made:,} races were won by more than one"
 
@@ -78,13 +84,20 @@ class StoreReport:
         yield Finding(check="store", level="ok", found=", ".join(self.urls))
         yield Finding(check="answered", level="ok", found=self.answered)
         for condition in ALONE:
-            if not self.broken or condition in self.broken:
-                yield _held(condition, condition not in self.broken, "")
-        if not self.broken:
+            if not self._wrong or condition in self.broken:
+                yield self._alone(condition)
+        if not self._wrong:
             yield from self._of_races()
         level = {True: "ok", False: "error", None: "warning"}[self.fit]
-        remedy = "" if self.fit else "docs/stores.md lists servers that were measured"
+        remedy = "" if self.fit else advice(self.answered, self.broken)
         yield Finding(check="verdict", level=level, found=self.verdict, remedy=remedy)
+
+    def _alone(self, condition: Condition) -> Finding:
+        found = _held(condition, condition not in self.broken, "")
+        if condition not in self.broken or condition not in WISHED:
+            return found
+        told = advice(self.answered, (condition,))
+        return replace(found, level="warning", remedy=f"nothing here depends on it; {told}")
 
     def _of_races(self) -> Iterator[Finding]:
         figures = self.figures
@@ -137,7 +150,7 @@ class StoreReport:
             "processes": self.processes,
             "fit": self.fit,
             "verdict": self.verdict,
-            "conditions": alone if self.broken else [*alone, *raced],
+            "conditions": alone if self._wrong else [*alone, *raced],
             "races": figures.made,
             "won_by_several": figures.by_several,
             "unanswered": figures.unanswered,

@@ -5,11 +5,8 @@ import io
 import logging
 import os
 import socket
-import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, wait
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,41 +17,27 @@ from typing import Any
 import ray
 from ray import serve
 from ray.exceptions import RayActorError, RayError
-from ray.serve.config import AutoscalingConfig
+from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
-from ray.serve.schema import ProxyStatus
+from ray.serve.schema import ProxyStatus, ServeDeploySchema
 
 from adapters.errors import SettingsError, UnavailableError, reason_of
+from adapters.guidance import Section
 from adapters.methods import method_named
 from cluster.client.tasks import tower_here
-from cluster.config import LOCAL, PREDICT_TOKEN, TOKEN, Config
-from cluster.runtime.actors import STOP_TIMEOUT_S, CoordinatorActor, running_coordinator
-from cluster.runtime.deployments import MORE, broken, deployed_at, reason_in
-from cluster.runtime.names import API, COORDINATOR, NAMESPACE, application
-from cluster.runtime.roles import (
-    DecoderRole,
-    MixtureFitterRole,
-    PublisherRole,
-    ShardEncoderRole,
-    TrainerRole,
-)
+from cluster.config import LOCAL, PREDICT_TOKEN, TOKEN, Config, token_in
+from cluster.runtime.coordinator_role import ANSWER_S, running_coordinator
+from cluster.runtime.deployments import MORE, broken, unfinished
+from cluster.runtime.names import EVERY_ROLE, NAMESPACE, application
 from cluster.stores.known import open_known_store
-from cluster.stores.versions import open_versions
+from cluster.system.declaration import LOGGING, document
 from cluster.system.ingress import prepare_ingress, remove_ingress_files
-from cluster.system.replica import Replica
 from cluster.system.session import begun_here, remove_session
 from workers.coordination.coordinator import STARTING, Waiting
 from workers.encoding.encoder import Encoder
-from workers.encoding.known_encoders import read_encoder
 
 START_TIMEOUT_S = 300
 POLL_S = 0.2
-SHUTDOWN_S = 30
-LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
-"""Of Serve's own processes and of replicas: nacre logs each request, and once is enough."""
-# Small shares let everything fit on two cores; the operating system shares them out.
-CPU_SHARE = 0.1
-GPU_SHARE = 0.25
 
 
 @contextmanager
@@ -75,6 +58,7 @@ def running_system(config: Config, *, encoder: type[Encoder] = Encoder) -> Itera
     session: Path | None = None
     try:
         session = connect(replace(config, ray=LOCAL))
+        check_room(config)
         start(config, encoder=encoder)
         yield
     except Exception:
@@ -120,43 +104,102 @@ def connect(config: Config) -> Path | None:
         ray.init(address=config.ray, **options)
     except (ConnectionError, ValueError) as error:
         raise UnavailableError(
-            f"expected a running Ray at {config.ray!r}, found none ({error}); start one with `ray "
-            "start --head`, or leave out `ray:` to start one on this machine",
+            f"expected this machine to be a node of a running Ray at {config.ray!r}, found that it "
+            f"is none ({error}); start one with `ray start --head`, leave out `ray:` to start one "
+            "on this machine, or call this on a node of that Ray, as `ray job submit --address "
+            "http://HOST:8265 -- nacre up --address auto` does",
             address=config.ray,
         ) from error
     return None
 
 
-def start(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
-    """Start everything on the Ray that this process has joined, and wait until it answers.
+def start(
+    config: Config, *, encoder: type[Encoder] = Encoder, roles: Iterable[str] | None = None
+) -> None:
+    """Declare everything on the Ray that this process has joined, and wait until it runs.
 
-    Started again with another configuration it is changed in place.
+    Declared again with another configuration, what reads what has changed is replaced in place.
 
     Args:
         config: How.
         encoder: What embeds; another class than the usual one only to measure the rest.
+        roles: What is to run: all that is configured, but where one part is measured.
+
+    Raises:
+        NacreError: something does not start; the error that its constructor ended with.
     """
     start_serve(config)
-    targets = {**_workers(config, encoder), API: _replicas(config, encoder)}
-    handles = _deployed(targets)
-    try:
-        fingerprint = handles["publisher"].fingerprint.remote().result(timeout_s=START_TIMEOUT_S)
-    except (RayError, RayServeException, TimeoutError) as error:
-        raise UnavailableError(f"the publisher does not answer: {reason_of(error)}") from error
-    check_encoder(config, fingerprint)
-    start_coordinator(config)
+    path = f"{encoder.__module__}:{encoder.__qualname__}"
+    declare(document(config, roles=roles, encoder=path))
 
 
-def start_api(config: Config, *, encoder: type[Encoder] = Encoder) -> None:
-    """Start the HTTP API alone, without workers, and wait until it answers."""
-    start_serve(config)
-    _deployed({API: _replicas(config, encoder)})
+def check_room(config: Config) -> None:
+    """Raise SettingsError where a role asks this machine's own Ray for what that will never have.
+
+    On a cluster that is waited for: nodes may be added for it.
+    """
+    here = ray.cluster_resources()
+    for role, needs in config.placement.of_roles():
+        asked = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **needs.resources}
+        for resource, amount in asked.items():
+            found = here.get(resource, 0)
+            if amount > found:
+                raise SettingsError(
+                    f"{role} asks for {amount:g} {resource} (`placement:` in the configuration), "
+                    f"and this machine has {found:g}; ask for less, or start on a cluster that has "
+                    "it, with `--address`",
+                    role=role,
+                    resource=resource,
+                )
+
+
+def declare(wanted: Mapping[str, Any]) -> None:
+    """Have Serve run what a document says, and wait until it does.
+
+    What it does not name is ended. Serve tries a replica that does not start again and again before
+    it says so, for minutes. Whose own error says that this is of no use ends the wait at once.
+
+    Raises:
+        NacreError: something does not start; the error that its constructor ended with.
+        UnavailableError: not all of it runs; what does not is tried further.
+    """
+    _remove_broken()
+    schema = ServeDeploySchema.model_validate(wanted)
+    _get_global_client().deploy_apps(schema)
+    names = {each.name for each in schema.applications}
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        status = serve.status()
+        for found in broken(status):
+            if found.is_final:
+                raise found.error()
+        waiting = unfinished(status, names)
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"not all of the system runs after {START_TIMEOUT_S} s: {'; '.join(waiting)}. Ray "
+                f"Serve goes on trying. {MORE}"
+            )
+        time.sleep(POLL_S)
+
+
+def _remove_broken() -> None:
+    """Remove what Serve has given up: it would not try that again with the same arguments."""
+    for found in broken(serve.status()):
+        if found.is_final:
+            with contextlib.suppress(RayError, RayServeException, TimeoutError):
+                serve.delete(found.application)
 
 
 def stop() -> None:
     """Stop everything on the Ray that this process has joined; it can be started again."""
-    _stop_coordinator()
     serve.shutdown()
+
+
+def is_declared() -> bool:
+    """Return whether a system was declared on this Ray, whether or not all of it runs."""
+    return bool(serve.status().applications.keys() & set(map(application, EVERY_ROLE)))
 
 
 def waits_for() -> str | None:
@@ -164,47 +207,38 @@ def waits_for() -> str | None:
     running = running_coordinator()
     if running is None:
         return "nothing runs on this Ray"
-    deadline = time.monotonic() + STOP_TIMEOUT_S
+    deadline = time.monotonic() + ANSWER_S
     while True:
-        found: Waiting | None = ray.get(running.waits_for.remote(), timeout=START_TIMEOUT_S)
+        try:
+            found: Waiting | None = running.waits_for.remote().result(timeout_s=ANSWER_S)
+        except (RayError, RayServeException, TimeoutError) as error:
+            return f"the coordinator does not answer: {reason_of(error)}"
         if found != Waiting(reason=STARTING) or time.monotonic() > deadline:
             return None if found is None else str(found)
         time.sleep(POLL_S)
 
 
-def check_encoder(config: Config, fingerprint: str) -> None:
-    """Raise EncoderMismatchError if the adapter's head was learnt with an encoder unknown here.
-
-    One that an adapter was learnt anew under, or from which it was, is known: the store says how
-    it is loaded.
-    """
-    versions = open_versions(config)
-    head = versions.resolve(config.adapter, "head")
-    if head is None:
-        return
-    wanted = versions.registry.adapter(config.adapter).manifest(head).encoder
-    if wanted == fingerprint or read_encoder(versions.registry.store, wanted) is None:
-        versions.check_encoder(config.adapter, head, fingerprint)
-
-
 def check_token(config: Config) -> None:
     """Raise SettingsError where a token is missing that others need, or whom it would not stop."""
-    if os.environ.get(PREDICT_TOKEN) and not os.environ.get(TOKEN):
+    if token_in(os.environ, PREDICT_TOKEN) and not token_in(os.environ, TOKEN):
         raise SettingsError(
             f"expected a token in {TOKEN} beside the one in {PREDICT_TOKEN}, found none: without "
-            "it everybody may do everything"
+            "it everybody may do everything",
+            help=Section.NOT_STARTED,
         )
-    if config.access.oidc is not None and not os.environ.get(TOKEN):
+    if config.access.oidc is not None and not token_in(os.environ, TOKEN):
         raise SettingsError(
             f"expected a token in {TOKEN} beside `access: oidc:` in the configuration, found none: "
             "commands of this machine ask the replicas with it, which nobody else may do then "
-            "without a token"
+            "without a token",
+            help=Section.NOT_STARTED,
         )
-    if not is_loopback(config.serve.host) and not os.environ.get(TOKEN):
+    if not is_loopback(config.serve.host) and not token_in(os.environ, TOKEN):
         raise SettingsError(
             f"expected a token in {TOKEN} to serve on {config.serve.host}, found none; set one, or "
             "bind to 127.0.0.1",
             host=config.serve.host,
+            help=Section.NOT_STARTED,
         )
 
 
@@ -223,6 +257,7 @@ def check_can_listen(config: Config) -> None:
                 "nacre.yaml",
                 host=host,
                 port=port,
+                help=Section.NOT_STARTED,
             ) from error
 
 
@@ -246,6 +281,7 @@ def start_serve(config: Config) -> None:
     # next one more time; it waits for the first alone.
     with contextlib.suppress(RayActorError, TimeoutError):
         serve.start(
+            proxy_location="EveryNode",
             http_options={"host": config.serve.host, "port": config.serve.port},
             logging_config=LOGGING,
         )
@@ -258,156 +294,3 @@ def start_serve(config: Config) -> None:
                 port=config.serve.port,
             )
         time.sleep(POLL_S)
-
-
-def _deployed(targets: Mapping[str, Any]) -> dict[str, Any]:
-    """Deploy what is to run, wait until all of it does, and return its handles by name.
-
-    Serve tries a replica that does not start again and again before it says so, for minutes. Whose
-    own error says that this is of no use ends the wait at once.
-
-    Raises:
-        NacreError: something does not start; the error that its constructor ended with.
-    """
-    before = deployed_at(serve.status())
-    deploying: Future[list[Any]] = Future()
-    # Not of a pool, whose threads the interpreter waits for: this one may wait for Serve for long.
-    threading.Thread(target=_deploy, args=(targets, deploying), daemon=True).start()
-    while not deploying.done():
-        for found in broken(serve.status(), since=before):
-            if found.is_final:
-                raise found.error()
-        wait([deploying], timeout=1.0)
-    error = deploying.exception()
-    if error is not None:
-        reasons = broken(serve.status(), since=before)
-        raise (
-            reasons[0].error()
-            if reasons
-            else UnavailableError(f"the system does not start: {reason_of(error)}. {MORE}")
-        ) from error
-    return dict(zip(targets, deploying.result(), strict=True))
-
-
-def _deploy(targets: Mapping[str, Any], deploying: "Future[list[Any]]") -> None:
-    wanted = [
-        serve.RunTarget(target, name=application(role), route_prefix="/" if role == API else None)
-        for role, target in targets.items()
-    ]
-    try:
-        deploying.set_result(serve.run_many(wanted))
-    except Exception as error:  # noqa: BLE001 - whoever waits is told
-        deploying.set_exception(error)
-
-
-def _workers(config: Config, encoder: type[Encoder]) -> dict[str, Any]:
-    """Return the roles as Serve is to run them, by name."""
-    workers, gpus = config.workers, _gpu_share()
-    encoder_gpus = gpus if workers.encoders.gpus is None else workers.encoders.gpus
-    trainer_gpus = gpus if workers.trainer_gpus is None else workers.trainer_gpus
-    decoders = _role(DecoderRole, least=1, most=workers.decoders, cpus=1, at_once=2)
-    encoders = _role(
-        ShardEncoderRole,
-        least=workers.encoders.min,
-        most=workers.encoders.max,
-        gpus=encoder_gpus,
-        at_once=2,
-        idle_s=workers.encoders.idle_s,
-    )
-    trainers = _role(TrainerRole, least=workers.trainers, most=workers.trainers, gpus=trainer_gpus)
-    mixtures = _role(MixtureFitterRole, most=workers.mixtures, at_once=2)
-    publishers = _role(PublisherRole, most=1, at_once=8)
-    return {
-        # Encoders on GPUs have others decode for them; those without decode beside their forward.
-        "shard_encoder": encoders.bind(
-            config, encoder, *([decoders.bind()] if encoder_gpus else [])
-        ),
-        "trainer": trainers.bind(config, encoder),
-        "mixture_fitter": mixtures.bind(config),
-        "publisher": publishers.bind(config, encoder),
-    }
-
-
-def _replicas(config: Config, encoder: type[Encoder]) -> Any:
-    """Return the API as Serve is to run it."""
-    asked, replicas = config.serve, config.serve.replicas
-    sized = _sized(
-        Replica, least=replicas.min, most=replicas.max, busy=replicas.busy, idle_s=replicas.idle_s
-    )
-    return sized.options(
-        max_ongoing_requests=asked.max_ongoing,
-        max_queued_requests=asked.max_queued,
-        backpressure_config={"status_code": 429, "retry_after_s": 1},
-        ray_actor_options={
-            "num_cpus": CPU_SHARE,
-            "num_gpus": _gpu_share() if asked.gpus is None else asked.gpus,
-        },
-        health_check_period_s=2,
-        graceful_shutdown_timeout_s=SHUTDOWN_S,
-    ).bind(config, encoder)
-
-
-def _role(
-    deployment: Any,
-    *,
-    least: int = 1,
-    most: int,
-    cpus: float = CPU_SHARE,
-    gpus: float = 0,
-    at_once: int = 1,
-    idle_s: float = 60.0,
-) -> Any:
-    """Return a role's deployment; each of its processes works on `at_once` calls."""
-    # As many calls per process as it works on at once: more than that is a backlog.
-    sized = _sized(deployment, least=least, most=most, busy=at_once, idle_s=idle_s)
-    return sized.options(
-        max_ongoing_requests=at_once,
-        ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
-        health_check_period_s=2,
-        graceful_shutdown_timeout_s=SHUTDOWN_S,
-    )
-
-
-def _sized(deployment: Any, *, least: int, most: int, busy: float, idle_s: float) -> Any:
-    """Return a deployment of a fixed size, or of one that follows the calls under way."""
-    deployment = deployment.options(logging_config=LOGGING)
-    if least >= most:
-        return deployment.options(num_replicas=most)
-    return deployment.options(
-        autoscaling_config=AutoscalingConfig(
-            min_replicas=least,
-            max_replicas=most,
-            target_ongoing_requests=busy,
-            upscale_delay_s=2,
-            downscale_delay_s=idle_s,
-            metrics_interval_s=1,
-            look_back_period_s=3,
-        )
-    )
-
-
-def _gpu_share() -> float:
-    return GPU_SHARE if ray.cluster_resources().get("GPU") else 0
-
-
-def _stop_coordinator() -> None:
-    running = running_coordinator()
-    if running is not None:
-        # One that does not answer is killed all the same: its lead runs out by itself.
-        with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
-            ray.get(running.stop.remote(), timeout=STOP_TIMEOUT_S)
-        ray.kill(running)
-
-
-def start_coordinator(config: Config) -> None:
-    """Start the coordinator, in the place of one that was started with other settings."""
-    _stop_coordinator()
-    started = CoordinatorActor.options(  # type: ignore[attr-defined]
-        name=COORDINATOR, namespace=NAMESPACE, lifetime="detached"
-    ).remote(config, uuid.uuid4().hex)
-    try:
-        ray.get(started.alive.remote(), timeout=START_TIMEOUT_S)
-    except RayError as error:
-        raise UnavailableError(
-            f"the coordinator does not start: {reason_in(str(error))[1]}. {MORE}"
-        ) from error

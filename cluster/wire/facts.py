@@ -3,9 +3,10 @@
 import time
 from dataclasses import asdict
 
+from adapters.errors import printable
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken, SessionState
 from cluster.wire.mistaken import compared_document, names_in
-from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState
+from cluster.wire.tasks import Lead, QueuePause, TaskOutcome, TaskState, WorkerLog
 from cluster.wire.versions import (
     ChangedAccuracy,
     ChangedTask,
@@ -21,6 +22,7 @@ from workers.access.audit import AuditEntry
 from workers.access.kept_tokens import CreatedToken
 from workers.access.sessions import Session
 from workers.access.tokens import NamedToken
+from workers.logs.work_log import WorkLog
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
 from workers.queue.ticket import ENDED, Stage
@@ -127,6 +129,16 @@ def lead_document(lead: Leadership | None) -> Lead | None:
     return Lead(
         host=lead.host, epoch=lead.epoch, since=lead.since, expires=lead.expires, alive=alive
     )
+
+
+def worker_log_document(log: WorkLog) -> WorkerLog:
+    """Return what a worker wrote; what no terminal should be sent is escaped, whoever stored it."""
+    fields = {
+        key: printable(value) if isinstance(value, str) else value
+        for key, value in asdict(log).items()
+        if key not in ("head", "tail")
+    }
+    return WorkerLog.model_validate({**fields, "text": printable(log.text)})
 
 
 def served_and(*, head: bool) -> tuple[str, ...]:

@@ -43,6 +43,18 @@ class Ready(BaseModel):
     embedding: Trouble | None = Field(
         default=None, description="That an embedding does not end; null where all goes on."
     )
+    replica: str = Field(
+        default="", description="Which one answers: machine and process.", examples=["node-1:4711"]
+    )
+    in_metrics: str = Field(
+        default="",
+        description="The same one as its metrics and Ray's call it, in their label `replica`.",
+        examples=["x2k9q1ab"],
+    )
+    runs_s: float = Field(default=0.0, description="Seconds since it began.")
+    under_way: int = Field(
+        default=0, description="Images that it was asked about and has not answered yet."
+    )
 
 
 class Status(Ready):

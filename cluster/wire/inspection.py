@@ -3,7 +3,8 @@
 Lists are cut: `count` says how many there are, `shown` has the first of them, the worst first.
 """
 
-from typing import Generic, Literal, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +12,8 @@ from cluster.wire.tasks import SourceCount
 
 VERSION = 1
 """Of the document: it grows where a key changes its meaning, and not where one is added."""
+SHOWN, MOST_SHOWN = 24, 1000
+"""So many findings of each kind are shown, and can be asked for."""
 Split = Literal["train", "held_out"]
 Where = Literal["across_splits", "across_classes", "in_class"]
 Found = TypeVar("Found")
@@ -148,3 +151,26 @@ class InspectedTask(BaseModel):
     encoder: str | None = Field(description="The fingerprint of what made the features.")
     embedded: int = Field(description="Images that were embedded for this; others had features.")
     report: str | None = Field(default=None, description="The page that was written of it.")
+
+
+def shown_digests(found: InspectedTask) -> Iterator[str]:
+    """Yield the digests of the images that a document shows; some come twice."""
+    for same in found.exact.shown:
+        yield same.images[0].digest
+    for pair in found.near.shown:
+        yield from (image.digest for image in pair.images)
+    for listed in (found.suspicious, found.outliers):
+        for doubted in listed.shown if listed else ():
+            yield doubted.image.digest
+    for shared in found.shared.shown:
+        yield from (image.digest for image in shared.own)
+        yield from shared.theirs
+
+
+def retold(document: Any, said: Callable[[str], str]) -> Any:
+    """Return a document as JSON whose texts are said as `said` has them."""
+    if isinstance(document, dict):
+        return {key: retold(value, said) for key, value in document.items()}
+    if isinstance(document, list):
+        return [retold(value, said) for value in document]
+    return said(document) if isinstance(document, str) else document

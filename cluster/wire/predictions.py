@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from adapters.contract.thresholds import MOST_RATE
 from cluster.wire.scalars import Label, WholeNumber
 
 MAX_IMAGES = 64
@@ -63,6 +64,15 @@ class PredictRequest(EmbedRequest):
         pattern=r"^[^{}]*\{\}[^{}]*$",
         description="The sentence that candidate labels are put into.",
     )
+    reject: float | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_RATE,
+        allow_inf_nan=False,
+        description="Also say which images are of none of the classes, at this rate of false "
+        "alarms: the share of images of learnt classes that are taken for unknown ones.",
+        examples=[0.05],
+    )
 
 
 class Prediction(BaseModel):
@@ -80,6 +90,16 @@ class ImageAnswer(BaseModel):
     """The best classes of one image, best first."""
 
     predictions: list[Prediction]
+    unknown: bool | None = Field(
+        default=None,
+        description="Whether the image is of none of the classes; there only where `reject` was "
+        "given. Null where that was not measured for the task of the best class at this rate.",
+    )
+    familiarity: float | None = Field(
+        default=None,
+        description="How far the image looks like what the task of the best class has learnt; the "
+        "higher, the more. There only where `reject` was given; null where nothing was measured.",
+    )
 
 
 class PredictAnswer(BaseModel):

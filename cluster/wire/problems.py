@@ -13,8 +13,10 @@ from adapters.errors import (
     UnauthorizedError,
     UnavailableError,
     UnknownOutcomeError,
+    error_called,
     printable,
 )
+from adapters.guidance import help_of, help_of_kind
 
 LONGEST_DETAIL = 8_000
 """Characters; what is wrong with a thousand labels need not be said a thousand times."""
@@ -49,6 +51,11 @@ class Problem(BaseModel):
         examples=["adapter 'main' has no version 7; the next one will be 6"],
         description="What was expected and found, and what to do.",
     )
+    help: str | None = Field(
+        default=None,
+        examples=["docs/operations.md#the-store-is-away"],
+        description="Where the pages of nacre say more of it; null where they say nothing.",
+    )
 
 
 def status_of(error: NacreError) -> int:
@@ -56,12 +63,20 @@ def status_of(error: NacreError) -> int:
     return next((code for kind, code in STATUS if isinstance(error, kind)), 500)
 
 
-def problem_document(status: int, title: str, detail: str) -> Problem:
-    """Return an error; what cannot be printed in `detail` is escaped, what is long is cut."""
+def problem_document(status: int, title: str, detail: str, *, more: str | None = None) -> Problem:
+    """Return an error; what cannot be printed in `detail` is escaped, what is long is cut.
+
+    Args:
+        status: Of HTTP.
+        title: The name of the error.
+        detail: Its sentence.
+        more: Where more is said of it, where that is not said by its name.
+    """
     detail = printable(detail)
     if len(detail) > LONGEST_DETAIL:
         detail = f"{detail[:LONGEST_DETAIL]}…"
-    return Problem(title=title, status=status, detail=detail)
+    help_ = more or help_of_kind(error_called(title))
+    return Problem(title=title, status=status, detail=detail, help=help_)
 
 
 def how_to_look(path: str) -> str:
@@ -81,4 +96,5 @@ def how_to_look(path: str) -> str:
 
 def error_document(error: NacreError) -> Problem:
     """Return the document of one of nacre's own errors."""
-    return problem_document(status_of(error), type(error).__name__, error.message)
+    name = type(error).__name__
+    return problem_document(status_of(error), name, error.message, more=help_of(error))

@@ -138,6 +138,29 @@ class TaskEvent(BaseModel):
     epoch: int = Field(description="Of the coordinator that wrote it.")
 
 
+class WorkerLog(BaseModel):
+    """What one process wrote while it worked on one attempt at a submission."""
+
+    role: str = Field(examples=["trainer"])
+    stage: str = Field(examples=["training"])
+    round: int = Field(description="How often somebody had asked for the submission.")
+    attempt: int = Field(description="Which attempt of the round.")
+    host: str = Field(description="Where it ran.")
+    pid: int
+    begun_at: float = Field(description="Seconds since 1970.")
+    at: float = Field(description="When the latest of it was stored, in seconds since 1970.")
+    outcome: Literal["done", "failed", "stopped"] | None = Field(
+        description="null: it goes on, or was ended before it could say how, as by a kill."
+    )
+    text: str = Field(
+        description="Lines with their times in UTC; of much the first and the last ones. Without "
+        "secrets and bytes of images."
+    )
+    left_out_bytes: int = Field(description="How much stood between these.")
+    removed: int = Field(description="How many older logs of the submission were removed for it.")
+    trace: str = Field(description="Id of its trace; empty where there is none.")
+
+
 class QueuePause(BaseModel):
     """What is paused after somebody has asked for a change of it."""
 

@@ -12,12 +12,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from adapters.reliability import Bin, Reliability
 from harness.answers import Answered, SetMistakes
 from workers.images.decode import decode_image
 
 LIBRARIES = ("nacre", "torch", "open_clip_torch", "scikit-learn", "numpy", "pillow")
 THUMBNAIL = 96
 WIDTH, HEIGHT = 720, 300
+SQUARE, MARGIN = 240, 40
+"""Of a reliability diagram: its side, and the room for what stands left and below."""
 COLORS = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7",
     "#9c755f", "#bab0ac", "#1f77b4", "#17becf", "#8c564b",
@@ -56,7 +59,9 @@ def page(template: str, **content: Any) -> str:
     environment = Environment(
         loader=PackageLoader("harness.pages", "."), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template(template).render(size=(WIDTH, HEIGHT), **content)
+    return environment.get_template(template).render(
+        size=(WIDTH, HEIGHT), square=(SQUARE, MARGIN), **content
+    )
 
 
 def shaded(value: float, *, learnt: bool = False, said: str = "") -> dict[str, Any]:
@@ -102,6 +107,23 @@ def points(values: Sequence[float]) -> list[tuple[float, float]]:
         (40 + step * place, HEIGHT - 30 - (HEIGHT - 50) * value / 100)
         for place, value in enumerate(values)
     ]
+
+
+def diagram_bar(of: Bin, within: Reliability) -> dict[str, Any]:
+    """Return where a bin stands in a reliability diagram of SQUARE by SQUARE.
+
+    Args:
+        of: The bin.
+        within: All of them; the largest has the largest dot.
+    """
+    most = max(each.images for each in within.bins)
+    return {
+        "x": MARGIN + of.confidence * SQUARE,
+        "y": MARGIN / 2 + (1 - of.accuracy) * SQUARE,
+        "ideal": MARGIN / 2 + (1 - of.confidence) * SQUARE,
+        "radius": 2 + 3 * (of.images / most) ** 0.5,
+        "said": f"{of.images} images: probability {of.confidence:.0%}, right {of.accuracy:.0%}",
+    }
 
 
 def picture(

@@ -33,7 +33,7 @@ def write_inspection(found: Inspection, folder: Path) -> Path:
         "inspection_page.html.j2",
         found=found,
         facts=facts,
-        picture=_Pictures(found),
+        picture=InspectedPictures(found),
         among=AMONG,
         splits=SPLITS,
         most=max((each.train + each.held_out for each in found.classes), default=1) or 1,
@@ -43,8 +43,12 @@ def write_inspection(found: Inspection, folder: Path) -> Path:
     return path
 
 
-class _Pictures:
-    """Small pictures of images that the report names, by digest, each made once."""
+class InspectedPictures:
+    """Small pictures of images that an inspection names, by digest, each made once.
+
+    Args:
+        found: The inspection, as long as its images are there.
+    """
 
     # Owns: the pictures. Used by one thread.
 

@@ -17,6 +17,7 @@ from harness.evaluation import SCALARS, Evaluation
 from harness.files import write_whole
 from harness.pages.drawing import (
     Facts,
+    diagram_bar,
     draw_heat_map,
     library_versions,
     line,
@@ -50,6 +51,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
         ),
         names=names,
         matrix=matrix,
+        served=served_of(found),
         metrics={title: asdict(of) for title, of in metrics.items() if of is not None},
         scalars=SCALARS,
         lines=_lines(found),
@@ -58,6 +60,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
         before=_label(found, -2) if found.comparisons else "",
         candidates=candidates_of(found),
         sure=_sure(found),
+        reliability=_reliability(found),
         mistakes=[
             shown_mistakes(each, read)
             for each, read in zip(found.mistakes, found.files, strict=True)
@@ -85,6 +88,14 @@ def matrix_of(found: Evaluation) -> dict[str, list[dict[str, Any]]]:
             for measured, column in zip(version.accuracies, found.columns, strict=True)
         ]
     return rows
+
+
+def served_of(found: Evaluation) -> dict[str, list[dict[str, Any] | None]]:
+    """Return the rows of a heat map of what `predict` answers; None where that was not learnt."""
+    return {
+        _label(found, place): [None if each is None else _cell(each) for each in version.served]
+        for place, version in enumerate(found.versions)
+    }
 
 
 def _cell(measured: MeasuredAccuracy, *, learnt: bool = False) -> dict[str, Any]:
@@ -125,6 +136,17 @@ def _sure(found: Evaluation) -> list[dict[str, Any]]:
             of = found.comparisons[place].found
             row |= {"won": len(of.won), "lost": len(of.lost), "p": of.p, "said": of.said}
         rows.append(row)
+    return rows
+
+
+def _reliability(found: Evaluation) -> list[dict[str, Any]]:
+    """Return the rows of the table of reliability, the last one with its diagram."""
+    rows = []
+    for place, version in enumerate(found.versions):
+        measured = version.reliability
+        if measured is not None:
+            bars = [diagram_bar(each, measured) for each in measured.bins]
+            rows.append({"label": _label(found, place), "found": measured, "bars": bars})
     return rows
 
 
@@ -175,14 +197,19 @@ def _lines(found: Evaluation) -> list[dict[str, Any]]:
 
 
 def _accuracies_csv(found: Evaluation) -> str:
-    rows = [("zero-shot", "", found.zero_shot, found.zero_shot_candidates)]
-    rows += [
-        (str(each.number), each.digest, each.accuracies, each.candidates) for each in found.versions
+    rows: list[tuple[str, str, Sequence[MeasuredAccuracy | None], int]] = [
+        ("zero-shot", "", found.zero_shot, found.zero_shot_candidates)
     ]
+    for each in found.versions:
+        rows.append((str(each.number), each.digest, each.served, each.served_candidates))
+        # Where everything was learnt the two are the same.
+        if each.served_candidates != each.candidates or None in each.served:
+            rows.append((str(each.number), each.digest, each.accuracies, each.candidates))
     lines = [
         [number, digest, column.name, *measured, *measured.interval, candidates]
         for number, digest, accuracies, candidates in rows
         for column, measured in zip(found.columns, accuracies, strict=True)
+        if measured is not None
     ]
     headings = ["version", "digest", "set", "accuracy", "among equal names", "images"]
     return as_csv([*headings, "low", "high", "candidates"], lines)

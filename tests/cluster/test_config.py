@@ -8,7 +8,7 @@ import yaml
 
 import cluster.config
 from adapters.errors import NacreError, NotFoundError, SettingsError
-from cluster.config import AdapterConfig, Config, home, load_config, set_home
+from cluster.config import AdapterConfig, Config, ServeConfig, home, load_config, set_home
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,13 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     assert (config.adapter, config.ray, config.encoder.model) == ("main", "local", "tiny")
     assert config.of_adapter("main") == AdapterConfig()
     assert config.endpoint == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.7", "10.0.0.7")]
+)
+def test_what_listens_everywhere_is_asked_on_this_machine(host: str, asked: str) -> None:
+    assert Config(serve=ServeConfig(host=host)).endpoint == f"http://{asked}:8000"
 
 
 def test_the_file_in_the_working_folder_is_found(tmp_path: Path) -> None:

@@ -14,14 +14,23 @@ import pyarrow
 import pyarrow.parquet
 import torch
 from hypothesis import strategies as st
+from minio.credentials.credentials import Credentials
+from minio.credentials.providers import Provider, _parse_credentials
 from starlette.requests import Request
 from starlette.types import Message
 
 from adapters.contract.adapter_state import decode_shared
 from adapters.contract.records import decode_record
+from adapters.errors import SettingsError
 from cluster.api.uploads import received_question
 from cluster.config import Config
+from cluster.stores.credentials.errors import NotGivenError
+from cluster.stores.credentials.files import ProfileProvider
+from cluster.stores.credentials.renewed import Renewed
+from cluster.stores.credentials.sources import Source
+from cluster.wire.facts import worker_log_document
 from tests.fuzz.hostile import damaged, json_of, tampered
+from tests.support.fakes.expiring_s3 import sts_answer
 from tests.support.scenes.pictures import exif_block, jpeg_segment, jpeg_with, of_every_format
 from tests.support.scenes.registry import (
     ANNA,
@@ -34,6 +43,7 @@ from tests.support.scenes.registry import (
 from tests.support.scenes.submissions import submission
 from tests.support.scenes.uploads import PICTURES, packed, picture
 from tests.support.scenes.webhooks import webhook
+from tests.support.scenes.work_logs import wrote
 from workers.access.audit import AuditEntry
 from workers.access.audit import entry_from_bytes as audit_from_bytes
 from workers.access.audit import write_entry as write_audit
@@ -54,6 +64,7 @@ from workers.formats.yaml_settings import settings_of
 from workers.images.decode import decode_image
 from workers.images.files.formats import format_of
 from workers.learning.kept_answers import BestAnswers, KeptAnswers, answers_from_bytes
+from workers.logs.work_log import folder_of, read_work_logs
 from workers.queue import inbox
 from workers.queue.events import Accepted, Cancel
 from workers.queue.journal import JournalEntry, read_journal, write_entry
@@ -71,6 +82,7 @@ from workers.registry.documents.refs import refs_from_bytes
 from workers.store import MemoryStore, ObjectStore
 from workers.tasks.submission import submission_from_bytes
 from workers.tasks.task import TaskFile, load_task
+from workers.traces.traceparent import Traceparent
 from workers.webhooks.deliveries import (
     Deliveries,
     Delivery,
@@ -244,6 +256,35 @@ def _queue() -> dict[str, tuple[str, bytes]]:
     }
 
 
+def _profile(content: bytes) -> object:
+    """Return the credentials that a file of profiles has."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(content)
+        try:
+            return ProfileProvider(Path(file.name), "default").retrieve()
+        except NotGivenError as error:
+            raise SettingsError(error.said) from error
+
+
+class _Giver(Provider):
+    """Gives what an answer of STS says, as minio reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def retrieve(self) -> Credentials:
+        text = self._content.decode()
+        return _parse_credentials(text, "AssumeRoleWithWebIdentityResult")
+
+
+def _given(content: bytes) -> object:
+    """Return the credentials that somebody has given."""
+    try:
+        return Renewed(Source(said="x", kind="role", build=lambda _: _Giver(content))).retrieve()
+    except NotGivenError as error:
+        raise SettingsError(error.said) from error
+
+
 def _sessions() -> bytes:
     store = MemoryStore()
     session = session_of_subject("a secret", Subject(name="ann", groups=("ml",)), now=1.0)
@@ -326,6 +367,11 @@ TASKS = (
     b"settings: {steps: 100, rate: 1e-3}\nskip_unreadable: 0.5\nshared_names: merge\n",
     b'{"name": "colors", "images": "train", "settings": {"steps": [1, 2.5, true, null]}}',
 )
+PROFILES = (
+    b"[default]\naws_access_key_id = AKIA0\naws_secret_access_key = x/y+%z=\n"
+    b"[lab]\naws_access_key_id=AKIA1\naws_secret_access_key=s\naws_session_token=t\n"
+)
+GIVEN = sts_answer(Credentials("ASIA0", "s", "t"), "2099-01-01T00:00:00Z")
 CONFIG = (
     b"store: file:///x\nserve: {port: 8000, replicas: {min: 1}}\nadapters:\n  am: {method: lada}\n"
 )
@@ -353,6 +399,19 @@ def _of_webhooks(kind: str, read: Callable[[ObjectStore], object]) -> Loader:
     return of_json(kept(key, read), content, sealed=True)
 
 
+def _work_logs() -> bytes:
+    store = MemoryStore()
+    wrote(store, "birds-0123456789ab")
+    (listed,) = store.list("")
+    return store.get(listed.key).data
+
+
+def _work_log(data: bytes) -> object:
+    store = MemoryStore()
+    store.put(f"{folder_of('birds')}1-trainer-00.json", data)
+    return [worker_log_document(each) for each in read_work_logs(store, "birds")]
+
+
 LOADERS: dict[str, Loader] = {
     # what people and strangers send
     "pictures": of_bytes(
@@ -362,6 +421,8 @@ LOADERS: dict[str, Loader] = {
     ),
     "task files": of_bytes(lambda content: settings_of(TaskFile, content, "x"), *TASKS),
     "configurations": of_bytes(lambda content: settings_of(Config, content, "x"), CONFIG),
+    "profiles": of_bytes(_profile, PROFILES),
+    "credentials": of_bytes(_given, GIVEN),
     "tars": of_bytes(_tar, packed(*PICTURES), packed(("é" * 200, b"x"), ("folder", None))),
     "lists": of_bytes(_task_beside("list.csv"), LIST),
     "shards": of_bytes(_task_beside("shard.tar"), SHARD),
@@ -416,6 +477,11 @@ LOADERS: dict[str, Loader] = {
     "pages": _of_queue("page", lambda store: read_page(store, 0), sealed=True),
     "named tokens": of_json(lambda data: tokens_from_bytes(data, "x"), _tokens(), sealed=True),
     "sessions": of_json(lambda data: sessions_from_bytes(data, "x"), _sessions(), sealed=True),
+    "logs of workers": of_json(_work_log, _work_logs()),
+    "traceparents": of_bytes(
+        lambda data: Traceparent.read(data.decode("latin-1")),
+        b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
     "audit entries": of_json(lambda data: audit_from_bytes(data, "x"), _audit()),
     "outcomes": _of_queue("outcome", lambda store: read_outcome(store, "birds-0123456789ab")),
     "milestones": _of_webhooks("milestones", lambda store: MilestoneLog(store).last("main")),

@@ -17,7 +17,14 @@ import torch
 
 from benchmarks.table import Row, report
 from cluster.client.client import Client
-from cluster.config import Config, EncodersConfig, ServeConfig, WorkersConfig
+from cluster.config import (
+    Config,
+    EncodersConfig,
+    PlacementConfig,
+    RolePlacement,
+    ServeConfig,
+    WorkersConfig,
+)
 from tests.support.drivers.killing import replica
 from tests.support.drivers.queue_tasks import expected_digests, write_tasks
 from tests.support.drivers.queue_trial import problems
@@ -59,12 +66,12 @@ def _proof(folder: Path, head: RayNode, nodes: list[RayNode]) -> list[Row]:
         ray=head.address,
         serve=ServeConfig(port=free_port()),
         workers=WorkersConfig(
-            encoders=EncodersConfig(min=1, max=4, gpus=0.5, idle_s=5),
+            encoders=EncodersConfig(min=1, max=4, idle_s=5),
             decoders=1,
             encode_at_once=12,
             encode_at_once_per_adapter=6,
-            trainer_gpus=0,
         ),
+        placement=PlacementConfig(shard_encoder=RolePlacement(gpus=0.5)),
     )
     system.connect(config)
     system.start(config, encoder=WaitingEncoder)

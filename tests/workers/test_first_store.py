@@ -119,6 +119,9 @@ def test_images_are_embedded_as_they_were(store: ObjectStore, encoder: Encoder) 
     assert torch.equal(now, then) or not SAME_MACHINE
 
 
+LEARNT = {"drums-c0adf20e8167": 0}
+"""What was learnt then by a method which is tempered now, and its steps: what is left is a trial,
+which releases of that time did not make."""
 KEPT_SINCE = ("author", "size_bytes")
 """What tickets did not say then."""
 
@@ -152,7 +155,8 @@ def test_trainings_begin_where_they_were_left(
         assert expected[name] == 200
         if text_facts(store, encoder, name) != then and not SAME_MACHINE:
             expected[name] = 0  # of prompts that are rounded otherwise a checkpoint is refused
-    assert resumed[1] == expected
+    assert [expected[name] for name in LEARNT] == [1]
+    assert resumed[1] == expected | LEARNT
 
 
 @pytest.mark.parametrize("name", sorted(OUTCOMES))

@@ -18,6 +18,7 @@ from workers.access.audit import write_entry as write_audit
 from workers.access.sessions import sessions_from_bytes
 from workers.access.tokens import tokens_from_bytes
 from workers.formats.documents import seal
+from workers.logs.work_log import folder_of, read_work_logs, write_work_log
 from workers.queue import inbox
 from workers.queue.journal import read_journal, write_entry
 from workers.queue.leadership import KEY as LEAD
@@ -127,6 +128,14 @@ def event(content: bytes) -> bytes:
     return store.get(listed.key).data
 
 
+def work_log(content: bytes) -> bytes:
+    store, key = MemoryStore(), f"{folder_of('digits-0123456789ab')}1-trainer-00.json"
+    store.put(key, content)
+    (found,) = read_work_logs(store, "digits-0123456789ab")
+    write_work_log(store, key, found)
+    return store.get(key).data
+
+
 def audit(content: bytes) -> bytes:
     store = MemoryStore()
     return store.get(write_audit(store, audit_from_bytes(content, IT))).data
@@ -153,6 +162,7 @@ AGAIN: dict[str, Callable[[bytes], bytes]] = {
     "How far it is": progress,
     "A request": request,
     "An event": event,
+    "What a worker wrote": work_log,
     "Sessions": lambda content: sessions_from_bytes(content, IT).to_bytes(),
     "Named tokens": lambda content: tokens_from_bytes(content, IT).to_bytes(),
     "An audit entry": audit,

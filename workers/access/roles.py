@@ -51,7 +51,7 @@ NEEDED: Mapping[str, AccessRole] = {
             *("metrics", "mistakes", "refusals", "show", "status", "versions", "watch"),
         ),
         AccessRole.ASKER: ("embed", "predict"),
-        AccessRole.SUBMITTER: ("cancel", "retry", "submit"),
+        AccessRole.SUBMITTER: ("cancel", "inspect", "retry", "submit", "worker_logs"),
         AccessRole.OPERATOR: (
             *("alias", "drop", "evaluate", "export", "follow", "import"),
             *("pause", "prepare", "promote", "relearn", "resume", "rollback", "verify"),

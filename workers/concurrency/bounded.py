@@ -6,10 +6,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from contextvars import copy_context
+from typing import ParamSpec, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Args = ParamSpec("Args")
+
+
+class ContextThreads(ThreadPoolExecutor):
+    """Threads that work in the context of whoever asks them, so that they know what it is for."""
+
+    def submit(
+        self, fn: Callable[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs
+    ) -> Future[Result]:
+        """Have a thread call `fn`."""
+        context = copy_context()
+        return super().submit(lambda: context.run(fn, *args, **kwargs))
 
 
 @contextmanager
@@ -19,7 +32,7 @@ def pool_of(threads: int) -> Iterator[ThreadPoolExecutor]:
     Not where a person interrupts the process: a thread that waits for a store which hangs would
     keep it for as long as the store is borne.
     """
-    pool = ThreadPoolExecutor(threads)
+    pool = ContextThreads(threads)
     try:
         yield pool
     except KeyboardInterrupt:

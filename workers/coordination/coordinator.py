@@ -12,6 +12,7 @@ from adapters.errors import ConflictError
 from workers.concurrency.supervision import Backoff, Supervisor, Trouble
 from workers.coordination.settings import Setup
 from workers.coordination.term import LeadershipTerm
+from workers.metrics.families import COORDINATOR_TROUBLE, EPOCH, LEAD
 from workers.queue.leadership import Leadership, release_leadership, take_leadership
 
 STARTING = "the coordinator is starting"
@@ -52,7 +53,7 @@ class Coordinator:
         host: Where it runs, for people.
     """
 
-    # Owns: the lead and its term, while it has it.
+    # Owns: the lead and its term, while it has it; the epoch in which it had it last.
 
     def __init__(self, setup: Setup, *, owner: str, host: str = "") -> None:
         self._setup = setup
@@ -61,6 +62,7 @@ class Coordinator:
         self._stopping = asyncio.Event()
         self._waits_for: str | None = STARTING
         self._term: LeadershipTerm | None = None
+        self._had: int | None = None
         step_back_s = setup.intervals.step_back_s
         self._supervisor = Supervisor(
             "the coordinator",
@@ -69,6 +71,7 @@ class Coordinator:
             backoff=Backoff(first_s=step_back_s, longest_s=6 * step_back_s),
             logger=logger,
         )
+        setup.meter.before_reading("the coordinator", self._measure)
 
     @property
     def waiting(self) -> Waiting | None:
@@ -95,6 +98,13 @@ class Coordinator:
             if lead is not None:
                 await self._lead(lead)
 
+    def _measure(self) -> None:
+        waiting, term, meter = self.waiting, self._term, self._setup.meter
+        leads = waiting is None and term is not None
+        meter.set(LEAD, float(leads))
+        meter.set(EPOCH, float(term.lead.epoch) if leads and term else 0.0)
+        meter.set(COORDINATOR_TROUBLE, (waiting.for_s or 0.0) if waiting else 0.0)
+
     def stop(self) -> None:
         """Let `run` return; work under way is given up, and found again at the next start."""
         self._supervisor.stop()
@@ -112,13 +122,18 @@ class Coordinator:
                 ttl_s=intervals.lead_s,
                 now=self._setup.clock(),
                 configuration=self._setup.configuration,
+                had=self._had,
             )
         except ConflictError as error:
             self._say(error.message)
             await self._pause(intervals.poll_s)
             return None
+        except Exception:
+            self._had = None  # it may have taken it without knowing
+            raise
 
     async def _lead(self, lead: Leadership) -> None:
+        self._had = lead.epoch
         term = await LeadershipTerm.begun(self._setup, lead)
         logger.info("coordinating, epoch %d", lead.epoch)
         self._waits_for = None

@@ -15,6 +15,7 @@ from adapters.errors import (
 )
 from workers.coordination.settings import AdapterRules
 from workers.learning.crew import Assignment, Begun, Crew, Publication
+from workers.logs.errand import Errand, begin_errand
 from workers.progress_callbacks import ProgressCallback
 from workers.queue.events import Broke, Event, Moved
 from workers.queue.ticket import Cause, Stage
@@ -28,6 +29,7 @@ class Job:
     Attributes:
         crew: The roles.
         submission: What is to be done.
+        errand: Returns what the roles are told that they are asked for, as of now.
         tell: Tells the queue of an event.
         begun: Is told what it is learnt on, before the queue is.
         durable: Waits until what the queue was told is durable.
@@ -36,6 +38,7 @@ class Job:
 
     crew: Crew
     submission: Submission
+    errand: Callable[[], Errand]
     tell: Callable[[Event], None]
     begun: Callable[[Begun], None]
     durable: Callable[[], Awaitable[None]]
@@ -43,6 +46,7 @@ class Job:
 
     async def embed(self, rules: AdapterRules) -> Event:
         """Embed all images as `rules` say, and return the event that it ends with."""
+        begin_errand(self.errand())
         await self.crew.embed(self.submission, self.progress, method=rules.method)
         return self._moved(Stage.WAITING)
 
@@ -54,6 +58,7 @@ class Job:
             owner: Names who learns it.
             since: See `Crew.begin`.
         """
+        begin_errand(self.errand())
         begun = await self.crew.begin(self.submission, owner=owner, since=since)
         if begun.published is not None:
             return self._ended(begun.published)
@@ -68,12 +73,16 @@ class Job:
         self.begun(begun)
         self.tell(self._moved(Stage.TRAINING, parent=begun.parent))
         await self.crew.train(assignment, self.progress)
-        self.tell(self._moved(Stage.COMPRESSING))
+        self._reach(Stage.COMPRESSING)
         await self.crew.compress(assignment)
-        self.tell(self._moved(Stage.CHECKING))
+        self._reach(Stage.CHECKING)
         # Whoever comes after a crash must know from which version on to look for this one.
         await self.durable()
         return self._ended(await self.crew.publish(assignment))
+
+    def _reach(self, stage: Stage) -> None:
+        self.tell(self._moved(stage))
+        begin_errand(self.errand())
 
     def _moved(self, stage: Stage, *, parent: int | None = None) -> Moved:
         return Moved(submission_id=self.submission.submission_id, stage=stage, parent=parent)

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
+from workers.coordination.queue_metrics import QueueMetrics
 from workers.coordination.settings import Setup
 from workers.coordination.write_behind import WriteBehind
 from workers.queue.events import Accepted, Event, Stop
@@ -12,6 +14,7 @@ from workers.queue.leadership import Leadership
 from workers.queue.machine import Queue
 from workers.queue.milestones import milestone_of
 from workers.queue.ticket import Ticket
+from workers.queue.traced import record_broken_off, record_stage, traced
 
 logger = logging.getLogger("nacre.coordinator")
 
@@ -25,6 +28,10 @@ class KeptQueue:
         write_behind: Keeps what changes.
         stop: Is told of submissions whose work has to end.
         changed: Is set by every event.
+
+    Attributes:
+        machine: The queue itself.
+        metrics: What is counted of it.
     """
 
     # Owns: the machine. It belongs to one event loop.
@@ -40,6 +47,7 @@ class KeptQueue:
     ) -> None:
         self.machine = Queue(setup.limits)
         self.machine.paused = frozenset(lead.paused)
+        self.metrics = QueueMetrics(setup.meter)
         self._clock = setup.clock
         self._epoch = lead.epoch
         self._tells = setup.webhooks is not None
@@ -67,6 +75,10 @@ class KeptQueue:
             ticket: Where it goes on.
             known: As it was written down; None where nobody has taken note of it before.
         """
+        if known is None:
+            ticket = traced(ticket)
+        elif known.stage is not ticket.stage:
+            record_broken_off(known, now=self._clock())
         self.remember(ticket)
         if ticket != known:
             self._write_behind.note_ticket(ticket)
@@ -75,6 +87,8 @@ class KeptQueue:
 
     def tell(self, event: Event, *, who: str = "") -> None:
         """Tell the queue, and note what has changed; `who` asked for it, where somebody did."""
+        if isinstance(event, Accepted):
+            event = replace(event, ticket=traced(event.ticket))
         now, name = self._clock(), subject_of(event)
         before = self.machine.tickets.get(name) if name else None
         for decision in self.machine.apply(event, now=now):
@@ -101,6 +115,8 @@ class KeptQueue:
             return
         entry = entry_of(before, after, now=now, epoch=self._epoch)
         self._write_behind.note_entry(after.submission_id, entry)
+        self.metrics.changed(before, after, now=now)
+        record_stage(before, after, now=now)
         logger.info(
             "submission %s",
             after.stage.value,
@@ -109,6 +125,7 @@ class KeptQueue:
                 "task": after.task,
                 "adapter": after.adapter,
                 "version": after.version,
+                "trace_id": after.traceparent[3:35] or None,
                 "happened": entry.message,
             },
         )

@@ -15,6 +15,7 @@ from workers.coordination.coordinator import Coordinator
 from workers.coordination.settings import AdapterRules, Setup
 from workers.encoding.encoder import Encoder
 from workers.learning.local_crew import LocalCrew
+from workers.logs.keeping import WorkLogs, keep_what_is_written
 from workers.store.base import ObjectStore
 
 
@@ -36,7 +37,9 @@ def coordinating(
         encoder: Embeds the images.
         rules: How the tasks of an adapter, given by its name, are learnt and published.
     """
-    crew = LocalCrew(encoder, store)
+    logs = WorkLogs(store, "local")
+    keep_what_is_written(logs, ours_alone=True)
+    crew = LocalCrew(encoder, store, logs=logs)
     setup = Setup(store=store, crew=crew, clock=time.time, rules=rules)
     host = socket.gethostname()
     coordinator = Coordinator(setup, owner=f"{host} {uuid.uuid4()}", host=host)
@@ -49,6 +52,7 @@ def coordinating(
         finally:
             loop.call_soon_threadsafe(coordinator.stop)
             running.result()
+            logs.leave()
 
 
 async def _run(coordinator: Coordinator, begun: Future[asyncio.AbstractEventLoop]) -> None:

@@ -13,9 +13,11 @@ from workers.coordination.settings import Setup
 from workers.coordination.write_behind import WriteBehind
 from workers.learning.crew import Begun
 from workers.learning.handover import remove_work
+from workers.logs.errand import Errand
 from workers.queue.events import Broke, Decision, Encode, Event, Learn, Moved
 from workers.queue.leadership import Leadership
 from workers.queue.ticket import CLEARED, Cause, Stage
+from workers.queue.traced import stage_span
 from workers.registry.documents.layout import HEAD
 from workers.tasks.submission import existing_submission
 
@@ -118,9 +120,11 @@ class RunningJobs:
                 raise
             else:  # what it waited for was cancelled by others, as a worker that goes away does
                 event = self._broken(name, WorkerLostError(f"its work was cancelled ({error!r})"))
-        except Exception as error:  # noqa: BLE001 - a job's failure is kept, and ends nothing else
+        except Exception as error:  # a job's failure is kept, and ends nothing else
             interrupted = name in self._interruptions
             event = self._interruptions[name] if interrupted else self._broken(name, error)
+            if isinstance(event, Broke) and event.cause is Cause.FAULT:
+                logger.warning("a fault", exc_info=error, extra={"submission": name})
         self._interruptions.pop(name, None)
         self._begun.pop(name, None)
         if event is not None:
@@ -144,6 +148,7 @@ class RunningJobs:
         job = Job(
             crew=self._setup.crew,
             submission=submission,
+            errand=partial(self._errand, name),
             tell=self._queue.tell,
             begun=partial(self._begun.__setitem__, name),
             durable=partial(self._write_behind.durable, name),
@@ -153,6 +158,16 @@ class RunningJobs:
         if not isinstance(decision, Learn):
             return await job.embed(rules)
         return await job.learn(rules, owner=self._owner, since=since)
+
+    def _errand(self, name: str) -> Errand:
+        ticket = self._queue.ticket(name)
+        return Errand(
+            submission_id=name,
+            stage=ticket.stage.value,
+            round=ticket.round,
+            attempt=ticket.attempts + 1,
+            traceparent=str(stage_span(ticket) or ""),
+        )
 
     async def _clear(self, name: str) -> None:
         """Remove what was handed over once nobody can need it."""

@@ -8,6 +8,7 @@ from workers.concurrency.threads import SYSTEM_THREADS, Threads
 from workers.housekeeping.retention import Retention
 from workers.learning.crew import Crew
 from workers.learning.gate import Gate
+from workers.metrics.meter import UNREAD, Meter
 from workers.queue.machine import Limits
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
@@ -66,6 +67,7 @@ class Setup:
         threads: Where it reads and writes the store, so that its event loop goes on.
         configuration: What it publishes of the system's configuration while it leads.
         webhooks: How webhooks are served; None where events go nowhere.
+        meter: Counts what happens.
     """
 
     store: ObjectStore
@@ -78,3 +80,4 @@ class Setup:
     threads: Threads = SYSTEM_THREADS
     configuration: Mapping[str, Any] | None = None
     webhooks: WebhookSetup | None = None
+    meter: Meter = UNREAD

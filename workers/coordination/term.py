@@ -99,6 +99,7 @@ class LeadershipTerm:
             while not stopping.is_set():
                 if self._jobs.failed is not None:
                     raise self._jobs.failed
+                self._queue.metrics.measure(self._queue.machine, now=self._setup.clock())
                 try:
                     await self._step()
                     self.trouble = None
@@ -115,6 +116,7 @@ class LeadershipTerm:
                 await asyncio.wait([webhooks])
             await self._jobs.stop()
             await self._retention.stop()
+            self._queue.metrics.end()
         await self._write_behind.save()
 
     async def _step(self) -> None:

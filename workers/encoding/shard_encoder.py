@@ -5,20 +5,25 @@ threads, so that on one kind of machine a block is reproducible to the bit. Whil
 embedded the next ones are decoded, on other CPU cores or other machines.
 """
 
+import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from adapters.towers.image_tower import ImageTower
+from workers.concurrency.bounded import ContextThreads
 from workers.encoding.blocks import block_key, has_block
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import write_block
 from workers.images.pixels import Decode, Decoder
 from workers.images.views import Views
+from workers.metrics.families import IMAGES_ENCODED
+from workers.metrics.meter import UNREAD, Meter
 from workers.store.base import ObjectStore
 from workers.store.blobs import BlobRef, get_existing_blob
 from workers.tasks.shards import unpack_shard
@@ -26,6 +31,7 @@ from workers.tasks.submission import SHARDS, Shard, Split, Submission
 
 BATCH = 32
 DECODED_AHEAD = 3
+logger = logging.getLogger("nacre.encoder")
 DECODING_THREADS = 2
 
 
@@ -36,15 +42,22 @@ class ShardEncoder:
         encoder: Embeds.
         store: Has the shards and keeps the features.
         decode: Decodes; threads of this process where None.
+        meter: Counts images.
     """
 
     # Owns: the threads that decode. The encoder is frozen and the store is shared.
 
     def __init__(
-        self, encoder: Encoder, store: ObjectStore, *, decode: Decode | None = None
+        self,
+        encoder: Encoder,
+        store: ObjectStore,
+        *,
+        decode: Decode | None = None,
+        meter: Meter = UNREAD,
     ) -> None:
         self._encoder = encoder
         self._store = store
+        self._meter = meter
         self._decode = decode or _in_threads(Decoder(encoder.transform))
 
     def embed(
@@ -70,6 +83,7 @@ class ShardEncoder:
         if has_block(self._store, key):
             yield len(shard.labels)
             return
+        began = time.monotonic()
         files = unpack_shard(self._shard(shard) if packed is None else packed)
         yield 0
         blocks = []
@@ -78,6 +92,15 @@ class ShardEncoder:
             yield sum(len(block) for block in blocks) // views.count
         features = by_view(torch.cat(blocks), views.count)
         write_block(self._store, key, features)
+        self._meter.count(IMAGES_ENCODED, self._encoder.device.type, by=len(shard.labels))
+        logger.info(
+            "embedded shard %s on %s: %d images in %s, %.1f s",
+            shard.digest[:12],
+            self._encoder.device,
+            len(shard.labels),
+            "one view" if views.count == 1 else f"{views.count} views",
+            time.monotonic() - began,
+        )
 
     def embed_split(self, submission: Submission, split: Split, tower: ImageTower) -> None:
         """Make sure that the test views of all images of a split are stored under `tower`."""
@@ -110,7 +133,7 @@ def by_view(features: Tensor, views: int) -> Tensor:
 
 
 def _in_threads(decoder: Decoder) -> Decode:
-    threads = ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decoding")
+    threads = ContextThreads(DECODING_THREADS, thread_name_prefix="decoding")
 
     def decode(files: Sequence[bytes], digests: Sequence[str], views: Views) -> Future[Tensor]:
         return threads.submit(decoder.decode, files, digests, views)

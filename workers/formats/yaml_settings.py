@@ -49,15 +49,22 @@ class Partly:
     findings: tuple[SettingsError, ...]
 
 
-def read_settings(kind: type[Kind], path: Path) -> Kind:
+def read_settings(kind: type[Kind], path: Path | None, *, above: Entries | None = None) -> Kind:
     """Return the dataclass `kind` as the YAML file at `path` fills it in.
+
+    Args:
+        kind: See `settings_of`.
+        path: The file; nothing but `above` where None.
+        above: What variables of the environment say, which takes the place of what the file says.
 
     Raises:
         NotFoundError: there is no such file.
         SettingsError: it cannot be read, is not YAML, or has keys that are unknown, missing, there
             twice or of the wrong type; all of these are reported.
     """
-    return settings_of(kind, content_of(path), str(path))
+    content = b"" if path is None else content_of(path)
+    named = [str(path)] * (path is not None) + ["the environment"] * bool(above and above.entries)
+    return settings_of(kind, content, " and ".join(named), above=above)
 
 
 def content_of(path: Path) -> bytes:
@@ -77,7 +84,9 @@ def content_of(path: Path) -> bytes:
         raise SettingsError(f"{path} cannot be read: {reason}", path=str(path)) from error
 
 
-def settings_of(kind: type[Kind], content: bytes, where: str) -> Kind:
+def settings_of(
+    kind: type[Kind], content: bytes, where: str, *, above: Entries | None = None
+) -> Kind:
     """Return the dataclass `kind` as YAML or JSON fills it in.
 
     Args:
@@ -85,16 +94,17 @@ def settings_of(kind: type[Kind], content: bytes, where: str) -> Kind:
             these, further dataclasses, and each of these or None.
         content: The YAML or JSON.
         where: Names it in errors.
+        above: Keys that take the place of those in `content`.
 
     Raises:
         SettingsError: as in `read_settings`.
     """
-    found = partly(kind, content, where)
+    found = partly(kind, content, where, above=above)
     raise_all(found.findings)
     return kind(**found.values)
 
 
-def partly(kind: type[Any], content: bytes, where: str) -> Partly:
+def partly(kind: type[Any], content: bytes, where: str, *, above: Entries | None = None) -> Partly:
     """Return what YAML or JSON says of the dataclass `kind`, and everything that is wrong with it.
 
     The arguments are those of `settings_of`.
@@ -105,6 +115,8 @@ def partly(kind: type[Any], content: bytes, where: str) -> Partly:
     root = nodes_of(content, where)
     # An empty file says nothing, so that everything is as it is by default.
     found = Entries() if root is None or is_null(root) else root
+    if above is not None and isinstance(found, Entries):
+        found = _laid_over(found, above)
     findings: list[SettingsError] = []
     written = _Reading(where, findings).section(kind, found, "")
     kinds = get_type_hints(kind, include_extras=True)
@@ -118,6 +130,16 @@ def partly(kind: type[Any], content: bytes, where: str) -> Partly:
         except ValidationError as error:
             findings += _invalid(error, name, where)
     return Partly(values=values, findings=tuple(findings))
+
+
+def _laid_over(below: Node, above: Node) -> Node:
+    """Return keys and values with those of `above` in the place of theirs."""
+    if not (isinstance(below, Entries) and isinstance(above, Entries)):
+        return above
+    merged = dict(below.entries)
+    for name, (key, value) in above.entries.items():
+        merged[name] = (key, _laid_over(merged[name][1], value) if name in merged else value)
+    return Entries(entries=merged, line=below.line)
 
 
 def _invalid(error: ValidationError, name: str, where: str) -> Iterator[SettingsError]:

@@ -15,6 +15,7 @@ from workers.concurrency.bounded import in_threads
 from workers.concurrency.threads import SYSTEM_THREADS
 from workers.encoding.blocks import BLOBS, FEATURES
 from workers.learning import handover as work
+from workers.logs import work_log
 from workers.queue.ledger import read_pages
 from workers.queue.progress import known_ticket
 from workers.queue.ticket import CLEARED, ENDED
@@ -143,6 +144,21 @@ def needed_work(store: ObjectStore) -> set[str]:
     }
 
 
+def needed_logs(store: ObjectStore) -> set[str]:
+    """Return the keys of what workers wrote for submissions that anything names.
+
+    Not of purged ones, whose images they may speak of.
+    """
+    named = _Named.of(store)
+    known = named.listed | named.open_ones | named.others
+    known -= purged_submissions(Registry(store))
+    return {
+        listed.key
+        for listed in store.list(work_log.PREFIX)
+        if listed.key.removeprefix(work_log.PREFIX).split("/")[0] in known
+    }
+
+
 def needed_answers(store: ObjectStore) -> set[str]:
     """Return the keys of the answers that the next version may be measured from."""
     return {work.answers_key(name) for name in Registry(store).adapters()}
@@ -155,6 +171,7 @@ NEEDED: Mapping[str, Callable[[ObjectStore], set[str]]] = {
     BLOBS: needed_features,
     work.PREFIX: needed_work,
     work.ANSWERS: needed_answers,
+    work_log.PREFIX: needed_logs,
 }
 """By prefix, what tells which blobs below it are needed."""
 
@@ -207,7 +224,12 @@ def traces(
     shards = _own_shards(submissions, forgotten, purged=purged)
     digests = {shard.digest for shard in shards}
     known = {shard.digest for entry in submissions for shard in entry.shards}
-    folders = [f"{work.PREFIX}{submission_id}/" for submission_id in forgotten]
+    # What workers wrote may quote what it was written about.
+    folders = [
+        folder
+        for name in forgotten
+        for folder in (f"{work.PREFIX}{name}/", work_log.folder_of(name))
+    ]
     own_work = [listed.key for folder in folders for listed in store.list(folder)]
     blocks = _named_features(store)
     own_blocks = [

@@ -40,6 +40,7 @@ from workers.registry import Manifest, Registry
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Learning, Submission, find_submission
 from workers.tasks.task import Task
+from workers.traces.spans import here
 
 READING_THREADS = 8
 GIVES_WAY_S = 3.0
@@ -289,7 +290,7 @@ def accept(
         on_progress=on_progress,
     )
     if known_ticket(store, intake.submission.submission_id) is None:
-        inbox.ask(store, Accepted(ticket=ticket_of(intake.submission)), who=author)
+        inbox.ask(store, Accepted(ticket=_asked_for(intake.submission)), who=author)
         if not around.is_ample(room, author, ticket_of(intake.submission).size_bytes):
             _check_room(store, room, intake.submission.submission_id, author=author)
         if around.head is None and learning is not None:
@@ -299,7 +300,7 @@ def accept(
 
 def surroundings(store: ObjectStore, adapter: str) -> Surroundings:
     """Return what `adapter` has, learnt or on its way."""
-    head = _head(store, adapter)
+    head = head_of(store, adapter)
     queue = read_queue(store)
     waiting = tuple(
         state.ticket
@@ -407,7 +408,8 @@ def _checked(task: Task, method: str, around: Surroundings) -> Learning:
     return learning
 
 
-def _head(store: ObjectStore, adapter: str) -> Manifest | None:
+def head_of(store: ObjectStore, adapter: str) -> Manifest | None:
+    """Return the version that the next task of an adapter builds on; None where there is none."""
     handle = Registry(store).adapter(adapter)
     try:
         return handle.manifest("head")
@@ -420,3 +422,8 @@ def _readable(store: ObjectStore, names: Sequence[str]) -> tuple[Submission, ...
     read = partial(find_submission, store)
     with pool_of(READING_THREADS) as threads:
         return tuple(found for found in threads.map(read, dict.fromkeys(names)) if found)
+
+
+def _asked_for(submission: Submission) -> Ticket:
+    """Return the ticket of a submission, with the span that it is submitted in."""
+    return replace(ticket_of(submission), traceparent=str(here() or ""))

@@ -5,7 +5,8 @@ import re
 import unicodedata
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,12 +19,15 @@ from workers.sources import Opener
 from workers.sources.arrow_rows import ARROW
 from workers.sources.columns import (
     FIRST_ROW,
+    LABEL,
     NO_COLUMNS,
     SPLIT,
     Columns,
     Selection,
     guessed,
+    is_nameless,
     shown_cell,
+    split_said,
 )
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.label_studio import is_flat
@@ -33,8 +37,17 @@ from workers.sources.metadata_lists import metadata_columns
 from workers.sources.parquet_rows import PARQUET
 from workers.sources.places.appearance import is_image
 from workers.sources.places.patterns import matching
-from workers.sources.places.place import Place
-from workers.sources.source import ENDINGS, LISTS, SHARDS, is_local, located, nothing_at
+from workers.sources.places.place import EntryKind, Place
+from workers.sources.rows import MOST_PATH_BYTES
+from workers.sources.source import (
+    ENDINGS,
+    LISTS,
+    SHARDS,
+    Located,
+    is_local,
+    located,
+    nothing_at,
+)
 from workers.sources.splits import Splits, folder_splits, split_named, splits_of
 from workers.sources.tables import guessed_columns, is_table, table_splits
 from workers.store.local import open_local_store
@@ -44,11 +57,17 @@ from workers.tasks.task_name import NAME
 TASK_FILE = "task.yaml"
 MOST_NAME = 64
 _YAML = (".yaml", ".yml")
+_TEXT = ".txt"
 _ROWS = 100
 """So many rows show which columns a list has."""
 _SPLITS = 50
 _NAMED = 3
+_IN_A_LINE = 5
+"""So many keys and values are written in one line."""
 _NAME_THEM = "; write a task file that names them: `columns: {path: …, label: …}`"
+MOST_CLASSES = 2000
+_NUMBERED = re.compile(r"(?:n?[0-9]+)[-._ ]+([^\W\d_][\w .'()-]*)")
+_OF_ALL = ("images", "image", "imgs", "img", "jpg", "jpegimages", "pictures", "photos", "data")
 _GENERIC = ("data", "dataset", "images", "labels", "metadata", "annotations", "shards")
 TABLES = (PARQUET, *ARROW)
 _OF_COLUMNS = (".csv", ".tsv", *JSON_LINES)
@@ -119,7 +138,7 @@ def columns_said(columns: Columns) -> dict[str, Any]:
 
 
 def _line(key: str, value: Any) -> str:
-    flow = None if isinstance(value, dict) else False
+    flow = None if isinstance(value, dict) and len(value) <= _IN_A_LINE else False
     return yaml.safe_dump(
         {key: value}, allow_unicode=True, width=1000, default_flow_style=flow, sort_keys=False
     )
@@ -140,6 +159,8 @@ def is_source(named: str | Path) -> bool:
     if path.is_dir():
         return True
     whole = text.rpartition("#")[0] if "#" in text and not path.exists() else text
+    if path.suffix.lower() == _TEXT:
+        return _names_images(path)
     return whole.lower().endswith(ENDINGS) and not _is_task_file(Path(whole))
 
 
@@ -184,6 +205,7 @@ def draft_task(
     training = _Written(source, None, is_file=name is not None).source(splits.training)
     found = located(training, opener=opener, within=within)
     columns = _columns(found.place, found.name)
+    splits = _without_classes(splits, source, columns, opener=opener, within=within)
     if found.name is not None and found.part is None and splits.test is None:
         of_rows = _splits_in(found.place, found.name, columns)
         above = splits.training
@@ -194,12 +216,30 @@ def draft_task(
         images=written.source(splits.training),
         held_out=None if splits.test is None else written.source(splits.test),
         columns=columns,
+        classes=_classes_in(found),
     )
     left = [written.source(each) for each in (*splits.left, *splits.beside[:_NAMED])]
     if len(splits.beside) > _NAMED:
         left.append(f"{len(splits.beside) - _NAMED} more pictures there")
     notes = (f"left alone: {', '.join(left)}",) if left else ()
     return Draft(file=file, folder=folder or Path(), notes=notes)
+
+
+def _without_classes(
+    splits: Splits, source: str, columns: Columns, *, opener: Opener, within: Path | None
+) -> Splits:
+    """Leave a list of test images alone that has no classes, as competitions have them."""
+    if splits.test is None or splits.test.partition("#")[2] or columns.one_hot:
+        return splits
+    written = _Written(source, None, is_file=False)
+    place, name, _ = located(written.source(splits.test), opener=opener, within=within)
+    if name is None or not name.lower().endswith(_OF_COLUMNS) or not matching(place, name):
+        return splits
+    wanted = (columns.label or LABEL).casefold()
+    found, _ = beginning_of(place, matching(place, name)[0], rows=0)
+    if not found or wanted in {each.strip().casefold() for each in found}:
+        return splits
+    return replace(splits, test=None, left=(*splits.left, splits.test))
 
 
 def _of_library(source: str, folder: Path | None) -> Draft:
@@ -249,11 +289,38 @@ class _Written:
         return f"{address}{mark}{part}"
 
 
+def _classes_in(found: Located) -> dict[str, str]:
+    """Return readable names of classes whose folders have numbers before them; else nothing.
+
+    So data sets are published: `001.Black_footed_Albatross`, `n02085620-Chihuahua`.
+
+    Raises:
+        SettingsError: all pictures lie in one folder that is called as those of no class are.
+    """
+    if found.name is not None or metadata_columns(found.place) is not None:
+        return {}
+    seen = islice(found.place.directly(), MOST_CLASSES + 1)
+    keys = sorted(each.name for each in seen if each.kind is EntryKind.FOLDER)
+    keys = [key for key in keys if not key.startswith(".")]
+    is_of_all = len(keys) == 1 and keys[0].casefold() in _OF_ALL
+    if is_of_all or (keys and all(map(split_named, keys))):
+        raise SettingsError(
+            f"expected a folder for each class in {found.place.origin('')}, found all pictures in "
+            f"{' and '.join(keys[:3])}; move them into folders there, one for each class, or write "
+            f"a list with the columns path and label beside it, as in path,label and {keys[0]}/"
+            "1.jpg,cat; where their names say it, as in cat_1.jpg, a list can be made of these"
+        )
+    numbered = {key: told[1] for key in keys if (told := _NUMBERED.fullmatch(key))}
+    names = {key: name.replace("_", " ").strip() for key, name in numbered.items()}
+    is_whole = 1 < len(keys) == len(names) == len({name.casefold() for name in names.values()})
+    return names if is_whole and len(keys) <= MOST_CLASSES else {}
+
+
 def _columns(place: Place, name: str | None) -> Columns:
     """Return which columns of a list or table have what a task needs; none of what is neither."""
     if name is None:
         return metadata_columns(place) or NO_COLUMNS
-    if not name.lower().endswith(LISTS):
+    if not name.lower().endswith((*LISTS, _TEXT)):
         return NO_COLUMNS
     first = matching(place, name)[0]
     if first.lower().endswith(TABLES) and is_table(place, first, NO_COLUMNS):
@@ -261,6 +328,8 @@ def _columns(place: Place, name: str | None) -> Columns:
     found, rows = beginning_of(place, first, rows=_ROWS)
     if is_flat(found) or not (found or first.lower().endswith(_OF_COLUMNS)):
         return NO_COLUMNS  # what tools export says by itself what is what
+    if is_nameless([str(each) for each in found]):
+        return NO_COLUMNS
     columns = guessed(found, rows)
     if columns is None:
         told = ", ".join(map(shown_cell, found[:20]))
@@ -283,8 +352,9 @@ def _splits_in(place: Place, name: str, columns: Columns) -> Sequence[str]:
     found: dict[str, None] = {}
     with closing(_split_cells(place, first, columns)) as cells:
         for cell in cells:
-            if isinstance(cell, str) and cell.strip():
-                found[cell.strip()] = None
+            said = "" if cell is None else split_said(columns.split, cell)
+            if said and (isinstance(cell, str) or said != str(cell)):
+                found[said] = None
             if len(found) > _SPLITS:
                 break
     return tuple(found)
@@ -316,7 +386,8 @@ def _name_of(source: str) -> str:
 
 def _stem(name: str) -> str:
     """Return a name without its ending, patterns, and the word of a split."""
-    ending = next((end for end in ENDINGS if name.lower().endswith(end)), "")
+    endings = (*ENDINGS, _TEXT)
+    ending = next((end for end in endings if name.lower().endswith(end)), "")
     bare = name[: len(name) - len(ending)] if ending else name
     bare = re.sub(r"\{[^}]*\}|[*?]|\[[^\]]*\]|[0-9]+-of-[0-9]+|[-_.][0-9]{4,}$", " ", bare)
     words = re.split(r"([-_.\s]+)", bare)
@@ -328,6 +399,17 @@ def _lawful(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     lawful = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:MOST_NAME].rstrip("-._")
     return lawful if NAME.fullmatch(lawful) else ""
+
+
+def _names_images(path: Path) -> bool:
+    """Return whether the first line of a text names an image, as that of a list does."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(MOST_PATH_BYTES).decode("utf-8-sig", "replace").splitlines()
+    except OSError:
+        return False
+    first = next((line for line in lines if line.strip()), "")
+    return any(is_image(word) for word in re.split(r"[\s,;|\"]+", first))
 
 
 def _is_task_file(path: Path) -> bool:

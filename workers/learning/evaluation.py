@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from adapters.adapter import Adapter, Scores, UnseenClasses
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import comparable_name
 from adapters.mistakes import SetAnswers
+from adapters.reliability import Reliability, reliability
 from adapters.uncertainty import Interval, wilson_interval
 from workers.encoding.encoder import Encoder
 from workers.encoding.features import read_split
@@ -109,17 +111,26 @@ class Predicted:
     Attributes:
         classes: N, the predicted class of each image.
         confidences: N, their probabilities among the candidates, from 0 to 1.
+        losses: N, the squared distance between the probabilities of all candidates and the truth,
+            0 to 2; none where nobody wants them.
     """
 
     classes: tuple[ClassEntry, ...] = ()
     confidences: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, scores: Scores) -> "Predicted":
-        """Return the best candidate of each image."""
+    def of(cls, scores: Scores, truth: Sequence[ClassEntry] = ()) -> "Predicted":
+        """Return the best candidate of each image.
+
+        Args:
+            scores: Of N images.
+            truth: The class of each, one of the candidates; nothing where losses are not wanted.
+        """
         return cls(
             classes=tuple(scores.classes[column] for column in scores.winners.tolist()),
             confidences=tuple(scores.confidences.tolist()),
+            losses=_losses(scores, truth) if truth else (),
         )
 
     def about(self, truth: Sequence[ClassEntry]) -> SetAnswers:
@@ -129,6 +140,14 @@ class Predicted:
             answers=tuple(entry.counts_as for entry in self.classes),
             confidences=self.confidences,
         )
+
+
+def _losses(scores: Scores, truth: Sequence[ClassEntry]) -> tuple[float, ...]:
+    columns = {entry.counts_as: column for column, entry in enumerate(scores.classes)}
+    own = torch.tensor([columns[entry.counts_as] for entry in truth])
+    probabilities = scores.probabilities.cpu()
+    of_truth = probabilities.gather(1, own[:, None])[:, 0]
+    return tuple((probabilities.square().sum(dim=1) - 2 * of_truth + 1).tolist())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +161,33 @@ class Answers:
 
     sets: tuple[Predicted, ...]
     candidates: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedAnswers:
+    """What `predict` answers about the images of several sets, where nothing else is asked for.
+
+    Attributes:
+        sets: Of each set; None of one with classes that are not learnt.
+        candidates: How many classes are learnt; those that count as one are one.
+    """
+
+    sets: tuple[Predicted | None, ...]
+    candidates: int
+
+    def reliability(self, truths: Sequence[Sequence[ClassEntry]]) -> Reliability | None:
+        """Return how far these answers can be believed, over the images of all sets.
+
+        Args:
+            truths: The classes of the images of each set.
+        """
+        known = [(of, true) for of, true in zip(self.sets, truths, strict=True) if of is not None]
+        pairs = [pair for of, true in known for pair in zip(of.classes, true, strict=True)]
+        return reliability(
+            [sure for of, _ in known for sure in of.confidences],
+            [answer.counts_as == true.counts_as for answer, true in pairs],
+            [loss for of, _ in known for loss in of.losses],
+        )
 
 
 class MeasuredAccuracy(NamedTuple):
@@ -175,7 +221,13 @@ def accuracies(
     }
 
 
-def answers(adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Encoder) -> Answers:
+def answers(
+    adapter: Adapter | None,
+    tasks: Sequence[TaskTestSet],
+    encoder: Encoder,
+    *,
+    with_losses: bool = False,
+) -> Answers:
     """Return what is answered about every image of every task.
 
     The candidates are the classes of all tasks. What `adapter` has not learnt takes part zero-shot,
@@ -186,6 +238,7 @@ def answers(adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Enco
         adapter: What has been learnt; None for nothing.
         tasks: The tasks to measure, with features of the adapter's tower.
         encoder: Embeds the prompts of what has not been learnt.
+        with_losses: Whether `Predicted.losses` are wanted, at the cost of a softmax over all.
     """
     learnt = [entry for record in adapter.records for entry in record.classes] if adapter else []
     known = {entry.class_id for entry in learnt} | {entry.counts_as for entry in learnt}
@@ -199,21 +252,53 @@ def answers(adapter: Adapter | None, tasks: Sequence[TaskTestSet], encoder: Enco
         further = UnseenClasses(classes=tuple(unseen.values()), text_features=text)
     return Answers(
         sets=tuple(
-            _predicted(adapter, task, further, encoder) if len(task.labels) else Predicted()
+            _predicted(adapter, task, further, encoder, with_losses=with_losses)
+            if len(task.labels)
+            else Predicted()
             for task in tasks
         ),
         candidates=len({entry.counts_as for entry in (*learnt, *unseen.values())}),
     )
 
 
+def served_answers(
+    adapter: Adapter, tasks: Sequence[TaskTestSet], encoder: Encoder, *, among_all: Answers
+) -> ServedAnswers:
+    """Return what is answered among the learnt classes, which are the candidates of a request.
+
+    Args:
+        adapter: What has been learnt.
+        tasks: The tasks to measure, with features of the adapter's tower.
+        encoder: Of the features.
+        among_all: The same among the classes of all tasks, with losses; where these are the learnt
+            ones, nothing is scored again.
+    """
+    learnt = {entry.counts_as for record in adapter.records for entry in record.classes}
+    is_all = among_all.candidates == len(learnt)
+
+    def of(task: TaskTestSet, known: Predicted) -> Predicted | None:
+        if not len(task.labels) or any(one.counts_as not in learnt for one in task.classes):
+            return None
+        return known if is_all else _predicted(adapter, task, None, encoder, with_losses=True)
+
+    pairs = zip(tasks, among_all.sets, strict=True)
+    return ServedAnswers(sets=tuple(of(*pair) for pair in pairs), candidates=len(learnt))
+
+
 def _predicted(
-    adapter: Adapter | None, task: TaskTestSet, unseen: UnseenClasses | None, encoder: Encoder
+    adapter: Adapter | None,
+    task: TaskTestSet,
+    unseen: UnseenClasses | None,
+    encoder: Encoder,
+    *,
+    with_losses: bool,
 ) -> Predicted:
     scale = encoder.logit_scale
     if adapter is not None:
-        return Predicted.of(
-            adapter.score(task.features, encoder=task.fingerprint, logit_scale=scale, unseen=unseen)
+        scores = adapter.score(
+            task.features, encoder=task.fingerprint, logit_scale=scale, unseen=unseen
         )
+        return Predicted.of(scores, task.truth if with_losses else ())
     if unseen is None:
         return Predicted()
     return nearest_by_text(task.features, unseen, logit_scale=scale)

@@ -2,8 +2,10 @@
 
 work/<submission>/<parent>/learnt    what was learnt on that parent version (0: on none)
 work/<submission>/<parent>/shared    the state that tasks share from then on, where a method has one
+work/<submission>/<parent>/fitted    the temperature of its scores
 work/<submission>/<parent>/record    the finished record
 work/<submission>/checkpoint         the training in progress; never published
+work/<submission>/trial              the same of the trial that the temperature is fitted on
 measured/<adapter>                   answers of its newest version, see `kept_answers`
 
 Each is one sealed object: the SHA-256 of the content, then the content. Learning is deterministic,
@@ -22,13 +24,18 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def handover_key(submission_id: str, parent: int, stage: str) -> str:
-    """Return where the handover of `stage` ("learnt", "shared" or "record") is kept."""
+    """Return where the handover of `stage` ("learnt", "shared", "fitted" or "record") is kept."""
     return f"{PREFIX}{submission_id}/{parent}/{stage}"
 
 
 def checkpoint_key(submission_id: str) -> str:
     """Return where the checkpoint of a training is kept."""
     return f"{PREFIX}{submission_id}/checkpoint"
+
+
+def trial_key(submission_id: str) -> str:
+    """Return where the checkpoint of a trial is kept."""
+    return f"{PREFIX}{submission_id}/trial"
 
 
 def answers_key(adapter: str) -> str:

@@ -1,7 +1,7 @@
 """Kept answers: what the newest version of an adapter answers about all test images, as a cache.
 
 measured/<adapter>    the best score of each test image, whose it is, and the sum of all scores'
-                      exponentials; one object, replaced
+                      exponentials at its temperature; one object, replaced
 
 It is made from records and test features and can be made again: no version needs it, and whoever
 finds none, or one of other records, measures everything. Sealed as handovers are.
@@ -33,17 +33,17 @@ class BestAnswers:
         scores: (N,) float32, the highest score that any class has.
         columns: (N,) int64, that class among all of the version's records, in their order; of
             classes that count as one the first that stands for them.
-        log_sums: (N,) float32, log Σ exp over the scores of all classes.
+        log_sums: (N,) float32, log Σ exp over the scores of all classes, divided by the temperature
+            of the column.
     """
 
     scores: Tensor
     columns: Tensor
     log_sums: Tensor
 
-    @property
-    def confidences(self) -> Tensor:
-        """(N,) float32, the probability of each answer."""
-        return (self.scores - self.log_sums).exp().clamp(max=1.0)
+    def confidences(self, temperatures: Tensor) -> Tensor:
+        """Return the probability of each answer, (N,) float32, given those of the columns."""
+        return (self.scores / temperatures - self.log_sums).exp().clamp(max=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

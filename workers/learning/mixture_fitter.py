@@ -1,7 +1,10 @@
 """Mixture worker: compresses each class to a Gaussian mixture and finishes the record."""
 
+import logging
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cachetools import LRUCache
 from safetensors.torch import load
@@ -11,11 +14,15 @@ from adapters.contract.method import Learnt
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import encode_record
 from adapters.contract.task_features import TaskFeatures
+from adapters.familiarity import with_thresholds
 from adapters.methods import method_named
 from workers.encoding.task_features import training_features
 from workers.learning.crew import Assignment
 from workers.learning.handover import hand_over, handover_key, is_handed_over, take_over_finished
+from workers.learning.temperature import temperature_handed_over
 from workers.store.base import ObjectStore
+
+logger = logging.getLogger("nacre.mixtures")
 
 
 class MixtureFitter:
@@ -46,8 +53,16 @@ class MixtureFitter:
         """Return one mixture for each of `classes`."""
         submission = assignment.submission
         components = method_named(assignment.method).mixture_components(submission.all_settings)
-        task = self._features(assignment)
-        return class_mixtures(task, components=components, seed=submission.seed, classes=classes)
+        task, began = self._features(assignment), time.monotonic()
+        found = class_mixtures(task, components=components, seed=submission.seed, classes=classes)
+        logger.info(
+            "fitted mixtures of %d components to classes %d to %d, %.1f s",
+            components,
+            classes.start,
+            classes.stop - 1,
+            time.monotonic() - began,
+        )
+        return found
 
     def finish(self, assignment: Assignment, mixtures: Sequence[Mixture]) -> None:
         """Put the record together and hand it over, unless that was done before."""
@@ -55,14 +70,20 @@ class MixtureFitter:
         if is_handed_over(self._store, key):
             return
         learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
-        record = method_named(assignment.method).record(
-            self._features(assignment),
+        method, task = method_named(assignment.method), self._features(assignment)
+        record = method.record(
+            task,
             Learnt(tensors=load(take_over_finished(self._store, learnt))),
             mixtures,
             settings=submission.all_settings,
             seed=submission.seed,
         )
-        hand_over(self._store, key, encode_record(record))
+        record = with_thresholds(method, record, task)
+        if method.tempered:
+            record = replace(record, temperature=temperature_handed_over(self._store, assignment))
+        content = encode_record(record)
+        hand_over(self._store, key, content)
+        logger.info("finished the record, %d bytes", len(content))
 
     def _features(self, assignment: Assignment) -> TaskFeatures:
         wanted = (assignment.submission.submission_id, assignment.method, assignment.encoder)

@@ -1,5 +1,6 @@
 """Publisher worker: says what to learn on, measures the record, and publishes the version."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -39,6 +40,9 @@ from workers.registry.documents.layout import PRODUCTION
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
+from workers.traces.spans import span
+
+logger = logging.getLogger("nacre.publisher")
 
 
 class Publisher:
@@ -106,16 +110,16 @@ class Publisher:
         handed = self._shared(assignment)
         shared = None if handed is None else decode_shared(handed)
         kept = self._kept(assignment)
-        measured = self._measuring.measured(
-            Candidate(
-                submission=submission,
-                parent=assignment.parent,
-                kept=kept,
-                content=content,
-                shared=shared,
-                code=_code_version(),
-            )
+        candidate = Candidate(
+            submission=submission,
+            parent=assignment.parent,
+            kept=kept,
+            content=content,
+            shared=shared,
+            code=_code_version(),
         )
+        with span("measure", tasks=len(kept) + 1):
+            measured = self._measuring.measured(candidate)
         before = self._before(adapter, assignment, kept)
         verdict = judge(
             assignment.gate,
@@ -125,6 +129,8 @@ class Publisher:
             after=measured.accuracies,
             compared=self._compared(adapter, assignment, kept, measured.sheet),
         ).waiting_for(self._awaited(adapter, submission, kept))
+        for each in measured.accuracies:
+            logger.info("measured task %s: %.4f", each.task, each.accuracy)
         commit = Commit(
             updates=(
                 *((DropTask(task=submission.replaces),) if submission.replaces else ()),
@@ -151,7 +157,10 @@ class Publisher:
             aliases=_aliases(submission, verdict),
         )
         author = Author(who=submission.author, why=f"task {submission.task}", now=now)
-        number = adapter.commit(commit, by=author).number
+        with span("commit") as committing:
+            number = adapter.commit(commit, by=author).number
+            committing.note(version=number)
+        logger.info("published as version %d", number)
         if measured.kept is not None and verdict.built_upon:
             with suppress(NacreError):  # the next version is measured from the beginning then
                 keep_answers(self._store, adapter.name, measured.kept)

@@ -1,12 +1,15 @@
 """Training worker: learns one task on top of a version, resuming what an earlier attempt began."""
 
+import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 from safetensors.torch import save
 
+from adapters.calibration import Trial, temperature_before
 from adapters.contract.adapter_state import AdapterState, SharedState, encode_shared
-from adapters.contract.method import Learner, Learnt
+from adapters.contract.method import Learner, Learnt, Method
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, InputError, NotFoundError
@@ -24,13 +27,19 @@ from workers.learning.handover import (
     handover_key,
     is_handed_over,
     take_over,
+    trial_key,
 )
+from workers.learning.temperature import hand_over_temperature
+from workers.metrics.families import TRAINING_STEPS
+from workers.metrics.meter import UNREAD, Meter
 from workers.registry.record_cache import Versions
 from workers.store.base import ObjectStore
 from workers.tasks.submission import Submission
+from workers.traces.spans import span
 
 CHECKPOINT_EVERY = 200
 REPORT_EVERY = 10
+logger = logging.getLogger("nacre.trainer")
 
 
 class Trainer:
@@ -41,6 +50,7 @@ class Trainer:
         store: The object store.
         versions: Of the same store.
         checkpoint_every: Steps from one checkpoint to the next.
+        meter: Counts steps.
     """
 
     # Owns: the cache of decoded records inside `versions`; everything else is frozen.
@@ -52,8 +62,10 @@ class Trainer:
         versions: Versions,
         *,
         checkpoint_every: int = CHECKPOINT_EVERY,
+        meter: Meter = UNREAD,
     ) -> None:
         self._checkpoint_every = checkpoint_every
+        self._meter = meter
         self._encoder = encoder
         self._store = store
         self._versions = versions
@@ -69,31 +81,72 @@ class Trainer:
             ClassNameError: the adapter has a task of this name already.
             SettingsError: the adapter was learnt by another method.
         """
-        submission = assignment.submission
-        learnt = handover_key(submission.submission_id, assignment.parent, "learnt")
-        if is_handed_over(self._store, learnt):
+        method, submission_id = method_named(assignment.method), assignment.submission.submission_id
+        is_learnt = self._is_done(assignment, "learnt")
+        if is_learnt and (not method.tempered or self._is_done(assignment, "fitted")):
+            logger.info("learnt before, and handed over")
             yield 1, 1
             return
-        learner = self._learner(assignment)
-        yield learner.steps_done, learner.total_steps
-        while learner.steps_done < learner.total_steps:
-            learner.step()
-            done = learner.steps_done
-            if done % self._checkpoint_every == 0:
-                key = checkpoint_key(submission.submission_id)
-                hand_over(self._store, key, learner.checkpoint())
-            if done % REPORT_EVERY == 0 or done == learner.total_steps:
-                yield done, learner.total_steps
-        self._hand_over(assignment, learner.learnt())
+        began = time.monotonic()
+        with span("read features"):
+            inputs = self._inputs(assignment)
+        learner = self._begun(method, inputs, checkpoint_key(submission_id))
+        trial, trying = Trial.of(method, inputs), None
+        if trial is not None:
+            trying = self._begun(method, trial.inputs, trial_key(submission_id))
+        logger.info(
+            "learns on version %d with %s on %s, from step %d of %d",
+            assignment.parent,
+            assignment.method,
+            self._encoder.device,
+            learner.steps_done,
+            learner.total_steps,
+        )
+        first = learner.total_steps
+        total = first + (trying.total_steps if trying else 0)
+        if is_learnt:
+            yield first + (trying.steps_done if trying else 0), total
+        else:
+            yield learner.steps_done, total
+            for done in self._steps(learner, checkpoint_key(submission_id), method.name):
+                yield done, total
+            self._hand_over(assignment, learner.learnt())
+        logger.info("learnt in %.1f s", time.monotonic() - began)
+        if not method.tempered:
+            return
+        found = None
+        if trial is not None and trying is not None:
+            for done in self._steps(trying, trial_key(submission_id), method.name):
+                yield first + done, total
+            found = trial.temperature(method, trying.learnt())
+        if found is None:
+            found = temperature_before(inputs.past.records)
+        hand_over_temperature(self._store, assignment, found)
 
-    def _learner(self, assignment: Assignment) -> Learner:
-        method, inputs = method_named(assignment.method), self._inputs(assignment)
-        key = checkpoint_key(assignment.submission.submission_id)
+    def _is_done(self, assignment: Assignment, stage: str) -> bool:
+        key = handover_key(assignment.submission.submission_id, assignment.parent, stage)
+        return is_handed_over(self._store, key)
+
+    def _begun(self, method: Method, inputs: TrainingInputs, key: str) -> Learner:
+        """Return the learner of `inputs`, from the checkpoint under `key` where there is one."""
         try:
             return method.resume(take_over(self._store, key), inputs)
         except (NotFoundError, InputError, CorruptionError):
             # None, or of another parent: begin anew.
             return method.start(inputs)
+
+    def _steps(self, learner: Learner, key: str, name: str) -> Iterator[int]:
+        """Take all steps that are left, and yield how many are done every few of them."""
+        while learner.steps_done < learner.total_steps:
+            before = learner.steps_done
+            learner.step()
+            done = learner.steps_done
+            self._meter.count(TRAINING_STEPS, name, by=done - before)
+            if done % self._checkpoint_every == 0:
+                hand_over(self._store, key, learner.checkpoint())
+                logger.info("checkpoint after step %d", done)
+            if done % REPORT_EVERY == 0 or done == learner.total_steps:
+                yield done
 
     def _hand_over(self, assignment: Assignment, learnt: Learnt) -> None:
         submission, parent = assignment.submission, assignment.parent

@@ -3,8 +3,9 @@
 Where scores of old classes stay (`Method.scores_stay`), an image's answer changes only if a new
 class beats the best of the old ones. What is kept is of use where a version begins with all records
 that it was kept of; after a rollback, a drop or a replacement everything is scored anew once. An
-image whose answer counts as a new class may be scored anew, and with it its task: answers are what
-scoring everything gives, to the bit, and their probabilities up to rounding.
+image whose answer counts as a new class may be scored anew, and with it its task; so is an image
+whose answer has another temperature than before, by itself. Answers are what scoring everything
+gives, to the bit, and their probabilities up to rounding.
 
 Shapes: N test images of a task · S classes of a version
 """
@@ -61,6 +62,12 @@ class VersionAnswers:
         self._touched = torch.tensor(
             [entry.counts_as in touched for entry in self._classes], dtype=torch.bool
         )
+        self._temperatures = torch.cat(
+            [
+                torch.full((len(record.classes),), record.temperature or 1.0)
+                for record in adapter.records
+            ]
+        )
         self._places: tuple[Tensor, Tensor] | None = None
         self.answered: dict[str, BestAnswers] = {}
 
@@ -81,7 +88,7 @@ class VersionAnswers:
         return SetAnswers(
             truth=tuple(entry.counts_as for entry in task.truth),
             answers=tuple(self._classes[column].counts_as for column in found.columns.tolist()),
-            confidences=tuple(found.confidences.tolist()),
+            confidences=tuple(found.confidences(self._temperatures[found.columns]).tolist()),
         )
 
     def answers(self, task: TaskTestSet) -> BestAnswers:
@@ -102,19 +109,25 @@ class VersionAnswers:
         values = scores.values[:, places]
         best = values.argmax(dim=1)
         highest, whose = values.gather(1, best[:, None])[:, 0], columns[best]
-        again = self._touched[kept.columns]
-        if not self._still_best(values, columns, kept, again):
+        touched = self._touched[kept.columns]
+        if not self._still_best(values, columns, kept, touched):
             return None
         wins = highest > kept.scores
         wins |= (highest == kept.scores) & (whose < kept.columns)
+        answered = torch.where(wins, whose, kept.columns)
+        log_sums = self._log_sums(task, kept, values)
+        known, now = (self._temperatures[columns] for columns in (kept.columns, answered))
+        again = (known != now).nonzero()[:, 0]
+        if len(again):
+            log_sums[again] = self._scored_rows(task, again).log_sums
         return BestAnswers(
-            scores=torch.where(wins, highest, kept.scores),
-            columns=torch.where(wins, whose, kept.columns),
-            log_sums=self._log_sums(task, kept, values),
+            scores=torch.where(wins, highest, kept.scores), columns=answered, log_sums=log_sums
         )
 
     def _log_sums(self, task: TaskTestSet, kept: BestAnswers, values: Tensor) -> Tensor:
         """Return log Σ exp over all classes: as it was, without the classes that `values` has anew.
+
+        All of it at the temperatures of the kept answers.
 
         Args:
             task: Whose images.
@@ -122,10 +135,13 @@ class VersionAnswers:
             values: Scores of all new classes, and of those that old and new ones count as.
         """
         others = kept.log_sums.double()
+        temperatures = self._temperatures[kept.columns][:, None]
+        values = values / temperatures
         if self._old_tasks:
             old = self._scored(task, self._old_tasks)
             places = [place for place, entry in enumerate(old.classes) if self._is_touched(entry)]
-            gone = old.values[:, places].double().logsumexp(dim=1) - others
+            touched = old.values[:, places] / temperatures
+            gone = touched.double().logsumexp(dim=1) - others
             others = others + torch.log1p(-gone.exp().clamp(max=1 - 1e-7))
         return torch.logaddexp(others, values.double().logsumexp(dim=1)).float()
 
@@ -161,6 +177,11 @@ class VersionAnswers:
             scores=scores.values.gather(1, best[:, None])[:, 0],
             columns=columns[best],
             log_sums=scores.log_sums,
+        )
+
+    def _scored_rows(self, task: TaskTestSet, rows: Tensor) -> Scores:
+        return self._adapter.score(
+            task.features[rows], encoder=task.fingerprint, logit_scale=self._scale
         )
 
     def _scored(self, task: TaskTestSet, tasks: Sequence[str] | None) -> Scores:

@@ -103,8 +103,12 @@ def take_leadership(
     ttl_s: float,
     now: float,
     configuration: Mapping[str, Any] | None = None,
+    had: int | None = None,
 ) -> Leadership:
     """Take the lead, which a system does at its start and again whenever its coordinator restarts.
+
+    Of two coordinators of one system, as there are for a moment while one replaces the other, the
+    one that took it last keeps it: the one before, which had it, waits like another system.
 
     Args:
         store: The object store.
@@ -113,13 +117,15 @@ def take_leadership(
         ttl_s: For how long, in seconds.
         now: Seconds since the epoch.
         configuration: What the system says of its configuration.
+        had: The epoch in which this coordinator had the lead before, if it had.
 
     Raises:
         ConflictError: another system leads; its message says which, and for how long.
     """
 
     def taken(held: Leadership | None) -> Leadership:
-        if held and held.owner != owner and held.lasts(now=now):
+        ours = held is not None and held.owner == owner and (had is None or held.epoch <= had)
+        if held and not ours and held.lasts(now=now):
             raise ConflictError(
                 f"the queue in {store.url} is coordinated by the system on {held.host!r} for "
                 f"another {held.expires - now:.0f} s; this one waits",

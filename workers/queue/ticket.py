@@ -82,6 +82,7 @@ class Ticket:
         note: What else there is to say of how it ended, such as why the gate refused it or
             what it could not measure.
         branch: The alias that it grows in place of `head`; empty for that.
+        traceparent: The span that it was submitted in; empty where nobody traces it.
     """
 
     submission_id: str
@@ -104,6 +105,7 @@ class Ticket:
     earlier: int = 0
     note: str | None = None
     branch: str = ""
+    traceparent: str = ""
 
     @property
     def order(self) -> tuple[int, float, str]:

@@ -22,8 +22,8 @@ REMEMBERED = 64
 """How many manifests, history entries and the like are kept in memory."""
 
 FIRST_LOOKS = 6
-"""So often a process that has seen no refs asks for them where it tells somebody what they say: of
-two answers that a store gives by turns it takes the older one in one case of 64."""
+"""So often whoever has seen no refs asks for them before it answers with what they say: of two
+answers that a store gives by turns it takes the older one in one case of 64."""
 
 
 class AdapterObjects:
@@ -34,8 +34,8 @@ class AdapterObjects:
         adapter: The adapter's name.
         cache: Local copies of them; None reads from the store.
         remembered: How many documents are kept in memory; 0 reads each one every time.
-        first_looks: How often the refs are asked for as long as this process has seen none: it
-            cannot tell those from before by their serial, and takes the newest.
+        wary: Whether the refs are asked for `FIRST_LOOKS` times as long as this process has seen
+            none, because somebody is told what they say.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class AdapterObjects:
         *,
         cache: BlobCache | None = None,
         remembered: int = REMEMBERED,
-        first_looks: int = 1,
+        wary: bool = False,
     ) -> None:
         self.store = store
         self.adapter = adapter
         self.cache = cache
         self._lock = threading.Lock()
-        self._first_looks = first_looks
+        self._wary = wary
         self.refs_document = SerialDocument(store, refs_key(adapter), refs_from_bytes)
         self._documents: LRUCache[Stored, bytes] = LRUCache(remembered)  # owned by _lock
 
@@ -63,8 +63,17 @@ class AdapterObjects:
             MissingError: there was one, and its refs are not to be found now.
             CorruptionError: they are damaged.
         """
-        looks = self._first_looks if self.refs_document.seen is None else 1
-        for _ in range(looks - 1):
+        if self._wary and self.refs_document.seen is None:
+            return self.newest_refs()
+        return self._held(self.refs_document.read).content
+
+    def newest_refs(self) -> Refs:
+        """Return the newest of the refs that the store gives when it is asked `FIRST_LOOKS` times.
+
+        For whoever has seen none before, and cannot tell those from before by their serial.
+        Errors are those of `refs`.
+        """
+        for _ in range(FIRST_LOOKS - 1):
             self._held(self.refs_document.read)
         return self._held(self.refs_document.read).content
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from adapters.errors import InputError, MissingError, NotFoundError
-from workers.concurrency.bounded import pool_of
+from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
 from workers.registry.documents.answer_sheet import AnswerSheet, sheet_from_bytes
 from workers.registry.documents.history import Action, Entry, find_version
@@ -22,6 +22,9 @@ from workers.registry.past import past_entries
 from workers.store.patience import AT_ONCE, Patience
 
 FETCH_THREADS = 8
+FETCH_AHEAD = 16
+"""Most records that are read and not asked for yet, so that what is read never piles up."""
+
 MOST_DIGITS = 18
 """No adapter lives to see a version of more; Python reads no more than some thousand."""
 
@@ -49,6 +52,10 @@ class AdapterReader:
     def refs(self) -> Refs:
         """Return the aliases, next version number, epoch and latest history entry as of now."""
         return self._objects.refs()
+
+    def newest_refs(self) -> Refs:
+        """Return them for whoever has seen none before; see `AdapterObjects`."""
+        return self._objects.newest_refs()
 
     def resolve(self, version: int | str) -> int:
         """Return the number of a version given by alias or number.
@@ -113,13 +120,14 @@ class AdapterReader:
                 )
 
     def records(self, tasks: Sequence[TaskRef]) -> Iterator[tuple[TaskRef, bytes]]:
-        """Yield tasks with the bytes of their records, in order, fetching several at once.
+        """Yield tasks with the bytes of their records, in order, fetching some ahead.
 
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        with pool_of(FETCH_THREADS) as pool:
-            yield from zip(tasks, pool.map(self.record_bytes, tasks), strict=True)
+        threads, ahead = (1, 2) if self._objects.store.at_hand else (FETCH_THREADS, FETCH_AHEAD)
+        read = in_threads(self.record_bytes, tasks, threads=threads, ahead=ahead)
+        yield from zip(tasks, read, strict=True)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
         """Return the checked bytes of the version's shared state; None when it has none.

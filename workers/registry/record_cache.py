@@ -1,13 +1,24 @@
 """Record cache: opens versions by alias or number, and decodes each record once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState, SharedState, decode_shared
 from adapters.contract.records import Record, decode_record
 from adapters.contract.task_features import check_encoder
+from adapters.contract.tensor_blob import BlobTensors
 from adapters.errors import NotFoundError
-from workers.registry import Audience, Manifest, Registry, TaskRef, VersionRef
+from workers.registry import (
+    Audience,
+    Manifest,
+    RegisteredAdapter,
+    Registry,
+    TaskRef,
+    VersionRef,
+)
 from workers.store import BlobCache, ObjectStore
 from workers.store.decoded_cache import DecodedCache
 
@@ -93,12 +104,39 @@ class Versions:
 
     def records_of(self, adapter: str, tasks: Sequence[TaskRef]) -> tuple[Record, ...]:
         """Return the records of some tasks, in their order; errors as in `state`."""
-        handle = self.registry.adapter(adapter)
         found = {
             task.record.sha256: self._decoded.find(task.record.sha256, Record) for task in tasks
         }
         missing = [task for task in tasks if found[task.record.sha256] is None]
+        handle = self.registry.adapter(adapter)
         for task, content in handle.records(missing):
-            decoded = decode_record(content)
-            found[task.record.sha256] = self._decoded.keep(task.record.sha256, decoded)
+            found[task.record.sha256] = self._kept(task, content)
         return tuple(known for task in tasks if (known := found[task.record.sha256]))
+
+    def passing(self, adapter: str, tasks: Sequence[TaskRef]) -> Iterator[Record]:
+        """Yield the records of some tasks, for whoever copies what is needed of each.
+
+        When the next one is asked for, the tensors of the last leave memory; who asks for them all
+        the same has them read again. So not all records are in memory at once, and the room of one
+        serves for the next. Errors as in `state`.
+        """
+        handle = self.registry.adapter(adapter)
+        found = {
+            task.record.sha256: record
+            for task in tasks
+            if (record := self._decoded.find(task.record.sha256, Record))
+        }
+        read = handle.records([task for task in tasks if task.record.sha256 not in found])
+        for task in tasks:
+            record = found.get(task.record.sha256) or self._kept(*next(read))
+            yield record
+            if isinstance(record.tensors, BlobTensors):
+                record.tensors.release(partial(_tensors_again, handle, task))
+
+    def _kept(self, task: TaskRef, content: bytes) -> Record:
+        """Return the record whose bytes are `content`: the decoded one that is there, if one is."""
+        return self._decoded.keep(task.record.sha256, decode_record(content))
+
+
+def _tensors_again(handle: RegisteredAdapter, task: TaskRef) -> Mapping[str, Tensor]:
+    return decode_record(handle.record_bytes(task)).tensors

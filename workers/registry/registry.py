@@ -45,20 +45,17 @@ class Registry:
         self._sleep = sleep
         self._audience = audience
 
-    def adapter(self, name: str, *, first_looks: int = 1) -> RegisteredAdapter:
+    def adapter(self, name: str, *, wary: bool = False) -> RegisteredAdapter:
         """Return a handle on the adapter called `name`; nothing is read yet.
 
         Args:
             name: Its name.
-            first_looks: How often the refs are asked for as long as this process has seen none; see
-                `AdapterObjects`.
+            wary: Whether the first refs are asked for several times; see `AdapterObjects`.
 
         Raises:
             InputError: No adapter can be called so.
         """
-        objects = AdapterObjects(
-            self.store, check_adapter(name), cache=self.cache, first_looks=first_looks
-        )
+        objects = AdapterObjects(self.store, check_adapter(name), cache=self.cache, wary=wary)
         writer = RefsWriter(
             objects, retry=self._retry, rng=self._rng, sleep=self._sleep, audience=self._audience
         )

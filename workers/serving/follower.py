@@ -5,6 +5,7 @@ Every request reads `current` once, so that it never mixes two versions. A versi
 prepared is refused: what answers stays as it is, and the refusal can be seen.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -28,8 +29,11 @@ from workers.serving.version_cache import LoadedVersion, VersionCache
 TRIED_AGAIN_S = 5.0
 """A version that was refused is fetched again after so long: it may have been repaired."""
 ASKED_AGAIN = 5
-"""A store that answers with refs from before, or may do so, is asked so often more: another node
-may know."""
+"""A store that answers with refs from before is asked so often more: another node may know."""
+APART_S = 0.02
+"""Before each of these it waits up to so long: replicas that are told of a change in one moment ask
+in turns otherwise, and of a store that answers in turns one of them is given every old answer."""
+JITTER = random.Random()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,19 +150,20 @@ class Follower:
         """
         self._cache.load(self.adapter, ref)
 
-    def follow(self, serial: int = 0) -> bool:
+    def follow(self, serial: int = 0, *, wary: bool = False) -> bool:
         """Look where `production` points to, move there, and return whether it had moved.
 
         Args:
             serial: Of a change of the refs that is known to have been made. Refs from before it
                 are asked for again, some times, and so are the first ones; what answers until the
                 next look is theirs then.
+            wary: Whether the refs are asked for as often as at first.
 
         Raises:
             UnavailableError: the store cannot be reached; what answers stays as it is.
         """
         asked_at = self._clock()
-        refs = self._refs(serial)
+        refs = self._refs(serial, wary=wary or not self.has_looked)
         with self._lock:
             before = self._state
             after = self._after(before, refs, asked_at)
@@ -192,14 +197,14 @@ class Follower:
             self._unpurged_in = looked_at
         return current
 
-    def _refs(self, serial: int) -> Refs | None:
+    def _refs(self, serial: int, *, wary: bool) -> Refs | None:
         handle = self._versions.registry.adapter(self.adapter)
         try:
-            refs = handle.refs()
+            refs = handle.newest_refs() if wary else handle.refs()
             for _ in range(ASKED_AGAIN):
-                # Whoever has not looked yet cannot tell refs from before by their serial.
-                if self.has_looked and refs.serial >= serial:
+                if refs.serial >= serial:
                     break
+                time.sleep(JITTER.uniform(0.0, APART_S))
                 refs = handle.refs()
         except NotFoundError as error:
             if self._state.current is None:

@@ -8,7 +8,7 @@ Shapes: N images · D feature width
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from cachetools import LRUCache
@@ -19,6 +19,7 @@ from adapters.contract.class_entry import ClassEntry
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.placement import Placement
 from adapters.errors import CorruptionError, NacreError, NotFoundError, reason_of
+from adapters.familiarity import Verdict
 from adapters.towers.image_tower import ImageTower
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoders import Encoders
@@ -26,6 +27,7 @@ from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
 from workers.serving.version_cache import MOST, MOST_BYTES, LoadedVersion, VersionCache
 from workers.serving.version_lookup import VersionLookup
+from workers.traces.traceparent import Traceparent
 
 KEPT_PROMPTS = 10_000
 PROMPT = "a photo of a {}."
@@ -39,13 +41,16 @@ class Candidate:
         label: The class's readable name.
         class_id: The class's id in its adapter; None for a label that nobody has learnt.
         task: The task that brought it; None for a label that nobody has learnt.
-        score: Softmax of the scores over all candidates, 0 to 1.
+        score: Its probability among all candidates, 0 to 1.
+        verdict: Whether the image is of none of the classes: of the best candidate, where that is
+            asked.
     """
 
     label: str
     class_id: str | None
     task: str | None
     score: float
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +62,15 @@ class Question:
         tasks: Names of the tasks whose classes are candidates; None for all.
         labels: Further candidates, known by their names alone.
         prompt: The template of those.
+        reject: The rate of false alarms at which images are of none of the classes; None where that
+            is not asked.
     """
 
     top_k: int = 5
     tasks: tuple[str, ...] | None = None
     labels: tuple[str, ...] = ()
     prompt: str = PROMPT
+    reject: float | None = None
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -75,12 +83,14 @@ class PredictionRequest:
         version: What to answer with; None until `production` is read for the first image.
         prepared_for: What `production` was when its images were decoded as an encoder reads them.
             It answers where `production` has moved to a version of another encoder since.
+        place: The span that the batches of its images are parts of; None where nobody keeps it.
     """
 
     adapter: str
     question: Question
     version: LoadedVersion | None = None
     prepared_for: LoadedVersion | None = None
+    place: Traceparent | None = None
 
 
 def features_of(tower: ImageTower, pixels: Tensor) -> Tensor:
@@ -205,6 +215,7 @@ class Predictor:
 
         Raises:
             NotFoundError: a task that the version has not learnt.
+            InputError: images are to be rejected at a rate that the version does not know.
         """
         encoder = self.encoder_of(version)
         scores = version.adapter.score(
@@ -214,10 +225,10 @@ class Predictor:
             unseen=self._unseen(question, encoder),
             tasks=question.tasks,
         )
-        probabilities = scores.values.softmax(dim=1)
+        probabilities = scores.probabilities
         most = min(question.top_k, probabilities.shape[1])
         best = _best(scores.values, most)
-        return [
+        found = [
             [
                 _candidate(scores.classes[column], probability)
                 for column, probability in zip(columns, row, strict=True)
@@ -225,6 +236,15 @@ class Predictor:
             for columns, row in zip(
                 best.tolist(), probabilities.gather(1, best).tolist(), strict=True
             )
+        ]
+        if question.reject is None or not most:
+            return found
+        told = version.adapter.verdicts(
+            features, scores, rate=question.reject, tasks=question.tasks
+        )
+        return [
+            [replace(ranked[0], verdict=verdict), *ranked[1:]]
+            for ranked, verdict in zip(found, told, strict=True)
         ]
 
     def predict_together(

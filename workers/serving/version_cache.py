@@ -10,6 +10,7 @@ from cachetools import LRUCache
 from adapters.adapter import Adapter
 from adapters.contract.placement import Placement
 from adapters.contract.task_features import check_encoder
+from adapters.methods import method_named
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
 from workers.encoding.encoder import Encoder
 from workers.registry import Manifest, VersionRef
@@ -156,13 +157,23 @@ class VersionCache:
         tasks = manifest.tasks
         steps = len(tasks) - len(begun.manifest.tasks) if begun else 0
         if begun is None or (steps > 1 and steps * A_STEP > len(tasks)):
-            records = self._versions.records_of(adapter, tasks)
-            shared = self._versions.shared_of(adapter, manifest)
-            return Adapter(records, shared=shared, placement=self._placement)
-        grown = begun.adapter
-        for record in self._versions.records_of(adapter, tasks[len(tasks) - steps :]):
+            return self._opened(adapter, manifest)
+        grown, last = begun.adapter, tasks[len(tasks) - steps :]
+        passing = method_named(manifest.method).takes_over
+        read = self._versions.passing if passing else self._versions.records_of
+        for record in read(adapter, last):
             grown = grown.extended(record)
         return grown
+
+    def _opened(self, adapter: str, manifest: Manifest) -> Adapter:
+        """Return what a version holds; its records pass where nobody needs them afterwards."""
+        shared = self._versions.shared_of(adapter, manifest)
+        if not method_named(manifest.method).takes_over:
+            records = self._versions.records_of(adapter, manifest.tasks)
+            return Adapter(records, shared=shared, placement=self._placement)
+        passing = self._versions.passing(adapter, manifest.tasks)
+        begun = Adapter([next(passing)], shared=shared, placement=self._placement)
+        return begun.extended_by(passing)
 
     def _known(self, ref: VersionRef) -> LoadedVersion | None:
         with self._lock:

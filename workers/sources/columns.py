@@ -1,6 +1,6 @@
 """Columns of lists: which hold path, image, label and split, and what a header shows of that."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -8,6 +8,8 @@ from typing import NamedTuple
 from adapters.errors import SettingsError
 
 PATH, LABEL, SPLIT = "path", "label", "split"
+NAMELESS = (PATH, LABEL)
+"""The columns of a list whose first row is one of images, as ImageNet has them."""
 ALL_OTHERS = ("*",)
 """Of `one_hot`: every column beside path and split is a class."""
 _SHOWN = 60
@@ -16,12 +18,20 @@ _COMPARED = 1000
 PATH_NAMES = (
     *("path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path"),
     *("image_file", "image_name", "image", "img", "name"),
+    # Of names without an ending.
+    *("image_id", "img_id", "id_code", "id", "uuid"),
 )
 LABEL_NAMES = (
     *("label", "class", "category", "label_name", "class_name", "category_name", "species"),
     *("breed", "target", "y", "labels", "classes"),
 )
-SPLIT_NAMES = ("split", "subset", "partition", "set", "fold_name")
+_TRUTHS: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("is_train", "is_training", "is_training_image"), ("train", "test")),
+    **dict.fromkeys(("is_test", "is_testing"), ("test", "train")),
+    **dict.fromkeys(("is_valid", "is_val", "is_validation"), ("validation", "train")),
+}
+"""Columns that say of one split whether a row is in it: that split, and the other one."""
+SPLIT_NAMES = ("split", "subset", "partition", "set", "fold_name", *_TRUTHS)
 _OTHER_NAMES = {
     **dict.fromkeys(PATH_NAMES[1:], PATH),
     **dict.fromkeys(LABEL_NAMES[1:], LABEL),
@@ -64,8 +74,14 @@ class Selection:
     part: str | None = None
 
     def has(self, split: object) -> bool:
-        """Return whether rows of a split are read."""
-        return self.part is None or str(split).strip().casefold() == self.part.casefold()
+        """Return whether rows of a split are read, given the cell that says it."""
+        if self.part is None:
+            return True
+        return self.split_of(split).casefold() == self.part.casefold()
+
+    def split_of(self, cell: object) -> str:
+        """Return the split that a cell says."""
+        return split_said(self.columns.split, cell)
 
     def wanted(self) -> tuple[str, ...]:
         """Return the names of the columns that a list must have."""
@@ -76,6 +92,17 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+def split_said(column: str | None, cell: object) -> str:
+    """Return the split that a cell says, as `1` in a column `is_train` says `train`."""
+    said = str(cell).strip()
+    yes, no = _TRUTHS.get(_plain(column or ""), ("", ""))
+    if not yes:
+        return said
+    if _is_one(cell):
+        return yes
+    return no if said and is_truth(cell) else said
 
 
 class Chosen(NamedTuple):
@@ -219,6 +246,20 @@ def _nearest(name: str, plain: dict[str, str]) -> str | None:
     meant = next((plain[other] for other in plain if _OTHER_NAMES.get(other) == name), None)
     near = get_close_matches(name, list(plain), n=1, cutoff=0.75)
     return meant or (plain[near[0]] if near else None)
+
+
+def is_nameless(cells: Sequence[str], selection: Selection = EVERYTHING) -> bool:
+    """Return whether the first row of a list is an image and its class, and names no columns."""
+    from workers.sources.places.appearance import is_image
+
+    return (
+        len(cells) == len(NAMELESS)
+        and selection == EVERYTHING
+        and is_image(cells[0].strip())
+        and bool(cells[1].strip())
+        and not is_image(cells[1].strip())
+        and _plain(cells[1]) not in (LABEL, *LABEL_NAMES)
+    )
 
 
 FIRST_ROW = "; the first row names the columns: put the row path,label before the others"

@@ -11,9 +11,11 @@ from adapters.errors import NotFoundError, SettingsError
 from workers.formats.tar_headers import compression_of
 from workers.sources.columns import (
     EVERYTHING,
+    NAMELESS,
     Chosen,
     Selection,
     columns_of,
+    is_nameless,
     label_in,
     shown_cell,
 )
@@ -22,6 +24,8 @@ from workers.sources.places.survey import MOST_SEEN
 from workers.sources.rows import LIMITS, MOST_LINE, Row, too_long
 
 _READ_AHEAD = 2**20
+# A cell may be as long as a line, as captions and descriptions are.
+csv.field_size_limit(MOST_LINE)
 _BYTES = re.compile("[\udc80-\udcff]")
 _SEPARATORS = (",", ";", "\t", "|")
 _EXCEL = re.compile(r"sep=([^\w\s\"\0]|\t)\r?\n?", re.IGNORECASE)
@@ -51,10 +55,12 @@ def csv_rows(place: Place, name: str, selection: Selection = EVERYTHING) -> Gene
                 if not any(cell.strip() for cell in cells):  # as spreadsheets leave them
                     continue
                 if header is None:
-                    header = cells
+                    has_names = not is_nameless(cells, selection)
+                    header = cells if has_names else list(NAMELESS)
                     at = columns_of(origin, header, selection)
                     places = at.places()
-                    continue
+                    if has_names:
+                        continue
                 yield _row(number, cells, len(header), at, places)
             if header is None:
                 columns_of(origin, [], selection)
@@ -118,7 +124,16 @@ def _records(lines: Iterator[str], selection: Selection) -> Iterator[list[str]]:
         before.append(line)
         if line.strip():
             break
-    return _parsed(chain(before, lines), _separator_of(before[-1] if before else "", selection))
+    first = before[-1] if before else ""
+    separator = _separator_of(first, selection)
+    if separator not in first and is_nameless(_at_blank(first), selection):
+        return (_at_blank(line) for line in chain(before, lines))
+    return _parsed(chain(before, lines), separator)
+
+
+def _at_blank(line: str) -> list[str]:
+    """Return the cells of a line that has a path and, behind the last blank, a label."""
+    return line.rsplit(maxsplit=1)
 
 
 def _parsed(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
@@ -166,7 +181,8 @@ def _row(number: int, cells: list[str], columns: int, at: Chosen, places: tuple[
     for place in places:
         if place < len(found) and _BYTES.search(found[place]):
             wrong = (
-                f"{shown_cell(found[place])} has bytes that are no UTF-8; save the list as UTF-8"
+                f"{shown_cell(found[place])} has bytes that are no UTF-8; save the list as UTF-8 "
+                "(`iconv -f latin1 -t utf8`, where it comes from an old program)"
             )
             return Row(number, None, None, wrong)
     path = found[at.path] if at.path < len(found) else None

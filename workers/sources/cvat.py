@@ -13,6 +13,7 @@ from workers.sources.unpacked import buffered
 
 XML = (".xml",)
 _ROOT, _IMAGE, _TAG, _TRACK = "annotations", "image", "tag", "track"
+_VOC = "annotation"
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ def _images(elements: Iterator[Element]) -> Iterator[_Image]:
     image: _Image | None = None
     for element in elements:
         if element.depth == 0 and element.name != _ROOT:
-            raise SettingsError(f"found the element {shown_cell(element.name)}")
+            told = ", as Pascal VOC has for what is where in a picture" * (element.name == _VOC)
+            raise SettingsError(f"found the element {shown_cell(element.name)}{told}")
         if element.depth == 1 and element.name == _TRACK:
             raise SettingsError("it is that of a video; export single images")
         if element.depth == 1:

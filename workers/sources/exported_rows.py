@@ -14,6 +14,7 @@ from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import InputError, SettingsError
 from workers.sources.columns import EVERYTHING, Selection, columns_of, label_in, shown_cell
 from workers.sources.label_studio import is_label_studio, studio_rows
+from workers.sources.list_files import base_of
 from workers.sources.places.appearance import is_image
 from workers.sources.places.place import EntryKind, Place
 from workers.sources.places.survey import MOST_SEEN
@@ -44,8 +45,7 @@ def exported_rows(place: Place, name: str, selection: Selection = EVERYTHING) ->
         yield from _record_rows(found, selection, place.origin(name))
     else:
         raise SettingsError(
-            f"expected {EXPECTED} in {place.origin(name)}, found {_told(found)}; export it anew, "
-            "or make a list with the columns path and label"
+            f"expected {EXPECTED} in {place.origin(name)}, found {_told(found)}; {_instead(found)}"
         )
 
 
@@ -107,7 +107,7 @@ def _coop_rows(place: Place, found: dict[str, list[Any]], selection: Selection) 
     chosen = (rows for split, rows in found.items() if selection.has(split))
     paths = (row[0] for rows in chosen for row in rows if isinstance(row, list) and row)
     first = next((path for path in paths if isinstance(path, str)), "")
-    base = _base_of(place, first)
+    base = base_of(place, first)
     number = 0
     for split, rows in found.items():
         for row in rows:
@@ -118,14 +118,6 @@ def _coop_rows(place: Place, found: dict[str, list[Any]], selection: Selection) 
                 continue
             label = row[2] if len(row) > 2 else row[1]
             yield Row(number, f"{base}{row[0]}", label, "", split)
-
-
-def _base_of(place: Place, first: str) -> str:
-    """Return the folder that paths begin in: the file's own, or one in it that has the first."""
-    if not first or place.has(first):
-        return ""
-    folders = sorted(each.name for each in place.directly() if each.kind is EntryKind.FOLDER)
-    return next((f"{each}/" for each in folders if place.has(f"{each}/{first}")), "")
 
 
 def _fiftyone_rows(place: Place, found: dict[str, Any]) -> Generator[Row]:
@@ -174,6 +166,16 @@ def _files_by_stem(place: Place) -> Mapping[str, list[str]]:
     return {
         stem: [each for each in names if is_image(each)] or names for stem, names in found.items()
     }
+
+
+def _instead(found: Any) -> str:
+    """Return what to do about JSON of no kind that is read."""
+    if isinstance(found, dict) and {"images", "annotations"} <= found.keys():
+        return (
+            "COCO says what is where in pictures, and here each image has one class: cut the boxes "
+            "out, into a folder for each class, or make a list with the columns path and label"
+        )
+    return "export it anew, or make a list with the columns path and label"
 
 
 def _told(found: Any) -> str:

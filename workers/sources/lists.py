@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 from adapters.contract.counts import counted
 from adapters.errors import InputError, SettingsError
@@ -13,6 +14,7 @@ from workers.sources.cvat import XML, cvat_rows
 from workers.sources.exported_rows import JSON, exported, exported_rows, record_columns
 from workers.sources.json_rows import JSON_LINES, json_beginning, json_rows
 from workers.sources.label_studio import is_studio_csv, studio_csv_rows
+from workers.sources.list_files import ListedFiles
 from workers.sources.parquet_rows import PARQUET, parquet_rows, parquet_schema
 from workers.sources.places.image import ImageRef
 from workers.sources.places.keys import what_is_wrong_with
@@ -22,6 +24,8 @@ from workers.sources.rows import MOST_PATH_BYTES, UNLABELLED, Row
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_WHOLE = re.compile(r"[0-9]{1,18}\.0{1,6}")
+Labelled = TypeVar("Labelled")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -42,13 +46,26 @@ def listed_images(
     """
     counting.of("rows")
     listed: dict[str, dict[str, None]] = {}
+    files = ListedFiles(place)
     for name in names:
-        _read(place, name, listed, counting, selection)
+        _read(place, name, listed, counting, selection, files)
+    files.check(place.origin(names[0]))
     counting.use(sum(map(len, listed.values())))
     return {
         label: tuple(ImageRef(place=place, name=path) for path in sorted(paths))
-        for label, paths in sorted(listed.items())
+        for label, paths in sorted(with_whole_numbers(listed).items())
     }
+
+
+def with_whole_numbers(listed: dict[str, Labelled]) -> dict[str, Labelled]:
+    """Return what has labels, of which `1.0` is `1` where all are whole numbers written so.
+
+    Tables in which a number is missing have no whole numbers for whoever writes them.
+    """
+    whole = {label: label.partition(".")[0] for label in listed if _WHOLE.fullmatch(label)}
+    if len(whole) < len(listed) or len(set(whole.values())) < len(listed):
+        return listed
+    return {whole[label]: found for label, found in listed.items()}
 
 
 def _read(
@@ -57,6 +74,7 @@ def _read(
     listed: dict[str, dict[str, None]],
     counting: Counting,
     selection: Selection,
+    files: ListedFiles,
 ) -> None:
     """Add what a list lists."""
     problems, used, without = Problems(), 0, 0
@@ -64,14 +82,14 @@ def _read(
         for row in rows:
             counting.see()
             if not selection.has(row.split):
-                counting.pass_over(What.SPLIT, str(row.path), str(row.split))
+                counting.pass_over(What.SPLIT, str(row.path), selection.split_of(row.split))
                 continue
             if row.label is UNLABELLED:
                 counting.pass_over(What.UNLABELLED, str(row.path), "rows")
                 without += 1
                 continue
             used += 1
-            wrong = row.wrong or _add(row, place, listed, counting)
+            wrong = row.wrong or _add(row, place, listed, counting, files)
             if wrong:
                 problems.add(f"row {row.number}: {wrong}", cause=cause_of(wrong))
     if problems:
@@ -125,7 +143,13 @@ def beginning_of(place: Place, name: str, *, rows: int) -> tuple[list[str], list
     return (cells[0] if cells else []), [list(each) for each in cells[1:]]
 
 
-def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: Counting) -> str:
+def _add(
+    row: Row,
+    place: Place,
+    listed: dict[str, dict[str, None]],
+    counting: Counting,
+    files: ListedFiles,
+) -> str:
     """Add what a row lists; return what is wrong with it, or nothing."""
     path, label = _text(row.path), _text(row.label)
     if not (path and label):
@@ -136,6 +160,23 @@ def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: C
     wrong = "" if counting.any_key or label in listed else what_is_wrong_with(label)
     if wrong:
         return f"its label {shown_cell(label)} {wrong}"
+    if wrong := _wrong_path(path):
+        return wrong
+    try:
+        resolved, wrong = files.file(place.resolved(path))
+    except InputError as error:
+        return error.message
+    if wrong:
+        return wrong
+    paths = listed.setdefault(label, {})
+    if resolved in paths:
+        counting.pass_over(What.REPEATED, resolved, label)
+    paths[resolved] = None
+    return ""
+
+
+def _wrong_path(path: str) -> str:
+    """Return why nothing in a place of files can be called so; empty where it can."""
     if _IMPOSSIBLE.search(path):
         return f"its path {shown_cell(path)} has a NUL, or bytes that are no UTF-8"
     if len(path.encode()) > MOST_PATH_BYTES:
@@ -150,19 +191,13 @@ def _add(row: Row, place: Place, listed: dict[str, dict[str, None]], counting: C
             f"its path {shown_cell(path)} is an address; write where the file is from the list, as "
             "in train/1.jpg, and put the list itself where the images are"
         )
-    try:
-        resolved = place.resolved(path)
-    except InputError as error:
-        return error.message
-    paths = listed.setdefault(label, {})
-    if resolved in paths:
-        counting.pass_over(What.REPEATED, resolved, label)
-    paths[resolved] = None
     return ""
 
 
 def _text(value: object) -> str:
     """Return a cell as text; empty for what is neither text nor a whole number."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""

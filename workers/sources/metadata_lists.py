@@ -1,12 +1,15 @@
 """Lists in a folder of images, as `imagefolder` has them: metadata.csv, .jsonl or .parquet."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from adapters.errors import SettingsError
 from workers.sources.columns import LABEL, Columns, guessed
 from workers.sources.lists import beginning_of
-from workers.sources.places.place import Place
+from workers.sources.places.appearance import extension, is_image
+from workers.sources.places.image import ImageRef
+from workers.sources.places.place import EntryKind, Place
+from workers.sources.places.survey import Counting, What
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE_NAME = "file_name"
@@ -44,3 +47,27 @@ def metadata_columns(place: Place) -> Columns | None:
         if columns is not None and columns.path == FILE_NAME:
             return replace(columns, path=None, split=None)
     return None
+
+
+def pass_over_unlisted(
+    place: Place, images: Mapping[str, Sequence[ImageRef]], counting: Counting
+) -> None:
+    """Count the pictures in a folder that its list does not name.
+
+    Args:
+        place: The folder.
+        images: Those that it names.
+        counting: Has counted its rows.
+    """
+    listed = {ref.name for refs in images.values() for ref in refs}
+    for entry in place.entries():
+        is_own = not any(part.startswith(".") for part in entry.name.split("/"))
+        if (
+            entry.kind is EntryKind.FILE
+            and is_own
+            and is_image(entry.name)
+            and entry.name not in listed
+        ):
+            counting.of("rows and files")
+            counting.see()
+            counting.pass_over(What.UNLISTED, entry.name, extension(entry.name), is_picture=True)

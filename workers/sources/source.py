@@ -21,7 +21,7 @@ from workers.sources.folders import folder_images, layout_of, pass_over_beside
 from workers.sources.json_rows import JSON_LINES
 from workers.sources.library_sets import check_here, is_library_set, library_images
 from workers.sources.lists import listed_images
-from workers.sources.metadata_lists import FILE_NAME, metadata_of
+from workers.sources.metadata_lists import FILE_NAME, metadata_of, pass_over_unlisted
 from workers.sources.parquet_rows import PARQUET
 from workers.sources.places.absent import job_hint
 from workers.sources.places.image import ImageRef
@@ -273,7 +273,9 @@ def _everything(place: Place, counting: Counting, columns: Columns) -> Images | 
     metadata = metadata_of(place, layout.files, columns)
     if metadata is not None:
         of_metadata = replace(columns, path=columns.path or FILE_NAME)
-        return listed_images(place, [metadata], counting.anew(), Selection(columns=of_metadata))
+        images = listed_images(place, [metadata], counting.anew(), Selection(columns=of_metadata))
+        pass_over_unlisted(place, images, counting)
+        return images
     if not (layout.files or layout.classes) and isinstance(place, StoredPlace):
         return None
     return folder_images(layout, place, counting)

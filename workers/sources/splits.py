@@ -17,8 +17,12 @@ TRAINING = ("train", "training", "trn", "trainset")
 TEST = ("test", "testing", "tst", "testset", "held_out", "heldout", "eval", "evaluation")
 VALIDATION = ("validation", "valid", "val", "dev")
 _BEHIND = re.compile(r"_?(set|split|images|imgs|data|dataset)$")
+_NUMBER = re.compile(r"_?[0-9]+$")
+"""Of a year or a part, as in val2017 and test1."""
 _EXPORT = re.compile(r"labels\.json|annotations\.xml|split_zhou_.+\.json")
 """Called so, a list says what the folders beside it are, which are those of no classes."""
+_FORM = re.compile(r"sample[-_ ]?submission")
+"""Called so, a list is a form for answers, as competitions have them."""
 _DEEPEST = 3
 _LOOKED_AT = 200
 """So many entries of a folder say whether it is one of images."""
@@ -44,7 +48,7 @@ class Splits:
 def split_named(name: str) -> str:
     """Return `train`, `test` or `validation` where a name says one of these; else nothing."""
     plain = re.sub(r"[-\s]+", "_", name.strip().casefold())
-    for told in (plain, _BEHIND.sub("", plain)):
+    for told in (plain, _BEHIND.sub("", plain), _NUMBER.sub("", plain)):
         for split, names in _NAMES.items():
             if told in names:
                 return split
@@ -111,12 +115,16 @@ def _whole(
     known = [name for name in files if _EXPORT.fullmatch(name)]
     if len(known) == 1:
         return _path(below, known[0])
-    classes = _with_images(place, below, folders)
-    alone = [name for name in files if name.lower().endswith(lists)]
+    alone = [
+        name for name in files if name.lower().endswith(lists) and not _FORM.match(name.lower())
+    ]
+    # Beside a list, folders of training and of test images are no classes.
+    apart = [name for name in folders if not (len(alone) == 1 and split_named(name))]
+    classes = _with_images(place, below, apart)
     if STATE in files or classes > 1 or (classes and len(alone) != 1):
         return below
     if len(alone) == 1:  # and at most one folder, of the images that it lists
-        return _path(below, alone[0])
+        return below if alone[0] in METADATA else _path(below, alone[0])
     return None
 
 

@@ -97,7 +97,7 @@ def table_images(
             for number, cells in enumerate(rows, start=1):
                 counting.see()
                 if not selection.has(cells.split):
-                    counting.pass_over(What.SPLIT, f"row {number}", str(cells.split))
+                    counting.pass_over(What.SPLIT, f"row {number}", selection.split_of(cells.split))
                     continue
                 label, wrong = _label(cells, columns, any_key=counting.any_key)
                 ref, wrong = (None, wrong) if wrong else _ref(cells, place, name, number, unpacked)
@@ -202,7 +202,10 @@ def _image_cells(column: Any) -> tuple[Any, Any]:
 
 def _label(cells: _Cells, columns: TableColumns, *, any_key: bool) -> tuple[str, str]:
     """Return the class of a row, and what is wrong with it."""
-    label, wrong = named_class(cells.label, columns.names)
+    cell = cells.label
+    # A number of a table in which another one is missing.
+    whole = int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+    label, wrong = named_class(whole, columns.names)
     if wrong:
         return "", wrong
     text = str(label) if isinstance(label, int) and not isinstance(label, bool) else label

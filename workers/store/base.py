@@ -63,6 +63,11 @@ class ObjectStore(ABC):
         """How long what must be there is asked for again when this store says that it is not."""
         return AT_ONCE
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether objects lie on this machine, so that nothing is gained by asking ahead."""
+        return False
+
     def get_existing(self, key: str, *, because: str) -> Object:
         """Return the object under `key`, of which something says that it exists.
 

@@ -32,10 +32,12 @@ from adapters.errors import (
     StoreRefusedError,
     UnavailableError,
 )
+from adapters.guidance import Section
 from workers.store.base import ObjectStore
-from workers.store.conditions import Condition, broken_alone
+from workers.store.conditions import WISHED, Condition, broken_alone
 from workers.store.race import DOUBTS, Outcome, Racers
 from workers.store.scratch import Scratch, new_body
+from workers.store.servers import MEASURED, advice, server_of
 
 logger = logging.getLogger("nacre.store")
 
@@ -58,16 +60,26 @@ def check_conditional_writes(
     What passes (a node that starts and says 503, or 404 of what is there) is waited for, as long as
     the store's patience lasts.
 
+    What is merely wished for and does not hold is logged.
+
     Raises:
         SettingsError: The store lets several writers win, or one who must lose: it must not be
-            used. The message says which condition does not hold.
+            used. The message says what answers, and which condition does not hold.
         UnavailableError: The store cannot be reached.
     """
     with Scratch(store) as scratch:
         broken = check_alone(scratch)
-        if broken:
+        server = _patiently(store, lambda: server_of(scratch)) if broken else ""
+        if set(broken) - set(WISHED):
             raise _refused(
-                store, "; ".join(f"it does not hold that {each.value}" for each in broken)
+                store,
+                f"{server}: {'; '.join(f'it does not hold that {each.value}' for each in broken)}",
+                advice(server, broken),
+            )
+        for each in broken:
+            logger.warning(
+                "of the store %s (%s) it does not hold that %s; nothing here depends on it; %s",
+                *(store.url, server, each.value, advice(server, broken)),
             )
         with Racers(racers * RACES_AT_ONCE) as threads:
             # Nobody finds anything there; what stays is an open connection for each racer.
@@ -169,10 +181,11 @@ def _final(store: ObjectStore, error: NacreError) -> NacreError:
     return UnavailableError(error.message, url=store.url)
 
 
-def _refused(store: ObjectStore, finding: str) -> SettingsError:
+def _refused(store: ObjectStore, finding: str, what_to_do: str = MEASURED) -> SettingsError:
     return SettingsError(
         f"the object store {store.url} does not honour conditional writes ({finding}): two "
-        "writers could overwrite each other's versions; use a server that does, as docs/stores.md "
-        "lists them, and let `nacre doctor --store URL` look at it for longer",
+        f"writers could overwrite each other's versions; {what_to_do}; let `nacre doctor --store "
+        "URL` look at the one you choose for longer",
         url=store.url,
+        help=Section.STORE_UNFIT,
     )

@@ -22,6 +22,10 @@ class Condition(Enum):
 
 
 ALONE = tuple(Condition)[:5]
+WISHED = (Condition.GONE,)
+"""What nothing here depends on where the others hold: no document that is replaced under a
+condition is ever removed. Where it does not hold, and a store has lost such a document, whoever
+holds it makes it anew."""
 RACED = (Condition.ONE_CREATES, Condition.ONE_REPLACES)
 
 

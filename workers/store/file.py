@@ -74,6 +74,10 @@ class FileStore(ObjectStore):
         return self._folder.is_there
 
     @property
+    def at_hand(self) -> bool:
+        return True
+
+    @property
     def url(self) -> str:
         return self._root.as_uri()
 

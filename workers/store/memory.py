@@ -46,6 +46,10 @@ class MemoryStore(ObjectStore):
         )
 
     @property
+    def at_hand(self) -> bool:
+        return True
+
+    @property
     def url(self) -> str:
         return f"memory://{self._name}"
 

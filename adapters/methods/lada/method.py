@@ -30,6 +30,7 @@ class Lada(Method):
     name: ClassVar[str] = "lada"
     settings_type: ClassVar[type[LadaSettings]] = LadaSettings
     scores_stay: ClassVar[bool] = True
+    takes_over: ClassVar[bool] = True
     scores_anywhere: ClassVar[bool] = True
 
     def keeping(self, memory: MemoryFormat) -> Method:

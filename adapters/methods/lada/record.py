@@ -20,6 +20,7 @@ from torch import Tensor
 
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
+from adapters.contract.tensor_blob import as_stored
 from adapters.errors import CorruptionError
 from adapters.methods.lada.memory import grouped_offsets
 
@@ -62,7 +63,7 @@ def checked_tensors(record: Record) -> Mapping[str, Tensor]:
     Raises:
         CorruptionError: one is missing, or does not fit.
     """
-    tensors, classes = record.tensors, len(record.classes)
+    tensors, classes = as_stored(record.tensors), len(record.classes)
     try:
         width = tensors["text_features"].shape[1]
         fits = tensors["text_features"].shape == (classes, width) and all(
@@ -77,7 +78,7 @@ def checked_tensors(record: Record) -> Mapping[str, Tensor]:
         raise CorruptionError(
             f"record {record.task!r}: tensors do not fit {classes} classes: {shapes}"
         )
-    return tensors
+    return record.tensors
 
 
 def _grouped(offsets: Tensor, classes: int, sizes: Set[int]) -> bool:

@@ -4,9 +4,9 @@ Shapes: N images · D feature width · C classes of one record · M memory vecto
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple, Self
 
 import torch
@@ -16,12 +16,13 @@ from torch.nn.functional import normalize
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
+from adapters.contract.tensor_blob import as_stored
 from adapters.contract.tiles import OWN_PRODUCTS, merged
 from adapters.methods.lada.memory import MemoryBlock, padded_memory
 from adapters.methods.lada.record import checked_tensors
 from adapters.methods.lada.settings import LadaSettings
 from adapters.parts.latest import Latest
-from adapters.parts.memory_tiles import ClassRows, MemoryTiles
+from adapters.parts.memory_tiles import ClassRows, GrowingTiles, MemoryTiles
 from adapters.parts.once import once_per_record
 
 
@@ -117,6 +118,9 @@ class LadaScorer(Scorer):
     def extended(self, record: Record) -> Self:
         return self._with([record])
 
+    def extended_by(self, records: Iterable[Record]) -> Self:
+        return self._with(records)
+
     @property
     def nbytes(self) -> int:
         """Bytes in memory of anchors and memory vectors."""
@@ -144,17 +148,18 @@ class LadaScorer(Scorer):
                 scores.index_add_(1, tiled.columns, logits)
         return scores
 
-    def _with(self, records: Sequence[Record]) -> Self:
-        """Return a scorer of `records` too; of the tiles only the last ones are copied."""
+    def _with(self, records: Iterable[Record]) -> Self:
+        """Return a scorer of `records` too; of the tiles only the last ones are copied.
+
+        Of a record nothing is read any more when the next one is asked for.
+        """
         own = max(OWN_PRODUCTS - len(self._parts), 0) if self._kept == "float32" else 0
-        counts = {vectors: tiles.classes for vectors, tiles in self._tiles.items()}
-        parts, added = _tiled_classes(records[own:], counts)
-        tiles = dict(self._tiles)
-        for vectors, blocks in added.items():
-            before = tiles.get(vectors, MemoryTiles(vectors=vectors, kept=self._kept))
-            tiles[vectors] = before.extended(blocks)
-        parts = (*self._parts, *map(scored_classes, records[:own]), *parts)
-        return type(self)(parts, tiles, kept=self._kept)
+        following = iter(records)
+        parts = [*self._parts, *map(scored_classes, islice(following, own))]
+        added = _TiledClasses(self._tiles, kept=self._kept)
+        for record in following:
+            added.add(record)
+        return type(self)((*parts, *added.parts()), added.tiles(), kept=self._kept)
 
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
         """Return what is computed for the records at `positions`."""
@@ -208,46 +213,59 @@ def scored_classes(record: Record) -> ScoredClasses:
     )
 
 
-def _tiled_classes(
-    records: Sequence[Record], counts: Mapping[int, int]
-) -> tuple[tuple[ScoredClasses, ...], Mapping[int, list[ClassRows]]]:
-    """Return what scoring needs of records in tiles, and what these take by number of vectors.
+class _TiledClasses:
+    """Records that are added to tiles, one after the other.
 
     Args:
-        records: Oldest first.
-        counts: Classes by their number of vectors that tiles have already.
-
-    Raises:
-        CorruptionError: a record's tensors do not fit its classes.
+        before: Tiles by their number of vectors.
+        kept: How memory is kept.
     """
-    parts, added, ends = (
-        list[ScoredClasses](),
-        defaultdict[int, list[ClassRows]](list),
-        dict(counts),
-    )
-    checked = [checked_tensors(record) for record in records]
-    for record, tensors, anchors in zip(records, checked, _unit_anchors(checked), strict=True):
+
+    def __init__(self, before: Mapping[int, MemoryTiles], *, kept: MemoryFormat) -> None:
+        self._before, self._kept = before, kept
+        self._growing: dict[int, GrowingTiles] = {}
+        self._added: list[tuple[Tensor, float, int, range]] = []
+
+    def add(self, record: Record) -> None:
+        """Copy what scoring needs of a record.
+
+        Raises:
+            CorruptionError: its tensors do not fit its classes.
+        """
+        tensors = as_stored(checked_tensors(record))
         settings = LadaSettings.from_mapping(record.settings)
         vectors, tiled = 0, range(0)
         if tensors["memory"].shape[0]:
             rows = _class_rows(tensors, beta=settings.beta)
             vectors = rows.padded.shape[1]
-            start = ends.get(vectors, 0)
-            ends[vectors] = start + len(record.classes)
-            tiled = range(start, ends[vectors])
-            added[vectors].append(rows)
-        parts.append(
-            ScoredClasses(anchors=anchors, alpha=settings.alpha, vectors=vectors, tiled=tiled)
-        )
-    return tuple(parts), added
+            growing = self._of(vectors)
+            start = growing.classes
+            growing.add(rows)
+            tiled = range(start, growing.classes)
+        anchors = tensors["text_features"].clone()
+        self._added.append((anchors, settings.alpha, vectors, tiled))
 
+    def parts(self) -> Sequence[ScoredClasses]:
+        """Return what scoring needs of the records that were added, their memory apart."""
+        if not self._added:
+            return ()
+        # Normalised together, which rounds them alike.
+        given = [anchors for anchors, *_ in self._added]
+        units = torch.split(normalize(torch.cat(given), dim=-1), [rows.shape[0] for rows in given])
+        return [
+            ScoredClasses(anchors=anchors, alpha=alpha, vectors=vectors, tiled=tiled)
+            for anchors, (_, alpha, vectors, tiled) in zip(units, self._added, strict=True)
+        ]
 
-def _unit_anchors(checked: Sequence[Mapping[str, Tensor]]) -> Sequence[Tensor]:
-    """Return the anchors of records, (C, D) each: normalised together, which rounds them alike."""
-    if not checked:
-        return ()
-    given = [tensors["text_features"] for tensors in checked]
-    return torch.split(normalize(torch.cat(given), dim=-1), [rows.shape[0] for rows in given])
+    def tiles(self) -> Mapping[int, MemoryTiles]:
+        """Return the tiles with what was added."""
+        return {**self._before, **{key: some.grown() for key, some in self._growing.items()}}
+
+    def _of(self, vectors: int) -> GrowingTiles:
+        if vectors not in self._growing:
+            empty = MemoryTiles(vectors=vectors, kept=self._kept)
+            self._growing[vectors] = GrowingTiles(self._before.get(vectors, empty))
+        return self._growing[vectors]
 
 
 def _class_rows(tensors: Mapping[str, Tensor], *, beta: float) -> ClassRows:

@@ -3,6 +3,8 @@
 Shapes: D feature width · C classes of a record
 """
 
+from typing import NamedTuple
+
 from torch import Tensor
 
 from adapters.contract.records import Record
@@ -22,6 +24,34 @@ def class_tensor(record: Record, name: str) -> Tensor:
             f"{None if found is None else tuple(found.shape)}"
         )
     return found
+
+
+class Anchors(NamedTuple):
+    """What a record's classifier was trained to.
+
+    Attributes:
+        rows: (C, D), unwhitened.
+        offsets: (C,), what is added to the logits; None where all classes have as many images.
+    """
+
+    rows: Tensor
+    offsets: Tensor | None
+
+
+def anchors_of(record: Record) -> Anchors:
+    """Return the anchors of `record`; CorruptionError where it has none.
+
+    Offsets are one more column, so that whoever knows none of them refuses the record.
+    """
+    found, (classes, width) = record.tensors.get("anchors"), record.tensors["text_features"].shape
+    if record.settings.get("rule") == "counted" and found is not None:
+        if found.shape != (classes, width + 1):
+            raise CorruptionError(
+                f"record {record.task!r}: expected anchors of shape {(classes, width + 1)}, found "
+                f"{tuple(found.shape)}"
+            )
+        return Anchors(found[:, :width], found[:, width])
+    return Anchors(class_tensor(record, "anchors"), None)
 
 
 def centre_of(record: Record) -> Tensor:

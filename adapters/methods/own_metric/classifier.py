@@ -11,6 +11,16 @@ minimum depends neither on a seed nor on the order of images; it is approached b
 images. Images are moved away from their class's mean by `stretch` first: the mean and the metric
 know them, so that they lie nearer to it than an image does that comes later.
 
+Where classes have different numbers n_c of images, the rule `counted` does two things more. The
+loss is that of logits with log n_c added, which are left out of the answers: a class of few images
+does not lose by being rare. And the squared distance to a mean of n_c images is larger by v / n_c
+than that to the true mean, v being the mean squared distance of an image from it:
+
+    offset_c = sharpness / 2 (v / n_c - v / max n)
+
+is added to the logits. Where all classes have as many images neither changes anything, and none is
+computed.
+
 Shapes: N images · D feature width · C classes
 """
 
@@ -20,7 +30,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from adapters.contract.task_features import TaskFeatures
 from adapters.methods.own_metric.settings import TEXT_WEIGHTS, OwnMetricSettings
-from adapters.methods.own_metric.whitening import Metrics, squared_distances
+from adapters.methods.own_metric.whitening import Metrics, image_spread, squared_distances
 from adapters.parts.statistics import Statistic, class_means, image_counts, within_scatter
 from adapters.parts.symmetric import packed, unpacked
 
@@ -59,10 +69,23 @@ class Classifier:
         self._directions = self.directions(means + settings.stretch * (features - means))
         self._labels = labels
         self._pull, self._sharpness = settings.pull, settings.sharpness
+        self.offsets, self._priors = self._counted(settings)
         sums = torch.zeros_like(self.means, dtype=torch.float64)
         sums.index_add_(0, labels, self.directions(features))
         self._start = settings.scale * normalize(sums, dim=1)
         self.anchors = self._start.clone()
+
+    def _counted(self, settings: OwnMetricSettings) -> tuple[Tensor | None, Tensor | None]:
+        """Return what is added to logits, of answers and of the loss, (C,) float64 each.
+
+        None where all classes have as many images, or none of them is to be told of it.
+        """
+        counts = self.image_counts.double()
+        if settings.rule == "plain" or bool((counts == counts[0]).all()):
+            return None, None
+        spread = image_spread(self.metric, self.means.shape[1])
+        offsets = settings.sharpness / 2 * spread * (1 / counts - 1 / counts.max())
+        return offsets, counts.log() - counts.sum().log()
 
     def directions(self, features: Tensor) -> Tensor:
         """Return y of (N, D) features, float64."""
@@ -72,7 +95,8 @@ class Classifier:
         """Return what tells the classes of (N, D) features apart beside text, (N, C) float64."""
         points, means = (self.metric.points(rows) for rows in (features, self.means))
         by_anchors = normalize(points, dim=1) @ self.anchors.t()
-        return by_anchors - self._sharpness / 2 * squared_distances(points, means)
+        logits = by_anchors - self._sharpness / 2 * squared_distances(points, means)
+        return logits if self.offsets is None else logits + self.offsets
 
     def step(self) -> float:
         """Move the anchors by one run of L-BFGS and return the mean loss before it.
@@ -92,6 +116,8 @@ class Classifier:
             for start in range(0, len(self._labels), _AT_ONCE):
                 part = slice(start, start + _AT_ONCE)
                 logits = self._directions[part] @ anchors.t()
+                if self._priors is not None:
+                    logits = logits + self._priors
                 some = cross_entropy(logits, self._labels[part], reduction="sum")
                 some = some / len(self._labels)
                 some.backward()  # type: ignore[no-untyped-call]

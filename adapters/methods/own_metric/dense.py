@@ -12,7 +12,12 @@ from torch.nn.functional import normalize
 from adapters.contract.method import Query
 from adapters.contract.records import Record
 from adapters.contract.shared_settings import shared_settings
-from adapters.methods.own_metric.class_tensors import centre_of, class_tensor, text_weight
+from adapters.methods.own_metric.class_tensors import (
+    anchors_of,
+    centre_of,
+    class_tensor,
+    text_weight,
+)
 from adapters.methods.own_metric.settings import SHARED, OwnMetricSettings
 from adapters.methods.own_metric.whitening import Whitening, squared_distances
 from adapters.parts.scorers import AnchoredScorer
@@ -58,19 +63,23 @@ class RecordClassifier(NamedTuple):
         metric: Of the record.
         anchors: (C, D) float32, whitened.
         text_weight: w.
+        offsets: (C,) float32, what is added to the logits; None for nothing.
     """
 
     metric: TaskMetric
     anchors: Tensor
     text_weight: float
+    offsets: Tensor | None = None
 
     @classmethod
     def of(cls, record: Record, whitening: Whitening, *, text_weight: float) -> Self:
         """Return the classifier of `record` in the metric that `whitening` is."""
+        anchors = anchors_of(record)
         return cls(
             metric=TaskMetric.of(record, whitening),
-            anchors=whitening.vectors(class_tensor(record, "anchors")).float(),
+            anchors=whitening.vectors(anchors.rows).float(),
             text_weight=text_weight,
+            offsets=anchors.offsets,
         )
 
     def log_probabilities(
@@ -80,6 +89,8 @@ class RecordClassifier(NamedTuple):
         points = self.metric.points(features)
         logits = normalize(points, dim=1) @ self.anchors.t() + self.text_weight * text_logits
         logits -= sharpness / 2 * squared_distances(points, self.metric.means)
+        if self.offsets is not None:
+            logits += self.offsets
         return logits.log_softmax(dim=1)
 
 

@@ -45,6 +45,11 @@ class LowRank(NamedTuple):
     excess: Tensor
     tail: float
 
+    @property
+    def floor(self) -> float:
+        """The variance that is added in every direction."""
+        return self.common.floor
+
     @classmethod
     def of(cls, own: Statistic, common: CommonMetric, *, centre: Tensor, rank: int = RANK) -> Self:
         """Return the metric of a task; arguments as in `Metrics`.

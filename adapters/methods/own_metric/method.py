@@ -22,6 +22,10 @@ first sixteen keep one metric for both: the common one beside a few directions o
 short-list form (`adapters.methods.own_metric.short_list_scorer`) the tasks that are likeliest then
 are told apart as in dense form.
 
+Where the classes of a task have different numbers of images the rule `counted` applies, unless
+the settings say `plain`: the record names it, and its `anchors` have one more column, what is added
+to the logits (`adapters.methods.own_metric.classifier`).
+
 Tensors of a record: `text_features` (C, D), `means` (C, D), `anchors` (C, D), `scatter`
 (D (D + 1) / 2,), the upper triangle of the within-class scatter, `image_counts` (C,) int64, `costs`
 (G,), what each w costs. In low-rank form also `rows`, `tail` and `common`
@@ -59,8 +63,10 @@ class OwnMetric(Trained):
     """A classifier per task in the task's own metric, and the nearest metric between tasks."""
 
     name: ClassVar[str] = "own_metric"
+    rejects: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = OwnMetricSettings
     shared: ClassVar[tuple[str, ...]] = SHARED
+    # Metrics that grow with the version make old tasks less sure of themselves, as they should be.
 
     def check_follows(self, settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         super().check_follows(settings, known)
@@ -92,6 +98,11 @@ class OwnMetric(Trained):
         if "rows" in learnt.tensors:
             listed: Form = "short_list" if "listed" in learnt.tensors else "low_rank"
             settings = {**settings, "form": listed}
+        # The record says whether the rule applies, which whoever asked for it need not know.
+        if settings.get("rule") != "plain":
+            settings = {name: value for name, value in settings.items() if name != "rule"}
+            if learnt.tensors["anchors"].shape[1] > task.features.shape[-1]:
+                settings["rule"] = "counted"
         return super().record(task, learnt, mixtures, settings=settings, seed=seed)
 
     def scorer(self, state: AdapterState) -> Scorer:

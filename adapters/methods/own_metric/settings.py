@@ -21,6 +21,11 @@ Form = Literal[
     "short_list",  # the same, and the likeliest tasks of an image told apart as in dense form
 ]
 
+Rule = Literal[
+    "plain",  # every class as any other, however many images it has: the first rule
+    "counted",  # classes of one task with fewer images than others are told of it
+]
+
 LISTED = 8
 """Tasks that short-list form tells apart exactly, of each image."""
 
@@ -41,6 +46,8 @@ class OwnMetricSettings(MethodSettings):
         steps: Runs of L-BFGS of 15 iterations each.
         form: How metrics are kept; None for that of the adapter's records, and for dense form
             where there are none.
+        rule: Whether classes of few images are told of it; None for `counted`, which is `plain`
+            bit for bit where all classes of a task have as many.
     """
 
     fusion: Fusion = "text"
@@ -51,6 +58,7 @@ class OwnMetricSettings(MethodSettings):
     pull: float = 0.1
     steps: int = 2
     form: Form | None = None
+    rule: Rule | None = None
 
     def __post_init__(self) -> None:
         require_choice("fusion", self.fusion, get_args(Fusion))
@@ -61,11 +69,18 @@ class OwnMetricSettings(MethodSettings):
         require_whole("steps", self.steps, least=0)
         if self.form is not None:
             require_choice("form", self.form, get_args(Form))
+        if self.rule is not None:
+            require_choice("rule", self.rule, get_args(Rule))
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the settings as JSON, without `form` where none is named.
+        """Return the settings as JSON, without `form` and `rule` where none is named.
 
-        So records in dense form have the bytes that they had before there were two forms.
+        So records in dense form have the bytes that they had before there were two forms, and
+        those of evenly many images a class the bytes that they had before there were two rules.
         """
         values = MethodSettings.as_mapping(self)
-        return {name: value for name, value in values.items() if (name, value) != ("form", None)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in ("form", "rule")
+        }

@@ -72,6 +72,7 @@ class Block:
         biases: What is added to the products, (T (R + 2 C + 1),) float32.
         curves: (T, D) float32.
         text_weights: (T, 1) float32.
+        offsets: (T, C) float32, what is added to the logits.
     """
 
     shape: Shape
@@ -79,6 +80,7 @@ class Block:
     biases: Tensor
     curves: Tensor
     text_weights: Tensor
+    offsets: Tensor
 
     @classmethod
     def empty(cls, shape: Shape) -> Self:
@@ -91,6 +93,7 @@ class Block:
             biases=biases,
             curves=torch.zeros(shape.tasks, shape.width),
             text_weights=torch.zeros(shape.tasks, 1),
+            offsets=torch.zeros(shape.tasks, shape.classes),
         )
 
     def copied(self) -> Self:
@@ -101,6 +104,7 @@ class Block:
             biases=self.biases.clone(),
             curves=self.curves.clone(),
             text_weights=self.text_weights.clone(),
+            offsets=self.offsets.clone(),
         )
 
     def fill(self, place: int, task: TaskRows, *, sharpness: float) -> None:
@@ -112,6 +116,8 @@ class Block:
         self._write(place, 3, task.slope[None], -(task.slope @ task.centre)[None] / 2)
         self.curves[place] = task.curve
         self.text_weights[place] = task.text_weight
+        if task.offsets is not None:
+            self.offsets[place, : len(task.offsets)] = task.offsets
 
     def _write(self, place: int, part: int, rows: Tensor, biases: Tensor) -> None:
         for own, values in ((self.rows, rows), (self.biases, biases)):
@@ -140,6 +146,7 @@ class Block:
         lengths = (lengths - directions.square().sum(dim=2)).clamp_(min=_NEAREST)
         logits = anchors * lengths.rsqrt()[:, :, None] + means
         logits += text_logits.view(logits.shape) * self.text_weights
+        logits += self.offsets
         between = means.amax(dim=2) - sharpness / 2 * lengths
         within = logits.log_softmax(dim=2)
         return within.flatten(1), between[:, :, None].expand_as(within).flatten(1)

@@ -21,7 +21,12 @@ from torch import Tensor
 
 from adapters.contract.records import Record
 from adapters.errors import CorruptionError
-from adapters.methods.own_metric.class_tensors import centre_of, class_tensor, freedom_of
+from adapters.methods.own_metric.class_tensors import (
+    anchors_of,
+    centre_of,
+    class_tensor,
+    freedom_of,
+)
 from adapters.methods.own_metric.common_metric import CommonMetric
 from adapters.methods.own_metric.low_rank import LowRank
 from adapters.parts.statistics import Statistic
@@ -68,6 +73,7 @@ class TaskRows:
         centre: (D,), mu.
         mean_squares: (C,), means_c . (m_c - mu).
         text_weight: w.
+        offsets: (C,), what is added to the logits; None for nothing.
     """
 
     directions: Tensor
@@ -78,6 +84,7 @@ class TaskRows:
     centre: Tensor
     mean_squares: Tensor
     text_weight: float
+    offsets: Tensor | None = None
 
     @classmethod
     def of(cls, record: Record, common: CommonMetric, *, text_weight: float) -> Self:
@@ -92,6 +99,7 @@ class TaskRows:
             rows, [len(rows) - 2 * classes - 1, classes, classes, 1]
         )
         differences = class_tensor(record, "means") - centre.float()
+        offsets = anchors_of(record).offsets
         spread = common.spread(freedom_of(record))
         return cls(
             directions=directions,
@@ -102,6 +110,7 @@ class TaskRows:
             centre=centre.float(),
             mean_squares=(means * differences).sum(dim=1),
             text_weight=text_weight,
+            offsets=offsets,
         )
 
 
@@ -112,8 +121,8 @@ def _fitting(record: Record, common: CommonMetric) -> Mapping[str, Tensor]:
         _check(record)
         return record.tensors
     metric = LowRank.of(Statistic.of_record(record, "scatter"), common, centre=centre_of(record))
-    means, anchors = class_tensor(record, "means"), class_tensor(record, "anchors")
-    return row_tensors(metric, means=means, anchors=anchors)
+    means = class_tensor(record, "means")
+    return row_tensors(metric, means=means, anchors=anchors_of(record).rows)
 
 
 def _check(record: Record) -> None:

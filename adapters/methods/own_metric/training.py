@@ -40,7 +40,7 @@ class OwnMetricTraining:
         self._text, task = inputs.text, inputs.task
         self._classifiers = {"anchors": Classifier(task, metrics, settings)}
         if settings.fusion == "text":
-            kept, self._features, self._labels = validation_parts(task, seed=inputs.seed)
+            kept, self._features, self._labels, *_ = validation_parts(task, seed=inputs.seed)
             self._classifiers["trial"] = Classifier(kept, metrics, settings)
 
     def advance(self, step: int) -> float:  # noqa: ARG002 - every step is alike
@@ -67,7 +67,7 @@ class OwnMetricTraining:
         return {
             "text_features": self._text.kept(),
             "means": classifier.means,
-            "anchors": anchors,
+            "anchors": _with_offsets(anchors, classifier.offsets),
             "scatter": classifier.scatter,
             "image_counts": classifier.image_counts,
             "costs": self._costs().float(),
@@ -94,3 +94,10 @@ class OwnMetricTraining:
         text = self._text.logit_scale * features @ anchors.t()
         labels = self._labels.cpu()
         return torch.stack([errors(own + weight * text, labels) for weight in TEXT_WEIGHTS])
+
+
+def _with_offsets(anchors: Tensor, offsets: Tensor | None) -> Tensor:
+    """Return anchors as a record has them, (C, D), or (C, D + 1) with a column of offsets."""
+    if offsets is None:
+        return anchors
+    return torch.cat([anchors, offsets[:, None].float()], dim=1).contiguous()

@@ -22,6 +22,10 @@ from adapters.parts.statistics import VARIANCE_WITHOUT_SCATTER, Statistic
 class Metric(Protocol):
     """A map to coordinates in which a task's images spread alike in all directions."""
 
+    @property
+    def floor(self) -> float:
+        """The variance that is added in every direction."""
+
     def vectors(self, rows: Tensor) -> Tensor:
         """Return displacements (N, D) in the new coordinates, float64."""
 
@@ -50,10 +54,12 @@ class Whitening(NamedTuple):
     Attributes:
         centre: (D,) float64, mu.
         factor: (D, D) float64, lower triangular, F.
+        floor: The variance that is added in every direction.
     """
 
     centre: Tensor
     factor: Tensor
+    floor: float
 
     @classmethod
     def of(
@@ -104,7 +110,7 @@ class Support(NamedTuple):
         """Return the whitening of one of these tasks; arguments as in `Whitening.of`."""
         covariance = (own.matrix + self.matrix).div_(freedom(own) + len(self.matrix))
         covariance.diagonal().add_(self.floor)
-        return Whitening(centre.double(), torch.linalg.cholesky(covariance))
+        return Whitening(centre.double(), torch.linalg.cholesky(covariance), self.floor)
 
 
 class Whitenings(NamedTuple):
@@ -122,6 +128,15 @@ class Whitenings(NamedTuple):
         """Return the metric of a task, as `Metrics` says."""
         common = self.before.merged(own) if self.before else own
         return Whitening.of(own, common, centre=centre, shrinkage=self.shrinkage)
+
+
+def image_spread(metric: Metric, width: int) -> float:
+    """Return the mean squared distance of an image of a task from its class's true mean.
+
+    tr(S_t^-1 (S_t - floor I)) = D - floor tr(S_t^-1)
+    """
+    inverse = metric.vectors(torch.eye(width, dtype=torch.float64))
+    return width - metric.floor * float(inverse.square().sum())
 
 
 def squared_distances(points: Tensor, others: Tensor) -> Tensor:

@@ -55,6 +55,7 @@ class DualRail(Rail):
     """Kernel ridge regression on all images."""
 
     name: ClassVar[str] = "dual_rail"
+    tempered: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = DualRailSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 

@@ -58,6 +58,7 @@ class PrimalRail(Rail):
     """Ridge regression on random features."""
 
     name: ClassVar[str] = "primal_rail"
+    tempered: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = PrimalRailSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 

@@ -65,6 +65,7 @@ class TipAdapterF(Trained):
     """The cache, trained."""
 
     name: ClassVar[str] = "tip_adapter_f"
+    tempered: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = TipAdapterFSettings
     shared: ClassVar[tuple[str, ...]] = ("fusion", "alpha", "beta")
 

@@ -77,6 +77,7 @@ class TipAdapter(TrainingFree):
     """The cache as it is."""
 
     name: ClassVar[str] = "tip_adapter"
+    tempered: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = TipAdapterSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
@@ -143,7 +144,7 @@ def chosen_weights(
 
 def _costs(inputs: TrainingInputs, settings: TipAdapterSettings) -> Tensor:
     task, text, seed = inputs.task, inputs.text, inputs.seed
-    kept, features, labels = validation_parts(task, seed=seed)
+    kept, features, labels, *_ = validation_parts(task, seed=seed)
     keys, offsets = initial_memory(kept, vectors=settings.keys_per_class, seed=seed)
     features, base = features.cpu().float(), torch.zeros(len(labels), len(task.classes))
     if settings.fusion == "text":

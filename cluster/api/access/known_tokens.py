@@ -27,6 +27,7 @@ class KnownTokens:
         read: Reads them, in a thread.
         clock: Gives seconds that never go back.
         wait_s: So long one request waits for the store; what was known before counts then.
+        sleep: Waits some seconds.
     """
 
     # Owns: what was read last.
@@ -37,8 +38,9 @@ class KnownTokens:
         *,
         clock: Callable[[], float] = time.monotonic,
         wait_s: float = 2.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._known = _known(read, "tokens", clock, wait_s)
+        self._known = _known(read, "tokens", clock, wait_s, sleep)
 
     async def holder(self, secret: str) -> NamedToken | None:
         """Return the token of a secret; None where nobody knows it.
@@ -64,8 +66,9 @@ class KnownSessions:
         *,
         clock: Callable[[], float] = time.monotonic,
         wait_s: float = 2.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._known = _known(read, "sessions", clock, wait_s)
+        self._known = _known(read, "sessions", clock, wait_s, sleep)
 
     async def holder(self, secret: str) -> Session | None:
         """Return the session of a secret; None where nobody knows it.
@@ -81,7 +84,11 @@ class KnownSessions:
 
 
 def _known(
-    read: Callable[[], List], what: str, clock: Callable[[], float], wait_s: float
+    read: Callable[[], List],
+    what: str,
+    clock: Callable[[], float],
+    wait_s: float,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> Known[List]:
     thread = ThreadPoolExecutor(1, what)
 
@@ -89,4 +96,4 @@ def _known(
         return asyncio.get_running_loop().run_in_executor(thread, read)
 
     lost = f"the store that has the {what} does not answer; try again later"
-    return Known(reading, AGES, what=what, lost=lost, clock=clock, wait_s=wait_s)
+    return Known(reading, AGES, what=what, lost=lost, clock=clock, wait_s=wait_s, sleep=sleep)

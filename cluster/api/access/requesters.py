@@ -14,7 +14,7 @@ from typing import Protocol
 from adapters.errors import UnauthorizedError
 from cluster.api.access.subjects import Subjects
 from cluster.client.requester import HTTP, Requester
-from cluster.config import EVERYBODY, OIDC_SECRET, PREDICT_TOKEN, TOKEN
+from cluster.config import EVERYBODY, OIDC_SECRET, PREDICT_TOKEN, TOKEN, token_in
 from cluster.provider.signed_tokens import is_signed
 from cluster.wire.headers import LONGEST_TOKEN
 from workers.access.roles import EVERYTHING, AccessRole, Grants
@@ -62,9 +62,9 @@ class Access:
     ) -> "Access":
         """Return the access that `environment` says."""
         return cls(
-            change_token=environment.get(TOKEN) or None,
-            predict_token=environment.get(PREDICT_TOKEN) or None,
-            provider_secret=environment.get(OIDC_SECRET) or None,
+            change_token=token_in(environment, TOKEN),
+            predict_token=token_in(environment, PREDICT_TOKEN),
+            provider_secret=token_in(environment, OIDC_SECRET),
             timeout_s=timeout_s,
             says_id=says_id,
         )

@@ -158,7 +158,7 @@ class LastingCalls:
             NacreError: as `work` does, where the answer is not in lines.
         """
         if accepts_lines(request):
-            begun = self._begin(work)
+            begun = self.begin(work)
             goes_on(request)
             return line_response(self._lines(begun), begun.watch.leave)
         done = await self.result(request, work)
@@ -186,7 +186,7 @@ class LastingCalls:
             HTTPException: of status 429; so much is done already.
             ClientDisconnect: the client has left.
         """
-        begun = self._begin(work)
+        begun = self.begin(work)
         try:
             return await while_awaited(request, _shielded(begun.working))
         except BaseException:
@@ -194,7 +194,12 @@ class LastingCalls:
             begun.working.add_done_callback(lambda working: _dropped(working, unused))
             raise
 
-    def _begin(self, work: Callable[[Watch], Result]) -> "_Begun[Result]":
+    def begin(self, work: Callable[[Watch], Result]) -> "Begun[Result]":
+        """Begin `work` in a thread, for whoever tells themselves how far it is.
+
+        Raises:
+            HTTPException: of status 429; so much is done already.
+        """
         if not self._free.acquire(blocking=False):
             raise too_many(self._most)
         watch = Watch()
@@ -207,9 +212,9 @@ class LastingCalls:
 
         working = asyncio.wrap_future(self._threads.submit(carried_out))
         working.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return _Begun(working, watch)
+        return Begun(working=working, watch=watch)
 
-    async def _lines(self, begun: "_Begun[Done]") -> AsyncIterator[bytes]:
+    async def _lines(self, begun: "Begun[Done]") -> AsyncIterator[bytes]:
         watch, at = begun.watch, 0.0
         told: LastingProgress | None = None
         while not begun.working.done():
@@ -239,8 +244,15 @@ class LastingCalls:
             yield line("result", done.document)
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun(Generic[Result]):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun(Generic[Result]):
+    """A lasting verb that is under way.
+
+    Attributes:
+        working: What becomes of it.
+        watch: How far it is; its `leave` says that nobody waits any more.
+    """
+
     working: "asyncio.Future[Result]"
     watch: Watch
 

@@ -48,6 +48,7 @@ class EvaluationHandlers:
             versions=asked.versions,
             tasks=[self._measurable(name, by) for name in asked.tasks],
             sets=asked.sets,
+            reject=asked.reject,
             report=asked.report,
             endpoint=endpoints[0] if endpoints else "",
         )

@@ -10,6 +10,7 @@ from itertools import pairwise
 import click
 
 from adapters.errors import NacreError
+from adapters.guidance import help_of
 from cluster.cli.terminal.output import print_json_error, stderr
 
 INTERRUPTED_STATUS = 499
@@ -20,11 +21,13 @@ USAGE_STATUS = 400
 def show_error(error: NacreError) -> None:
     """Show one of nacre's own errors."""
     if wants_json(sys.argv):
-        from cluster.wire.problems import status_of
+        from cluster.wire.problems import error_document  # Pydantic takes a while to load
 
-        _print_problem(status_of(error), type(error).__name__, error.message)
+        print_json_error(error_document(error))
     else:
-        stderr().print(f"error: {error.message}", markup=False)
+        more = help_of(error)
+        see = f" (see {more})" if more else ""
+        stderr().print(f"error: {error.message}{see}", markup=False)
 
 
 def show_usage_error(error: click.ClickException) -> None:
@@ -44,7 +47,7 @@ def show_interrupt(sentence: str) -> None:
 
 
 def _print_problem(status: int, title: str, detail: str) -> None:
-    from cluster.wire.problems import problem_document  # Pydantic takes a while to load
+    from cluster.wire.problems import problem_document
 
     print_json_error(problem_document(status, title, detail))
 

@@ -6,13 +6,11 @@ from adapters.contract.counts import agreeing, counted
 from adapters.errors import one_line
 from cluster.cli.terminal.output import say
 from cluster.cli.terminal.tables import print_table
-from cluster.wire.inspection import InspectedTask, NamedImage, Where
+from cluster.wire.inspection import MOST_SHOWN, InspectedTask, NamedImage, Where
 
 LINES = 10
 """So many findings of each kind are printed; the page and JSON have more."""
 CLASSES = 40
-MOST_SHOWN = 1000
-"""So many of each kind can be asked for."""
 AMONG: dict[Where, str] = {
     "across_splits": "in training and test images",
     "across_classes": "in two classes",

@@ -8,42 +8,36 @@ from rich.cells import cell_len
 LABEL_WIDTH = 20
 LEAST_CELL = len("100.0")
 GAP = 2
+UNKNOWN = "–"
+Row = Sequence[float | None]
+"""Accuracies from 0 to 1, one for each column; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatrixTable:
-    """An accuracy matrix that grows by a row with every version; names are never cut.
+    """An accuracy matrix; names are never cut.
 
     Attributes:
         tasks: The columns.
-        zero_shot: Accuracy of the encoder alone, per task.
-        rows: Accuracy after each task, per task.
         label_width: Characters for the label of a row.
     """
 
     tasks: tuple[str, ...]
-    zero_shot: tuple[float, ...]
-    rows: tuple[tuple[float, ...], ...] = ()
     label_width: int = LABEL_WIDTH
 
     def header(self) -> str:
         """Return the line above the rows."""
         return self._line("accuracy on (%)", self.tasks)
 
-    def line(self, label: str, row: Sequence[float]) -> str:
+    def line(self, label: str, row: Row) -> str:
         """Return one row."""
-        return self._line(label, [f"{100 * value:.1f}" for value in row])
+        return self._line(label, [UNKNOWN if each is None else f"{100 * each:.1f}" for each in row])
 
-    def lines(self, rows: Mapping[str, Sequence[float]], *, width: int | None) -> Iterator[str]:
+    def lines(self, rows: Mapping[str, Row], *, width: int | None) -> Iterator[str]:
         """Yield the table, with `rows` by their labels, in parts of at most `width` characters."""
         label_width = max(LABEL_WIDTH, *map(cell_len, rows))
         for columns in self._parts(None if width is None else width - label_width):
-            part = replace(
-                self,
-                tasks=self.tasks[columns],
-                zero_shot=self.zero_shot[columns],
-                label_width=label_width,
-            )
+            part = replace(self, tasks=self.tasks[columns], label_width=label_width)
             yield from [""] if columns.start else []
             yield part.header()
             yield from (part.line(label, row[columns]) for label, row in rows.items())

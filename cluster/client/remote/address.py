@@ -14,7 +14,15 @@ from urllib.parse import urlsplit
 
 from adapters.contract.counts import counted
 from adapters.errors import InputError, NotFoundError, SettingsError
-from cluster.config import PREDICT_TOKEN, TOKEN, TOKEN_FILE, URL, Config, is_private
+from cluster.config import (
+    PREDICT_TOKEN,
+    TOKEN,
+    TOKEN_FILE,
+    URL,
+    Config,
+    is_private,
+    token_in,
+)
 from cluster.wire.headers import LONGEST_TOKEN
 
 MOST_BYTES = 4 * LONGEST_TOKEN
@@ -75,7 +83,7 @@ def remote_address(
     checked = _checked(chosen)
     own = config.remote.url is not None and checked == _checked(config.remote.url)
     file: Path | str | None = token_file or environment.get(TOKEN_FILE)
-    given = environment.get(TOKEN)
+    given = token_in(environment, TOKEN)
     if file is None and not given and own:
         file = config.remote.token_file
     token: str | None
@@ -84,7 +92,7 @@ def remote_address(
         token, warning = _read(Path(file).expanduser())
     else:
         variable = TOKEN if given else PREDICT_TOKEN
-        found = given or environment.get(PREDICT_TOKEN)
+        found = given or token_in(environment, PREDICT_TOKEN)
         token = checked_token(found, variable) if found else None
     if token and not (insecure or (own and config.remote.insecure)):
         _check_encrypted(checked)

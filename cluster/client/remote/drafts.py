@@ -17,12 +17,15 @@ def drafted(named: Path | str, *, folder: Path | None = None) -> "Draft | Path":
         folder: Where the task file of a draft would lie; the working folder where None.
 
     Raises:
-        InputError: the source cannot be read, or shows no classes.
+        InputError: the source cannot be read, or shows no classes; or it is a file of another kind.
         UnavailableError: an object store cannot be reached.
     """
     # Loaded when it is needed, what looks at images needs Pillow and NumPy.
     from workers.intake.drafting import draft_task, is_source, task_file_of
+    from workers.intake.other_files import check_no_other_file
 
     if is_source(named):
         return draft_task(str(named), folder=folder, opener=open_store)
-    return task_file_of(named)
+    file = task_file_of(named)
+    check_no_other_file(file)
+    return file

@@ -26,6 +26,7 @@ class MeasuringCalls(CallPart):
         versions: str = "",
         tasks: Sequence[str] = (),
         sets: Mapping[str, str] | None = None,
+        reject: float | None = None,
         report: Path | None = None,
         on_step: StepCallback = unreported,
     ) -> Call[MeasuredAdapters]:
@@ -38,6 +39,8 @@ class MeasuringCalls(CallPart):
                 or of the newest of the versions where `head` is none of them; learnt or not.
             sets: Further images by the name of their set, at addresses s3://… on the server of the
                 system's own store.
+            reject: Also measure which images are of none of the learnt classes, at this rate of
+                false alarms, above 0 and up to 0.2; None for not.
             report: Folder for the files of a report, made where it is missing; None for no report.
             on_step: Called with what is being done, units of it done and units in all.
 
@@ -74,6 +77,7 @@ class MeasuringCalls(CallPart):
                     "versions": versions,
                     "tasks": list(tasks),
                     "sets": dict(sets or {}),
+                    **({} if reject is None else {"reject": reject}),
                     "report": report is not None,
                 }
             },

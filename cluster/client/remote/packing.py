@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import IO
 
 from adapters.errors import InputError, NacreError
 from cluster.client.remote.drafts import drafted
 from cluster.client.remote.progress import Watched
+from cluster.wire.inspection import InspectedTask, retold
 from cluster.wire.tasks import MAX_ARCHIVE_BYTES
 from workers.formats.problems import raise_all
 from workers.intake.drafting import Draft, columns_said
@@ -27,8 +29,9 @@ from workers.tasks.task_file import read_task_file
 
 SOURCES = ("images", "held_out")
 LIST = "list.csv"
-_IN_TAR = re.compile(rf"(?<![\w./-])(?:{'|'.join(SOURCES)})/[^\s;:,'\"]*[^\s;:,.'\"]")
-"""What may be the name of a file in the tar, in a sentence."""
+_IN_TAR = re.compile(rf"(?<![\w./-])(?:{'|'.join(SOURCES)})/")
+"""How the name of a file in the tar begins, in a sentence."""
+LONGEST_NAME = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,13 +64,40 @@ class TaskToSend:
             try:
                 yield {"files": parts}
             except NacreError as error:
-                message = _IN_TAR.sub(self._here, error.message)
+                message = self._said(error.message)
                 raise type(error).rebuild(message, error.fields) from error
 
-    def _here(self, found: re.Match[str]) -> str:
-        """Return where a file lies that is called by its name in the tar."""
-        file = self.files.get(found[0])
-        return str(file) if isinstance(file, Path) else found[0]
+    def said_here(self, found: InspectedTask, page: str) -> tuple[InspectedTask, str]:
+        """Return what was found, and the page of it, with names of files as they are here."""
+        named: set[str] = set()
+
+        def said(text: str) -> str:
+            if text in self.files:
+                named.add(text)
+            return self._said(text)
+
+        document = InspectedTask.model_validate(retold(found.model_dump(mode="json"), said))
+        for name in sorted(named, key=len, reverse=True):
+            page = page.replace(escape(name), escape(self._called(name)))
+        return document, page
+
+    def _said(self, text: str) -> str:
+        """Return a text in which files are called as they are here, and not as in the tar."""
+        said, done = "", 0
+        for found in _IN_TAR.finditer(text):
+            start, longest = found.start(), min(len(text), found.start() + LONGEST_NAME)
+            ends = range(longest, found.end(), -1) if start >= done else ()
+            end = next((end for end in ends if text[start:end] in self.files), None)
+            if end is not None:
+                said += text[done:start] + self._called(text[start:end])
+                done = end
+        return said + text[done:]
+
+    def _called(self, name: str) -> str:
+        file = self.files.get(name)
+        if isinstance(file, Path):
+            return str(file)
+        return file.origin if isinstance(file, ImageRef) else name
 
     def _write(self, target: IO[bytes]) -> None:
         with tarfile.open(fileobj=target, mode="w", dereference=True) as tar:

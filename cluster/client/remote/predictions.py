@@ -23,6 +23,7 @@ class PredictionCalls(CallPart):
         top_k: int = 5,
         tasks: Sequence[str] = (),
         candidate_labels: Sequence[str] = (),
+        reject: float | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Call[PredictAnswer]:
         """Classify images; see `Client.predict`."""
@@ -33,6 +34,7 @@ class PredictionCalls(CallPart):
             top_k=top_k,
             tasks=tasks,
             candidate_labels=candidate_labels,
+            reject=reject,
         )
         return replace(call, timeout_s=timeout_s)
 

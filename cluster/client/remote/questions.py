@@ -19,6 +19,7 @@ def predicting(
     top_k: int,
     tasks: Sequence[str],
     candidate_labels: Sequence[str],
+    reject: float | None,
 ) -> Call[PredictAnswer]:
     """Return the call that asks what images show; see `Client.predict`.
 
@@ -29,6 +30,7 @@ def predicting(
     fields |= {"version": str(version)} if version is not None else {}
     fields |= {"tasks": list(tasks)} if tasks else {}
     fields |= {"candidate_labels": list(candidate_labels)} if candidate_labels else {}
+    fields |= {"reject": repr(reject)} if reject is not None else {}
     return Call(
         kind=PredictAnswer,
         verb="POST",

@@ -1,15 +1,18 @@
 """Calls for submissions: submit, look, cancel, retry, pause, resume."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from adapters.errors import UnavailableError
 from cluster.client.remote.call import Call, change, look, path_to
+from cluster.client.remote.inspection import PAGE, Inspected, with_page
 from cluster.client.remote.part import CallPart
+from cluster.client.remote.readings import Lines
 from cluster.wire.health import Status
+from cluster.wire.inspection import InspectedTask
 from cluster.wire.lasting import LINES, LastingLine
 from cluster.wire.tasks import (
     QueuePause,
@@ -18,8 +21,9 @@ from cluster.wire.tasks import (
     TaskList,
     TaskOutcome,
     TaskState,
+    WorkerLog,
 )
-from workers.progress_callbacks import ProgressCallback, unwatched
+from workers.progress_callbacks import ProgressCallback, StepCallback, unreported, unwatched
 from workers.queue.ticket import ENDED, Stage
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ UPLOAD_S = 3600.0
 """So long it may take to send images, in seconds, where the service lets it."""
 POLL_S, WATCHED_S = 0.25, 3600.0
 """How often whoever watches a submission looks, and how long."""
+SENDING = "sending, in MiB"
 Seen = TypeVar("Seen")
 
 
@@ -123,6 +128,62 @@ class SubmissionCalls(CallPart):
             changes=True,
         )
 
+    def inspect(
+        self,
+        task: "Draft | Path | str",
+        *,
+        adapter: str | None = None,
+        features: bool = True,
+        shown: int = 24,
+        report: Path | None = None,
+        on_step: StepCallback = unreported,
+    ) -> Call[Inspected]:
+        """Send a task with its images, and return what may be wrong with it.
+
+        Nothing is submitted, and no image is kept. The system's encoder looks at them; its features
+        are kept, and a submission of the same images finds them.
+
+        Args:
+            task: The path of a task file, or a source of images without one; images of this
+                machine are sent along.
+            adapter: The adapter to grow, instead of the task file's.
+            features: Whether the encoder looks at the images, too.
+            shown: So many findings of each kind are shown; all are counted.
+            report: Folder for a page of it, made where it is missing; None for none.
+            on_step: Called with what is being done, units of it done and units in all.
+
+        Raises:
+            InputError: the task cannot be read, or its adapter forbids it.
+        """
+        sent = self.read_task(task, adapter=adapter)
+        files: dict[str, bytes] = {}
+
+        def reading(_: Mapping[str, str]) -> Lines:
+            files.clear()
+            return Lines(InspectedTask, on_step=on_step, files=files)
+
+        def said_here(found: InspectedTask) -> Inspected:
+            document, page = sent.said_here(found, files.get(PAGE, b"").decode())
+            return Inspected.of(document if report is None else with_page(document, report, page))
+
+        return Call(
+            kind=InspectedTask,
+            verb="POST",
+            path=path_to("tasks", "inspect"),
+            accepts=LINES,
+            arguments={
+                "params": {
+                    "features": features,
+                    "shown": shown,
+                    "report": report is not None,
+                }
+            },
+            opened=partial(sent.packed, partial(on_step, SENDING)),
+            reads=reading,
+            becomes=said_here,
+            timeout_s=UPLOAD_S,
+        )
+
     def queue(self) -> Call[TaskList]:
         """Return the queue: open submissions and those that ended lately, and who leads."""
         return look(TaskList, path_to("tasks"))
@@ -180,6 +241,16 @@ class SubmissionCalls(CallPart):
             NotFoundError: there is no submission of that id.
         """
         return look(list[TaskEvent], path_to("tasks", submission_id, "events"), after=after)
+
+    def worker_logs(self, name: str, *, after: float = 0.0) -> Call[list[WorkerLog]]:
+        """Return what workers wrote while they worked on a submission, the oldest first.
+
+        Of each process and attempt there is one; those that were stored later than `after`.
+
+        Raises:
+            NotFoundError: there is no submission or task of that name.
+        """
+        return look(list[WorkerLog], path_to("tasks", name, "logs"), after=after)
 
     def status(self) -> Call[Status]:
         """Return what the replica that answers says of itself, and of the system around it."""

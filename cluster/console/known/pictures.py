@@ -13,7 +13,7 @@ from cluster.client.client import Client
 from workers.images.decode import decode_image
 from workers.store.blobs import BlobRef, get_blob
 from workers.tasks.shards import unpack_shard
-from workers.tasks.submission import SHARDS, Shard, Submission, read_submission
+from workers.tasks.submission import SHARDS, Shard, Submission, is_swept, read_submission
 
 SIDE = 96
 """Pixels of the longer side."""
@@ -101,6 +101,24 @@ class Pictures:
                 pictures=shown[index],
             )
             for index, entry in enumerate(submission.classes)
+        ]
+
+    def of_tests(self, submission_id: str) -> list[PictureRef]:
+        """Return the test images of a submission, in the order in which versions answer them.
+
+        Those of a submission that is not stored here, or whose images were removed, are none.
+        """
+        try:
+            submission = self.submission(submission_id)
+        except (NotFoundError, MissingError, CorruptionError):
+            return []
+        if is_swept(self._client.store, submission_id):
+            return []
+        return [
+            PictureRef(submission_id=submission_id, shard=number, place=place)
+            for number, shard in enumerate(submission.shards)
+            if shard.split == "held_out"
+            for place in range(len(shard.labels))
         ]
 
     def small(self, ref: PictureRef) -> bytes:

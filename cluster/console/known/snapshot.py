@@ -5,14 +5,15 @@ It is read through the client, once for all who look.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
 
 from adapters.errors import NacreError, NotFoundError, one_line
 from cluster.client.client import Client
+from cluster.console.known.replicas import Answering, Replicas
 from cluster.wire.facts import entry_document, version_document
+from cluster.wire.health import Status
 from cluster.wire.versions import HistoryEntry, PublishedVersion
 from workers.queue.leadership import Leadership
 from workers.queue.progress import State
@@ -101,21 +102,6 @@ class KnownAdapter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answering:
-    """What the replicas answer with for one adapter.
-
-    Attributes:
-        version: As `adapter@number`; None for nothing.
-        refused: A version that could not be loaded.
-        reason: Why.
-    """
-
-    version: str | None
-    refused: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """Everything that the console knows.
 
@@ -124,8 +110,7 @@ class Snapshot:
         at: When it was read, in seconds since the epoch.
         queue: The queue.
         adapters: By name, sorted.
-        answering: Of each adapter that is served, what the replicas answer with; None where no
-            replica answers at the endpoint of the configuration.
+        replicas: What answers at the endpoint of the configuration.
         contradicted: Sentences on adapters that are learnt otherwise than is configured.
         away: Why the store could not be read; empty where it could.
     """
@@ -134,9 +119,15 @@ class Snapshot:
     at: float = 0.0
     queue: Queue = field(default_factory=Queue)
     adapters: Mapping[str, KnownAdapter] = field(default_factory=dict)
-    answering: Mapping[str, Answering] | None = None
+    replicas: Replicas = field(default_factory=Replicas)
     contradicted: tuple[str, ...] = ()
     away: str = ""
+
+    @property
+    def answering(self) -> Mapping[str, Answering] | None:
+        """Of each adapter that is served, what a replica answers with; None where none answers."""
+        latest = self.replicas.latest
+        return None if latest is None else self.replicas.known[latest].adapters
 
     def adapter(self, name: str) -> KnownAdapter:
         """Return an adapter; NotFoundError where there is none."""
@@ -154,10 +145,17 @@ class Snapshot:
         return replace(self, revision=before.revision + (not same))
 
 
-def read_snapshot(client: Client, before: Snapshot) -> Snapshot:
+def read_snapshot(
+    client: Client, before: Snapshot, *, standing: Callable[[], Status | None] = lambda: None
+) -> Snapshot:
     """Return what there is now; of what has not changed, what was read `before`.
 
     Where the store cannot be read, what was known stays, with the reason.
+
+    Args:
+        client: Reads the store.
+        before: What was read before.
+        standing: Says how the replicas are; None where none answers.
     """
     now = time.time()
     try:
@@ -170,7 +168,7 @@ def read_snapshot(client: Client, before: Snapshot) -> Snapshot:
             queue=_read_queue(client),
             adapters=adapters,
             contradicted=tuple(client.contradicted()),
-            answering=_answering(client),
+            replicas=before.replicas.heard(standing(), now),
         )
     except NacreError as error:
         found = replace(before, at=now, away=one_line(error.message))
@@ -246,12 +244,3 @@ def _named(
         else version.model_copy(update={"aliases": named.get(version.number, [])})
         for version in versions
     )
-
-
-def _answering(client: Client) -> Mapping[str, Answering] | None:
-    with suppress(NacreError):
-        return {
-            name: Answering(version=state.version, refused=state.refused, reason=state.reason)
-            for name, state in client.ready().adapters.items()
-        }
-    return None

@@ -1,10 +1,12 @@
 """Health: who leads, what is installed, and whether everything stored is what it should be."""
 
 import time
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from adapters.errors import InputError, NacreError
-from cluster.console.shown.look import Act, Look, Page
+from cluster.api.lasting.answers import Watch
+from cluster.console.shown.look import Act, Lasting, Look, Page
 from cluster.wire.outputs.facts import checked_document, garbage_document
 
 PACKAGES = ("nacre", "ray", "torch", "open_clip_torch", "fastapi", "pydantic", "numpy", "pillow")
@@ -15,20 +17,31 @@ def health(look: Look) -> Page:
     return _page(look)
 
 
-def check(act: Act) -> Page:
+def check(act: Act) -> Lasting:
     """Verify an adapter, or look for what nothing leads to; nothing is changed."""
     look, asked, name = act.look, act.field("do"), act.field("adapter")
-    client = look.sources.client
+    client, places = look.sources.client, look.sources.places
     look.requester.check("status", name)
     look.known.adapter(name)
-    if asked == "verify":
-        look.requester.check("verify", name)
-        return _page(look, checked=checked_document(client.verify(name)))
-    if asked == "gc":
-        look.requester.check("gc", name)
+
+    def verified(watch: Watch) -> Page:
+        progress = partial(watch.step, f"checking every byte of {name}")
+        progress(0, 0)
+        checked = checked_document(client.verify(name, on_progress=progress))
+        for problem in checked.problems:
+            problem.message = places.said(problem.message)
+        return _page(look, checked=checked, of=name)
+
+    def looked_for(watch: Watch) -> Page:
+        watch.step(f"looking for what nothing leads to in {name}", 0, 0)
         found = client.gc(name, dry_run=True, by=look.requester)
         return _page(look, garbage=garbage_document(found, deleted=False), of=name)
-    raise InputError(f"expected to verify, or to look for garbage, found {asked[:40]!r}")
+
+    work = {"verify": verified, "gc": looked_for}.get(asked)
+    if work is None:
+        raise InputError(f"expected to verify, or to look for garbage, found {asked[:40]!r}")
+    look.requester.check(asked, name)
+    return Lasting(begun=_page(look), look=look, region="found", work=work)
 
 
 def _page(look: Look, **found: object) -> Page:

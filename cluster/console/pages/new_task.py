@@ -1,16 +1,23 @@
 """New task: a form for a task and its images, which is checked whole before anything is kept."""
 
-from typing import get_args
+from typing import BinaryIO, get_args
 
 import yaml
 
 from adapters.errors import InputError
-from cluster.console.shown.look import Act, Done, Download, Look, Page
+from cluster.api.lasting.answers import Watch
+from cluster.api.task_uploads import unpacked_task
+from cluster.console.known.inspections import AMONG, SHOWN, SPLITS, CheckedTask, checked_task
+from cluster.console.shown.look import Act, Done, Download, Lasting, Look, Page
 from workers.tasks.task_file import SharedNames
 
 
 def new_task(look: Look) -> Page:
     """Show the form."""
+    return _page(look)
+
+
+def _page(look: Look, checked: CheckedTask | None = None) -> Page:
     return Page(
         template="new_task.html.j2",
         title="New task",
@@ -18,20 +25,22 @@ def new_task(look: Look) -> Page:
             "names": [name for name in _names(look) if look.may("submit", name)],
             "shared": get_args(SharedNames),
             "takes_addresses": look.sources.client.config.store.startswith("s3://"),
+            "checked": checked,
+            "among": AMONG,
+            "splits": SPLITS,
         },
     )
 
 
-def submit(act: Act) -> Done | Download:
-    """Submit what was filled in, or return it as a file."""
+def submit(act: Act) -> Done | Download | Lasting:
+    """Check what was filled in, submit it, or return it as a file."""
     look = act.look
     content = _task_file(act)
     if act.field("do") == "save":
         return Download(name="task.yaml", kind="text/yaml; charset=utf-8", content=content)
-    archives = act.files.get("archive", ())
-    if len(archives) > 1:
-        raise InputError("expected one archive with all images of the task, found several")
-    archive = archives[0].file if archives else None
+    archive = _archive(act)
+    if act.field("do") == "check":
+        return _check(act, content, archive)
     accepted = look.sources.tasks.submit(content, archive, by=look.requester)
     task = accepted.submission
     said = f"{task.task} is accepted with {accepted.classes} classes"
@@ -39,6 +48,32 @@ def submit(act: Act) -> Done | Download:
         said = f"{task.task} had been submitted before, just as it is"
     notes = "; ".join(accepted.notes)
     return Done(said=f"{said}. {notes}".strip(), onto=f"/console/submissions/{task.submission_id}")
+
+
+def _check(act: Act, content: bytes, archive: BinaryIO | None) -> Lasting:
+    """Return the look at everything that is known of a task before it is submitted."""
+    look = act.filled
+    look.requester.check("submit", act.field("adapter") or look.sources.client.config.adapter)
+
+    def checked(watch: Watch) -> Page:
+        inspections = look.sources.inspections
+        watch.step("unpacking", 0, 0)
+        with unpacked_task(content, archive, on_seen=watch.check) as (folder, sent):
+            features = act.field("features") == "yes"
+            wish = inspections.order(
+                folder, look.requester, features=features, shown=SHOWN, pictures=True
+            )
+            done = inspections.inspect(folder, sent, wish, look.requester, watch)
+        return _page(look, checked_task(done))
+
+    return Lasting(begun=_page(look), look=look, region="checked", work=checked)
+
+
+def _archive(act: Act) -> BinaryIO | None:
+    archives = act.files.get("archive", ())
+    if len(archives) > 1:
+        raise InputError("expected one archive with all images of the task, found several")
+    return archives[0].file if archives else None
 
 
 def _names(look: Look) -> list[str]:

@@ -8,7 +8,8 @@ from math import log2
 
 from PIL import Image
 
-from adapters.errors import ImageError
+from adapters.contract.thresholds import MOST_RATE
+from adapters.errors import ImageError, InputError
 from cluster.console.shown.look import Act, Look, Page, Upload
 from cluster.wire.predictions import MAX_IMAGES, ImageAnswer, Prediction
 from workers.images.decode import decode_image
@@ -18,7 +19,7 @@ MOST_BYTES = 32 * 2**20
 SIDE = 224
 SHOWN = 5
 EVERY_CLASS = 1000
-FIELDS = ("adapter", "version", "other", "tasks", "labels")
+FIELDS = ("adapter", "version", "other", "tasks", "labels", "reject")
 TIMEOUT_S = 20.0
 
 
@@ -29,10 +30,12 @@ class Said:
     Attributes:
         best: The best classes, best first.
         entropy: Of all scores, in bits.
+        unknown: Whether it is of none of the classes; None where that was not asked or measured.
     """
 
     best: tuple[Prediction, ...]
     entropy: float
+    unknown: bool | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +85,7 @@ def ask(act: Act) -> Page:
             top_k=EVERY_CLASS,
             tasks=_list(act.field("tasks")),
             candidate_labels=_list(act.field("labels")),
+            reject=_rate(act.field("reject")),
             timeout_s=TIMEOUT_S,
         )
         answers.append(answer)
@@ -96,6 +100,11 @@ def ask(act: Act) -> Page:
     )
     filled = {**look.query, **dict(act.form)}
     return _page(look, asked, tuple(told), filled)
+
+
+def images_asked(act: Act) -> int:
+    """Return how many images replicas are asked about, each by every version."""
+    return len(act.files.get("images", ())) * (2 if act.field("other") else 1)
 
 
 def _page(
@@ -119,6 +128,16 @@ def _page(
     )
 
 
+def _rate(written: str) -> float | None:
+    """Return the rate of false alarms that was filled in; None where nothing was."""
+    try:
+        return float(written) if written.strip() else None
+    except ValueError as error:
+        raise InputError(
+            f"expected a rate of false alarms above 0 and up to {MOST_RATE}, found {written!r}"
+        ) from error
+
+
 def _content(upload: Upload) -> bytes:
     if upload.size > MOST_BYTES:
         raise ImageError(f"expected images of at most {MOST_BYTES} bytes, found {upload.size}")
@@ -138,6 +157,7 @@ def _said(answer: ImageAnswer) -> Said:
     return Said(
         best=tuple(answer.predictions[:SHOWN]),
         entropy=-sum(score * log2(score) for score in scores),
+        unknown=answer.unknown,
     )
 
 

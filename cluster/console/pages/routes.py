@@ -2,7 +2,9 @@
 
 from cluster.console.pages import (
     access,
+    compare,
     data,
+    errors,
     health,
     history,
     new_task,
@@ -10,6 +12,7 @@ from cluster.console.pages import (
     playground,
     queue,
     search,
+    serving,
     submission,
     version,
     versions,
@@ -35,14 +38,17 @@ PAGE_ROUTES = (
         act=versions.promote,
         is_live=False,
     ),
+    PageRoute(path="/serving", show=serving.serving),
     PageRoute(path="/history", show=history.history),
     PageRoute(path=f"{ADAPTER}/matrix", show=version.matrix),
-    PageRoute(path=f"{ADAPTER}/compare", show=version.compare),
+    PageRoute(path=f"{ADAPTER}/compare", show=compare.compare, is_live=False),
+    PageRoute(path=f"{ADAPTER}/errors", show=errors.errors, is_live=False),
     PageRoute(
         path="/playground",
         show=playground.playground,
         act=playground.ask,
         most_files=playground.MOST_IMAGES,
+        images=playground.images_asked,
         is_live=False,
     ),
     PageRoute(

@@ -9,13 +9,16 @@ from adapters.errors import InputError, NacreError, NotFoundError
 from cluster.console.known.snapshot import KnownAdapter
 from cluster.console.shown.charts import Span, spans
 from cluster.console.shown.look import Act, Button, Done, Download, Look, Page, Shown
+from cluster.wire.facts import worker_log_document
+from cluster.wire.tasks import WorkerLog
 from cluster.wire.versions import PublishedVersion
 from workers.queue.journal import JournalEntry
 from workers.queue.progress import State
-from workers.queue.ticket import ENDED, Stage
+from workers.queue.ticket import ENDED, Stage, Ticket
 from workers.tasks.submission import Submission
 
 MOST_CLASSES = 60
+MOST_LOGS = 12
 
 
 def submission(look: Look) -> Shown:
@@ -39,6 +42,7 @@ def submission(look: Look) -> Shown:
             "classes": sources.pictures.classes(made)[:MOST_CLASSES] if made else [],
             "more_classes": max(0, len(made.classes) - MOST_CLASSES) if made else 0,
             "journal": [(entry, sources.places.said(entry.message)) for entry in journal],
+            "logs": _logs_of(look, ticket),
             "spans": _spans(state, journal),
             "failures": [
                 (failure, sources.places.said(failure.error)) for failure in ticket.failures
@@ -97,6 +101,17 @@ def _version_of(look: Look, state: State) -> PublishedVersion | None:
     with suppress(NacreError):
         return adapter.version(state.ticket.version)
     return None
+
+
+def _logs_of(look: Look, ticket: Ticket) -> list[WorkerLog]:
+    """Return what workers wrote, the latest first, as far as they may read it."""
+    if not look.may("worker_logs", ticket.adapter):
+        return []
+    logs = look.sources.journals.logs_of(ticket)
+    found = [worker_log_document(log) for log in logs[: -MOST_LOGS - 1 : -1]]
+    for each in found:
+        each.text = look.sources.places.said(each.text)
+    return found
 
 
 def _spans(state: State, journal: tuple[JournalEntry, ...]) -> list[Span]:

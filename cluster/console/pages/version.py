@@ -1,9 +1,8 @@
-"""Version: what one holds, where it came from, and how it differs from another one."""
+"""Version: what one holds and where it came from, and how accurate all of them are."""
 
 from collections.abc import Mapping, Sequence
 
 from cluster.console.known.snapshot import KnownAdapter
-from cluster.console.pages.versions import loss
 from cluster.console.shown.charts import Curve, curves
 from cluster.console.shown.look import Look, Page
 from cluster.wire.facts import shown_document
@@ -32,36 +31,6 @@ def version(look: Look) -> Page:
             "may_roll_back": look.may("rollback", adapter.name),
         },
     )
-
-
-def compare(look: Look) -> Page:
-    """Show what two versions do not have alike."""
-    adapter = look.adapter()
-    before = adapter.version(look.asked("before") or _earlier(adapter))
-    after = adapter.version(look.asked("after") or adapter.production or adapter.versions[0].number)
-    names = list(dict.fromkeys((*after.accuracies, *before.accuracies)))
-    return Page(
-        template="compare.html.j2",
-        title=f"{before.label} and {after.label}",
-        content={
-            "adapter": adapter,
-            "before": before,
-            "after": after,
-            "loss": loss(before, after),
-            "rows": [
-                (name, before.accuracies.get(name), after.accuracies.get(name)) for name in names
-            ],
-            "may_ask": look.may("predict", adapter.name),
-        },
-    )
-
-
-def _earlier(adapter: KnownAdapter) -> int:
-    """Return the version that what is served was made of, or else the one before the newest."""
-    served = adapter.production
-    if served is not None and (parent := adapter.version(served).parent):
-        return parent
-    return adapter.versions[min(1, len(adapter.versions) - 1)].number if adapter.versions else 0
 
 
 def matrix(look: Look) -> Page:

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 from urllib.parse import urlencode
 
 from adapters.errors import InputError
+from cluster.api.lasting.answers import Watch
+from cluster.api.lasting.inspecting import InspectionHandlers
 from cluster.api.places import Places
 from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
@@ -30,6 +32,7 @@ class Sources:
         journals: Of submissions.
         pictures: Of submissions.
         tasks: Takes tasks in that are sent.
+        inspections: Looks at tasks that are sent.
         places: What stands for places of the service's own in what is said.
     """
 
@@ -37,6 +40,7 @@ class Sources:
     journals: Journals
     pictures: Pictures
     tasks: TaskHandlers
+    inspections: InspectionHandlers
     places: Places
 
 
@@ -154,6 +158,11 @@ class Act:
         """Return all fields of a name."""
         return [value for key, value in self.form if key == name]
 
+    @property
+    def filled(self) -> Look:
+        """The page as it is shown again: with what was filled in."""
+        return replace(self.look, query={**self.look.query, **dict(self.form)})
+
     def reason(self) -> str:
         """Return why it is done; InputError where nothing is said."""
         why = self.field("why")
@@ -230,22 +239,42 @@ Shown = Page | Download
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lasting:
+    """Something that takes long, and is shown on its page while it goes on.
+
+    Attributes:
+        begun: The page as long as nothing is found.
+        look: At that page.
+        region: The region of the page that shows how far it is, and then what was found.
+        work: Does it, and returns the page with what was found; it tells its argument how far it
+            is, and ends where nobody waits.
+    """
+
+    begun: Page
+    look: Look
+    region: str
+    work: Callable[[Watch], Page]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PageRoute:
     """One page: its path, what shows it, and what is done on it.
 
     Attributes:
         path: With the names of its parts in braces.
         show: Shows it.
-        act: Does what its forms ask for; None where it has none. It returns what was done, or a
-            page that shows what was found.
+        act: Does what its forms ask for; None where it has none. It returns what was done, a page
+            that shows what was found, or what takes long.
         most_files: That may be sent with a form of it.
         is_live: Whether an open page follows what happens.
         timeout_s: So long what is done on it may take, in seconds.
+        images: Says how many images replicas are asked about by a form of it.
     """
 
     path: str
     show: Callable[[Look], Shown]
-    act: Callable[[Act], Done | Shown] | None = None
+    act: Callable[[Act], Done | Shown | Lasting] | None = None
     most_files: int = 0
     is_live: bool = True
     timeout_s: float = 60.0
+    images: Callable[[Act], int] = lambda _: 0

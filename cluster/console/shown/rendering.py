@@ -15,6 +15,8 @@ from cluster.version import this_build
 
 PREFIX = "/console"
 """Where the pages lie, in whichever process."""
+OF_ADAPTER = (("Versions", "versions"), ("Accuracy", "matrix"), ("Errors", "errors"))
+"""Pages of one adapter, as the menu calls them, and the ends of their paths."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,26 @@ def render(page: Page, look: Look, frame: Frame) -> Rendered:
     return Rendered(html=html, regions=regions)
 
 
+def rendered_step(what: str, done: int, total: int, seconds: float) -> str:
+    """Return how far something is that takes long, as HTML.
+
+    Args:
+        what: What is being done.
+        done: Units of it done.
+        total: Units in all; 0 where nobody knows.
+        seconds: How long it has gone on.
+    """
+    step = _environment().get_template("step.html.j2")
+    return step.render(what=what, done=done, total=total, seconds=seconds)
+
+
+def rendered_wrong(said: str) -> str:
+    """Return why something did not come to its end, as HTML."""
+    return str(
+        Markup('<div class="note bad" role="alert"><p>{}</p></div>').format(figures.told(said))
+    )
+
+
 def menu(look: Look, adapter: str) -> list[tuple[str, str]]:
     """Return the labels and the paths of the menu.
 
@@ -87,9 +109,10 @@ def menu(look: Look, adapter: str) -> list[tuple[str, str]]:
     return [
         ("Overview", ""),
         ("Queue", "/queue"),
-        *([("Versions", f"{of}/versions"), ("Accuracy", f"{of}/matrix")] if adapter else []),
+        *((label, f"{of}/{path}") for label, path in OF_ADAPTER if adapter),
         *([("Playground", "/playground")] if look.may_somewhere("predict") else []),
         *([("New task", "/tasks/new")] if look.may_somewhere("submit") else []),
+        ("Serving", "/serving"),
         ("History", "/history"),
         ("Data", "/data"),
         ("Health", "/health"),

@@ -141,5 +141,34 @@ for (const field of document.querySelectorAll("input[data-packs]")) {
   });
 }
 
+// What takes long is shown while it goes on, and what was filled in and chosen stays.
+async function sendAndStay(form, button) {
+  const id = button.dataset.stays;
+  const answer = await fetch(form.action, { method: "POST", body: new FormData(form, button) });
+  if (answer.redirected) return location.assign(answer.url);
+  const pieces = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let html = "", piece = await pieces.read(); ; piece = await pieces.read()) {
+    html += piece.value ?? "";
+    const made = new DOMParser().parseFromString(html, "text/html");
+    const found = made.getElementById(id);
+    const wrong = made.querySelector("main > [role=alert]");
+    if (found && wrong) found.prepend(wrong);
+    if (found) replaceRegion(found.outerHTML);
+    else if (piece.done) say(wrong?.textContent ?? made.body.textContent.trim());
+    if (piece.done) return;
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button?.dataset.stays) return;
+  event.preventDefault();
+  if (button.ariaBusy) return;
+  button.ariaBusy = "true";
+  sendAndStay(event.target, button)
+    .catch(() => say("The console does not answer; nothing was checked. Try again."))
+    .finally(() => (button.ariaBusy = null));
+});
+
 localise(document);
 if (body.dataset.events) listen();

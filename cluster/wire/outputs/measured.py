@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from adapters.contract.thresholds import MOST_RATE
 from cluster.wire.mistakes import NAMES, ComparedSet, MistakenSet
 
 
@@ -26,6 +27,35 @@ class Measured(BaseModel):
     high: float
 
 
+class ReliabilityBin(BaseModel):
+    """Answers of nearly the same probability."""
+
+    images: int
+    confidence: float = Field(description="Their mean probability.")
+    accuracy: float = Field(description="Which share of them is right.")
+
+
+class MeasuredReliability(BaseModel):
+    """Whether probabilities mean what they say."""
+
+    error: float = Field(
+        description="Calibration error, 0 to 1: root of the mean square over 15 bins of as many "
+        "images of all sets, ten at least, without what chance alone makes."
+    )
+    brier: float = Field(description="Brier score over all candidates, 0 to 2.")
+    images: int
+    bins: list[ReliabilityBin] = Field(description="From the least sure answers to the surest.")
+
+
+class MeasuredRejection(BaseModel):
+    """Which share of the images of a set is of none of the classes."""
+
+    unknown: float = Field(description="That share, 0 to 1.")
+    images: int = Field(
+        description="Of how many: those whose answer is of a task with a threshold of the rate."
+    )
+
+
 class MeasuredVersion(BaseModel):
     """A row of an accuracy matrix."""
 
@@ -33,6 +63,20 @@ class MeasuredVersion(BaseModel):
     digest: str
     candidates: int = Field(description="Among how many classes each answer was chosen.")
     accuracies: list[Measured]
+    served_candidates: int = Field(description="How many classes the version has learnt.")
+    served: list[Measured | None] = Field(
+        description="As `predict` answers, among the classes that the version has learnt; null for "
+        "a set with others."
+    )
+    reliability: MeasuredReliability | None = Field(
+        default=None,
+        description="Of what is served, over all sets whose classes are learnt; null without one.",
+    )
+    rejected: list[MeasuredRejection | None] | None = Field(
+        default=None,
+        description="By set, what is of none of the learnt classes, where `reject` was given; null "
+        "for a set of which nothing was measured, and for a version that rejects nothing.",
+    )
 
 
 class Figures(BaseModel):
@@ -116,7 +160,13 @@ class ShownDemo(BaseModel):
     tasks: list[str] = Field(description="Of the columns, in the order in which they were learnt.")
     candidates: int = Field(description="Among how many classes each answer was chosen.")
     zero_shot: list[float]
-    accuracy: list[list[float]] = Field(description="A row per version.")
+    served: list[list[float | None]] = Field(
+        description="A row per version, as `predict` answers, among the classes that it has "
+        "learnt; null for a task that it has not."
+    )
+    accuracy: list[list[float]] = Field(
+        description="A row per version, among the classes of all tasks, learnt or not."
+    )
     transfer: float | None
     average: float
     last: float
@@ -149,6 +199,14 @@ class EvaluateRequest(BaseModel):
         max_length=100,
         description="Further images by the name of their set, at addresses s3://… on the server of "
         "this service's store.",
+    )
+    reject: float | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_RATE,
+        allow_inf_nan=False,
+        description="Also measure which images are of none of the learnt classes, at this rate of "
+        "false alarms.",
     )
     report: bool = Field(
         default=False, description="Also write the files of a report; for an answer in lines."

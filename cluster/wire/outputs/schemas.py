@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from cluster.wire.access import AuditedCall, NamedTokenState, NewToken, SessionState
 from cluster.wire.inspection import InspectedTask
 from cluster.wire.mistakes import VersionMistakes
+from cluster.wire.outputs.advice import GivenAdvice
 from cluster.wire.outputs.maintenance import (
     CheckedAdapter,
     CollectedGarbage,
@@ -23,14 +24,18 @@ from cluster.wire.outputs.submissions import SubmittedTask, SystemStatus, Writte
 from cluster.wire.outputs.system import (
     AppliedConfig,
     CheckFinding,
+    ReadySystem,
+    ServeDocument,
+    ShownConfig,
     StartedConsole,
     StartedSystem,
     StoppedSystem,
+    SupportBundle,
 )
 from cluster.wire.outputs.versions import ExportedVersion, ImportedVersion
 from cluster.wire.outputs.webhooks import RemovedWebhook
 from cluster.wire.predictions import PredictAnswer
-from cluster.wire.tasks import QueuePause, TaskEvent, TaskOutcome, TaskState
+from cluster.wire.tasks import QueuePause, TaskEvent, TaskOutcome, TaskState, WorkerLog
 from cluster.wire.versions import (
     DroppedTask,
     HistoryEntry,
@@ -46,10 +51,12 @@ LINES = frozenset({"watch"})
 """Verbs that print a document per line, as things happen."""
 
 SCHEMAS: Mapping[str, Any] = {
+    "advise": GivenAdvice,
     "alias": Moved,
     "audit": list[AuditedCall],
     "bench xtail": MeasuredSuite,
     "cancel": list[TaskOutcome],
+    "config": ShownConfig,
     "console": StartedConsole,
     "demo": ShownDemo,
     "diff": VersionDifference,
@@ -65,14 +72,17 @@ SCHEMAS: Mapping[str, Any] = {
     "import": ImportedVersion,
     "inspect": InspectedTask,
     "logs": list[TaskEvent],
+    "logs --worker": list[WorkerLog],
     "mistakes": VersionMistakes,
     "pause": QueuePause,
     "predict": PredictAnswer,
     "promote": Moved,
     "purge": PurgedTask,
+    "ready": ReadySystem,
     "resume": QueuePause,
     "retry": list[TaskOutcome],
     "rollback": Moved,
+    "serve-config": ServeDocument,
     "session end": list[SessionState],
     "session list": list[SessionState],
     "settle": list[SettledChange],
@@ -81,6 +91,7 @@ SCHEMAS: Mapping[str, Any] = {
     "submit": list[SubmittedTask],
     "submit --check": list[InspectedTask],
     "init": WrittenTaskFile,
+    "support-bundle": SupportBundle,
     "token create": NewToken,
     "token list": list[NamedTokenState],
     "token revoke": NamedTokenState,

@@ -1,6 +1,6 @@
 """Outputs about the system: that it runs, that it has ended, and what was checked of it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -14,6 +14,9 @@ class StartedSystem(BaseModel):
     pid: int | None = Field(description="Its process; null on a Ray that ran before.")
     log: str | None = Field(description="Where it writes in the background.")
     waits_for: str | None = Field(description="Why it does not coordinate.")
+    console: str | None = Field(
+        default=None, description="Where its pages are; null without `serve: {console: true}`."
+    )
     notes: list[str] = Field(
         default=[], description="Such as that an adapter has another method than is configured."
     )
@@ -54,3 +57,60 @@ class CheckFinding(BaseModel):
     level: Literal["ok", "warning", "error"]
     found: str
     remedy: str = Field(description="What to do; empty where all is well.")
+
+
+class ReadySystem(BaseModel):
+    """A system that can answer requests."""
+
+    ready: Literal[True] = True
+    endpoint: str = Field(description="Where it was asked.")
+
+
+class ShownConfig(BaseModel):
+    """The configuration in effect."""
+
+    configuration: dict[str, Any] = Field(description="Every key, as in the file.")
+    file: str | None = Field(description="The file that was read; null where there was none.")
+    notes: list[str] = Field(description="Variables that begin like nacre's and are no keys.")
+
+
+class ListeningAt(BaseModel):
+    """Where Ray Serve listens."""
+
+    host: str
+    port: int
+
+
+class ServedApplication(BaseModel):
+    """An application of Ray Serve."""
+
+    name: str
+    import_path: str
+    route_prefix: str | None
+    args: dict[str, Any]
+
+
+class ServeDocument(BaseModel):
+    """What `serve deploy` and RayService take."""
+
+    proxy_location: str
+    http_options: ListeningAt
+    logging_config: dict[str, Any]
+    applications: list[ServedApplication]
+
+
+class BundledPart(BaseModel):
+    """A part of a support bundle."""
+
+    part: str = Field(examples=["logs"])
+    size_bytes: int = Field(description="Of its files, as they are unpacked.")
+    missing: str | None = Field(description="Why it is not there, or not all of it.")
+
+
+class SupportBundle(BaseModel):
+    """An archive that somebody can be sent."""
+
+    file: str
+    size_bytes: int
+    hidden: int = Field(description="In how many places a secret, or what looks like one, stood.")
+    parts: list[BundledPart]

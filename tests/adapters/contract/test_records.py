@@ -1,15 +1,19 @@
 """Records and their bytes."""
 
 import hashlib
+import json
+import math
 from dataclasses import replace
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract.class_entry import ClassEntry
-from adapters.contract.records import Record, decode_record, encode_record, pack
+from adapters.contract.records import Record, decode_record, encode_record, pack, unpack
+from adapters.contract.thresholds import Thresholds
 from adapters.errors import ClassNameError, CorruptionError, FeatureError
 from adapters.methods.lada.record import record_mixtures
 from adapters.methods.lada.scorer import scored_classes
@@ -94,6 +98,84 @@ def test_decoding_gives_back_what_was_encoded(task: str, name: str, prompt: str,
 def test_other_bytes_are_corruption(blob: bytes) -> None:
     with pytest.raises(CorruptionError):
         decode_record(blob)
+
+
+def test_a_temperature_is_kept_and_a_release_that_knows_none_must_refuse_the_record() -> None:
+    record = small_record(temperature=1.25)
+    blob = encode_record(record)
+    assert decode_record(blob).temperature == 1.25
+    assert unpack(blob)[1]["schema"] == 3
+    without = encode_record(replace(record, temperature=None))
+    assert without == encode_record(small_record())
+    assert decode_record(without).temperature is None
+
+
+def test_a_record_may_have_merged_classes_and_a_temperature() -> None:
+    merged = (*entries("first", 1), replace(entries("first", 2)[1], merged_into="other/1"))
+    decoded = decode_record(encode_record(small_record(classes=merged, temperature=2.0)))
+    assert (decoded.classes, decoded.temperature) == (merged, 2.0)
+
+
+KEPT = Thresholds(rates=(0.05, 0.2), scores=(-1.5, 0.1))
+
+
+def test_thresholds_are_kept_and_a_release_that_knows_none_must_refuse_the_record() -> None:
+    blob = encode_record(small_record(thresholds=KEPT))
+    assert decode_record(blob).thresholds == KEPT
+    assert unpack(blob)[1] | {"schema": 4} == unpack(blob)[1]
+    assert encode_record(small_record(thresholds=None)) == encode_record(small_record())
+    warm = small_record(thresholds=KEPT, temperature=1.25)
+    decoded = decode_record(encode_record(warm))
+    assert (decoded.thresholds, decoded.temperature) == (KEPT, 1.25)
+    assert encode_record(decoded) == encode_record(warm)
+
+
+def test_a_record_may_have_merged_classes_and_thresholds() -> None:
+    merged = (*entries("first", 1), replace(entries("first", 2)[1], merged_into="other/1"))
+    decoded = decode_record(encode_record(small_record(classes=merged, thresholds=KEPT)))
+    assert (decoded.classes, decoded.thresholds) == (merged, KEPT)
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [None, [], {}, 0.1, [[0.1]], [[0.1, "1"]], [[0.2, 0.0], [0.1, 1.0]], [[0.1, True]], [[0.9, 1]]],
+)
+def test_thresholds_that_nobody_wrote_are_corruption(thresholds: object) -> None:
+    tensors, described = unpack(encode_record(small_record(thresholds=KEPT)))
+    with pytest.raises(CorruptionError):
+        decode_record(pack(tensors, {**described, "thresholds": thresholds}))
+
+
+def test_a_temperature_of_a_record_with_thresholds_is_checked_as_any() -> None:
+    tensors, described = unpack(encode_record(small_record(thresholds=KEPT)))
+    with pytest.raises(CorruptionError, match="positive temperature"):
+        decode_record(pack(tensors, {**described, "temperature": -1.0}))
+
+
+def test_thresholds_in_a_record_of_an_earlier_schema_are_passed_over() -> None:
+    tensors, described = unpack(encode_record(small_record(temperature=2.0)))
+    blob = pack(tensors, {**described, "thresholds": KEPT.described()})
+    assert decode_record(blob).thresholds is None
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+def test_a_temperature_that_is_none_is_not_written(temperature: float) -> None:
+    with pytest.raises(FeatureError, match="positive temperature"):
+        encode_record(small_record(temperature=temperature))
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, None, "1.0", True, 1e999, {}])
+def test_a_temperature_that_nobody_wrote_is_corruption(temperature: object) -> None:
+    tensors, described = unpack(encode_record(small_record(temperature=2.0)))
+    text = json.dumps({**described, "temperature": temperature})
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with pytest.raises(CorruptionError):
+        decode_record(safetensors.torch.save(plain, metadata={"nacre": text}))
+
+
+def test_a_temperature_in_a_record_of_an_earlier_schema_is_passed_over() -> None:
+    tensors, described = unpack(encode_record(small_record()))
+    assert decode_record(pack(tensors, {**described, "temperature": 2.0})).temperature is None
 
 
 @pytest.mark.parametrize(

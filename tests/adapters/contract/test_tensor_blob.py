@@ -1,6 +1,8 @@
 """Tensors that share stored bytes: read as the library reads them, and refused as it refuses."""
 
 import json
+import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,7 +15,14 @@ from torch import Tensor
 
 from adapters.contract.json_reading import read_json
 from adapters.contract.records import pack, unpack
-from adapters.contract.tensor_blob import ALIGNED, SIZE_BYTES, header_of, tensors_of
+from adapters.contract.tensor_blob import (
+    ALIGNED,
+    SIZE_BYTES,
+    BlobTensors,
+    as_stored,
+    header_of,
+    tensors_of,
+)
 from adapters.errors import CorruptionError
 
 EXAMPLE = {
@@ -24,7 +33,7 @@ EXAMPLE = {
 }
 
 
-def read(blob: bytes | bytearray) -> dict[str, Tensor]:
+def read(blob: bytes | bytearray) -> BlobTensors:
     header = header_of(blob)
     entries = read_json(header)
     entries.pop("__metadata__", None)
@@ -93,3 +102,41 @@ def test_what_the_library_refuses_is_refused(
     else:
         found, _ = unpack(blob)
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_tensor_at_an_odd_place_is_copied_when_it_is_asked_for_and_only_then() -> None:
+    lengths = range(17)
+    blobs = [bytearray(pack({"a": torch.ones(4)}, {"kind": "x" * length})) for length in lengths]
+    odd = 0
+    for blob in blobs:
+        tensors = read(blob)
+        view = as_stored(tensors)["a"]
+        odd += view.data_ptr() % ALIGNED != 0
+        view.fill_(2.0)
+        assert torch.equal(read(blob)["a"], torch.full((4,), 2.0))  # it is where the bytes are
+        assert tensors["a"].data_ptr() % ALIGNED == 0
+        assert tensors["a"] is tensors["a"] is as_stored(tensors)["a"]
+    assert 0 < odd < len(blobs)
+
+
+def test_tensors_that_were_released_are_read_again_once() -> None:
+    blob, times = safetensors.torch.save(EXAMPLE), list[int]()
+    tensors = read(blob)
+
+    def again() -> Mapping[str, Tensor]:
+        times.append(1)
+        return read(blob)
+
+    size = tensors.nbytes
+    tensors.release(again)
+    assert (set(tensors), len(tensors), tensors.nbytes) == (set(EXAMPLE), len(EXAMPLE), size)
+    assert times == []
+    for name, expected in EXAMPLE.items():
+        assert torch.equal(tensors[name], expected)
+    assert times == [1]
+
+
+def test_tensors_of_a_blob_travel_as_a_plain_mapping() -> None:
+    sent = pickle.loads(pickle.dumps(read(safetensors.torch.save(EXAMPLE))))
+    assert type(sent) is dict
+    assert all(torch.equal(sent[name], tensor) for name, tensor in EXAMPLE.items())

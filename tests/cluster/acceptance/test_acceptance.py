@@ -8,6 +8,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import httpx
 import pytest
 import yaml
 
+from tests.support.drivers.collecting import Collected, Collector, collecting
 from tests.support.drivers.learning import small_task
 from tests.support.drivers.listening import listening, logs, untold
 from tests.support.drivers.printed import as_promised
 from tests.support.drivers.s3_server import S3Server
 
 TIMEOUT_S = 240
+SOON = {"OTEL_BSP_SCHEDULE_DELAY": "200"}
+"""Spans are sent so often, in milliseconds."""
 
 Nacre = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -32,17 +36,24 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("acceptance")
 
 
-@pytest.fixture(scope="module", params=["file", "s3"])
-def store(request: pytest.FixtureRequest, workspace: Path) -> tuple[str, Mapping[str, str]]:
-    """Return the URL of a store, and what the environment must hold to open it."""
-    if request.param == "file":
-        return f"file://{workspace / 'store'}", {}
-    server: S3Server = request.getfixturevalue("s3_server")
-    return replace(server.settings, prefix="acceptance/").url, server.environment
+@pytest.fixture(scope="module")
+def store(s3_server: S3Server) -> tuple[str, Mapping[str, str]]:
+    """Return the URL of a store, and what the environment must hold to open it.
+
+    What the pages do lies in a folder.
+    """
+    return replace(s3_server.settings, prefix="acceptance/").url, s3_server.environment
 
 
 @pytest.fixture(scope="module")
-def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
+def collector() -> Iterator[Collector]:
+    """Return what takes the spans of all processes."""
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nacre(workspace: Path, store: tuple[str, Mapping[str, str]], collector: Collector) -> Nacre:
     """Return a function that runs one `nacre` command with a home and a store of its own."""
     url, credentials = store
     with socket.socket() as probe:
@@ -51,9 +62,11 @@ def nacre(workspace: Path, store: tuple[str, Mapping[str, str]]) -> Nacre:
     config = {"store": url, "serve": {"port": port}}
     (workspace / "nacre.yaml").write_text(yaml.safe_dump(config))
     environment = {**os.environ, **credentials, "NACRE_HOME": str(workspace / "home")}
-    if url.startswith("file:"):  # as people have it: Ray asks for a token, and nobody says so
-        environment["HOME"] = str(workspace)  # where Ray keeps the token
-        del environment["RAY_AUTH_MODE"]
+    if find_spec("opentelemetry.exporter"):
+        environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **SOON}
+    # As people have it: Ray asks for a token, and nobody says so.
+    environment["HOME"] = str(workspace)  # where Ray keeps the token
+    environment.pop("RAY_AUTH_MODE", None)
 
     def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -106,6 +119,8 @@ def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examp
     before = running("predict", examples / "digits/test/0/00.png")
     assert before.returncode == 4
     assert "no version in production yet" in before.stderr
+    # So that what stands in front of it lets the first task in.
+    assert as_promised("ready", running("ready", "--output", "json").stdout)["endpoint"]
 
     submitted = parsed(running("submit", *tasks, "--wait", "--output", "json"))
     assert [entry["version"] for entry in submitted] == [1, 2]
@@ -125,14 +140,53 @@ def test_a_task_is_submitted_learnt_served_and_rolled_back(running: Nacre, examp
     ]
 
 
+def test_a_submission_is_one_trace_over_all_processes(running: Nacre, collector: Collector) -> None:
+    """It is of the first test, whose second task every stage, worker and replica has worked on."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    del running
+
+    def of_fashion(spans: list[Collected]) -> list[Collected]:
+        begun = [each for each in spans if each.name == "submit"]
+        of = {each.trace for each in begun if each.attributes["nacre.task"] == "fashion"}
+        return [each for each in spans if each.trace in of]
+
+    spans = of_fashion(
+        collector.awaited(lambda all_: "served" in {each.name for each in of_fashion(all_)})
+    )
+    names = {each.span: each.name for each in spans}
+    found = {(each.service, names.get(each.parent, ""), each.name) for each in spans}
+    assert {
+        ("nacre-cli", "", "submit"),
+        ("nacre-coordinator", "submit", "submission published"),
+        ("nacre-coordinator", "submission published", "training"),
+        ("nacre-encoder", "encoding", "embed shard"),
+        ("nacre-trainer", "training", "train"),
+        ("nacre-publisher", "checking", "publish"),
+        ("nacre-publisher", "publish", "commit"),
+        ("nacre-api", "submission published", "served"),
+    } <= found
+
+
+def test_what_every_worker_wrote_is_kept_with_the_submission(running: Nacre) -> None:
+    logs = as_promised(
+        "logs --worker", running("logs", "fashion", "--worker", "--output", "json").stdout
+    )
+    roles = {log["role"]: log for log in logs}
+    assert roles.keys() >= {"encoder", "trainer", "publisher"}
+    assert {log["outcome"] for log in logs} == {"done"}
+    assert "nacre.trainer: learnt in" in roles["trainer"]["text"]
+    assert "published as version 2" in roles["publisher"]["text"]
+    assert "== trainer on " in running("logs", "fashion", "--worker").stdout
+
+
 def test_a_changed_file_is_followed_as_far_as_it_can_be_and_the_rest_is_named(
     running: Nacre, workspace: Path
 ) -> None:
     file = workspace / "nacre.yaml"
     before = yaml.safe_load(file.read_text())
     asked_for = json.loads((workspace / "home" / "running.json").read_text())["auth"]
-    assert asked_for == "disabled" or (workspace / ".ray" / "auth_token").exists()
-    assert asked_for == ("token" if before["store"].startswith("file:") else "disabled")
+    assert asked_for == "token"
+    assert (workspace / ".ray" / "auth_token").exists()
     live = {**before, "adapters": {"am": {"method": "gda"}}, "retention": {"days": 3}}
     file.write_text(yaml.safe_dump(live))
     assert differing(running) == ["retention.days", "adapters.am.method"]

@@ -29,15 +29,21 @@ class Scene:
         self.store, self.clock, self.reads = MemoryStore(), VirtualTime(), 0
         self.error: Exception | None = None
         self.hangs: threading.Event | None = None
-        self.known = KnownTokens(self._read, clock=self.clock, wait_s=60)
+        self.has_taken = threading.Event()
+        self.known = KnownTokens(self._read, clock=self.clock, wait_s=60, sleep=self._sleep)
 
     def _read(self) -> TokenList:
         self.reads += 1
         if self.error is not None:
             raise self.error
+        tokens = read_tokens(self.store)
         if self.hangs is not None:
+            self.has_taken.set()
             self.hangs.wait(60)
-        return read_tokens(self.store)
+        return tokens
+
+    async def _sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
 
     def create(self, name: str) -> str:
         return create_token(self.store, name, ROLES, by="anna", now=0.0, lifetime="never").secret
@@ -97,18 +103,51 @@ def test_under_load_the_tokens_are_read_beside_the_requests() -> None:
 def test_a_token_that_was_just_made_counts_at_once() -> None:
     async def test(scene: Scene) -> None:
         await scene.counts(scene.create("ci"))
-        scene.clock.sleep(YOUNG_S)
-        assert await scene.counts(scene.create("nightly"))
+        for name, since_s in [("nightly", YOUNG_S), ("weekly", YOUNG_S / 10), ("daily", 1e-3)]:
+            scene.clock.sleep(since_s)
+            assert await scene.counts(scene.create(name))
 
     run(test)
 
 
-def test_guesses_do_not_read_the_store_more_often() -> None:
+def test_a_token_that_was_made_while_they_were_read_is_looked_for_again() -> None:
     async def test(scene: Scene) -> None:
         await scene.counts(scene.create("ci"))
-        for _ in range(100):
-            assert not await scene.counts("nacre_guessed")
-        assert scene.reads == 1
+        scene.clock.sleep(YOUNG_S)
+        scene.hangs = threading.Event()
+        guess = asyncio.ensure_future(scene.counts("nacre_guessed"))
+        await asyncio.to_thread(scene.has_taken.wait)
+        secret = scene.create("nightly")
+        scene.clock.sleep(YOUNG_S / 10)
+        found = asyncio.ensure_future(scene.counts(secret))
+        await asyncio.sleep(0)  # it waits for the reading that has passed by its token
+        scene.hangs.set()
+        assert await found
+        assert not await guess
+
+    run(test)
+
+
+def test_guesses_read_the_store_only_so_often_and_wait_for_it_together() -> None:
+    async def test(scene: Scene) -> None:
+        await scene.counts(scene.create("ci"))
+        begun = scene.clock()
+        for _ in range(20):
+            scene.clock.sleep(YOUNG_S / 10)
+            found = await asyncio.gather(*(scene.counts("nacre_guessed") for _ in range(50)))
+            assert not any(found)
+        assert scene.reads - 1 <= (scene.clock() - begun) / YOUNG_S + 1
+
+    run(test)
+
+
+def test_while_the_store_is_away_nobody_is_called_unknown() -> None:
+    async def test(scene: Scene) -> None:
+        await scene.counts(scene.create("ci"))
+        scene.clock.sleep(YOUNG_S)
+        scene.error = UnavailableError("away")
+        with pytest.raises(UnavailableError, match="does not answer; try again later"):
+            await scene.known.holder(scene.create("nightly"))
 
     run(test)
 

@@ -29,6 +29,8 @@ LIMITED = [
     ("/v1/tasks", "application/yaml", MIB),
     ("/v1/tasks/digits/cancel", JSON, 64 * KIB),
     ("/v1/tasks/digits/retry", JSON, 64 * KIB),
+    ("/v1/tasks/inspect", FORM, 2048 * MIB),
+    ("/v1/tasks/inspect", JSON, MIB),
     ("/v1/adapters/main/promote", JSON, 64 * KIB),
     ("/v1/adapters/main/rollback", JSON, 64 * KIB),
     ("/v1/adapters/main/relearn", JSON, 64 * KIB),

@@ -14,6 +14,7 @@ from cluster.api.task_handlers import TaskHandlers
 from cluster.client.client import Client
 from cluster.client.requester import Requester
 from cluster.config import Config, home
+from cluster.stores.credentials.shared import S3Credentials
 from tests.support.scenes.tickets import set_ticket
 from tests.support.scenes.uploads import PICTURES, REFUSED, TASK, packed
 from workers.queue.ticket import Cause, Failure, Stage
@@ -112,6 +113,38 @@ def test_addresses_of_the_store_are_not_told(said: str, expected: str) -> None:
     assert type(error) is NotFoundError
     assert expected in error.message
     assert error.message == error.fields["url"]
+
+
+OF_ROLE = {
+    "AWS_ROLE_ARN": "arn:aws:iam::42:role/inner",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/inner/token",
+    "AWS_ENDPOINT_URL_STS": "http://10.0.0.9:9000",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "http://10.0.0.9:9000 gives no credentials: it answers 503; try again later",
+            "whoever gives its credentials gives no credentials: it answers 503; try again later",
+        ),
+        (
+            "expected credentials in the file /var/run/inner/token, found no such file; see",
+            "expected credentials in its file, found no such file; see",
+        ),
+        (
+            "http://10.0.0.5:9000 says that the session token of {source} has expired; it is",
+            "the server of the store says that the session token of its credentials has",
+        ),
+    ],
+)
+def test_where_credentials_come_from_is_not_told(said: str, expected: str) -> None:
+    config = Config(store="s3://own/prefix?endpoint=http://10.0.0.5:9000")
+    source = S3Credentials(environment=OF_ROLE).source.said
+    told = Places.of(config, OF_ROLE).said(said.format(source=source))
+    assert told.startswith(expected)
+    assert not [part for part in OF_ROLE.values() if part in told]
 
 
 IN_FOLDERS = [

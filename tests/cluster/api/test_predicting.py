@@ -195,5 +195,10 @@ def test_requests_and_batches_are_counted(api: httpx.Client, scene: Scene) -> No
     asked(api, "/v1/predict", scene.bag)
     response = api.get("/v1/metrics")
     assert response.headers["content-type"].startswith("text/plain")
-    assert 'nacre_requests_total{route="/v1/predict",status="200"}' in response.text
+    assert 'nacre_requests_total{adapter="main",code="200",route="/v1/predict"}' in response.text
+    assert 'nacre_predictions_total{adapter="main",task="fashion"}' in response.text
+    assert 'nacre_version_number{adapter="main",alias="production",replica="alone"} 2.0' in (
+        response.text
+    )
     assert "nacre_batch_images_count" in response.text
+    assert "_created{" not in response.text

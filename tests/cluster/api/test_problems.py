@@ -17,6 +17,7 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
+from adapters.guidance import help_of
 from cluster.api.problems import add_problems
 from cluster.wire.problems import Problem
 from cluster.wire.versions import PromoteRequest
@@ -66,6 +67,7 @@ def test_an_error_is_answered_with_its_status_and_its_sentence(
         "title": type(error).__name__,
         "status": status,
         "detail": error.message,
+        "help": help_of(error),
     }
 
 

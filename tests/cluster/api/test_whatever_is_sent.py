@@ -75,6 +75,7 @@ ROUTES = (
     "/v1/tasks",
     "/v1/tasks/{}",
     "/v1/tasks/{}/events",
+    "/v1/tasks/{}/logs",
     "/v1/tasks/{}/cancel",
     "/v1/tasks/{}/retry",
     "/v1/health/live",

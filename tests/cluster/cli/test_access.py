@@ -266,7 +266,7 @@ def test_whoever_may_see_one_adapter_finds_the_tasks_of_no_other(submitted: Clie
     api = Api(submitted, made.secret)
     assert [each["adapter"] for each in api.get("/v1/tasks")["submissions"]] == ["cats"]
     assert api.get("/v1/tasks/colors")["submission_id"] == ids["cats"]
-    for path in ("", "/events"):
+    for path in ("", "/events", "/logs"):
         api.get(f"/v1/tasks/{ids['cats']}{path}")
         assert ids["cats"] not in api.get(f"/v1/tasks/{ids['birds']}{path}", code=404)["detail"]
     assert api.post("/v1/tasks/colors/cancel")["adapter"] == "cats"

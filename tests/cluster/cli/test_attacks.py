@@ -263,6 +263,7 @@ def test_ids_of_other_adapters_lead_to_nothing(client: Client, write_task: Write
         for verb, path in (
             ("GET", "/v1/tasks/{}"),
             ("GET", "/v1/tasks/{}/events"),
+            ("GET", "/v1/tasks/{}/logs"),
             ("POST", "/v1/tasks/{}/cancel"),
             ("POST", "/v1/tasks/{}/retry"),
         )

@@ -450,6 +450,7 @@ ERRORS: list[tuple[Sequence[str], int, str]] = [
     (["doctor", "--store", "memory://x"], 2, "several cannot race for it"),
     (["status", "--output", "xml"], 2, "'xml' is not one of"),
     (["sumbit", "task.yaml"], 2, "No such command 'sumbit'; did you mean 'submit'?"),
+    (["up", "--config", "nacre.yaml"], 2, "stands before them: `nacre --config … up …`"),
     (["bench", "xtial"], 2, "No such command 'xtial'; did you mean 'xtail'?"),
     (["versions", "--adaptr", "main"], 2, "Did you mean '--adapter'?"),
     *(

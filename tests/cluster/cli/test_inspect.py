@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cluster.client.client import Client
+from cluster.config import Config
 from tests.support.drivers.command import Command
 from tests.support.drivers.printed import as_promised
+from tests.support.drivers.served import served
+from tests.support.scenes.routes import routes_of
 from workers.store import FileStore
 from workers.tasks.submission import SHARDS, submission_ids
 
@@ -98,7 +102,18 @@ def test_lists_on_the_terminal_say_what_was_cut(nacre: Command, write_task: Writ
     assert "and 8 more; `nacre inspect` with --shown 12 and --report or --output js" in ended.out
 
 
-def test_a_remote_system_is_not_asked_to_inspect(nacre: Command, write_task: WriteTask) -> None:
-    ended = nacre("--url", "http://127.0.0.1:1", "inspect", write_task())
-    assert ended.code == 2
-    assert "beside the store, found the remote system http://127.0.0.1:1" in ended.err
+@pytest.mark.slow
+def test_a_check_over_http_ends_as_the_submission_would(
+    nacre: Command, write_task: WriteTask, store: FileStore, tmp_path: Path
+) -> None:
+    task = write_task()
+    broken = task.parent / "images" / "red" / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    routes = routes_of(Client(Config(store=f"file://{tmp_path}/store")))
+    with served(routes.app) as url:
+        checked = nacre("--url", url, "submit", task, "--check")
+        submitted = nacre("--url", url, "submit", task)
+    assert checked.code == submitted.code == 2
+    assert str(broken) in checked.out
+    assert checked.err.endswith(submitted.err)
+    assert submission_ids(store) == []

@@ -22,6 +22,8 @@ from tests.support.drivers.printed import as_promised
 from tests.support.scenes.registry import answers_about, learn, publish, with_answers
 from tests.support.scenes.routes import routes_of
 from tests.support.scenes.tickets import set_ticket
+from tests.support.scenes.work_logs import wrote
+from workers.queue import inbox
 from workers.queue.ticket import Stage
 from workers.registry import Registry
 from workers.registry.audience import Nobody
@@ -45,6 +47,7 @@ def verbs() -> Iterator[tuple[str, click.Command]]:
 VERBS = dict(verbs())
 OF_WEBHOOKS = ("add", "list", "remove", "resume", "rotate", "show", "test")
 ELSEWHERE = {
+    "advise": "tests/cluster/cli/test_advise.py",
     "bench xtail": "tests/harness/test_xtail.py",
     "console": "tests/cluster/cli/test_console.py",
     "demo": "tests/test_wheel.py",
@@ -53,7 +56,9 @@ ELSEWHERE = {
     "evaluate": "tests/cluster/evaluation/test_evaluating.py",
     "inspect": "tests/cluster/cli/test_inspect.py",
     "predict": "tests/cluster/acceptance/test_acceptance.py",
+    "ready": "tests/cluster/acceptance/test_acceptance.py",
     "relearn": "tests/cluster/cli/test_relearn.py",
+    "support-bundle": "tests/cluster/cli/test_support.py",
     "submit --check": "tests/cluster/cli/test_inspect.py",
     "up": "tests/cluster/acceptance/test_acceptance.py",
     "up while it runs": "tests/cluster/acceptance/test_acceptance.py",
@@ -67,7 +72,9 @@ def test_every_verb_prints_json_by_a_schema() -> None:
     for name, command in VERBS.items():
         assert name in SCHEMAS
         assert "--output" in {option for each in command.params for option in each.opts}
-    assert SCHEMAS.keys() - VERBS.keys() == {"doctor --store", "submit --check", "up while it runs"}
+    assert SCHEMAS.keys() - VERBS.keys() == {
+        *("doctor --store", "logs --worker", "submit --check", "up while it runs")
+    }
 
 
 @pytest.fixture
@@ -82,6 +89,8 @@ def printing(nacre: Command, store: FileStore, write_task: Callable[..., Path]) 
     learn(main, "digits", "fashion")
     with_answers(main, "flowers", answers_about("flowers"))
     nacre("submit", write_task())
+    (ticket,) = inbox.announced(store)
+    wrote(store, ticket.submission_id)
 
     def run(verb: str, *arguments: str, code: int = 0) -> Any:
         ended = nacre(*verb.split(), *arguments, "--output", "json")
@@ -109,6 +118,7 @@ CALLS = [
     ("gc",),
     ("status",),
     ("logs", "colors"),
+    ("logs --worker", "colors"),
     ("cancel", "colors"),
     ("retry", "colors"),
     ("pause", "main"),
@@ -117,6 +127,8 @@ CALLS = [
     ("token list",),
     ("session list",),
     ("audit",),
+    ("config",),
+    ("serve-config",),
 ]
 
 
@@ -303,6 +315,7 @@ def test_over_http_the_same_is_said_with_the_same_keys(
     assert status.keys() - queue.keys() == {"behind", "configuration", "service", "troubles"}
     assert http.get("/v1/tasks/colors").json() == status["submissions"][0]
     assert http.get("/v1/tasks/colors/events").json() == printing("logs", "colors")
+    assert http.get("/v1/tasks/colors/logs").json() == printing("logs --worker", "colors")
     assert http.get("/v1/adapters/main/history").json() == printing("history")
     assert http.get("/v1/adapters/main/versions/production").json() == printing("show", "3")
     diff = http.get("/v1/adapters/main/diff?before=1&after=production").json()

@@ -53,7 +53,7 @@ WAITING = [
     "submit absolute.yaml listed.yaml",
     "submit task.yaml --adapter other",
     *("submit squares", "submit squares --adapter bare", "submit list.csv --adapter listed"),
-    *("logs colors", "logs colours"),
+    *("logs colors", "logs colours", "logs colors --worker", "logs colours --worker"),
     *("cancel listed", "cancel listed", "retry listed", "cancel nobody-has-this"),
     *("cancel colors listed absolute colors", "retry colors"),
     *("pause", "pause --all", "pause other", "pause other --all", "resume"),
@@ -85,6 +85,7 @@ ENDED = [
 """The same, on submissions that have failed."""
 ELSEWHERE = {
     "evaluate": "needs an encoder: below",
+    "inspect": "measures how long it takes: tests/cluster/cli/test_inspect.py",
     "predict": "asks a replica over both roads: tests/cluster/client/test_client.py",
     "status": "says over HTTP how the replica is that answers: below",
     **HERE_ALONE,
@@ -231,7 +232,8 @@ def test_every_verb_is_tried_over_both_roads_or_says_where() -> None:
     assert not tried & ELSEWHERE.keys()
 
 
-@pytest.mark.parametrize("verb", sorted(HERE_ALONE.keys() - {"init", "inspect"}))
+# `init` and `config` ask nobody, and `ready` asks whom it is told to.
+@pytest.mark.parametrize("verb", sorted(HERE_ALONE.keys() - {"init", "config", "ready"}))
 def test_what_is_of_this_machine_alone_says_so(nacre: Command, verb: str) -> None:
     words = [verb, "xtail", "suite.yaml"] if verb == "bench" else [verb]
     ended = nacre("--url", "https://nacre.example.com", *words)

@@ -20,7 +20,6 @@ from adapters.errors import (
 )
 from cluster.cli.running import (
     NOT_STARTED,
-    RUNNING,
     Running,
     failures_noted,
     log_path,
@@ -28,6 +27,7 @@ from cluster.cli.running import (
     started_here,
     why_not_started,
 )
+from cluster.ready import RUNNING
 from tests.support.drivers.command import Command
 from tests.support.drivers.printed import as_promised
 

@@ -220,7 +220,7 @@ def test_what_does_not_fit_side_by_side_is_a_block_per_row() -> None:
 def test_a_matrix_has_the_whole_names_of_tasks_and_as_many_side_by_side_as_fit(width: int) -> None:
     tasks = ("flowers-of-the-northern-countries", "medical-images-2026", "birds", "digits")
     row = (1.0, 0.5, 0.25, 0.0)
-    table = MatrixTable(tasks=tasks, zero_shot=row)
+    table = MatrixTable(tasks=tasks)
     lines = list(table.lines({"zero-shot": row, "main@1": row}, width=width))
     headers = [line for line in lines if line.startswith("accuracy")]
     assert [name for line in headers for name in line.split()[3:]] == list(tasks)

@@ -14,6 +14,7 @@ from adapters.errors import EncoderMismatchError, InputError, NotFoundError, Set
 from cluster.client.client import Client
 from cluster.client.relearning import Relearnt
 from cluster.client.requester import HTTP, Requester
+from cluster.client.tasks import encoder_for
 from cluster.config import Config
 from tests.support.drivers.learning import carried_out, small_task, submitted
 from tests.support.fakes.dying_store import copy_of, killed_at_every_write
@@ -286,3 +287,18 @@ def test_a_system_starts_with_either_encoder_and_with_no_third_one(scene: Scene)
     assert encoders.of(scene.first.fingerprint).fingerprint == scene.first.fingerprint
     with pytest.raises(EncoderMismatchError, match="nothing in the store that says"):
         encoders.of("another")
+
+
+def test_what_is_submitted_behind_the_move_is_checked_against_the_encoder_that_will_learn_it(
+    scene: Scene,
+) -> None:
+    client, task = scene.client(), scene.folder / "clip-art" / "task.yaml"
+    looked = client.inspect(task)
+    assert looked.embedded is not None
+    assert looked.embedded.fingerprint == scene.first.fingerprint
+    client.promote("tiny-vit", with_head=True)
+    looked = client.inspect(task)
+    assert looked.embedded is not None
+    assert looked.embedded.fingerprint == scene.second.fingerprint
+    assert encoder_for("main", client.config, client.store).model == TINY_VIT
+    assert encoder_for("another", client.config, client.store) == client.config.encoder

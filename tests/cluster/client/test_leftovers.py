@@ -14,11 +14,13 @@ from cluster.client.client import Client
 from cluster.config import Config
 from tests.support.scenes.registry import ANNA, BOTH, record_of
 from tests.support.scenes.tickets import set_ticket
+from tests.support.scenes.work_logs import wrote
 from workers.encoding.blocks import block_key
 from workers.encoding.features import write_block
 from workers.housekeeping.leftovers import needed_features, needed_shards, needed_work
 from workers.intake.intake import take_in
 from workers.learning.handover import answers_key, checkpoint_key, hand_over, handover_key
+from workers.logs.work_log import PREFIX, read_work_logs
 from workers.queue.ticket import Stage
 from workers.registry import AddRecord, Commit, Inline, Registry
 from workers.store import FileStore
@@ -109,6 +111,29 @@ def test_a_purge_removes_the_images_features_and_handovers_of_its_task(plant: Pl
     purged = plant.client.purge("blues")
     assert plant.outside() == kept
     assert own <= set(purged.keys)
+
+
+def test_what_workers_wrote_goes_with_a_purge_of_its_task_alone(plant: Plant) -> None:
+    reds, blues = plant.publish("reds", images=6), plant.publish("blues", images=7)
+    for each in (reds, blues):
+        wrote(plant.store, each.submission_id)
+    plant.drop("blues")
+    plant.client.purge("blues")
+    assert read_work_logs(plant.store, blues.submission_id) == []
+    assert len(read_work_logs(plant.store, reds.submission_id)) == 1
+
+
+def test_gc_removes_old_logs_of_what_nothing_names_and_of_what_was_purged(plant: Plant) -> None:
+    reds, blues = plant.publish("reds", images=6), plant.publish("blues", images=7)
+    plant.drop("blues")
+    plant.client.purge("blues")
+    for name in (reds.submission_id, blues.submission_id, "nobody-0123456789ab"):
+        wrote(plant.store, name)
+    plant.client.gc(blobs=True, dry_run=False)
+    assert len(list(plant.store.list(PREFIX))) == 3  # somebody may be about to write more
+    plant.age()
+    plant.client.gc(blobs=True, dry_run=False)
+    assert [listed.key.split("/")[1] for listed in plant.store.list(PREFIX)] == [reds.submission_id]
 
 
 def test_a_purge_keeps_the_images_that_another_submission_has_too(plant: Plant) -> None:

@@ -63,11 +63,16 @@ NO_CALLS = {
     "init": "writes a task file; no nacre is asked",
     "webhook": "is a group of verbs, with a call for each",
     "up": "starts what a client talks to",
+    "config": "shows what a client is made with",
+    "serve-config": "prints what `up` declares",
+    "ready": "asks for a container whether anything answers; `Client.ready` says with what",
     "console": "starts pages, which talk to the client",
     "down": "stops it",
     "doctor": "looks at this machine and its Ray, with or without a nacre",
+    "support-bundle": "gathers what is on this machine, with or without a nacre",
     "demo": "starts a nacre of its own, and is a script of calls",
     "bench": "measures methods on image sets; no nacre is asked",
+    "advise": "reads tables that come with nacre; no nacre is asked",
 }
 CHANGING = (
     *("submit", "cancel", "retry", "pause", "resume"),
@@ -121,7 +126,6 @@ def test_every_call_has_one_home() -> None:
 
 
 OF_THE_STORE = {
-    "inspect": "reads and embeds images where they lie, beside the store",
     "contradicted": "is said by `nacre up`, which starts a system",
     "not_served": "is a note of the answer of what moves `production`",
     "removals": "is part of `behind`",

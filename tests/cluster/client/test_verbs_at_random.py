@@ -5,7 +5,8 @@ import pytest
 from tests.support.conformance.verbs_machine import VerbsMachine
 from tests.support.drivers.machines import brief
 
-pytestmark = pytest.mark.slow
+# Hypothesis takes a time-out for a fault that it found, and looks for a smaller one.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TestVerbsMachine = VerbsMachine.TestCase
 TestVerbsMachine.settings = brief(runs=10, steps=50)

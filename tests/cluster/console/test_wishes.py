@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.scenes.console import Console, Visitor, learnt, queued
+from tests.support.scenes.console import Console, Visitor, answered, learnt, queued
 from tests.support.scenes.registry import adapter, learn
 from workers.queue.leadership import read_leadership
 from workers.queue.ticket import Cause, Failure, Stage
@@ -69,6 +69,18 @@ def test_mlflow_4806_one_accuracy_over_all_versions(console: Console) -> None:
         html = anna.shown("/adapters/main/matrix")
     assert html.count('class="h9 learnt"') == 3
     assert "mean <b>90.0 %</b>" in html
+
+
+def test_mlflow_3843_wrong_images_side_by_side_for_two_versions() -> None:
+    with answered().visited() as anna:
+        html = anna.shown("/adapters/main/compare?before=1&after=2")
+        won, lost = html.split("<h4>")[1:3]
+        assert "1 won, 1 lost of 4 images" in html
+        assert "/pictures/cars-0123456789ab/1/3.jpg" in won
+        assert 'main@1: <b class="wrong">thing a</b><br>main@2: <b>thing b</b>' in won
+        assert "/pictures/cars-0123456789ab/1/1.jpg" in lost
+        assert "within chance" in html
+        assert "Candidates were 2 classes for main@1 and 4 for main@2" in html
 
 
 def test_flower_662_the_queue_survives_a_restart_of_the_console(console: Console) -> None:
@@ -145,10 +157,3 @@ def test_search_finds_tasks_versions_and_submissions(console: Console) -> None:
         assert "dogs" in anna.shown("/search?q=dog")
         assert "birds-0123456789ab" in anna.shown("/search?q=birds")
         assert "Nothing has" in anna.shown("/search?q=zebra")
-
-
-def test_health_verifies_every_byte(console: Console) -> None:
-    with console.visited() as anna:
-        html = anna.send("/health", do="verify", adapter="main").text
-        assert "every byte is what it should be" in html
-        assert "nothing leads to" in anna.send("/health", do="gc", adapter="main").text

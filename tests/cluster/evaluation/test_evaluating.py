@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from adapters.errors import ImageError, InputError, NotFoundError, UnavailableError
-from cluster.cli.main import cli
 from cluster.client.client import Client
 from harness.answers import SHOWN
+from tests.cluster.evaluation.conftest import parsed, run
 from tests.support.drivers.browser import colors_shown, shades_of_the_heat_map
 from tests.support.drivers.learning import carried_out, small_task, submitted
-from tests.support.drivers.printed import as_promised
 from workers.encoding.encoder import Encoder
 from workers.encoding.encoder_settings import EncoderSettings
 from workers.encoding.shard_encoder import ShardEncoder
@@ -30,6 +28,9 @@ pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[3] / "cluster" / "examples"
 
 
+pytestmark = pytest.mark.usefixtures("configured")
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> FileStore:
     """Return a store with versions 1 (digits) and 2 (digits, fashion)."""
@@ -39,26 +40,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FileStore:
     submissions = [submitted(store, path, now=float(n)) for n, path in enumerate(tasks, 1)]
     carried_out(store, Encoder(EncoderSettings()), *submissions)
     return store
-
-
-@pytest.fixture(autouse=True)
-def configured(store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NACRE_STORE", store.url)
-    monkeypatch.setenv("NACRE_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("NACRE_CONFIG", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["evaluate", *arguments])
-
-
-def parsed(*arguments: str) -> Any:
-    """Return the document about the only adapter."""
-    result = run(*arguments, "--output", "json")
-    assert result.exit_code == 0, result.output + repr(result.exception)
-    (found,) = as_promised("evaluate", result.stdout)["adapters"]
-    return found
 
 
 def names(found: Any) -> list[str]:
@@ -90,8 +71,47 @@ def test_every_accuracy_says_how_sure_it_is_and_among_which_classes_it_was_decid
         assert cell["low"] <= cell["accuracy"] <= cell["high"]
         assert cell["low"] < cell["high"]
     text = run().stdout
-    assert "every answer was chosen among all 4 classes of 2 sets" in text
+    assert "by the protocol of the papers, among all 4 classes of 2 sets:" in text
     assert "95 % interval" in text
+
+
+def test_probabilities_are_measured_over_the_images_that_a_version_has_learnt(
+    store: FileStore,
+) -> None:
+    first, last = (version["reliability"] for version in parsed()["versions"])
+    assert [first["images"], last["images"]] == [6, 12]  # the second task comes later
+    for found in (first, last):
+        assert 0 <= found["error"] <= 1 and 0 <= found["brier"] <= 2
+        assert sum(each["images"] for each in found["bins"]) == found["images"]
+        sure = [each["confidence"] for each in found["bins"]]
+        assert sure == sorted(sure)
+    # The same answers as are kept beside the version: as many right, as probable in the mean.
+    sheet = Registry(store).adapter("main").answer_sheet(2)
+    assert sheet is not None
+    kept = [each for task in sheet.tasks for each in task.answers.confidences]
+    measured = sum(each["images"] * each["confidence"] for each in last["bins"]) / 12
+    assert measured == pytest.approx(sum(kept) / 12, abs=1e-3)
+    right = sum(task.answers.right for task in sheet.tasks)
+    assert sum(each["images"] * each["accuracy"] for each in last["bins"]) == pytest.approx(right)
+    assert "calibration error" in run().stdout
+
+
+def test_first_is_said_what_predict_answers_among_the_learnt_classes(store: FileStore) -> None:
+    first, last = parsed()["versions"]
+    assert [first["served_candidates"], last["served_candidates"]] == [2, 4]
+    assert last["served"] == last["accuracies"]
+    digits, fashion = first["served"]
+    assert fashion is None
+    # As it was measured when it was published, and fewer candidates are easier to tell apart.
+    (published,) = Registry(store).adapter("main").accuracies(1)
+    assert digits["accuracy"] == pytest.approx(published.accuracy)
+    assert digits["accuracy"] >= first["accuracies"][0]["accuracy"]
+    lines = [line.split() for line in run().stdout.splitlines()]
+    said = "as `predict` answers, among the 2 to 4 classes that each version has learnt:"
+    assert lines[0] == said.split()
+    tables = [line[1:] for line in lines if line[:1] == ["main@1"]]
+    assert tables[0][1] == "–"
+    assert "–" not in tables[1]
 
 
 def test_what_the_last_version_gets_wrong_is_listed_by_confidence(store: FileStore) -> None:
@@ -336,7 +356,12 @@ def test_the_report_holds_every_cell(tmp_path: Path) -> None:
     assert "transfer" in result.stdout
     written = (tmp_path / "matrix" / "accuracies.csv").read_text()
     lines = list(csv.DictReader(written.splitlines()))
-    assert len(lines) == 3 * 2
+    candidates = [(line["version"], line["set"], line["candidates"]) for line in lines]
+    assert candidates == [
+        *(("zero-shot", "digits", "4"), ("zero-shot", "fashion", "4")),
+        *(("1", "digits", "2"), ("1", "digits", "4"), ("1", "fashion", "4")),
+        *(("2", "digits", "4"), ("2", "fashion", "4")),
+    ]
     assert {line["version"] for line in lines} == {"zero-shot", "1", "2"}
     assert (tmp_path / "matrix" / "matrix.png").stat().st_size > 1000
 
@@ -346,6 +371,7 @@ def test_a_browser_shows_the_report(tmp_path: Path) -> None:
     page = tmp_path / "matrix" / "report.html"
     written = page.read_text()
     assert "main@2" in written
+    assert "reliability of main@2" in written
     wrong = [each["images"] - each["right"] for each in parsed("--task", "fashion")["mistakes"]]
     shown = sum(min(count, SHOWN.images) for count in wrong)
     assert shown > 0  # wrong images, besides those that were won and lost

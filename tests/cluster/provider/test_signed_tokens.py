@@ -195,6 +195,8 @@ def test_a_token_with_one_character_changed_counts_no_more(signer: Signer, data:
     token = signer.token()
     # The last character of a signature has bits that mean nothing.
     at = data.draw(st.integers(0, len(token) - 2))
-    other = data.draw(st.sampled_from("abcXYZ012-_.").filter(lambda c: c != token[at]))
+    # Every signature is another one: what is drawn must not depend on it.
+    others = [character for character in "abcXYZ012-_." if character != token[at]]
+    other = others[data.draw(st.integers(0, 10))]
     with pytest.raises(UnauthorizedError):
         claims(signer, f"{token[:at]}{other}{token[at + 1 :]}")

@@ -17,7 +17,7 @@ from adapters.errors import (
     StoreRefusedError,
     UnavailableError,
 )
-from cluster.runtime.deployments import broken, deployed_at, reason_in
+from cluster.runtime.deployments import broken, reason_in, unfinished
 
 HEAD = """A replica failed to start with exception. Retrying 2 more time(s). Error:
 \x1b[36mray::ServeReplica:nacre-trainer:trainer.initialize_and_get_metadata()\x1b[39m (pid=7)
@@ -60,7 +60,6 @@ def said(
     *,
     status: DeploymentStatus = DeploymentStatus.UPDATING,
     app: ApplicationStatus = ApplicationStatus.DEPLOYING,
-    at: float = 1.0,
 ) -> ServeStatus:
     deployment = DeploymentStatusOverview(
         status=status,
@@ -69,7 +68,7 @@ def said(
         message=message,
     )
     overview = ApplicationStatusOverview(
-        status=app, message="", last_deployed_time_s=at, deployments={"trainer": deployment}
+        status=app, message="", last_deployed_time_s=1.0, deployments={"trainer": deployment}
     )
     return ServeStatus(applications={"nacre-trainer": overview})
 
@@ -101,10 +100,25 @@ def test_what_runs_or_is_being_started_is_not_broken() -> None:
     assert broken(ServeStatus()) == []
 
 
-def test_what_failed_before_it_was_deployed_anew_does_not_count() -> None:
-    failed = said(HEAD + "OSError: x", status=DeploymentStatus.DEPLOY_FAILED)
-    before = deployed_at(failed)
-    assert broken(failed, since=before) == []
-    again = said(HEAD + "OSError: y", status=DeploymentStatus.DEPLOY_FAILED, at=2.0)
-    (found,) = broken(again, since=before)
-    assert found.reason == "OSError: y"
+def test_an_application_that_cannot_be_built_is_told_by_its_own_error() -> None:
+    overview = ApplicationStatusOverview(
+        status=ApplicationStatus.DEPLOY_FAILED,
+        message=HEAD + "adapters.errors.SettingsError: unknown key 'prot'",
+        last_deployed_time_s=1.0,
+        deployments={},
+    )
+    (found,) = broken(ServeStatus(applications={"nacre-trainer": overview}))
+    assert (found.name, found.application) == ("trainer", "nacre-trainer")
+    assert (found.kind, found.reason, found.is_final) == (
+        SettingsError,
+        "unknown key 'prot'",
+        True,
+    )
+
+
+def test_what_is_waited_for_is_named_with_what_serve_says() -> None:
+    waiting = said("no node has 1 GPU")
+    assert unfinished(waiting, ["nacre-trainer"]) == ["trainer: no node has 1 GPU"]
+    assert unfinished(waiting, ["nacre-api"]) == ["api: is being started"]
+    runs = said("", status=DeploymentStatus.HEALTHY, app=ApplicationStatus.RUNNING)
+    assert unfinished(runs, ["nacre-trainer"]) == []

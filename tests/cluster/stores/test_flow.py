@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.stores.flow import Flow, FlowLimits, SilenceError
+from cluster.stores.flows.flow import Flow, FlowLimits, SilenceError
 
 LIMITS = FlowLimits(silent_s=10.0, least_rate=1000, told_s=2.0, in_vain_s=20.0)
 WAITS = st.lists(st.tuples(st.floats(0.0, 4.0), st.integers(0, 8000)), max_size=60)

@@ -14,6 +14,7 @@ from adapters.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
+from cluster.stores.credentials.shared import S3Credentials
 from cluster.stores.s3 import S3Store
 from cluster.stores.s3_attempts import ATTEMPTS
 from cluster.stores.s3_settings import S3Settings
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 LISTING = b"""<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>0</KeyCount>
 <IsTruncated>false</IsTruncated></ListBucketResult>"""
+KEYS = {"NACRE_S3_ACCESS_KEY": "someone", "NACRE_S3_SECRET_KEY": "something"}
 CODES = {
     200: "",
     409: "ConditionalRequestConflict",
@@ -113,8 +115,7 @@ def scene() -> Iterator[Scene]:
         settings = S3Settings(
             endpoint=f"http://127.0.0.1:{server.server_address[1]}",
             bucket="bucket",
-            access_key="someone",
-            secret_key="something",
+            credentials=S3Credentials(environment=KEYS),
         )
         return S3Store(settings, sleep=lambda _: None), script
 

@@ -9,8 +9,7 @@ import pytest
 from cluster.stores.s3 import S3Store
 from tests.support.drivers.committers import commit_at_once
 from tests.support.drivers.s3_server import S3Server
-from tests.support.scenes.registry import ANNA, adapter, learn, state
-from workers.registry import collect, drop, purge, verify
+from tests.support.scenes.registry import live
 from workers.store import ObjectStore
 
 pytestmark = pytest.mark.slow
@@ -22,15 +21,7 @@ def store(s3_server: S3Server) -> Iterator[ObjectStore]:
 
 
 def test_an_adapter_lives_on_s3(store: ObjectStore) -> None:
-    main = adapter(store)
-    learn(main, "a", "b", "c")
-    main.rollback(2, by=ANNA)
-    drop(main, "b", by=ANNA, promoted=True)
-    main.rollback(1, by=ANNA)
-    purge(main, "b", by=ANNA)
-    collect(main, now=2.0**40, grace_s=0.0, dry_run=False)
-    assert state(main) == {"head": ("a",), "production": ("a",)}
-    assert verify(store, "main").problems == ()
+    live(store)
 
 
 def test_processes_that_commit_at_once_lose_nothing(s3_server: S3Server) -> None:

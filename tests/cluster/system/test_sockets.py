@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
     """Return home and port of a running system that asks for tokens."""
     folder, port = tmp_path_factory.mktemp("sockets"), free_port()
-    config = {"store": f"file://{folder / 'store'}", "serve": {"port": port}}
+    config = {"store": f"file://{folder / 'store'}", "serve": {"port": port, "console": True}}
     (folder / "nacre.yaml").write_text(yaml.safe_dump(config))
     home = {"NACRE_HOME": str(folder / "home"), TOKEN: "to-change", PREDICT_TOKEN: "to-ask"}
 
@@ -57,6 +57,18 @@ def test_what_strangers_may_reach_asks_for_a_token(guarded: tuple[Path, int]) ->
         assert httpx.get(f"http://{HOST}:{door}/v1/status").status_code == 401
 
 
+def test_the_console_answers_beside_the_api_and_its_pages_are_live(
+    guarded: tuple[Path, int],
+) -> None:
+    url, mark = f"http://{HOST}:{guarded[1]}/console", {"Authorization": "Bearer to-change"}
+    assert httpx.get(url).headers["Location"] == "/login?next=%2Fconsole"
+    assert "Nothing has been learnt yet" in httpx.get(url, headers=mark).text
+    open_page = {"page": "/console/serving"}
+    with httpx.stream("GET", f"{url}/events", params=open_page, headers=mark) as events:
+        heard = next(line for line in events.iter_lines() if line.startswith("data: "))
+    assert 'id="serving"' in heard
+
+
 def test_no_socket_of_haproxy_lies_where_other_users_can_reach_it(
     guarded: tuple[Path, int],
 ) -> None:
@@ -74,6 +86,7 @@ def test_no_socket_of_haproxy_lies_where_other_users_can_reach_it(
 UNTOLD = [
     Socket("ray::ProxyActor", "0.0.0.0", 8000),
     Socket("haproxy -f x", "0.0.0.0", 8000),
+    Socket("haproxy -f x", "0.0.0.0", 40_000),
     Socket("ray::ServeReplica:nacre-api:replica", "0.0.0.0", 30_003),
     Socket("python -m something", "0.0.0.0", 40_000),
     Socket("python ray/dashboard/dashboard.py", "0.0.0.0", 8265),
@@ -82,5 +95,5 @@ UNTOLD = [
 
 @pytest.mark.parametrize("socket", UNTOLD, ids=lambda socket: f"{socket.process}, {socket.port}")
 def test_a_socket_that_the_table_does_not_have_is_found(socket: Socket) -> None:
-    assert len(table()) == 8
+    assert len(table()) == 9
     assert untold([socket], host=HOST, port=8000) == [socket]

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.errors import EncoderMismatchError, SettingsError, UnavailableError
 from cluster.config import PREDICT_TOKEN, TOKEN, AccessConfig, Config, OidcConfig, ServeConfig
+from cluster.stores.versions import open_versions
 from tests.support.scenes.registry import learn
 from workers.registry import Registry
 from workers.store import FileStore
@@ -16,7 +17,8 @@ from workers.store import FileStore
 with warnings.catch_warnings():
     # Ray's own imports warn of what they use; nothing is started by them.
     warnings.simplefilter("ignore")
-    from cluster.system.system import check_can_listen, check_encoder, is_loopback
+    from cluster.runtime.roles import check_encoder
+    from cluster.system.system import check_can_listen, is_loopback
 
 
 @pytest.fixture
@@ -83,9 +85,9 @@ def test_only_loopback_is_safe_without_a_token(host: str, inside: bool) -> None:
 
 
 def test_the_adapters_own_encoder_is_asked_for_before_anything_is_learnt(tmp_path: Path) -> None:
-    config = Config(store=f"file://{tmp_path}")
-    check_encoder(config, "another")  # nothing has been published: any encoder will do
+    versions = open_versions(Config(store=f"file://{tmp_path}"))
+    check_encoder(versions, "main", "another")  # nothing is published: any encoder will do
     learn(Registry(FileStore(tmp_path)).create("main"), "fashion")
-    check_encoder(config, "tiny")
+    check_encoder(versions, "main", "tiny")
     with pytest.raises(EncoderMismatchError, match="tiny"):
-        check_encoder(config, "another")
+        check_encoder(versions, "main", "another")

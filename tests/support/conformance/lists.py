@@ -64,7 +64,7 @@ class ListSuite:
         (b"path,Class\na.png,red\n", "found .'path', 'Class'.; call 'Class' label"),
         (b"path,Path,Label\na.png,b.png,red\n", "path and label .*, each once"),
         (b"pat,label\na.png,red\n", "call 'pat' path"),
-        (b"a.png,red\nb.png,red\n", "the first row names the columns"),
+        (b"a.png,red,1\nb.png,red,1\n", "the first row names the columns"),
         (b"path,label,path\na.png,red,b.png\n", "path and label .*, each once"),
         (b"\n\n\n", "columns path and label"),
         (",".join(f"c{n}" for n in range(100_000)).encode(), "'c0', 'c1', .*, …. ?;|…]"),

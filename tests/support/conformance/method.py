@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from adapters.adapter import Adapter
+from adapters.calibration import learn_calibrated
 from adapters.contract import learning
 from adapters.contract.adapter_state import (
     AdapterState,
@@ -178,6 +179,23 @@ class MethodSuite:
         few = clusters("few", classes=3, images=1, seed=3)
         scores = self.scores(self.after(NOTHING, few), few)
         assert torch.isfinite(scores).all()
+
+    def test_what_is_measured_of_a_task_changes_neither_scores_nor_answers(self) -> None:
+        first, second = self.sequence()
+        plain, warm = NOTHING, NOTHING
+        for task in (first, second):
+            plain = self.after(plain, task)
+            warm = learn_calibrated(self.method, self.inputs(task, warm))
+        given = [record.temperature is not None for record in warm.records]
+        assert given == [self.method.tempered] * 2
+        given = [record.thresholds is not None for record in warm.records]
+        assert given == [self.method.rejects] * 2
+        bare = [replace(each, temperature=None, thresholds=None) for each in warm.records]
+        cold = [encode_record(record) for record in bare]
+        assert cold == [encode_record(record) for record in plain.records]
+        scores = self.adapter(warm).score(second.features[:, 0], encoder=ENCODER, logit_scale=SCALE)
+        assert torch.equal(scores.values, self.scores(plain, second))
+        assert torch.equal(scores.probabilities.argmax(dim=1), scores.winners)
 
     def test_another_encoders_task_is_refused(self) -> None:
         first, second = self.sequence()

@@ -159,7 +159,7 @@ class SourceSuite:
         ("x.parquet", parquet(["a"], ["b"])[:-9], "Parquet"),
         ("x.parquet", parquet(["a", None], ["b", "c"]), "1 row of .*row 2: .*None and 'c'"),
         # what pandas makes of whole numbers beside a gap
-        ("x.parquet", parquet(["a", "b"], [1.0, None]), "row 1: .*'a' and 1.0"),
+        ("x.parquet", parquet(["a", "b"], [1.5, None]), "row 1: .*'a' and 1.5"),
         ("x.parquet", parquet(["a"], [True]), "row 1: .*'a' and True"),
     ]
 

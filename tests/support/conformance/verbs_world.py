@@ -158,7 +158,7 @@ class World(Site):
             first = content_of(entry.task, name)
             self.submissions.setdefault(name, entry)
             for known in self.generations.values():
-                if content_of(entry.task, known[0]) == first and name not in known:
+                if known and content_of(entry.task, known[0]) == first and name not in known:
                     known.append(name)
 
     def published(self, version: Version) -> Published:

@@ -1,12 +1,9 @@
 """The whole HTTP API in this process, behind a real server: what one replica is, without Ray."""
 
 import asyncio
-import socket
-import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import uvicorn
@@ -18,13 +15,12 @@ from cluster.serving.service import Service
 from cluster.stores.versions import open_versions
 from cluster.system.app import build_api
 from cluster.wire.health import Status
+from tests.support.drivers.served_here import START_TIMEOUT_S, ServedHere
 from workers.encoding.encoder import Encoder
 from workers.registry import VersionRef
 
-START_TIMEOUT_S = 60.0
 
-
-class ApiServer:
+class ApiServer(ServedHere):
     """Answers on a free port of this machine between entering and leaving.
 
     Args:
@@ -38,8 +34,6 @@ class ApiServer:
         service: What answers.
     """
 
-    # Owns: the thread with the event loop to which the service belongs.
-
     def __init__(
         self,
         config: Config,
@@ -48,31 +42,12 @@ class ApiServer:
         encoder: type[Encoder] = Encoder,
         port: int = 0,
     ) -> None:
+        super().__init__(port)
         self._config = config
         self._access = access or Access()
         self._encoder = encoder
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", port))
-        self._socket.listen()  # whoever asks now is answered as soon as the server runs
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        self._started = threading.Event()
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = self.origin
         self.service: Service
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(START_TIMEOUT_S), "the server did not start"
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join(START_TIMEOUT_S)
-        self._socket.close()
 
     def client(self, **headers: str) -> httpx.Client:
         """Return a client whose every request has `headers`; the caller closes it."""
@@ -95,13 +70,12 @@ class ApiServer:
         with suppress(NacreError):  # as an audience may not raise
             asyncio.run_coroutine_threadsafe(call, self._loop).result(START_TIMEOUT_S)
 
-    async def _run(self) -> None:
+    async def built(self) -> uvicorn.Server:
+        """Return a server of the whole API."""
         self._loop = asyncio.get_running_loop()
         versions = open_versions(self._config)
         self.service = Service(self._config, versions, encoder=self._encoder)
         await self.service.start()
         api = build_api(self.service, self._config, audience=self, access=self._access)
         settings = uvicorn.Config(api, log_level="warning", ws="none", lifespan="off")
-        self._server = uvicorn.Server(settings)
-        self._started.set()
-        await self._server.serve(sockets=[self._socket])
+        return uvicorn.Server(settings)

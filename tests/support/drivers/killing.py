@@ -21,7 +21,7 @@ ROLE = {
     "checking": "publisher",
     "committing": "publisher",
 }
-COORDINATOR = "ray::CoordinatorActor"
+COORDINATOR = "ray::ServeReplica:nacre-coordinator"
 CONTROLLER = "ray::ServeController"
 API = "ray::ServeReplica:nacre-api"
 

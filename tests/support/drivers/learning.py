@@ -105,25 +105,34 @@ def carried_out(
 
 
 def published_by_hand(
-    store: ObjectStore, encoder: Encoder, submission: Submission, *, gate: Gate | None = None
+    store: ObjectStore,
+    encoder: Encoder,
+    submission: Submission,
+    *,
+    gate: Gate | None = None,
+    method: str = "lada",
 ) -> Publication:
     """Call the roles one after another, without a coordinator."""
     crew = LocalCrew(encoder, store, clock=lambda: submission.accepted_at)
-    assignment = learnt_by_hand(crew, submission, gate=gate)
+    assignment = learnt_by_hand(crew, submission, gate=gate, method=method)
     return asyncio.run(crew.publish(assignment))
 
 
 def learnt_by_hand(
-    crew: LocalCrew, submission: Submission, *, gate: Gate | None = None
+    crew: LocalCrew,
+    submission: Submission,
+    *,
+    gate: Gate | None = None,
+    method: str = "lada",
 ) -> Assignment:
     """Call all roles but the last, and return what is to be published."""
 
     async def run() -> Assignment:
-        await crew.embed(submission, _unwatched, method="lada")
+        await crew.embed(submission, _unwatched, method=method)
         begun = await crew.begin(submission, owner="tests", since=None)
         assignment = Assignment(
             submission=submission,
-            method="lada",
+            method=method,
             encoder=begun.encoder,
             gate=gate or Gate(),
             parent=begun.parent,

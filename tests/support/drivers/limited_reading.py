@@ -27,8 +27,10 @@ def main() -> None:
     store = FileStore(folder)
     most = status_bytes("VmSize") + ALLOWED_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    for name in COSTLY:
-        for place, source in (("local", str(folder / name)), ("stored", f"s3://bucket/{name}")):
+    for name, costly in COSTLY.items():
+        sources = {"local": str(folder / name), "stored": f"s3://bucket/{name}"}
+        for place in costly.places:
+            source = sources[place]
             before, started = forget_peak(), time.process_time()
             try:
                 survey = read_source(source, opener=lambda _: store).survey

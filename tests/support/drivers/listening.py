@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from cluster.config import LOOPBACK
+
 PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 FIRST_CHOSEN = 32_768
 """Linux gives whoever asks for any port this one or a higher one."""
@@ -47,7 +49,10 @@ class Row:
         """Return whether a socket of a system with this `serve: host:` and `port:` is in it."""
         if not any(process in socket.process for process in self.processes):
             return False
-        bound = socket.host in ALL if self.interfaces == "all" else socket.host == host
+        if self.interfaces == "loopback":
+            bound = socket.host in LOOPBACK
+        else:
+            bound = socket.host in ALL if self.interfaces == "all" else socket.host == host
         if self.port == "`serve: port:`":
             return bound and socket.port == port
         if self.port.startswith("from "):

@@ -23,18 +23,26 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 ROOT = Path(__file__).parents[3]
-ELSEWHERE = ("docs/api.md", "docs/json.md", "docs/reference.md")
+ELSEWHERE = (
+    *("docs/api.md", "docs/json.md", "docs/reference.md"),
+    "deploy/helm/nacre/README.md",
+)
 """Made by scripts, with tests of their own."""
+RUNBOOKS = sorted((ROOT / "deploy" / "observe" / "runbooks").glob("*.md"))
 PAGES = (
     "docs/quickstart.md",
     "docs/accuracies.md",
     "README.md",
     *("docs/tasks.md", "docs/queue.md", "docs/serving.md", "docs/access.md", "docs/remote.md"),
     "docs/console.md",
-    *("docs/bench.md", "docs/encoders.md", "docs/registry.md"),
+    *("docs/bench.md", "docs/encoders.md", "docs/registry.md", "docs/install.md"),
+    "docs/kubernetes.md",
     "docs/scale.md",
-    *("docs/methods.md", "docs/own_metric.md", "docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),
+    *("docs/advise.md", "docs/methods.md", "docs/own_metric.md"),
+    *("docs/lada.md", "docs/cl_lora.md", "docs/dmc.md"),
     "docs/events.md",
+    *("docs/metrics.md", "docs/traces.md", "docs/operations.md"),
+    *(f"deploy/observe/runbooks/{path.name}" for path in RUNBOOKS),
     *("docs/notebooks.md", "docs/stores.md", "docs/shell.md"),
     "docs/format.md",
     *("cluster/examples/README.md", "workers/encoding/tiny_clip/README.md"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ from minio import Minio
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
+from cluster.stores.credentials.shared import S3Credentials
 from cluster.stores.s3_client import new_client
 from cluster.stores.s3_settings import S3Settings
 
@@ -24,14 +26,27 @@ ACCESS_KEY = "nacre-tests"
 SECRET_KEY = "nacre-tests-secret"
 BUCKET = "nacre-tests"
 START_TIMEOUT_S = 60.0
+INNER_PORTS = (
+    *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"),
+    *("filer.port.grpc", "admin.port", "admin.port.grpc", "s3.port.grpc"),
+)
+"""Options for what SeaweedFS says to itself. It would choose these ports by itself, and several
+servers that start in one moment choose the same."""
 STOP_TIMEOUT_S = 5.0
 
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many ports of 127.0.0.1 that nobody listens on, all of them different."""
+    with ExitStack() as listening:
+        found = [listening.enter_context(socket.socket()) for _ in range(count)]
+        for listener in found:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in found]
 
 
 @dataclass
@@ -55,8 +70,7 @@ class S3Server:
         return S3Settings(
             endpoint=f"http://127.0.0.1:{self.port}",
             bucket=BUCKET,
-            access_key=ACCESS_KEY,
-            secret_key=SECRET_KEY,
+            credentials=S3Credentials(environment=self.environment),
         )
 
     @property
@@ -118,7 +132,9 @@ def seaweedfs(data: Path) -> S3Server | None:
         "-s3.allowDeleteBucketNotEmpty=false -s3.autoCreateBucket=false "
         "-master.volumeSizeLimitMB=64 -master.telemetry=false"
     )
-    return S3Server(command=(program, *arguments.split()), data=data)
+    ports = free_ports(len(INNER_PORTS))
+    inner = (f"-{option}={port}" for option, port in zip(INNER_PORTS, ports, strict=True))
+    return S3Server(command=(program, *arguments.split(), *inner), data=data)
 
 
 def require(server: S3Server | None) -> S3Server:

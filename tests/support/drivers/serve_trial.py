@@ -197,7 +197,7 @@ def serving(
     os.environ.update(server.environment)
     try:
         system.connect(config)
-        system.start_api(config)
+        system.start(config, roles=(API,))
         yield config, straight.url
     finally:
         with suppress(Exception):  # whatever was killed

@@ -32,11 +32,22 @@ PATIENCE_S = 900
 
 
 class AgedStore(WrappedStore):
-    """A store that lists everything as if it had been written `age_s` seconds earlier."""
+    """A store that lists everything as if it had been written `age_s` seconds earlier.
+
+    Nobody may remove what is replaced under a condition: some stores make it anew then.
+    """
+
+    # Owns: the keys of which something was replaced.
 
     def __init__(self, inner: ObjectStore, *, age_s: float) -> None:
         super().__init__(inner)
         self._age_s = age_s
+        self._replaced: set[str] = set()
+
+    def before(self, operation: str, key: str) -> None:
+        if operation == "replace":
+            self._replaced.add(key)
+        assert operation != "delete" or key not in self._replaced, key
 
     def list(self, prefix: str) -> Iterator[Listed]:
         for listed in super().list(prefix):

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from cluster.stores.credentials.shared import S3Credentials
 from cluster.stores.s3_settings import S3Settings
 
 KEYS_A_PAGE = 2
 WHEN = "Mon, 01 Jan 2024 00:00:00 GMT"
+KEYS = {"NACRE_S3_ACCESS_KEY": "someone", "NACRE_S3_SECRET_KEY": "something"}
 WRITE_ID = "x-amz-meta-nacre-write-id"
 
 
@@ -44,11 +46,16 @@ class OddS3:
         change: May be set at any moment.
         objects: Bytes and write id by key.
         conflicts: Conditional headers; the next put with one is answered with 409, once for each.
+        server: What it calls itself; empty where it does not.
+        ignores: Conditional headers that it does not look at: `if-none-match`, or `if-match` where
+            there is nothing.
     """
 
     change: Change = unchanged
     objects: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
+    server: str = ""
+    ignores: frozenset[str] = frozenset()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Reply:
@@ -82,8 +89,9 @@ class OddS3:
             return _error(409, "ConditionalRequestConflict")
         found = self.objects.get(key)
         expected = headers.get("if-match", "").strip('"')
-        stale = expected and (found is None or _etag(found[0]) != expected)
-        if stale or ("if-none-match" in headers and found is not None):
+        is_ignored = found is None and "if-match" in self.ignores
+        stale = expected and not is_ignored and (found is None or _etag(found[0]) != expected)
+        if stale or ("if-none-match" in {*headers} - self.ignores and found is not None):
             return _error(412, "PreconditionFailed")
         self.objects[key] = (body, headers.get(WRITE_ID, ""))
         return Reply(status=200, headers={"ETag": f'"{_etag(body)}"'} | _length(b""))
@@ -130,8 +138,7 @@ def odd_s3() -> Iterator[tuple[OddS3, S3Settings]]:
             S3Settings(
                 endpoint=f"http://127.0.0.1:{server.server_address[1]}",
                 bucket="bucket",
-                access_key="someone",
-                secret_key="something",
+                credentials=S3Credentials(environment=KEYS),
             ),
         )
     finally:
@@ -146,6 +153,8 @@ def _handler(held: OddS3) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             reply = held.answer(self.command, self.path, headers, body)
             self.send_response_only(reply.status)
+            if held.server:
+                self.send_header("Server", held.server)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()

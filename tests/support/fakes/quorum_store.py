@@ -16,6 +16,7 @@ from minio import Minio
 from minio.error import S3Error
 from urllib3.exceptions import ProtocolError
 
+from cluster.stores.credentials.shared import S3Credentials
 from cluster.stores.s3 import S3Store
 from cluster.stores.s3_client import WRITE_ID
 from cluster.stores.s3_settings import S3Settings
@@ -29,8 +30,9 @@ from tests.support.fakes.quorum_answers import (
 )
 from workers.store.patience import Patience
 
+KEYS = {"NACRE_S3_ACCESS_KEY": "model", "NACRE_S3_SECRET_KEY": "model"}
 SETTINGS = S3Settings(
-    endpoint="http://quorum.invalid", bucket="model", access_key="model", secret_key="model"
+    endpoint="http://quorum.invalid", bucket="model", credentials=S3Credentials(environment=KEYS)
 )
 Answer = TypeVar("Answer")
 

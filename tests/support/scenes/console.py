@@ -1,7 +1,7 @@
 """A console on a store in memory: an adapter with three versions, and what has happened to it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -9,18 +9,20 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from adapters.mistakes import SetAnswers
 from cluster.api.access.requesters import Access
 from cluster.client.client import Client
 from cluster.client.requester import CONSOLE, Requester
 from cluster.config import Config, ServeConfig
 from cluster.console.app import Identity, build_console
-from tests.support.scenes.registry import adapter, learn
-from tests.support.scenes.submissions import submission, written
+from tests.support.scenes.registry import adapter, learn, with_answers
+from tests.support.scenes.submissions import HELD_OUT, TRAIN, submission, written
 from tests.support.scenes.tickets import write_tickets
 from workers.access.kept_tokens import create_token
 from workers.access.roles import AccessRole
 from workers.queue.progress import ticket_of
 from workers.queue.ticket import Ticket
+from workers.registry import AnsweredTask, AnswerSheet
 from workers.store import MemoryStore, ObjectStore
 
 FROM_HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -62,12 +64,27 @@ class Visitor:
 
     def send(self, path: str, *, form_of: str = "", **fields: str | list[str]) -> Any:
         """Fill in the form of a page, or of another one, and send it."""
+        return self._sent(path, form_of or path, fields)
+
+    def upload(self, path: str, files: Mapping[str, tuple[str, bytes]], **fields: str) -> Any:
+        """Fill in the form of a page, and send it with files, each with its name."""
+        return self._sent(path, path, fields, files)
+
+    def _sent(
+        self,
+        path: str,
+        form_of: str,
+        fields: Mapping[str, str | list[str]],
+        files: Mapping[str, tuple[str, bytes]] | None = None,
+    ) -> Any:
         forms = _Forms()
-        forms.feed(self.get(form_of or path).text)
+        forms.feed(self.get(form_of).text)
         kept: dict[str, Any] = {
             name: forms.hidden[name] for name in ("csrf", "seen") if name in forms.hidden
         }
-        return self.browser.post(f"/console{path}", data={**kept, **fields}, headers=FROM_HERE)
+        return self.browser.post(
+            f"/console{path}", data={**kept, **fields}, files=files, headers=FROM_HERE
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +143,42 @@ def queued(store: ObjectStore, task: str, *, adapter: str = "main", **ticket: An
     entry = written(store, submission(task, adapter=adapter, accepted_at=time.time()))
     made = replace(ticket_of(entry), **ticket)
     write_tickets(store, [made])
+    return made
+
+
+def answers(**tasks: str) -> AnswerSheet:
+    """Return what a version answers about four test images of each task.
+
+    Two are of class `a` and two of class `b`; the letters say what each is taken for, and the later
+    an image is, the less sure its answer.
+    """
+    found: list[AnsweredTask] = []
+    names: dict[str, str] = {}
+    for task, said in tasks.items():
+        ids = {letter: f"{task}/{letter}" for letter in "ab"}
+        names |= {class_id: f"thing {letter}" for letter, class_id in ids.items()}
+        answered = SetAnswers(
+            truth=tuple(ids[letter] for letter in "aabb"),
+            answers=tuple(ids[letter] for letter in said),
+            confidences=(0.9, 0.8, 0.7, 0.6),
+        )
+        submission_id = f"{task}-0123456789ab"
+        found.append(AnsweredTask(task=task, submission=submission_id, answers=answered))
+    return AnswerSheet(candidates=2 * len(tasks), names=names, tasks=tuple(found))
+
+
+def answered() -> Console:
+    """Return a console on a store where answers were kept of two versions.
+
+    The second has won one image of `cars` and lost another one.
+    """
+    made = Console()
+    target = adapter(made.store)
+    held_out = replace(HELD_OUT, labels=(0, 0, 1, 1), image_digests=("4", "5", "6", "7"))
+    for task in ("cars", "dogs"):
+        written(made.store, replace(submission(task), shards=(TRAIN, held_out)))
+    with_answers(target, "cars", answers(cars="baba"))
+    with_answers(target, "dogs", answers(cars="bbbb", dogs="aaaa"))
     return made
 
 

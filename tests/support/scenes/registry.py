@@ -28,6 +28,10 @@ from workers.registry import (
     SetShared,
     SubmissionAbsent,
     TaskAccuracy,
+    collect,
+    drop,
+    purge,
+    verify,
 )
 from workers.store import BlobCache, ObjectStore
 
@@ -162,3 +166,16 @@ def state(target: RegisteredAdapter) -> dict[str, tuple[str, ...]]:
         ]
         seen[alias] = tuple(task.task for task in manifest.tasks)
     return seen
+
+
+def live(store: ObjectStore) -> None:
+    """Let an adapter learn, go back, lose a task and its garbage, and check what is left of it."""
+    main = adapter(store)
+    learn(main, "a", "b", "c")
+    main.rollback(2, by=ANNA)
+    drop(main, "b", by=ANNA, promoted=True)
+    main.rollback(1, by=ANNA)
+    purge(main, "b", by=ANNA)
+    collect(main, now=2.0**40, grace_s=0.0, dry_run=False)
+    assert state(main) == {"head": ("a",), "production": ("a",)}
+    assert verify(store, "main").problems == ()

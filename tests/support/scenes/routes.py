@@ -6,10 +6,11 @@ from fastapi.testclient import TestClient
 from cluster.api import access_routes, looking, managing, methods, tasks, webhooks
 from cluster.api.access.requesters import Access
 from cluster.api.access_routes import AccessHandlers
-from cluster.api.lasting import archives, evaluating, maintenance, submissions
+from cluster.api.lasting import archives, evaluating, inspecting, maintenance, submissions
 from cluster.api.lasting.answers import LastingCalls
 from cluster.api.lasting.archives import ArchiveHandlers
 from cluster.api.lasting.evaluating import EvaluationHandlers
+from cluster.api.lasting.inspecting import InspectionHandlers
 from cluster.api.lasting.maintenance import MaintenanceHandlers
 from cluster.api.looking import LookingHandlers
 from cluster.api.managing import VersionHandlers
@@ -47,6 +48,7 @@ def routes_of(
     api.include_router(submissions.routes(TaskHandlers(client, NOWHERE), StoreThreads()))
     api.include_router(archives.routes(ArchiveHandlers(client), LastingCalls()))
     api.include_router(evaluating.routes(EvaluationHandlers(client), LastingCalls()))
+    api.include_router(inspecting.routes(InspectionHandlers(client, NOWHERE), LastingCalls()))
     api.include_router(maintenance.routes(MaintenanceHandlers(client, NOWHERE), LastingCalls()))
     api.include_router(access_routes.routes(AccessHandlers(client, NOWHERE), StoreThreads()))
     api.include_router(webhooks.routes(WebhookHandlers(client), StoreThreads()))

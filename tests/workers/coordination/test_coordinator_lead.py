@@ -110,6 +110,29 @@ def test_the_same_system_started_again_does_not_wait(encoder: Encoder) -> None:
     play(scene)
 
 
+def test_while_one_coordinator_of_a_system_replaces_the_other_they_do_not_take_turns(
+    encoder: Encoder,
+) -> None:
+    async def scene() -> None:
+        store, clock = MemoryStore(), Clock()
+        announced(store, BIRDS)
+        async with System(store, encoder, clock=clock) as before:
+            await learning(before)
+            async with System(store, encoder, clock=clock) as after:
+                hold = await learning(after)
+                clock.advance(LEAD_S / 2)  # both are to renew the lead that they believe to have
+                await before.until(lambda: "waits" in str(before.coordinator.waits_for))
+                lead = read_leadership(store)
+                assert lead is not None
+                assert (lead.epoch, after.coordinator.waits_for) == (2, None)
+                await before.stop()
+                hold.let_go()
+                await after.until_stage(BIRDS, *ENDED)
+        assert published(store) == ["birds"]
+
+    play(scene)
+
+
 def test_who_was_deposed_stops_its_jobs_changes_nothing_and_says_who_leads(
     encoder: Encoder,
 ) -> None:

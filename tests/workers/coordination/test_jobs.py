@@ -26,6 +26,7 @@ from workers.coordination.jobs import Job, broken
 from workers.coordination.settings import AdapterRules
 from workers.learning.crew import Assignment, Begun, Publication
 from workers.learning.gate import Gate
+from workers.logs.errand import Errand
 from workers.progress_callbacks import ProgressCallback
 from workers.queue.events import Event, Moved
 from workers.queue.ticket import Cause, Stage
@@ -77,6 +78,7 @@ class Diary:
         return Job(
             crew=self,
             submission=BIRDS,
+            errand=lambda: Errand(submission_id=BIRDS.submission_id, stage="training"),
             tell=self._tell,
             begun=lambda begun: self.entries.append(f"begun on {begun.parent}"),
             durable=self._durable,

@@ -246,9 +246,9 @@ class TestWhatIsNoSource:
             r"paths and one of classes in .*x\.csv, found \['a'",
         ),
         (
-            {"x.csv": b"a/1.jpg,red\na/2.jpg,red\n"},
+            {"x.csv": b"a/1.jpg,red,big\na/2.jpg,red,big\n"},
             "x.csv",
-            r"found \['a/1.jpg', 'red'\]; the first row names the columns",
+            r"found \['a/1.jpg', 'red', 'big'\]; the first row names the columns",
         ),
         ({"x.jsonl": b"[1]\n"}, "x.jsonl", "expected a JSON object on each line"),
         ({"x.jsonl": b'{"a": 1, "a": 2}\n'}, "x.jsonl", "on line 1: the key 'a' is there twice"),

@@ -1,13 +1,15 @@
 """The trainer: wherever it is left, the record comes out the same to the byte."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from adapters.methods.lada.method import Lada
 from tests.support.drivers.learning import carried_out, published_by_hand, small_task, submitted
 from tests.support.drivers.operations import Aim, Target
 from tests.support.fakes.faulty import MortalStore
@@ -22,7 +24,7 @@ from workers.learning.handover import (
 )
 from workers.learning.local_crew import LocalCrew
 from workers.learning.mixture_fitter import MixtureFitter
-from workers.learning.trainer import CHECKPOINT_EVERY, REPORT_EVERY, Trainer
+from workers.learning.trainer import REPORT_EVERY, Trainer
 from workers.queue.ticket import Stage
 from workers.registry import Registry
 from workers.registry.record_cache import Versions
@@ -32,8 +34,19 @@ from workers.tasks.submission import Submission
 
 pytestmark = pytest.mark.slow
 
+CHECKPOINT_EVERY = 4 * REPORT_EVERY
 STEPS = CHECKPOINT_EVERY + 2 * REPORT_EVERY + 3
+ALL_STEPS = 2 * STEPS
+"""Those of the trial, which the temperature is fitted on, among them."""
 Stored = dict[str, bytes]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tempered() -> Iterator[None]:
+    """Have a method of many steps fit temperatures, so that its trial can be broken off."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lada, "tempered", True)
+        yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +81,8 @@ class Scene:
 
     def train(self, store: ObjectStore, parent: int = 1) -> Generator[tuple[int, int], None, None]:
         """Begin to learn with a trainer that knows nothing yet."""
-        training = Trainer(self.encoder, store, Versions(store)).train(self.assignment(parent))
+        trainer = Trainer(self.encoder, store, Versions(store), checkpoint_every=CHECKPOINT_EVERY)
+        training = trainer.train(self.assignment(parent))
         assert isinstance(training, Generator)
         return training
 
@@ -106,7 +120,8 @@ def undisturbed(scene: Scene) -> bytes:
 def test_steps_are_told_every_now_and_then_and_the_last_one(scene: Scene) -> None:
     told = list(scene.train(scene.store()))
     done = [*range(0, STEPS, REPORT_EVERY), STEPS]
-    assert told == [(steps, STEPS) for steps in done]
+    trying = [STEPS + steps for steps in done[1:]]
+    assert told == [(steps, ALL_STEPS) for steps in (*done, *trying)]
 
 
 LEFT_AT = [
@@ -119,6 +134,10 @@ LEFT_AT = [
     CHECKPOINT_EVERY + REPORT_EVERY,
     # all steps are done, and nothing is handed over yet
     STEPS,
+    # in the trial: what was learnt is handed over
+    STEPS + REPORT_EVERY,
+    STEPS + CHECKPOINT_EVERY + REPORT_EVERY,
+    ALL_STEPS,
 ]
 
 
@@ -132,7 +151,10 @@ def test_wherever_a_training_is_left_another_one_ends_with_the_same_record(
     has_checkpoint = is_handed_over(store, checkpoint_key(scene.submission.submission_id))
     assert has_checkpoint == (left_at >= CHECKPOINT_EVERY)
     done, _ = next(scene.train(store))
-    assert done == (CHECKPOINT_EVERY if has_checkpoint else 0)
+    # In either of the two it goes on from the last checkpoint.
+    of_trial = max(left_at - STEPS, 0) // CHECKPOINT_EVERY * CHECKPOINT_EVERY
+    begun = CHECKPOINT_EVERY if has_checkpoint else 0
+    assert done == (STEPS + of_trial if left_at > STEPS else begun)
     assert scene.record(store) == undisturbed
 
 
@@ -143,13 +165,13 @@ def test_who_cancels_a_training_ends_it_and_another_one_ends_with_the_same_recor
     told: list[int] = []
 
     async def run() -> None:
-        crew = LocalCrew(scene.encoder, store)
+        crew = LocalCrew(scene.encoder, store, checkpoint_every=CHECKPOINT_EVERY)
 
         def progress(done: int, total: int) -> None:
             told.append(done)
             if done == REPORT_EVERY:
                 training.cancel()
-            assert total == STEPS
+            assert total == ALL_STEPS
 
         training = asyncio.create_task(crew.train(scene.assignment(), progress))
         await asyncio.wait([training])
@@ -172,7 +194,7 @@ def test_what_was_begun_on_another_version_is_begun_anew(scene: Scene) -> None:
     fresh, store = scene.store(), scene.store()
     training = scene.train(store, parent=1)
     assert any(done == CHECKPOINT_EVERY for done, _ in training)
-    assert next(scene.train(store, parent=0)) == (0, STEPS)
+    assert next(scene.train(store, parent=0)) == (0, ALL_STEPS)
     assert scene.record(store, parent=0) == scene.record(fresh, parent=0)
 
 
@@ -195,7 +217,7 @@ def test_a_damaged_checkpoint_is_begun_anew(
 
 def test_damaged_handovers_are_made_again(scene: Scene, undisturbed: bytes) -> None:
     store, name = scene.store(), scene.submission.submission_id
-    for stage in ("learnt", "record"):
+    for stage in ("learnt", "fitted", "record"):
         store.put(handover_key(name, 1, stage), b"damaged")
     assert scene.record(store) == undisturbed
 
@@ -245,6 +267,10 @@ KILLED_AT = [
     (Target("put", "work/ID/checkpoint", 0), Fault.CRASH_AFTER),
     # learnt, and the record is next
     (Target("put", "work/ID/1/learnt", 0), Fault.CRASH_AFTER),
+    # in the trial, before its temperature is there and after
+    (Target("put", "work/ID/trial", 0), Fault.CRASH_AFTER),
+    (Target("put", "work/ID/1/fitted", 0), Fault.CRASH),
+    (Target("put", "work/ID/1/fitted", 0), Fault.CRASH_AFTER),
     # right before and right after the commit; the first change of the refs is the fence
     (Target("replace", "refs/main.json", 1), Fault.CRASH),
     (Target("replace", "refs/main.json", 1), Fault.CRASH_AFTER),
@@ -258,9 +284,10 @@ def test_after_a_kill_the_next_coordinator_ends_with_the_same_record(
     store, name = scene.store(), scene.submission.submission_id
     aim = Aim(Target(target.operation, target.kind.replace("ID", name), target.occurrence), fault)
     link = MortalStore(store, aim)
-    carried_out(store, scene.encoder, scene.submission, link=link)
+    carry_out = partial(carried_out, checkpoint_every=CHECKPOINT_EVERY)
+    carry_out(store, scene.encoder, scene.submission, link=link)
     assert link.dead
-    (state,) = carried_out(store, scene.encoder, scene.submission)
+    (state,) = carry_out(store, scene.encoder, scene.submission)
     assert (state.ticket.stage, state.ticket.version) == (Stage.PUBLISHED, 2)
     main = Registry(store).adapter("main")
     assert main.record_bytes(main.manifest(2).tasks[1]) == undisturbed

@@ -63,7 +63,8 @@ def records(draw: st.DrawFn, name: str) -> Record:
     others = [f"{other}/{number}" for other in NAMES if other != name for number in (0, 1)]
     into = st.none() | st.sampled_from(others)
     merges = (draw(into), draw(into)) if draw(st.booleans()) else (None, None)
-    return record(name, draw(st.integers(0, 9)), merges)
+    drawn = record(name, draw(st.integers(0, 9)), merges)
+    return replace(drawn, temperature=draw(st.sampled_from([None, 0.25, 1.0, 8.0])))
 
 
 @st.composite
@@ -89,7 +90,10 @@ def histories(draw: st.DrawFn) -> list[tuple[Record, ...]]:
 
 def digests(version: tuple[Record, ...]) -> list[str]:
     # Equal records are the same object or drawn alike; a digest of what differs names them.
-    return [f"{abs(hash((entry.task, entry.seed, entry.classes))):064x}"[-64:] for entry in version]
+    return [
+        f"{abs(hash((entry.task, entry.seed, entry.classes, entry.temperature))):064x}"[-64:]
+        for entry in version
+    ]
 
 
 def answered(adapter: Adapter, names: list[str], kept: KeptAnswers) -> VersionAnswers:
@@ -114,7 +118,7 @@ def test_answers_are_those_of_scoring_everything_whatever_was_published_before(
             mine, whole = found.answers(task), anew.answers(task)
             assert torch.equal(mine.scores, whole.scores)
             assert torch.equal(mine.columns, whole.columns)
-            assert torch.allclose(mine.confidences, whole.confidences, atol=1e-4)
+            assert torch.allclose(mine.log_sums, whole.log_sums, atol=1e-4)
             everything = Predicted.of(scored(adapter, task))
             assert tuple(classes[column] for column in mine.columns.tolist()) == everything.classes
             about = found.about(task)

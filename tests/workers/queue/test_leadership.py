@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_another_system_takes_over_when_the_lead_has_run_out() -> None:
     assert (taken.owner, taken.epoch) == ("ben", 2)
     with pytest.raises(ConflictError, match="ben's host"):
         take(store, "anna", now=116.0)
+
+
+def test_of_two_coordinators_of_one_system_the_one_that_was_started_last_leads() -> None:
+    store = MemoryStore()
+    before = take(store)
+    after = take(store, now=101.0)
+    assert (after.owner, after.epoch) == ("anna", 2)
+    again = partial(take_leadership, store, owner="anna", host="anna's host", ttl_s=TTL_S)
+    with pytest.raises(ConflictError, match="this one waits"):
+        again(now=102.0, had=before.epoch)
+    assert again(now=103.0, had=after.epoch).epoch == 3  # it had it last, and lost it since
+    assert again(now=120.0, had=before.epoch).epoch == 4  # the other one is gone
 
 
 @pytest.mark.parametrize("expires", [5e9, 1e308])

@@ -173,7 +173,7 @@ SENSELESS: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("record", holding(math.nan), "is not finite"),
     ("record", holding(math.inf), "is not finite"),
     ("record", record_with(task="another"), "is the record of task 'another'"),
-    ("record", record_with(schema=True), "expected schema 1 or 2, found True"),
+    ("record", record_with(schema=True), "expected schema 1 to 4, found True"),
     ("record", record_with(seed="7"), "its description is malformed"),
     ("record", record_with(classes="ab"), "its description is malformed"),
     ("record", record_with(settings=None), "its description is malformed"),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adapters.adapter import Adapter
 from adapters.contract.records import Record, encode_record
+from adapters.familiarity import Verdict, with_thresholds
 from adapters.methods import METHODS
 from tests.adapters.synthetic import ENCODER, SCALE, class_means, clusters, unit_rows
 from tests.support.scenes.training import learn
@@ -23,12 +24,19 @@ BY = Author(who="anna", why="a test", now=0.0)
 IMAGES = unit_rows(6, 24, seed=4)
 TASKS = 4
 METHOD = METHODS["own_metric"]
+RATE = 0.1
 
 Deed = tuple[str, int]
 
 
 def answers(records: Sequence[Record]) -> Tensor:
     return Adapter(records).score(IMAGES, encoder=ENCODER, logit_scale=SCALE).values
+
+
+def rejected(records: Sequence[Record]) -> list[Verdict]:
+    adapter = Adapter(records)
+    scores = adapter.score(IMAGES, encoder=ENCODER, logit_scale=SCALE)
+    return adapter.verdicts(IMAGES, scores, rate=RATE)
 
 
 @given(
@@ -45,6 +53,7 @@ def test_a_pinned_version_answers_the_same_after_later_tasks_drops_and_rollbacks
     store = MemoryStore(clock=lambda: 0.0)
     main = Registry(store).create("main")
     answered: dict[int, Tensor] = {}
+    told: dict[int, list[Verdict]] = {}
     for deed, number in [("learn", 0), *deeds]:
         versions, grown = Versions(store), None
         head = versions.records("main", versions.resolve("main", "head") or 0)
@@ -55,7 +64,8 @@ def test_a_pinned_version_answers_the_same_after_later_tasks_drops_and_rollbacks
                 continue
             name = missing[number % len(missing)]
             task = clusters(name, classes=2 + number % 3, images=5, seed=10 + number)
-            record = learn(METHOD, task, head, text=class_means(task), settings={}, seed=1)
+            learnt = learn(METHOD, task, head, text=class_means(task), settings={}, seed=1)
+            record = with_thresholds(METHOD, learnt, task)
             main.commit(
                 Commit(
                     updates=(
@@ -83,8 +93,10 @@ def test_a_pinned_version_answers_the_same_after_later_tasks_drops_and_rollbacks
         assert newest is not None
         if newest not in answered:
             answered[newest] = answers(reader.records("main", newest))
+            told[newest] = rejected(reader.records("main", newest))
             if grown is not None:
                 values = grown.score(IMAGES, encoder=ENCODER, logit_scale=SCALE).values
                 assert torch.equal(values, answered[newest])
         for version, expected in answered.items():
             assert torch.equal(answers(Versions(store).records("main", version)), expected)
+            assert rejected(Versions(store).records("main", version)) == told[version]

@@ -14,6 +14,7 @@ import torch
 from adapters.contract.class_entry import ClassEntry
 from adapters.errors import (
     EncoderMismatchError,
+    InputError,
     NotFoundError,
     NothingPublishedError,
     UnavailableError,
@@ -422,6 +423,25 @@ def test_images_that_come_together_are_answered_as_each_alone(scene: Scene) -> N
         assert _labels([answer]) == _labels(alone)
         scores = [entry.score for entry in answer]
         assert scores == pytest.approx([entry.score for entry in alone[0]], abs=1e-5)
+
+
+def test_a_request_that_nothing_can_be_rejected_for_keeps_no_other_from_its_answer(
+    scene: Scene,
+) -> None:
+    predictor = scene.predictor()
+    predictor.follower("main").follow()
+    rows = scene.features()[:3]
+    rejecting = Question(top_k=2, reject=0.05)
+    asked = [
+        PredictionRequest(adapter="main", question=question)
+        for question in (Question(top_k=2), rejecting, Question(top_k=2))
+    ]
+    first, refused, last = predictor.predict_together(list(rows), asked, embed=as_given)
+    assert isinstance(refused, InputError)
+    assert "method 'lada'" in refused.message
+    for found in (first, last):
+        assert isinstance(found, list)
+        assert [each.verdict for each in found] == [None, None]
 
 
 def test_a_request_in_two_batches_is_answered_by_one_version(scene: Scene) -> None:

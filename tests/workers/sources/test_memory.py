@@ -38,8 +38,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dic
     return {(line["name"], line["place"]): line for line in lines}
 
 
-@pytest.mark.parametrize("place", ["local", "stored"])
-@pytest.mark.parametrize("name", COSTLY)
+@pytest.mark.parametrize(
+    ("name", "place"), [(name, place) for name, costly in COSTLY.items() for place in costly.places]
+)
 def test_a_costly_source_is_refused_before_it_costs(
     found: dict[tuple[str, str], dict[str, Any]], name: str, place: str
 ) -> None:

@@ -72,7 +72,6 @@ def test_a_store_where_two_win_one_race_in_five_is_refused_at_every_start(
         (CreatesNothing(), Condition.CREATES),
         (ReplacesAnything(), Condition.STALE),
         (ReplacesNothing(), Condition.REPLACES),
-        (CreatesByReplacing(), Condition.GONE),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, ObjectStore) else value.name,
 )
@@ -83,6 +82,15 @@ def test_a_condition_that_does_not_hold_even_alone_is_told_by_name(
         check_conditional_writes(store)
     told = [each for each in Condition if each.value in caught.value.message]
     assert told == [condition]
+    assert list(store.list("")) == []
+
+
+def test_a_condition_that_nothing_depends_on_is_told_and_the_store_is_used(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = CreatesByReplacing()
+    check_conditional_writes(store)
+    assert f"it does not hold that {Condition.GONE.value}; nothing here depends" in caplog.text
     assert list(store.list("")) == []
 
 

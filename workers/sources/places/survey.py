@@ -30,6 +30,7 @@ class What(Enum):
     UNREAD = "{} in formats that are not read"
     DEEPER = "{} in folders inside those of the classes"
     LOOSE = "{} beside the folders of the classes, or beside shards"
+    UNLISTED = "{} that the list in their folder does not name"
     HIDDEN = "{} with a dot before the name"
     SPLIT = "{} of other splits"
     UNLABELLED = "{} without a class"

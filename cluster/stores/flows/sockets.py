@@ -13,7 +13,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from cluster.stores.flow import Flow
+from cluster.stores.flows.flow import Flow
 
 PIECE_BYTES = 2**16
 NewFlow = Callable[[], Flow]

@@ -1,0 +1,1 @@
+"""Traces of the system: OpenTelemetry's spans, sent to whoever collects them."""

@@ -1,0 +1,1 @@
+"""Advice on methods, from tables that were measured."""

@@ -1,0 +1,1 @@
+"""Logs of the work: what workers wrote while they carried out a submission, kept in the store."""
