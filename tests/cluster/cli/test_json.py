@@ -53,7 +53,7 @@ ELSEWHERE = {
     "demo": "tests/test_wheel.py",
     "doctor --store": "tests/cluster/cli/test_cli.py",
     "down": "tests/cluster/cli/test_running.py",
-    "evaluate": "tests/cluster/evaluation/test_evaluating.py",
+    "evaluate": "tests/cluster/evaluation/conftest.py",
     "inspect": "tests/cluster/cli/test_inspect.py",
     "predict": "tests/cluster/acceptance/test_acceptance.py",
     "ready": "tests/cluster/acceptance/test_acceptance.py",
