@@ -72,7 +72,7 @@ begin_tracing(TracesConfig(endpoint=sys.argv[1] or None), "nacre-test")
 for number in range(int(sys.argv[2])):
     with span("work", number=number, name="b\\x1b\\udce9"):
         pass
-print("traced", is_traced())
+print(f"traced {is_traced()}")
 """
 
 
