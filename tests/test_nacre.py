@@ -14,7 +14,7 @@ SLOW = ("torch", "ray", "open_clip", "httpx", "minio", "yaml")
 def printed(program: str) -> str:
     """Run `program` in a fresh interpreter and return what it prints."""
     found = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300
     )
     return found.stdout.strip()
 

@@ -30,7 +30,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def run(script: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["sh", script, *arguments], capture_output=True, text=True, check=False, timeout=60
+        ["sh", script, *arguments], capture_output=True, text=True, check=False, timeout=300
     )
 
 

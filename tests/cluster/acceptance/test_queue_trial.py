@@ -17,7 +17,7 @@ SEED = 20
 # The other kinds are in `make prove-queue`.
 WEATHER = {Weather.AWAY: 8.0, Weather.FORBIDDEN: 6.0, Weather.DENYING: 5.0}
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
 
 def test_whoever_is_killed_every_task_is_published_once_in_order_and_as_without_kills(

@@ -28,7 +28,7 @@ from workers.access.audit import Outcome
 pytestmark = pytest.mark.slow
 
 EXAMPLES = 2
-TIMEOUT_S = 30.0
+TIMEOUT_S = 180.0
 NOBODY = "none"
 CHANGE = "who-may-change-everything"
 HOOK = "https://hooks.example.com/a-secret-path"

@@ -17,7 +17,7 @@ from cluster.api.problems import problem_of_http
 from cluster.api.store_threads import THREADS, StoreThreads
 from cluster.client.attempts import error_of
 
-TIMEOUT_S = 20
+TIMEOUT_S = 180
 JSON = {"content-type": "application/json"}
 
 

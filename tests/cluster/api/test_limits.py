@@ -58,7 +58,7 @@ LIMITED = [
     ("/v1/tasks/predict", FORM, 64 * KIB),
 ]
 CHUNK = b"x" * 2**16
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 
 def begun(url: str, path: str, kind: str, length: str) -> socket.socket:

@@ -21,7 +21,7 @@ from workers.store import FileStore
 
 pytestmark = pytest.mark.slow
 
-WAIT_S = 30.0
+WAIT_S = 180.0
 
 
 @pytest.fixture

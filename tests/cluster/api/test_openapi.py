@@ -12,6 +12,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import one_of
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -156,7 +157,7 @@ def test_whatever_is_sent_the_answer_is_one_of_the_document(
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy())
+        @given(case=one_of(*operation.get_strategies_from_examples(), operation.as_strategy()))
         def check(case: Any) -> None:
             answer = case.call_and_validate(checks=CHECKS, timeout=TIMEOUT_S)
             codes[answer.status_code] += 1

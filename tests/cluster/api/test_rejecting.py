@@ -118,7 +118,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rejecting]:
 
 @pytest.fixture
 def api(scene: Rejecting) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=scene.url, timeout=60) as client:
+    with httpx.Client(base_url=scene.url, timeout=300) as client:
         yield client
 
 

@@ -62,7 +62,7 @@ def test_help_shows_how_to_call_a_verb(nacre: Command, verb: str) -> None:
 
 def test_the_command_and_the_module_are_the_same() -> None:
     command = [sys.executable, "-m", "cluster.cli", "-h"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert found.stderr == ""
     assert "Exit codes: 0 done" in found.stdout
     assert all(verb in found.stdout for verb in VERBS)
@@ -355,7 +355,7 @@ def test_help_what_reads_the_store_alone_and_wrong_files_need_neither_torch_nor_
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert found.stderr.endswith(f"{ends_with} set()\n")
 
@@ -532,7 +532,7 @@ def printed_to(out: IO[bytes] | int, *arguments: str, err: Path | None = None) -
     command = [sys.executable, "-m", "cluster.cli", *arguments]
     with (err or Path(os.devnull)).open("wb") as full:
         errors = full if err else subprocess.PIPE
-        ended = subprocess.run(command, stdout=out, stderr=errors, timeout=60, check=False)
+        ended = subprocess.run(command, stdout=out, stderr=errors, timeout=300, check=False)
     return Ended(code=ended.returncode, out="", err=(ended.stderr or b"").decode())
 
 

@@ -44,10 +44,10 @@ def test_it_shows_what_a_store_has_until_somebody_ends_it(
         started = as_promised("console", printed)
         assert started["pid"] == process.pid
         assert not started["login"]
-        answer = httpx.get(started["url"], timeout=60)
+        answer = httpx.get(started["url"], timeout=300)
         assert "main@1" in answer.text
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == code, said
     assert "Traceback" not in said
 
@@ -69,7 +69,7 @@ def test_it_is_served_to_other_machines_only_where_people_log_in(tmp_path: Path)
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2

@@ -242,7 +242,7 @@ def test_of_a_bundle_that_is_interrupted_nothing_is_left(tmp_path: Path) -> None
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "nothing of the bundle is left" in said
     assert not (tmp_path / "b.tar.gz").exists()

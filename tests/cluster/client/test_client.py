@@ -41,7 +41,7 @@ from workers.registry import Registry
 from workers.store import FileStore
 
 WriteTask = Callable[..., Path]
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 180
 
 ANSWER = PredictAnswer(
     version="main@2",

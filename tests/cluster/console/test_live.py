@@ -121,7 +121,7 @@ def listened(site: ConsoleSite, page: str, *, after: str = "", regions: int = 1)
     """Return the first regions that come for an open page."""
     found: list[str] = []
     with httpx.stream(
-        "GET", f"{site.url}/events", params={"page": page, "after": after}, timeout=30
+        "GET", f"{site.url}/events", params={"page": page, "after": after}, timeout=180
     ) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["Content-Type"].startswith("text/event-stream")

@@ -66,7 +66,7 @@ def send(endpoint: str, count: int) -> None:
     each is answered.
     """
     for _ in range(count):
-        assert httpx.get(f"{endpoint}/v1/methods", timeout=30).status_code == 200
+        assert httpx.get(f"{endpoint}/v1/methods", timeout=180).status_code == 200
 
 
 def until(holds: Callable[[], Any]) -> Any:
@@ -85,7 +85,7 @@ def by_replica(prometheus: Prometheus) -> Counter[str]:
 
 def sent_as_told(endpoint: str) -> float:
     """Return the same as /v1/metrics says it."""
-    text = httpx.get(f"{endpoint}/v1/metrics", timeout=30).text
+    text = httpx.get(f"{endpoint}/v1/metrics", timeout=180).text
     lines = [line for line in text.splitlines() if line.startswith("nacre_requests_total{")]
     of_route = [line for line in lines if 'route="/v1/methods"' in line]
     return sum(float(line.rpartition(" ")[2]) for line in of_route)
@@ -160,7 +160,7 @@ def test_the_sum_of_a_histogram_is_the_time_that_was_measured(
 def test_a_replica_says_of_itself_what_metrics_call_it(
     endpoint: str, prometheus: Prometheus
 ) -> None:
-    asked = (httpx.get(f"{endpoint}/v1/status", timeout=30).json() for _ in range(40))
+    asked = (httpx.get(f"{endpoint}/v1/status", timeout=180).json() for _ in range(40))
     named = {each["in_metrics"]: each["replica"] for each in asked}
     assert len(named) == len(set(named.values())) == 2
 

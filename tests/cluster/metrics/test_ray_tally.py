@@ -7,7 +7,7 @@ import pytest
 
 from cluster.metrics.ray_tally import RayTally
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 180.0
 
 
 class Failing(RayTally):

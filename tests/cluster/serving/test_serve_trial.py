@@ -11,7 +11,7 @@ from tests.support.drivers.serve_verdict import Allowance
 from tests.support.fakes.s3_proxy import S3Proxy
 from tests.support.fakes.weather import Weather
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 # Machines differ: how fast replicas move is for `make prove-serve` to say.
 ALLOWED = Allowance(grace_s=20.0, missed_s=20.0, kill_s=60.0)

@@ -28,7 +28,7 @@ def test_a_folder_that_another_process_makes_is_waited_for(tmp_path: Path) -> No
     assert waiting.wait(10)
     assert found == []
     open_store(url).put("a", b"1")
-    thread.join(timeout=30)
+    thread.join(timeout=180)
     assert [store.get("a").data for store in found] == [b"1"]
 
 

@@ -47,7 +47,7 @@ def run(folder: Path, *, fails: int, said: str) -> "subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.ray
 
 def test_the_next_one_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     # No proxy is that fast; each time, Serve gives the next one as much more.
-    monkeypatch.setenv("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "0.1")
+    monkeypatch.setenv("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "0.5")
     config = Config(serve=ServeConfig(port=free_port()))
     try:
         system.connect(config)

@@ -17,7 +17,7 @@ from tests.support.drivers.s3_server import free_port
 
 pytestmark = pytest.mark.ray
 
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 HOST = "127.0.0.1"
 
 

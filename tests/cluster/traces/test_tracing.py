@@ -85,7 +85,7 @@ def ran(endpoint: str, spans: int = 3, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     return found.stdout + found.stderr
 

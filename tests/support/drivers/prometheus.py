@@ -17,7 +17,7 @@ import yaml
 from tests.support.drivers.s3_server import free_port
 
 OBSERVE = Path(__file__).parents[3] / "deploy" / "observe"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 EVERY = "5s"
 """Between two scrapes, and for each: a page has thousands of lines, and machines are busy."""
 
@@ -113,7 +113,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
         """Return the series of an expression, with their labels and their values now."""
-        answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=30)
+        answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=180)
         found = answer.json()
         assert found["status"] == "success", f"{expression}: {found.get('error')}"
         return [(each["metric"], float(each["value"][1])) for each in found["data"]["result"]]
@@ -126,7 +126,7 @@ class Prometheus:
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire now."""
-        found = httpx.get(f"{self.url}/api/v1/alerts", timeout=30).json()
+        found = httpx.get(f"{self.url}/api/v1/alerts", timeout=180).json()
         return {
             each["labels"]["alertname"]
             for each in found["data"]["alerts"]

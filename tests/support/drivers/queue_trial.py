@@ -28,7 +28,7 @@ from workers.queue.ticket import ENDED, Stage
 from workers.registry import Registry, verify
 from workers.store.base import ObjectStore
 
-UP_TIMEOUT_S = 300.0
+UP_TIMEOUT_S = 600.0
 QUEUE_TIMEOUT_S = 900.0
 POLL_S = 0.5
 
@@ -75,7 +75,7 @@ class Site:
             "NACRE_CONFIG": str(self.folder / "nacre.yaml"),
         }
 
-    def nacre(self, *arguments: str | Path, timeout_s: float = 120.0) -> str:
+    def nacre(self, *arguments: str | Path, timeout_s: float = 300.0) -> str:
         """Run one command to its end and return what it printed; RuntimeError where it failed."""
         process = self.begun(*arguments)
         try:

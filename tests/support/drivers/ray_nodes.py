@@ -21,7 +21,7 @@ import psutil
 from tests.support.drivers.s3_server import free_port
 
 RAY = str(Path(sys.executable).parent / "ray")
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 
 
 @dataclass

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 class RealProvider:

@@ -21,7 +21,7 @@ from workers.store import ObjectStore
 from workers.store.testing import WrappedStore
 from workers.tasks.submission import Submission
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 
 def play(scene: Callable[[], Awaitable[None]], *, timeout_s: float = TIMEOUT_S) -> None:

@@ -25,7 +25,7 @@ from cluster.stores.s3_settings import S3Settings
 ACCESS_KEY = "nacre-tests"
 SECRET_KEY = "nacre-tests-secret"
 BUCKET = "nacre-tests"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 INNER_PORTS = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"),
     *("filer.port.grpc", "admin.port", "admin.port.grpc", "s3.port.grpc"),

@@ -57,7 +57,7 @@ REPLICAS = 2
 CLASSES, VECTORS = 50, 8
 TASK = "changing"
 PINNED_SHARE = 0.2
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 TOLD = 20
 """Of failures that nothing explains, so many are told one by one."""
 SETTLED_S = 5.0

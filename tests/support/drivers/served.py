@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-END_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 180.0
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Self
 
 import uvicorn
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 class ServedHere:

@@ -17,7 +17,7 @@ from workers.store import ObjectStore
 from workers.store.testing import Fault, FaultyStore, RecordingStore, WrappedStore
 
 FINGERPRINT = "ab" * 32
-TIMEOUT_S = 30.0
+TIMEOUT_S = 180.0
 """So long a thread is waited for that should have come long ago."""
 
 

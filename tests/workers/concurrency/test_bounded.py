@@ -7,7 +7,7 @@ import pytest
 
 from workers.concurrency.bounded import in_threads, pool_of
 
-TIMEOUT_S = 20
+TIMEOUT_S = 180
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

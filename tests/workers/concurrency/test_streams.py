@@ -8,7 +8,7 @@ import pytest
 
 from workers.concurrency.streams import streamed
 
-TIMEOUT_S = 20
+TIMEOUT_S = 180
 
 
 class Numbers:

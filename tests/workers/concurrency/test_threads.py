@@ -7,7 +7,7 @@ import pytest
 
 from workers.concurrency.threads import SYSTEM_THREADS
 
-TIMEOUT_S = 20
+TIMEOUT_S = 180
 
 
 def test_a_call_is_made_beside_the_event_loop() -> None:

@@ -17,7 +17,7 @@ from workers.store.testing import WrappedStore
 
 PAGE = (Path(__file__).parents[3] / "docs" / "notebooks.md").read_text()
 WITHOUT_RAY = "\nimport sys\nassert 'ray' not in sys.modules\n"
-TIMEOUT_S = 20.0
+TIMEOUT_S = 180.0
 
 
 def block(language: str) -> str:

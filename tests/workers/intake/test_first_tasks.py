@@ -18,7 +18,7 @@ from workers.tasks.submission import submission_ids
 from workers.tasks.task import Task, load_task
 
 WriteTask = Callable[..., Path]
-WAIT_S = 60
+WAIT_S = 180
 
 
 class StoreForTwo(WrappedStore):

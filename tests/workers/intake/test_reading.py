@@ -13,7 +13,7 @@ from workers.sources.places.local import LocalPlace
 from workers.tasks.task import Task, load_task
 
 WriteTask = Callable[..., Path]
-TIMEOUT_S = 20
+TIMEOUT_S = 180
 IMAGES = 20 * THREADS
 
 
