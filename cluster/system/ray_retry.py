@@ -7,6 +7,8 @@ the place of this one under the same process id: whoever waits for it or ends it
 
 import logging
 import os
+import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,9 @@ from adapters.errors import UnavailableError
 
 TIMED_OUT = "timed out during startup"
 """What Ray says of a node that it has given up."""
+UNREACHED = "Failed to connect to Ray cluster at "
+"""What Ray says, before the address, of a head that did not answer in time, or is not there."""
+LISTENS_S = 5.0
 TRIES = 3
 TRIED = "_NACRE_STARTS_TRIED"
 """The variable by which a process knows of the tries before it."""
@@ -26,7 +31,9 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def started_again() -> Iterator[None]:
-    """Begin the program anew where Ray gives a node up inside of this, at most so many times.
+    """Begin the program anew where Ray gives up a node, or a head that listens, in this.
+
+    At most so many times.
 
     Raises:
         UnavailableError: Ray has given up again and again; or of another reason.
@@ -38,8 +45,8 @@ def started_again() -> Iterator[None]:
         if not _is_given_up(error) or tried >= TRIES:
             raise
         _log.warning(
-            "Ray has given up to start a node, as on a machine that is busy; trying again (%d of "
-            "%d)",
+            "Ray has given up to start or to join a node, as on a machine that is busy; trying "
+            "again (%d of %d)",
             tried + 1,
             TRIES,
         )
@@ -51,7 +58,18 @@ def started_again() -> Iterator[None]:
 
 
 def _is_given_up(error: UnavailableError) -> bool:
-    return TIMED_OUT in str(error.__cause__)
+    said = str(error.__cause__)
+    unreached = re.search(UNREACHED + r"\[?([^\s\]]+)\]?:(\d+)", said)
+    return TIMED_OUT in said or (unreached is not None and _listens(*unreached.groups()))
+
+
+def _listens(host: str, port: str) -> bool:
+    """Return whether a head is there, which then was too busy to answer."""
+    try:
+        with socket.create_connection((host, int(port)), LISTENS_S):
+            return True
+    except (OSError, OverflowError):
+        return False
 
 
 def _end_children() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import socket
 import subprocess
 import sys
 import warnings
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.system.ray_retry import TIMED_OUT, TRIED, TRIES
+from cluster.system.ray_retry import TIMED_OUT, TRIED, TRIES, UNREACHED
 
 PROGRAM = """
 import os, subprocess, sys
@@ -67,8 +68,9 @@ def end_children(folder: Path) -> list[int]:
 def test_ray_says_it_in_these_words() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from ray._private import node
+        from ray._private import node, worker
     assert TIMED_OUT in inspect.getsource(node)
+    assert UNREACHED in inspect.getsource(worker)
 
 
 def test_it_is_tried_again_under_the_same_process_id_without_what_the_last_try_left(
@@ -79,6 +81,21 @@ def test_it_is_tried_again_under_the_same_process_id_without_what_the_last_try_l
     assert len(tries(tmp_path)) == 3
     assert len({pid for pid, _ in tries(tmp_path)}) == 1
     assert end_children(tmp_path) == []
+
+
+def test_a_head_that_listens_is_joined_again_and_one_that_is_not_there_is_an_error(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        there, away = tmp_path / "there", tmp_path / "away"
+        there.mkdir()
+        away.mkdir()
+        assert run(there, fails=1, said=UNREACHED + address).stdout == "started\n"
+        end_children(there)
+    done = run(away, fails=1, said=UNREACHED + address)
+    assert (done.returncode, len(tries(away))) == (1, 1)
+    end_children(away)
 
 
 @pytest.mark.parametrize(
