@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,8 +29,12 @@ class Build:
         return f"{self.version}, commit {self.commit}"
 
 
+@cache
 def this_build() -> Build:
-    """Return what runs here."""
+    """Return what runs here: what was there when this process first asked.
+
+    Otherwise a system that is declared again would be replaced because a checkout was changed.
+    """
     try:
         found = version("nacre")
     except PackageNotFoundError:  # run from the sources, without having been installed
