@@ -16,8 +16,9 @@ from torch.nn.functional import normalize
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
+from adapters.contract.rule import ROWS
 from adapters.contract.tensor_blob import as_stored
-from adapters.contract.tiles import OWN_PRODUCTS, merged
+from adapters.contract.tiles import OWN_PRODUCTS, merged, room_for
 from adapters.methods.lada.memory import MemoryBlock, padded_memory
 from adapters.methods.lada.record import checked_tensors
 from adapters.methods.lada.settings import LadaSettings
@@ -224,7 +225,8 @@ class _TiledClasses:
     def __init__(self, before: Mapping[int, MemoryTiles], *, kept: MemoryFormat) -> None:
         self._before, self._kept = before, kept
         self._growing: dict[int, GrowingTiles] = {}
-        self._added: list[tuple[Tensor, float, int, range]] = []
+        self._anchors = _AnchorRoom()
+        self._added: list[ScoredClasses] = []
 
     def add(self, record: Record) -> None:
         """Copy what scoring needs of a record.
@@ -242,20 +244,15 @@ class _TiledClasses:
             start = growing.classes
             growing.add(rows)
             tiled = range(start, growing.classes)
-        anchors = tensors["text_features"].clone()
-        self._added.append((anchors, settings.alpha, vectors, tiled))
+        anchors = self._anchors.add(tensors["text_features"])
+        self._added.append(
+            ScoredClasses(anchors=anchors, alpha=settings.alpha, vectors=vectors, tiled=tiled)
+        )
 
     def parts(self) -> Sequence[ScoredClasses]:
         """Return what scoring needs of the records that were added, their memory apart."""
-        if not self._added:
-            return ()
-        # Normalised together, which rounds them alike.
-        given = [anchors for anchors, *_ in self._added]
-        units = torch.split(normalize(torch.cat(given), dim=-1), [rows.shape[0] for rows in given])
-        return [
-            ScoredClasses(anchors=anchors, alpha=alpha, vectors=vectors, tiled=tiled)
-            for anchors, (_, alpha, vectors, tiled) in zip(units, self._added, strict=True)
-        ]
+        self._anchors.normalise()
+        return self._added
 
     def tiles(self) -> Mapping[int, MemoryTiles]:
         """Return the tiles with what was added."""
@@ -266,6 +263,41 @@ class _TiledClasses:
             empty = MemoryTiles(vectors=vectors, kept=self._kept)
             self._growing[vectors] = GrowingTiles(self._before.get(vectors, empty))
         return self._growing[vectors]
+
+
+class _AnchorRoom:
+    """Room for the anchors of many records: few blocks, which are normalised where they lie."""
+
+    # A block is twice as large as the one before, up to a tile of anchors: of many records few are
+    # needed, and one record takes no more than it has.
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []
+        self._taken = 0  # of the last one
+
+    def add(self, anchors: Tensor) -> Tensor:
+        """Return a copy of (C, D) `anchors`, which `normalise` makes unit rows."""
+        count = anchors.shape[0]
+        last = self._blocks[-1] if self._blocks else anchors[:0]
+        if self._taken + count > last.shape[0]:
+            size = max(count, min(2 * last.shape[0], ROWS))
+            self._cut()
+            last = room_for((size, anchors.shape[1]), anchors.dtype, anchors.device)
+            self._blocks.append(last)
+            self._taken = 0
+        copied = last[self._taken : self._taken + count].copy_(anchors)
+        self._taken += count
+        return copied
+
+    def normalise(self) -> None:
+        """Make unit rows of all anchors."""
+        self._cut()
+        for block in self._blocks:
+            normalize(block, dim=-1, out=block)
+
+    def _cut(self) -> None:
+        if self._blocks:
+            self._blocks[-1] = self._blocks[-1][: self._taken]
 
 
 def _class_rows(tensors: Mapping[str, Tensor], *, beta: float) -> ClassRows:
