@@ -7,7 +7,7 @@ digest is its name.
 
 import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -101,7 +101,11 @@ def check_classes(classes: tuple[ClassEntry, ...], *, task: str) -> None:
     """
     if not classes:
         raise ClassNameError(f"task {task!r}: expected at least one class, found none", task=task)
-    seen: set[str] = set()
+    seen = {entry.class_id for entry in classes}
+    named = all(map(str.strip, seen)) and all(map(str.strip, [entry.name for entry in classes]))
+    if named and len(seen) == len(classes) and {entry.merged_into for entry in classes} == {None}:
+        return  # as nearly all are
+    seen = set()
     for entry in classes:
         if not (entry.class_id.strip() and entry.name.strip()):
             raise ClassNameError(
@@ -175,6 +179,22 @@ def decode_record(blob: bytes) -> Record:
     Raises:
         CorruptionError: the bytes are not those of a record of this schema.
     """
+    return decode_records([blob])[0]
+
+
+def decode_records(blobs: Sequence[bytes]) -> list[Record]:
+    """Return the records whose bytes are `blobs`; as `decode_record`.
+
+    All descriptions are read before any numbers are looked at. These push out of the processor's
+    cache what reads descriptions, which takes half as long when it is still there.
+    """
+    records = [_decoded(blob) for blob in blobs]
+    for record in records:
+        check_finite(record.tensors, what=f"record {record.task!r}")
+    return records
+
+
+def _decoded(blob: bytes) -> Record:
     tensors, written = _parts(blob)
     described = _described(written)
     schema = described.get("schema")
@@ -183,7 +203,6 @@ def decode_record(blob: bytes) -> Record:
             f"record: expected schema {SCHEMA} to {SCHEMA_THRESHOLDS}, found {schema!r:.80}; read "
             "it with the release that wrote it"
         )
-    check_finite(tensors, what="record")
     try:
         stored = typed(_Description).validate_json(written, strict=True)
         record = Record(

@@ -25,6 +25,10 @@ FETCH_THREADS = 8
 FETCH_AHEAD = 16
 """Most records that are read and not asked for yet, so that what is read never piles up."""
 
+TOGETHER = 8
+"""Records that whoever lets them pass decodes at once, and most that are read ahead of it from a
+store that is at hand."""
+
 MOST_DIGITS = 18
 """No adapter lives to see a version of more; Python reads no more than some thousand."""
 
@@ -125,7 +129,9 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        threads, ahead = (1, 2) if self._objects.store.at_hand else (FETCH_THREADS, FETCH_AHEAD)
+        threads, ahead = (
+            (1, TOGETHER) if self._objects.store.at_hand else (FETCH_THREADS, FETCH_AHEAD)
+        )
         read = in_threads(self.record_bytes, tasks, threads=threads, ahead=ahead)
         yield from zip(tasks, read, strict=True)
 

@@ -26,6 +26,9 @@ from adapters.parts.latest import Latest
 from adapters.parts.memory_tiles import ClassRows, GrowingTiles, MemoryTiles
 from adapters.parts.once import once_per_record
 
+TOGETHER = 8
+"""Records of which all tensors are looked at before any is copied."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScoredClasses:
@@ -152,14 +155,14 @@ class LadaScorer(Scorer):
     def _with(self, records: Iterable[Record]) -> Self:
         """Return a scorer of `records` too; of the tiles only the last ones are copied.
 
-        Of a record nothing is read any more when the next one is asked for.
+        Of a record no tensors are asked for any more when the next ones are.
         """
         own = max(OWN_PRODUCTS - len(self._parts), 0) if self._kept == "float32" else 0
         following = iter(records)
         parts = [*self._parts, *map(scored_classes, islice(following, own))]
         added = _TiledClasses(self._tiles, kept=self._kept)
-        for record in following:
-            added.add(record)
+        while added.add(islice(following, TOGETHER)):
+            pass
         return type(self)((*parts, *added.parts()), added.tiles(), kept=self._kept)
 
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
@@ -228,26 +231,27 @@ class _TiledClasses:
         self._anchors = _AnchorRoom()
         self._added: list[ScoredClasses] = []
 
-    def add(self, record: Record) -> None:
-        """Copy what scoring needs of a record.
+    def add(self, records: Iterable[Record]) -> int:
+        """Copy what scoring needs of some records, and return how many they are.
 
         Raises:
-            CorruptionError: its tensors do not fit its classes.
+            CorruptionError: the tensors of one do not fit its classes.
         """
-        tensors = as_stored(checked_tensors(record))
-        settings = LadaSettings.from_mapping(record.settings)
-        vectors, tiled = 0, range(0)
-        if tensors["memory"].shape[0]:
-            rows = _class_rows(tensors, beta=settings.beta)
-            vectors = rows.padded.shape[1]
-            growing = self._of(vectors)
-            start = growing.classes
-            growing.add(rows)
-            tiled = range(start, growing.classes)
-        anchors = self._anchors.add(tensors["text_features"])
-        self._added.append(
-            ScoredClasses(anchors=anchors, alpha=settings.alpha, vectors=vectors, tiled=tiled)
-        )
+        # All are looked at before the first is copied, which pushes all else out of the cache.
+        read = [_read(record) for record in records]
+        for rows, anchors, alpha in read:
+            vectors, tiled = 0, range(0)
+            if rows is not None:
+                vectors = rows.padded.shape[1]
+                growing = self._of(vectors)
+                start = growing.classes
+                growing.add(rows)
+                tiled = range(start, growing.classes)
+            copied = self._anchors.add(anchors)
+            self._added.append(
+                ScoredClasses(anchors=copied, alpha=alpha, vectors=vectors, tiled=tiled)
+            )
+        return len(read)
 
     def parts(self) -> Sequence[ScoredClasses]:
         """Return what scoring needs of the records that were added, their memory apart."""
@@ -263,6 +267,14 @@ class _TiledClasses:
             empty = MemoryTiles(vectors=vectors, kept=self._kept)
             self._growing[vectors] = GrowingTiles(self._before.get(vectors, empty))
         return self._growing[vectors]
+
+
+def _read(record: Record) -> tuple[ClassRows | None, Tensor, float]:
+    """Return the memory of a record where it has any, its anchors, and alpha, as they were read."""
+    tensors = as_stored(checked_tensors(record))
+    settings = LadaSettings.from_mapping(record.settings)
+    rows = _class_rows(tensors, beta=settings.beta) if tensors["memory"].shape[0] else None
+    return rows, tensors["text_features"], settings.alpha
 
 
 class _AnchorRoom:

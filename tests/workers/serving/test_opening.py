@@ -28,16 +28,16 @@ from workers.registry import (
     Registry,
     drop,
 )
-from workers.registry.reader import FETCH_AHEAD
+from workers.registry.reader import FETCH_AHEAD, TOGETHER
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, VersionCache
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import RecordingStore, WrappedStore
 
-MANY = 3 * FETCH_AHEAD
-UNDER_WAY = FETCH_AHEAD + 4
-"""Records that may be in memory at once: those read ahead, the one that is taken over, and those
-that a thread and the one who asks have in hand."""
+MANY = 6 * FETCH_AHEAD
+UNDER_WAY = FETCH_AHEAD + 2 * TOGETHER + 4
+"""Records that may be in memory at once: those read ahead, those that are decoded and those that
+are taken over together, and those that a thread and the one who asks have in hand."""
 
 
 class Watched(bytes):
