@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from adapters.errors import InputError, MissingError, NotFoundError
+from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
 from workers.registry.documents.answer_sheet import AnswerSheet, sheet_from_bytes
@@ -110,6 +110,8 @@ class AdapterReader:
             return self._objects.read_once(Kind.RECORD, task.record)
         except NotFoundError:
             self._check_not_purged(task.record, "its record is gone for good")
+        except CorruptionError as error:
+            raise of_task(task, error) from error
         because = f"a version of adapter {self.name!r} holds task {task.task!r}"
         return self._objects.read(Kind.RECORD, task.record, because=because)
 
@@ -248,6 +250,12 @@ class AdapterReader:
                     version=version.number,
                     task=tombstone.task,
                 )
+
+
+def of_task(task: TaskRef, error: CorruptionError) -> CorruptionError:
+    """Return `error` with the task whose record it is about: a version may have a thousand."""
+    fields = {**error.fields, "task": task.task}
+    return CorruptionError(f"the record of task {task.task!r}: {error.message}", **fields)
 
 
 def check_answerable(manifest: Manifest) -> None:

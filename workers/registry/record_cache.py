@@ -11,7 +11,7 @@ from adapters.contract.adapter_state import AdapterState, SharedState, decode_sh
 from adapters.contract.records import Record, decode_record, decode_records
 from adapters.contract.task_features import check_encoder
 from adapters.contract.tensor_blob import BlobTensors
-from adapters.errors import NotFoundError
+from adapters.errors import CorruptionError, NotFoundError
 from workers.registry import (
     Audience,
     Manifest,
@@ -20,7 +20,7 @@ from workers.registry import (
     TaskRef,
     VersionRef,
 )
-from workers.registry.reader import TOGETHER
+from workers.registry.reader import TOGETHER, of_task
 from workers.store import BlobCache, ObjectStore
 from workers.store.decoded_cache import DecodedCache
 
@@ -141,9 +141,19 @@ class Versions:
 
     def _kept(self, read: Sequence[tuple[TaskRef, bytes]]) -> list[Record]:
         """Return the records that were read: the decoded ones that are there, where some are."""
-        decoded = decode_records([content for _, content in read])
+        try:
+            decoded = decode_records([content for _, content in read])
+        except CorruptionError:
+            decoded = [_decoded_of(task, content) for task, content in read]
         pairs = zip(read, decoded, strict=True)
         return [self._decoded.keep(task.record.sha256, record) for (task, _), record in pairs]
+
+
+def _decoded_of(task: TaskRef, content: bytes) -> Record:
+    try:
+        return decode_record(content)
+    except CorruptionError as error:
+        raise of_task(task, error) from error
 
 
 def _tensors_again(handle: RegisteredAdapter, task: TaskRef) -> Mapping[str, Tensor]:

@@ -57,8 +57,8 @@ def test_a_writer_that_died_does_not_fill_the_cache(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
-    """Give what lets nobody write into a folder any more: bits of modes do not keep root from it."""
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Give what lets nobody write into a folder any more; its mode would not keep root from it."""
     mounted = list[Path]()
 
     def mount(folder: Path) -> None:
