@@ -13,6 +13,7 @@ when a bar does not hold.
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import click
 import torch
@@ -28,7 +29,7 @@ from benchmarks import (
     scale_scoring,
 )
 from benchmarks.scale_curves import draw
-from benchmarks.table import Row, kept_rows, report
+from benchmarks.table import OUT, Row, kept_rows, report
 
 PARTS: Mapping[str, Callable[[], Iterable[Row]]] = {
     "learning": scale_learning.figures,
@@ -50,23 +51,37 @@ TOOK = "this part took"
 def main(parts: Sequence[str], missing: bool) -> None:
     """Measure PARTS, all of them where none is named, and draw the curves."""
     torch.set_num_threads(1)
-    failed, taken = 0, dict[str, float]()
-    for part in parts:
-        rows = whole_rows(part) if missing else []
-        rows = rows or measured(PARTS[part])
-        failed |= report(f"scale_{part}", rows)
-        taken[part] = next(float(row.value) for row in rows if row.figure == TOOK)
+    failed = taken({part: PARTS[part] for part in parts}, missing=missing)
     if not draw():
         click.echo("no curves: matplotlib is not installed")
-    sys.exit(failed | report("scale", _minutes(taken)))
+    sys.exit(failed)
 
 
-def whole_rows(part: str) -> list[Row]:
+def taken(
+    parts: Mapping[str, Callable[[], Iterable[Row]]], *, missing: bool, out: Path = OUT
+) -> int:
+    """Report each of `parts` as soon as it is measured, then how long all took; return the code.
+
+    Args:
+        parts: By name what measures each.
+        missing: Whether those that have figures in `out` are not measured again.
+        out: Where figures are written.
+    """
+    failed, minutes = 0, dict[str, float]()
+    for part, figures in parts.items():
+        rows = whole_rows(part, out) if missing else []
+        rows = rows or measured(figures)
+        failed |= report(f"scale_{part}", rows, out)
+        minutes[part] = next(float(row.value) for row in rows if row.figure == TOOK)
+    return failed | report("scale", _minutes(minutes), out)
+
+
+def whole_rows(part: str, out: Path = OUT) -> list[Row]:
     """Return the rows that a part has from before; none where it was measured by itself.
 
     It may have been measured at fewer sizes then.
     """
-    rows = kept_rows(f"scale_{part}") or []
+    rows = kept_rows(f"scale_{part}", out) or []
     return rows if any(row.figure == TOOK for row in rows) else []
 
 
@@ -83,12 +98,12 @@ def _cpu_s() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _minutes(taken: Mapping[str, float]) -> list[Row]:
+def _minutes(minutes: Mapping[str, float]) -> list[Row]:
     """Return the lines that say how long parts took, and all of them."""
-    total = sum(taken.values())
+    total = sum(minutes.values())
     bar, holds = f"at most {MOST_MINUTES:.0f}", total <= MOST_MINUTES
     return [
-        *(Row(figure=f"part {part}", value=took, unit="CPU min") for part, took in taken.items()),
+        *(Row(figure=f"part {part}", value=took, unit="CPU min") for part, took in minutes.items()),
         Row(figure="all of these", value=total, unit="CPU min", bar=bar, holds=holds),
     ]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
+from benchmarks.table import OUT
 from harness.pages.drawing import pyplot
 
-OUT = Path(__file__).parent / "out"
 PICTURE = Path(__file__).parents[1] / "docs" / "scale.svg"
 
 
@@ -103,10 +103,10 @@ def main() -> None:
     click.echo(f"wrote {PICTURE}")
 
 
-def draw() -> bool:
+def draw(out: Path = OUT, picture: Path = PICTURE) -> bool:
     """Draw all parts that were measured; return whether there was anything to draw with and of."""
     plot = pyplot()
-    measured = {path.stem: json.loads(path.read_text()) for path in OUT.glob("scale_*.json")}
+    measured = {path.stem: json.loads(path.read_text()) for path in out.glob("scale_*.json")}
     panels = [panel for panel in PANELS if f"scale_{panel.part}" in measured]
     if plot is None or not panels:
         return False
@@ -120,7 +120,7 @@ def draw() -> bool:
         place.set_xlabel(panel.along)
         place.legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(PICTURE, metadata={"Date": None})
+    figure.savefig(picture, metadata={"Date": None})
     return True
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-_OUT = Path(__file__).parent / "out"
+OUT = Path(__file__).parent / "out"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +30,8 @@ class Row:
     holds: bool | None = None
 
 
-def report(name: str, rows: Sequence[Row]) -> int:
-    """Print `rows`, write them to benchmarks/out/NAME.json, and return the exit code.
+def report(name: str, rows: Sequence[Row], out: Path = OUT) -> int:
+    """Print `rows`, write them to NAME.json in `out`, and return the exit code.
 
     Returns:
         0 when every bar holds, 1 otherwise.
@@ -42,12 +42,12 @@ def report(name: str, rows: Sequence[Row]) -> int:
         holds = {True: "yes", False: "NO", None: ""}[row.holds]
         lines.append([row.figure, value, row.unit, row.bar or "", holds])
     grid(name, ["figure", "value", "unit", "bar", "holds"], lines)
-    return judged(name, rows)
+    return judged(name, rows, out)
 
 
-def kept_rows(name: str) -> list[Row] | None:
+def kept_rows(name: str, out: Path = OUT) -> list[Row] | None:
     """Return the rows that `report` has written under `name`; None where there are none."""
-    path = _OUT / f"{name}.json"
+    path = out / f"{name}.json"
     return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else None
 
 
@@ -62,11 +62,12 @@ def grid(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> 
     Console(width=140).print(table)
 
 
-def judged(name: str, rows: Sequence[Row]) -> int:
-    """Write `rows` to benchmarks/out/NAME.json; say which bars do not hold, and return the code."""
-    _OUT.mkdir(exist_ok=True)
-    written = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
-    (_OUT / f"{name}.json").write_text(written)
+def judged(name: str, rows: Sequence[Row], out: Path = OUT) -> int:
+    """Write `rows` to NAME.json in `out`; say which bars do not hold, and return the code."""
+    out.mkdir(exist_ok=True)
+    half = out / f".{name}.json"  # who is stopped while writing leaves what was there
+    half.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    half.replace(out / f"{name}.json")
     failed = [row for row in rows if row.holds is False]
     for row in failed:
         print(f"{row.figure}: {row.value} {row.unit} ({row.bar}): does not hold")

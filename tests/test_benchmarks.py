@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from PIL import Image
 
 from benchmarks.cifar10 import TRAIN, as_published
-from benchmarks.scale_curves import points
+from benchmarks.scale import PARTS, taken
+from benchmarks.scale_curves import PANELS, draw, points
 from benchmarks.systems import COLUMNS
+from benchmarks.table import Row, kept_rows, report
 from harness.image_sets import read_image_set
 from harness.sequence_run import Finish, SequenceRun, Step
 from harness.suite import SetConfig
@@ -124,6 +127,68 @@ def test_a_curve_goes_through_the_figures_of_its_name_in_its_unit() -> None:
         {"figure": "no verify, 10 tasks", "value": 7, "unit": "CPU s"},
     ]
     assert points(rows, r"verify, ([\d,]+) tasks") == [(10, 0.03), (1000, 4.1)]
+
+
+def part(*seconds: float) -> Callable[[], Iterator[Row]]:
+    """Return a part of the benchmark of scale that measures verifying at 10 and 100 tasks."""
+
+    def figures() -> Iterator[Row]:
+        for tasks, taken_s in zip((10, 100), seconds, strict=True):
+            holds = taken_s < 1
+            yield Row(
+                figure=f"verify, {tasks} tasks", value=taken_s, bar="below 1", holds=holds, unit="s"
+            )
+
+    return figures
+
+
+def stopped() -> Iterator[Row]:
+    yield Row(figure="verify, 10 tasks", value=0.5, unit="s")
+    raise KeyboardInterrupt
+
+
+def verified(out: Path, name: str) -> list[float | str]:
+    rows = kept_rows(f"scale_{name}", out) or []
+    return [row.value for row in rows if row.figure.startswith("verify")]
+
+
+def test_parts_that_were_measured_before_a_stop_are_not_measured_again(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        taken({"opening": part(0.1, 0.2), "queue": stopped}, missing=False, out=tmp_path)
+    assert verified(tmp_path, "opening") == [0.1, 0.2]
+    assert verified(tmp_path, "queue") == []
+    report("scale_memory", [Row(figure="verify, 10 tasks", value=9.0)], tmp_path)  # by itself
+    again = {"opening": part(7, 7), "queue": part(0.3, 0.4), "memory": part(0.5, 0.6)}
+    assert taken(again, missing=True, out=tmp_path) == 0
+    found = [verified(tmp_path, name) for name in again]
+    assert found == [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]
+    lines = [row.figure for row in kept_rows("scale", tmp_path) or []]
+    assert lines == ["part opening", "part queue", "part memory", "all of these"]
+
+
+def test_a_bar_that_did_not_hold_before_a_stop_still_fails(tmp_path: Path) -> None:
+    assert taken({"queue": part(0.1, 2.0)}, missing=False, out=tmp_path) == 1
+    assert taken({"queue": part(0.1, 0.1)}, missing=True, out=tmp_path) == 1
+    assert taken({"queue": part(0.1, 0.1)}, missing=False, out=tmp_path) == 0
+
+
+def test_curves_are_drawn_of_the_parts_that_have_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "scale.svg"
+    assert not draw(tmp_path, picture)
+    assert not picture.exists()
+    taken({"queue": part(0.1, 0.2)}, missing=False, out=tmp_path)
+    assert draw(tmp_path, picture)
+    first = picture.read_bytes()
+    assert first.startswith(b"<?xml") and b"</svg>" in first
+    assert draw(tmp_path, picture) and picture.read_bytes() == first
+    rows = [Row(figure="1,000 tasks of 10 classes: one more followed, float32", value=3.0)]
+    report("scale_opening", rows, tmp_path)
+    assert draw(tmp_path, picture) and picture.read_bytes() != first
+
+
+def test_every_panel_is_of_a_part_that_is_measured() -> None:
+    assert {panel.part for panel in PANELS} <= set(PARTS)
 
 
 def test_what_a_task_adds_is_told_apart_from_what_every_version_has() -> None:

@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from adapters.contract.tiles import columns_of, merged
+from adapters.contract.tiles import columns_of, copied, merged, room_for
 
 ROWS = 1024
 """Of a tile of anchors."""
@@ -56,8 +56,11 @@ class AnchorRows(NamedTuple):
         """Return several groups with their digests."""
         if not groups:
             return []
-        stored = torch.cat(list(groups)).detach().cpu().numpy()
-        digests = (hashlib.sha256(row).digest() for row in stored)
+        # From a device all of them come at once; here they are read where they lie.
+        here = all(rows.device.type == "cpu" for rows in groups)
+        stored = groups if here else [torch.cat(list(groups)).cpu()]
+        plain = (rows.detach().contiguous().numpy() for rows in stored)
+        digests = (hashlib.sha256(row).digest() for rows in plain for row in rows)
         return [cls(rows, tuple(islice(digests, rows.shape[0]))) for rows in groups]
 
     def to(self, device: torch.device) -> Self:
@@ -81,15 +84,18 @@ class AnchorTiles:
         """Return these and the rows of `groups`; of what is there the last tile is copied."""
         tiles, count = list(self.tiles), self.count
         if count % ROWS:
-            tiles[-1] = tiles[-1].clone()
-        rows = torch.cat(list(groups))
-        while len(rows):
-            first = count % ROWS
-            if first == 0:
-                tiles.append(rows.new_zeros(ROWS, rows.shape[1]))
-            part, rows = rows[: ROWS - first], rows[ROWS - first :]
-            tiles[-1][first : first + len(part)] = part
-            count += len(part)
+            tiles[-1] = copied(tiles[-1])
+        for rows in groups:
+            taken = 0
+            while taken < rows.shape[0]:
+                first = count % ROWS
+                if first == 0:
+                    tiles.append(room_for((ROWS, rows.shape[1]), rows.dtype, rows.device))
+                part = rows[taken : taken + ROWS - first]
+                tiles[-1][first : first + part.shape[0]] = part
+                taken, count = taken + part.shape[0], count + part.shape[0]
+        if count % ROWS:
+            tiles[-1][count % ROWS :].zero_()
         return replace(self, count=count, tiles=tuple(tiles))
 
     def products(self, features: Tensor, ranges: Sequence[range]) -> Iterator[Tensor]:

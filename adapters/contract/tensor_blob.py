@@ -7,8 +7,9 @@ that. Files are written by the library, and what it refuses is refused here too,
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,13 +55,15 @@ class BlobTensors(Mapping[str, Tensor]):
 
     Args:
         views: Where they lie, at odd places too.
+        flat: The same numbers in as few tensors as there are types, for who looks at all of them.
     """
 
     # Of two threads that ask for a tensor both may copy it, or have it read again: they get equal
     # ones, and one stays.
 
-    def __init__(self, views: Mapping[str, Tensor]) -> None:
+    def __init__(self, views: Mapping[str, Tensor], flat: Sequence[Tensor]) -> None:
         self._names = tuple(views)
+        self._flat = tuple(flat)
         self._views: dict[str, Tensor] | None = dict(views)
         self._again: Callable[[], Mapping[str, Tensor]] | None = None
         self.nbytes = sum(view.nbytes for view in views.values())
@@ -86,9 +89,14 @@ class BlobTensors(Mapping[str, Tensor]):
         """The tensors where they lie."""
         return self._held()
 
+    @property
+    def flat(self) -> tuple[Tensor, ...]:
+        """All numbers as they were read; empty once the bytes were let go."""
+        return self._flat
+
     def release(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
         """Let the bytes go; when a tensor is asked for, all of them are read `again`."""
-        self._again, self._views = again, None
+        self._again, self._views, self._flat = again, None, ()
 
     def _held(self) -> dict[str, Tensor]:
         held = self._views
@@ -112,34 +120,85 @@ def header_of(blob: bytes | bytearray) -> bytes | bytearray:
     return blob[SIZE_BYTES:end]
 
 
-def tensors_of(blob: bytes | bytearray, entries: Mapping[str, Any], *, start: int) -> BlobTensors:
-    """Return the tensors of `blob`, which may share its bytes and must not be written then.
+class _Run(NamedTuple):
+    """Tensors of one type that follow one another.
+
+    Attributes:
+        dtype: Of their numbers.
+        begin: The first byte.
+        count: Numbers of all of them.
+        counts: Numbers of each.
+        shapes: By name.
+    """
+
+    dtype: torch.dtype
+    begin: int
+    count: int
+    counts: list[int]
+    shapes: dict[str, list[int]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlobLayout:
+    """Where the tensors of a file lie: one after the other, from the first byte to the last.
+
+    Attributes:
+        runs: The tensors.
+        size: Bytes of all of them.
+    """
+
+    runs: tuple[_Run, ...]
+    size: int
+
+
+def layout_of(entries: Mapping[str, Any]) -> BlobLayout:
+    """Return where a header says that tensors lie.
 
     Args:
-        blob: The whole file.
-        entries: By name what the header says of each tensor.
-        start: Where they begin.
+        entries: By name what it says of each tensor.
 
     Raises:
-        ValueError, KeyError, TypeError: the header lies: tensors must follow one another, from the
-            first byte to the last.
+        ValueError, KeyError, TypeError: it lies: tensors must follow one another.
     """
     placed = sorted((*entry["data_offsets"], name, entry) for name, entry in entries.items())
-    here, found = 0, dict[str, Tensor]()
+    here, runs = 0, list[_Run]()
     for begin, end, name, entry in placed:
         shape, dtype = _shape(entry["shape"]), _DTYPES[entry["dtype"]]
         count = math.prod(shape)
         if begin != here or end - begin != dtype.itemsize * count:
             raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
-        if count:
-            view = torch.frombuffer(blob, dtype=dtype, count=count, offset=start + begin)
-            found[name] = view.view(shape)
-        else:  # of no bytes there is no view
-            found[name] = torch.empty(shape, dtype=dtype)
+        if not (runs and runs[-1].dtype == dtype):
+            runs.append(_Run(dtype, begin, 0, [], {}))
+        run = runs[-1] = runs[-1]._replace(count=runs[-1].count + count)
+        run.counts.append(count)
+        run.shapes[name] = shape
         here = end
-    if start + here != len(blob):
-        raise ValueError(f"expected {start + here} bytes, found {len(blob)}")
-    return BlobTensors(found)
+    return BlobLayout(runs=tuple(runs), size=here)
+
+
+def tensors_of(blob: bytes | bytearray, layout: BlobLayout, *, start: int) -> BlobTensors:
+    """Return the tensors of `blob`, which may share its bytes and must not be written then.
+
+    Args:
+        blob: The whole file.
+        layout: Where they lie.
+        start: Where the first one begins.
+
+    Raises:
+        ValueError: they are not what follows there, to the last byte.
+    """
+    if start + layout.size != len(blob):
+        raise ValueError(f"expected {start + layout.size} bytes, found {len(blob)}")
+    flat, found = list[Tensor](), dict[str, Tensor]()
+    for dtype, begin, count, counts, shapes in layout.runs:
+        if count:
+            run = torch.frombuffer(blob, dtype=dtype, count=count, offset=start + begin)
+        else:  # of no bytes there is no view
+            run = torch.empty(0, dtype=dtype)
+        flat.append(run)
+        for (name, shape), part in zip(shapes.items(), run.split_with_sizes(counts), strict=True):
+            found[name] = part if len(shape) == 1 else part.view(shape)
+    return BlobTensors(found, flat)
 
 
 def _shape(found: Any) -> list[int]:

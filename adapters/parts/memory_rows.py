@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from adapters.contract.memory_format import MemoryFormat
+from adapters.contract.tiles import room_for
 from adapters.parts.products import products_of_few
 
 
@@ -73,7 +74,9 @@ class Bfloat16Rows(MemoryRows):
     ) -> None:
         self._packs = multiplies_bfloat16(rows.device) if packs is None else packs
         given = scratch if self._packs else None
-        halved = rows.to(torch.bfloat16) if given is None else given.copy_(rows)
+        if given is None:
+            given = room_for(rows.shape, torch.bfloat16, rows.device)
+        halved = given.copy_(rows)
         self._rows = torch.ops.mkldnn._reorder_linear_weight(halved, 1) if self._packs else halved
         self._bias = bias.to(torch.bfloat16)
         lost = (bias - self._bias.float()).nan_to_num_()  # of minus infinity nothing is lost

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adapters.contract.memory_format import MemoryFormat
-from adapters.contract.tiles import columns_of, numbers_of
+from adapters.contract.tiles import columns_of, copied, numbers_of, room_for
 from adapters.parts.memory_rows import MemoryRows, memory_rows
 
 ROWS: Mapping[MemoryFormat, int] = {"float32": 2048, "bfloat16": 4096}
@@ -133,7 +133,7 @@ class GrowingTiles:
         self._before = before
         self._full = list(before.tiles[:-1] if before.room else before.tiles)
         room = before.room
-        self._room = room and _Open(rows=room.rows.clone(), bias=room.bias.clone())
+        self._room = room and _Open(rows=copied(room.rows), bias=room.bias.clone())
         self._spare: _Open | None = None
         self._scratch: Tensor | None = None
         self._classes = before.classes
@@ -166,14 +166,14 @@ class GrowingTiles:
         return replace(self._before, classes=self._classes, tiles=tuple(tiles), room=self._room)
 
     def _empty(self, like: ClassRows) -> _Open:
-        vectors, size = self._before.vectors, self._before.size
+        vectors, size, padded = self._before.vectors, self._before.size, like.padded
         spare, self._spare = self._spare, None
         if spare is not None:
             spare.bias.fill_(-torch.inf)
             return spare
         return _Open(
-            rows=like.padded.new_empty(vectors, size, like.padded.shape[2]),
-            bias=like.padded.new_full((vectors, size), -torch.inf),
+            rows=room_for((vectors, size, padded.shape[2]), padded.dtype, padded.device),
+            bias=padded.new_full((vectors, size), -torch.inf),
         )
 
     def _closed(self, room: _Open, classes: int) -> MemoryRows:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from adapters.errors import InputError, MissingError, NotFoundError
+from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
 from workers.registry.documents.answer_sheet import AnswerSheet, sheet_from_bytes
@@ -24,6 +24,10 @@ from workers.store.patience import AT_ONCE, Patience
 FETCH_THREADS = 8
 FETCH_AHEAD = 16
 """Most records that are read and not asked for yet, so that what is read never piles up."""
+
+TOGETHER = 8
+"""Records that whoever lets them pass decodes at once, and most that are read ahead of it from a
+store that is at hand."""
 
 MOST_DIGITS = 18
 """No adapter lives to see a version of more; Python reads no more than some thousand."""
@@ -106,6 +110,8 @@ class AdapterReader:
             return self._objects.read_once(Kind.RECORD, task.record)
         except NotFoundError:
             self._check_not_purged(task.record, "its record is gone for good")
+        except CorruptionError as error:
+            raise of_task(task, error) from error
         because = f"a version of adapter {self.name!r} holds task {task.task!r}"
         return self._objects.read(Kind.RECORD, task.record, because=because)
 
@@ -125,7 +131,9 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        threads, ahead = (1, 2) if self._objects.store.at_hand else (FETCH_THREADS, FETCH_AHEAD)
+        threads, ahead = (
+            (1, TOGETHER) if self._objects.store.at_hand else (FETCH_THREADS, FETCH_AHEAD)
+        )
         read = in_threads(self.record_bytes, tasks, threads=threads, ahead=ahead)
         yield from zip(tasks, read, strict=True)
 
@@ -242,6 +250,12 @@ class AdapterReader:
                     version=version.number,
                     task=tombstone.task,
                 )
+
+
+def of_task(task: TaskRef, error: CorruptionError) -> CorruptionError:
+    """Return `error` with the task whose record it is about: a version may have a thousand."""
+    fields = {**error.fields, "task": task.task}
+    return CorruptionError(f"the record of task {task.task!r}: {error.message}", **fields)
 
 
 def check_answerable(manifest: Manifest) -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState, SharedState, decode_shared
-from adapters.contract.records import Record, decode_record
+from adapters.contract.records import Record, decode_record, decode_records
 from adapters.contract.task_features import check_encoder
 from adapters.contract.tensor_blob import BlobTensors
-from adapters.errors import NotFoundError
+from adapters.errors import CorruptionError, NotFoundError
 from workers.registry import (
     Audience,
     Manifest,
@@ -19,6 +20,7 @@ from workers.registry import (
     TaskRef,
     VersionRef,
 )
+from workers.registry.reader import TOGETHER, of_task
 from workers.store import BlobCache, ObjectStore
 from workers.store.decoded_cache import DecodedCache
 
@@ -109,8 +111,8 @@ class Versions:
         }
         missing = [task for task in tasks if found[task.record.sha256] is None]
         handle = self.registry.adapter(adapter)
-        for task, content in handle.records(missing):
-            found[task.record.sha256] = self._kept(task, content)
+        for pair in handle.records(missing):
+            found[pair[0].record.sha256] = self._kept([pair])[0]
         return tuple(known for task in tasks if (known := found[task.record.sha256]))
 
     def passing(self, adapter: str, tasks: Sequence[TaskRef]) -> Iterator[Record]:
@@ -127,15 +129,31 @@ class Versions:
             if (record := self._decoded.find(task.record.sha256, Record))
         }
         read = handle.records([task for task in tasks if task.record.sha256 not in found])
-        for task in tasks:
-            record = found.get(task.record.sha256) or self._kept(*next(read))
-            yield record
-            if isinstance(record.tensors, BlobTensors):
-                record.tensors.release(partial(_tensors_again, handle, task))
+        for start in range(0, len(tasks), TOGETHER):
+            some = tasks[start : start + TOGETHER]
+            missing = sum(task.record.sha256 not in found for task in some)
+            kept = iter(self._kept(list(islice(read, missing))))
+            for task in some:
+                record = found.get(task.record.sha256) or next(kept)
+                yield record
+                if isinstance(record.tensors, BlobTensors):
+                    record.tensors.release(partial(_tensors_again, handle, task))
 
-    def _kept(self, task: TaskRef, content: bytes) -> Record:
-        """Return the record whose bytes are `content`: the decoded one that is there, if one is."""
-        return self._decoded.keep(task.record.sha256, decode_record(content))
+    def _kept(self, read: Sequence[tuple[TaskRef, bytes]]) -> list[Record]:
+        """Return the records that were read: the decoded ones that are there, where some are."""
+        try:
+            decoded = decode_records([content for _, content in read])
+        except CorruptionError:
+            decoded = [_decoded_of(task, content) for task, content in read]
+        pairs = zip(read, decoded, strict=True)
+        return [self._decoded.keep(task.record.sha256, record) for (task, _), record in pairs]
+
+
+def _decoded_of(task: TaskRef, content: bytes) -> Record:
+    try:
+        return decode_record(content)
+    except CorruptionError as error:
+        raise of_task(task, error) from error
 
 
 def _tensors_again(handle: RegisteredAdapter, task: TaskRef) -> Mapping[str, Tensor]:

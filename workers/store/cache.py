@@ -23,8 +23,8 @@ class BlobCache:
     """Keeps the most recently used blobs, at most `max_bytes` of them.
 
     A damaged file counts as absent and is removed; a process that dies while writing leaves a
-    hidden file that the next eviction removes. Nothing is flushed, and a full disk is no error:
-    what is not in the cache is fetched again.
+    hidden file that the next eviction removes. Nothing is flushed. A disk that is full, failing or
+    read-only is no error: what is there is read, and what is not is fetched again.
 
     Args:
         directory: The folder; made when it is missing. Any number of processes may share it.
@@ -36,41 +36,47 @@ class BlobCache:
             raise InputError(f"a cache needs room: expected max_bytes above 0, found {max_bytes}")
         self._directory = Path(directory).absolute()
         self._max_bytes = max_bytes
-        self._directory.mkdir(parents=True, exist_ok=True)
 
     def get(self, ref: BlobRef) -> bytes | None:
         """Return the blob's checked bytes, or None when they are not here."""
         path = self._directory / ref.sha256
         try:
             data = path.read_bytes()
-            os.utime(path)
-        except FileNotFoundError:
+        except OSError:
             return None
-        if blob_ref(data) != ref:
-            self.discard(ref.sha256)
-            return None
-        return data
+        whole = blob_ref(data) == ref
+        with suppress(OSError):  # of a folder that may only be read
+            if whole:
+                os.utime(path)
+            else:
+                self.discard(ref.sha256)
+        return data if whole else None
 
     def put(self, ref: BlobRef, data: bytes) -> None:
         """Keep `data`, whose reference is `ref`, and let the least recently used blobs go."""
-        path = self._directory / ref.sha256
-        if ref.size > self._max_bytes or path.exists():
+        if ref.size <= self._max_bytes:
+            with suppress(OSError):  # which must not keep anybody from reading the store
+                self._put(self._directory / ref.sha256, ref.size, data)
+
+    def _put(self, path: Path, size: int, data: bytes) -> None:
+        if path.exists():
             return
+        self._directory.mkdir(parents=True, exist_ok=True)
         temporary = self._directory / f".{uuid.uuid4().hex}"
         with self._usage() as usage:
-            used = _read_number(usage) + ref.size
+            used = _read_number(usage) + size
             if used > self._max_bytes:
-                used = self._evict(self._max_bytes - ref.size) + ref.size
+                used = self._evict(self._max_bytes - size) + size
             try:
                 temporary.write_bytes(data)
                 temporary.replace(path)
-            except OSError:  # a full disk must not keep anybody from reading the store
+            except OSError:
                 temporary.unlink(missing_ok=True)
-                return
+                raise
             _write_number(usage, used)
 
     def discard(self, sha256: str) -> None:
-        """Forget one blob, for instance because it was purged."""
+        """Forget one blob, for instance because it was purged; OSError where it cannot be."""
         (self._directory / sha256).unlink(missing_ok=True)
 
     def size_bytes(self) -> int:

@@ -16,14 +16,18 @@ from torch.nn.functional import normalize
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
+from adapters.contract.rule import ROWS
 from adapters.contract.tensor_blob import as_stored
-from adapters.contract.tiles import OWN_PRODUCTS, merged
+from adapters.contract.tiles import OWN_PRODUCTS, merged, room_for
 from adapters.methods.lada.memory import MemoryBlock, padded_memory
 from adapters.methods.lada.record import checked_tensors
 from adapters.methods.lada.settings import LadaSettings
 from adapters.parts.latest import Latest
 from adapters.parts.memory_tiles import ClassRows, GrowingTiles, MemoryTiles
 from adapters.parts.once import once_per_record
+
+TOGETHER = 8
+"""Records of which all tensors are looked at before any is copied."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -151,14 +155,14 @@ class LadaScorer(Scorer):
     def _with(self, records: Iterable[Record]) -> Self:
         """Return a scorer of `records` too; of the tiles only the last ones are copied.
 
-        Of a record nothing is read any more when the next one is asked for.
+        Of a record no tensors are asked for any more when the next ones are.
         """
         own = max(OWN_PRODUCTS - len(self._parts), 0) if self._kept == "float32" else 0
         following = iter(records)
         parts = [*self._parts, *map(scored_classes, islice(following, own))]
         added = _TiledClasses(self._tiles, kept=self._kept)
-        for record in following:
-            added.add(record)
+        while added.add(islice(following, TOGETHER)):
+            pass
         return type(self)((*parts, *added.parts()), added.tiles(), kept=self._kept)
 
     def _planned(self, positions: tuple[int, ...]) -> _Plan:
@@ -224,38 +228,35 @@ class _TiledClasses:
     def __init__(self, before: Mapping[int, MemoryTiles], *, kept: MemoryFormat) -> None:
         self._before, self._kept = before, kept
         self._growing: dict[int, GrowingTiles] = {}
-        self._added: list[tuple[Tensor, float, int, range]] = []
+        self._anchors = _AnchorRoom()
+        self._added: list[ScoredClasses] = []
 
-    def add(self, record: Record) -> None:
-        """Copy what scoring needs of a record.
+    def add(self, records: Iterable[Record]) -> int:
+        """Copy what scoring needs of some records, and return how many they are.
 
         Raises:
-            CorruptionError: its tensors do not fit its classes.
+            CorruptionError: the tensors of one do not fit its classes.
         """
-        tensors = as_stored(checked_tensors(record))
-        settings = LadaSettings.from_mapping(record.settings)
-        vectors, tiled = 0, range(0)
-        if tensors["memory"].shape[0]:
-            rows = _class_rows(tensors, beta=settings.beta)
-            vectors = rows.padded.shape[1]
-            growing = self._of(vectors)
-            start = growing.classes
-            growing.add(rows)
-            tiled = range(start, growing.classes)
-        anchors = tensors["text_features"].clone()
-        self._added.append((anchors, settings.alpha, vectors, tiled))
+        # All are looked at before the first is copied, which pushes all else out of the cache.
+        read = [_read(record) for record in records]
+        for rows, anchors, alpha in read:
+            vectors, tiled = 0, range(0)
+            if rows is not None:
+                vectors = rows.padded.shape[1]
+                growing = self._of(vectors)
+                start = growing.classes
+                growing.add(rows)
+                tiled = range(start, growing.classes)
+            copied = self._anchors.add(anchors)
+            self._added.append(
+                ScoredClasses(anchors=copied, alpha=alpha, vectors=vectors, tiled=tiled)
+            )
+        return len(read)
 
     def parts(self) -> Sequence[ScoredClasses]:
         """Return what scoring needs of the records that were added, their memory apart."""
-        if not self._added:
-            return ()
-        # Normalised together, which rounds them alike.
-        given = [anchors for anchors, *_ in self._added]
-        units = torch.split(normalize(torch.cat(given), dim=-1), [rows.shape[0] for rows in given])
-        return [
-            ScoredClasses(anchors=anchors, alpha=alpha, vectors=vectors, tiled=tiled)
-            for anchors, (_, alpha, vectors, tiled) in zip(units, self._added, strict=True)
-        ]
+        self._anchors.normalise()
+        return self._added
 
     def tiles(self) -> Mapping[int, MemoryTiles]:
         """Return the tiles with what was added."""
@@ -266,6 +267,49 @@ class _TiledClasses:
             empty = MemoryTiles(vectors=vectors, kept=self._kept)
             self._growing[vectors] = GrowingTiles(self._before.get(vectors, empty))
         return self._growing[vectors]
+
+
+def _read(record: Record) -> tuple[ClassRows | None, Tensor, float]:
+    """Return the memory of a record where it has any, its anchors, and alpha, as they were read."""
+    tensors = as_stored(checked_tensors(record))
+    settings = LadaSettings.from_mapping(record.settings)
+    rows = _class_rows(tensors, beta=settings.beta) if tensors["memory"].shape[0] else None
+    return rows, tensors["text_features"], settings.alpha
+
+
+class _AnchorRoom:
+    """Room for the anchors of many records: few blocks, which are normalised where they lie."""
+
+    # A block is twice as large as the one before, up to a tile of anchors: of many records few are
+    # needed, and one record takes no more than it has.
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []
+        self._taken = 0  # of the last one
+
+    def add(self, anchors: Tensor) -> Tensor:
+        """Return a copy of (C, D) `anchors`, which `normalise` makes unit rows."""
+        count = anchors.shape[0]
+        last = self._blocks[-1] if self._blocks else anchors[:0]
+        if self._taken + count > last.shape[0]:
+            size = max(count, min(2 * last.shape[0], ROWS))
+            self._cut()
+            last = room_for((size, anchors.shape[1]), anchors.dtype, anchors.device)
+            self._blocks.append(last)
+            self._taken = 0
+        copied = last[self._taken : self._taken + count].copy_(anchors)
+        self._taken += count
+        return copied
+
+    def normalise(self) -> None:
+        """Make unit rows of all anchors."""
+        self._cut()
+        for block in self._blocks:
+            normalize(block, dim=-1, out=block)
+
+    def _cut(self) -> None:
+        if self._blocks:
+            self._blocks[-1] = self._blocks[-1][: self._taken]
 
 
 def _class_rows(tensors: Mapping[str, Tensor], *, beta: float) -> ClassRows:

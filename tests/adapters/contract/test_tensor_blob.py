@@ -21,6 +21,7 @@ from adapters.contract.tensor_blob import (
     BlobTensors,
     as_stored,
     header_of,
+    layout_of,
     tensors_of,
 )
 from adapters.errors import CorruptionError
@@ -37,7 +38,7 @@ def read(blob: bytes | bytearray) -> BlobTensors:
     header = header_of(blob)
     entries = read_json(header)
     entries.pop("__metadata__", None)
-    return tensors_of(blob, entries, start=SIZE_BYTES + len(header))
+    return tensors_of(blob, layout_of(entries), start=SIZE_BYTES + len(header))
 
 
 def with_header(header: Any, content: bytes) -> bytes:
@@ -134,6 +135,44 @@ def test_tensors_that_were_released_are_read_again_once() -> None:
     for name, expected in EXAMPLE.items():
         assert torch.equal(tensors[name], expected)
     assert times == [1]
+
+
+@pytest.mark.parametrize("text", ["", 'a"b', "a\\", "}},{", '"},"', "é", "🦆", "x" * 5000])
+def test_the_description_is_read_whatever_it_says(text: str) -> None:
+    for described in ({"a": text}, {text: [text]}):
+        tensors, found = unpack(pack(EXAMPLE, described))
+        assert found == described
+        assert all(torch.equal(tensors[name], EXAMPLE[name]) for name in EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"__metadata__":{"nacre":"{}"},"a":ENTRY,"__metadata__":{"nacre":"{}"}}',
+        '{"__metadata__":{"nacre":"{}"},"a":ENTRY,"a":ENTRY}',
+        '{"__metadata__":{"nacre":"{}"},"a":ENTRY',
+        '{"__metadata__":{"nacre":"{}"},"a":ENTRY}]',
+        '{"__metadata__":{"nacre":"{}"},"a":ENTRY} {}',
+        '{"__metadata__":{"nacre":"{}"},"}',
+        '{"__metadata__":{"nacre":"{}',
+        '{"__metadata__":{"nacre":"{}\\',
+        '{"__metadata__":{"nacre":"\\ud800"},"a":ENTRY}',
+        '{"__metadata__":{"nacre":"\n"},"a":ENTRY}',
+        '{"__metadata__":{"nacre":"{}"},"a":NaN}',
+        '{"__metadata__":{"nacre":"{}"}, "a":[[ENTRY]]}',
+    ],
+)
+def test_a_header_that_only_begins_as_ours_is_refused(header: str) -> None:
+    entry = '{"dtype":"U8","shape":[4],"data_offsets":[0,4]}'
+    good = f'{{"__metadata__":{{"nacre":"{{}}"}},"a":{entry}}}'.encode()
+    lying = header.replace("ENTRY", entry).encode()
+    for text in (good, lying, good, lying):  # what is remembered changes nothing
+        blob = len(text).to_bytes(SIZE_BYTES, "little") + text + bytes(4)
+        if text is good:
+            assert torch.equal(unpack(blob)[0]["a"], torch.zeros(4, dtype=torch.uint8))
+            continue
+        with pytest.raises(CorruptionError):
+            unpack(blob)
 
 
 def test_tensors_of_a_blob_travel_as_a_plain_mapping() -> None:

@@ -1,4 +1,7 @@
-"""Columns in tiles of a fixed size, and placements of records on a device."""
+"""Columns in tiles of a fixed size, the room of tiles, and placements of records on a device."""
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,13 +10,14 @@ from adapters.contract.adapter_state import AdapterState, SharedState
 from adapters.contract.placement import CPU, Placement
 from adapters.contract.records import Record
 from adapters.contract.rule import ROWS, AnchorRows, Anchors, AnchorTiles
-from adapters.contract.tiles import columns_of, merged, numbers_of
+from adapters.contract.tiles import PAGE, columns_of, merged, numbers_of, room_for
 from adapters.errors import SettingsError
 from tests.adapters.synthetic import unit_rows
 from tests.support.fakes.random_records import random_record
 
 SIZE = 4
 SCALE = 20.0
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has other calls")
 
 
 def record() -> Record:
@@ -99,3 +103,39 @@ def test_elsewhere_numbers_are_on_the_device_and_offsets_stay_at_hand() -> None:
     assert tensors["memory"].device.type == "meta"
     assert tensors["memory_offsets"].tolist() == [0, 2, 4, 6]
     assert state.shared is not None and state.shared.tensors["prompts"].device.type == "meta"
+
+
+def mapped(address: int) -> bool:
+    """Return whether this process may use the memory at an address."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(end, 16) for end in line.split()[0].split("-"))
+        if first <= address < last:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("rows", [1, 1023, 1024, 1025, 2048, 2600])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_room_is_of_the_shape_that_was_asked_for_and_can_be_written(
+    rows: int, dtype: torch.dtype
+) -> None:
+    room = room_for((2, rows, 256), dtype, CPU)
+    assert (room.shape, room.dtype, room.is_contiguous()) == ((2, rows, 256), dtype, True)
+    room.copy_(torch.arange(rows)[:, None])
+    assert torch.equal(room[1, :, 255], torch.arange(rows).to(dtype))
+
+
+@on_linux
+def test_large_room_begins_with_a_page_and_goes_with_its_last_tensor() -> None:
+    room = room_for((PAGE // 4 + 3,), torch.float32, CPU)
+    address, part = room.data_ptr(), room[5:9]
+    assert address % PAGE == 0
+    room.fill_(1.0)
+    del room
+    assert mapped(address) and part.tolist() == [1.0] * 4
+    del part
+    assert not mapped(address)
+
+
+def test_room_elsewhere_is_that_of_the_device() -> None:
+    assert room_for((PAGE,), torch.float32, torch.device("meta")).device.type == "meta"

@@ -28,16 +28,16 @@ from workers.registry import (
     Registry,
     drop,
 )
-from workers.registry.reader import FETCH_AHEAD
+from workers.registry.reader import FETCH_AHEAD, TOGETHER
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, VersionCache
 from workers.store import MemoryStore, ObjectStore
 from workers.store.testing import RecordingStore, WrappedStore
 
-MANY = 3 * FETCH_AHEAD
-UNDER_WAY = FETCH_AHEAD + 4
-"""Records that may be in memory at once: those read ahead, the one that is taken over, and those
-that a thread and the one who asks have in hand."""
+MANY = 6 * FETCH_AHEAD
+UNDER_WAY = FETCH_AHEAD + 2 * TOGETHER + 4
+"""Records that may be in memory at once: those read ahead, those that are decoded and those that
+are taken over together, and those that a thread and the one who asks have in hand."""
 
 
 class Watched(bytes):
@@ -223,10 +223,28 @@ def test_a_damaged_record_is_refused_wherever_it_stands(place: int) -> None:
     store = DamagedStore(MemoryStore())
     adapter = published(store, many_records())
     store.damaged.add(adapter.manifest("head").tasks[place].record.sha256)
-    with pytest.raises(CorruptionError, match="is damaged"):
+    with pytest.raises(CorruptionError, match=f"of task 'task-{place}': .* is damaged") as caught:
         opened(store)
+    assert caught.value.fields["task"] == f"task-{place}"
     store.damaged.clear()
     assert len(opened(store).adapter.records) == MANY
+
+
+@pytest.mark.parametrize("size", [100, None])
+def test_a_record_that_nobody_can_have_written_is_named_among_many(size: int | None) -> None:
+    store, records = MemoryStore(), many_records()
+    adapter = published(store, records[:20])
+    tampered = bytearray(encode_record(records[20]))
+    tampered[-4:] = b"\x00\x00\xc0\x7f"  # not a number
+    added = AddRecord(
+        task="task-20",
+        submission="task-20-0123456789ab",
+        record=Inline(bytes(tampered[:size])),
+        classes=3,
+    )
+    adapter.commit(Commit(updates=(added,), aliases=("head", "production")), by=ANNA)
+    with pytest.raises(CorruptionError, match=r"^the record of task 'task-20': "):
+        opened(store)
 
 
 def test_a_version_without_one_of_many_tasks_is_put_together_anew() -> None:

@@ -1,7 +1,9 @@
 """The local cache of blobs."""
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,63 @@ def test_a_writer_that_died_does_not_fill_the_cache(tmp_path: Path) -> None:
     cache.put(blob_ref(b"record"), b"record")
     assert cache.get(blob_ref(b"record")) == b"record"
     assert not (tmp_path / ".half").exists()
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Give what lets nobody write into a folder any more; its mode would not keep root from it."""
+    mounted = list[Path]()
+
+    def mount(folder: Path) -> None:
+        for options in (["--bind"], ["-o", "remount,bind,ro"]):
+            done = subprocess.run(
+                ["mount", *options, folder, folder], capture_output=True, check=False
+            )
+            if done.returncode:
+                pytest.skip("this user can mount nothing")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_folder_that_can_only_be_read_still_gives_what_it_has(
+    tmp_path: Path, read_only: Callable[[Path], None]
+) -> None:
+    whole, damaged, absent = (blob_ref(data) for data in (b"whole", b"damaged", b"absent"))
+    cache = BlobCache(tmp_path, 100)
+    cache.put(whole, b"whole")
+    cache.put(damaged, b"damaged")
+    (tmp_path / damaged.sha256).write_bytes(b"another")
+    read_only(tmp_path)
+    cache.put(absent, b"absent")
+    found = [cache.get(ref) for ref in (whole, damaged, absent)]
+    assert found == [b"whole", None, None]
+
+
+def test_where_there_can_be_no_folder_nothing_is_found_and_nothing_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache, ref = BlobCache(tmp_path / "file" / "cache", 100), blob_ref(b"record")
+    cache.put(ref, b"record")
+    assert cache.get(ref) is None
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    cache, ref = BlobCache(tmp_path / "cache", 100), blob_ref(b"record")
+    for _ in range(2):
+        assert cache.get(ref) is None
+        cache.put(ref, b"record")
+        assert cache.get(ref) == b"record"
+        shutil.rmtree(tmp_path / "cache")
+
+
+def test_a_blob_that_cannot_be_read_counts_as_absent(tmp_path: Path) -> None:
+    cache, ref = BlobCache(tmp_path, 100), blob_ref(b"record")
+    (tmp_path / ref.sha256).mkdir()
+    assert cache.get(ref) is None
+    cache.put(ref, b"record")
+    assert cache.get(ref) is None
 
 
 def test_a_cache_needs_room(tmp_path: Path) -> None:

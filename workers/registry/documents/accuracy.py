@@ -1,6 +1,7 @@
 """Measured accuracies of a version: one object beside its manifest, named by that."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
@@ -43,9 +44,15 @@ def accuracies_to_bytes(accuracies: tuple[TaskAccuracy, ...]) -> bytes:
 def accuracies_from_bytes(data: bytes, what: str) -> tuple[TaskAccuracy, ...]:
     """Return the accuracies in `data`; CorruptionError naming `what` when it is damaged."""
     return tuple(
-        TaskAccuracy(task=task, accuracy=accuracy, images=images)
+        _accuracy(task, accuracy, images)
         for task, accuracy, images in unsealed(_StoredAccuracies, data, what).tasks
     )
+
+
+@lru_cache(maxsize=2**16)
+def _accuracy(task: str, accuracy: float, images: int) -> TaskAccuracy:
+    """Return what most versions of an adapter say of a task, and so made once for all of them."""
+    return TaskAccuracy(task=task, accuracy=accuracy, images=images)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
