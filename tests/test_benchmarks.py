@@ -15,6 +15,7 @@ from PIL import Image
 from benchmarks.cifar10 import TRAIN, as_published
 from benchmarks.scale import PARTS, taken
 from benchmarks.scale_curves import PANELS, draw, points
+from benchmarks.sentences import Lawful, forms, ridge, with_one
 from benchmarks.systems import COLUMNS
 from benchmarks.table import Row, kept_rows, report
 from harness.image_sets import read_image_set
@@ -222,3 +223,36 @@ def test_what_a_task_adds_is_told_apart_from_what_every_version_has() -> None:
         "learning s": 10.0,
         "request": 2.5,
     }
+
+
+def test_missing_images_are_said_before_packages_are_fetched(tmp_path: Path) -> None:
+    end = ended("sentences", "--root", tmp_path / "nowhere", features=tmp_path)
+    assert end.returncode == 2, end.stderr
+    assert f"in {tmp_path / 'nowhere'}, found none; name their folder with --root" in end.stderr
+
+
+def test_a_map_of_sentences_is_a_weighted_ridge_regression() -> None:
+    draws = torch.Generator().manual_seed(0)
+    given = torch.randn(50, 4, generator=draws)
+    wanted = given @ torch.randn(4, 3, generator=draws) + 2
+    wrong = torch.cat([wanted, torch.full((1, 3), 99.0)])
+    weights = torch.cat([torch.ones(50), torch.zeros(1)])  # the last one does not count
+    solution = ridge(torch.cat([given, torch.ones(1, 4)]), wrong, weights, 1e-12)
+    torch.testing.assert_close(with_one(given) @ solution, wanted, atol=1e-4, rtol=0)
+    pulled = ridge(given, wanted, torch.ones(50), 1e6)
+    assert pulled[:-1].abs().max() < 1e-3  # all but the intercept is pulled towards zero
+
+
+def test_images_of_one_label_are_a_direction_from_the_centre_of_their_kind() -> None:
+    centre = torch.tensor([5.0, 5.0])
+    away = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]])
+    lawful = Lawful(
+        features=torch.cat([centre + away, away]),
+        labels=["cat", "cat", "hat", "hat"] * 2,
+        kinds=["sketch"] * 4 + ["emoji"] * 4,
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("benchmarks.sentences.KINDS", ("sketch", "emoji"))
+        found = lawful.means(["hat", "cat"])
+    torch.testing.assert_close(found, torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    assert forms("Sea_Urchins") == {"sea urchins", "sea urchinss", "sea urchin"}

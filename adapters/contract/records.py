@@ -281,8 +281,26 @@ def _is_finite(tensor: Tensor) -> bool:
 def pack(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> bytes:
     """Return safetensors bytes of `tensors` with `described` as canonical JSON in the header."""
     canonical = canonical_json(described, ascii_only=True).decode()
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(plain, metadata={_METADATA_KEY: canonical})
+    return safetensors.torch.save(apart(tensors), metadata={_METADATA_KEY: canonical})
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `tensors` as files hold them: on the CPU, contiguous, no memory under two names.
+
+    A method may keep one tensor under two names, or a part of it beside the whole; safetensors
+    refuses that.
+    """
+    found: dict[str, Tensor] = {}
+    taken: list[tuple[int, int]] = []
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        start, end = plain.data_ptr(), plain.data_ptr() + plain.nbytes
+        if any(start < other_end and other < end for other, other_end in taken):
+            plain = plain.clone()
+        else:
+            taken.append((start, end))
+        found[name] = plain
+    return found
 
 
 def unpack(blob: bytes | bytearray) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -10,6 +10,7 @@ from safetensors.torch import save
 from adapters.calibration import Trial, temperature_before
 from adapters.contract.adapter_state import AdapterState, SharedState, encode_shared
 from adapters.contract.method import Learner, Learnt, Method
+from adapters.contract.records import apart
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError, InputError, NotFoundError
@@ -158,9 +159,8 @@ class Trainer:
             )
             key = handover_key(submission.submission_id, parent, "shared")
             hand_over(self._store, key, encode_shared(shared))
-        tensors = {name: tensor.contiguous() for name, tensor in learnt.tensors.items()}
         key = handover_key(submission.submission_id, parent, "learnt")
-        hand_over(self._store, key, save(tensors))
+        hand_over(self._store, key, save(apart(learnt.tensors)))
 
     def _inputs(self, assignment: Assignment) -> TrainingInputs:
         submission, encoder = assignment.submission, self._encoder

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from adapters.contract.records import diverged
 from adapters.methods.dmc.image_phase import ImagePhase
 from adapters.methods.dmc.targets import Targets
 
@@ -46,10 +47,16 @@ class MeasuredImages:
         return torch.cat(self._after)
 
     def advance(self, step: int) -> float:
-        """Measure batch `step`, counted from 0; return its loss with the frozen text features."""
+        """Measure batch `step`, counted from 0; return its loss with the frozen text features.
+
+        Raises:
+            FeatureError: features are not finite: no map is fitted to them, and nothing replayed.
+        """
         start = step * _AT_ONCE
         places = torch.arange(start, min(start + _AT_ONCE, len(self._targets.labels)))
         before, after = self._phase.measured(places)
+        if not after.isfinite().all():
+            raise diverged("image side of DMC", "features")
         if self.paired:
             self._before.append(before.cpu())
         self._after.append(after.cpu())

@@ -210,3 +210,11 @@ def test_a_lada_record_whose_tensors_do_not_fit_is_corrupt() -> None:
     short = {**record.tensors, "mixture_weights": record.tensors["mixture_weights"][1:]}
     with pytest.raises(CorruptionError, match="do not fit"):
         record_mixtures(replace(record, tensors=short))
+
+
+def test_a_method_may_keep_one_tensor_under_two_names_and_a_part_beside_the_whole() -> None:
+    whole = torch.arange(12.0).view(4, 3)
+    kept = {"whole": whole, "again": whole, "part": whole[1:3], "turned": whole.t()}
+    tensors, _ = unpack(pack({**kept, "empty": whole[:0]}, {}))
+    assert all(torch.equal(tensors[name], each) for name, each in kept.items())
+    assert len(encode_record(small_record(tensors=kept))) > sum(each.nbytes for each in kept.values())

@@ -131,8 +131,13 @@ def with_answers(target: RegisteredAdapter, task: str, answers: AnswerSheet) -> 
     return target.commit(replace(commit, accuracies=measured, answers=answers), by=ANNA)
 
 
-def learn_sharing(target: RegisteredAdapter, *tasks: str, replaces: str = "") -> Manifest:
-    """Publish one version per task, each promoted, with a state that was learnt on the last one."""
+def learn_sharing(
+    target: RegisteredAdapter, *tasks: str, replaces: str = "", leaving: str = ""
+) -> Manifest:
+    """Publish one version per task, each promoted, with a state that was learnt on the last one.
+
+    Where it is said, the state is the one that `leaving` names.
+    """
     for task in tasks:
         head = target.refs().find("head")
         past = target.objects.manifest(head.manifest) if head else None
@@ -140,7 +145,7 @@ def learn_sharing(target: RegisteredAdapter, *tasks: str, replaces: str = "") ->
         before = past.shared.sha256[:6] if past and past.shared and kept else "begun"
         commit = addition(task, parent=head.number if head else None, aliases=BOTH)
         dropped = (DropTask(task=replaces),) if replaces else ()
-        shared = SetShared(state=Inline(shared_of(f"{before} {task}")))
+        shared = SetShared(state=Inline(shared_of(leaving or f"{before} {task}")))
         updates = (*dropped, *commit.updates, shared)
         manifest = target.commit(replace(commit, updates=updates), by=ANNA)
     return manifest

@@ -14,6 +14,7 @@ from workers.registry import (
     collect,
     drop,
     export_version,
+    import_version,
     latest_drop,
     left_out_with,
     purge,
@@ -200,3 +201,34 @@ def states_of(main: RegisteredAdapter, *numbers: int) -> dict[str, bytes]:
     store = main.objects.store
     keys = [each.key for each in store.list("adapters/") if each.key.endswith(tuple(digests))]
     return {key: store.get(key).data for key in keys}
+
+
+def test_a_state_that_was_learnt_without_the_task_as_well_goes_with_no_purge_of_it() -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn_sharing(main, "a")
+    with pytest.raises(InputError, match="still in head"):
+        purge(main, "a", by=BEN)
+    drop(main, "a", by=BEN)  # with no task left, the next one begins anew
+    again = learn_sharing(main, "b", leaving="begun a")  # a task of one class moves nothing
+    assert again.shared == main.manifest(1).shared
+    done = purge(main, "a", by=BEN)
+    assert done.versions == (1,)
+    assert state(main) == dict.fromkeys(("head", "production"), ("b",))
+    assert main.shared_bytes(again)
+    assert verify(store, "main").clean
+
+
+def test_an_imported_version_says_nothing_about_a_state_that_is_known(tmp_path: Path) -> None:
+    store, other = MemoryStore(), adapter(MemoryStore())
+    main = adapter(store)
+    learn_sharing(main, "a", "b")
+    learn_sharing(main, "c", replaces="b", leaving="what b has taught")
+    main.rollback(1, by=ANNA)
+    learn_sharing(other, "c", leaving="what b has taught")
+    export_version(other, 1, tmp_path / "one.tar")
+    found = import_version(main, tmp_path / "one.tar", by=ANNA, aliases=("beside",))
+    assert found.is_new
+    assert found.manifest.shared == main.manifest(3).shared
+    with pytest.raises(InputError, match=r"in beside .* has learnt from 'b'"):
+        purge(main, "b", by=BEN)

@@ -16,8 +16,10 @@ def lineages_of(versions: Iterable[Manifest]) -> Lineages:
     """Return what all shared states of an adapter have learnt from.
 
     The version that was published first with a state says what that is: its own tasks and, unless
-    it has none of its parent's, what the parent's state had learnt from. Of what an imported
-    version dropped elsewhere nothing is known here.
+    it has none of its parent's, what the parent's state had learnt from. Where another version came
+    to the same bytes in another way, these hold only what both have learnt from: tasks of one class
+    may leave a state as it began. Of what an imported version dropped elsewhere nothing is known
+    here, so that it says nothing about a state that is known.
 
     Args:
         versions: All that were ever published, in any order.
@@ -26,9 +28,15 @@ def lineages_of(versions: Iterable[Manifest]) -> Lineages:
     found: dict[str, frozenset[str]] = {}
     for _, manifest in sorted(by_number.items()):
         shared, parent = manifest.shared, manifest.parent
-        if shared is not None and shared.sha256 not in found:
-            before = by_number.get(parent.number) if parent else None
-            found[shared.sha256] = records_of(manifest) | _carried_on(before, manifest, found)
+        if shared is None:
+            continue
+        before = by_number.get(parent.number) if parent else None
+        learnt = records_of(manifest) | _carried_on(before, manifest, found)
+        known = found.get(shared.sha256)
+        if known is None:
+            found[shared.sha256] = learnt
+        elif before is not None:
+            found[shared.sha256] = known & learnt
     return found
 
 
@@ -44,6 +52,8 @@ def learnt_from(manifest: Manifest, lineages: Lineages) -> frozenset[str]:
 
 def _carried_on(before: Manifest | None, manifest: Manifest, found: Lineages) -> frozenset[str]:
     """Return what the parent's state had learnt from; nothing where it was begun anew."""
-    if before is None or records_of(before).isdisjoint(records_of(manifest)):
+    if before is None:
+        return frozenset()
+    if before.shared != manifest.shared and records_of(before).isdisjoint(records_of(manifest)):
         return frozenset()
     return learnt_from(before, found)

@@ -11,6 +11,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from adapters.adapter import Adapter
 from adapters.contract.adapter_state import AdapterState
+from adapters.contract.learning import learn
 from adapters.contract.records import encode_record
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
@@ -320,6 +321,18 @@ def test_where_no_task_is_left_an_adapter_begins_anew(
     anew, first = (training(base, one) for one in (emptied, None))
     assert anew.total_steps == first.total_steps
     assert moved(state_of(anew), state_of(first)) == set()
+
+
+def test_a_task_of_one_class_moves_nothing_that_tasks_share(base: FrozenImageTower) -> None:
+    """So two of them, learnt by themselves, leave the same bytes: see the registry's lineages."""
+    states = [
+        learn(METHOD, task_of(base, name, seed=0, classes=1, **QUICK)) for name in ("one", "other")
+    ]
+    one, other = (each.shared for each in states)
+    assert one is not None and other is not None
+    assert one.digest == other.digest
+    assert not one.tensors["up"].any()
+    assert all(encode_record(record) for state in states for record in state.records)
 
 
 def test_cached_features_alone_are_refused(base: FrozenImageTower) -> None:

@@ -13,7 +13,7 @@ from adapters.contract.learning import learn
 from adapters.contract.method import Learner
 from adapters.contract.records import encode_record
 from adapters.contract.training_inputs import TrainingInputs
-from adapters.errors import CorruptionError, InputError, SettingsError
+from adapters.errors import CorruptionError, FeatureError, InputError, SettingsError
 from adapters.methods import METHODS
 from adapters.methods.dmc.calibration import composed
 from adapters.methods.dmc.class_statistics import ClassReplay, ClassStatistics
@@ -328,6 +328,22 @@ def test_a_learner_can_be_asked_at_any_time() -> None:
     found = METHODS["dmc_ot"].start(given("first")).learnt()
     assert found.tensors["means"].shape == (3, 24)
     assert found.shared is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("calibrate", ["none", *WITH_MAPS])
+def test_a_training_that_diverges_is_told_before_anything_is_made_of_its_features(
+    kind: str, calibrate: str
+) -> None:
+    chosen = {"adapter": kind, "calibrate": calibrate}
+    past = learnt("first", **chosen)
+    ours = training(given("second", past, **chosen, image_learning_rate=3e38))
+    trained, measured = ours._ends
+    with pytest.raises(FeatureError, match="the training has diverged.*lower learning rate"):
+        for step in range(ours.total_steps):
+            ours.advance(step)
+    assert trained < measured
+    assert "found/means" not in ours.state()
 
 
 def test_images_are_needed_for_a_tower_and_a_tokenizer_for_prompts() -> None:
