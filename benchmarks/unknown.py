@@ -44,9 +44,9 @@ from adapters.contract.records import Record
 from adapters.contract.task_features import TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.familiarity import TaskMetric, with_thresholds
+from adapters.methods import method_named
 from adapters.methods.own_metric.dense import DenseScorer
 from adapters.methods.own_metric.method import OwnMetric
-from adapters.parts.symmetric import unpacked
 from adapters.parts.validation import validation_parts
 from benchmarks.absent import need_images
 from benchmarks.table import Row, grid, report
@@ -325,11 +325,8 @@ def _on_training_images(
     return found, base
 
 
-def _metric(record: Record, spread: float) -> TaskMetric:
-    tensors = record.tensors
-    freedom = int(tensors["image_counts"].sum()) - len(record.classes)
-    scatter = unpacked(tensors["scatter"])
-    return TaskMetric.of(tensors["means"], scatter, freedom=freedom, spread=spread)
+def _metric(record: Record, allowed: float) -> TaskMetric:
+    return TaskMetric.of(method_named(record.method).spread(record), allowed=allowed)
 
 
 def _further(suite: Suite, root: Path | None) -> list[MeasuredSet]:
