@@ -27,7 +27,7 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 from torch.linalg import cholesky, solve_triangular
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from adapters.contract.method import Method
 from adapters.contract.records import Record
@@ -146,20 +146,26 @@ def held_out_familiarity(task: TaskFeatures, method: Method) -> Tensor:
     """
     features, labels = task.features[:, 0].cpu().double(), task.labels.cpu()
     classes, folds = len(task.classes), _folds(labels, len(task.classes))
-    owners = one_hot(labels, classes).double()
-    sums, counts = owners.t() @ features, owners.sum(dim=0)
+    sums, counts = _sums(features, labels, classes)
     gram, found = features.t() @ features, []
     for fold in range(FOLDS):
         out = folds == fold
         if not bool(out.any()):
             continue
-        kept_counts = counts - owners[out].sum(dim=0)
-        means = (sums - owners[out].t() @ features[out]) / kept_counts[:, None]
+        left, fewer = _sums(features[out], labels[out], classes)
+        kept_counts = counts - fewer
+        means = (sums - left) / kept_counts[:, None]
         within = gram - features[out].t() @ features[out] - (means.t() * kept_counts) @ means
         freedom = max(int(kept_counts.sum()) - classes, 1)
         spread = Spread(means, method.kept(within / freedom))
         found.append(TaskMetric.of(spread).familiarity(features[out]))
     return torch.cat(found) if found else features.new_zeros(0)
+
+
+def _sums(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return the sum of the features of each class, (C, D), and how many these are, (C,)."""
+    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
+    return sums, torch.bincount(labels, minlength=classes)
 
 
 def with_thresholds(method: Method, record: Record, task: TaskFeatures) -> Record:
