@@ -65,8 +65,13 @@ JUDGED = "familiarity"
 FURTHER = ("cifar10", "elpv_solar_cells", "svhn")
 """Sets on which nothing was chosen, where they are beside the ten."""
 SPREADS, DIRECTIONS = (0.4, 0.8, 1.3, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0, 4.0)
-OTHERS = ("lada", "gda", "dual_rail")
-"""Methods beside `own_metric` that reject."""
+OTHERS: Mapping[str, Mapping[str, str]] = {
+    "lada": {"text": "residual"},
+    "gda": {},
+    "dual_rail": {},
+}
+"""Methods beside `own_metric` that reject, and their settings: to tune the text tower would take
+minutes, and moves answers alone."""
 COMPONENTS = 4
 RATE = 0.05
 """Of false alarms on validation images."""
@@ -405,7 +410,7 @@ def _learnt_by(name: str, sets: Sequence[MeasuredSet]) -> tuple[Record, ...]:
     """Return the records of all sets, learnt in their order, with their thresholds."""
     method, state = method_named(name), AdapterState()
     for one in sets:
-        settings = method.check_settings({})
+        settings = method.check_settings(OTHERS[name])
         inputs = TrainingInputs(task=one.task, past=state, text=one.text, settings=settings)
         state = learn(method, inputs)
         record = with_thresholds(method, state.records[-1], one.task)

@@ -21,7 +21,8 @@ MOST_RATE = RATES[-1]
 
 def check_rate(rate: float) -> None:
     """Raise InputError unless `rate` is one of false alarms that can be asked for."""
-    is_number = isinstance(rate, Real) and not isinstance(rate, bool)
+    given: object = rate
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
     if not (is_number and 0 < rate <= MOST_RATE):
         raise InputError(
             f"reject: expected a rate of false alarms above 0 and up to {MOST_RATE}, found "

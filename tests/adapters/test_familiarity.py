@@ -34,7 +34,9 @@ from tests.support.scenes.training import inputs, learn
 METHOD = METHODS["own_metric"]
 REJECTING = sorted(name for name, method in METHODS.items() if method.rejects)
 FOREIGN = unit_rows(200, 24, seed=77)
-SETTINGS = {"lada": {"text": "residual", "steps": 4, "memory_per_class": 2, "mixture_components": 2}}
+SETTINGS = {
+    "lada": {"text": "residual", "steps": 4, "memory_per_class": 2, "mixture_components": 2}
+}
 
 
 def record_of(
@@ -265,6 +267,15 @@ def test_images_that_are_all_the_same_are_no_false_alarms(method: str) -> None:
     for images in (task.features[:, 0], single.features[:, 0], single.features[:1, 0]):
         assert share(told(adapter, images, 0.05)) == 0
     assert share(told(adapter, FOREIGN, 0.05)) == 1
+
+
+@pytest.mark.parametrize("method", REJECTING)
+def test_the_only_class_of_a_version_is_certain_and_a_foreign_image_unknown(method: str) -> None:
+    task, others = halves(clusters(classes=1, images=60, spread=0.1))
+    adapter = Adapter([record_of(task, method=method)])
+    assert float(scored(adapter, FOREIGN).probabilities.min()) == 1
+    assert share(told(adapter, FOREIGN, 0.05)) > 0.9
+    assert share(told(adapter, others, 0.05)) < 0.2
 
 
 @pytest.mark.parametrize(
