@@ -1,6 +1,6 @@
 """Images of a domain that nobody has taught: `make bench-unknown`.
 
-    python -m benchmarks.unknown [--seeds 1] [--choose] [--root FOLDER]
+    python -m benchmarks.unknown [--seeds 1] [--choose] [--part left-out] [--root FOLDER]
 
 0. With `--choose`: the two numbers of `adapters.familiarity` are tried on training images alone.
    Each of the ten sets is left out in turn; the other nine are learnt from three quarters of their
@@ -64,6 +64,7 @@ COMBINED = "combined"
 JUDGED = "familiarity"
 FURTHER = ("cifar10", "elpv_solar_cells", "svhn")
 """Sets on which nothing was chosen, where they are beside the ten."""
+PARTS = ("left-out", "others", "near", "further")
 SPREADS, DIRECTIONS = (0.4, 0.8, 1.3, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0, 4.0)
 OTHERS: Mapping[str, Mapping[str, str]] = {
     "lada": {"text": "residual"},
@@ -237,9 +238,14 @@ def false_positives(known: Tensor, unknown: Tensor) -> float:
 @click.command()
 @click.option("--seeds", default=1, help="So many of the suite's seeds.")
 @click.option("--choose", is_flag=True, help="Try numbers on training images first.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Only these."
+)
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the image sets.")
 @click.option("--threads", default=1, help="Threads of the products.")
-def main(seeds: int, root: Path | None, threads: int, *, choose: bool) -> None:
+def main(
+    seeds: int, parts: Sequence[str], root: Path | None, threads: int, *, choose: bool
+) -> None:
     """Measure, print and judge."""
     torch.set_num_threads(threads)
     suite = read_suite(TEN_SETS, root=root)
@@ -249,8 +255,9 @@ def main(seeds: int, root: Path | None, threads: int, *, choose: bool) -> None:
     collections = [xtail.measured_sets(order, seed) for seed in suite.seeds[:seeds]]
     if choose:
         _chosen(collections)
-    rows = [*_left_out(collections), *_by_others(collections), *_near(collections)]
-    further = _further(suite, root)
+    measured = {"left-out": _left_out, "others": _by_others, "near": _near}
+    rows = [row for part in parts if part in measured for row in measured[part](collections)]
+    further = _further(suite, root) if "further" in parts else []
     if further:
         _print_further(collections[0], further)
     sys.exit(report("unknown", rows))
@@ -553,6 +560,8 @@ def _table(
         Row(figure=f"{title}: AUROC of {score}", value=round(average[score][0], 2), unit="%")
         for score in scores
     ]
+    if len(next(iter(found.values()))) > 1:
+        _print_seeds(title, found)
     better = sum(
         of[JUDGED][0] > max(of[baseline][0] for baseline in BASELINES) for of in means.values()
     )
@@ -565,6 +574,26 @@ def _table(
             holds=better >= bar if bar else None,
         ),
     ]
+
+
+def _print_seeds(
+    title: str, found: Mapping[str, Sequence[Mapping[str, tuple[float, float]]]]
+) -> None:
+    """Print of each seed what familiarity is beside the baselines."""
+    lines = []
+    for seed, runs in enumerate(zip(*found.values(), strict=True)):
+        means = [fmean(run[score][0] for run in runs) for score in (*BASELINES, JUDGED)]
+        passing = fmean(run[JUDGED][1] for run in runs)
+        better = sum(
+            run[JUDGED][0] > max(run[baseline][0] for baseline in BASELINES) for run in runs
+        )
+        figures = (f"{100 * mean:.1f}" for mean in means)
+        lines.append([str(seed), *figures, f"{100 * passing:.1f}", str(better)])
+    grid(
+        f"unknown: {title}, seed by seed (AUROC, %)",
+        ["seed", *BASELINES, JUDGED, "passing", "sets above both"],
+        lines,
+    )
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ image is answered with, and of its record alone:
     cosine, distance, second, neighbour, relative, from the centre
                   its two parts; how far the second class is behind; the cosine with the nearest
                   training image; the distance to a class less that to all of the task (relative
-                  Mahalanobis, with a tenth of the mean variance added); and how far an image is
-                  from the middle of the class means, as the encoder reads it
+                  Mahalanobis); and how far an image is from the middle of the class means, as the
+                  encoder reads it
     within        log p of the answer among the classes of its task, as `own_metric` has it
     less half     familiarity less half of what it is in the median of held-out images of the task
     drawn         so many weighted sums of all that; the best one by sets and then by AUROC, and the
@@ -53,7 +53,6 @@ from harness.xtail import Xtail
 
 METHOD = "own_metric"
 RANKS = (8, 16, 32, 64)
-RIDGE = 0.1
 MOST = {"cosine": 2.5, "from the centre": 2.0, "second": 1.0, "neighbour": 1.0, "within": 0.4}
 """Weights are drawn up to these, beside a distance of weight one; three of four are zero."""
 LESS = 0.4
@@ -84,10 +83,9 @@ class Task:
             for name, other in others.items()
         }
         self._images = self._placed(task.features[:, 0])
-        self._middle = self._images.mean(dim=0)
-        around = self._images - self._middle
-        whole = around.t() @ around / max(len(around) - 1, 1)
-        whole.diagonal().add_(RIDGE * whole.trace() / len(whole))
+        middles = self._metric.means  # their mean is zero, and an image spreads about its own by I
+        whole = middles.t() @ middles / len(middles)
+        whole.diagonal().add_(1.0)
         self._whole = cholesky(whole)
         self.median = float(held_out_familiarity(task, method).median())
         self.means = normalize(class_means(task), dim=-1)
@@ -99,8 +97,7 @@ class Task:
         squares = torch.cdist(points, means).square()
         best = cosines.topk(min(2, cosines.shape[1]), dim=1).values
         neighbours = normalize(points, dim=1) @ normalize(self._images, dim=1).t()
-        shifted = (points - self._middle).t()
-        whole = solve_triangular(self._whole, shifted, upper=False).square().sum(dim=0)
+        whole = solve_triangular(self._whole, points.t(), upper=False).square().sum(dim=0)
         found = {
             "cosine": best[:, 0],
             "distance": -squares.amin(dim=1) / 100,

@@ -26,9 +26,9 @@ pytestmark = pytest.mark.usefixtures("configured")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> FileStore:
-    """Return a store with versions 1 (digits) and 2 (digits, fashion) of `main`, and `other`.
+    """Return a store with versions 1 (digits) and 2 (digits, fashion) of `main`, and two others.
 
-    `main` is learnt by own_metric, `other` by nearest_mean.
+    `main` is learnt by own_metric, `single` by LADA from one class, `other` by nearest_mean.
     """
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("rejecting")
@@ -41,6 +41,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FileStore:
         path.write_text(yaml.safe_dump(content))
         submissions.append(submitted(store, path, now=float(number), method="own_metric"))
     carried_out(store, encoder, *submissions, method="own_metric")
+    path = small_task(EXAMPLES, folder / "single", "digits", classes=1, images=12)
+    path.write_text(path.read_text() + "\nadapter: single\n")
+    published_by_hand(store, encoder, submitted(store, path, now=8.0))
     path = small_task(EXAMPLES, folder / "other", "digits", classes=2)
     content = {**yaml.safe_load(path.read_text()), "adapter": "other"}
     del content["settings"]
@@ -70,6 +73,14 @@ def test_known_images_are_seldom_rejected_and_foreign_ones_often(tmp_path: Path)
     # Before it is learnt, a task is foreign to the version before it.
     before = found["versions"][0]["rejected"]
     assert before[1]["unknown"] > fashion["unknown"]
+
+
+def test_a_version_of_one_class_is_measured_by_what_it_rejects(tmp_path: Path) -> None:
+    asked = ("--adapter", "single", "--reject", "0.1", "--set", foreign(tmp_path))
+    found = parsed(*asked, "--report", "single")
+    digits, others = found["versions"][0]["rejected"]
+    assert found["versions"][0]["served_candidates"] == 1
+    assert digits["unknown"] <= 0.5 < others["unknown"]
 
 
 def test_it_is_printed_where_it_was_asked_and_nowhere_else(tmp_path: Path) -> None:
