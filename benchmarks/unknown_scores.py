@@ -16,8 +16,9 @@ image is answered with, and of its record alone:
                   encoder reads it
     within        log p of the answer among the classes of its task, as `own_metric` has it
     less half     familiarity less half of what it is in the median of held-out images of the task
-    drawn         so many weighted sums of all that; the best one by sets and then by AUROC, and the
-                  same chosen without each set and looked at on it
+    drawn         so many weighted sums of distance, cosine, second, neighbour, from the centre,
+                  within and that median; the best one by sets and then by AUROC, and the same
+                  chosen without each set and looked at on it
 
 `moves` are scores that later tasks change: the log probability of the answer among all classes
 beside familiarity, and log Σ exp of all scores.
