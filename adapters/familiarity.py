@@ -31,8 +31,7 @@ from torch.nn.functional import normalize
 
 from adapters.contract.method import Method
 from adapters.contract.records import Record
-from adapters.contract.spread import Spread
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.tensor_blob import passing
 from adapters.contract.thresholds import Thresholds
 

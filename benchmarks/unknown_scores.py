@@ -37,8 +37,7 @@ from torch.nn.functional import normalize
 
 from adapters.adapter import Adapter
 from adapters.contract.records import Record
-from adapters.contract.spread import Spread
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.familiarity import DIRECTION, TaskMetric, held_out_familiarity
 from adapters.methods import method_named
 from adapters.parts.spreads import Directions

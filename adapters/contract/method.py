@@ -20,8 +20,7 @@ from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings
 from adapters.contract.shared_settings import check_shared
-from adapters.contract.spread import Spread
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError
 from adapters.towers.image_tower import FrozenImageTower, ImageTower

@@ -28,7 +28,7 @@ from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_choice, require_number
 from adapters.contract.shared_settings import shared_settings
-from adapters.contract.spread import Spread
+from adapters.contract.task_features import Spread
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.parts.readout import Fusion, Readout, class_counts
 from adapters.parts.scorers import AnchoredScorer

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adapters.contract.records import Record
-from adapters.contract.spread import Spread
+from adapters.contract.task_features import Spread
 from adapters.errors import CorruptionError
 from adapters.parts.symmetric import unpacked
 

@@ -11,8 +11,7 @@ from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Learner, Learnt, Method, Scorer
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
-from adapters.contract.spread import Spread
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.lada.learner import LadaLearner

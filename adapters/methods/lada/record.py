@@ -25,8 +25,7 @@ from torch import Tensor
 
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
-from adapters.contract.spread import Spread
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.tensor_blob import as_stored
 from adapters.errors import CorruptionError
 from adapters.methods.lada.memory import grouped_offsets

@@ -44,8 +44,7 @@ from adapters.contract.method import Learnt, Scorer
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings
-from adapters.contract.spread import Spread
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.own_metric.common_metric import FIRST_TASKS, CommonMetric

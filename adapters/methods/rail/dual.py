@@ -19,7 +19,7 @@ from adapters.contract.method import Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
 from adapters.contract.shared_settings import shared_settings
-from adapters.contract.spread import Spread
+from adapters.contract.task_features import Spread
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import CorruptionError
 from adapters.methods.rail.fusion import Rail, RailScorer, check_rail, check_size, grown
