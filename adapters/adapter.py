@@ -23,11 +23,11 @@ from adapters.contract.placement import CPU, Placement
 from adapters.contract.records import Record
 from adapters.contract.rule import AnchorRows, Anchors, AnchorTiles, combined
 from adapters.contract.task_features import check_encoder, check_features
-from adapters.contract.thresholds import MOST_RATE
+from adapters.contract.thresholds import MOST_RATE, check_rate
 from adapters.contract.tiles import OWN_PRODUCTS
 from adapters.errors import FeatureError, InputError, NotFoundError, SettingsError
 from adapters.familiarity import Familiarities, Verdict, verdicts
-from adapters.methods import method_named
+from adapters.methods import METHODS, method_named
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
 
 
@@ -170,7 +170,7 @@ class Adapter:
         self._scorer = keeping.scorer(self._placement.state(self._state))
         self._anchors: tuple[AnchorRows, ...] = ()
         self._tiles = AnchorTiles()
-        self._familiarities = Familiarities()
+        self._familiarities = Familiarities(self._method)
         self._add_anchors()
 
     @property
@@ -385,7 +385,15 @@ class Adapter:
 
         Raises:
             InputError: no rate that was measured, or nothing was.
+            FeatureError: features of the wrong shape, not finite, or not unit.
         """
+        paths = features[:, None] if features.ndim == 2 else features
+        check_features(paths, dims=3, width=self.width)
+        if len(paths) != len(scores.values):
+            raise FeatureError(
+                f"expected features of the {len(scores.values)} images that were scored, found "
+                f"{len(paths)}"
+            )
         places = range(len(self._records)) if tasks is None else self._positions(tasks)
         records = [self._records[place] for place in places]
         self._check_rate(rate, records)
@@ -399,23 +407,18 @@ class Adapter:
             tuple(by_answer[scores.classes[column].counts_as]) if column < scores.seen else ()
             for column in winners
         ]
-        rows = features if features.ndim == 2 else features[:, 0]
-        rows = rows.detach().to(CPU, torch.float32)
+        rows = paths[:, 0].detach().to(CPU, torch.float32)
         return verdicts(rows, answered, rate=rate, known=self._familiarities)
 
     def _check_rate(self, rate: float, records: Sequence[Record]) -> None:
         """Raise InputError unless a rate of false alarms can be had of one of `records`."""
-        if not 0 < rate <= MOST_RATE:
-            raise InputError(
-                f"reject: expected a rate of false alarms above 0 and up to {MOST_RATE}, found "
-                f"{rate:g}; 0.05 refuses about one of twenty images of learnt classes",
-                reject=rate,
-            )
+        check_rate(rate)
         if not self._method.rejects:
+            able = ", ".join(name for name, method in METHODS.items() if method.rejects)
             raise InputError(
                 f"reject: method {self._method.name!r} keeps nothing by which an image of no "
                 "learnt class could be told; leave `reject` out, or learn the tasks with a method "
-                "that does: own_metric, gda",
+                f"that does: {able}",
                 method=self._method.name,
             )
         least = [one.thresholds.least_rate for one in records if one.thresholds is not None]

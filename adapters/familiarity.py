@@ -1,12 +1,13 @@
 """Familiarity: how far an image looks like what a task has learnt, and which ones do not.
 
-    S_t  = scatter of task t / (images - classes) + SPREAD / D I = F F^T
+    S_t  = covariance of task t + SPREAD / D I = F F^T
     y(x) = F^-1 (x - middle of the class means)
     familiarity of x to t = DIRECTION max over c of cos(y(x), y(m_c))
                             - min over c of |y(x) - y(m_c)|^2 / 100
 
-c are the classes of t and m_c their means. Nothing but the record of t takes part, so that it says
-the same of an image whatever is learnt, dropped or replaced beside it. An image is of none of the
+c are the classes of t and m_c their means. The covariance is of images about them, or what a record
+keeps of it: `Method.spread` says it. Nothing but the record of t takes part, so that it says the
+same of an image whatever is learnt, dropped or replaced beside it. An image is of none of the
 classes where its familiarity to the task of its answer is below a threshold of that task.
 
 Thresholds are fitted with the task: each image is looked at by a metric and means that were made
@@ -20,20 +21,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import torch
 from cachetools import LRUCache
 from torch import Tensor
 from torch.linalg import cholesky, solve_triangular
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from adapters.contract.method import Method
 from adapters.contract.records import Record
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
+from adapters.contract.tensor_blob import passing
 from adapters.contract.thresholds import Thresholds
-from adapters.errors import CorruptionError
-from adapters.parts.symmetric import unpacked
 
 SPREAD = 1.3
 """Variance of a unit feature over all directions together that every task is allowed besides."""
@@ -44,6 +44,10 @@ DIRECTION = 1.5
 FOLDS = 8
 KEPT = 256
 """Metrics that are kept ready, the latest used ones: 1 MB each at D = 512."""
+
+ROUNDING = 1e-4
+"""By so much two computations of one familiarity may differ. Images of which many are the same lie
+on a threshold that was fitted to them, and are not unknown."""
 
 
 class TaskMetric(NamedTuple):
@@ -60,34 +64,26 @@ class TaskMetric(NamedTuple):
     means: Tensor
 
     @classmethod
-    def of(cls, means: Tensor, scatter: Tensor, *, freedom: int, spread: float = SPREAD) -> Self:
+    def of(cls, spread: Spread, *, allowed: float = SPREAD) -> Self:
         """Return the metric of a task, in float64.
 
         Args:
-            means: (C, D), of its classes.
-            scatter: (D, D), of its images about them.
-            freedom: By how many images these outnumber the classes.
-            spread: Another `SPREAD`, to try it.
+            spread: Of its images.
+            allowed: Another `SPREAD`, to try it.
         """
-        means = means.double()
-        covariance = scatter.double() / max(freedom, 1)
-        covariance.diagonal().add_(spread / len(scatter))
+        means, covariance = spread.means.double(), spread.covariance.double().clone()
+        covariance.diagonal().add_(allowed / len(covariance))
         factor, centre = cholesky(covariance), means.mean(dim=0)
         return cls(centre, factor, _whitened(means - centre, factor))
 
     @classmethod
-    def of_record(cls, record: Record) -> Self:
+    def of_record(cls, record: Record, method: Method) -> Self:
         """Return the metric of a record, in float32.
 
         Raises:
-            CorruptionError: it has no class means, image counts or scatter.
+            CorruptionError: the record does not tell how its images spread.
         """
-        try:
-            means, counts = record.tensors["means"], record.tensors["image_counts"]
-            scatter = unpacked(record.tensors["scatter"])
-        except KeyError as error:
-            raise CorruptionError(f"record {record.task!r}: tensor missing: {error}") from error
-        found = cls.of(means, scatter, freedom=int(counts.sum()) - len(record.classes))
+        found = cls.of(method.spread(replace(record, tensors=passing(record.tensors))))
         return cls(*(tensor.float() for tensor in found))
 
     def familiarity(self, features: Tensor, *, direction: float = DIRECTION) -> Tensor:
@@ -110,14 +106,19 @@ def _whitened(rows: Tensor, factor: Tensor) -> Tensor:
 
 
 class Familiarities:
-    """The metrics of records, each made when an image first needs it."""
+    """The metrics of records, each made when an image first needs it.
 
-    # Owns: the latest used metrics, guarded by a lock. A metric goes with its record.
+    Args:
+        method: What has learnt the records.
+        kept: How many metrics are kept, the latest used ones.
+    """
 
-    def __init__(self, *, kept: int = KEPT) -> None:
+    # Owns: these metrics, guarded by a lock. Records are not kept for them.
+
+    def __init__(self, method: Method, *, kept: int = KEPT) -> None:
+        self._method = method
         self._lock = threading.Lock()
-        self._order: LRUCache[int, None] = LRUCache(kept)
-        self._known: WeakKeyDictionary[Record, TaskMetric] = WeakKeyDictionary()
+        self._kept: LRUCache[ref[Record], TaskMetric] = LRUCache(kept)
 
     def of(self, record: Record, features: Tensor) -> Tensor:
         """Return how familiar (N, D) features are to the task of `record`, (N,) float32."""
@@ -125,43 +126,51 @@ class Familiarities:
 
     def _metric(self, record: Record) -> TaskMetric:
         with self._lock:
-            found = self._known.get(record)
-            self._order[id(record)] = None
+            found = self._kept.get(ref(record))
         if found is None:
-            found = TaskMetric.of_record(record)
+            found = TaskMetric.of_record(record, self._method)
             with self._lock:
-                for other in [each for each in self._known if id(each) not in self._order]:
-                    del self._known[other]
-                self._known[record] = found
+                self._kept[ref(record)] = found
         return found
 
 
-def held_out_familiarity(task: TaskFeatures) -> Tensor:
+def held_out_familiarity(task: TaskFeatures, method: Method) -> Tensor:
     """Return how familiar each image is to what the images of other folds tell, (n,) float64.
 
     Images of classes that have no other image are left out.
+
+    Args:
+        task: The images.
+        method: In whose records' metric.
     """
     features, labels = task.features[:, 0].cpu().double(), task.labels.cpu()
     classes, folds = len(task.classes), _folds(labels, len(task.classes))
-    owners = one_hot(labels, classes).double()
-    sums, counts = owners.t() @ features, owners.sum(dim=0)
+    sums, counts = _sums(features, labels, classes)
     gram, found = features.t() @ features, []
     for fold in range(FOLDS):
         out = folds == fold
         if not bool(out.any()):
             continue
-        kept_counts = counts - owners[out].sum(dim=0)
-        means = (sums - owners[out].t() @ features[out]) / kept_counts[:, None]
+        left, fewer = _sums(features[out], labels[out], classes)
+        kept_counts = counts - fewer
+        means = (sums - left) / kept_counts[:, None]
         within = gram - features[out].t() @ features[out] - (means.t() * kept_counts) @ means
-        freedom = int(kept_counts.sum()) - classes
-        found.append(TaskMetric.of(means, within, freedom=freedom).familiarity(features[out]))
+        freedom = max(int(kept_counts.sum()) - classes, 1)
+        spread = Spread(means, method.kept(within / freedom))
+        found.append(TaskMetric.of(spread).familiarity(features[out]))
     return torch.cat(found) if found else features.new_zeros(0)
+
+
+def _sums(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return the sum of the features of each class, (C, D), and how many these are, (C,)."""
+    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
+    return sums, torch.bincount(labels, minlength=classes)
 
 
 def with_thresholds(method: Method, record: Record, task: TaskFeatures) -> Record:
     """Return a record with the thresholds of its task; as it is where there are none.
 
-    There are none where the method keeps no class means and scatter, and of too few images.
+    There are none where the method's records tell of no spread, and of too few images.
 
     Args:
         method: What has learnt it.
@@ -170,7 +179,7 @@ def with_thresholds(method: Method, record: Record, task: TaskFeatures) -> Recor
     """
     if not method.rejects:
         return record
-    return replace(record, thresholds=Thresholds.of(held_out_familiarity(task).tolist()))
+    return replace(record, thresholds=Thresholds.of(held_out_familiarity(task, method).tolist()))
 
 
 def _folds(labels: Tensor, classes: int) -> Tensor:
@@ -226,7 +235,8 @@ def verdicts(
         assert record.thresholds is not None
         floor = record.thresholds.at(rate)
         for place, value in zip(places, known.of(record, features[places]).tolist(), strict=True):
-            found[place].append(Verdict(None if floor is None else value < floor, value))
+            is_below = None if floor is None else value < floor - ROUNDING
+            found[place].append(Verdict(is_below, value))
     return [_together(each) for each in found]
 
 

@@ -91,6 +91,7 @@ class Evaluation:
             none where there is one row alone.
         files: Of each column, what reads the file of the image at a place: None where it has been
             removed.
+        reject: The rate of false alarms at which versions rejected; None where that was not asked.
     """
 
     adapter: str
@@ -106,6 +107,7 @@ class Evaluation:
     mistakes: tuple[SetMistakes, ...]
     comparisons: tuple[SetComparison, ...]
     files: tuple[Callable[[int], bytes | None], ...]
+    reject: float | None = None
 
     @property
     def is_sequence(self) -> bool:

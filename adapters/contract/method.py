@@ -20,8 +20,9 @@ from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings
 from adapters.contract.shared_settings import check_shared
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
+from adapters.errors import CorruptionError
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
 
 
@@ -133,8 +134,8 @@ class Method(ABC):
             is, and a temperature that is fitted with each task helps.
         takes_over: Whether its scorers keep all that they need of a record, so that the tensors of
             those that they were made of may leave memory.
-        rejects: Whether its records hold `means`, `scatter` and `image_counts` of the encoder's
-            features, by which an image of no learnt class is told (`adapters.familiarity`).
+        rejects: Whether its records tell how the encoder's features spread about the class means,
+            by which an image of no learnt class is told (`spread`, `adapters.familiarity`).
         scores_anywhere: Whether its scorers work on the device where the records' tensors are;
             those of other methods are given tensors on the CPU.
         settings_type: Its settings, for whoever describes them; None where nobody says.
@@ -242,6 +243,18 @@ class Method(ABC):
         """
         del memory
         return self
+
+    def spread(self, record: Record) -> Spread:
+        """Return how images lie about the class means of a record; for methods that reject.
+
+        Raises:
+            CorruptionError: the record does not tell it.
+        """
+        raise CorruptionError(f"record {record.task!r}: method {self.name!r} tells of no spread")
+
+    def kept(self, covariance: Tensor) -> Tensor:
+        """Return a covariance, (D, D) float64, as a record keeps it; as it is where it does."""
+        return covariance
 
     @abstractmethod
     def scorer(self, state: AdapterState) -> Scorer:

@@ -73,7 +73,7 @@ class Record:
             records of releases that knew none: scores stay as they are.
         thresholds: Below which familiarity an image is of none of its classes; see
             `adapters.familiarity`. None where nothing could be measured, in records of releases
-            that knew none, and of methods that keep no class means and scatter.
+            that knew none, and of methods whose records tell of no spread.
     """
 
     task: str

@@ -6,6 +6,7 @@ Shapes: N images · V views per image · D feature width · C classes
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,18 @@ from adapters.errors import ClassNameError, EncoderMismatchError, FeatureError, 
 
 # Features that were stored as float16 are off the unit sphere by up to 1e-3.
 _UNIT_TOLERANCE = 1e-2
+
+
+class Spread(NamedTuple):
+    """How images of a task lie about the means of their classes.
+
+    Attributes:
+        means: (C, D), of its classes.
+        covariance: (D, D) float64, of an image about the mean of its class.
+    """
+
+    means: Tensor
+    covariance: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

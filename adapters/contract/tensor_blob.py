@@ -94,6 +94,11 @@ class BlobTensors(Mapping[str, Tensor]):
         """All numbers as they were read; empty once the bytes were let go."""
         return self._flat
 
+    def passing(self) -> Mapping[str, Tensor]:
+        """Return the tensors; those that were let go are read again and not kept."""
+        again = self._again
+        return again() if self._views is None and again is not None else self
+
     def release(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
         """Let the bytes go; when a tensor is asked for, all of them are read `again`."""
         self._again, self._views, self._flat = again, None, ()
@@ -110,6 +115,11 @@ class BlobTensors(Mapping[str, Tensor]):
 def as_stored(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Return `tensors` where they lie, for whoever copies them: a product might be rounded anew."""
     return tensors.views if isinstance(tensors, BlobTensors) else tensors
+
+
+def passing(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return `tensors` for whoever needs them once: what has left memory does not come back."""
+    return tensors.passing() if isinstance(tensors, BlobTensors) else tensors
 
 
 def header_of(blob: bytes | bytearray) -> bytes | bytearray:

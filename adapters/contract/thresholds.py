@@ -8,14 +8,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import Self
 
-from adapters.errors import CorruptionError, FeatureError
+from adapters.errors import CorruptionError, FeatureError, InputError
 
 RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)
 """Rates of false alarms that are kept, as far as a task has images enough for them."""
 
 MOST_RATE = RATES[-1]
+
+
+def check_rate(rate: float) -> None:
+    """Raise InputError unless `rate` is one of false alarms that can be asked for."""
+    given: object = rate
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    if not (is_number and 0 < rate <= MOST_RATE):
+        raise InputError(
+            f"reject: expected a rate of false alarms above 0 and up to {MOST_RATE}, found "
+            f"{rate!r:.40}; 0.05 refuses about one of twenty images of learnt classes",
+            reject=rate,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,9 +28,11 @@ from adapters.contract.method import Query, Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_choice, require_number
 from adapters.contract.shared_settings import shared_settings
+from adapters.contract.task_features import Spread
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.parts.readout import Fusion, Readout, class_counts
 from adapters.parts.scorers import AnchoredScorer
+from adapters.parts.spreads import scattered
 from adapters.parts.statistics import (
     VARIANCE_WITHOUT_SCATTER,
     Statistic,
@@ -91,6 +93,9 @@ class Gda(TrainingFree):
             "image_counts": image_counts(task.labels, len(task.classes)),
             "costs": _costs(inputs, fusion=chosen.fusion),
         }
+
+    def spread(self, record: Record) -> Spread:
+        return scattered(record)
 
     def scorer(self, state: AdapterState) -> Scorer:
         return GdaScorer(state.records)

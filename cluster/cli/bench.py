@@ -20,6 +20,7 @@ from cluster.cli.clients import here_alone
 from cluster.cli.terminal.advice import advice_document, print_advice
 from cluster.cli.terminal.interrupts import interruptible
 from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.numbers import NumberRange
 from cluster.cli.terminal.output import Bar, bars, note, output_option, print_json, stdout, warn
 from cluster.cli.terminal.tables import print_table
 from cluster.client.joined import configured
@@ -297,7 +298,7 @@ class _Bytes(click.ParamType[int]):
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     help="So long may a processor learn a task.  [default: no limit]",
 )
 @click.option(

@@ -12,6 +12,7 @@ from adapters.contract.counts import counted
 from adapters.errors import NacreError, SettingsError, UnavailableError
 from cluster.cli.clients import here_alone
 from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.numbers import NumberRange
 from cluster.cli.terminal.output import (
     output_option,
     print_json,
@@ -40,7 +41,7 @@ SIGNS = {"ok": "ok  ", "warning": "warn", "error": "FAIL"}
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=1.0),
+    type=NumberRange(min=1.0),
     help=f"With --store: how long to race.  [default: {SECONDS:g}]",
 )
 @click.option(

@@ -14,6 +14,7 @@ from cluster.cli.known import check_known
 from cluster.cli.terminal.completion import ADAPTERS, SUBMISSIONS
 from cluster.cli.terminal.facts import p_value
 from cluster.cli.terminal.interrupts import interruptible
+from cluster.cli.terminal.numbers import NumberRange
 from cluster.cli.terminal.output import Bar, bars, output_option, print_json, stdout
 from cluster.cli.terminal.tables import print_table
 from cluster.client.documents import DocumentClient
@@ -79,7 +80,7 @@ def _named_sources(
 )
 @click.option(
     "--reject",
-    type=click.FloatRange(0, MOST_RATE, min_open=True),
+    type=NumberRange(0, MOST_RATE, min_open=True),
     metavar="RATE",
     help="Also measure which images are of none of the learnt classes, at this rate of false "
     "alarms; --set adds images of no learnt class.",

@@ -13,6 +13,7 @@ from cluster.cli.known import check_known
 from cluster.cli.terminal.answers import agreed
 from cluster.cli.terminal.completion import HELD, SERVABLE
 from cluster.cli.terminal.facts import print_garbage, print_report, say_relearnt
+from cluster.cli.terminal.numbers import NumberRange
 from cluster.cli.terminal.options import adapter_option, by_option, relearn_option, why_option
 from cluster.cli.terminal.output import output_option, print_json, progress_bar, say, warn
 
@@ -230,7 +231,7 @@ def _named_versions(numbers: Sequence[int]) -> str:
 @click.option(
     "--grace",
     "grace_h",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=24.0,
     show_default=True,
     metavar="HOURS",

@@ -11,6 +11,7 @@ from cluster.cli.clients import client_of
 from cluster.cli.terminal.completion import ADAPTERS, WEBHOOKS
 from cluster.cli.terminal.facts import when
 from cluster.cli.terminal.nearest import NearestGroup
+from cluster.cli.terminal.numbers import NumberRange
 from cluster.cli.terminal.options import by_option
 from cluster.cli.terminal.output import output_option, print_json, say
 from cluster.cli.terminal.tables import print_facts, print_table
@@ -150,7 +151,7 @@ def remove(path: Path | None, name: str, output: str) -> None:
 @name_argument
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(min=0, max=8760),
+    type=NumberRange(min=0, max=8760),
     default=24.0,
     show_default=True,
     help="So long the old secret signs beside the new one.",

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 
 from adapters.contract.class_entry import ClassEntry
 from adapters.contract.class_names import name_collisions
+from adapters.contract.thresholds import check_rate
 from adapters.errors import InputError, NotFoundError
 from adapters.mistakes import compared
 from cluster.config import Config
@@ -77,6 +78,8 @@ def evaluate(
         UnavailableError: test images have not been embedded by the configured encoder.
         ImageError: a file of a set is no image.
     """
+    if reject is not None:
+        check_rate(reject)
     chosen = chosen_versions(extent.versions, published, adapter=config.adapter)
     device = "cuda" if extent.sets and torch.cuda.is_available() else "cpu"
     measuring = Measuring(config, (), device=device)
@@ -112,9 +115,10 @@ def evaluate(
         )
     rows = _rows(measuring, chosen, reject=reject, threads=threads, report=report)
     remarks += _unmeasured(chosen, rows[1:])
-    return _evaluation(
+    found = _evaluation(
         config.adapter, measuring.encoder.fingerprint, columns, chosen, rows, remarks=tuple(remarks)
     )
+    return replace(found, reject=reject)
 
 
 def _of_submissions(

@@ -61,6 +61,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
         candidates=candidates_of(found),
         sure=_sure(found),
         reliability=_reliability(found),
+        rejected=_rejected(found),
         mistakes=[
             shown_mistakes(each, read)
             for each, read in zip(found.mistakes, found.files, strict=True)
@@ -148,6 +149,21 @@ def _reliability(found: Evaluation) -> list[dict[str, Any]]:
             bars = [diagram_bar(each, measured) for each in measured.bins]
             rows.append({"label": _label(found, place), "found": measured, "bars": bars})
     return rows
+
+
+def _rejected(found: Evaluation) -> list[dict[str, Any]]:
+    """Return the rows of the table of what is of none of the classes; none where not asked."""
+    return [
+        {
+            "label": _label(found, place),
+            "cells": [
+                {"found": of, "learnt": column.source in version.submissions}
+                for of, column in zip(version.rejected, found.columns, strict=True)
+            ],
+        }
+        for place, version in enumerate(found.versions)
+        if version.rejected is not None
+    ]
 
 
 def _changed(found: Evaluation) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from math import sqrt
+from typing import Any
 
 import pytest
 import torch
@@ -19,13 +20,13 @@ from adapters.contract.thresholds import MOST_RATE, RATES, Thresholds
 from adapters.errors import CorruptionError, FeatureError, InputError
 from adapters.familiarity import Familiarities, Verdict, held_out_familiarity, with_thresholds
 from adapters.methods import METHODS, method_named
+from adapters.parts.spreads import Directions, spread_of
 from tests.adapters.synthetic import (
     ENCODER,
     SCALE,
     class_means,
     clusters,
     entries,
-    learnt,
     unit_rows,
 )
 from tests.support.scenes.training import inputs, learn
@@ -33,6 +34,9 @@ from tests.support.scenes.training import inputs, learn
 METHOD = METHODS["own_metric"]
 REJECTING = sorted(name for name, method in METHODS.items() if method.rejects)
 FOREIGN = unit_rows(200, 24, seed=77)
+SETTINGS = {
+    "lada": {"text": "residual", "steps": 4, "memory_per_class": 2, "mixture_components": 2}
+}
 
 
 def record_of(
@@ -40,7 +44,8 @@ def record_of(
 ) -> Record:
     """Return the record of a task as the queue finishes it."""
     chosen = method_named(method)
-    found = learn(chosen, task, past, text=class_means(task), settings={}, seed=1)
+    given = SETTINGS.get(method, {})
+    found = learn(chosen, task, past, text=class_means(task), settings=given, seed=1)
     return with_thresholds(chosen, found, task)
 
 
@@ -152,6 +157,47 @@ def test_a_label_that_nobody_has_learnt_is_not_measured() -> None:
     assert adapter.verdicts(FOREIGN[:1], found, rate=0.1) == [Verdict(None, None)]
 
 
+def bare(record: Record) -> Record:
+    """Return a record of LADA as an earlier release has written it."""
+    added = ("spread", "spread_rest")
+    kept = {name: tensor for name, tensor in record.tensors.items() if name not in added}
+    return replace(record, tensors=kept, thresholds=None)
+
+
+def test_a_record_of_lada_that_knows_of_no_spread_scores_the_same_and_is_not_measured() -> None:
+    new = record_of(clusters("new", seed=4), method="lada")
+    old = decode_record(encode_record(bare(record_of(clusters("old", seed=3), method="lada"))))
+    assert new.tensors["spread"].shape == (24, 24)
+    assert torch.equal(
+        scored(Adapter([new]), FOREIGN).values, scored(Adapter([bare(new)]), FOREIGN).values
+    )
+    with pytest.raises(InputError, match="`replaces: `"):
+        told(Adapter([old]), FOREIGN, 0.1)
+    adapter = Adapter([old, new])
+    now = scored(adapter, FOREIGN)
+    for column, found in zip(now.winners.tolist(), told(adapter, FOREIGN, 0.1), strict=True):
+        is_old = now.classes[column].class_id.startswith("old/")
+        assert (found.unknown is None) is is_old
+
+
+@pytest.mark.parametrize("method", REJECTING)
+def test_records_tell_the_spread_of_their_images(method: str) -> None:
+    task = clusters(classes=3, images=20, width=24)
+    expected = spread_of(task.features[:, 0], task.labels, classes=3)
+    found = METHODS[method].spread(record_of(task, method=method))
+    assert torch.allclose(found.means.double(), expected.means, atol=1e-6)
+    assert torch.allclose(found.covariance, expected.covariance, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", REJECTING)
+def test_a_record_without_what_tells_its_spread_is_damaged(method: str) -> None:
+    record = record_of(clusters(), method=method)
+    for name in {"scatter", "means", "image_counts", "images", "spread"} & record.tensors.keys():
+        kept = {key: tensor for key, tensor in record.tensors.items() if key != name}
+        with pytest.raises(CorruptionError, match=name):
+            METHODS[method].spread(replace(record, tensors=kept))
+
+
 def test_of_merged_classes_the_task_decides_to_which_an_image_is_most_familiar() -> None:
     first = record_of(clusters("first", classes=2, images=30, seed=1, spread=0.1))
     task = clusters("second", classes=2, images=30, seed=8, spread=0.1)
@@ -166,8 +212,10 @@ def test_of_merged_classes_the_task_decides_to_which_an_image_is_most_familiar()
     assert share(adapter.verdicts(own, now, rate=0.05, tasks=["first"])) > 0.9
 
 
-@pytest.mark.parametrize("rate", [0.0, -0.1, 0.21, 2.0, float("nan"), float("inf")])
-def test_a_rate_that_is_none_is_refused(rate: float) -> None:
+@pytest.mark.parametrize(
+    "rate", [0.0, -0.1, 0.21, 2.0, float("nan"), float("inf"), True, "0.05", torch.tensor(0.05)]
+)
+def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
     adapter = Adapter([record_of(clusters())])
     with pytest.raises(InputError, match=r"above 0 and up to 0\.2"):
         told(adapter, FOREIGN, rate)
@@ -197,35 +245,74 @@ def test_records_that_keep_none_say_what_to_do() -> None:
     old = replace(record_of(clusters()), thresholds=None)
     with pytest.raises(InputError, match="`replaces: `"):
         told(Adapter([old]), FOREIGN, 0.1)
-    lada = learnt(clusters())
-    assert with_thresholds(METHODS["lada"], lada, clusters()) is lada
-    with pytest.raises(InputError, match=r"'lada'.*own_metric, gda"):
-        told(Adapter([lada]), FOREIGN, 0.1)
+    plain = record_of(clusters(), method="nearest_mean")
+    assert with_thresholds(METHODS["nearest_mean"], plain, clusters()) is plain
+    with pytest.raises(InputError, match=r"'nearest_mean'.*dual_rail, gda, lada, own_metric"):
+        told(Adapter([plain]), FOREIGN, 0.1)
 
 
 def test_methods_that_reject_are_those_that_sentences_name() -> None:
-    assert REJECTING == ["gda", "own_metric"]
+    assert REJECTING == ["dual_rail", "gda", "lada", "own_metric"]
+
+
+@pytest.mark.parametrize("method", REJECTING)
+def test_images_that_are_all_the_same_are_no_false_alarms(method: str) -> None:
+    single = clusters(classes=3, images=1)
+    task = replace(
+        single,
+        features=single.features.repeat_interleave(16, dim=0),
+        labels=single.labels.repeat_interleave(16),
+    )
+    adapter = Adapter([record_of(task, method=method)])
+    for images in (task.features[:, 0], single.features[:, 0], single.features[:1, 0]):
+        assert share(told(adapter, images, 0.05)) == 0
+    assert share(told(adapter, FOREIGN, 0.05)) == 1
+
+
+@pytest.mark.parametrize("method", REJECTING)
+def test_the_only_class_of_a_version_is_certain_and_a_foreign_image_unknown(method: str) -> None:
+    task, others = halves(clusters(classes=1, images=60, spread=0.1))
+    adapter = Adapter([record_of(task, method=method)])
+    assert float(scored(adapter, FOREIGN).probabilities.min()) == 1
+    assert share(told(adapter, FOREIGN, 0.05)) > 0.9
+    assert share(told(adapter, others, 0.05)) < 0.2
+
+
+@pytest.mark.parametrize(
+    "images",
+    [FOREIGN * float("nan"), FOREIGN[:, :1], FOREIGN.repeat(1, 2) / sqrt(2), 2 * FOREIGN],
+)
+def test_features_that_would_not_be_scored_are_not_judged(images: Tensor) -> None:
+    adapter = Adapter([record_of(clusters())])
+    with pytest.raises(FeatureError):
+        adapter.verdicts(images, scored(adapter, FOREIGN), rate=0.1)
+
+
+def test_other_images_than_were_scored_are_not_judged() -> None:
+    adapter = Adapter([record_of(clusters())])
+    with pytest.raises(FeatureError, match="200 images that were scored, found 3"):
+        adapter.verdicts(FOREIGN[:3], scored(adapter, FOREIGN), rate=0.1)
 
 
 def test_an_image_alone_in_its_class_is_held_out_of_nothing() -> None:
     task = clusters(classes=3, images=5)
     kept = torch.tensor([0, 5, 6, 7, 8, 9, 10])  # one, five and one
     few = replace(task, features=task.features[kept], labels=task.labels[kept])
-    assert len(held_out_familiarity(few)) == 5
+    assert len(held_out_familiarity(few, METHOD)) == 5
     single = replace(task, features=task.features[::5], labels=task.labels[::5])
-    assert len(held_out_familiarity(single)) == 0
+    assert len(held_out_familiarity(single, METHOD)) == 0
     assert record_of(single).thresholds is None
 
 
 def test_held_out_images_are_less_familiar_than_they_are_to_what_has_learnt_them() -> None:
     task = clusters(classes=4, images=16)
-    known = Familiarities().of(record_of(task), task.features[:, 0])
-    assert float(held_out_familiarity(task).mean()) < float(known.mean())
+    known = Familiarities(METHOD).of(record_of(task), task.features[:, 0])
+    assert float(held_out_familiarity(task, METHOD).mean()) < float(known.mean())
 
 
 def test_metrics_that_are_not_kept_are_made_again() -> None:
     first, second = (record_of(clusters(name, seed=place)) for place, name in enumerate("ab"))
-    few, many = Familiarities(kept=1), Familiarities()
+    few, many = Familiarities(METHOD, kept=1), Familiarities(METHOD)
     for record in (first, second, first, second):
         assert torch.equal(few.of(record, FOREIGN), many.of(record, FOREIGN))
 
@@ -235,6 +322,29 @@ def test_the_queue_of_one_process_keeps_thresholds_too() -> None:
     given = inputs(task, (), text=class_means(task), settings={}, seed=1)
     state = learn_calibrated(METHOD, replace(given, past=AdapterState()))
     assert state.records[-1].thresholds == record_of(task).thresholds
+
+
+# Directions
+
+
+def test_few_directions_keep_what_is_widest_and_the_mean_of_the_rest() -> None:
+    variances = torch.tensor([5.0, 3.0, 0.5, 0.3, 0.1]).double()
+    turned = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1)))[0]
+    turned = turned.double()
+    turned = torch.linalg.qr(turned)[0]
+    matrix = turned.t() @ torch.diag(variances) @ turned
+    found = Directions.of(matrix, most=2)
+    assert found.rows.shape == (2, 5)
+    assert float(found.rest) == pytest.approx(0.3)
+    expected = torch.tensor([5.0, 3.0, 0.3, 0.3, 0.3]).double()
+    assert torch.allclose(turned @ found.covariance @ turned.t(), torch.diag(expected), atol=1e-6)
+    assert torch.allclose(Directions.of(matrix, most=9).covariance, matrix, atol=1e-9)
+
+
+def test_of_images_that_do_not_spread_no_direction_is_kept() -> None:
+    found = Directions.of(torch.zeros(6, 6).double(), most=3)
+    assert found.rows.shape == (0, 6)
+    assert torch.equal(found.covariance, torch.zeros(6, 6).double())
 
 
 # Thresholds

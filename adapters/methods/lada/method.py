@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from adapters.contract.adapter_state import AdapterState
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.method import Learner, Learnt, Method, Scorer
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.lada.learner import LadaLearner
-from adapters.methods.lada.record import mixture_tensors
+from adapters.methods.lada.record import mixture_tensors, record_spread, spread_tensors
 from adapters.methods.lada.scorer import LadaScorer
 from adapters.methods.lada.settings import LadaSettings
+from adapters.parts.spreads import Directions
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Lada(Method):
     settings_type: ClassVar[type[LadaSettings]] = LadaSettings
     scores_stay: ClassVar[bool] = True
     takes_over: ClassVar[bool] = True
+    rejects: ClassVar[bool] = True
     scores_anywhere: ClassVar[bool] = True
 
     def keeping(self, memory: MemoryFormat) -> Method:
@@ -72,8 +76,14 @@ class Lada(Method):
             settings=self.check_settings(settings),
             seed=seed,
             encoder=task.encoder,
-            tensors={**learnt.tensors, **mixture_tensors(mixtures)},
+            tensors={**learnt.tensors, **mixture_tensors(mixtures), **spread_tensors(task)},
         )
+
+    def spread(self, record: Record) -> Spread:
+        return record_spread(record)
+
+    def kept(self, covariance: Tensor) -> Tensor:
+        return Directions.of(covariance).covariance
 
     def scorer(self, state: AdapterState) -> Scorer:
         return LadaScorer.of(state.records, kept=self.memory)

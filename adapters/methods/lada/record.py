@@ -9,8 +9,13 @@ Tensors of a record, all float32 or int64, contiguous, on the CPU:
     mixture_means        (sum of components, D)
     mixture_variances    (sum of components,)    Tr(Sigma) / D
     mixture_offsets      (C + 1,) int64
+    spread               (R, D)                  at most 32 directions in which images spread about
+                                                 their class means, as far as they do
+    spread_rest          (1,)                    the variance in every other direction
 
-Shapes: D feature width · C classes
+The last two are missing in records of earlier releases. Scores know nothing of them.
+
+Shapes: D feature width · C classes · R directions
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -20,9 +25,11 @@ from torch import Tensor
 
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.tensor_blob import as_stored
 from adapters.errors import CorruptionError
 from adapters.methods.lada.memory import grouped_offsets
+from adapters.parts.spreads import Directions, spread_of
 
 _GROUPED = {
     "memory_offsets": ("memory",),
@@ -38,6 +45,34 @@ def mixture_tensors(mixtures: Sequence[Mixture]) -> dict[str, Tensor]:
         "mixture_variances": torch.cat([mixture.variances for mixture in mixtures]),
         "mixture_offsets": grouped_offsets([len(mixture.weights) for mixture in mixtures]),
     }
+
+
+def spread_tensors(task: TaskFeatures) -> dict[str, Tensor]:
+    """Return the record's tensors of how the images of a task spread."""
+    found = spread_of(task.features[:, 0], task.labels, classes=len(task.classes))
+    directions = Directions.of(found.covariance)
+    return {"spread": directions.rows.float(), "spread_rest": directions.rest.float()}
+
+
+def record_spread(record: Record) -> Spread:
+    """Return how the images of a LADA record spread about their class means.
+
+    Raises:
+        CorruptionError: the record's tensors do not fit, or are of an earlier release.
+    """
+    mixtures = record_mixtures(record)
+    means = [(each.weights[:, None] * each.means).sum(dim=0) for each in mixtures]
+    try:
+        directions = Directions(record.tensors["spread"], record.tensors["spread_rest"])
+    except KeyError as error:
+        raise CorruptionError(f"record {record.task!r}: tensor missing: {error}") from error
+    rows, rest = directions
+    if rows.ndim != 2 or rows.shape[1] != means[0].shape[0] or rest.shape != (1,):
+        raise CorruptionError(
+            f"record {record.task!r}: expected directions of {means[0].shape[0]} numbers and one "
+            f"variance, found {tuple(rows.shape)} and {tuple(rest.shape)}"
+        )
+    return Spread(torch.stack(means), directions.covariance)
 
 
 def record_mixtures(record: Record) -> list[Mixture]:

@@ -44,7 +44,7 @@ from adapters.contract.method import Learnt, Scorer
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings
-from adapters.contract.task_features import TaskFeatures
+from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.training_inputs import TrainingInputs
 from adapters.errors import SettingsError
 from adapters.methods.own_metric.common_metric import FIRST_TASKS, CommonMetric
@@ -55,6 +55,7 @@ from adapters.methods.own_metric.settings import SHARED, Form, OwnMetricSettings
 from adapters.methods.own_metric.short_list_scorer import ShortListScorer
 from adapters.methods.own_metric.training import OwnMetricTraining
 from adapters.methods.own_metric.whitening import Metrics, Whitenings
+from adapters.parts.spreads import scattered
 from adapters.parts.statistics import total
 from adapters.parts.trained import Trained, Training
 
@@ -104,6 +105,9 @@ class OwnMetric(Trained):
             if learnt.tensors["anchors"].shape[1] > task.features.shape[-1]:
                 settings["rule"] = "counted"
         return super().record(task, learnt, mixtures, settings=settings, seed=seed)
+
+    def spread(self, record: Record) -> Spread:
+        return scattered(record)
 
     def scorer(self, state: AdapterState) -> Scorer:
         forms = {form_of(record) for record in state.records}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from adapters.contract.adapter_state import AdapterState
@@ -18,10 +19,13 @@ from adapters.contract.method import Scorer
 from adapters.contract.records import Record
 from adapters.contract.settings import MethodSettings, require_number, require_whole
 from adapters.contract.shared_settings import shared_settings
+from adapters.contract.task_features import Spread
 from adapters.contract.training_inputs import TrainingInputs
+from adapters.errors import CorruptionError
 from adapters.methods.rail.fusion import Rail, RailScorer, check_rail, check_size, grown
 from adapters.methods.rail.kernel_ridge import KernelRidge, rbf
 from adapters.parts.readout import Fusion
+from adapters.parts.spreads import spread_of
 
 _SHARED = ("fusion", "share", "gamma", "ridge")
 
@@ -56,6 +60,7 @@ class DualRail(Rail):
 
     name: ClassVar[str] = "dual_rail"
     tempered: ClassVar[bool] = True
+    rejects: ClassVar[bool] = True
     settings_type: ClassVar[type[MethodSettings]] = DualRailSettings
     shared: ClassVar[tuple[str, ...]] = _SHARED
 
@@ -64,6 +69,13 @@ class DualRail(Rail):
         past = inputs.past.records
         images = len(inputs.task.labels) + sum(len(record.tensors["images"]) for record in past)
         check_size(images, most=inputs.settings["most_images"])
+
+    def spread(self, record: Record) -> Spread:
+        try:
+            images, counts = record.tensors["images"], record.tensors["image_counts"]
+        except KeyError as error:
+            raise CorruptionError(f"record {record.task!r}: tensor missing: {error}") from error
+        return spread_of(images, torch.repeat_interleave(counts), classes=len(counts))
 
     def scorer(self, state: AdapterState) -> Scorer:
         records = state.records

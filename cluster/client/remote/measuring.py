@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
+from adapters.contract.thresholds import check_rate
 from adapters.errors import InputError
 from cluster.client.remote.call import Call, look, path_to
 from cluster.client.remote.part import CallPart
@@ -45,12 +46,14 @@ class MeasuringCalls(CallPart):
             on_step: Called with what is being done, units of it done and units in all.
 
         Raises:
-            InputError: a range that cannot be read, a version of which a task was purged, or a set
-                of this machine.
+            InputError: a range that cannot be read, a version of which a task was purged, a set of
+                this machine, or no rate of false alarms.
             NotFoundError: no such version, task or set, or no test images.
             UnavailableError: test images have not been embedded by the system's encoder.
             ImageError: a file of a set is no image.
         """
+        if reject is not None:
+            check_rate(reject)  # JSON could not say some of what is none
         for name, source in (sets or {}).items():
             if "://" not in source:
                 raise InputError(
@@ -77,7 +80,7 @@ class MeasuringCalls(CallPart):
                     "versions": versions,
                     "tasks": list(tasks),
                     "sets": dict(sets or {}),
-                    **({} if reject is None else {"reject": reject}),
+                    **({} if reject is None else {"reject": float(reject)}),
                     "report": report is not None,
                 }
             },

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from adapters.contract.thresholds import check_rate
 from adapters.errors import NotFoundError
 from cluster.client.remote.call import Call
 from cluster.wire.health import Ready, Status
@@ -24,13 +25,16 @@ def predicting(
     """Return the call that asks what images show; see `Client.predict`.
 
     Raises:
+        InputError: no rate of false alarms.
         NotFoundError: there is no such file.
     """
+    if reject is not None:
+        check_rate(reject)
     fields: dict[str, object] = {"top_k": str(top_k)}
     fields |= {"version": str(version)} if version is not None else {}
     fields |= {"tasks": list(tasks)} if tasks else {}
     fields |= {"candidate_labels": list(candidate_labels)} if candidate_labels else {}
-    fields |= {"reject": repr(reject)} if reject is not None else {}
+    fields |= {"reject": repr(float(reject))} if reject is not None else {}
     return Call(
         kind=PredictAnswer,
         verb="POST",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy
 import pytest
 import torch
 import yaml
@@ -39,7 +40,8 @@ class Rejecting:
     """Versions of four adapters.
 
     `main` has learnt fashion (1) and digits (2) with own_metric. `before` has the same records as
-    an earlier release left them (1), and `half` only the first of them so (1). `lada` has digits.
+    an earlier release left them (1), and `half` only the first of them so (1). `lada` and `means`,
+    of nearest_mean, have digits.
 
     Attributes:
         url: Of the service.
@@ -95,7 +97,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rejecting]:
     folder = tmp_path_factory.mktemp("rejecting")
     config = Config(
         store=f"file://{folder}/store",
-        serve=ServeConfig(adapters=("before", "half", "lada"), poll_s=0.05, decoders=2),
+        serve=ServeConfig(adapters=("before", "half", "lada", "means"), poll_s=0.05, decoders=2),
     )
     store, encoder = open_store(config.store), Encoder(EncoderSettings())
     for number, name in enumerate(("fashion", "digits")):
@@ -103,6 +105,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rejecting]:
         published_by_hand(store, encoder, task, method="own_metric")
     task = submitted(store, drafted(folder, "digits", "lada"), now=5.0)
     published_by_hand(store, encoder, task)
+    task = submitted(store, drafted(folder, "digits", "means"), now=6.0, method="nearest_mean")
+    published_by_hand(store, encoder, task, method="nearest_mean")
     versions = Versions(store)
     learnt = list(versions.records("main", versions.resolve("main", "head") or 0))
     before = [replace(record, thresholds=None) for record in learnt]
@@ -204,7 +208,15 @@ def test_tasks_of_an_earlier_release_are_said(api: httpx.Client, scene: Rejectin
 
 
 def test_a_method_that_cannot_is_said(api: httpx.Client, scene: Rejecting) -> None:
-    assert "method 'lada'" in refusal(api, scene.known[0], "lada", reject=RATE)
+    assert "method 'nearest_mean'" in refusal(api, scene.known[0], "means", reject=RATE)
+
+
+def test_the_default_method_rejects_too(api: httpx.Client, scene: Rejecting) -> None:
+    known = pictures("digits", 4)
+    told = answered(api, [*known, *scene.foreign], "lada", reject=RATE)["results"]
+    unknown = [each["unknown"] for each in told]
+    assert sum(unknown[: len(known)]) <= len(known) / 4
+    assert sum(unknown[len(known) :]) >= len(scene.foreign) / 2
 
 
 def test_a_label_that_nobody_has_learnt_is_not_measured(
@@ -246,8 +258,13 @@ def test_python_is_told_too(scene: Rejecting) -> None:
         assert [each.unknown for each in plain.results] == [None] * len(scene.foreign)
         assert any(each.unknown for each in told.results)
         assert all(each.familiarity is not None for each in told.results)
-        with pytest.raises(InputError, match="reject"):
-            client.predict(scene.foreign[:1], reject=2)
+        for rate in (2, 0, float("nan"), float("inf"), True):
+            with pytest.raises(InputError, match="reject"):
+                client.predict(scene.foreign[:1], reject=rate)
+            with pytest.raises(InputError, match="reject"):
+                client.evaluate(reject=rate)
+        told_by_numpy = client.predict(scene.foreign, reject=numpy.float64(RATE))
+        assert told_by_numpy == told
 
 
 def run(scene: Rejecting, folder: Path, *words: str) -> Result:
@@ -273,6 +290,18 @@ def test_the_command_line_says_it(scene: Rejecting, tmp_path: Path) -> None:
     assert document.results[0].unknown is True
     plain = json.loads(run(there, tmp_path, "--output", "json").stdout)
     assert plain["results"][0].keys() == {"predictions"}
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize("rate", ["nan", "inf", "0", "0.3", "-1"])
+def test_the_command_line_refuses_what_is_no_rate(
+    scene: Rejecting, tmp_path: Path, verb: str, rate: str
+) -> None:
+    (tmp_path / "one.png").write_bytes(scene.foreign[0])
+    images = [str(tmp_path / "one.png")] if verb == "predict" else []
+    ended = CliRunner().invoke(cli, ["--url", scene.url, verb, *images, "--reject", rate])
+    assert ended.exit_code == 2 or isinstance(ended.exception, InputError)
+    assert "reject" in (ended.output or str(ended.exception))
 
 
 def test_the_command_line_says_what_was_not_measured(scene: Rejecting, tmp_path: Path) -> None:
