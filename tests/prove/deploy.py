@@ -2,7 +2,7 @@
 
 - `airgap`: wheels are gathered as for a machine without a network, installed and used where there
   is no route to anywhere.
-- `image`: the image is built from them with buildah, today's and the first that there was. One
+- `image`: the image is built from them with buildah, today's and an older one. One
   container runs with a read-only root and no rights: it is asked from outside, killed, upgraded and
   stopped; the demo runs in one as a user that nobody knows.
 - `memory`: five tasks are learnt in a container that may use 4 GB; what each role had of it.

@@ -1,6 +1,5 @@
 """The sentence encoder in plain torch, with made-up weights."""
 
-
 import pytest
 import torch
 from safetensors.torch import save_file

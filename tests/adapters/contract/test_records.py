@@ -217,4 +217,5 @@ def test_a_method_may_keep_one_tensor_under_two_names_and_a_part_beside_the_whol
     kept = {"whole": whole, "again": whole, "part": whole[1:3], "turned": whole.t()}
     tensors, _ = unpack(pack({**kept, "empty": whole[:0]}, {}))
     assert all(torch.equal(tensors[name], each) for name, each in kept.items())
-    assert len(encode_record(small_record(tensors=kept))) > sum(each.nbytes for each in kept.values())
+    size = sum(each.nbytes for each in kept.values())
+    assert len(encode_record(small_record(tensors=kept))) > size

@@ -20,12 +20,12 @@ from tests.support.drivers.containers import BASE, Containers, from_outside, wai
 from tests.support.drivers.image_trial import (
     CLIP_ART,
     EXAMPLES,
-    FIRST,
     NEW,
     OLD,
     ROOT,
     SKETCHES,
     checked_out,
+    commits,
     keep_token,
 )
 from tests.support.drivers.s3_server import free_port
@@ -40,7 +40,7 @@ FASHION = EXAMPLES / "fashion" / "task.yaml"
 def composed(own: Containers) -> Iterator[Row]:
     """Bring up a cluster of the older image, go over to one of today's, kill that one's head."""
     _make_store_image(own)
-    old = _composition_of(own, FIRST)
+    old = _composition_of(own, commits()[OLD])
     ports = {"nacre": free_port(), "green": free_port()}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     token_file = own.folder / "token"

@@ -25,8 +25,8 @@ from tests.support.drivers.s3_server import free_port
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "cluster" / "examples"
-FIRST = "0b47d097"
-"""The first sources that an image can be built of, which are built as they say themselves."""
+PROGRAM = "deploy/docker/bin/nacre"
+"""What every image begins with; the older image is of the commit that changed it last."""
 REVISION = "org.opencontainers.image.revision"
 NOT_IN_IMAGES = (
     *(":!tests", ":!docs", ":!benchmarks", ":!training", ":!*.md"),
@@ -66,21 +66,24 @@ def context(folder: Path, commit: str, wheels: Path) -> Path:
 
 
 def commits() -> dict[str, str]:
-    """Return the commits that images are built of.
+    """Return the commits that images are built of; each image is built as its sources say.
 
     Raises:
         RuntimeError: this checkout has no earlier ones.
     """
     try:
-        return {
+        found = {
             NEW: git("rev-parse", "--short=12", "HEAD"),
-            OLD: git("rev-parse", "--short=12", f"{FIRST}^{{commit}}"),
+            OLD: git("log", "-1", "--format=%h", "--abbrev=12", "--", PROGRAM),
         }
     except (subprocess.CalledProcessError, OSError) as error:
+        raise RuntimeError(f"expected a checkout of git, found none in {ROOT}") from error
+    if len(set(found.values())) < len(found):
         raise RuntimeError(
-            f"expected a checkout of git with the commit {FIRST}, to build an older image of, "
+            f"expected a commit after the one that changed {PROGRAM}, to build an older image of, "
             f"found none in {ROOT}; fetch its whole history (git fetch --unshallow)"
-        ) from error
+        )
+    return found
 
 
 def _is_of(revision: str, commit: str) -> bool:
@@ -115,7 +118,7 @@ def size_of(own: Containers, name: str, *, figure: str, most_bytes: int) -> Row:
 
 
 def built(own: Containers, wheels: Path) -> Iterator[Row]:
-    """Build the image of today and the first that there was, and say what they are."""
+    """Build the image of today and an older one, and say what they are."""
     wanted = commits()
     for name, commit in wanted.items():
         if own.has(name) and _is_of(own.labels(name).get(REVISION, ""), commit):

@@ -339,7 +339,7 @@ def test_a_training_that_diverges_is_told_before_anything_is_made_of_its_feature
     past = learnt("first", **chosen)
     ours = training(given("second", past, **chosen, image_learning_rate=3e38))
     trained, measured = ours._ends
-    with pytest.raises(FeatureError, match="the training has diverged.*lower learning rate"):
+    with pytest.raises(FeatureError, match=r"the training has diverged.*lower learning rate"):
         for step in range(ours.total_steps):
             ours.advance(step)
     assert trained < measured
