@@ -136,14 +136,14 @@ class _Run(NamedTuple):
     Attributes:
         dtype: Of their numbers.
         begin: The first byte.
-        count: Numbers of all of them.
+        total: Numbers of all of them.
         counts: Numbers of each.
         shapes: By name.
     """
 
     dtype: torch.dtype
     begin: int
-    count: int
+    total: int
     counts: list[int]
     shapes: dict[str, list[int]]
 
@@ -179,7 +179,7 @@ def layout_of(entries: Mapping[str, Any]) -> BlobLayout:
             raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
         if not (runs and runs[-1].dtype == dtype):
             runs.append(_Run(dtype, begin, 0, [], {}))
-        run = runs[-1] = runs[-1]._replace(count=runs[-1].count + count)
+        run = runs[-1] = runs[-1]._replace(total=runs[-1].total + count)
         run.counts.append(count)
         run.shapes[name] = shape
         here = end
@@ -200,9 +200,9 @@ def tensors_of(blob: bytes | bytearray, layout: BlobLayout, *, start: int) -> Bl
     if start + layout.size != len(blob):
         raise ValueError(f"expected {start + layout.size} bytes, found {len(blob)}")
     flat, found = list[Tensor](), dict[str, Tensor]()
-    for dtype, begin, count, counts, shapes in layout.runs:
-        if count:
-            run = torch.frombuffer(blob, dtype=dtype, count=count, offset=start + begin)
+    for dtype, begin, total, counts, shapes in layout.runs:
+        if total:
+            run = torch.frombuffer(blob, dtype=dtype, count=total, offset=start + begin)
         else:  # of no bytes there is no view
             run = torch.empty(0, dtype=dtype)
         flat.append(run)
