@@ -335,7 +335,7 @@ def test_a_learner_can_be_asked_at_any_time() -> None:
 def test_a_training_that_diverges_is_told_before_anything_is_made_of_its_features(
     kind: str, calibrate: str
 ) -> None:
-    chosen = {"adapter": kind, "calibrate": calibrate}
+    chosen: dict[str, Any] = {"adapter": kind, "calibrate": calibrate}
     past = learnt("first", **chosen)
     ours = training(given("second", past, **chosen, image_learning_rate=3e38))
     trained, measured = ours._ends
