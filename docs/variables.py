@@ -131,11 +131,6 @@ OF_TESTS = (
         "`NACRE_DATASETS`, `NACRE_FEATURES`",
         "folders of larger image sets and of cached features, `../shared` where they are not set",
     ),
-    (
-        "`NACRE_CRDS`",
-        "folder with the definitions of KubeRay's and Prometheus' resources as their operators "
-        "install them, `../shared/crds` where it is not set",
-    ),
     ("`NACRE_FUZZ_SECONDS`", "how long each loader is fuzzed, with other examples each time"),
     (
         "`NACRE_SAME_MACHINE`",

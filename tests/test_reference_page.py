@@ -52,6 +52,6 @@ def test_the_page_names_the_variables_of_tests_and_benchmarks() -> None:
 
 def test_no_variable_that_the_page_names_is_told_of_as_unknown() -> None:
     ours = {name for table in (VARIABLES, OF_IMAGE, OF_TESTS) for name in named(table)}
-    assert {"NACRE_KEYS", "NACRE_PORT", "NACRE_CRDS"} <= ours
+    assert {"NACRE_KEYS", "NACRE_PORT"} <= ours
     assert unknown_variables(Config, dict.fromkeys(ours | NOT_READ, "1")) == []
     assert unknown_variables(Config, {f"{PREFIX}PROT": "1"}) != []

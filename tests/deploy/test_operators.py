@@ -1,17 +1,15 @@
-"""What we say of the operators' resources, beside what the operators say, where that is at hand."""
+"""What we say of the operators' resources, beside what the operators themselves say."""
 
-import os
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 
 from tests.deploy.test_chart import EVERYTHING
+from tests.support.kubernetes.definitions import definitions
 from tests.support.kubernetes.manifests import (
     ROOT,
     Manifest,
@@ -22,27 +20,10 @@ from tests.support.kubernetes.manifests import (
     values_in,
 )
 
-FOLDER = Path(os.environ.get("NACRE_CRDS", ROOT.parent / "shared" / "crds"))
 EXAMPLES = sorted((ROOT / "deploy" / "helm" / "examples").glob("*.yaml"))
 IDS = [path.stem for path in EXAMPLES]
 FREE = ("limits", "requests", "matchLabels", "labels", "annotations", "rayStartParams")
 """Mappings whose keys are anybody's."""
-needs_definitions = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f"no definitions in {FOLDER}; NACRE_CRDS names a folder of CRDs"
-)
-
-
-@cache
-def definitions() -> dict[str, Any]:
-    """Return the schemas of the operators, by kind and version."""
-    found = {}
-    for path in sorted(FOLDER.glob("*.yaml")):
-        written = yaml.load(path.read_text(), yaml.CSafeLoader)
-        spec = written["spec"]
-        for version in spec["versions"]:
-            key = f"{spec['names']['kind']} {spec['group']}/{version['name']}"
-            found[key] = version["schema"]["openAPIV3Schema"]
-    return found
 
 
 def unknown(ours: Any, theirs: Any, place: str) -> Iterator[str]:
@@ -97,16 +78,12 @@ def _validator(key: str) -> Any:
     return jsonschema_rs.validator_for(schema)
 
 
-@needs_definitions
 @pytest.mark.parametrize("key", list(operators()))
 def test_we_say_nothing_that_the_operator_does_not_say(key: str) -> None:
-    if key not in definitions():
-        pytest.skip(f"no definition of {key} in {FOLDER}")
     theirs = definitions()[key]
     assert list(unknown(closed(operators()[key]), theirs | {"required": []}, key)) == []
 
 
-@needs_definitions
 @pytest.mark.parametrize(
     "values", [EVERYTHING, *map(values_in, EXAMPLES)], ids=["everything", *IDS]
 )
@@ -116,7 +93,6 @@ def test_the_chart_is_as_the_operators_themselves_want_it(values: dict[str, Any]
     assert [wrong for _, wrongs in found for wrong in wrongs] == []
 
 
-@needs_definitions
 def test_a_planted_key_is_found_by_the_operators_own_definitions_too() -> None:
     planted = 0
     for manifest, _ in known_to_them(rendered(EVERYTHING)):
