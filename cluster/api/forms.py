@@ -16,6 +16,9 @@ from starlette.requests import Request
 
 from adapters.errors import InputError
 
+TOO_MANY_FILES = "Too many files"
+"""How the parser begins to say so; it does not say what to do."""
+
 
 @asynccontextmanager
 async def received_form(
@@ -50,6 +53,12 @@ async def received_form(
         try:
             form = await parser.parse()
         except MultiPartException as error:
+            if error.message.startswith(TOO_MANY_FILES):
+                raise HTTPException(
+                    400,
+                    f"expected at most {max_files} files in a form, found more; send them in "
+                    "several requests",
+                ) from error
             raise HTTPException(400, error.message) from error
     try:
         yield form

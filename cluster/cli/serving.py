@@ -166,9 +166,14 @@ def predict(
       nacre predict *.png --top-k 1 --version 3 --output json
       nacre predict photo.jpg --task fashion --label "ice skate"
       nacre predict photo.jpg --reject 0.05
+
+    Of more than 64 images the first are answered by the version that is asked for, and all others
+    by the same one, whatever is published meanwhile.
     """
+    from cluster.client.remote.image_parts import predicted
+
     client = client_of(path)
-    answer = client.predict(images, tasks=tasks, candidate_labels=labels, **options)
+    answer = predicted(client.predict, images, tasks=tasks, candidate_labels=labels, **options)
     if output == "json":
         print_json(answer.model_dump(exclude_unset=True))
         return

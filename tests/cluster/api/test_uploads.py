@@ -104,7 +104,8 @@ def test_more_files_than_are_allowed_are_refused(service: TestClient) -> None:
     response = service.post("/images", files=files)
     assert 400 <= response.status_code < 500
     assert response.headers["content-type"] == "application/problem+json"
-    assert str(MAX_IMAGES) in response.json()["detail"]
+    assert f"at most {MAX_IMAGES} files" in response.json()["detail"]
+    assert "several requests" in response.json()["detail"]
 
 
 def test_as_many_files_as_are_allowed_are_taken(service: TestClient) -> None:
