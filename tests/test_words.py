@@ -26,8 +26,8 @@ api app apply arrow async batching browser callback cli completion concurrency c
 configuration declaration ready variable
 coordination csv decode decoded decompressed denormal deployment directory entry error file folder
 follower footer form gif handler header http jpeg jpeg2000 machine member metadata middleware node
-op open option parameter parquet png ppm process request resizing route runtime scalar schedule
-schema server serving session socket static stored stream symmetric tar terminal thread tiff
+number op open option parameter parquet png ppm process request resizing route runtime scalar
+schedule schema server serving session socket static stored stream symmetric tar terminal thread tiff
 unpacked upload wire xml yaml
 """
 LEARNING = """

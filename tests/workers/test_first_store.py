@@ -159,6 +159,10 @@ def test_trainings_begin_where_they_were_left(
     assert resumed[1] == expected | LEARNT
 
 
+ADDED = {"spread", "spread_rest"}
+"""Tensors that records of LADA have had since."""
+
+
 @pytest.mark.parametrize("name", sorted(OUTCOMES))
 def test_an_open_submission_ends_as_it_did(
     resumed: tuple[ObjectStore, dict[str, int]], name: str
@@ -173,7 +177,8 @@ def test_an_open_submission_ends_as_it_did(
     # One of four images may be answered otherwise.
     assert found.get("accuracies") == pytest.approx(then.get("accuracies"), abs=0.25)
     now, before = found.get("tensors", {}), then.get("tensors", {})
-    assert now.keys() == before.keys()
+    assert now.keys() - before.keys() <= ADDED
+    assert now.keys() >= before.keys()
     for tensor, facts in before.items():
         assert now[tensor]["shape"] == facts["shape"]
         assert now[tensor]["norm"] == pytest.approx(facts["norm"], rel=DRIFT)

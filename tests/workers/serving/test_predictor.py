@@ -438,7 +438,7 @@ def test_a_request_that_nothing_can_be_rejected_for_keeps_no_other_from_its_answ
     ]
     first, refused, last = predictor.predict_together(list(rows), asked, embed=as_given)
     assert isinstance(refused, InputError)
-    assert "method 'lada'" in refused.message
+    assert "a rate of false alarms that was measured" in refused.message
     for found in (first, last):
         assert isinstance(found, list)
         assert [each.verdict for each in found] == [None, None]
