@@ -27,8 +27,8 @@ configuration declaration ready variable
 coordination csv decode decoded decompressed denormal deployment directory entry error file folder
 follower footer form gif handler header http jpeg jpeg2000 machine member metadata middleware node
 number op open option parameter parquet png ppm process request resizing route runtime scalar
-schedule schema server serving session socket static stored stream symmetric tar terminal thread tiff
-unpacked upload wire xml yaml
+schedule schema server serving session socket static stored stream symmetric tar terminal thread
+tiff unpacked upload wire xml yaml
 """
 LEARNING = """
 accuracy augmentation cluster embedding encoding evaluate evaluated evaluating evaluation learning
