@@ -49,7 +49,7 @@ def ended(
         env={**os.environ, "NACRE_FEATURES": str(features), "NACRE_DATASETS": str(features)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

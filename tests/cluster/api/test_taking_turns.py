@@ -11,7 +11,7 @@ from tests.support.scenes.pictures import flat_png
 LARGE = flat_png(3_000, 2_500)
 """Some 20 kB, and more pixels than are decoded at once with others."""
 COUNT = 12
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 
 
 async def asked(client: httpx.AsyncClient, *images: bytes) -> httpx.Response:

@@ -18,7 +18,7 @@ from tests.support.drivers.s3_server import free_port
 
 pytestmark = pytest.mark.ray
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 SENT = 'sum(nacre_requests_total{route="/v1/methods"})'
 
 

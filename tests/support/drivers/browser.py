@@ -55,7 +55,7 @@ def shades_of_the_heat_map(colors: set[tuple[int, int, int]]) -> set[tuple[int, 
 def _open(page: Path | str, folder: Path, *flags: str) -> str:
     address = page if isinstance(page, str) else page.as_uri()
     command = [browser_path(), *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, address]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=240, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, timeout=600, text=True)
     return done.stdout
 
 
