@@ -97,8 +97,9 @@ def test_test_images_of_another_adapter_are_measured_on_by_its_operators_alone(
     response = routes.post(EVALUATE, json={"tasks": [other]}, headers=headers)
     assert response.status_code == 403
     assert "`evaluate` needs operator of 'other'" in response.json()["detail"]
-    (call,) = client.audit()
-    assert (call.verb, call.adapter, call.outcome.value) == ("evaluate", "other", "denied")
+    # The store is a copy of one that other tests have asked, too.
+    (call,) = [entry for entry in client.audit() if entry.adapter == "other"]
+    assert (call.verb, call.outcome.value) == ("evaluate", "denied")
 
 
 def test_the_process_is_ended_where_nobody_waits_for_it(client: Client) -> None:
