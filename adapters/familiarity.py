@@ -34,6 +34,7 @@ from adapters.contract.records import Record
 from adapters.contract.task_features import Spread, TaskFeatures
 from adapters.contract.tensor_blob import passing
 from adapters.contract.thresholds import Thresholds
+from adapters.parts.statistics import class_sums
 
 SPREAD = 1.3
 """Variance of a unit feature over all directions together that every task is allowed besides."""
@@ -145,13 +146,13 @@ def held_out_familiarity(task: TaskFeatures, method: Method) -> Tensor:
     """
     features, labels = task.features[:, 0].cpu().double(), task.labels.cpu()
     classes, folds = len(task.classes), _folds(labels, len(task.classes))
-    sums, counts = _sums(features, labels, classes)
+    sums, counts = class_sums(features, labels, classes=classes)
     gram, found = features.t() @ features, []
     for fold in range(FOLDS):
         out = folds == fold
         if not bool(out.any()):
             continue
-        left, fewer = _sums(features[out], labels[out], classes)
+        left, fewer = class_sums(features[out], labels[out], classes=classes)
         kept_counts = counts - fewer
         means = (sums - left) / kept_counts[:, None]
         within = gram - features[out].t() @ features[out] - (means.t() * kept_counts) @ means
@@ -159,12 +160,6 @@ def held_out_familiarity(task: TaskFeatures, method: Method) -> Tensor:
         spread = Spread(means, method.kept(within / freedom))
         found.append(TaskMetric.of(spread).familiarity(features[out]))
     return torch.cat(found) if found else features.new_zeros(0)
-
-
-def _sums(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of the features of each class, (C, D), and how many these are, (C,)."""
-    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
-    return sums, torch.bincount(labels, minlength=classes)
 
 
 def with_thresholds(method: Method, record: Record, task: TaskFeatures) -> Record:

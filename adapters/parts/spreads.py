@@ -11,6 +11,7 @@ from torch import Tensor
 from adapters.contract.records import Record
 from adapters.contract.task_features import Spread
 from adapters.errors import CorruptionError
+from adapters.parts.statistics import class_sums
 from adapters.parts.symmetric import unpacked
 
 DIRECTIONS = 32
@@ -43,8 +44,8 @@ def spread_of(images: Tensor, labels: Tensor, *, classes: int) -> Spread:
         classes: How many; each has an image.
     """
     images, labels = images.cpu().double(), labels.cpu()
-    sums = images.new_zeros(classes, images.shape[1]).index_add_(0, labels, images)
-    means = sums / torch.bincount(labels, minlength=classes)[:, None]
+    sums, counts = class_sums(images, labels, classes=classes)
+    means = sums / counts[:, None]
     centred = images - means[labels]
     return Spread(means, centred.t() @ centred / max(len(images) - classes, 1))
 

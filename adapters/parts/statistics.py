@@ -114,6 +114,18 @@ def image_counts(labels: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels, minlength=classes).cpu()
 
 
+def class_sums(features: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
+    """Return the sum of the (N, D) features of each class, (C, D), and how many these are, (C,).
+
+    Args:
+        features: (N, D).
+        labels: (N,) int64, on the device of the features.
+        classes: C.
+    """
+    sums = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
+    return sums, torch.bincount(labels, minlength=classes)
+
+
 def class_means(task: TaskFeatures) -> Tensor:
     """Return the mean feature of every class under the test transform, (C, D) float32."""
     means = [task.of_class(index).mean(dim=0) for index in range(len(task.classes))]
