@@ -11,6 +11,8 @@ CORES = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 OTHERS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 # Those that start a Ray go one by one: Ray computes in processes of its own, and gives up where they
 # starve. They wait for it much of the time, and the others use that time, as whoever comes last.
+# Of all files only these are read for it.
+WITH_RAY = $(shell grep -rlE 'mark\.ray\b' tests --include='test_*.py')
 BESIDE := .tests-beside.log
 export PYTHONUNBUFFERED := 1
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -41,7 +43,7 @@ test: $(INSTALLED) style ## all checks and tests: those that start a Ray one by 
 	@echo "types and tests without Ray go on beside those with it: tail -f $(BESIDE)"
 	@nice -n 10 $(MAKE) --no-print-directory beside > $(BESIDE) 2>&1 & beside=$$!; \
 	  trap 'kill $$beside 2> /dev/null; exit 130' INT TERM; \
-	  $(BIN)/python -m pytest -m ray --durations=10; ray=$$?; \
+	  $(BIN)/python -m pytest -m ray --durations=10 $(WITH_RAY); ray=$$?; \
 	  echo "waiting for the tests without Ray"; wait $$beside; others=$$?; cat $(BESIDE); \
 	  echo "tests with Ray ended with $$ray, types and tests without with $$others"; \
 	  test "$$ray$$others" = 00

@@ -29,6 +29,7 @@ from workers.registry import Registry, verify
 from workers.store.base import ObjectStore
 
 UP_TIMEOUT_S = 600.0
+HEADS = 3
 QUEUE_TIMEOUT_S = 900.0
 POLL_S = 0.5
 
@@ -63,9 +64,17 @@ class Site:
         (self.folder / "nacre.yaml").write_text(yaml.safe_dump(content))
 
     def start(self) -> None:
-        """Start a head, and the system on it."""
-        self.head = new_head(self.process_environment()).start()
-        self.nacre("up", "--address", self.head.address, timeout_s=UP_TIMEOUT_S)
+        """Start a head, and the system on it; again where a busy machine's head ends meanwhile."""
+        for tries_left in reversed(range(HEADS)):
+            self.head = new_head(self.process_environment()).start()
+            try:
+                self.nacre("up", "--address", self.head.address, timeout_s=UP_TIMEOUT_S)
+            except RuntimeError:
+                if not (tries_left and self.head.ended()):
+                    raise
+                self.die()
+            else:
+                return
 
     def process_environment(self) -> dict[str, str]:
         """Return what is added to the environment of everything that belongs to the system."""

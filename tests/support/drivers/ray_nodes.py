@@ -22,6 +22,9 @@ from tests.support.drivers.s3_server import free_port
 
 RAY = str(Path(sys.executable).parent / "ray")
 START_TIMEOUT_S = 300.0
+STARTED = "Ray runtime started"
+"""What `ray start` says as soon as the node is whole; the processes are there before."""
+TRIES = 3
 
 
 @dataclass
@@ -53,14 +56,32 @@ class RayNode:
         return f"127.0.0.1:{self.head}"
 
     def start(self) -> Self:
-        """Start the node and wait until its raylet runs."""
+        """Start the node and wait until it is whole.
+
+        Where the machine is so busy that Ray gives it up, it is started again.
+
+        Raises:
+            RuntimeError: It has ended each time, or is not whole in time.
+        """
+        for _ in range(TRIES):
+            if self._started():
+                return self
+            self.die()
+        raise RuntimeError((self.folder / "node.log").read_text()[-2000:])
+
+    def ended(self) -> bool:
+        """Return whether it was started and has ended of itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def _started(self) -> bool:
         where = (
             ["--head", f"--port={self.head}", "--temp-dir", str(self.folder), *self._dashboard()]
             if self.is_head
             else [f"--address={self.address}"]
         )
-        log = (self.folder / "node.log").open("ab")
-        with log:
+        log = self.folder / "node.log"
+        with log.open("ab") as written:
+            said_before = written.tell()
             self._process = subprocess.Popen(
                 [
                     RAY,
@@ -74,16 +95,16 @@ class RayNode:
                     "--block",
                 ],
                 env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=log,
+                stdout=written,
+                stderr=written,
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self.pids("raylet"):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self.folder / "node.log").read_text()[-2000:])
+        while STARTED.encode() not in log.read_bytes()[said_before:]:
+            if self.ended() or time.monotonic() > deadline:
+                return False
             time.sleep(0.1)
-        return self
+        return True
 
     def pids(self, title: str) -> list[int]:
         """Return the processes of this node whose title begins with `title`, oldest first."""
