@@ -1,8 +1,8 @@
 """A store that is waited for: what Serve runs may begin before the store of its system is there.
 
-The first of all processes on a new folder makes it, and a server may be away for a moment. Serve
-gives up for good what fails three times, within seconds; whoever declares a system to it by a
-document, as an operator of Kubernetes does, would have to declare it again.
+The first of all processes on a new folder makes it, and a server may be away for a while. Serve
+gives up for good what fails three times; whoever declares a system to it by a document, as an
+operator of Kubernetes does, would have to declare it again. So it is waited for without end.
 """
 
 import logging
@@ -14,9 +14,8 @@ from adapters.errors import StoreRefusedError, UnavailableError, reason_of
 
 T = TypeVar("T")
 
-PATIENCE_S = 60.0
-"""Then it is an error that Serve tells of, and Serve begins again."""
 EVERY_S = 0.5
+SAID_EVERY_S = 60.0
 
 _log = logging.getLogger("nacre.stores")
 
@@ -24,26 +23,26 @@ _log = logging.getLogger("nacre.stores")
 def awaited(
     opened: Callable[[], T],
     *,
-    patience_s: float = PATIENCE_S,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Return what `opened` returns, once the store is there.
+    """Return what `opened` returns, once the store is there; the log says what is waited for.
 
     Raises:
         StoreRefusedError: the store does not let this process in; that is said at once.
-        UnavailableError: it is not there after `patience_s`.
     """
-    deadline, told = clock() + patience_s, False
+    begun = clock()
+    say_at = begun
     while True:
         try:
             return opened()
         except StoreRefusedError:
             raise
         except UnavailableError as error:
-            if clock() >= deadline:
-                raise
-            if not told:
-                _log.warning("waiting for the store: %s", reason_of(error))
-                told = True
+            now = clock()
+            if now >= say_at:
+                _log.warning(
+                    "waiting for the store, for %.0f s now: %s", now - begun, reason_of(error)
+                )
+                say_at = now + SAID_EVERY_S
             sleep(EVERY_S)

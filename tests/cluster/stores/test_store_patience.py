@@ -8,7 +8,7 @@ import pytest
 from adapters.errors import StoreRefusedError, UnavailableError
 from cluster.stores.known import made_known_store
 from cluster.stores.open import open_store
-from cluster.stores.store_patience import EVERY_S, awaited
+from cluster.stores.store_patience import SAID_EVERY_S, awaited
 from workers.store import ObjectStore
 
 
@@ -32,20 +32,26 @@ def test_a_folder_that_another_process_makes_is_waited_for(tmp_path: Path) -> No
     assert [store.get("a").data for store in found] == [b"1"]
 
 
-def test_what_does_not_come_is_an_error_when_patience_is_over() -> None:
+def test_a_store_that_is_away_for_an_hour_is_waited_for_and_that_is_said_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     now = [0.0]
-    tries: list[float] = []
 
-    def opened() -> None:
-        tries.append(now[0])
-        raise UnavailableError("the store is away")
+    def opened() -> str:
+        if now[0] < 3600:
+            raise UnavailableError("the store is away")
+        return "opened"
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    with pytest.raises(UnavailableError, match="the store is away"):
-        awaited(opened, patience_s=2.0, clock=lambda: now[0], sleep=sleep)
-    assert tries == [EVERY_S * each for each in range(5)]
+    assert awaited(opened, clock=lambda: now[0], sleep=sleep) == "opened"
+    said = [record.message for record in caplog.records]
+    assert len(said) == 3600 / SAID_EVERY_S
+    assert said[:2] == [
+        "waiting for the store, for 0 s now: the store is away",
+        "waiting for the store, for 60 s now: the store is away",
+    ]
 
 
 def test_a_store_that_refuses_is_told_at_once() -> None:
