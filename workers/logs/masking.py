@@ -48,11 +48,12 @@ _APOSTROPHES = rf"(?:\\+(?![\"'\\])|\\'|[^'\"\\\n]|\\*\"(?!{_ENDS}))"
 """A character between apostrophes; a quote that ends a string of JSON is none."""
 # Each looks at a character a bounded number of times, whatever somebody has written.
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A private key, also as a list of lines, and where its beginning or its end was cut off.
+    # A private key, also as a list of lines, and where its beginning or its end was cut off. One ends
+    # where the next begins, so that no text is looked through again for each of many.
     (
         re.compile(
-            rf"-----BEGIN {_PRIVATE}(?:{_IN}|\n){{0,16000}}?"
-            r"(?:-----END [A-Z ]{0,40}-----|(?=\\*[\"'])|\Z)"
+            rf"-----BEGIN {_PRIVATE}(?:(?!-----BEGIN ){_IN}|\n){{0,16000}}?"
+            r"(?:-----END [A-Z ]{0,40}-----|(?=\\*[\"'])|(?=-----BEGIN )|\Z)"
             rf"(?:\\*[\"'],\s{{0,8}}\\*[\"'](?:[{_RUN}]{{1,80}}|-----END [A-Z ]{{0,40}}-----)"
             r"(?:\\+n)?(?=\\*[\"'])(?!\\*[\"']\s{0,4}:))*"
         ),
