@@ -19,7 +19,9 @@ import torch
 
 from benchmarks.table import Row, grid, judged
 from cluster.client.client import Client
+from cluster.client.documents import DocumentClient
 from cluster.config import Config
+from cluster.wire.versions import PublishedVersion
 from tests.support.scenes.measured import RandomTask, begun, random_task
 from tests.support.scenes.submissions import submission
 from workers import registry
@@ -203,13 +205,18 @@ def _looked_at(store: RecordingStore, folder: Path, size: int) -> Measured:
     def client() -> Client:
         return Client(Config(store=f"file://{folder}"), store=store)
 
+    def page() -> list[PublishedVersion]:
+        # As documents, each with all of its tasks, as the command prints them.
+        return DocumentClient(client()).versions("main", limit=PAGE)
+
     head = main_of().resolve("head")
     verbs: list[tuple[str, Callable[[], object], float | None]] = [
         (f"history, a page of {PAGE}", lambda: list(islice(main_of().history(), PAGE)), 1.0),
         ("history, all", lambda: list(main_of().history()), None),
         ("show", lambda: registry.read_version(main_of(), "head"), 1.0),
         ("diff", lambda: registry.diff(main_of(), head - 1, head), 1.0),
-        ("versions", lambda: registry.read_versions(main_of()), None),
+        (f"versions, a page of {PAGE}", page, 1.0),
+        ("versions, all", lambda: registry.read_versions(main_of()), None),
         ("gc, only looking", lambda: client().gc(), None),
         ("verify", lambda: client().verify(), None),
     ]

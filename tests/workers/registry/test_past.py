@@ -10,11 +10,11 @@ from tests.support.scenes.registry import ANNA, adapter, learn
 from workers.registry import Registry, read_versions, verify
 from workers.registry.documents.history import walk
 from workers.registry.documents.layout import Kind, object_key
-from workers.registry.past import past_entries
+from workers.registry.past import AHEAD, ONE_BY_ONE, past_entries
 from workers.store import MemoryStore
 from workers.store.testing import RecordingStore
 
-MOVES = 100
+MOVES = 300
 
 
 def much_moved() -> MemoryStore:
@@ -48,6 +48,18 @@ def test_a_page_of_the_history_reads_no_more_than_that(moved: MemoryStore) -> No
     history = Registry(store).adapter("main").history()
     assert len(list(islice(history, 20))) == 20
     assert store.operations.total() == 21  # the refs besides
+
+
+def test_a_longer_page_reads_little_more_than_that() -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, "a", "b")
+    for number in range(400):
+        main.alias("canary", number % 2 + 1, by=ANNA)
+    recorded = RecordingStore(store)
+    history = Registry(recorded).adapter("main").history()
+    assert len(list(islice(history, 50))) == 50
+    assert recorded.operations.total() <= 1 + ONE_BY_ONE + AHEAD
 
 
 def test_a_damaged_entry_is_an_error_in_its_turn() -> None:
