@@ -5,10 +5,11 @@ another. Each names one much further back, too: beginning there as well, many ar
 once, and each is still read once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from adapters.errors import NacreError
 from workers.concurrency.bounded import in_threads, pool_of
@@ -16,6 +17,9 @@ from workers.registry.documents.history import Entry, EntryRef, walk
 from workers.registry.documents.layout import Stored
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.objects import AdapterObjects
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 THREADS = 16
 """Documents read at once: they are small, and a store answers after milliseconds."""
@@ -32,6 +36,9 @@ def past_entries(objects: AdapterObjects, latest: Stored | None) -> Iterator[Ent
     Raises:
         CorruptionError, MissingError: An entry is damaged or gone; those after it were yielded.
     """
+    if objects.store.at_hand:
+        yield from walk(latest, objects.entry)
+        return
     entry: Entry | None = None
     for entry in islice(walk(latest, objects.entry), ONE_BY_ONE):
         yield entry
@@ -91,5 +98,16 @@ def past_manifests(objects: AdapterObjects, versions: Iterable[VersionRef]) -> I
     Raises:
         CorruptionError, MissingError: One is damaged or gone; those before it were yielded.
     """
-    stored = (version.manifest for version in versions)
-    return in_threads(objects.manifest, stored, threads=THREADS, ahead=2 * THREADS)
+    return side_by_side(objects, lambda version: objects.manifest(version.manifest), versions)
+
+
+def side_by_side(
+    objects: AdapterObjects, read: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yield what `read` returns of each item, in order; many are read at once from far away.
+
+    From a store that is at hand they are read one by one: it answers sooner than a thread begins.
+    """
+    if objects.store.at_hand:
+        return map(read, items)
+    return in_threads(read, items, threads=THREADS, ahead=2 * THREADS)

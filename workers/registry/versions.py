@@ -7,13 +7,12 @@ from functools import partial
 from itertools import islice
 
 from adapters.errors import NotFoundError
-from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy
 from workers.registry.documents.history import find_before
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.purged import Tombstone, purged_versions
 from workers.registry.documents.refs import Refs
-from workers.registry.past import THREADS, past_entries
+from workers.registry.past import past_entries, side_by_side
 from workers.registry.reader import AdapterReader
 
 
@@ -67,7 +66,7 @@ def read_versions(
     stones = reader.tombstones(refs)
     read = partial(_version, reader, refs, stones)
     published = islice(_published(reader, refs, before), limit or None)
-    return list(in_threads(read, published, threads=THREADS, ahead=2 * THREADS))
+    return list(side_by_side(reader.objects, read, published))
 
 
 def _published(reader: AdapterReader, refs: Refs, before: int | None) -> Iterator[VersionRef]:
