@@ -67,6 +67,14 @@ class Cost:
     sent: int
 
 
+class CountedFolder(RecordingStore):
+    """Counts what is asked of a folder, which stays at hand as it is for whoever works with it."""
+
+    @property
+    def at_hand(self) -> bool:
+        return self.inner.at_hand
+
+
 Measured = list[tuple[str, Cost, float | None]]
 """Each figure, what it took, and the most CPU seconds that it may take."""
 
@@ -144,7 +152,7 @@ def _rate(figure: str, cost: Cost) -> Row:
 
 
 def _published(folder: Path, sizes: tuple[int, ...]) -> Measured:
-    store = RecordingStore(FileStore(folder))
+    store = CountedFolder(FileStore(folder))
     encoder = Encoder(EncoderSettings())
     found: Measured = []
     count = 0
