@@ -28,25 +28,29 @@ folder, the defaults. Variables of the environment go before the file, as NACRE_
 NACRE_SERVE__PORT (`cluster.variables`), and options of the command line before both.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from adapters.contract.memory_format import MemoryFormat
+from adapters.errors import SettingsError
 from cluster.variables import unknown_variables, variables_of
 from workers.access.roles import RoleName
 from workers.encoding.encoder_settings import EncoderSettings
-from workers.formats.yaml_settings import read_settings
+from workers.formats.yaml_settings import read_settings, settings_of
 from workers.housekeeping.retention import Retention
 from workers.learning.gate import Gate
 from workers.queue.machine import EVERY_ADAPTER
 from workers.tasks.task_name import NAME
+
+Part = TypeVar("Part")
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
@@ -467,6 +471,22 @@ class Config:
     access: AccessConfig = field(default_factory=AccessConfig)
     remote: RemoteConfig = field(default_factory=RemoteConfig)
 
+    def __post_init__(self) -> None:
+        """Read parts that are given as mappings, as the file has them.
+
+        Raises:
+            SettingsError: a part is neither, or has keys that are unknown or of the wrong type.
+        """
+        for each in fields(self):
+            kind: Any = each.default_factory
+            if isinstance(kind, type) and is_dataclass(kind):
+                part = _part(kind, getattr(self, each.name), each.name)
+                object.__setattr__(self, each.name, part)
+        for name, kind in _BY_NAME.items():
+            parts = getattr(self, name).items()
+            read = {key: _part(kind, found, f"{name}: {key}") for key, found in parts}
+            object.__setattr__(self, name, read)
+
     @property
     def endpoint(self) -> str:
         """Where this machine asks the HTTP API; what listens everywhere is asked on loopback."""
@@ -493,6 +513,27 @@ class Config:
         if name == EVERYBODY:
             return self.limits.get(name, NO_LIMITS)
         return self.limits.get(name) or self.limits.get(EVERY_REQUESTER) or RequesterLimits()
+
+
+_BY_NAME: Mapping[str, type[Any]] = {
+    "adapters": AdapterConfig,
+    "encoders": EncoderSettings,
+    "limits": RequesterLimits,
+}
+"""Parts of a configuration that have many of a kind, by names."""
+
+
+def _part(kind: type[Part], found: Any, name: str) -> Part:
+    if isinstance(found, kind):
+        return found
+    try:
+        written = json.dumps(found).encode()
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"the configuration's {name}: expected {kind.__name__} or a mapping of its keys, found "
+            f"{found!r:.80}"
+        ) from error
+    return settings_of(kind, written, f"the configuration's {name}")
 
 
 def token_in(environment: Mapping[str, str], variable: str) -> str | None:

@@ -33,6 +33,7 @@ class JsonLimits:
 
 DEFAULT_LIMITS = JsonLimits()
 _MOST_DIGITS = 20
+_ALL_ZEROS, _LONG_RUN = bytes.maketrans(b"0123456789", b"0" * 10), b"0" * _MOST_DIGITS
 _LARGEST = 2**64
 _HOLDING = (dict, list)
 _HALF = re.compile(r"[\ud800-\udfff]")
@@ -54,7 +55,8 @@ def read_json(content: bytes | bytearray, *, limits: JsonLimits = DEFAULT_LIMITS
     if brackets + content.count(b",") > limits.values:
         raise ValueError(f"expected at most {limits.values} values, found more")
     try:
-        value = _DECODER.decode(str(content, "utf-8-sig"))
+        decoder = _DECODER if _LONG_RUN in content.translate(_ALL_ZEROS) else _OF_SHORT_NUMBERS
+        value = decoder.decode(str(content, "utf-8-sig"))
     except RecursionError as error:
         raise _too_deep(limits) from error
     if brackets > limits.depth:
@@ -99,9 +101,14 @@ def _no_number(text: str) -> float:
     raise ValueError(f"expected a number, found {text}")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_whole, parse_float=_fraction, parse_constant=_no_number
-)
+_STRICT: dict[str, Any] = {
+    "object_pairs_hook": _object,
+    "parse_float": _fraction,
+    "parse_constant": _no_number,
+}
+_DECODER = json.JSONDecoder(**_STRICT, parse_int=_whole)
+_OF_SHORT_NUMBERS = json.JSONDecoder(**_STRICT)
+"""Where no number has as many digits as `_whole` looks at: asking it takes longer than reading."""
 
 
 def _check_depth(value: Any, limits: JsonLimits) -> None:

@@ -99,6 +99,11 @@ class BlobTensors(Mapping[str, Tensor]):
         again = self._again
         return again() if self._views is None and again is not None else self
 
+    @property
+    def are_held(self) -> bool:
+        """Whether the bytes are in memory."""
+        return self._views is not None
+
     def release(self, again: Callable[[], Mapping[str, Tensor]]) -> None:
         """Let the bytes go; when a tensor is asked for, all of them are read `again`."""
         self._again, self._views, self._flat = again, None, ()

@@ -20,6 +20,7 @@ from cluster.client.requester import Requester
 from cluster.wire.facts import pause_document, version_document
 from cluster.wire.tasks import QueuePause
 from cluster.wire.versions import (
+    MOST_VERSIONS,
     AccuracyMatrix,
     Aliases,
     AliasRequest,
@@ -39,6 +40,11 @@ from workers.registry.documents.layout import Stored
 LOOK = problems(404, 422, 503)
 MOVE = problems(400, 404, 409, 413, 422, 503, 504)
 AliasPath = Annotated[str, Path(max_length=200, examples=["canary"], description="An alias.")]
+Limit = Annotated[int, Query(ge=1, le=MOST_VERSIONS, description="Most versions.")]
+Before = Annotated[
+    int | None,
+    Query(ge=0, description="Only versions before the one of this number, to go on there."),
+]
 Why = Annotated[str, Query(max_length=1000, description="Kept in the history.")]
 
 
@@ -59,9 +65,12 @@ class VersionHandlers:
         self._client = client
         self.audience = audience
 
-    def versions(self, adapter: str) -> list[PublishedVersion]:
-        """Return the versions of an adapter, newest first."""
-        return [version_document(version) for version in self.versions_of(adapter)]
+    def versions(
+        self, adapter: str, *, limit: int, before: int | None = None
+    ) -> list[PublishedVersion]:
+        """Return versions of an adapter, newest first."""
+        found = self.versions_of(adapter, limit=limit, before=before)
+        return [version_document(version) for version in found]
 
     def aliases(self, adapter: str) -> Aliases:
         """Return the aliases of an adapter."""
@@ -148,14 +157,21 @@ class VersionHandlers:
             accuracy=[list(_row(version.accuracies, tasks)) for version in found],
         )
 
-    def versions_of(self, adapter: str) -> list[Version]:
+    def versions_of(
+        self, adapter: str, *, limit: int = 0, before: int | None = None
+    ) -> list[Version]:
         """Return the versions of an adapter, newest first.
+
+        Args:
+            adapter: Which adapter.
+            limit: Most versions; all where 0.
+            before: Only versions before the one of this number.
 
         Raises:
             NotFoundError: there is no such adapter.
         """
         self._client.aliases(adapter)
-        return self._client.versions(adapter)
+        return self._client.versions(adapter, limit=limit, before=before)
 
 
 def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
@@ -163,9 +179,11 @@ def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
     router = APIRouter(prefix="/v1/adapters/{adapter}", tags=["versions"], route_class=JsonRoute)
 
     @router.get("/versions", responses=LOOK)
-    async def versions(adapter: AdapterPath) -> list[PublishedVersion]:
-        """List the published versions, newest first."""
-        return await threads(handlers.versions, adapter)
+    async def versions(
+        adapter: AdapterPath, limit: Limit = 20, before: Before = None
+    ) -> list[PublishedVersion]:
+        """List the published versions, newest first; `before` lists what is older."""
+        return await threads(handlers.versions, adapter, limit=limit, before=before)
 
     @router.get("/aliases", responses=LOOK)
     async def aliases(adapter: AdapterPath) -> Aliases:

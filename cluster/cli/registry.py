@@ -15,30 +15,48 @@ from cluster.cli.terminal.facts import (
     say_relearnt,
 )
 from cluster.cli.terminal.options import adapter_option, by_option, relearn_option, why_option
-from cluster.cli.terminal.output import output_option, print_json, say, warn
+from cluster.cli.terminal.output import note, output_option, print_json, say, warn
 from cluster.wire.versions import Moved
 
 
 @click.command(short_help="List the published versions.")
 @adapter_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Most versions to list; 0 lists all.",
+)
+@click.option(
+    "--before",
+    type=click.IntRange(min=0),
+    metavar="VERSION",
+    help="List only versions before the one of this number, to go on there.",
+)
 @output_option
 @click.pass_obj
-def versions(path: Path | None, adapter: str | None, output: str) -> None:
+def versions(
+    path: Path | None, adapter: str | None, limit: int, before: int | None, output: str
+) -> None:
     """List the published versions, newest first.
 
     \b
     Examples:
       nacre versions
-      nacre versions --adapter main --output json
+      nacre versions --limit 0 --output json
+      nacre versions --before 981
     """
     client = client_of(path)
-    found = client.versions(adapter)
+    found = client.versions(adapter, limit=limit, before=before)
     if not found:
         check_known(client, adapter)
     if output == "json":
         print_json(found)
     else:
-        print_versions(found)
+        print_versions(found, before=before)
+        if limit and len(found) == limit and found[-1].number > 1:
+            note(f"the older ones: --before {found[-1].number}, or --limit 0 for all")
 
 
 @click.command(short_help="List who moved what, when and why.")

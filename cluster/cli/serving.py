@@ -173,7 +173,9 @@ def predict(
     from cluster.client.remote.image_parts import predicted
 
     client = client_of(path)
-    answer = predicted(client.predict, images, tasks=tasks, candidate_labels=labels, **options)
+    with progress_bar("asking about images") as report:
+        options |= {"tasks": tasks, "candidate_labels": labels, "on_progress": report}
+        answer = predicted(client.predict, images, **options)
     if output == "json":
         print_json(answer.model_dump(exclude_unset=True))
         return

@@ -215,9 +215,12 @@ class DocumentClient:
         """See `RemoteClient.adapters`."""
         return self.client.adapters()
 
-    def versions(self, adapter: str | None = None) -> list[PublishedVersion]:
+    def versions(
+        self, adapter: str | None = None, *, limit: int = 0, before: int | None = None
+    ) -> list[PublishedVersion]:
         """See `RemoteClient.versions`."""
-        return [version_document(version) for version in self.client.versions(adapter)]
+        found = self.client.versions(adapter, limit=limit, before=before)
+        return [version_document(version) for version in found]
 
     def show(self, version: int | str, *, adapter: str | None = None) -> ShownVersion:
         """See `RemoteClient.show`."""

@@ -28,10 +28,18 @@ class VersionVerbs(ClientPart):
         """Return the names of all adapters in the store, sorted."""
         return sorted(self._registry.adapters())
 
-    def versions(self, adapter: str | None = None) -> list[Version]:
-        """Return the versions of an adapter, newest first; empty for one that does not exist."""
+    def versions(
+        self, adapter: str | None = None, *, limit: int = 0, before: int | None = None
+    ) -> list[Version]:
+        """Return the versions of an adapter, newest first; empty for one that does not exist.
+
+        Args:
+            adapter: Which adapter.
+            limit: Most versions; all where 0.
+            before: Only versions before the one of this number, to go on there.
+        """
         with suppress(NotFoundError):
-            return read_versions(self._adapter(adapter))
+            return read_versions(self._adapter(adapter), limit=limit, before=before)
         return []
 
     def show(self, version: int | str, *, adapter: str | None = None) -> Version:

@@ -332,6 +332,7 @@ class Service:
         state = self._predictor.followers[name].state
         age_s, most_s = time.monotonic() - state.seen_at, self._config.max_staleness_s
         answers = state.current is not None or state.refusal is None
+        opening = self._predictor.opening(name)
         return AdapterState(
             version=state.current.label if state.current else None,
             refused=state.refusal.label if state.refusal else None,
@@ -339,6 +340,7 @@ class Service:
             seen_s=None if age_s == float("inf") else age_s,
             stale=age_s > self._config.stale_s,
             ready=answers and age_s < (inf if most_s is None else most_s),
+            opening=str(opening) if opening else None,
             went_back=sightings_of(self._versions.registry.store).went_back.get(refs_key(name), 0),
             trouble=self._trouble(name),
         )

@@ -26,6 +26,11 @@ class AdapterState(BaseModel):
     ready: bool = Field(
         default=True, description="Whether requests for the adapter can be answered."
     )
+    opening: str | None = Field(
+        default=None,
+        description="A version that it is reading, and how far it is.",
+        examples=["main@7: 500 of 1,000 records"],
+    )
     went_back: int = Field(
         default=0, description="How often the store answered with an older `production`, unheeded."
     )

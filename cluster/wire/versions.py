@@ -9,6 +9,8 @@ from cluster.wire.scalars import WholeNumber
 
 MOST_MOVES = 1000
 """Of a history, in one answer."""
+MOST_VERSIONS = 100
+"""In one answer: each has all of its tasks, so that a hundred of a thousand tasks are 40 MB."""
 
 
 class StoredObject(BaseModel):

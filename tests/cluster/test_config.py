@@ -9,6 +9,7 @@ import yaml
 import cluster.config
 from adapters.errors import NacreError, NotFoundError, SettingsError
 from cluster.config import AdapterConfig, Config, ServeConfig, home, load_config, set_home
+from workers.encoding.encoder_settings import EncoderSettings
 
 
 @pytest.fixture(autouse=True)
@@ -185,3 +186,36 @@ def test_the_home_folder_can_be_moved(tmp_path: Path) -> None:
     set_home(Path("elsewhere"))
     assert home() == tmp_path / "elsewhere"
     assert Config().store == f"file://{tmp_path}/elsewhere/store"
+
+
+def test_parts_are_given_as_the_file_has_them_or_as_what_they_are() -> None:
+    tiny_vit = EncoderSettings(model="tiny-vit")
+    given = Config(
+        encoder={"model": "tiny-vit"},  # type: ignore[arg-type]
+        encoders={"further": {"model": "tiny-vit"}, "last": tiny_vit},  # type: ignore[dict-item]
+        adapters={"main": {"method": "gda"}},  # type: ignore[dict-item]
+    )
+    assert given.encoder == tiny_vit
+    assert given.encoders == {"further": tiny_vit, "last": tiny_vit}
+    assert given.of_adapter("main").method == "gda"
+    assert given == Config(
+        encoder=tiny_vit,
+        encoders={"further": tiny_vit, "last": tiny_vit},
+        adapters={"main": AdapterConfig(method="gda")},
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        ("encoder", {"modl": "tiny"}),
+        ("encoder", {"precision": "fp8"}),
+        ("encoder", "tiny"),
+        ("encoder", object()),
+        ("encoders", {"further": {"modl": "tiny"}}),
+        ("serve", {"port": "many"}),
+    ],
+)
+def test_a_part_that_is_none_is_refused_where_it_is_given(part: str, found: object) -> None:
+    with pytest.raises(SettingsError, match=f"the configuration's {part}"):
+        Config(**{part: found})  # type: ignore[arg-type]

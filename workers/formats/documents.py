@@ -134,7 +134,7 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     """
     fields = decode(data, what)
     found = fields.pop("sha256", None)
-    if found is None or (_digest_beside(data, found) != found and _digest(fields) != found):
+    if found is None or not (sealed_as(data, found) or _digest(fields) == found):
         raise CorruptionError(
             f"{what} is damaged: its bytes do not give the digest {found} that it carries; "
             "restore it from a copy"
@@ -142,9 +142,10 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     return fields
 
 
-def _digest_beside(data: bytes, sealed: object) -> str:
-    """Return the digest of the bytes around a seal, which are what was sealed as a rule."""
-    return digest_of(data.replace(f'"sha256":"{sealed}",'.encode(errors="replace"), b"", 1))
+def sealed_as(data: bytes, found: object) -> bool:
+    """Return whether the bytes around the seal `found` are what was sealed."""
+    around = data.replace(f'"sha256":"{found}",'.encode(errors="replace"), b"", 1)
+    return digest_of(around) == found
 
 
 def _digest(fields: JsonObject) -> str | None:

@@ -5,20 +5,29 @@ another. Each names one much further back, too: beginning there as well, many ar
 once, and each is still read once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 from adapters.errors import NacreError
 from workers.concurrency.bounded import in_threads, pool_of
-from workers.registry.documents.history import Entry, walk
+from workers.registry.documents.history import Entry, EntryRef, walk
 from workers.registry.documents.layout import Stored
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.objects import AdapterObjects
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 THREADS = 16
 """Documents read at once: they are small, and a store answers after milliseconds."""
 ONE_BY_ONE = 32
 """So many entries are read as they are asked for: a page of the history needs no more."""
+AHEAD = 64
+"""So many are read together behind these, and then twice as many each time: whoever asks for some
+hundred entries of ten thousand has few others read."""
 
 
 def past_entries(objects: AdapterObjects, latest: Stored | None) -> Iterator[Entry]:
@@ -27,23 +36,31 @@ def past_entries(objects: AdapterObjects, latest: Stored | None) -> Iterator[Ent
     Raises:
         CorruptionError, MissingError: An entry is damaged or gone; those after it were yielded.
     """
-    for count, entry in enumerate(walk(latest, objects.entry), 1):
-        yield entry
-        latest = entry.previous.stored if entry.previous else None
-        if count == ONE_BY_ONE:
-            break
-    else:
+    if objects.store.at_hand:
+        yield from walk(latest, objects.entry)
         return
-    known = _read_ahead(objects, latest)
-    yield from walk(latest, lambda stored: known.get(stored) or objects.entry(stored))
+    entry: Entry | None = None
+    for entry in islice(walk(latest, objects.entry), ONE_BY_ONE):
+        yield entry
+    ahead = AHEAD
+    while entry is not None and entry.previous is not None:
+        known = _read_ahead(objects, entry.previous, oldest=entry.index - ahead)
+        behind = walk(entry.previous.stored, partial(_known_or_read, objects, known))
+        for entry in islice(behind, ahead):
+            yield entry
+        ahead *= 2
 
 
-def _read_ahead(objects: AdapterObjects, latest: Stored | None) -> dict[Stored, Entry]:
-    """Return `latest` and all entries before it, but of those behind one that cannot be read."""
+def _known_or_read(objects: AdapterObjects, known: Mapping[Stored, Entry], stored: Stored) -> Entry:
+    return known.get(stored) or objects.entry(stored)
+
+
+def _read_ahead(objects: AdapterObjects, latest: EntryRef, *, oldest: int) -> dict[Stored, Entry]:
+    """Return the entries from index `oldest` to `latest`, but of those behind an unreadable one."""
     found: dict[Stored, Entry] = {}
     begun: set[Stored] = set()
     with pool_of(THREADS) as pool:
-        pending = _begun(pool, objects, [latest], begun)
+        pending = _begun(pool, objects, [latest.stored], begun)
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for stored, entry in (future.result() for future in done):
@@ -51,7 +68,7 @@ def _read_ahead(objects: AdapterObjects, latest: Stored | None) -> dict[Stored, 
                     continue
                 found[stored] = entry
                 links = (entry.previous, entry.jump)
-                further = [link.stored if link else None for link in links]
+                further = [link.stored for link in links if link and link.index >= oldest]
                 pending |= _begun(pool, objects, further, begun)
     return found
 
@@ -59,11 +76,11 @@ def _read_ahead(objects: AdapterObjects, latest: Stored | None) -> dict[Stored, 
 def _begun(
     pool: ThreadPoolExecutor,
     objects: AdapterObjects,
-    wanted: Iterable[Stored | None],
+    wanted: Iterable[Stored],
     begun: set[Stored],
 ) -> set[Future[tuple[Stored, Entry | None]]]:
     """Begin to read those of `wanted` that nobody has begun to read."""
-    new = {stored for stored in wanted if stored is not None and stored not in begun}
+    new = {stored for stored in wanted if stored not in begun}
     begun |= new
     return {pool.submit(_entry, objects, stored) for stored in new}
 
@@ -81,5 +98,16 @@ def past_manifests(objects: AdapterObjects, versions: Iterable[VersionRef]) -> I
     Raises:
         CorruptionError, MissingError: One is damaged or gone; those before it were yielded.
     """
-    stored = (version.manifest for version in versions)
-    return in_threads(objects.manifest, stored, threads=THREADS, ahead=2 * THREADS)
+    return side_by_side(objects, lambda version: objects.manifest(version.manifest), versions)
+
+
+def side_by_side(
+    objects: AdapterObjects, read: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yield what `read` returns of each item, in order; many are read at once from far away.
+
+    From a store that is at hand they are read one by one: it answers sooner than a thread begins.
+    """
+    if objects.store.at_hand:
+        return map(read, items)
+    return in_threads(read, items, threads=THREADS, ahead=2 * THREADS)

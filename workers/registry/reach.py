@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from adapters.errors import CorruptionError, MissingError
-from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import accuracies_from_bytes
 from workers.registry.documents.answer_sheet import sheet_from_bytes
 from workers.registry.documents.layout import (
@@ -17,7 +16,7 @@ from workers.registry.documents.layout import (
 from workers.registry.documents.manifest import Manifest, TaskRef, VersionRef
 from workers.registry.documents.purged import purged_versions
 from workers.registry.documents.refs import Refs
-from workers.registry.past import THREADS, past_entries, past_manifests
+from workers.registry.past import past_entries, past_manifests, side_by_side
 from workers.registry.reader import AdapterReader
 
 Reads = Callable[[bytes, str], object]
@@ -109,8 +108,8 @@ class Reach:
     def _add_versions(self, published: Sequence[tuple[VersionRef, str]]) -> None:
         """Add versions, whose manifests are read side by side."""
         self.published.update(version for version, _ in published)
-        manifests = in_threads(
-            self._manifest, [version for version, _ in published], threads=THREADS, ahead=THREADS
+        manifests = side_by_side(
+            self.reader.objects, self._manifest, [version for version, _ in published]
         )
         for (version, used_by), manifest in zip(published, manifests, strict=True):
             self._add_version(version, used_by, manifest)

@@ -1,5 +1,6 @@
 """Read access to one adapter in the registry; every byte is checked against its digest."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
@@ -131,11 +132,18 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
-        threads, ahead = (
-            (1, TOGETHER) if self._objects.store.at_hand else (FETCH_THREADS, FETCH_AHEAD)
-        )
-        read = in_threads(self.record_bytes, tasks, threads=threads, ahead=ahead)
-        yield from zip(tasks, read, strict=True)
+        if not self._objects.store.at_hand:
+            read = in_threads(self.record_bytes, tasks, threads=FETCH_THREADS, ahead=FETCH_AHEAD)
+            yield from zip(tasks, read, strict=True)
+            return
+        # Some at once: to hand each one over would take a quarter as long as to read and check it.
+        groups = (tasks[start : start + TOGETHER] for start in range(0, len(tasks), TOGETHER))
+        for group in in_threads(self._some_records, groups, threads=1, ahead=1):
+            while group:
+                yield group.popleft()
+
+    def _some_records(self, tasks: Sequence[TaskRef]) -> deque[tuple[TaskRef, bytes]]:
+        return deque((task, self.record_bytes(task)) for task in tasks)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
         """Return the checked bytes of the version's shared state; None when it has none.

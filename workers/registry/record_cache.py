@@ -1,5 +1,6 @@
 """Record cache: opens versions by alias or number, and decodes each record once."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -120,7 +121,8 @@ class Versions:
 
         When the next one is asked for, the tensors of the last leave memory; who asks for them all
         the same has them read again. So not all records are in memory at once, and the room of one
-        serves for the next. Errors as in `state`.
+        serves for the next. Known records whose tensors have left before, as in an opening that
+        failed, are read when the first is asked for, and ahead from there on. Errors as in `state`.
         """
         handle = self.registry.adapter(adapter)
         found = {
@@ -129,12 +131,15 @@ class Versions:
             if (record := self._decoded.find(task.record.sha256, Record))
         }
         read = handle.records([task for task in tasks if task.record.sha256 not in found])
+        ahead = _ReadAhead(handle, [task for task in tasks if _let_go(found, task)])
         for start in range(0, len(tasks), TOGETHER):
             some = tasks[start : start + TOGETHER]
             missing = sum(task.record.sha256 not in found for task in some)
             kept = iter(self._kept(list(islice(read, missing))))
             for task in some:
                 record = found.get(task.record.sha256) or next(kept)
+                if (away := _let_go(found, task)) is not None:
+                    away.release(partial(ahead.tensors, task))
                 yield record
                 if isinstance(record.tensors, BlobTensors):
                     record.tensors.release(partial(_tensors_again, handle, task))
@@ -149,6 +154,39 @@ class Versions:
         return [self._decoded.keep(task.record.sha256, record) for (task, _), record in pairs]
 
 
+class _ReadAhead:
+    """Reads the tensors of known records again, from the first that is asked for on ahead.
+
+    Args:
+        handle: The adapter.
+        tasks: Whose records' tensors have left memory, in the order in which they may be asked for.
+    """
+
+    # Owns: what is read ahead, guarded by `_lock`.
+
+    def __init__(self, handle: RegisteredAdapter, tasks: Sequence[TaskRef]) -> None:
+        self._handle, self._tasks = handle, tasks
+        self._read: Iterator[tuple[TaskRef, bytes]] | None = None
+        self._lock = threading.Lock()
+
+    def tensors(self, task: TaskRef) -> Mapping[str, Tensor]:
+        """Return the tensors of the record of `task`."""
+        with self._lock:
+            if self._read is None:
+                self._read = self._handle.records(self._tasks[self._tasks.index(task) :])
+            for read, content in self._read:
+                if read == task:
+                    return _decoded_of(task, content).tensors
+        return _tensors_again(self._handle, task)  # somebody else had it already
+
+
+def _let_go(found: Mapping[str, Record], task: TaskRef) -> BlobTensors | None:
+    """Return the tensors of a known record that have left memory."""
+    record = found.get(task.record.sha256)
+    tensors = record.tensors if record else None
+    return tensors if isinstance(tensors, BlobTensors) and not tensors.are_held else None
+
+
 def _decoded_of(task: TaskRef, content: bytes) -> Record:
     try:
         return decode_record(content)
@@ -157,4 +195,4 @@ def _decoded_of(task: TaskRef, content: bytes) -> Record:
 
 
 def _tensors_again(handle: RegisteredAdapter, task: TaskRef) -> Mapping[str, Tensor]:
-    return decode_record(handle.record_bytes(task)).tensors
+    return _decoded_of(task, handle.record_bytes(task)).tensors

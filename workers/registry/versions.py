@@ -1,17 +1,18 @@
 """Published versions as people look at them: manifest, aliases, accuracies, purged tasks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from adapters.errors import NotFoundError
-from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy
+from workers.registry.documents.history import find_before
 from workers.registry.documents.manifest import Manifest, VersionRef
 from workers.registry.documents.purged import Tombstone, purged_versions
 from workers.registry.documents.refs import Refs
-from workers.registry.past import THREADS, past_entries
+from workers.registry.past import past_entries, side_by_side
 from workers.registry.reader import AdapterReader
 
 
@@ -47,21 +48,34 @@ class Version:
         return tuple(task.task for task in self.manifest.tasks if task.task not in measured)
 
 
-def read_versions(reader: AdapterReader) -> list[Version]:
-    """Return all versions that were ever published, newest first, as of one instant.
+def read_versions(
+    reader: AdapterReader, *, limit: int = 0, before: int | None = None
+) -> list[Version]:
+    """Return the versions that were ever published, newest first, as of one instant.
+
+    Args:
+        reader: Of the adapter.
+        limit: Most versions; all where 0.
+        before: Only versions before the one of this number; all where None. A page costs its own
+            versions, and O(log versions) small reads to find it.
 
     Raises:
         NotFoundError: There is no such adapter.
     """
     refs = reader.refs()
     stones = reader.tombstones(refs)
-    published = (
-        entry.published
-        for entry in past_entries(reader.objects, refs.history)
-        if entry.published is not None
-    )
     read = partial(_version, reader, refs, stones)
-    return list(in_threads(read, published, threads=THREADS, ahead=2 * THREADS))
+    published = islice(_published(reader, refs, before), limit or None)
+    return list(side_by_side(reader.objects, read, published))
+
+
+def _published(reader: AdapterReader, refs: Refs, before: int | None) -> Iterator[VersionRef]:
+    latest = refs.history
+    if before is not None and before < refs.next_version:
+        latest = find_before(latest, before, reader.objects.entry)
+    for entry in past_entries(reader.objects, latest):
+        if entry.published is not None:
+            yield entry.published
 
 
 def read_version(reader: AdapterReader, version: int | str) -> Version:

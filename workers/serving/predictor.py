@@ -25,7 +25,7 @@ from workers.encoding.encoder import Encoder
 from workers.encoding.encoders import Encoders
 from workers.registry.record_cache import Versions
 from workers.serving.follower import Follower
-from workers.serving.version_cache import MOST, MOST_BYTES, LoadedVersion, VersionCache
+from workers.serving.version_cache import MOST, MOST_BYTES, LoadedVersion, Opening, VersionCache
 from workers.serving.version_lookup import VersionLookup
 from workers.traces.traceparent import Traceparent
 
@@ -152,6 +152,11 @@ class Predictor:
     def loaded(self) -> tuple[str, ...]:
         """The versions that are kept loaded, the latest used last."""
         return self._cache.labels
+
+    def opening(self, adapter: str) -> Opening | None:
+        """Return which version of `adapter` is being opened, and how far it is; None for none."""
+        found = (each for each in self._cache.opening if each.label.startswith(f"{adapter}@"))
+        return next(found, None)
 
     def follower(self, adapter: str) -> Follower:
         """Return the follower of `adapter`.

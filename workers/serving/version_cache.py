@@ -1,7 +1,7 @@
 """LRU cache of loaded versions; what several of them hold, records or a tower, is there once."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from adapters.adapter import Adapter
 from adapters.contract.placement import Placement
+from adapters.contract.records import Record
 from adapters.contract.task_features import check_encoder
 from adapters.methods import method_named
 from adapters.towers.image_tower import FrozenImageTower, ImageTower
@@ -53,6 +54,25 @@ class LoadedVersion:
         return self.ref.manifest.sha256
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """A version that is being opened.
+
+    Attributes:
+        label: Which one, as `adapter@number`.
+        done: Records that were read, checked and taken over.
+        records: Records that are read for it in all.
+    """
+
+    label: str
+    done: int
+    records: int
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        return f"{self.label}: {self.done:,} of {self.records:,} records"
+
+
 class VersionCache:
     """Loads versions, and keeps the latest used ones.
 
@@ -71,9 +91,9 @@ class VersionCache:
         placement: Where they are scored, and how their memory is kept.
     """
 
-    # Owns: `_loaded`, `_alive`, `_towers` and `_turns`, guarded by `_lock`. What is in use
-    # elsewhere lives on when it leaves `_loaded`, and is found again: a version that is followed is
-    # never there twice.
+    # Owns: `_loaded`, `_alive`, `_towers`, `_turns` and `_opening`, guarded by `_lock`. What is in
+    # use elsewhere lives on when it leaves `_loaded`, and is found again: a version that is
+    # followed is never there twice.
 
     def __init__(
         self,
@@ -94,6 +114,7 @@ class VersionCache:
         self._alive: WeakValueDictionary[str, LoadedVersion] = WeakValueDictionary()
         self._towers: WeakValueDictionary[str, ImageTower] = WeakValueDictionary()
         self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._opening: dict[str, Opening] = {}
         self._lock = threading.Lock()
 
     def load(self, adapter: str, ref: VersionRef) -> LoadedVersion:
@@ -112,6 +133,12 @@ class VersionCache:
         """What is loaded, the latest used last."""
         with self._lock:
             return tuple(loaded.label for loaded in self._loaded.values())
+
+    @property
+    def opening(self) -> tuple[Opening, ...]:
+        """What is being opened, and how far it is."""
+        with self._lock:
+            return tuple(self._opening.values())
 
     def _turn(self, ref: VersionRef) -> threading.Lock:
         """Return what is held while a version is loaded; gone when nobody holds or awaits it."""
@@ -161,7 +188,7 @@ class VersionCache:
         grown, last = begun.adapter, tasks[len(tasks) - steps :]
         passing = method_named(manifest.method).takes_over
         read = self._versions.passing if passing else self._versions.records_of
-        for record in read(adapter, last):
+        for record in self._counted(adapter, manifest, read(adapter, last), len(last)):
             grown = grown.extended(record)
         return grown
 
@@ -171,9 +198,29 @@ class VersionCache:
         if not method_named(manifest.method).takes_over:
             records = self._versions.records_of(adapter, manifest.tasks)
             return Adapter(records, shared=shared, placement=self._placement)
-        passing = self._versions.passing(adapter, manifest.tasks)
+        tasks = manifest.tasks
+        passing = self._versions.passing(adapter, tasks)
+        passing = self._counted(adapter, manifest, passing, len(tasks))
         begun = Adapter([next(passing)], shared=shared, placement=self._placement)
         return begun.extended_by(passing)
+
+    def _counted(
+        self, adapter: str, manifest: Manifest, records: Iterable[Record], count: int
+    ) -> Iterator[Record]:
+        """Yield records, and say meanwhile how many of them were taken over."""
+        label = f"{adapter}@{manifest.number}"
+        try:
+            self._note(Opening(label=label, done=0, records=count))
+            for done, record in enumerate(records, 1):
+                yield record
+                self._note(Opening(label=label, done=done, records=count))
+        finally:
+            with self._lock:
+                self._opening.pop(label, None)
+
+    def _note(self, opening: Opening) -> None:
+        with self._lock:
+            self._opening[opening.label] = opening
 
     def _known(self, ref: VersionRef) -> LoadedVersion | None:
         with self._lock:

@@ -57,13 +57,16 @@ class Patience:
             MissingError: it never was there.
         """
         began = self.clock()
-        for wait_s in (*self.waits_s, None):
+        try:
+            return read()  # as nearly always
+        except NotFoundError as error:
+            last = error
+        for wait_s in self.waits_s:
+            self.sleep(wait_s)
             try:
                 return read()
             except NotFoundError as error:
                 last = error
-            if wait_s is not None:
-                self.sleep(wait_s)
         asked, wait = "", ""
         if self.attempts > 1:
             asked = f" (asked {self.attempts} times in {self.clock() - began:.0f} s)"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing, redirect_stderr, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from cluster.client.road import AnyClient
     from cluster.wire.versions import PublishedVersion
 
+NEWEST = 100
+"""Of more versions only these are offered by their numbers; every alias is."""
 WAIT_S = 1.0
 """A person who presses a key waits no longer for the store, in seconds."""
 
@@ -117,11 +120,15 @@ def _adapters(client: "AnyClient", _typed: Typed) -> Iterable[str]:
 
 
 def _versions(client: "AnyClient", typed: Typed) -> Iterable[str]:
-    return _named(client.versions(typed.adapter))
+    return chain(
+        client.aliases(typed.adapter), _named(client.versions(typed.adapter, limit=NEWEST))
+    )
 
 
 def _servable(client: "AnyClient", typed: Typed) -> Iterable[str]:
-    return _named(version for version in client.versions(typed.adapter) if not version.purged)
+    newest = client.versions(typed.adapter, limit=NEWEST)
+    served = _named(version for version in newest if not version.purged)
+    return chain(client.aliases(typed.adapter), served)  # no alias points to what was purged
 
 
 def _named(versions: Iterable["PublishedVersion"]) -> Iterable[str]:

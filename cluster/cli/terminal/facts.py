@@ -20,8 +20,13 @@ from cluster.wire.versions import (
 )
 
 
-def print_versions(versions: Sequence[PublishedVersion]) -> None:
-    """Print one line per version; those of which a task was purged can not be served any more."""
+def print_versions(versions: Sequence[PublishedVersion], *, before: int | None = None) -> None:
+    """Print one line per version; those of which a task was purged can not be served any more.
+
+    Args:
+        versions: What is listed.
+        before: Before which version it was looked for; None for all.
+    """
     passed_over = any(version.unmeasured_by_gate for version in versions)
     any_purged = any(version.purged for version in versions)
     rows = [
@@ -46,7 +51,8 @@ def print_versions(versions: Sequence[PublishedVersion]) -> None:
         "published",
         *(["purged"] if any_purged else []),
     )
-    print_table(columns, rows, empty="no versions yet; submit a task with `nacre submit`")
+    empty = "no versions yet; submit a task with `nacre submit`"
+    print_table(columns, rows, empty=empty if before is None else f"no versions before {before}")
 
 
 def print_history(entries: Sequence[HistoryEntry]) -> None:

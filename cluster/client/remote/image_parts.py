@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.wire.predictions import MAX_IMAGES, PredictAnswer
+from workers.progress_callbacks import ProgressCallback, unwatched
 
 PART_BYTES = 96 * 2**20
 """Of images in one request, which may have 128 MiB in all; a larger one goes alone."""
@@ -15,6 +16,7 @@ def predicted(
     images: Sequence[Path],
     *,
     version: str | None,
+    on_progress: ProgressCallback = unwatched,
     **options: Any,
 ) -> PredictAnswer:
     """Return what images show, in their order.
@@ -25,14 +27,18 @@ def predicted(
         ask: `Client.predict`, or one like it.
         images: One at least.
         version: See `Client.predict`.
+        on_progress: Called with images answered so far, and images in all.
         options: As `ask` takes them.
     """
     first, *others = parts(images)
+    on_progress(0, len(images))
     answer = ask(first, version=version, **options)
+    on_progress(len(first), len(images))
     number = answer.version.rpartition("@")[2]
     results = list(answer.results)
     for part in others:
         results += ask(part, version=number, **options).results
+        on_progress(len(results), len(images))
     return answer.model_copy(update={"results": results})
 
 

@@ -5,6 +5,7 @@ from cluster.client.remote.part import CallPart
 from cluster.wire.mistakes import VersionMistakes
 from cluster.wire.versions import (
     MOST_MOVES,
+    MOST_VERSIONS,
     Aliases,
     HeldTask,
     HistoryEntry,
@@ -27,10 +28,35 @@ class VersionCalls(CallPart):
             becomes=lambda found: [each.adapter for each in found],
         )
 
-    def versions(self, adapter: str | None = None) -> Call[list[PublishedVersion]]:
-        """Return the versions of an adapter, newest first; empty for one that does not exist."""
+    def versions(
+        self, adapter: str | None = None, *, limit: int = 0, before: int | None = None
+    ) -> Call[list[PublishedVersion]]:
+        """Return the versions of an adapter, newest first; empty for one that does not exist.
+
+        Args:
+            adapter: Which adapter.
+            limit: Most versions; all where 0.
+            before: Only versions before the one of this number, to go on there.
+        """
+        return self._page(self._of(adapter, "versions"), limit, before)
+
+    def _page(
+        self, path: str, limit: int, before: int | None, *, most: int = MOST_VERSIONS
+    ) -> Call[list[PublishedVersion]]:
+        size = min(limit or most, most)
+
+        def further(found: list[PublishedVersion]) -> Call[list[PublishedVersion]] | None:
+            if len(found) < size or size == limit or found[-1].number == 1:
+                return None
+            return self._page(path, limit and limit - size, found[-1].number, most=most)
+
         return Call(
-            kind=list[PublishedVersion], verb="GET", path=self._of(adapter, "versions"), missing=[]
+            kind=list[PublishedVersion],
+            verb="GET",
+            path=path,
+            arguments=asking({"limit": size, "before": before}),
+            missing=[],
+            further=further,
         )
 
     def show(self, version: int | str, *, adapter: str | None = None) -> Call[ShownVersion]:

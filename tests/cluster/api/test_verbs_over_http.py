@@ -17,7 +17,7 @@ from cluster.api.access.routes import NEEDS
 from cluster.cli.main import cli
 from cluster.client.client import Client
 from cluster.config import Config, ServeConfig
-from cluster.wire.facts import entry_document
+from cluster.wire.facts import entry_document, version_document
 from cluster.wire.methods import DescribedMethod
 from docs.roads import ELSEWHERE
 from tests.support.scenes.registry import ANNA, learn
@@ -87,6 +87,16 @@ def test_a_long_history_is_read_page_by_page(client: Client, routes: TestClient)
         assert 0 < len(page) <= 2
         pages += page
     assert pages == expected
+
+
+def test_many_versions_are_read_page_by_page(client: Client, routes: TestClient) -> None:
+    expected = [version_document(each).model_dump(mode="json") for each in client.versions("main")]
+    assert len(expected) == 2
+    path = "/v1/adapters/main/versions"
+    newest = routes.get(f"{path}?limit=1").json()
+    assert newest == expected[:1]
+    assert routes.get(f"{path}?limit=1&before={newest[0]['number']}").json() == expected[1:]
+    assert routes.get(f"{path}?limit=0").status_code == 422
 
 
 def test_refusals_of_replicas_are_told(client: Client, routes: TestClient) -> None:

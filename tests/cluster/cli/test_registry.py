@@ -103,6 +103,19 @@ def test_the_history_can_be_cut(shop: Shop) -> None:
     assert len(shop.parsed("history", "--limit", "0")) == 3
 
 
+def test_versions_are_listed_page_by_page(shop: Shop) -> None:
+    def numbers(*words: str) -> list[int]:
+        return [version["number"] for version in shop.parsed("versions", *words)]
+
+    assert numbers() == numbers("--limit", "0") == [3, 2, 1]
+    assert numbers("--limit", "2") == [3, 2]
+    assert numbers("--limit", "2", "--before", "2") == [1]
+    assert numbers("--before", "1") == []
+    assert "no versions before 1" in shop.done("versions", "--before", "1")
+    listed = shop.done("versions", "--limit", "2")
+    assert "flowers" not in listed.splitlines()[-1]
+
+
 def test_a_version_is_shown_with_its_tasks_and_origin(shop: Shop) -> None:
     shown = shop.parsed("show", "2")
     assert [task["task"] for task in shown["tasks"]] == ["digits", "fashion"]

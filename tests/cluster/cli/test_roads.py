@@ -37,7 +37,8 @@ SHOWN = 300
 """Characters of what differs, around the first that does."""
 NOBODY_S = "s3://nobody-may-read-this?endpoint=http://127.0.0.1:1"
 WAITING = [
-    *("versions", "history", "history --limit 1", "history --limit 0", "show production"),
+    *("versions", "versions --limit 2", "versions --limit 1 --before 3", "versions --before 1"),
+    *("history", "history --limit 1", "history --limit 0", "show production"),
     *("show 9", "show head --adapter mian", "diff 1 production", "diff 1 9"),
     *("mistakes production", "mistakes 3 --task flowers --limit 1", "mistakes 3 --task nothing"),
     *("mistakes 1", "mistakes 9", "mistakes 3 --of flowers/0", "mistakes 3 --as flowers/7"),

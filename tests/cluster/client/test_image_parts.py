@@ -36,6 +36,14 @@ def test_all_are_answered_by_the_version_that_answers_the_first(tmp_path: Path, 
     assert all(options == {"top_k": 1} for _, _, options in asked.calls)
 
 
+def test_it_is_said_how_many_are_answered(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    images = [tmp_path / f"{number}.png" for number in range(2 * MAX_IMAGES + 1)]
+    predicted(Asked(), images, version=None, on_progress=lambda *far: told.append(far))
+    whole = 2 * MAX_IMAGES + 1
+    assert told == [(0, whole), (MAX_IMAGES, whole), (2 * MAX_IMAGES, whole), (whole, whole)]
+
+
 def test_images_that_are_too_many_bytes_together_go_apart(tmp_path: Path) -> None:
     images = [tmp_path / f"{number}.png" for number in range(3)]
     for image in images:

@@ -136,6 +136,16 @@ def test_a_long_history_comes_page_by_page(remote: RemoteClient, client: Client)
     assert remote.ask(paged) == whole[:7]
 
 
+def test_many_versions_come_page_by_page(remote: RemoteClient, client: Client) -> None:
+    whole = [version_document(version) for version in client.versions()]
+    assert [version.number for version in remote.versions(limit=2)] == [3, 2]
+    assert remote.versions(limit=2, before=2) == whole[2:]
+    path = "/v1/adapters/main/versions"
+    assert remote.ask(remote.calls._page(path, 0, None, most=2)) == whole
+    assert remote.ask(remote.calls._page(path, 3, None, most=1)) == whole
+    assert remote.ask(remote.calls._page(path, 2, 3, most=1)) == whole[1:]
+
+
 def test_without_the_right_token_nobody_is_let_in(url: str, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("a-wrong-secret")

@@ -1,5 +1,7 @@
 """Published versions as people look at them."""
 
+from collections import Counter
+
 import pytest
 
 from adapters.errors import NotFoundError
@@ -20,6 +22,34 @@ def test_versions_are_read_newest_first_with_aliases_and_accuracies() -> None:
         main.version(number).manifest.sha256 for number in (3, 2, 1)
     ]
     assert [entry.task for entry in found[1].accuracies] == ["b"]
+
+
+def test_versions_are_read_page_by_page() -> None:
+    main = adapter(MemoryStore())
+    learn(main, *map(str, range(1, 8)))
+    main.rollback(2, by=BEN)
+    whole = read_versions(main)
+    assert len(whole) == 7
+    assert read_versions(main, limit=3) == whole[:3]
+    assert read_versions(main, limit=3, before=whole[2].manifest.number) == whole[3:6]
+    assert read_versions(main, limit=3, before=whole[5].manifest.number) == whole[6:]
+    assert read_versions(main, before=4) == whole[4:]
+    assert read_versions(main, before=1) == read_versions(main, before=0) == []
+    assert read_versions(main, before=100) == whole
+
+
+def test_a_page_of_versions_reads_its_own_and_finds_itself_in_few_reads() -> None:
+    store = MemoryStore()
+    main = adapter(store)
+    learn(main, *map(str, range(100)))
+    for number in range(150):
+        main.alias("canary", number + 1 if number < 100 else 1, by=BEN)
+    recorded = RecordingStore(store)
+    page = read_versions(Registry(recorded).adapter("main"), limit=5, before=51)
+    assert [version.manifest.number for version in page] == [50, 49, 48, 47, 46]
+    kinds = Counter(key.split("/")[-2] for _, key in recorded.keys if key.startswith("adapters/"))
+    assert kinds["manifests"] == kinds["accuracies"] == 5
+    assert kinds["history"] <= 2 * 8 + 5  # of 250
 
 
 @pytest.mark.parametrize("name", ["production", 2, "2"])

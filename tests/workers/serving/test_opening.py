@@ -14,6 +14,8 @@ from adapters.adapter import Adapter
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.placement import Placement
 from adapters.contract.records import Record, encode_record
+from adapters.contract.tensor_blob import BlobTensors
+from adapters.contract.tiles import OWN_PRODUCTS
 from adapters.errors import CorruptionError
 from tests.adapters.synthetic import unit_rows
 from tests.support.fakes.named_tower import NamedTower
@@ -205,6 +207,51 @@ def test_tensors_that_left_are_read_again_for_whoever_asks() -> None:
     for name, tensor in given_records[20].tensors.items():
         assert torch.equal(record.tensors[name], tensor)
     assert sum("/records/" in key for _, key in store.keys) == 1
+
+
+class AskedBy(DamagedStore):
+    """Notes which records were asked for, and by which threads."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.asked: list[tuple[str, threading.Thread]] = []
+
+    def before(self, operation: str, key: str) -> None:
+        del operation
+        if "/records/" in key:
+            self.asked.append((key, threading.current_thread()))
+
+
+@pytest.mark.parametrize("place", [0, 20, MANY - 1])
+def test_after_an_opening_that_failed_records_are_read_ahead_as_before(place: int) -> None:
+    store = AskedBy(MemoryStore())
+    adapter = published(store, many_records())
+    cache = VersionCache(Versions(store), base=NamedTower(FINGERPRINT))
+    store.damaged.add(adapter.manifest("head").tasks[place].record.sha256)
+    with pytest.raises(CorruptionError):
+        cache.load("main", adapter.version("head"))
+    store.damaged.clear()
+    store.asked.clear()
+    loaded = cache.load("main", adapter.version("head"))
+    # Products of their own, where they were made already, need nothing of their records.
+    assert len(store.asked) == len({key for key, _ in store.asked})
+    assert MANY - OWN_PRODUCTS <= len(store.asked) <= MANY
+    assert threading.current_thread() not in {thread for _, thread in store.asked}
+    assert torch.equal(scores(loaded.adapter), scores(opened(store).adapter))
+
+
+def test_a_version_of_loaded_records_is_put_together_from_what_is_read_ahead() -> None:
+    store = AskedBy(MemoryStore())
+    adapter = published(store, many_records())
+    cache = VersionCache(Versions(store), base=NamedTower(FINGERPRINT))
+    whole = cache.load("main", adapter.version("head"))
+    drop(adapter, "task-3", by=ANNA)
+    store.asked.clear()
+    left = cache.load("main", adapter.version("head"))
+    assert len(store.asked) == MANY - OWN_PRODUCTS
+    assert threading.current_thread() not in {thread for _, thread in store.asked}
+    gone = [record.tensors for record in left.adapter.records if record in whole.adapter.records]
+    assert not any(tensors.are_held for tensors in gone if isinstance(tensors, BlobTensors))
 
 
 def test_bytes_that_were_damaged_since_are_refused_when_they_are_read_again() -> None:

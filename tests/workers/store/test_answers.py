@@ -84,6 +84,9 @@ class FailingFiles(FileStore):
     def _path(self, key: str) -> Path:
         raise OSError(self._number, os.strerror(self._number), key)
 
+    def _open(self, key: str) -> Any:
+        raise OSError(self._number, os.strerror(self._number), key)
+
     def _locked(self, key: str) -> Any:
         raise OSError(self._number, os.strerror(self._number), key)
 

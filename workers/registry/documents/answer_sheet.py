@@ -22,6 +22,7 @@ from workers.formats.documents import Count, seal, unsealed
 MOST_BYTES = 16 * 2**20
 """Of a sheet before compression, some million images; a larger one is neither kept nor read."""
 THOUSANDTHS = 1000
+_CONFIDENCES = tuple(count / THOUSANDTHS for count in range(THOUSANDTHS + 1))
 RIGHT = -1
 """Stands for the image's own class among the answers."""
 
@@ -136,12 +137,12 @@ def _task(stored: "_StoredTask", ids: list[str], what: str) -> AnsweredTask:
         task=stored.task,
         submission=stored.submission,
         answers=SetAnswers(
-            truth=tuple(ids[place] for place in stored.truth),
+            truth=tuple(map(ids.__getitem__, stored.truth)),
             answers=tuple(
                 ids[truth if place == RIGHT else place]
                 for place, truth in zip(stored.answers, stored.truth, strict=True)
             ),
-            confidences=tuple(count / THOUSANDTHS for count in stored.thousandths),
+            confidences=tuple(map(_CONFIDENCES.__getitem__, stored.thousandths)),
         ),
     )
 

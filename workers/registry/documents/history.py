@@ -173,6 +173,16 @@ def find_version(latest: Stored | None, number: int, read: ReadEntry) -> Version
     return None
 
 
+def find_before(latest: Stored | None, number: int, read: ReadEntry) -> Stored | None:
+    """Return the latest entry from before version `number` was published, in O(log n) reads."""
+    while latest is not None:
+        entry = read(latest)
+        if entry.next_version <= number:
+            return latest
+        latest = _towards(entry, number, read)
+    return None
+
+
 def _towards(entry: Entry, number: int, read: ReadEntry) -> Stored | None:
     """Return the farthest known entry that is not older than the publication of `number`."""
     if entry.previous is None or entry.jump is None:

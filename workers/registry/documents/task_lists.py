@@ -9,7 +9,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from cachetools import LRUCache
 
@@ -18,6 +18,8 @@ _BETWEEN = b'],["'
 _BEGINNING = 128
 """So many bytes at the beginning of a list tell which others it may share more with."""
 MOST = 16
+_BETWEEN_ITEMS = b"],["
+MOST_ITEMS = 2**16
 
 Item = TypeVar("Item")
 
@@ -107,6 +109,45 @@ class KnownLists(Generic[Item]):
                 with self._lock:
                     self._known[beginning] = _Known(text=text, ends=ends, items=items)
         return items
+
+
+class KnownItems(Generic[Item]):
+    """Remembers items by their text, wherever in a list they are. Safe between threads.
+
+    For lists of which any item may differ from document to document, and most do not.
+
+    Args:
+        read: Makes items of a list in brackets; raises ValueError where it is none.
+    """
+
+    # Owns: `_known`, which is looked up and added to in single steps.
+
+    def __init__(self, read: Callable[[bytes], tuple[Item, ...]]) -> None:
+        self._read = read
+        self._known: dict[bytes, Item] = {}
+
+    def items(self, text: bytes) -> tuple[Item, ...]:
+        """Return the items, lists without lists in them, of the list whose text is `text`.
+
+        Raises:
+            ValueError: it is not the text of such a list, or a bracket in a name leaves that open.
+        """
+        parts = text[1:-1].split(_BETWEEN_ITEMS) if text else []
+        if text and not (text[:1] == b"[" and text[-1:] == b"]" and text.count(b"[") == len(parts)):
+            raise ValueError("expected lists without brackets in them")
+        items = tuple(map(self._known.get, parts))
+        unknown = [part for part, item in zip(parts, items, strict=True) if item is None]
+        if not unknown:
+            return cast("tuple[Item, ...]", items)
+        # Each bracket is one between two items, so that as many items are these, one by one.
+        found = self._read(b"[[" + _BETWEEN_ITEMS.join(unknown) + b"]]")
+        if len(found) != len(unknown):  # one of them is in a name
+            raise ValueError("expected lists without brackets in them")
+        if len(self._known) + len(found) > MOST_ITEMS:
+            self._known.clear()
+        self._known.update(zip(unknown, found, strict=True))
+        rest = iter(found)
+        return tuple(next(rest) if item is None else item for item in items)
 
 
 def _ends(text: bytes, start: int) -> tuple[int, ...]:
