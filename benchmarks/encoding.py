@@ -149,7 +149,7 @@ def _likeness(
         pairs = [forward(each, decoded(each, files[:DIFFERENT])) for each in encoders.values()]
         yield _cosine_row(model, *pairs)
         return
-    train, test = _pictures("train"), _pictures("test")
+    train, test = pictures("train"), pictures("test")
     names = sorted({name for name, _ in train})
     means, tested = [], []
     for encoder in encoders.values():
@@ -228,7 +228,7 @@ def files_of(images: int) -> list[bytes]:
     return [drawn[place % len(drawn)] + place.to_bytes(4) for place in range(images)]
 
 
-def _pictures(split: str) -> list[tuple[str, bytes]]:
+def pictures(split: str) -> list[tuple[str, bytes]]:
     """Return the class and the file of each example picture of a split."""
     found = sorted(EXAMPLES.glob(f"*/{split}/*/*"))
     return [(f"{path.parts[-4]}/{path.parts[-2]}", path.read_bytes()) for path in found]

@@ -72,6 +72,11 @@ class FrozenImageTower:
         return 0
 
     @property
+    def convolves(self) -> bool:
+        """Whether it convolves in many layers; a transformer does so in one."""
+        return _convolves(self.visual)
+
+    @property
     def visual(self) -> Any:
         """The tower itself, for methods that change it: copy what is to be changed."""
         return self._model.visual
@@ -91,10 +96,15 @@ class FrozenImageTower:
 def _quickest_layout(visual: Any) -> torch.memory_format:
     """Return how a tower's images lie in memory: channels last where it convolves in many layers.
 
-    A transformer convolves once, and is no quicker for it. Features differ in the last digits only.
+    A transformer is no quicker for it. Features differ in the last digits only.
     """
-    convolutions = sum(each.ndim == 4 for each in visual.parameters())
-    return torch.channels_last if convolutions > 1 else torch.contiguous_format
+    return torch.channels_last if _convolves(visual) else torch.contiguous_format
+
+
+def _convolves(visual: Any) -> bool:
+    """Return whether a tower convolves in more layers than the first one."""
+    convolutions: int = sum(each.ndim == 4 for each in visual.parameters())
+    return convolutions > 1
 
 
 def _first_read(visual: Any) -> Tensor:

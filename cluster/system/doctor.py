@@ -181,7 +181,7 @@ def _provider(config: Config) -> Iterator[Finding]:
 def _encoder(config: Config) -> Iterator[Finding]:
     import torch
 
-    from workers.encoding.encoder import Encoder
+    from workers.encoding.encoder import IMPRECISE, Encoder
 
     torch.set_num_threads(config.workers.threads)
     started = time.perf_counter()
@@ -198,6 +198,14 @@ def _encoder(config: Config) -> Iterator[Finding]:
         found=f"{config.encoder.model}: {encoder.fingerprint}, loaded in {loaded_s:.1f} s, one "
         f"image in {1000 * forward_s:.0f} ms on the CPU",
     )
+    if encoder.is_imprecise:
+        yield Finding(
+            check="precision of the encoder",
+            level="warning",
+            found=IMPRECISE,
+            remedy="leave `precision` out for this encoder, or name one whose image tower is a "
+            "transformer, such as `tiny-vit`, before anything is learnt",
+        )
 
 
 def _methods(config: Config) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ Shapes: N images or prompts · V views per image · D feature width.
 
 import hashlib
 import json
+import logging
 import pickle
 import re
 import textwrap
@@ -31,6 +32,14 @@ from workers.store.answers import Meaning, of_os_error
 
 SHIPPED = {TINY: FIRST_FOLDER, TINY_VIT: SECOND_FOLDER}
 """The folders of the encoders that come with nacre, by the names that users give them."""
+
+IMPRECISE = (
+    "in bfloat16 a tower of convolutions loses digits: the least cosine of a feature of `tiny` "
+    "with that of float32 is 0.97, and answers about one picture in thirty change"
+)
+"""Said of such an encoder; docs/scale.md has the figures."""
+
+logger = logging.getLogger("nacre.encoder")
 
 _DOES_NOT_FIT = "Error(s) in loading state_dict"  # how torch begins
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -69,6 +78,13 @@ class Encoder:
         self.image_tower = FrozenImageTower(
             self.model, normalised=self.transform.normalised, fingerprint=self.fingerprint
         )
+        if self.is_imprecise:
+            logger.warning("encoder %r: %s", settings.model, IMPRECISE)
+
+    @property
+    def is_imprecise(self) -> bool:
+        """Whether its features differ from those of float32 by more than rounding should."""
+        return self.settings.precision == "bf16" and self.image_tower.convolves
 
     @torch.no_grad()
     def text_features(self, prompts: Sequence[str]) -> Tensor:

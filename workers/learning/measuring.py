@@ -148,7 +148,9 @@ class VersionMeasuring:
             surroundings=surroundings(adapter, logit_scale=scale, code=candidate.code),
             logit_scale=scale,
         )
-        sets = {task.name: found.about(task) for task in tasks if len(task.labels)}
+        asked = [task for task in tasks if len(task.labels)]
+        names = [task.name for task in asked]
+        sets = dict(zip(names, found.about(asked), strict=True))
         return Measured(
             sheet=_sheet(candidate.submissions, adapter, tasks, sets), kept=found.kept()
         )

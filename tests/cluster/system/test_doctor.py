@@ -11,6 +11,7 @@ from cluster.wire.health import AdapterState, Status, Trouble
 from tests.support.drivers.providing import provider
 from tests.support.drivers.s3_server import free_port
 from tests.support.fakes.s3_proxy import Fate, S3Proxy
+from workers.encoding.encoder_settings import EncoderSettings
 
 
 def test_the_doctor_says_first_which_nacre_this_is() -> None:
@@ -57,6 +58,24 @@ def test_a_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
         other = found(f"{running.url}/", {"ml": {"*": "viewer"}})
         assert (other.level, "calls itself" in other.found) == ("error", True)
     assert found(running.url, {}).level == "error"
+
+
+@pytest.mark.parametrize(
+    ("model", "level"), [("tiny", "warning"), ("tiny-vit", None)], ids=["tiny", "tiny-vit"]
+)
+def test_a_tower_that_bfloat16_does_not_suit_is_told(
+    model: str, level: str | None, tmp_path: Path
+) -> None:
+    config = Config(
+        store=f"file://{tmp_path}/store",
+        encoder=EncoderSettings(model=model, precision="bf16"),
+        serve=ServeConfig(port=free_port()),
+    )
+    found = {each.check: each for each in examine(config)}
+    told = found.get("precision of the encoder")
+    assert found["encoder"].level == "ok"
+    assert (told and told.level) == level
+    assert told is None or "leave `precision` out" in told.remedy
 
 
 def test_a_method_that_cannot_learn_on_the_encoder_is_named(tmp_path: Path) -> None:

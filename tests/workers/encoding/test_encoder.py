@@ -15,8 +15,8 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from adapters.errors import NacreError, SettingsError, UnavailableError
-from workers.encoding.encoder import SHIPPED, Encoder, not_loaded, untrained_tower
-from workers.encoding.encoder_settings import TINY, EncoderSettings
+from workers.encoding.encoder import IMPRECISE, SHIPPED, Encoder, not_loaded, untrained_tower
+from workers.encoding.encoder_settings import TINY, TINY_VIT, EncoderSettings, Precision
 
 PROMPTS = ["a photo of a bird.", "a drawing of a boat.", "the handwritten digit three."]
 
@@ -80,6 +80,19 @@ def test_the_fingerprint_names_what_is_computed_and_not_when(encoder: Encoder) -
 
 def test_another_precision_has_another_fingerprint(encoder: Encoder) -> None:
     assert Encoder(EncoderSettings(precision="bf16")).fingerprint != encoder.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "warns"),
+    [(TINY, "bf16", True), (TINY, "fp32", False), (TINY_VIT, "bf16", False)],
+)
+def test_convolutions_in_bfloat16_are_warned_of(
+    model: str, precision: Precision, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = Encoder(EncoderSettings(model=model, precision=precision))
+    assert encoder.is_imprecise is warns
+    said = [each.getMessage() for each in caplog.records if each.name == "nacre.encoder"]
+    assert said == ([f"encoder {model!r}: {IMPRECISE}"] if warns else [])
 
 
 def test_a_tower_of_convolutions_reads_channels_last_and_answers_the_same(

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from adapters.adapter import Adapter, Scores
 from adapters.contract.records import Record
+from adapters.contract.tiles import OWN_PRODUCTS
 from adapters.errors import CorruptionError
 from tests.support.fakes.random_records import random_record
 from workers.learning.evaluation import Predicted, TaskTestSet
@@ -100,6 +101,11 @@ def answered(adapter: Adapter, names: list[str], kept: KeptAnswers) -> VersionAn
     return VersionAnswers(adapter, names, kept=kept, surroundings=AROUND, logit_scale=SCALE)
 
 
+def about_one(version: VersionAnswers, task: TaskTestSet) -> BestAnswers:
+    (found,) = version.answers([task])
+    return found
+
+
 def scored(adapter: Adapter, task: TaskTestSet) -> Scores:
     return adapter.score(task.features, encoder=ENCODER, logit_scale=SCALE)
 
@@ -115,13 +121,13 @@ def test_answers_are_those_of_scoring_everything_whatever_was_published_before(
         found, anew = (answered(adapter, digests(version), each) for each in (kept, NOTHING))
         for place, entry in enumerate(version):
             task = test_set(entry, seed=entry.seed + place % 2)
-            mine, whole = found.answers(task), anew.answers(task)
+            mine, whole = about_one(found, task), about_one(anew, task)
             assert torch.equal(mine.scores, whole.scores)
             assert torch.equal(mine.columns, whole.columns)
             assert torch.allclose(mine.log_sums, whole.log_sums, atol=1e-4)
             everything = Predicted.of(scored(adapter, task))
             assert tuple(classes[column] for column in mine.columns.tolist()) == everything.classes
-            about = found.about(task)
+            (about,) = found.about([task])
             assert about.answers == everything.about(task.truth).answers
             assert about.confidences == pytest.approx(everything.confidences, abs=1e-4)
         kept = answers_from_bytes(found.kept().to_bytes(), "what was kept")
@@ -155,8 +161,8 @@ def test_an_answer_that_only_a_dropped_class_made_the_best_is_given_up(later: fl
         test_set(first, seed=0), features=torch.tensor([[1.0, 0.0]]), labels=torch.zeros(1).long()
     )
     kept = answered(Adapter(before), digests(before), NOTHING)
-    assert kept.answers(task).columns.tolist() == [0]
-    found = answered(Adapter(after), digests(after), kept.kept()).answers(task)
+    assert about_one(kept, task).columns.tolist() == [0]
+    found = about_one(answered(Adapter(after), digests(after), kept.kept()), task)
     assert found.columns.tolist() == [2 if later > 0.51 else 1]
 
 
@@ -168,13 +174,13 @@ def test_answers_are_those_of_scoring_everything_however_many_records_there_are(
     after = grown(*(f"t{number}" for number in range(count + 1)))
     tasks = [test_set(entry, seed=entry.seed) for entry in after[::5]]
     first = answered(Adapter(after[:-1]), digests(after[:-1]), NOTHING)
-    for task in tasks:
-        first.answers(task)
+    assert len(list(first.answers(tasks))) == len(tasks)
     adapter = Adapter(after)
     found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
-    for task in tasks:
-        assert torch.equal(found.answers(task).scores, anew.answers(task).scores)
-        assert torch.equal(found.answers(task).columns, anew.answers(task).columns)
+    for mine, whole in zip(found.answers(tasks), anew.answers(tasks), strict=True):
+        assert torch.equal(mine.scores, whole.scores)
+        assert torch.equal(mine.columns, whole.columns)
+        assert torch.allclose(mine.log_sums, whole.log_sums, atol=1e-4)
 
 
 class Counting(Adapter):
@@ -197,14 +203,72 @@ def test_one_more_task_is_all_that_old_images_are_scored_with() -> None:
     before, after = grown("a", "b"), grown("a", "b", "c")
     tasks = [test_set(entry, seed=entry.seed) for entry in before]
     first = answered(Adapter(before), digests(before), NOTHING)
-    for task in tasks:
-        first.answers(task)
+    assert len(list(first.answers(tasks))) == 2
     adapter = counting(after)
     second = answered(adapter, digests(after), first.kept())
-    for task in tasks:
-        second.answers(task)
+    assert len(list(second.answers(tasks))) == 2
     assert all(asked is not None and "c" in asked for asked in adapter.asked)
     assert len(adapter.asked) == 2
+
+
+def wide(count: int) -> tuple[Record, ...]:
+    """Return so many records of two classes, without memory: their scores are cosines."""
+    drawn = (
+        random_record(
+            f"t{seed}", encoder=ENCODER, width=512, classes=2, vectors=1, seed=seed, noun="thing"
+        )
+        for seed in range(count)
+    )
+    return tuple(
+        replace(each, settings={**each.settings, "alpha": 0.0}, seed=seed)
+        for seed, each in enumerate(drawn)
+    )
+
+
+def with_images(of: Record, features: torch.Tensor) -> TaskTestSet:
+    labels = torch.zeros(len(features), dtype=torch.int64)
+    features = normalize(features, dim=-1)
+    return replace(test_set(of, seed=0), features=features, labels=labels)
+
+
+def test_of_many_tasks_those_are_scored_in_tiles_that_a_new_class_comes_near() -> None:
+    after = wide(OWN_PRODUCTS + 4)
+    new = after[-1].tensors["text_features"]
+    tasks = [with_images(entry, entry.tensors["text_features"]) for entry in after[:-1]]
+    near = after[3].tensors["text_features"] + new
+    tasks[3] = with_images(after[3], near)
+    before = after[:-1]
+    first = answered(Adapter(before), digests(before), NOTHING)
+    assert len(list(first.answers(tasks))) == len(tasks)
+    adapter = counting(after)
+    second = answered(adapter, digests(after), first.kept())
+    found = list(second.answers(tasks))
+    assert adapter.asked == [(after[-1].task,)]
+    anew = answered(Adapter(after), digests(after), NOTHING)
+    for mine, whole in zip(found, anew.answers(tasks), strict=True):
+        assert torch.equal(mine.scores, whole.scores)
+        assert torch.equal(mine.columns, whole.columns)
+        assert torch.allclose(mine.log_sums, whole.log_sums, atol=1e-4)
+
+
+@pytest.mark.parametrize("nearer", [-1e-6, 0.0, 1e-7, 1e-6])
+def test_answers_that_rounding_decides_are_those_of_scoring_everything(nearer: float) -> None:
+    """Images lie between an old class and a new one, nearer to the new one or not."""
+    after = wide(OWN_PRODUCTS + 8)
+    before, rows = after[:-1], [each.tensors["text_features"] for each in after]
+    tasks = [
+        with_images(entry, (old + (1 + nearer) * new)[None])
+        for entry, own in zip(before, rows, strict=False)
+        for old in normalize(own, dim=-1)
+        for new in normalize(rows[-1], dim=-1)
+    ]
+    first = answered(Adapter(before), digests(before), NOTHING)
+    assert len(list(first.answers(tasks))) == len(tasks)
+    adapter = Adapter(after)
+    found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
+    for mine, whole in zip(found.answers(tasks), anew.answers(tasks), strict=True):
+        assert torch.equal(mine.scores, whole.scores)
+        assert torch.equal(mine.columns, whole.columns)
 
 
 @pytest.mark.parametrize("other", [{"surroundings": "elsewhere"}, {"records": ("0" * 64,) * 2}])
@@ -212,17 +276,17 @@ def test_what_was_kept_of_something_else_is_not_used(other: dict[str, object]) -
     version = grown("a", "b")
     task = test_set(version[0], seed=1)
     first = answered(Adapter(version), digests(version), NOTHING)
-    first.answers(task)
+    about_one(first, task)
     adapter = counting(version)
     stale = replace(first.kept(), **other)  # type: ignore[arg-type]
-    answered(adapter, digests(version), stale).answers(task)
+    about_one(answered(adapter, digests(version), stale), task)
     assert adapter.asked == [None]
 
 
 def test_what_is_kept_is_read_again_and_damage_is_nothing() -> None:
     version, store = grown("a", "b"), MemoryStore()
     found = answered(Adapter(version), digests(version), NOTHING)
-    best = found.answers(test_set(version[0], seed=1))
+    best = about_one(found, test_set(version[0], seed=1))
     assert read_answers(store, "main") is NOTHING
     keep_answers(store, "main", found.kept())
     again = read_answers(store, "main")
@@ -237,7 +301,7 @@ def test_what_is_kept_is_read_again_and_damage_is_nothing() -> None:
 def test_scores_and_columns_must_fit_the_images() -> None:
     version = grown("a")
     found = answered(Adapter(version), digests(version), NOTHING)
-    found.answers(test_set(version[0], seed=1))
+    about_one(found, test_set(version[0], seed=1))
     kept = found.kept()
     ((digest, best),) = kept.tasks.items()
     short = replace(kept, tasks={digest: replace(best, columns=best.columns[1:])})
