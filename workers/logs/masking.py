@@ -48,8 +48,8 @@ _APOSTROPHES = rf"(?:\\+(?![\"'\\])|\\'|[^'\"\\\n]|\\*\"(?!{_ENDS}))"
 """A character between apostrophes; a quote that ends a string of JSON is none."""
 # Each looks at a character a bounded number of times, whatever somebody has written.
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A private key, also as a list of lines, and where its beginning or its end was cut off. One ends
-    # where the next begins, so that no text is looked through again for each of many.
+    # A private key, also as a list of lines, and where its beginning or its end was cut off. One
+    # ends where the next begins, so that no text is looked through again for each of many.
     (
         re.compile(
             rf"-----BEGIN {_PRIVATE}(?:(?!-----BEGIN ){_IN}|\n){{0,16000}}?"
