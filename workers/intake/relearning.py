@@ -7,7 +7,7 @@ the same method. So whoever asks for it twice, or again after a crash, gets the 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from adapters.errors import InputError, NotFoundError
+from adapters.errors import InputError
 from workers.intake.identity import write
 from workers.queue import inbox
 from workers.queue.events import Accepted
@@ -15,7 +15,7 @@ from workers.queue.ledger import read_pages
 from workers.queue.progress import known_ticket, ticket_of
 from workers.queue.ticket import ENDED
 from workers.registry import Manifest, RegisteredAdapter, TaskRef
-from workers.store.base import ObjectStore
+from workers.store.base import ObjectStore, is_there
 from workers.store.blobs import BlobRef, blob_key
 from workers.tasks.submission import (
     SHARDS,
@@ -125,21 +125,13 @@ def hindrance(
         return "its images were purged"
     if is_swept(store, task.submission):
         return "its images were removed some days after it had ended (`retention`)"
-    missing = sum(1 for key in _shard_keys(submission) if not _is_there(store, key))
+    missing = sum(1 for key in _shard_keys(submission) if not is_there(store, key))
     return f"{missing} of its shards of images are not in the store" if missing else None
 
 
 def _shard_keys(submission: Submission) -> Iterator[str]:
     for shard in submission.shards:
         yield blob_key(BlobRef(sha256=shard.digest, size=shard.size), SHARDS)
-
-
-def _is_there(store: ObjectStore, key: str) -> bool:
-    try:
-        store.get_range(key, 0, 1)
-    except NotFoundError:
-        return False
-    return True
 
 
 def _present(adapter: RegisteredAdapter) -> set[str]:

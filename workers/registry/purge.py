@@ -25,7 +25,7 @@ from workers.registry.documents.purged import (
 from workers.registry.documents.refs import Refs
 from workers.registry.reach import published_versions
 from workers.registry.reader import AdapterReader
-from workers.store.base import ObjectStore
+from workers.store.base import is_there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,7 +237,7 @@ def _remove(
     store, cache = adapter.objects.store, adapter.objects.cache
     for record in records:
         key = object_key(adapter.name, Kind.RECORD, record)
-        there = _is_there(store, key)
+        there = is_there(store, key)
         store.delete(key)  # whatever the store says of it
         if cache is not None:
             cache.discard(record.sha256)
@@ -247,14 +247,6 @@ def _remove(
         for listed in store.list(prefix):
             store.delete(listed.key)
             yield listed.key
-
-
-def _is_there(store: ObjectStore, key: str) -> bool:
-    try:
-        store.get_range(key, 0, 1)
-    except NotFoundError:
-        return False
-    return True
 
 
 def _remove_sheets(adapter: RegisteredAdapter, versions: Sequence[int]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adapters.errors import ConflictError, InputError
+from adapters.errors import ConflictError, InputError, NotFoundError
 from workers.store.patience import AT_ONCE, Patience
 
 MAX_SEGMENT_BYTES = 254
@@ -134,6 +134,15 @@ class ObjectStore(ABC):
     def sweep(self, before: float) -> int:  # noqa: ARG002
         """Remove what interrupted writes left behind before that time; return how many."""
         return 0
+
+
+def is_there(store: ObjectStore, key: str) -> bool:
+    """Return whether there is an object at `key`, for a byte of it."""
+    try:
+        store.get_range(key, 0, 1)
+    except NotFoundError:
+        return False
+    return True
 
 
 def check_key(key: str) -> str:
