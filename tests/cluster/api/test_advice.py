@@ -87,7 +87,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int, str]] = [
     # verb, path, body, status, what is said
     ("GET", "/v1/tasks?adaptr=main", {}, 422, "unknown key 'adaptr' in the query of /v1/tasks"),
     ("POST", "/v1/tasks?adaptr=x", {"content": TASK}, 422, "unknown key 'adaptr' in the query"),
-    ("GET", "/v1/adapters/main/versions?limit=3", {}, 422, "unknown key 'limit'"),
+    ("GET", "/v1/adapters/main/versions?most=3", {}, 422, "unknown key 'most'"),
     ("GET", "/v1/adapters/main/versions", {}, 404, "submit its first task"),
     ("GET", "/v1/task", {}, 404, "there is no route '/v1/task'; /docs shows all of them"),
     ("DELETE", "/v1/tasks", {}, 405, "/v1/tasks does not take DELETE; expected GET, POST"),
