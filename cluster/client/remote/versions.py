@@ -1,5 +1,9 @@
 """Calls that look at versions: list, show, aliases, history, differences."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
 from cluster.client.remote.call import Call, asking, look, path_to
 from cluster.client.remote.part import CallPart
 from cluster.wire.mistakes import VersionMistakes
@@ -14,6 +18,52 @@ from cluster.wire.versions import (
     ShownVersion,
     VersionDifference,
 )
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Page:
+    """A page of a list, the latest first, and all pages behind it.
+
+    Attributes:
+        path: Of the list.
+        limit: Most items in all; all where 0.
+        before: Only items before the one at this place.
+        most: Of one page.
+    """
+
+    path: str
+    limit: int
+    before: int | None
+    most: int
+
+    def call(
+        self,
+        kind: type[list[Item]],
+        *,
+        place: Callable[[Item], int],
+        first: int,
+        missing: Any = None,
+    ) -> Call[list[Item]]:
+        """Return the call for items whose places go down to `first`."""
+        size = min(self.limit or self.most, self.most)
+
+        def further(found: list[Item]) -> Call[list[Item]] | None:
+            if len(found) < size or size == self.limit or place(found[-1]) == first:
+                return None
+            left = self.limit and self.limit - size
+            behind = replace(self, limit=left, before=place(found[-1]))
+            return behind.call(kind, place=place, first=first, missing=missing)
+
+        return Call(
+            kind=kind,
+            verb="GET",
+            path=self.path,
+            arguments=asking({"limit": size, "before": self.before}),
+            missing=missing,
+            further=further,
+        )
 
 
 class VersionCalls(CallPart):
@@ -43,20 +93,9 @@ class VersionCalls(CallPart):
     def _page(
         self, path: str, limit: int, before: int | None, *, most: int = MOST_VERSIONS
     ) -> Call[list[PublishedVersion]]:
-        size = min(limit or most, most)
-
-        def further(found: list[PublishedVersion]) -> Call[list[PublishedVersion]] | None:
-            if len(found) < size or size == limit or found[-1].number == 1:
-                return None
-            return self._page(path, limit and limit - size, found[-1].number, most=most)
-
-        return Call(
-            kind=list[PublishedVersion],
-            verb="GET",
-            path=path,
-            arguments=asking({"limit": size, "before": before}),
-            missing=[],
-            further=further,
+        page = _Page(path=path, limit=limit, before=before, most=most)
+        return page.call(
+            list[PublishedVersion], place=lambda each: each.number, first=1, missing=[]
         )
 
     def show(self, version: int | str, *, adapter: str | None = None) -> Call[ShownVersion]:
@@ -95,20 +134,8 @@ class VersionCalls(CallPart):
     def _moves(
         self, path: str, limit: int, before: int | None, *, most: int = MOST_MOVES
     ) -> Call[list[HistoryEntry]]:
-        size = min(limit or most, most)
-
-        def further(found: list[HistoryEntry]) -> Call[list[HistoryEntry]] | None:
-            if len(found) < size or size == limit or found[-1].index == 0:
-                return None
-            return self._moves(path, limit and limit - size, found[-1].index, most=most)
-
-        return Call(
-            kind=list[HistoryEntry],
-            verb="GET",
-            path=path,
-            arguments=asking({"limit": size, "before": before}),
-            further=further,
-        )
+        page = _Page(path=path, limit=limit, before=before, most=most)
+        return page.call(list[HistoryEntry], place=lambda each: each.index, first=0)
 
     def diff(
         self, before: int | str, after: int | str, *, adapter: str | None = None
