@@ -37,20 +37,28 @@ def small_record(task: str, *, encoder: str = FINGERPRINT) -> Record:
     return random_record(task, encoder=encoder, width=8, classes=3, vectors=2, seed=seed, noun=task)
 
 
+def adding(record: Record) -> AddRecord:
+    """Return the update of a version that adds a record."""
+    return AddRecord(
+        task=record.task,
+        submission=f"{record.task}-0123456789ab",
+        record=Inline(encode_record(record)),
+        classes=len(record.classes),
+    )
+
+
 def publish(
     adapter: RegisteredAdapter, *tasks: str | Record, aliases: tuple[str, ...] = BOTH
 ) -> VersionRef:
     """Publish a version for each task, given by its record or its name; return the last one."""
     for task in tasks:
         record = task if isinstance(task, Record) else small_record(task)
-        added = AddRecord(
-            task=record.task,
-            submission=f"{record.task}-0123456789ab",
-            record=Inline(encode_record(record)),
-            classes=len(record.classes),
-        )
         commit = Commit(
-            updates=(added,), encoder=record.encoder, method="lada", settings={}, aliases=aliases
+            updates=(adding(record),),
+            encoder=record.encoder,
+            method="lada",
+            settings={},
+            aliases=aliases,
         )
         number = adapter.commit(commit, by=ANNA).number
     return adapter.version(number)

@@ -166,6 +166,21 @@ def test_an_answer_that_only_a_dropped_class_made_the_best_is_given_up(later: fl
     assert found.columns.tolist() == [2 if later > 0.51 else 1]
 
 
+def check_as_anew(
+    after: tuple[Record, ...], tasks: list[TaskTestSet]
+) -> list[tuple[BestAnswers, BestAnswers]]:
+    """Check that with what the version before has kept answers are those of scoring everything."""
+    first = answered(Adapter(after[:-1]), digests(after[:-1]), NOTHING)
+    assert len(list(first.answers(tasks))) == len(tasks)
+    adapter = Adapter(after)
+    found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
+    pairs = list(zip(found.answers(tasks), anew.answers(tasks), strict=True))
+    for mine, whole in pairs:
+        assert torch.equal(mine.scores, whole.scores)
+        assert torch.equal(mine.columns, whole.columns)
+    return pairs
+
+
 @pytest.mark.parametrize("count", [15, 16, 17, 63, 64, 65, 66])
 def test_answers_are_those_of_scoring_everything_however_many_records_there_are(
     count: int,
@@ -173,13 +188,7 @@ def test_answers_are_those_of_scoring_everything_however_many_records_there_are(
     """However many records a scorer puts into one product."""
     after = grown(*(f"t{number}" for number in range(count + 1)))
     tasks = [test_set(entry, seed=entry.seed) for entry in after[::5]]
-    first = answered(Adapter(after[:-1]), digests(after[:-1]), NOTHING)
-    assert len(list(first.answers(tasks))) == len(tasks)
-    adapter = Adapter(after)
-    found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
-    for mine, whole in zip(found.answers(tasks), anew.answers(tasks), strict=True):
-        assert torch.equal(mine.scores, whole.scores)
-        assert torch.equal(mine.columns, whole.columns)
+    for mine, whole in check_as_anew(after, tasks):
         assert torch.allclose(mine.log_sums, whole.log_sums, atol=1e-4)
 
 
@@ -262,13 +271,7 @@ def test_answers_that_rounding_decides_are_those_of_scoring_everything(nearer: f
         for old in normalize(own, dim=-1)
         for new in normalize(rows[-1], dim=-1)
     ]
-    first = answered(Adapter(before), digests(before), NOTHING)
-    assert len(list(first.answers(tasks))) == len(tasks)
-    adapter = Adapter(after)
-    found, anew = (answered(adapter, digests(after), each) for each in (first.kept(), NOTHING))
-    for mine, whole in zip(found.answers(tasks), anew.answers(tasks), strict=True):
-        assert torch.equal(mine.scores, whole.scores)
-        assert torch.equal(mine.columns, whole.columns)
+    check_as_anew(after, tasks)
 
 
 @pytest.mark.parametrize("other", [{"surroundings": "elsewhere"}, {"records": ("0" * 64,) * 2}])

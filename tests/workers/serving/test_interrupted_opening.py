@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from adapters.contract.records import encode_record
 from adapters.errors import UnavailableError
 from tests.support.fakes.named_tower import NamedTower
 from tests.support.scenes.registry import ANNA, BOTH
@@ -17,11 +16,12 @@ from tests.support.scenes.serving import (
     FINGERPRINT,
     TIMEOUT_S,
     Replica,
+    adding,
     publish,
     records_read,
     small_record,
 )
-from workers.registry import AddRecord, Commit, Inline, RegisteredAdapter, Registry
+from workers.registry import Commit, RegisteredAdapter, Registry
 from workers.registry.reader import FETCH_AHEAD, TOGETHER
 from workers.registry.record_cache import Versions
 from workers.serving.version_cache import LoadedVersion, Opening, VersionCache
@@ -68,13 +68,7 @@ class StallingStore(WrappedStore):
 def publish_many(adapter: RegisteredAdapter) -> None:
     """Publish a version that has a thousand tasks more."""
     updates = tuple(
-        AddRecord(
-            task=record.task,
-            submission=f"{record.task}-0123456789ab",
-            record=Inline(encode_record(record)),
-            classes=len(record.classes),
-        )
-        for record in map(small_record, (f"task-{number}" for number in range(MANY)))
+        adding(record) for record in map(small_record, (f"task-{number}" for number in range(MANY)))
     )
     adapter.commit(Commit(updates=updates, aliases=BOTH), by=ANNA)
 

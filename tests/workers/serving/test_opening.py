@@ -21,7 +21,7 @@ from tests.adapters.synthetic import unit_rows
 from tests.support.fakes.named_tower import NamedTower
 from tests.support.fakes.random_records import random_record
 from tests.support.scenes.registry import ANNA
-from tests.support.scenes.serving import FINGERPRINT, small_record
+from tests.support.scenes.serving import FINGERPRINT, adding, small_record
 from workers.registry import (
     AddRecord,
     Commit,
@@ -94,15 +94,7 @@ class DamagedStore(WrappedStore):
 
 def published(store: ObjectStore, records: list[Record]) -> RegisteredAdapter:
     adapter = Registry(store).create("main")
-    updates = tuple(
-        AddRecord(
-            task=record.task,
-            submission=f"{record.task}-0123456789ab",
-            record=Inline(encode_record(record)),
-            classes=len(record.classes),
-        )
-        for record in records
-    )
+    updates = tuple(map(adding, records))
     commit = Commit(
         updates=updates,
         encoder=FINGERPRINT,
