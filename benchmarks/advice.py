@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -143,13 +144,11 @@ def main(
 
 def towers() -> Mapping[str, Any]:
     """Return methods that train the tower beside others, as docs/bench.md has them."""
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    start = next(place for place, line in enumerate(lines) if line.startswith(OF_TOWERS))
+    _, after = PAGE.read_text().split(f"{OF_TOWERS}\n", maxsplit=1)
+    _rule, *rows = takewhile(lambda line: line.startswith("|"), after.splitlines())
     found = []
-    for line in lines[start + 1 :]:
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) != len(OF_TOWERS.strip("| ").split("|")):
-            break
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
         average, (last, half) = cells[1].split(" ± ")[0], cells[2].split(" ± ")
         found.append(
             {

@@ -146,7 +146,7 @@ def test_whatever_a_role_sends_it_does_only_what_it_may_and_hears_no_secret(
     def asked(case: Any, route: str) -> None:
         nonlocal before
         case.headers = {}
-        response = case.call(headers=headers)
+        response = case.call(headers=headers, timeout=TIMEOUT_S)
         codes[response.status_code] += 1
         assert response.status_code < 500 or response.status_code in (503, 504), response.text
         said = f"{response.headers} {response.text}"
