@@ -246,7 +246,11 @@ def test_an_answer_carries_the_id_of_its_request_once(running: Nacre, workspace:
     assert running("status").returncode == 0
     port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
     url = f"http://127.0.0.1:{port}/v1/health/live"
-    for answer in (httpx.get(url, headers={"X-Request-Id": "mine"}), httpx.head(url)):
+    mark = {"X-Request-Id": "mine"}
+    for answer in (
+        httpx.get(url, headers=mark, timeout=TIMEOUT_S),
+        httpx.head(url, timeout=TIMEOUT_S),
+    ):
         assert answer.status_code == 200
         assert len(answer.headers.get_list("x-request-id")) == 1
 
@@ -257,7 +261,8 @@ def test_a_request_is_logged_by_nacre_and_not_by_serve_again(
     assert running("status").returncode == 0
     port = yaml.safe_load((workspace / "nacre.yaml").read_text())["serve"]["port"]
     mark = {"X-Request-Id": "asked-to-be-logged"}
-    assert httpx.get(f"http://127.0.0.1:{port}/v1/status", headers=mark).status_code == 200
+    url = f"http://127.0.0.1:{port}/v1/status"
+    assert httpx.get(url, headers=mark, timeout=TIMEOUT_S).status_code == 200
     kept = [log for log in logs(workspace / "home") if mark["X-Request-Id"] in log.read_text()]
     assert kept
     assert not any(log.parent.name == "serve" for log in kept)

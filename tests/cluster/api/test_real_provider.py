@@ -60,6 +60,7 @@ class Running:
             data={"grant_type": "authorization_code", "code": code, "redirect_uri": back},
             auth=(CLIENT, "s"),
             trust_env=False,
+            timeout=180,
         )
         return str(answer.json()["id_token"])
 
@@ -69,6 +70,7 @@ class Running:
             f"{self.server.url}/v1/adapters/main/aliases",
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
+            timeout=180,
         )
 
 

@@ -62,7 +62,7 @@ class Held:
         return await self.client.get("/v1/adapters/main/versions", headers=headers)
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(180):
             while self.under_way < count:
                 await asyncio.sleep(0)
 

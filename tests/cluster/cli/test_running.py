@@ -98,7 +98,7 @@ def test_what_runs_is_stopped_once_and_the_second_time_there_is_nothing(
     process = started(tmp_path / "home")
     first = nacre("down")
     assert (first.code, first.out, first.err) == (0, "stopped\n", "")
-    assert process.wait(20) == 0
+    assert process.wait(180) == 0
     second = nacre("down")
     assert (second.code, second.out) == (2, "")
     assert second.err == f"error: nothing to stop: no `nacre up` is running for {tmp_path}/home\n"
@@ -122,7 +122,7 @@ def test_another_configuration_stops_nothing_and_says_whose_system_it_is(
     ended = nacre("--config", mine, "down", "--output", "json")
     assert as_promised("down", ended.out)["stopped"] is True
     assert (ended.code, ended.err) == (0, "")
-    assert process.wait(20) == 0
+    assert process.wait(180) == 0
 
 
 def test_a_configuration_of_the_same_store_and_address_stops_it(
@@ -132,7 +132,7 @@ def test_a_configuration_of_the_same_store_and_address_stops_it(
     (tmp_path / "nacre.yaml").write_text("store: memory://x\nserve: {port: 1}\n")
     process = started(tmp_path / "home")
     assert nacre("down").code == 0
-    assert process.wait(20) == 0
+    assert process.wait(180) == 0
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def wrong(system: ConsoleSystem) -> Iterator[list[str]]:
 
 def opened(browser: "Browser", wrong: list[str], **options: Any) -> "Page":
     page = browser.new_context(**options).new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(180_000)
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     return page

@@ -138,7 +138,7 @@ def listened(site: ConsoleSite, page: str, *, after: str = "", regions: int = 1)
 
 def test_an_open_page_hears_of_what_happens(site: tuple[Console, ConsoleSite]) -> None:
     console, running = site
-    html = httpx.get(f"{running.url}/queue").text
+    html = httpx.get(f"{running.url}/queue", timeout=180).text
     revision = re.search(r'data-after="(\d+)"', html)
     assert revision
     queued(console.store, "birds", stage=Stage.WAITING)
@@ -155,5 +155,5 @@ def test_who_comes_back_hears_only_of_what_was_missed(site: tuple[Console, Conso
 def test_only_live_pages_can_be_listened_to(site: tuple[Console, ConsoleSite]) -> None:
     _, running = site
     for page in ("/console/access", "/nothing", ""):
-        answer = httpx.get(f"{running.url}/events", params={"page": page})
+        answer = httpx.get(f"{running.url}/events", params={"page": page}, timeout=180)
         assert answer.status_code == 404

@@ -25,7 +25,7 @@ def test_a_folder_that_another_process_makes_is_waited_for(tmp_path: Path) -> No
 
     thread = threading.Thread(target=lambda: found.append(awaited(opened)))
     thread.start()
-    assert waiting.wait(10)
+    assert waiting.wait(180)
     assert found == []
     open_store(url).put("a", b"1")
     thread.join(timeout=180)

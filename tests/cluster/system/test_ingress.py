@@ -164,6 +164,6 @@ def asked_through(port: int, token: str) -> httpx.Response:
     headers, deadline = {"Authorization": f"Bearer {token}"}, time.monotonic() + 60.0
     while True:
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/v1/nothing", headers=headers)
+            return httpx.get(f"http://127.0.0.1:{port}/v1/nothing", headers=headers, timeout=180)
         except httpx.ConnectError:
             assert time.monotonic() < deadline

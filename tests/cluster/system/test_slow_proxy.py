@@ -19,7 +19,7 @@ def test_the_next_one_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         system.connect(config)
         system.start_serve(config)
-        answer = httpx.get(f"{config.endpoint}/-/healthz")
+        answer = httpx.get(f"{config.endpoint}/-/healthz", timeout=180)
         assert answer.headers["server"] == "uvicorn"
     finally:
         serve.shutdown()

@@ -54,17 +54,19 @@ def test_what_strangers_may_reach_asks_for_a_token(guarded: tuple[Path, int]) ->
     ]
     assert len(doors) > 1
     for door in doors:
-        assert httpx.get(f"http://{HOST}:{door}/v1/status").status_code == 401
+        assert httpx.get(f"http://{HOST}:{door}/v1/status", timeout=TIMEOUT_S).status_code == 401
 
 
 def test_the_console_answers_beside_the_api_and_its_pages_are_live(
     guarded: tuple[Path, int],
 ) -> None:
     url, mark = f"http://{HOST}:{guarded[1]}/console", {"Authorization": "Bearer to-change"}
-    assert httpx.get(url).headers["Location"] == "/login?next=%2Fconsole"
-    assert "Nothing has been learnt yet" in httpx.get(url, headers=mark).text
+    assert httpx.get(url, timeout=TIMEOUT_S).headers["Location"] == "/login?next=%2Fconsole"
+    assert "Nothing has been learnt yet" in httpx.get(url, headers=mark, timeout=TIMEOUT_S).text
     open_page = {"page": "/console/serving"}
-    with httpx.stream("GET", f"{url}/events", params=open_page, headers=mark) as events:
+    with httpx.stream(
+        "GET", f"{url}/events", params=open_page, headers=mark, timeout=TIMEOUT_S
+    ) as events:
         heard = next(line for line in events.iter_lines() if line.startswith("data: "))
     assert 'id="serving"' in heard
 

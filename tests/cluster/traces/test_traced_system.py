@@ -177,7 +177,7 @@ def test_a_malformed_header_is_passed_over(scene: Scene, sent: str) -> None:
 def test_a_request_without_the_header_begins_a_trace_also_on_a_connection_that_had_one(
     scene: Scene,
 ) -> None:
-    with httpx.Client(base_url=scene.api.base_url) as plain:
+    with httpx.Client(base_url=scene.api.base_url, timeout=180) as plain:
         first = plain.get("/v1/tasks", headers=FROM_US)
         second, third = plain.get("/v1/tasks"), plain.get("/v1/tasks")
     traces = [answer.headers["traceparent"][3:35] for answer in (first, second, third)]
@@ -195,7 +195,7 @@ def test_probes_are_no_traces(scene: Scene) -> None:
 
 def test_two_headers_are_none(scene: Scene) -> None:
     sent = [("traceparent", FROM_US["traceparent"]), ("traceparent", FROM_US["traceparent"])]
-    plain = httpx.Client(base_url=scene.api.base_url)
+    plain = httpx.Client(base_url=scene.api.base_url, timeout=180)
     answer = plain.get("/v1/tasks", headers=sent)
     assert answer.status_code == 200
     assert answer.headers["traceparent"][3:35] != TRACE

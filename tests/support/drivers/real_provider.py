@@ -48,12 +48,12 @@ class RealProvider:
     def knows(self, name: str, **claims: object) -> None:
         """Have it know somebody."""
         httpx.put(
-            f"{self.url}/users/{quote(name)}", json=claims, trust_env=False
+            f"{self.url}/users/{quote(name)}", json=claims, trust_env=False, timeout=180
         ).raise_for_status()
 
     def lets_in(self, name: str, asked: str) -> str:
         """Log somebody in at the address that a browser was sent to; return where it leads."""
-        answer = httpx.post(asked, data={"sub": name}, trust_env=False)
+        answer = httpx.post(asked, data={"sub": name}, trust_env=False, timeout=180)
         assert answer.is_redirect, answer.text
         return answer.headers["location"]
 
