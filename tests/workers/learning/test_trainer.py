@@ -41,6 +41,11 @@ ALL_STEPS = 2 * STEPS
 Stored = dict[str, bytes]
 
 
+@pytest.fixture(scope="module")
+def encoder(remembering: Encoder) -> Encoder:
+    return remembering
+
+
 @pytest.fixture(scope="module", autouse=True)
 def tempered() -> Iterator[None]:
     """Have a method of many steps fit temperatures, so that its trial can be broken off."""
