@@ -15,6 +15,8 @@ OTHERS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --maxprocesses 6 --dist loadf
 WITH_RAY = $(shell grep -rlE 'mark\.ray\b' tests --include='test_*.py')
 BESIDE := .tests-beside.log
 export PYTHONUNBUFFERED := 1
+# Else every process compiles all that it loads, and pytest rewrites all tests, each time.
+unexport PYTHONDONTWRITEBYTECODE
 export RAY_USAGE_STATS_ENABLED ?= 0
 
 .DEFAULT_GOAL := help

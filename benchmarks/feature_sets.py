@@ -22,12 +22,11 @@ from harness.measured_set import MeasuredSet
 
 SEQUENCE = ("caltech101", "oxford_flowers", "oxford_pets", "stanford_cars")
 LOGIT_SCALE = 100.0
-_FOLDER = Path(os.environ.get("NACRE_FEATURES", "../shared/features/openai-vit-b-32"))
 
 
 def default_folder() -> Path:
     """Return NACRE_FEATURES, or the folder beside the repository."""
-    return _FOLDER
+    return Path(os.environ.get("NACRE_FEATURES", "../shared/features/openai-vit-b-32"))
 
 
 def feature_set(name: str, *, folder: Path) -> MeasuredSet:

@@ -47,7 +47,6 @@ MOST_ANEW = 100
 """Old tasks up to which replay is drawn anew: beyond, a step of it takes gigabytes."""
 CLASSES = 10
 SCALE = 100.0
-TIMES = 7
 ALIKE: dict[MemoryFormat, float] = {"float32": 1e-2, "bfloat16": 0.2}
 """Most that a score, about 100 times a cosine, may differ from the processor's in float32."""
 OF_FORWARD, OF_REQUEST = 0.9, 0.1
@@ -62,6 +61,7 @@ class Sizes:
         images: Of the shard.
         tasks: Old tasks, of ten classes each.
         batches: Images that are scored or answered at once.
+        times: How often each of these is measured, besides once to warm up.
         judged: Whether figures of speed mean anything.
     """
 
@@ -69,11 +69,14 @@ class Sizes:
     images: int
     tasks: tuple[int, ...]
     batches: tuple[int, ...]
+    times: int
     judged: bool
 
 
-WHOLE = Sizes(model=MODEL, images=1024, tasks=(10, 100, 1000), batches=(1, 32, 256), judged=True)
-SMALL = Sizes(model=TINY, images=4, tasks=(2,), batches=(1, 2), judged=False)
+WHOLE = Sizes(
+    model=MODEL, images=1024, tasks=(10, 100, 1000), batches=(1, 32, 256), times=7, judged=True
+)
+SMALL = Sizes(model=TINY, images=2, tasks=(2,), batches=(1, 2), times=1, judged=False)
 
 
 @click.command()
@@ -87,7 +90,8 @@ def main(device: str, small: bool) -> None:
             "with `--device cpu --small` to see that it runs"
         )
     rows: list[Row] = []
-    for row in figures(Timer(device), SMALL if small else WHOLE):
+    sizes = SMALL if small else WHOLE
+    for row in figures(Timer(device, times=sizes.times), sizes):
         click.echo(f"{row.figure}: {row.value} {row.unit}", err=True)
         rows.append(row)
     sys.exit(report("gpu", rows))
@@ -98,10 +102,12 @@ class Timer:
 
     Args:
         device: Its name, as torch has it.
+        times: How often a call is measured where nothing else is said.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, *, times: int) -> None:
         self.device = torch.device(device)
+        self._times = times
 
     @property
     def card(self) -> str:
@@ -110,8 +116,9 @@ class Timer:
             return torch.cuda.get_device_name(self.device)
         return f"no card: {self.device}"
 
-    def seconds(self, call: Callable[[], object], *, times: int = TIMES) -> float:
+    def seconds(self, call: Callable[[], object], *, most: int | None = None) -> float:
         """Return the median seconds of `call` and all that it has begun; the first one warms up."""
+        times = self._times if most is None else min(most, self._times)
         return median([self._once(call) for _ in range(times + 1)][1:])
 
     def _once(self, call: Callable[[], object]) -> float:
@@ -145,7 +152,7 @@ def _encoding(timer: Timer, sizes: Sizes) -> Iterator[Row]:
             store = FileStore(Path(folder))
             shard, whole = stored_shard(store, files), ShardEncoder(encoder, store)
             path = partial(embed_anew, whole, store, shard, encoder=encoder)
-            whole_s = timer.seconds(path, times=2)
+            whole_s = timer.seconds(path, most=2)
         name = f"{sizes.model}, {precision}"
         yield _rate(f"{name}: the bare forward", sizes.images / bare_s)
         yield _rate(f"{name}: the whole path from JPEGs", sizes.images / whole_s)

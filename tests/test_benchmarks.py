@@ -1,10 +1,11 @@
 """Benchmarks without what they measure on: a sentence that says what to set, and exit code 2."""
 
+import io
 import json
-import os
-import subprocess
+import runpy
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from harness.image_sets import read_image_set
 from harness.sequence_run import Finish, SequenceRun, Step
 from harness.suite import SetConfig
 from harness.table import figures
+from tests.support.drivers.command import Ended
 from workers.images.decode import decode_image
 
 pytestmark = pytest.mark.slow
@@ -39,19 +41,21 @@ NEEDING = [
 ]
 
 
-def ended(
-    module: str, *arguments: str | Path, features: Path
-) -> "subprocess.CompletedProcess[str]":
-    """Return how a benchmark ended that found features and image sets in one folder."""
-    return subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "NACRE_FEATURES": str(features), "NACRE_DATASETS": str(features)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+def ended(module: str, *arguments: str | Path, features: Path) -> Ended:
+    """Return how a benchmark ended that found features and image sets in one folder.
+
+    It is run as `python -m` runs it, but in this process, which has loaded torch.
+    """
+    path = ROOT / "benchmarks" / f"{module}.py"
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.chdir(ROOT)
+        patched.setenv("NACRE_FEATURES", str(features))
+        patched.setenv("NACRE_DATASETS", str(features))
+        patched.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            runpy.run_path(str(path), run_name="__main__")
+    return Ended(code=int(exited.value.code or 0), out=out.getvalue(), err=err.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -63,9 +67,9 @@ def test_what_is_missing_is_said_in_a_sentence(
 ) -> None:
     (tmp_path / "empty").mkdir()
     end = ended(module, features=tmp_path / folder)
-    assert end.returncode == 2, end.stderr
-    assert end.stdout == ""
-    (line,) = end.stderr.splitlines()
+    assert end.code == 2, end.err
+    assert end.out == ""
+    (line,) = end.err.splitlines()
     assert line.startswith("expected ")
     assert str(tmp_path / folder) in line
     assert variable in line
@@ -76,29 +80,29 @@ def test_missing_images_are_said_before_an_hour_of_measuring(tmp_path: Path) -> 
     for name in names:
         (tmp_path / f"{name}.npz").touch()
     end = ended("beyond", "--root", tmp_path / "nowhere", features=tmp_path)
-    assert end.returncode == 2, end.stderr
-    assert end.stderr.startswith("expected the image sets caltech101, chess_pieces")
-    assert f"in {tmp_path / 'nowhere'}, found none; name their folder with --root" in end.stderr
+    assert end.code == 2, end.err
+    assert end.err.startswith("expected the image sets caltech101, chess_pieces")
+    assert f"in {tmp_path / 'nowhere'}, found none; name their folder with --root" in end.err
 
 
 def test_missing_images_are_said_before_towers_are_trained(tmp_path: Path) -> None:
     end = ended("systems", "--root", tmp_path / "nowhere", features=tmp_path)
-    assert end.returncode == 2, end.stderr
-    assert f"in {tmp_path / 'nowhere'}, found none; name it by --root" in end.stderr
+    assert end.code == 2, end.err
+    assert f"in {tmp_path / 'nowhere'}, found none; name it by --root" in end.err
 
 
 def test_the_benchmark_of_a_gpu_runs_on_tensors_of_the_processor(tmp_path: Path) -> None:
     end = ended("gpu", "--device", "cpu", "--small", features=tmp_path)
-    assert end.returncode == 0, end.stdout + end.stderr
+    assert end.code == 0, end.out + end.err
     for figure in ("no card: cpu", "the whole path", "a step", "scored", "answered over"):
-        assert figure in end.stdout
+        assert figure in end.out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_benchmark_says_so_in_a_sentence(tmp_path: Path) -> None:
     end = ended("gpu", features=tmp_path)
-    assert (end.returncode, end.stdout) == (2, "")
-    (line,) = end.stderr.splitlines()
+    assert (end.code, end.out) == (2, "")
+    (line,) = end.err.splitlines()
     assert line.startswith("expected a GPU") and "--device cpu --small" in line
 
 
@@ -227,8 +231,8 @@ def test_what_a_task_adds_is_told_apart_from_what_every_version_has() -> None:
 
 def test_missing_images_are_said_before_packages_are_fetched(tmp_path: Path) -> None:
     end = ended("sentences", "--root", tmp_path / "nowhere", features=tmp_path)
-    assert end.returncode == 2, end.stderr
-    assert f"in {tmp_path / 'nowhere'}, found none; name their folder with --root" in end.stderr
+    assert end.code == 2, end.err
+    assert f"in {tmp_path / 'nowhere'}, found none; name their folder with --root" in end.err
 
 
 def test_a_map_of_sentences_is_a_weighted_ridge_regression() -> None:

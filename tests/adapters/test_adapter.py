@@ -1,6 +1,7 @@
 """The inference rule, its invariants, and its errors."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -30,7 +31,10 @@ def three_records(**settings: object) -> list[Record]:
     return records
 
 
-RECORDS = three_records(steps=4)
+@cache
+def trained() -> list[Record]:
+    """Return three records, learnt for the first test that asks for them; nobody changes them."""
+    return three_records(steps=4)
 
 
 def scored(
@@ -54,14 +58,14 @@ def unseen_classes(count: int, *, seed: int = 77) -> UnseenClasses:
 @pytest.mark.parametrize("images", [1, 7, 300])
 def test_old_classes_scores_are_bit_equal_whatever_is_learnt_later(images: int) -> None:
     features = unit_rows(images, WIDTH, seed=5)
-    alone = scored(RECORDS[:1], features).values
+    alone = scored(trained()[:1], features).values
     for known in (2, 3):
-        values = scored(RECORDS[:known], features).values
+        values = scored(trained()[:known], features).values
         assert torch.equal(values[:, : alone.shape[1]], alone)
 
 
 def test_without_alpha_predictions_are_those_of_the_text_side() -> None:
-    records = [replace(record, settings={**record.settings, "alpha": 0.0}) for record in RECORDS]
+    records = [replace(record, settings={**record.settings, "alpha": 0.0}) for record in trained()]
     features = unit_rows(200, WIDTH, seed=6)
     anchors = torch.cat(
         [torch.nn.functional.normalize(r.tensors["text_features"], dim=-1) for r in records]
@@ -73,12 +77,12 @@ def test_without_alpha_predictions_are_those_of_the_text_side() -> None:
 @given(seed=st.integers(0, 999), count=st.integers(1, 30))
 def test_the_rule_follows_the_text_argmax(seed: int, count: int) -> None:
     features, unseen = unit_rows(60, WIDTH, seed=seed), unseen_classes(count, seed=seed + 1)
-    scores = scored(RECORDS, features, unseen=unseen)
+    scores = scored(trained(), features, unseen=unseen)
     without_memory = [
-        replace(record, settings={**record.settings, "alpha": 0.0}) for record in RECORDS
+        replace(record, settings={**record.settings, "alpha": 0.0}) for record in trained()
     ]
     text_winners = scored(without_memory, features, unseen=unseen).winners
-    seen_alone = scored(RECORDS, features).winners
+    seen_alone = scored(trained(), features).winners
     unseen_wins = text_winners >= scores.seen
     assert torch.equal(scores.winners[unseen_wins], text_winners[unseen_wins])
     assert torch.equal(scores.winners[~unseen_wins], seen_alone[~unseen_wins])
@@ -100,7 +104,7 @@ def test_a_constant_added_to_all_logits_changes_no_prediction(
 
 
 def test_equal_anchors_tie_exactly_and_the_first_column_wins() -> None:
-    record = RECORDS[0]
+    record = trained()[0]
     anchors = record.tensors["text_features"]
     # In a product of another shape, where the same cosine rounds differently.
     rows = torch.cat([anchors, unit_rows(61, WIDTH, seed=1)])
@@ -122,16 +126,16 @@ def test_a_name_that_two_tasks_share_ties_exactly_and_the_older_task_wins() -> N
 
 def test_only_the_chosen_tasks_are_candidates() -> None:
     features = unit_rows(20, WIDTH, seed=8)
-    scores = scored(RECORDS, features, tasks=["third", "first"])
+    scores = scored(trained(), features, tasks=["third", "first"])
     names = [entry.class_id.split("/")[0] for entry in scores.classes]
     assert names == ["first"] * 3 + ["third"] * 5
-    both = scored(RECORDS, features).values
+    both = scored(trained(), features).values
     assert torch.equal(scores.values, torch.cat([both[:, :3], both[:, 7:]], dim=1))
 
 
 def test_predictions_are_classes() -> None:
     task = clusters("first", classes=3, images=6, seed=0)
-    predicted = Adapter(RECORDS).predict(
+    predicted = Adapter(trained()).predict(
         task.features[:, 0], encoder=ENCODER, logit_scale=SCALE, tasks=["first"]
     )
     expected = tuple(task.classes[label] for label in task.labels.tolist())
@@ -141,7 +145,7 @@ def test_predictions_are_classes() -> None:
 def test_no_candidates_but_unseen_ones_is_zero_shot() -> None:
     unseen = unseen_classes(5)
     features = unit_rows(9, WIDTH, seed=3)
-    scores = scored(RECORDS, features, unseen=unseen, tasks=[])
+    scores = scored(trained(), features, unseen=unseen, tasks=[])
     assert torch.equal(scores.winners, (features @ unseen.text_features.t()).argmax(dim=1))
 
 
@@ -157,22 +161,24 @@ def test_no_candidates_but_unseen_ones_is_zero_shot() -> None:
 )
 def test_bad_features_are_refused(features: Tensor, message: str) -> None:
     with pytest.raises(FeatureError, match=message):
-        scored(RECORDS, features)
+        scored(trained(), features)
 
 
 def test_another_encoders_features_are_refused() -> None:
     with pytest.raises(EncoderMismatchError, match="elsewhere"):
-        Adapter(RECORDS).score(unit_rows(2, WIDTH, seed=1), encoder="elsewhere", logit_scale=SCALE)
+        Adapter(trained()).score(
+            unit_rows(2, WIDTH, seed=1), encoder="elsewhere", logit_scale=SCALE
+        )
 
 
 def test_records_of_different_encoders_make_no_adapter() -> None:
     with pytest.raises(EncoderMismatchError):
-        Adapter([RECORDS[0], replace(RECORDS[1], encoder="elsewhere")])
+        Adapter([trained()[0], replace(trained()[1], encoder="elsewhere")])
 
 
 def test_records_of_different_methods_make_no_adapter() -> None:
     with pytest.raises(SettingsError, match="zero_shot"):
-        Adapter([RECORDS[0], replace(RECORDS[1], method="zero_shot")])
+        Adapter([trained()[0], replace(trained()[1], method="zero_shot")])
 
 
 def test_no_records_make_no_adapter() -> None:
@@ -182,12 +188,12 @@ def test_no_records_make_no_adapter() -> None:
 
 def test_an_unknown_task_is_not_found() -> None:
     with pytest.raises(NotFoundError, match="fourth"):
-        scored(RECORDS, unit_rows(1, WIDTH, seed=1), tasks=["fourth"])
+        scored(trained(), unit_rows(1, WIDTH, seed=1), tasks=["fourth"])
 
 
 def test_a_record_is_scored_with_those_that_have_its_anchors_or_count_as_its_classes() -> None:
-    first, second, third = RECORDS
-    assert Adapter(RECORDS).scored_with(2) == ("third",)
+    first, second, third = trained()
+    assert Adapter(trained()).scored_with(2) == ("third",)
     counting = replace(third.classes[0], merged_into="first/0")
     merged = replace(third, classes=(counting, *third.classes[1:]))
     assert Adapter([first, second, merged]).scored_with(2) == ("first", "third")

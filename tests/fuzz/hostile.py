@@ -103,12 +103,16 @@ def _items(value: Any) -> Iterator[tuple[Any, Any]]:
     return iter(value.items()) if isinstance(value, dict) else iter(())
 
 
+def tampered(documents: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """Return a strategy of `documents` in which a value is another, or a key is missing."""
+    places = [sorted(places_of(document), key=str) for document in documents]
+    return _tampered(tuple(zip(documents, places, strict=True)))
+
+
 @st.composite
-def tampered(draw: st.DrawFn, documents: tuple[Any, ...]) -> Any:
-    """Return one of `documents` in which a value is another, or a key is missing."""
-    document = draw(st.sampled_from(documents))
-    place = draw(st.sampled_from(sorted(places_of(document), key=str)))
-    return replaced(document, place, draw(VALUES))
+def _tampered(draw: st.DrawFn, ways: tuple[tuple[Any, list[tuple[Any, ...]]], ...]) -> Any:
+    document, places = draw(st.sampled_from(ways))
+    return replaced(document, draw(st.sampled_from(places)), draw(VALUES))
 
 
 @st.composite

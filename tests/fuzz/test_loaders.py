@@ -10,7 +10,7 @@ from tests.fuzz.loaders import LOADERS
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = 400
+EXAMPLES = 200
 
 
 @pytest.mark.parametrize("name", LOADERS)

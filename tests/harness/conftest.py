@@ -1,6 +1,7 @@
 """Small image sets as their publishers lay them out."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,29 +23,30 @@ def pictures(folder: Path, colors: dict[str, tuple[int, int, int]], *, images: i
                 Image.new("RGB", (40 + number, 32), shade).save(place)
 
 
+def suite_in(folder: Path, **changes: object) -> Path:
+    """Write a suite of two small sets into `folder`, and return its file."""
+    if not (folder / "data").exists():
+        pictures(folder / "data" / "colors", COLORS)
+        pictures(folder / "data" / "shades", SHAPES)
+    suite: dict[str, object] = {
+        "name": "small",
+        "root": "data",
+        "sets": [{"name": "colors"}, {"name": "shades"}],
+        "shots": 3,
+        "seeds": [0, 1],
+        "orders": {"I": ["colors", "shades"], "II": ["shades", "colors"]},
+        "methods": [
+            {"method": "zero_shot"},
+            {"label": "means", "method": "nearest_mean"},
+            {"label": "LADA", "method": "lada", "settings": {"text": "none", "steps": 5}},
+        ],
+    }
+    path = folder / "suite.yaml"
+    path.write_text(yaml.safe_dump({**suite, **changes}))
+    return path
+
+
 @pytest.fixture
 def write_suite(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a suite of two small sets, and returns its file."""
-
-    def write(**changes: object) -> Path:
-        if not (tmp_path / "data").exists():
-            pictures(tmp_path / "data" / "colors", COLORS)
-            pictures(tmp_path / "data" / "shades", SHAPES)
-        suite: dict[str, object] = {
-            "name": "small",
-            "root": "data",
-            "sets": [{"name": "colors"}, {"name": "shades"}],
-            "shots": 3,
-            "seeds": [0, 1],
-            "orders": {"I": ["colors", "shades"], "II": ["shades", "colors"]},
-            "methods": [
-                {"method": "zero_shot"},
-                {"label": "means", "method": "nearest_mean"},
-                {"label": "LADA", "method": "lada", "settings": {"text": "none", "steps": 5}},
-            ],
-        }
-        path = tmp_path / "suite.yaml"
-        path.write_text(yaml.safe_dump({**suite, **changes}))
-        return path
-
-    return write
+    return partial(suite_in, tmp_path)

@@ -1,6 +1,7 @@
 """A suite from its file to its report: every run once, whatever stops it, and the same figures."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.sequence import run_sequence
 from harness.sequence_run import SequenceRun
 from harness.suite import read_suite
 from harness.xtail import Xtail
+from tests.harness.conftest import suite_in
 from tests.support.drivers.printed import as_promised
 from tests.support.scenes.vision import random_clip
 from workers.images.pixels import Decoder
@@ -201,40 +203,51 @@ def test_seeds_draw_other_images_and_the_same_seed_the_same(
     assert again.task.features.equal(first.task.features)
 
 
-@pytest.fixture
-def measured(write_suite: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a suite that the command has measured."""
-    path = write_suite()
-    monkeypatch.chdir(path.parent)
-    monkeypatch.setenv("NACRE_HOME", str(path.parent / "home"))
+@pytest.fixture(scope="module")
+def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a suite that the command has measured; nobody changes it."""
+    path = suite_in(tmp_path_factory.mktemp("measured"))
     opened.cache_clear()
-    result = CliRunner().invoke(cli, ["bench", "xtail", str(path), "--output", "json"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(path.parent)
+        patched.setenv("NACRE_HOME", str(path.parent / "home"))
+        result = CliRunner().invoke(cli, ["bench", "xtail", str(path), "--output", "json"])
     assert result.exit_code == 0, result.output
     (path.parent / "found.json").write_text(result.stdout)
     return path.parent
 
 
+@pytest.fixture
+def measured(measured_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of that folder, from which the next command is called."""
+    folder = tmp_path / "measured"
+    shutil.copytree(measured_once, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NACRE_HOME", str(folder / "home"))
+    return folder
+
+
 def test_the_command_measures_everything_and_writes_a_page_that_needs_nothing_else(
-    measured: Path,
+    measured_once: Path,
 ) -> None:
-    found = as_promised("bench xtail", (measured / "found.json").read_text())
+    found = as_promised("bench xtail", (measured_once / "found.json").read_text())
     assert set(found["orders"]) == {"I", "II"}
     assert set(found["orders"]["I"]["methods"]) == {"zero_shot", "means", "LADA"}
     mean, half = found["orders"]["I"]["methods"]["means"]["Last"]
     assert 0 <= mean <= 100
     assert half is not None
     assert found["collisions"] == {"blue": ["colors/blue", "shades/blue"]}
-    page = Path(found["report"]).read_text()
+    page = (measured_once / found["report"]).read_text()
     assert page.startswith("<!doctype html>")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     assert 'src="data:image/jpeg;base64,' in page
     assert "not finished yet" not in page
     assert "<td>LADA</td>" in page.replace("\n", "")
-    lines = (measured / "suite" / "accuracies.csv").read_text().splitlines()
+    lines = (measured_once / "suite" / "accuracies.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * 3 * 2 * 4  # orders, methods, seeds, cells
-    assert (measured / "suite" / "matrix-i-lada.png").is_file()
-    assert (measured / "suite" / "curves-i.png").is_file()
+    assert (measured_once / "suite" / "matrix-i-lada.png").is_file()
+    assert (measured_once / "suite" / "curves-i.png").is_file()
 
 
 def test_the_second_time_nothing_is_measured_and_the_page_is_the_same(

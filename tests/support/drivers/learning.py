@@ -24,7 +24,7 @@ from workers.tasks.submission import Submission
 from workers.tasks.task import load_task
 
 TIMEOUT_S = 300.0
-PACE = Intervals(poll_s=0.02, report_s=0.0, lead_s=3_000.0, step_back_s=0.02)
+PACE = Intervals(poll_s=0.1, report_s=0.0, lead_s=3_000.0, step_back_s=0.02)
 SETTINGS = {"steps": 12, "memory_per_class": 4, "mixture_components": 2, "batch_size": 16}
 
 

@@ -99,13 +99,14 @@ class Running:
         self.store = store
         self.link = link or MortalStore(store)
         self._used = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._watched = _WatchedStore(self.link, self._tell)
         self.coordinator = Coordinator(setup(self._watched), owner=owner, host=f"{owner}'s host")
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self.coordinator.run())
+        self._running.add_done_callback(lambda _: self._used.set())
         return self
 
     async def __aexit__(
@@ -123,13 +124,10 @@ class Running:
         """Wait until `holds()`; it is asked whenever the coordinator has used its store."""
         assert self._running is not None
         while not holds():
-            used = asyncio.create_task(self._used.wait())
-            await asyncio.wait([used, self._running], return_when=asyncio.FIRST_COMPLETED)
-            used.cancel()
-            self._used.clear()
             if self._running.done():
-                assert holds(), f"the coordinator has ended: {self._running.exception()!r}"
-                return
+                raise AssertionError(f"the coordinator has ended: {self._running.exception()!r}")
+            await self._used.wait()
+            self._used.clear()
 
     async def until_stage(self, submission: Submission, *stages: Stage) -> Ticket:
         """Wait until a submission is in one of `stages`, and return its ticket."""
@@ -172,4 +170,7 @@ class Running:
             await asyncio.wait([running])
 
     def _tell(self) -> None:
-        self._loop.call_soon_threadsafe(self._used.set)
+        if threading.get_ident() == self._thread:
+            self._used.set()
+        else:
+            self._loop.call_soon_threadsafe(self._used.set)

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 
 from tests.support.drivers.running import Clock, Running
+from tests.support.drivers.simulation import InlineThreads
 from tests.support.fakes.faulty import MortalStore
 from tests.support.scenes.registry import record_of
 from workers.concurrency.threads import SYSTEM_THREADS, Threads
@@ -206,9 +207,11 @@ class System(Running):
 
     Attributes:
         crew: Its crew.
+        threads: Where it uses the store.
     """
 
     crew: ScriptedCrew
+    threads: Threads = SYSTEM_THREADS
 
     def __init__(
         self,
@@ -223,7 +226,7 @@ class System(Running):
         webhooks: WebhookSetup | None = None,
     ) -> None:
         def setup(seen: ObjectStore) -> Setup:
-            self.crew = ScriptedCrew(seen, encoder)
+            self.crew = ScriptedCrew(seen, encoder, threads=self.threads)
             return Setup(
                 store=seen,
                 crew=self.crew,
@@ -231,6 +234,7 @@ class System(Running):
                 limits=limits,
                 intervals=intervals,
                 webhooks=webhooks,
+                threads=self.threads,
             )
 
         super().__init__(store, setup, link=link, owner=owner)
@@ -240,3 +244,9 @@ class System(Running):
         self.link.kill()
         self.crew.let_everything_go()
         await super().drop()
+
+
+class SerialSystem(System):
+    """One without threads, for tests of hundreds of runs: these take half of the time."""
+
+    threads: Threads = InlineThreads()

@@ -49,12 +49,14 @@ def _holed(*pieces: bytes | int) -> Callable[[Path], None]:
     return write
 
 
-def _parquet(kind: pyarrow.DataType, cell: object, rows: int) -> Callable[[Path], None]:
-    """Return what writes a Parquet list of one cell again and again."""
+def _parquet(
+    kind: pyarrow.DataType, letter: str | bytes, length: int, rows: int
+) -> Callable[[Path], None]:
+    """Return what writes a Parquet list of one cell, of so many equal letters, again and again."""
 
     def write(path: Path) -> None:
         indices = pyarrow.array([0] * rows, pyarrow.int32())
-        dictionary = pyarrow.array([cell], kind)
+        dictionary = pyarrow.array([letter * length], kind)  # here: it takes as much memory
         paths = pyarrow.DictionaryArray.from_arrays(indices, dictionary)
         table = pyarrow.table({"path": paths, "label": paths})
         pyarrow.parquet.write_table(
@@ -110,8 +112,9 @@ COSTLY: dict[str, Costly] = {
     ),
     "line.csv": Costly(write=_holed(b"path,label\n", GIGABYTE), message="in lines of less than"),
     "same.csv": Costly(
-        write=lambda path: path.write_bytes(b"path,label\n" + b"a,b\n" * 2_000_001),
-        message="expected at most 2000000 rows",
+        write=lambda path: path.write_bytes(b"path,label\n" + b"a,b\n" * 300_000),
+        message="expected paths of images",
+        peak_bytes=5 * MEGABYTE,  # 17 bytes a row
         places=("stored",),
     ),
     "empty.csv": Costly(
@@ -123,26 +126,26 @@ COSTLY: dict[str, Costly] = {
         message="200000 rows of ",
     ),
     "rows.parquet": Costly(
-        write=_parquet(pyarrow.string(), "a", 13_000_000),
+        write=_parquet(pyarrow.string(), "a", 1, 13_000_000),
         message="expected at most 2000000 rows",
     ),
     "cell.parquet": Costly(
-        write=_parquet(pyarrow.string(), "a" * 200_000_000, 3),
+        write=_parquet(pyarrow.string(), "a", 200_000_000, 3),
         message="bytes in the column path",
     ),
     # many rows, so that the column may be large: one text is told by its own length
     "cells.parquet": Costly(
-        write=_parquet(pyarrow.string(), "a" * 30_000_000, 12_000),
+        write=_parquet(pyarrow.string(), "a", 30_000_000, 12_000),
         message="bytes in a cell of the column path",
         peak_bytes=320 * MEGABYTE,
     ),
     "page.parquet": Costly(
-        write=_parquet(pyarrow.string(), "a" * 40_000_000, 12_000),
+        write=_parquet(pyarrow.string(), "a", 40_000_000, 12_000),
         message="expected pages of at most 33554432 bytes in the column path",
     ),
     # such cells are unpacked one by one, however often the file says the same
     "fixed.parquet": Costly(
-        write=_parquet(pyarrow.binary(MEGABYTE // 8), b"a" * (MEGABYTE // 8), 1_000),
+        write=_parquet(pyarrow.binary(MEGABYTE // 8), b"a", MEGABYTE // 8, 1_000),
         message="text or whole numbers in the column path",
     ),
 }

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.drivers.operations import Aim, CountingStore, Target, targets
 from tests.support.drivers.running import Clock, play
-from tests.support.fakes.crews import System
+from tests.support.fakes.crews import SerialSystem, System
 from tests.support.fakes.faulty import MortalStore
 from tests.support.scenes.submissions import announced, submission
 from workers.encoding.encoder import Encoder
@@ -66,7 +66,7 @@ def undisturbed(encoder: Encoder) -> Counter[tuple[str, str]]:
     counting = CountingStore(store)
 
     async def scene() -> None:
-        async with System(store, encoder, link=MortalStore(counting)) as system:
+        async with SerialSystem(store, encoder, link=MortalStore(counting)) as system:
             await system.until(lambda: is_finished(store))
 
     play(scene)
@@ -87,7 +87,7 @@ def test_whichever_operation_fails_or_loses_its_answer_once(encoder: Encoder, fa
         store, aim = store_with(BIRDS, BOATS), Aim(target, fault)
 
         async def scene(store: MemoryStore = store, aim: Aim = aim) -> None:
-            async with System(store, encoder, link=MortalStore(store, aim)) as system:
+            async with SerialSystem(store, encoder, link=MortalStore(store, aim)) as system:
                 await system.until(lambda: is_finished(store))
                 assert system.ticket(BIRDS).attempts == 0
 
@@ -107,10 +107,10 @@ def test_before_or_after_whichever_operation_the_coordinator_is_killed(
         store, aim = store_with(BIRDS, BOATS), Aim(target, fault)
 
         async def scene(store: MemoryStore = store, aim: Aim = aim) -> None:
-            async with System(store, encoder, link=MortalStore(store, aim)) as system:
+            async with SerialSystem(store, encoder, link=MortalStore(store, aim)) as system:
                 link = system.link
                 await system.until(lambda: link.dead or is_finished(store))
-            async with System(store, encoder) as system:
+            async with SerialSystem(store, encoder) as system:
                 await system.until(lambda: is_finished(store))
                 assert system.ticket(BIRDS).attempts == 0
 
@@ -171,7 +171,7 @@ def test_requests_are_carried_out_wherever_the_coordinator_is_killed(
         return paused and stage_of(store, BOATS) in ENDED and list(store.list(inbox.PREFIX)) == []
 
     async def run(store: MemoryStore, link: MortalStore) -> None:
-        async with System(store, encoder, link=link) as system:
+        async with SerialSystem(store, encoder, link=link) as system:
             await system.until(lambda: link.dead or is_done(store))
 
     counting = CountingStore(counted := asked())

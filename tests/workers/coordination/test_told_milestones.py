@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.drivers.operations import Aim, CountingStore, Target, targets
 from tests.support.drivers.running import play
-from tests.support.fakes.crews import System
+from tests.support.fakes.crews import SerialSystem, System
 from tests.support.fakes.faulty import MortalStore
 from tests.support.fakes.receivers import Receiver
 from tests.support.scenes.submissions import announced, submission
@@ -158,7 +158,7 @@ def undisturbed(encoder: Encoder) -> Counter[tuple[str, str]]:
 
     async def scene() -> None:
         link = MortalStore(counting)
-        async with System(store, encoder, link=link, webhooks=serving(receiver)) as system:
+        async with SerialSystem(store, encoder, link=link, webhooks=serving(receiver)) as system:
             scripted(system)
             await system.until(lambda: is_told(receiver))
 
@@ -189,10 +189,12 @@ def test_a_coordinator_killed_at_whichever_operation_loses_and_invents_nothing(
             store: MemoryStore = store, receiver: Receiver = receiver, aim: Aim = aim
         ) -> None:
             link = MortalStore(store, aim)
-            async with System(store, encoder, link=link, webhooks=serving(receiver)) as system:
+            async with SerialSystem(
+                store, encoder, link=link, webhooks=serving(receiver)
+            ) as system:
                 scripted(system)
                 await system.until(lambda: link.dead or is_told(receiver))
-            async with System(store, encoder, webhooks=serving(receiver)) as system:
+            async with SerialSystem(store, encoder, webhooks=serving(receiver)) as system:
                 scripted(system)
                 await system.until(lambda: is_told(receiver))
 
@@ -214,7 +216,9 @@ def test_whichever_operation_fails_or_loses_its_answer_nothing_is_lost(
             store: MemoryStore = store, receiver: Receiver = receiver, aim: Aim = aim
         ) -> None:
             link = MortalStore(store, aim)
-            async with System(store, encoder, link=link, webhooks=serving(receiver)) as system:
+            async with SerialSystem(
+                store, encoder, link=link, webhooks=serving(receiver)
+            ) as system:
                 scripted(system)
                 await system.until(lambda: is_told(receiver))
 

@@ -50,6 +50,11 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def encoder(remembering: Encoder) -> Encoder:
+    return remembering
+
+
 def task_file(folder: Path, name: str, settings: Mapping[str, Any]) -> Path:
     """Return a small task with these settings alone."""
     path = small_task(EXAMPLES, folder, name)

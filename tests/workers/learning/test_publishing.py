@@ -46,6 +46,11 @@ STRICT = Gate(mode="gate", min_accuracy=0.5, max_drop=1.0)
 MakeTask = Callable[..., Path]
 
 
+@pytest.fixture(scope="module")
+def encoder(remembering: Encoder) -> Encoder:
+    return remembering
+
+
 @pytest.fixture
 def make_task(examples: Path, tmp_path: Path) -> MakeTask:
     """Return a function that copies a small task; `confused` ones have wrong test labels."""

@@ -34,11 +34,16 @@ from workers.tasks.submission import Submission
 
 pytestmark = pytest.mark.slow
 
-CHECKPOINT_EVERY = 4 * REPORT_EVERY
-STEPS = CHECKPOINT_EVERY + 2 * REPORT_EVERY + 3
+CHECKPOINT_EVERY = 2 * REPORT_EVERY
+STEPS = CHECKPOINT_EVERY + REPORT_EVERY + 3
 ALL_STEPS = 2 * STEPS
 """Those of the trial, which the temperature is fitted on, among them."""
 Stored = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def encoder(remembering: Encoder) -> Encoder:
+    return remembering
 
 
 @pytest.fixture(scope="module", autouse=True)
