@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
@@ -204,7 +205,7 @@ def _decoded(blob: bytes) -> Record:
             "it with the release that wrote it"
         )
     try:
-        stored = typed(_Description).validate_json(written, strict=True)
+        stored = _plainly(described) or typed(_Description).validate_json(written, strict=True)
         record = Record(
             task=stored.task,
             classes=stored.entries(merged=stored.merged if schema >= SCHEMA_MERGED else {}),
@@ -235,14 +236,14 @@ def _is_temperature(found: float | None) -> bool:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Description:
     task: str
-    classes: tuple[tuple[str, str, str], ...]
+    classes: Sequence[tuple[str, str, str]]
     method: str
     settings: dict[str, Any]
     seed: int
     encoder: str
     merged: dict[str, str] = field(default_factory=dict)
     temperature: float | None = None
-    thresholds: tuple[tuple[float, float], ...] = ()
+    thresholds: Sequence[tuple[float, float]] = ()
 
     def kept_thresholds(self) -> Thresholds:
         return Thresholds.read(self.thresholds, task=self.task)
@@ -255,6 +256,53 @@ class _Description:
         if not merged:
             return tuple(entries)
         return tuple(replace(entry, merged_into=merged.get(entry.class_id)) for entry in entries)
+
+
+_PLAIN: Mapping[str, type] = {
+    "task": str,
+    "classes": list,
+    "method": str,
+    "settings": dict,
+    "seed": int,
+    "encoder": str,
+}
+_PLAIN_KEYS = frozenset((*_PLAIN, "schema", "temperature", "thresholds"))
+
+
+def _plainly(described: Mapping[str, Any]) -> _Description | None:
+    """Return a description that was read already, where it is one as nearly all are.
+
+    None for any other, and for one that is none: reading it once more says what it is.
+    """
+    fits = described.keys() <= _PLAIN_KEYS and all(
+        type(described.get(key)) is kind for key, kind in _PLAIN.items()
+    )
+    if not fits:
+        return None
+    classes, thresholds = described["classes"], described.get("thresholds", [])
+    temperature = described.get("temperature")
+    fits = (temperature is None or type(temperature) is float) and type(thresholds) is list
+    if not (fits and _are_rows(classes, 3, str) and _are_rows(thresholds, 2, float)):
+        return None
+    return _Description(
+        task=described["task"],
+        classes=classes,
+        method=described["method"],
+        settings=described["settings"],
+        seed=described["seed"],
+        encoder=described["encoder"],
+        temperature=temperature,
+        thresholds=thresholds,
+    )
+
+
+def _are_rows(found: Sequence[Any], count: int, kind: type) -> bool:
+    """Return whether all of `found` are lists of so many values of that type."""
+    return (
+        {*map(type, found)} <= {list}
+        and {*map(len, found)} <= {count}
+        and {*map(type, chain.from_iterable(found))} <= {kind}
+    )
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, what: str) -> None:

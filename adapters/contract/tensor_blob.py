@@ -54,32 +54,31 @@ class BlobTensors(Mapping[str, Tensor]):
     """Tensors by name that share the bytes of a file, which must not be written.
 
     Args:
-        views: Where they lie, at odd places too.
-        flat: The same numbers in as few tensors as there are types, for who looks at all of them.
+        flat: Their numbers, a tensor for each run of the layout.
+        layout: Where they lie.
     """
 
     # Of two threads that ask for a tensor both may copy it, or have it read again: they get equal
     # ones, and one stays.
 
-    def __init__(self, views: Mapping[str, Tensor], flat: Sequence[Tensor]) -> None:
-        self._names = tuple(views)
+    def __init__(self, flat: Sequence[Tensor], layout: "BlobLayout") -> None:
+        self._layout = layout
         self._flat = tuple(flat)
-        self._views: dict[str, Tensor] | None = dict(views)
+        self._views: _Views | None = _Views(self._flat, layout)
         self._again: Callable[[], Mapping[str, Tensor]] | None = None
-        self.nbytes = sum(view.nbytes for view in views.values())
 
     def __getitem__(self, name: str) -> Tensor:
         views = self._held()
         found = views[name]
         if found.data_ptr() % ALIGNED:
-            found = views[name] = found.clone()
+            found = views.made[name] = found.clone()
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._layout.places)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._layout.places)
 
     def __reduce__(self) -> tuple[object, ...]:
         return dict, (dict(self),)
@@ -91,8 +90,21 @@ class BlobTensors(Mapping[str, Tensor]):
 
     @property
     def flat(self) -> tuple[Tensor, ...]:
-        """All numbers as they were read; empty once the bytes were let go."""
+        """All numbers in as few tensors as there are types, for who looks at all of them.
+
+        Empty once the bytes were let go.
+        """
         return self._flat
+
+    @property
+    def layout(self) -> "BlobLayout":
+        """Where they lie in the file: one and the same for files of one shape, as a rule."""
+        return self._layout
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them, in memory or let go."""
+        return self._layout.size
 
     def passing(self) -> Mapping[str, Tensor]:
         """Return the tensors; those that were let go are read again and not kept."""
@@ -108,13 +120,42 @@ class BlobTensors(Mapping[str, Tensor]):
         """Let the bytes go; when a tensor is asked for, all of them are read `again`."""
         self._again, self._views, self._flat = again, None, ()
 
-    def _held(self) -> dict[str, Tensor]:
+    def _held(self) -> "_Views":
         held = self._views
         if held is None:
             if self._again is None:
                 raise AssertionError("released without saying how they are read again")
-            held = self._views = dict(as_stored(self._again()))
+            held = _Views((), self._layout)
+            held.made.update(as_stored(self._again()))
+            self._views = held
         return held
+
+
+class _Views(Mapping[str, Tensor]):
+    """Tensors where they lie, at odd places too; each is made when it is first asked for.
+
+    Args:
+        flat: Their numbers, a tensor for each run.
+        layout: Where they lie in these.
+    """
+
+    def __init__(self, flat: Sequence[Tensor], layout: "BlobLayout") -> None:
+        self._flat, self._layout = flat, layout
+        self.made: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        found = self.made.get(name)
+        if found is None:
+            run, first, numbers, shape = self._layout.places[name]
+            found = self._flat[run].narrow(0, first, numbers)
+            found = self.made[name] = found if len(shape) == 1 else found.view(shape)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layout.places)
+
+    def __len__(self) -> int:
+        return len(self._layout.places)
 
 
 def as_stored(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -142,27 +183,34 @@ class _Run(NamedTuple):
         dtype: Of their numbers.
         begin: The first byte.
         total: Numbers of all of them.
-        counts: Numbers of each.
-        shapes: By name.
     """
 
     dtype: torch.dtype
     begin: int
     total: int
-    counts: list[int]
-    shapes: dict[str, list[int]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place(NamedTuple):
+    """Where a tensor lies: in which run, from which number on, of how many numbers, its shape."""
+
+    run: int
+    first: int
+    numbers: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BlobLayout:
     """Where the tensors of a file lie: one after the other, from the first byte to the last.
 
     Attributes:
-        runs: The tensors.
+        runs: What they are made of.
+        places: The tensors by name, in their order.
         size: Bytes of all of them.
     """
 
     runs: tuple[_Run, ...]
+    places: Mapping[str, _Place]
     size: int
 
 
@@ -176,19 +224,18 @@ def layout_of(entries: Mapping[str, Any]) -> BlobLayout:
         ValueError, KeyError, TypeError: it lies: tensors must follow one another.
     """
     placed = sorted((*entry["data_offsets"], name, entry) for name, entry in entries.items())
-    here, runs = 0, list[_Run]()
+    here, runs, places = 0, list[_Run](), dict[str, _Place]()
     for begin, end, name, entry in placed:
         shape, dtype = _shape(entry["shape"]), _DTYPES[entry["dtype"]]
         count = math.prod(shape)
         if begin != here or end - begin != dtype.itemsize * count:
             raise ValueError(f"tensor {name!r} of shape {shape} is said to lie at {begin} to {end}")
         if not (runs and runs[-1].dtype == dtype):
-            runs.append(_Run(dtype, begin, 0, [], {}))
-        run = runs[-1] = runs[-1]._replace(total=runs[-1].total + count)
-        run.counts.append(count)
-        run.shapes[name] = shape
+            runs.append(_Run(dtype, begin, 0))
+        places[name] = _Place(len(runs) - 1, runs[-1].total, count, tuple(shape))
+        runs[-1] = runs[-1]._replace(total=runs[-1].total + count)
         here = end
-    return BlobLayout(runs=tuple(runs), size=here)
+    return BlobLayout(runs=tuple(runs), places=places, size=here)
 
 
 def tensors_of(blob: bytes | bytearray, layout: BlobLayout, *, start: int) -> BlobTensors:
@@ -204,16 +251,13 @@ def tensors_of(blob: bytes | bytearray, layout: BlobLayout, *, start: int) -> Bl
     """
     if start + layout.size != len(blob):
         raise ValueError(f"expected {start + layout.size} bytes, found {len(blob)}")
-    flat, found = list[Tensor](), dict[str, Tensor]()
-    for dtype, begin, total, counts, shapes in layout.runs:
-        if total:
-            run = torch.frombuffer(blob, dtype=dtype, count=total, offset=start + begin)
-        else:  # of no bytes there is no view
-            run = torch.empty(0, dtype=dtype)
-        flat.append(run)
-        for (name, shape), part in zip(shapes.items(), run.split_with_sizes(counts), strict=True):
-            found[name] = part if len(shape) == 1 else part.view(shape)
-    return BlobTensors(found, flat)
+    flat = [
+        torch.frombuffer(blob, dtype=dtype, count=total, offset=start + begin)
+        if total
+        else torch.empty(0, dtype=dtype)  # of no bytes there is no view
+        for dtype, begin, total in layout.runs
+    ]
+    return BlobTensors(flat, layout)
 
 
 def _shape(found: Any) -> list[int]:

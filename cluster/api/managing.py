@@ -145,9 +145,9 @@ class VersionHandlers:
         )
         return relearnt_document(found)
 
-    def accuracy(self, adapter: str) -> AccuracyMatrix:
-        """Return what was measured of each version."""
-        found = list(reversed(self.versions_of(adapter)))
+    def accuracy(self, adapter: str, *, limit: int, before: int | None = None) -> AccuracyMatrix:
+        """Return what was measured of each of some versions; as in `versions_of`."""
+        found = list(reversed(self.versions_of(adapter, limit=limit, before=before)))
         tasks = list(dict.fromkeys(entry.task for version in found for entry in version.accuracies))
         return AccuracyMatrix(
             adapter=adapter,
@@ -191,9 +191,14 @@ def routes(handlers: VersionHandlers, threads: StoreThreads) -> APIRouter:
         return await threads(handlers.aliases, adapter)
 
     @router.get("/accuracy", responses=LOOK)
-    async def accuracy(adapter: AdapterPath) -> AccuracyMatrix:
-        """Return the accuracy of each version on each task, as measured when it was published."""
-        return await threads(handlers.accuracy, adapter)
+    async def accuracy(
+        adapter: AdapterPath, limit: Limit = 20, before: Before = None
+    ) -> AccuracyMatrix:
+        """Return the accuracy of each version on each task, as measured when it was published.
+
+        Of the newest versions; `before` gives what is older.
+        """
+        return await threads(handlers.accuracy, adapter, limit=limit, before=before)
 
     @router.post("/promote", responses=MOVE)
     async def promote(adapter: AdapterPath, asked: PromoteRequest, by: AskedBy) -> Moved:

@@ -1,7 +1,9 @@
 """Read access to one adapter in the registry; every byte is checked against its digest."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import in_threads
@@ -26,9 +28,13 @@ FETCH_THREADS = 8
 FETCH_AHEAD = 16
 """Most records that are read and not asked for yet, so that what is read never piles up."""
 
-TOGETHER = 8
-"""Records that whoever lets them pass decodes at once, and most that are read ahead of it from a
-store that is at hand."""
+TOGETHER = 16
+"""Records that are decoded at once where they pass, and read at once from a store that is at hand.
+Each time what reads descriptions has to come back into the processor's cache."""
+
+AHEAD = 2
+
+Made = TypeVar("Made")
 
 MOST_DIGITS = 18
 """No adapter lives to see a version of more; Python reads no more than some thousand."""
@@ -132,18 +138,32 @@ class AdapterReader:
         Raises:
             NotFoundError, MissingError, CorruptionError: Like `record_bytes`.
         """
+        return self.made(tasks, list)
+
+    def made(
+        self,
+        tasks: Sequence[TaskRef],
+        make: Callable[[Sequence[tuple[TaskRef, bytes]]], Sequence[Made]],
+    ) -> Iterator[Made]:
+        """Yield what `make` makes of the tasks and bytes that `records` yields, of some at once.
+
+        From a store that is at hand it is made where it is read: in another thread, and of bytes
+        that are in the processor's cache.
+        """
         if not self._objects.store.at_hand:
             read = in_threads(self.record_bytes, tasks, threads=FETCH_THREADS, ahead=FETCH_AHEAD)
-            yield from zip(tasks, read, strict=True)
+            pairs = zip(tasks, read, strict=True)
+            while some := list(islice(pairs, TOGETHER)):
+                yield from _passed(make(some))
             return
+
+        def make_some(some: Sequence[TaskRef]) -> Sequence[Made]:
+            return make([(task, self.record_bytes(task)) for task in some])
+
         # Some at once: to hand each one over would take a quarter as long as to read and check it.
         groups = (tasks[start : start + TOGETHER] for start in range(0, len(tasks), TOGETHER))
-        for group in in_threads(self._some_records, groups, threads=1, ahead=1):
-            while group:
-                yield group.popleft()
-
-    def _some_records(self, tasks: Sequence[TaskRef]) -> deque[tuple[TaskRef, bytes]]:
-        return deque((task, self.record_bytes(task)) for task in tasks)
+        for group in in_threads(make_some, groups, threads=1, ahead=AHEAD):
+            yield from _passed(group)
 
     def shared_bytes(self, manifest: Manifest) -> bytes | None:
         """Return the checked bytes of the version's shared state; None when it has none.
@@ -258,6 +278,14 @@ class AdapterReader:
                     version=version.number,
                     task=tombstone.task,
                 )
+
+
+def _passed(made: Sequence[Made]) -> Iterator[Made]:
+    """Yield each of them, which is let go when the next one is asked for."""
+    waiting = deque(made)
+    del made
+    while waiting:
+        yield waiting.popleft()
 
 
 def of_task(task: TaskRef, error: CorruptionError) -> CorruptionError:

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from workers.registry import (
     TaskRef,
     VersionRef,
 )
-from workers.registry.reader import TOGETHER, of_task
+from workers.registry.reader import of_task
 from workers.store import BlobCache, ObjectStore
 from workers.store.decoded_cache import DecodedCache
 
@@ -130,19 +129,16 @@ class Versions:
             for task in tasks
             if (record := self._decoded.find(task.record.sha256, Record))
         }
-        read = handle.records([task for task in tasks if task.record.sha256 not in found])
+        missing = [task for task in tasks if task.record.sha256 not in found]
+        read = handle.made(missing, self._kept)
         ahead = _ReadAhead(handle, [task for task in tasks if _let_go(found, task)])
-        for start in range(0, len(tasks), TOGETHER):
-            some = tasks[start : start + TOGETHER]
-            missing = sum(task.record.sha256 not in found for task in some)
-            kept = iter(self._kept(list(islice(read, missing))))
-            for task in some:
-                record = found.get(task.record.sha256) or next(kept)
-                if (away := _let_go(found, task)) is not None:
-                    away.release(partial(ahead.tensors, task))
-                yield record
-                if isinstance(record.tensors, BlobTensors):
-                    record.tensors.release(partial(_tensors_again, handle, task))
+        for task in tasks:
+            record = found.get(task.record.sha256) or next(read)
+            if (away := _let_go(found, task)) is not None:
+                away.release(partial(ahead.tensors, task))
+            yield record
+            if isinstance(record.tensors, BlobTensors):
+                record.tensors.release(partial(_tensors_again, handle, task))
 
     def _kept(self, read: Sequence[tuple[TaskRef, bytes]]) -> list[Record]:
         """Return the records that were read: the decoded ones that are there, where some are."""

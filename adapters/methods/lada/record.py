@@ -18,7 +18,8 @@ The last two are missing in records of earlier releases. Scores know nothing of 
 Shapes: D feature width · C classes · R directions
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from torch import Tensor
 from adapters.contract.mixture import Mixture
 from adapters.contract.records import Record
 from adapters.contract.task_features import Spread, TaskFeatures
-from adapters.contract.tensor_blob import as_stored
+from adapters.contract.tensor_blob import BlobLayout, BlobTensors, as_stored
 from adapters.errors import CorruptionError
 from adapters.methods.lada.memory import grouped_offsets
 from adapters.parts.spreads import Directions, spread_of
@@ -99,26 +100,51 @@ def checked_tensors(record: Record) -> Mapping[str, Tensor]:
         CorruptionError: one is missing, or does not fit.
     """
     tensors, classes = as_stored(record.tensors), len(record.classes)
+    layout = record.tensors.layout if isinstance(record.tensors, BlobTensors) else None
     try:
-        width = tensors["text_features"].shape[1]
-        fits = tensors["text_features"].shape == (classes, width) and all(
-            _grouped(tensors[offsets], classes, {tensors[name].shape[0] for name in rows})
-            for offsets, rows in _GROUPED.items()
+        sizes = _sizes(classes, layout) if layout else _sizes_of(classes, _shapes(tensors))
+        fits = sizes is not None and all(
+            _grouped(tensors[offsets], size) for offsets, size in sizes.items()
         )
-        fits = fits and tensors["memory"].shape[1] == tensors["mixture_means"].shape[1] == width
     except (KeyError, IndexError) as error:
         raise CorruptionError(f"record {record.task!r}: tensor missing or flat: {error}") from error
     if not fits:
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        shapes = _shapes(tensors)
         raise CorruptionError(
             f"record {record.task!r}: tensors do not fit {classes} classes: {shapes}"
         )
     return record.tensors
 
 
-def _grouped(offsets: Tensor, classes: int, sizes: Set[int]) -> bool:
-    """Return whether `offsets` divide as many rows as all of `sizes` say among the classes."""
-    if offsets.dtype != torch.int64 or offsets.shape != (classes + 1,):
+@lru_cache(maxsize=64)
+def _sizes(classes: int, layout: BlobLayout) -> Mapping[str, int] | None:
+    """Return `_sizes_of` tensors that lie so: records of one shape are looked at once."""
+    return _sizes_of(classes, {name: place.shape for name, place in layout.places.items()})
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _sizes_of(classes: int, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, int] | None:
+    """Return how many rows the offsets of each name divide; None where shapes do not fit.
+
+    Raises:
+        KeyError, IndexError: a tensor is missing, or has no width.
+    """
+    width = shapes["text_features"][1]
+    rows = {offsets: {shapes[name][0] for name in names} for offsets, names in _GROUPED.items()}
+    fits = (
+        shapes["text_features"] == (classes, width)
+        and shapes["memory"][1] == shapes["mixture_means"][1] == width
+        and all(len(sizes) == 1 and shapes[name] == (classes + 1,) for name, sizes in rows.items())
+    )
+    return {offsets: sizes.pop() for offsets, sizes in rows.items()} if fits else None
+
+
+def _grouped(offsets: Tensor, size: int) -> bool:
+    """Return whether `offsets`, as many as there should be, divide so many rows."""
+    if offsets.dtype != torch.int64:
         return False
     ends = offsets.tolist()  # a list of numbers is looked at faster than a small tensor
-    return ends[0] == 0 and sizes == {ends[-1]} and ends == sorted(ends)
+    return bool(ends[0] == 0 and size == ends[-1] and ends == sorted(ends))

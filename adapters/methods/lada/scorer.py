@@ -26,7 +26,7 @@ from adapters.parts.latest import Latest
 from adapters.parts.memory_tiles import ClassRows, GrowingTiles, MemoryTiles
 from adapters.parts.once import once_per_record
 
-TOGETHER = 8
+TOGETHER = 16
 """Records of which all tensors are looked at before any is copied."""
 
 

@@ -5,7 +5,8 @@ It is read through the client, once for all who look.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
 
@@ -22,6 +23,8 @@ from workers.registry import Action, Entry
 
 MOST_MOVES = 2000
 """Of an adapter's history; older ones are read from the command line."""
+MOST_VERSIONS = 60
+"""Of an adapter; older ones are read when somebody looks at them."""
 CHANGING_THE_PAST = frozenset({Action.PURGE, Action.SETTLE})
 """After which versions that were known may be shown otherwise."""
 
@@ -73,13 +76,15 @@ class KnownAdapter:
     Attributes:
         name: Its name.
         aliases: The number of the version that each points to.
-        versions: All of them, the newest first.
+        versions: The newest ones, the newest first; all where they are fewer than `MOST_VERSIONS`.
+        pointed: Older ones that aliases point to, the newest first.
         moves: Of its aliases, the latest first.
     """
 
     name: str
     aliases: Mapping[str, int]
     versions: tuple[PublishedVersion, ...] = ()
+    pointed: tuple[PublishedVersion, ...] = ()
     moves: tuple[HistoryEntry, ...] = ()
 
     @property
@@ -87,11 +92,31 @@ class KnownAdapter:
         """The number of the version that is served."""
         return self.aliases.get("production")
 
-    def version(self, named: int | str) -> PublishedVersion:
-        """Return a version by its number or an alias; NotFoundError where there is none."""
+    @property
+    def count(self) -> int:
+        """How many versions there are."""
+        are_all = len(self.versions) < MOST_VERSIONS
+        return len(self.versions) if are_all else self.versions[0].number
+
+    def number(self, named: int | str) -> int | None:
+        """Return the number of a version given by it or by an alias; None for no such alias."""
         text = str(named)
-        number = int(text) if text.isdecimal() and len(text) < 12 else self.aliases.get(text)
-        found = next((each for each in self.versions if each.number == number), None)
+        return int(text) if text.isdecimal() and len(text) < 12 else self.aliases.get(text)
+
+    def find(self, named: int | str) -> PublishedVersion | None:
+        """Return a version by its number or an alias; None where it is not known."""
+        number = self.number(named)
+        known = (*self.versions, *self.pointed)
+        return next((each for each in known if each.number == number), None)
+
+    def with_others(self, *others: PublishedVersion) -> list[PublishedVersion]:
+        """Return the versions that are known and some others, the newest first."""
+        found = {each.number: each for each in (*others, *self.pointed, *self.versions)}
+        return [found[number] for number in sorted(found, reverse=True)]
+
+    def version(self, named: int | str) -> PublishedVersion:
+        """Return a version by its number or an alias; NotFoundError where it is not known."""
+        text, found = str(named), self.find(named)
         if found is None:
             newest = self.versions[0].number if self.versions else 0
             raise NotFoundError(
@@ -200,34 +225,59 @@ def _leader(lead: Leadership | None) -> Leader | None:
 
 def _read_adapter(client: Client, name: str, before: KnownAdapter | None) -> KnownAdapter:
     aliases = client.aliases(name)
-    known = before.moves[0].index if before and before.moves else -1
+    latest = before.moves[0].index if before and before.moves else -1
     new = list(
-        takewhile(lambda entry: entry.index > known, islice(client.history(name), MOST_MOVES))
+        takewhile(lambda entry: entry.index > latest, islice(client.history(name), MOST_MOVES))
     )
     if before and not new:
         if aliases == before.aliases:
             return before
-        return replace(before, aliases=aliases, versions=_named(before.versions, aliases))
+        versions, known = before.versions, before.pointed
+    else:
+        versions, known = _read_versions(client, name, before, new)
     moves = (*map(entry_document, new), *(before.moves if before else ()))
-    versions = _read_versions(client, name, before, new)
+    pointed = _pointed(client, name, aliases, newest=versions, known=known)
     return KnownAdapter(
         name=name,
         aliases=aliases,
         versions=_named(versions, aliases),
+        pointed=_named(pointed, aliases),
         moves=moves[:MOST_MOVES],
     )
 
 
 def _read_versions(
     client: Client, name: str, before: KnownAdapter | None, new: list[Entry]
-) -> tuple[PublishedVersion, ...]:
+) -> tuple[tuple[PublishedVersion, ...], tuple[PublishedVersion, ...]]:
+    """Return the newest versions, and older ones that are known."""
     if before is None or any(entry.action in CHANGING_THE_PAST for entry in new):
-        return tuple(map(version_document, client.versions(name)))
-    found = {version.number: version for version in before.versions}
-    for entry in new:
-        if entry.published is not None:
-            version = client.show(entry.published.number, adapter=name)
-            found[entry.published.number] = version_document(version)
+        return tuple(map(version_document, client.versions(name, limit=MOST_VERSIONS))), ()
+    found = {version.number: version for version in (*before.versions, *before.pointed)}
+    published = sorted(entry.published.number for entry in new if entry.published is not None)
+    for number in published[-MOST_VERSIONS:]:
+        found[number] = version_document(client.show(number, adapter=name))
+    older = {version.number for version in before.pointed}
+    newest = sorted(found.keys() - older, reverse=True)
+    return (
+        tuple(found[number] for number in newest[:MOST_VERSIONS]),
+        tuple(found[number] for number in (*newest[MOST_VERSIONS:], *older)),
+    )
+
+
+def _pointed(
+    client: Client,
+    name: str,
+    aliases: Mapping[str, int],
+    *,
+    newest: Sequence[PublishedVersion],
+    known: Sequence[PublishedVersion],
+) -> tuple[PublishedVersion, ...]:
+    """Return the versions that aliases point to and that are none of the newest ones."""
+    wanted = set(aliases.values()) - {version.number for version in newest}
+    found = {version.number: version for version in known if version.number in wanted}
+    for number in wanted - found.keys():
+        with suppress(NotFoundError):  # of what the store has lost
+            found[number] = version_document(client.show(number, adapter=name))
     return tuple(found[number] for number in sorted(found, reverse=True))
 
 

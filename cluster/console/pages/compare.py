@@ -57,8 +57,9 @@ class ComparedImages:
 def compare(look: Look) -> Page:
     """Show what two versions do not have alike."""
     adapter = look.adapter()
-    before = adapter.version(look.asked("before") or _earlier(adapter))
-    after = adapter.version(look.asked("after") or adapter.production or adapter.versions[0].number)
+    before = look.version(adapter, look.asked("before") or _earlier(look, adapter))
+    newest = adapter.production or adapter.versions[0].number
+    after = look.version(adapter, look.asked("after") or newest)
     found = look.sources.client.diff(before.number, after.number, adapter=adapter.name)
     task = look.asked("task")
     changed = [
@@ -73,6 +74,7 @@ def compare(look: Look) -> Page:
             "adapter": adapter,
             "before": before,
             "after": after,
+            "choices": adapter.with_others(before, after),
             "task": task,
             "loss": loss(before, after),
             "found": found,
@@ -105,9 +107,9 @@ def _images(look: Look, found: Difference, task: str) -> ComparedImages:
     )
 
 
-def _earlier(adapter: KnownAdapter) -> int:
+def _earlier(look: Look, adapter: KnownAdapter) -> int:
     """Return the version that what is served was made of, or else the one before the newest."""
     served = adapter.production
-    if served is not None and (parent := adapter.version(served).parent):
+    if served is not None and (parent := look.version(adapter, served).parent):
         return parent
     return adapter.versions[min(1, len(adapter.versions) - 1)].number if adapter.versions else 0

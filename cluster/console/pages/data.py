@@ -1,13 +1,15 @@
 """Data: the tasks and classes of all adapters, the names that they share, and what was purged."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from adapters.errors import InputError, NacreError
+from cluster.console.known.snapshot import KnownAdapter
 from cluster.console.shown.look import Act, Done, Look, Page
 from cluster.wire.versions import PublishedTask
+from workers.registry import Action
 from workers.registry.documents.layout import HEAD
 
 MOST_SHARED = 100
@@ -48,16 +50,17 @@ def data(look: Look) -> Page:
             "rows": rows,
             "shared": _shared(rows)[:MOST_SHARED],
             "purged": sorted(
-                {
-                    (adapter.name, task)
-                    for adapter in look.adapters
-                    for version in adapter.versions
-                    for task in version.purged
-                }
+                {(adapter.name, task) for adapter in look.adapters for task in _purged(adapter)}
             ),
             "retention": look.sources.client.config.retention,
         },
     )
+
+
+def _purged(adapter: KnownAdapter) -> Iterator[str]:
+    """Yield the tasks that were purged, as far as versions and moves are known."""
+    yield from (task for version in adapter.versions for task in version.purged)
+    yield from (move.detail["task"] for move in adapter.moves if move.action == Action.PURGE.value)
 
 
 def task_rows(look: Look) -> list[TaskRow]:

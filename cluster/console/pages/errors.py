@@ -39,7 +39,7 @@ class ShownImage:
 def errors(look: Look) -> Page:
     """Show what a version gets wrong, filtered as the address says."""
     adapter = look.adapter()
-    version = adapter.version(look.asked("version") or shown_first(adapter))
+    version = look.version(adapter, look.asked("version") or shown_first(adapter))
     task, truth, answer = (look.asked(name) for name in ("task", "truth", "answer"))
     images = look.number("images", IMAGES, most=MOST_IMAGES) or IMAGES
     found, missing = None, ""
@@ -61,6 +61,7 @@ def errors(look: Look) -> Page:
         content={
             "adapter": adapter,
             "version": version,
+            "choices": adapter.with_others(version),
             "task": task,
             "truth": truth,
             "answer": answer,

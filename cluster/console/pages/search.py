@@ -1,7 +1,9 @@
 """Search: tasks, versions, classes and submissions by a part of their names."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.console.known.snapshot import KnownAdapter
 from cluster.console.pages.data import task_rows
 from cluster.console.shown.look import Look, Page
 
@@ -39,17 +41,31 @@ def search(look: Look) -> Page:
 
 
 def _versions(look: Look, text: str) -> list[Hit]:
-    return [
-        Hit(
-            kind="version",
-            name=version.label,
-            where=", ".join(version.aliases),
-            path=f"/adapters/{adapter.name}/versions/{version.number}",
-        )
+    found = [
+        _version(adapter, version.number, version.aliases)
         for adapter in look.adapters
-        for version in adapter.versions
+        for version in adapter.with_others()
         if text in (version.label.lower(), str(version.number), *version.aliases)
     ]
+    # Those that are not known have their numbers alone.
+    name, _, number = text.rpartition("@")
+    asked = int(number) if number.isdecimal() and len(number) < 12 else 0
+    return found + [
+        _version(adapter, asked)
+        for adapter in look.adapters
+        if name in ("", adapter.name.lower())
+        and 0 < asked <= adapter.count
+        and adapter.find(asked) is None
+    ]
+
+
+def _version(adapter: KnownAdapter, number: int, aliases: Sequence[str] = ()) -> Hit:
+    return Hit(
+        kind="version",
+        name=f"{adapter.name}@{number}",
+        where=", ".join(aliases),
+        path=f"/adapters/{adapter.name}/versions/{number}",
+    )
 
 
 def _tasks(look: Look, text: str) -> list[Hit]:
@@ -61,7 +77,7 @@ def _tasks(look: Look, text: str) -> list[Hit]:
             path=f"/submissions/{task.submission}",
         )
         for adapter in look.adapters
-        for task in {t.task: t for v in reversed(adapter.versions) for t in v.tasks}.values()
+        for task in {t.task: t for v in reversed(adapter.with_others()) for t in v.tasks}.values()
         if text in task.task.lower()
     ]
 

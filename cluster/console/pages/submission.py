@@ -99,7 +99,7 @@ def _version_of(look: Look, state: State) -> PublishedVersion | None:
     if state.ticket.version is None or adapter is None:
         return None
     with suppress(NacreError):
-        return adapter.version(state.ticket.version)
+        return look.version(adapter, state.ticket.version)
     return None
 
 

@@ -9,13 +9,15 @@ from cluster.wire.facts import shown_document
 from cluster.wire.versions import PublishedVersion
 
 MOST_ROWS = 60
+NEAR = 20
+"""Of the versions behind an old one, so many are looked at for those that were made of it."""
 MEAN = "mean"
 
 
 def version(look: Look) -> Page:
     """Show one version."""
     adapter = look.adapter()
-    found = adapter.version(look.named["version"])
+    found = look.version(adapter, look.named["version"])
     shown = shown_document(look.sources.client.show(found.number, adapter=adapter.name))
     entry = next((move for move in adapter.moves if move.published == found.number), None)
     state = (look.known.answering or {}).get(adapter.name)
@@ -27,10 +29,19 @@ def version(look: Look) -> Page:
             "version": shown,
             "entry": entry,
             "served": state is not None and state.version == shown.label,
-            "children": [v.number for v in adapter.versions if v.parent == found.number],
+            "children": _children(look, adapter, found.number),
             "may_roll_back": look.may("rollback", adapter.name),
         },
     )
+
+
+def _children(look: Look, adapter: KnownAdapter, number: int) -> list[int]:
+    """Return the versions that were made of one: of an old one, those among the next ones."""
+    if number >= adapter.versions[-1].number:
+        return [version.number for version in adapter.versions if version.parent == number]
+    behind = look.sources.client.versions(adapter.name, limit=NEAR, before=number + NEAR + 1)
+    found = [version.manifest for version in behind]
+    return [each.number for each in found if each.parent and each.parent.number == number]
 
 
 def matrix(look: Look) -> Page:
@@ -45,7 +56,7 @@ def matrix(look: Look) -> Page:
             "adapter": adapter,
             "tasks": tasks,
             "rows": [(version, _row(version, tasks), learnt_with(version)) for version in found],
-            "older": len(adapter.versions) - len(found),
+            "older": adapter.count - len(found),
             "lines": _lines(found, tasks),
             "steps": [version.number for version in found],
             "forgetting": _forgetting(found, adapter, tasks),

@@ -1,11 +1,13 @@
 """Versions of an adapter: their line, and moving aliases with what that would lose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.errors import ConflictError, InputError
 from cluster.console.known.snapshot import KnownAdapter
 from cluster.console.shown.charts import tree
 from cluster.console.shown.look import Act, Button, Done, Look, Page
+from cluster.wire.facts import version_document
 from cluster.wire.versions import PublishedTask, PublishedVersion
 from workers.registry.documents.layout import HEAD, PRODUCTION
 
@@ -68,7 +70,7 @@ def versions(look: Look) -> Page:
     """Show the versions of an adapter, the newest first."""
     adapter = look.adapter()
     first = look.number("from")
-    shown = adapter.versions[first : first + ON_A_PAGE]
+    shown = _page(look, adapter, first)
     return Page(
         template="versions.html.j2",
         title=f"Versions of {adapter.name}",
@@ -79,16 +81,26 @@ def versions(look: Look) -> Page:
             "nodes": tree(shown),
             "first": first,
             "step": ON_A_PAGE,
-            "found": len(adapter.versions),
+            "found": adapter.count,
             "may_roll_back": look.may("rollback", adapter.name),
         },
     )
 
 
+def _page(look: Look, adapter: KnownAdapter, first: int) -> Sequence[PublishedVersion]:
+    """Return the versions of a page: what is older than those that are known is read."""
+    known = len(adapter.versions)
+    if first + ON_A_PAGE <= known or adapter.count == known:
+        return adapter.versions[first : first + ON_A_PAGE]
+    before = adapter.versions[0].number + 1 - first
+    read = look.sources.client.versions(adapter.name, limit=ON_A_PAGE, before=max(before, 0))
+    return [version_document(version) for version in read]
+
+
 def rollback(look: Look) -> Page:
     """Show what a rollback would lose, before anything is done."""
     adapter = look.adapter()
-    wanted = adapter.version(look.named["version"])
+    wanted = look.version(adapter, look.named["version"])
     served = None if adapter.production is None else adapter.version(adapter.production)
     head = adapter.aliases.get(HEAD)
     return Page(
@@ -111,7 +123,7 @@ def roll_back(act: Act) -> Done:
     """Roll back, with a reason and the number that was typed."""
     look = act.look
     adapter = look.adapter()
-    wanted = adapter.version(look.named["version"])
+    wanted = look.version(adapter, look.named["version"])
     _check_typed(act, wanted.number)
     _check_seen(act, adapter)
     before, serving_only = adapter.production, act.field("serving_only") == "yes"
@@ -138,7 +150,7 @@ def roll_back(act: Act) -> Done:
 def promotion(look: Look) -> Page:
     """Show what moving an alias to a version would change."""
     adapter = look.adapter()
-    wanted = adapter.version(look.named["version"])
+    wanted = look.version(adapter, look.named["version"])
     served = None if adapter.production is None else adapter.version(adapter.production)
     return Page(
         template="promote.html.j2",
@@ -159,7 +171,7 @@ def promote(act: Act) -> Done:
     """Move an alias to a version, with a reason; `production` with the number that was typed."""
     look = act.look
     adapter = look.adapter()
-    wanted, alias = adapter.version(look.named["version"]), act.field("alias")
+    wanted, alias = look.version(adapter, look.named["version"]), act.field("alias")
     client, by = look.sources.client, look.requester
     if alias == PRODUCTION:
         _check_typed(act, wanted.number)

@@ -16,6 +16,8 @@ from cluster.client.requester import Requester
 from cluster.console.known.journals import Journals
 from cluster.console.known.pictures import Pictures
 from cluster.console.known.snapshot import KnownAdapter, Snapshot
+from cluster.wire.facts import version_document
+from cluster.wire.versions import PublishedVersion
 from workers.queue.progress import State
 from workers.queue.ticket import Stage
 
@@ -103,6 +105,17 @@ class Look:
         name = self.named["adapter"]
         self.requester.check("status", name)
         return self.known.adapter(name)
+
+    def version(self, adapter: KnownAdapter, named: int | str) -> PublishedVersion:
+        """Return a version by its number or an alias, read where it is not known.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found, number = adapter.find(named), adapter.number(named)
+        if found is None and number is not None and 0 < number < adapter.count:
+            found = version_document(self.sources.client.show(number, adapter=adapter.name))
+        return found or adapter.version(named)
 
     def asked(self, name: str, default: str = "") -> str:
         """Return a parameter of the address, cut where it is too long."""

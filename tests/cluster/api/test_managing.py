@@ -68,6 +68,15 @@ def test_the_accuracy_matrix_has_a_row_per_version(api: httpx.Client) -> None:
     assert all(value is not None for value in found.accuracy[1])
 
 
+def test_the_accuracy_matrix_comes_in_pages(api: httpx.Client) -> None:
+    path = "/v1/adapters/main/accuracy"
+    newest = AccuracyMatrix.model_validate(api.get(f"{path}?limit=1").json())
+    assert newest.versions == [2]
+    older = AccuracyMatrix.model_validate(api.get(f"{path}?limit=1&before=2").json())
+    assert (older.versions, older.tasks) == ([1], ["fashion"])
+    assert api.get(f"{path}?limit=0").status_code == 422
+
+
 @pytest.mark.parametrize("what", ["versions", "aliases", "accuracy"])
 def test_an_adapter_that_does_not_exist_is_named(api: httpx.Client, what: str) -> None:
     response = api.get(f"/v1/adapters/nobody/{what}")

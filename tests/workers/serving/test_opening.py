@@ -232,6 +232,34 @@ def test_after_an_opening_that_failed_records_are_read_ahead_as_before(place: in
     assert torch.equal(scores(loaded.adapter), scores(opened(store).adapter))
 
 
+class Signalling(WrappedStore):
+    """Says when a record has been read."""
+
+    def __init__(self, inner: ObjectStore, key: str) -> None:
+        super().__init__(inner)
+        self.read, self._key = threading.Event(), key
+
+    @property
+    def at_hand(self) -> bool:
+        return self.inner.at_hand
+
+    def after(self, operation: str, key: str, sent: int, received: int) -> None:
+        del operation, sent, received
+        if self._key in key:
+            self.read.set()
+
+
+def test_the_next_records_are_read_while_the_first_are_taken_over() -> None:
+    inner = MemoryStore()
+    tasks = published(inner, many_records()).manifest("head").tasks
+    store = Signalling(inner, tasks[2 * TOGETHER - 1].record.sha256)
+    assert store.at_hand
+    passing = Versions(store).passing("main", tasks)
+    first = next(passing)
+    assert store.read.wait(timeout=60)  # nobody has asked for the second one yet
+    assert [first.task, *(record.task for record in passing)] == [task.task for task in tasks]
+
+
 def test_a_version_of_loaded_records_is_put_together_from_what_is_read_ahead() -> None:
     store = AskedBy(MemoryStore())
     adapter = published(store, many_records())
