@@ -10,11 +10,20 @@ import pytest
 from adapters.errors import InputError, NotFoundError
 from cluster.client.client import Client
 from cluster.client.documents import DocumentClient
+from cluster.client.remote.questions import predicting
 from cluster.client.remote.versions import VersionCalls
+from cluster.client.remote_client import RemoteClient
 from cluster.config import Config
 from tests.support.scenes.registry import learn
 from workers.registry import Registry
 
+REST: dict[str, Any] = {
+    "version": None,
+    "top_k": 1,
+    "tasks": (),
+    "candidate_labels": (),
+    "reject": None,
+}
 NO_NUMBERS: list[Any] = [-1, True, "1", 1.5, float("nan"), None]
 
 
@@ -82,3 +91,41 @@ def test_a_reason_that_nobody_could_read_again_is_not_written(client: Client, wh
             change()
     assert [entry.index for entry in client.history()] == [2, 1, 0]
     assert client.aliases() == {"head": 3, "production": 3}
+
+
+NO_TEXT = "caf\udce9"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.predict([b"x"], candidate_labels=[NO_TEXT]),
+        lambda client: client.predict([b"x"], tasks=[NO_TEXT]),
+        lambda client: client.predict([b"x"], version=NO_TEXT),
+        lambda client: client.predict([b"x"], adapter=NO_TEXT),
+        lambda client: client.show(NO_TEXT),
+        lambda client: client.diff(NO_TEXT, 1),
+        lambda client: client.rollback(1, why=NO_TEXT),
+        lambda client: client.find(NO_TEXT),
+    ],
+)
+def test_what_is_no_utf8_is_not_sent(ask: Callable[[RemoteClient], object]) -> None:
+    said = pytest.raises(InputError, match=r"expected text, found caf\\xe9, which is no UTF-8")
+    with RemoteClient(url="http://127.0.0.1:9") as client, said:
+        ask(client)
+
+
+def test_an_adapter_is_a_part_of_the_path_and_nothing_else() -> None:
+    call = predicting([b"x"], adapter="main/../b?reject=1#", **REST)
+    assert call.path == "/v1/adapters/main%2F..%2Fb%3Freject%3D1%23/predict"
+    assert predicting([b"x"], adapter="main@3", **REST).path == "/v1/adapters/main%403/predict"
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "caf\udce9.png"
+    file.write_bytes(b"x")
+    call = predicting([file], adapter="main", **REST)
+    assert call.arguments["files"] == [("images", (r"caf\xe9.png", b"x"))]
+    memory = Path("/proc/self/mem")
+    with pytest.raises(NotFoundError, match=r"at /proc/self/mem, found a file that cannot be read"):
+        predicting([memory], adapter="main", **REST)
