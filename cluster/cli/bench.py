@@ -281,15 +281,19 @@ class _Bytes(click.ParamType[int]):
         return found
 
 
+_COUNTED = click.IntRange(1, 10**9)
+"""Of what is counted in images; a product of three is a number of seconds and bytes still."""
+
+
 @click.command(short_help="Say which method to take.")
 @click.argument("sources", nargs=-1)
 @click.option(
     "--tasks",
-    type=click.IntRange(min=1),
+    type=_COUNTED,
     help="So many tasks in all.  [default: one for each source]",
 )
-@click.option("--classes", type=click.IntRange(min=1), help="Classes of a task.")
-@click.option("--images", type=click.IntRange(min=1), help="Training images of a class.")
+@click.option("--classes", type=_COUNTED, help="Classes of a task.")
+@click.option("--images", type=_COUNTED, help="Training images of a class.")
 @click.option(
     "--memory",
     type=_Bytes(),
