@@ -55,7 +55,8 @@ Part = TypeVar("Part")
 AtLeastOne = Annotated[int, Field(ge=1)]
 AdapterName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-Share = Annotated[float, Field(ge=0)]
+IdleSeconds = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+(/[^?#@\\\s]*)?$")]
 Allowed = Annotated[str, Field(pattern=r"^https?://[^/?#@\\\s]+/[^?#\\\s]*$")]
 
@@ -135,7 +136,7 @@ class ReplicasConfig:
     min: AtLeastOne = 1
     max: AtLeastOne = 1
     busy: AtLeastOne = 8
-    idle_s: Annotated[float, Field(ge=1)] = 300.0
+    idle_s: IdleSeconds = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +202,7 @@ class EncodersConfig:
 
     min: Annotated[int, Field(ge=0)] = 1
     max: AtLeastOne = 1
-    idle_s: Annotated[float, Field(ge=1)] = 60.0
+    idle_s: IdleSeconds = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,7 +230,7 @@ class WorkersConfig:
     decoders: AtLeastOne = 4
     trainers: AtLeastOne = 1
     least_trainers: Annotated[int, Field(ge=0)] | None = None
-    trainer_idle_s: Annotated[float, Field(ge=1)] = 60.0
+    trainer_idle_s: IdleSeconds = 60.0
     mixtures: AtLeastOne = 1
     encode_at_once: AtLeastOne = 4
     encode_at_once_per_adapter: AtLeastOne = 2

@@ -121,9 +121,14 @@ def _check_depth(value: Any, limits: JsonLimits) -> None:
     raise _too_deep(limits)
 
 
+def is_text(written: str) -> bool:
+    """Return whether a text could be written: it has no half of a character (a lone surrogate)."""
+    return _HALF.search(written) is None
+
+
 def _check_texts(value: Any) -> None:
     """Raise ValueError where a text in `value`, which is not too deep, has half a character."""
-    if isinstance(value, str) and _HALF.search(value):
+    if isinstance(value, str) and not is_text(value):
         raise ValueError("expected text, found half a character (a lone surrogate)")
     if isinstance(value, dict):
         _check_texts(list(value))

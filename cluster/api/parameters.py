@@ -1,6 +1,7 @@
 """Request parameters that several routes have, and how JSON bodies are read."""
 
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Path, Request
@@ -33,10 +34,30 @@ AskedBy = Annotated[Requester, Depends(_requester)]
 """Who asks."""
 
 
+def check_once(names: Iterable[str], where: str) -> None:
+    """Raise InputError where one of the names of keys is there twice: which one counts is a guess.
+
+    Args:
+        names: As they were written.
+        where: Names what they stand in.
+    """
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise InputError(
+                f"the key {cut(name)!r} is there {times} times in {where}; say it once"
+            )
+
+
+def written_query(request: Request) -> Mapping[str, str]:
+    """Return the query of a request; InputError where a key is there twice."""
+    check_once((name for name, _ in request.query_params.multi_items()), "the query")
+    return request.query_params
+
+
 async def check_query(request: Request) -> None:
-    """Raise InputError where the query of a request has a key that its route does not know."""
+    """Raise InputError where the query has a key that its route does not know, or one twice."""
     known = [entry.alias for entry in request.scope["route"].dependant.query_params]
-    for name in request.query_params:
+    for name in written_query(request):
         if name not in known:
             raise InputError(
                 f"unknown key {cut(name)!r} in the query of {request.url.path}, which takes "

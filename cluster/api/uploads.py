@@ -13,6 +13,7 @@ from adapters.contract.json_reading import JsonLimits, read_json
 from adapters.errors import ImageError, InputError
 from cluster.api.forms import received_form
 from cluster.api.limits import is_form
+from cluster.api.parameters import check_once, written_query
 from cluster.api.problems import sentence
 from cluster.wire.predictions import MAX_IMAGES, MAX_LABELS, EmbedRequest, PredictRequest
 from workers.formats.yaml_scalars import cut
@@ -43,9 +44,9 @@ async def _received(request: Request, kind: type[Asked]) -> tuple[Files, Asked]:
         async with received_form(
             request, max_files=MAX_IMAGES, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES
         ) as form:
-            return await _from_form(form, request.query_params, kind)
+            return await _from_form(form, written_query(request), kind)
     try:
-        return _from_json(await request.body(), request.query_params, kind)
+        return _from_json(await request.body(), written_query(request), kind)
     except NoJsonError as error:
         raise InputError(
             f"expected {_FORMS}, found {_written(request.headers)}: {error}"
@@ -91,6 +92,8 @@ async def _from_form(
         for name in form
         if name != "images"
     }
+    single = (name for name, _ in form.multi_items() if name not in (*LISTS, "images"))
+    check_once(single, "the form")
     for name, values in fields.items():
         if name not in LISTS:
             fields[name] = values[-1] if values else None

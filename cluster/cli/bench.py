@@ -125,7 +125,7 @@ def xtail(
         print_json({**_as_json(findings, page), "missing": dict(measuring.missing)})
     else:
         _print(findings)
-        stdout().print(f"report: {page}", markup=False)
+        stdout().print(f"report: {page}")
     _check_whole(measuring)
 
 
@@ -215,7 +215,7 @@ def _print(findings: "Findings") -> None:
     from harness.table import COLUMNS, figures
 
     for order, lines in orders_and_runs(findings.suite, findings.runs).items():
-        stdout().print(f"{findings.suite.name}, order {order}", markup=False)
+        stdout().print(f"{findings.suite.name}, order {order}")
         rows: list[list[object]] = [
             ["encoder alone", None, None, f"{findings.zero_shot[order].mean:.1f}"]
         ]
@@ -231,7 +231,7 @@ def _print(findings: "Findings") -> None:
         candidates = candidates_at_the_end(lines)
         if candidates is not None:
             of = "all" if findings.suite.candidates == "all" else "the learnt ones of"
-            stdout().print(f"answers are chosen among {of} {candidates} classes", markup=False)
+            stdout().print(f"answers are chosen among {of} {candidates} classes")
 
 
 def _as_json(findings: "Findings", page: Path) -> dict[str, object]:
@@ -281,15 +281,19 @@ class _Bytes(click.ParamType[int]):
         return found
 
 
+_COUNTED = click.IntRange(1, 10**9)
+"""Of what is counted in images; a product of three is a number of seconds and bytes still."""
+
+
 @click.command(short_help="Say which method to take.")
 @click.argument("sources", nargs=-1)
 @click.option(
     "--tasks",
-    type=click.IntRange(min=1),
+    type=_COUNTED,
     help="So many tasks in all.  [default: one for each source]",
 )
-@click.option("--classes", type=click.IntRange(min=1), help="Classes of a task.")
-@click.option("--images", type=click.IntRange(min=1), help="Training images of a class.")
+@click.option("--classes", type=_COUNTED, help="Classes of a task.")
+@click.option("--images", type=_COUNTED, help="Training images of a class.")
 @click.option(
     "--memory",
     type=_Bytes(),

@@ -114,7 +114,6 @@ def _print_yaml(value: object) -> None:
 
     stdout().print(
         yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip(),
-        markup=False,
         highlight=False,
         soft_wrap=True,
     )

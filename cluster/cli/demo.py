@@ -215,7 +215,7 @@ def _print_matrix(rows: Mapping[str, Row]) -> None:
 def _row(progress: Progress, line: str) -> None:
     """Print a row of the matrix above the bars."""
     if not for_machines():
-        progress.console.print(line, markup=False)
+        progress.console.print(line)
 
 
 def _follow(

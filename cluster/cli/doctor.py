@@ -156,9 +156,9 @@ def _look_at(urls: Sequence[str], seconds: float, processes: int, output: str) -
 
 def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        stdout().print(f"{SIGNS[finding.level]}  {finding.check}: {finding.found}", markup=False)
+        stdout().print(f"{SIGNS[finding.level]}  {finding.check}: {finding.found}")
         if finding.remedy:
-            stdout().print(f"      {finding.remedy}", markup=False)
+            stdout().print(f"      {finding.remedy}")
 
 
 def _configured(path: Path | None) -> Config | NacreError:

@@ -154,7 +154,7 @@ def evaluate(
         return
     _print(found)
     for page in found.reports:
-        stdout().print(f"report: {page}", markup=False)
+        stdout().print(f"report: {page}")
 
 
 def _print(found: "MeasuredAdapters") -> None:
@@ -167,7 +167,7 @@ def _print(found: "MeasuredAdapters") -> None:
             f"{_words(name)} {Figure(mean=figure.mean, half=figure.half)}"
             for name, figure in found.over_adapters.items()
         )
-        stdout().print(f"over {counted(len(found.adapters), 'adapter')}: {figures}", markup=False)
+        stdout().print(f"over {counted(len(found.adapters), 'adapter')}: {figures}")
 
 
 def _print_matrix(found: "MeasuredAdapter") -> None:
@@ -187,7 +187,7 @@ def _print_matrix(found: "MeasuredAdapter") -> None:
     }
     for said, rows in ((_served_candidates(found), served), (_candidates(found), among_all)):
         for line in (said, *table.lines(rows, width=screen_width()), ""):
-            stdout().print(line, markup=False)
+            stdout().print(line)
     _print_reliability(found)
     _print_rejected(found)
     for label, metrics in (
@@ -196,18 +196,17 @@ def _print_matrix(found: "MeasuredAdapter") -> None:
     ):
         if metrics is not None:
             over = f", over {counted(len(found.versions), 'task')}"
-            stdout().print(_scalars(metrics, label) + over, markup=False)
+            stdout().print(_scalars(metrics, label) + over)
     if found.metrics is None:
         stdout().print(
             "no transfer, average and last: these are for versions that each add the next task",
-            markup=False,
         )
     _print_sureness(found)
     _print_confusions(found)
     for name, ids in found.collisions.items():
-        stdout().print(f"one name, several classes: {name}: {', '.join(ids)}", markup=False)
+        stdout().print(f"one name, several classes: {name}: {', '.join(ids)}")
     for remark in found.remarks:
-        stdout().print(remark, markup=False)
+        stdout().print(remark)
 
 
 def _served_candidates(found: "MeasuredAdapter") -> str:

@@ -194,7 +194,7 @@ def predict(
     columns = ("image", "label", "task", "score", *(("none of these",) if rejects else ()))
     print_table(columns, rows, empty="no predictions", prose=("label",))
     if rejects and any(result.unknown is None for result in answer.results):
-        stdout().print(NOT_MEASURED, markup=False)
+        stdout().print(NOT_MEASURED)
     stdout().print(f"answered by {answer.version}")
 
 

@@ -96,13 +96,13 @@ def status(
     else:
         print_states(states, everything=everything)
         way = _way_to_start(client)
-        stdout().print(_standing(queue, service, way=way, well=not wrong), markup=False)
+        stdout().print(_standing(queue, service, way=way, well=not wrong))
         gone = {each.adapter for each in standing if each.removed is not None}
         for entry in behind:
             if entry.adapter not in gone:  # that is told as a trouble
                 say(_said_behind(entry))
         for trouble in wrong:
-            stdout().print(str(trouble), markup=False)
+            stdout().print(str(trouble))
         warn(running_config.unlike(client.config) if running_config else None)
     if wrong:
         told = counted(len(wrong), "trouble")
@@ -184,7 +184,7 @@ def _print_service_alone(client: "AnyClient") -> None:
     """Say what the system of this home folder knows, where the store cannot be asked."""
     if _running_here(client) is not None and (status := asked(client).status) is not None:
         for entry in wrong_of(status):
-            stderr().print(str(entry), markup=False)
+            stderr().print(str(entry))
 
 
 def _as_document(service: Service | None) -> Status | Unanswered | None:

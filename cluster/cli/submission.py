@@ -241,7 +241,7 @@ def _print_accepted(accepted: TaskAccepted) -> None:
         f"{counted(images['held_out'], 'test image')})"
     )
     for note in accepted.notes[: -len(accepted.warnings) or None]:
-        stdout().print(f"  {note}", markup=False)
+        stdout().print(f"  {note}")
 
 
 def _print_published(states: list[TaskState]) -> None:

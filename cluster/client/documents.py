@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.contract.counts import first
 from adapters.errors import NacreError, one_line
 from cluster.client.client import Client
 from cluster.client.moved import (
@@ -232,9 +232,7 @@ class DocumentClient:
 
     def history(self, adapter: str | None = None, *, limit: int = 0) -> list[HistoryEntry]:
         """See `RemoteClient.history`."""
-        return [
-            entry_document(each) for each in islice(self.client.history(adapter), limit or None)
-        ]
+        return [entry_document(each) for each in first(self.client.history(adapter), limit)]
 
     def diff(
         self, before: int | str, after: int | str, *, adapter: str | None = None
@@ -508,7 +506,7 @@ class DocumentClient:
         """See `RemoteClient.audit`."""
         found = self.client.audit(adapter=adapter, days=days, by=self._by)
         of_who = (entry for entry in found if who in (None, entry.who))
-        return [audit_document(entry) for entry in islice(of_who, limit or None)]
+        return [audit_document(entry) for entry in first(of_who, limit)]
 
     # Webhooks
 

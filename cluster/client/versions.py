@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
+from adapters.contract.counts import whole_number
 from adapters.errors import NotFoundError
 from adapters.mistakes import Most
 from cluster.client.part import ClientPart
@@ -120,6 +121,7 @@ class VersionVerbs(ClientPart):
         Raises:
             NotFoundError: no such adapter, version, task or class, or its answers were not kept.
         """
+        limit = whole_number("limit", limit, least=1)
         return version_mistakes(
             self._adapter(adapter),
             version,

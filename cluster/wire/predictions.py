@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from adapters.contract.thresholds import MOST_RATE
-from cluster.wire.scalars import Label, WholeNumber
+from cluster.wire.scalars import FieldNumber, Label, WholeNumber
 
 MAX_IMAGES = 64
 MAX_LABELS = 1000
@@ -41,7 +41,7 @@ class PredictRequest(EmbedRequest):
         }
     )
 
-    top_k: int = Field(default=5, ge=1, le=1000, description="Most classes per image.")
+    top_k: FieldNumber = Field(default=5, ge=1, le=1000, description="Most classes per image.")
     version: str | WholeNumber | None = Field(
         default=None,
         description="Pin a version by its number or an alias.",

@@ -219,3 +219,23 @@ def test_parts_are_given_as_the_file_has_them_or_as_what_they_are() -> None:
 def test_a_part_that_is_none_is_refused_where_it_is_given(part: str, found: object) -> None:
     with pytest.raises(SettingsError, match=f"the configuration's {part}"):
         Config(**{part: found})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("retention.days", "retention.audit_days"),
+        *("serve.replicas.idle_s", "workers.encoders.idle_s", "workers.trainer_idle_s"),
+        *("placement.api.cpus", "placement.trainer.gpus", "placement.decoder.resources.disk"),
+        *("serve.timeout_s", "serve.poll_s", "traces.ratio"),
+    ],
+)
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1e400"])
+def test_no_number_is_infinite_since_the_configuration_is_kept_as_json(
+    tmp_path: Path, key: str, number: str
+) -> None:
+    content = number
+    for part in reversed(key.split(".")):
+        content = f"{{{part}: {content}}}"
+    with pytest.raises(SettingsError, match=key.replace(".", r"\.")):
+        load_config(written(tmp_path / "nacre.yaml", content))

@@ -32,6 +32,7 @@ READING_THREADS = 8
 LONGEST_REASON = 500
 GAP_DAYS = 40
 """So many days without an entry are the end of what is kept."""
+_DAY_S = timedelta(days=1).total_seconds()
 
 logger = logging.getLogger("nacre.audit")
 
@@ -158,7 +159,10 @@ def remove_older(store: ObjectStore, *, now: float, days: float) -> int:
     removed = gap = back = 0
     while gap < GAP_DAYS:
         back += 1
-        day = _day(now - timedelta(days=days + back).total_seconds())
+        at = now - (days + back) * _DAY_S
+        if at < 0:
+            break  # before 1970, and no call is as old
+        day = _day(at)
         keys = [listed.key for listed in store.list(f"{PREFIX}{day}/")]
         for key in keys:
             store.delete(key)

@@ -42,8 +42,8 @@ class Retention:
         audit_days: The audit log: days after a call was made; `null` keeps it for ever.
     """
 
-    days: Annotated[float, Field(ge=0)] | None = 7.0
-    audit_days: Annotated[float, Field(ge=1)] | None = 365.0
+    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 7.0
+    audit_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = 365.0
 
 
 class PeriodicRetention:

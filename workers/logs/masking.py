@@ -30,7 +30,7 @@ _WORDS = frozenset(
 _HEADER = r"(?:set-)?cookie|(?:proxy-)?authorization|x-api-key"
 _KEY = (
     r"(?:secret|passw(?:or)?d|\bpwd|passphrase|token|(?:api|access|private|account)[_-]?key"
-    r"|authorization|cookie|signature|credential|session_id|\bsig)[\w.-]{0,40}"
+    r"|authorization|cookie|signature|credential|session_?id|\bsig)[\w.-]{0,40}"
 )
 _IS = r"[ \t]{0,4}[:=][ \t]{0,4}"
 _RUN = "A-Za-z0-9+/_="
@@ -93,6 +93,14 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MASK}@",
     ),
     (re.compile(rf"(?i)\b([a-z][\w+.-]{{0,20}}://){_USER}@"), rf"\1{MASK}@"),
+    # A password with a slash, as keys have that are base64; a port is none.
+    (
+        re.compile(
+            rf"(?i)\b([a-z][\w+.-]{{0,20}}://)(?!\[){_USER}:(?!\d{{1,5}}[/?#])"
+            r"[^/\s@\"'<>\\]{0,200}/[^\s@\"'<>\\]{0,1000}@"
+        ),
+        rf"\1{MASK}@",
+    ),
     (re.compile(r"(?i)(https?://hooks?\.[^/\s\"'\\]{1,300})/[^\s\"'<>\\]*"), rf"\1/{MASK}"),
     (re.compile(r"(?i)([?&](?:sig|code|state|key)=)[^&\s\"'#\\]+"), rf"\1{MASK}"),
 )
@@ -173,6 +181,7 @@ _ALONE: tuple[tuple[re.Pattern[str], str], ...] = (
         MASK,
     ),
     (re.compile(r"\bhf_[A-Za-z0-9]{16,}"), MASK),
+    (re.compile(r"\bAIza[\w-]{35}"), MASK),
 )
 
 

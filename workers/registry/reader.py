@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from adapters.contract.counts import whole_number
 from adapters.errors import CorruptionError, InputError, MissingError, NotFoundError
 from workers.concurrency.bounded import in_threads
 from workers.registry.documents.accuracy import TaskAccuracy, accuracies_from_bytes
@@ -85,9 +86,12 @@ class AdapterReader:
 
     def version_in(self, refs: Refs, version: int | str) -> VersionRef:
         """Return what `version` was or is, as of `refs`."""
-        if isinstance(version, str) and not version.isdecimal():
+        if isinstance(version, str) and not _is_number(version):
             return refs.version(version)
-        number = version_number(version) if isinstance(version, str) else version
+        if isinstance(version, str):
+            number = version_number(version)
+        else:
+            number = whole_number("version", version, least=None)
         for pointed in refs.aliases.values():
             if pointed.number == number:
                 return pointed
@@ -190,7 +194,7 @@ class AdapterReader:
         A version is searched along its parents; with an alias that does not exist, None.
         """
         refs = self.refs()
-        if isinstance(version, str) and not version.isdecimal() and not refs.find(version):
+        if isinstance(version, str) and not _is_number(version) and not refs.find(version):
             return None
         manifest = self._objects.manifest(self.version_in(refs, version).manifest)
         return self.first_with(manifest, submission)
@@ -304,6 +308,11 @@ def check_answerable(manifest: Manifest) -> None:
             adapter=manifest.adapter,
             version=manifest.number,
         )
+
+
+def _is_number(written: str) -> bool:
+    """Return whether a version is given by its number, and by an alias otherwise."""
+    return written.isascii() and written.isdecimal()
 
 
 def version_number(written: str) -> int:

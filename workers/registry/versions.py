@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
+from adapters.contract.counts import first, whole_number
 from adapters.errors import NotFoundError
 from workers.registry.documents.accuracy import TaskAccuracy
 from workers.registry.documents.history import find_before
@@ -61,11 +61,14 @@ def read_versions(
 
     Raises:
         NotFoundError: There is no such adapter.
+        InputError: `limit` or `before` is no number from 0 on.
     """
+    before = None if before is None else whole_number("before", before)
+    whole_number("limit", limit)
     refs = reader.refs()
     stones = reader.tombstones(refs)
     read = partial(_version, reader, refs, stones)
-    published = islice(_published(reader, refs, before), limit or None)
+    published = first(_published(reader, refs, before), limit)
     return list(side_by_side(reader.objects, read, published))
 
 

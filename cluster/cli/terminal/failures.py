@@ -27,7 +27,7 @@ def show_error(error: NacreError) -> None:
     else:
         more = help_of(error)
         see = f" (see {more})" if more else ""
-        stderr().print(f"error: {error.message}{see}", markup=False)
+        stderr().print(f"error: {error.message}{see}")
 
 
 def show_usage_error(error: click.ClickException) -> None:
@@ -43,7 +43,7 @@ def show_interrupt(sentence: str) -> None:
     if wants_json(sys.argv):
         _print_problem(INTERRUPTED_STATUS, "Interrupted", sentence)
     else:
-        stderr().print(sentence, markup=False)
+        stderr().print(sentence)
 
 
 def _print_problem(status: int, title: str, detail: str) -> None:

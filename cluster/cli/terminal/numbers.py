@@ -7,12 +7,12 @@ import click
 
 
 class NumberRange(click.FloatRange):
-    """A number within bounds. What is called `nan` is none, and lies within none."""
+    """A number within bounds. What is called `nan` or `inf` is none: JSON has no word for it."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         found: float = super().convert(value, param, ctx)
-        if math.isnan(found):
+        if not math.isfinite(found):
             self.fail(f"expected a number, found {value!r}", param, ctx)
         return found

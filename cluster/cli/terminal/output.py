@@ -27,6 +27,7 @@ from rich.progress import Task as RichTask
 from rich.table import Column
 from rich.text import Text
 
+from adapters.errors import printable
 from workers.progress_callbacks import ProgressCallback
 
 BAR_WIDTH = 20
@@ -48,14 +49,14 @@ def stderr() -> Console:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence whose names may hold brackets."""
-    stdout().print(sentence, markup=False)
+    """Print a sentence, and names in it as they are."""
+    stdout().print(sentence)
 
 
 def note(sentence: str) -> None:
     """Say on stderr what is no result; nothing where machines read."""
     if not for_machines():
-        stderr().print(sentence, markup=False)
+        stderr().print(sentence)
 
 
 def warn(*sentences: str | None) -> None:
@@ -78,7 +79,7 @@ class Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Say one."""
         if not self._is_silent:
-            stderr().print(f"note: {record.getMessage()}", markup=False)
+            stderr().print(f"note: {record.getMessage()}")
 
 
 def for_machines() -> bool:
@@ -212,22 +213,32 @@ output_option = click.option(
 def _console(stream: Any) -> Console:
     # NO_COLOR leaves bold type to rich; plain text is what people mean by it.
     colours = None if os.environ.get("NO_COLOR") else "auto"
-    return _Console(file=stream, highlight=False, soft_wrap=True, color_system=colours)  # type: ignore[arg-type]
+    return _Console(
+        file=stream,
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+        emoji=False,
+        color_system=colours,  # type: ignore[arg-type]
+    )
 
 
 class _Console(Console):
-    """Wraps sentences between words on a terminal, and commands in them nowhere.
+    """Prints sentences as they are: names in them may hold brackets, and words between colons.
 
-    So a command can be copied: where it is longer than a line, the terminal wraps it.
+    On a terminal they are wrapped between words, and commands in them nowhere, so that these can be
+    copied: where one is longer than a line, the terminal wraps it.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as rich does, sentences wrapped."""
-        if self.is_terminal:
-            objects = tuple(
-                _wrapped(each, self.width) if isinstance(each, str) else each for each in objects
-            )
-        super().print(*objects, **options)
+        """Print as rich does, sentences wrapped, and without what no terminal should be sent."""
+        super().print(*map(self._as_written, objects), **options)
+
+    def _as_written(self, each: Any) -> Any:
+        if not isinstance(each, str):
+            return each
+        text = printable(each)
+        return _wrapped(text, self.width) if self.is_terminal else text
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -1,13 +1,15 @@
 """Standard output and error of a command: where they cannot be written, that is a sentence.
 
 A full disk behind a redirection ends a command with one; a reader that has gone away, as `head`
-does, ends it quietly, which click and rich see to. Notes and bars may be lost.
+does, ends it quietly, which click and rich see to. Notes and bars may be lost. Where a command was
+started without one of them (`>&-`), what is printed there goes nowhere.
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from adapters.errors import NacreError
@@ -55,12 +57,15 @@ class GuardedStream:
 @contextmanager
 def written_streams() -> Iterator[None]:
     """Guard the standard streams of this process as long as the block lasts."""
-    guarded: Any = GuardedStream(sys.stdout, _say)
-    with (
-        redirect_stdout(guarded),
-        redirect_stderr(GuardedStream(sys.stderr, _forget)),
-    ):
-        yield
+    with ExitStack() as opened:
+        streams: list[TextIO | None] = [sys.stdout, sys.stderr]
+        out, err = (
+            opened.enter_context(Path(os.devnull).open("w")) if stream is None else stream
+            for stream in streams
+        )
+        guarded: Any = GuardedStream(out, _say)
+        with redirect_stdout(guarded), redirect_stderr(GuardedStream(err, _forget)):
+            yield
 
 
 def _say(stream: TextIO, error: OSError) -> None:

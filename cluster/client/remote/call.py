@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from adapters.errors import InputError
+from adapters.contract.json_reading import is_text
+from adapters.errors import InputError, printable
 from cluster.client.remote.readings import Document, Lines, Reading
 from cluster.wire.headers import TIMEOUT_S
 from cluster.wire.lasting import LINES
@@ -49,6 +50,9 @@ class Call(Generic[Answer]):
         further: Makes of a list that was answered the call for what comes behind it; None where
             nothing does.
         reads: Reads an answer with given headers, where that is no document of its kind alone.
+
+    Raises:
+        InputError: some text in it could not be sent.
     """
 
     kind: Any
@@ -64,6 +68,9 @@ class Call(Generic[Answer]):
     missing: object = None
     further: "Callable[[Any], Call[Answer] | None]" = nothing_more
     reads: Callable[[Mapping[str, str]], Reading] | None = None
+
+    def __post_init__(self) -> None:
+        _check_texts(self.arguments)
 
     def reading(self, headers: Mapping[str, str]) -> Reading:
         """Return what reads an answer to it that begins with these headers."""
@@ -111,7 +118,18 @@ def path_to(*parts: str) -> str:
     return "/v1/" + "/".join(map(_segment, parts))
 
 
+def _check_texts(value: object) -> None:
+    """Raise InputError where a text has half a character, as a name has that is no UTF-8."""
+    if isinstance(value, str) and not is_text(value):
+        raise InputError(f"expected text, found {printable(value):.80}, which is no UTF-8")
+    for inside in value.items() if isinstance(value, Mapping) else ():
+        _check_texts(inside)
+    for inside in value if isinstance(value, list | tuple) else ():
+        _check_texts(inside)
+
+
 def _segment(name: str) -> str:
+    _check_texts(name)
     written = quote(name, safe="")
     # Written otherwise, it would be another path.
     return written.replace(".", "%2E") if set(written) == {"."} else written

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.contract.thresholds import check_rate
-from adapters.errors import NotFoundError
-from cluster.client.remote.call import Call
+from adapters.errors import NotFoundError, printable
+from cluster.client.remote.call import Call, path_to
 from cluster.wire.health import Ready, Status
 from cluster.wire.predictions import EmbedAnswer, PredictAnswer
 
@@ -25,8 +25,8 @@ def predicting(
     """Return the call that asks what images show; see `Client.predict`.
 
     Raises:
-        InputError: no rate of false alarms.
-        NotFoundError: there is no such file.
+        InputError: no rate of false alarms, or no text.
+        NotFoundError: there is no such file, or it cannot be read.
     """
     if reject is not None:
         check_rate(reject)
@@ -38,7 +38,7 @@ def predicting(
     return Call(
         kind=PredictAnswer,
         verb="POST",
-        path=f"/v1/adapters/{adapter}/predict",
+        path=path_to("adapters", adapter, "predict"),
         arguments={"files": _files(images), "data": fields},
     )
 
@@ -71,4 +71,11 @@ def _file(index: int, image: Path | str | bytes) -> tuple[str, bytes]:
     if not path.is_file():
         found = "a folder; name the images in it" if path.is_dir() else "none"
         raise NotFoundError(f"expected an image at {path}, found {found}", path=str(path))
-    return path.name, path.read_bytes()
+    try:
+        return printable(path.name), path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise NotFoundError(
+            f"expected an image at {path}, found a file that cannot be read ({reason})",
+            path=str(path),
+        ) from error

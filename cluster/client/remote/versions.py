@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from adapters.contract.counts import whole_number
 from cluster.client.remote.call import Call, asking, look, path_to
 from cluster.client.remote.part import CallPart
 from cluster.wire.mistakes import VersionMistakes
@@ -37,6 +38,12 @@ class _Page:
     limit: int
     before: int | None
     most: int
+
+    @classmethod
+    def of(cls, path: str, limit: int, before: int | None, *, most: int) -> "_Page":
+        """Return the first page; InputError where `limit` or `before` is no number from 0 on."""
+        before = None if before is None else whole_number("before", before)
+        return cls(path=path, limit=whole_number("limit", limit), before=before, most=most)
 
     def call(
         self,
@@ -93,7 +100,7 @@ class VersionCalls(CallPart):
     def _page(
         self, path: str, limit: int, before: int | None, *, most: int = MOST_VERSIONS
     ) -> Call[list[PublishedVersion]]:
-        page = _Page(path=path, limit=limit, before=before, most=most)
+        page = _Page.of(path, limit, before, most=most)
         return page.call(
             list[PublishedVersion], place=lambda each: each.number, first=1, missing=[]
         )
@@ -134,7 +141,7 @@ class VersionCalls(CallPart):
     def _moves(
         self, path: str, limit: int, before: int | None, *, most: int = MOST_MOVES
     ) -> Call[list[HistoryEntry]]:
-        page = _Page(path=path, limit=limit, before=before, most=most)
+        page = _Page.of(path, limit, before, most=most)
         return page.call(list[HistoryEntry], place=lambda each: each.index, first=0)
 
     def diff(
@@ -171,6 +178,7 @@ class VersionCalls(CallPart):
         Raises:
             NotFoundError: no such adapter, version, task or class, or its answers were not kept.
         """
+        whole_number("limit", limit, least=1)
         path = self._of(adapter, "versions", str(version), "mistakes")
         return Call(
             kind=VersionMistakes,

@@ -186,6 +186,27 @@ def test_a_pinned_version_and_one_task_are_judged_by_what_they_have(
         assert one["unknown"] == other["unknown"]
 
 
+def test_what_is_said_twice_is_refused_wherever_it_is_said(
+    api: httpx.Client, scene: Rejecting
+) -> None:
+    files, path = [("images", ("one.png", scene.foreign[0]))], "/v1/adapters/main/predict"
+    twice = f"reject=0.01&reject={RATE}"
+    in_address = api.post(f"{path}?{twice}", files=files)
+    in_json = api.post(f"{path}?{twice}", json={"images": [{"data": ""}]})
+    beside = api.post(path, files=files, data={"reject": ["0.01", str(RATE)]})
+    listed = api.get("/v1/adapters/main/versions?limit=1&limit=2")
+    for response in (in_address, in_json, beside, listed):
+        assert response.status_code == 422, response.text
+        assert "is there 2 times in the " in response.json()["detail"]
+    several = {"tasks": ["fashion", "digits"], "candidate_labels": ["a", "b"]}
+    assert api.post(path, files=files, data=several).status_code == 200
+
+
+def test_a_truth_is_no_number_of_classes(api: httpx.Client, scene: Rejecting) -> None:
+    assert "expected a number, found a truth" in refusal(api, scene.known[0], top_k=True)
+    assert answered(api, scene.known[:1], top_k="2") == answered(api, scene.known[:1], top_k=2)
+
+
 @pytest.mark.parametrize("rate", [0, -0.05, 0.21, 2, "often", True])
 def test_what_is_no_rate_is_refused(api: httpx.Client, scene: Rejecting, rate: object) -> None:
     assert "reject" in refusal(api, scene.known[0], reject=rate)

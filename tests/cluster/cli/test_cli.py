@@ -599,6 +599,18 @@ def test_all_adapters_are_meant_by_whoever_says_so_and_by_nobody_else(
     assert len(list(store.list("queue/inbox/"))) == len(before) + 2
 
 
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_where_an_output_is_closed_nothing_is_said_there(
+    nacre: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    expected = nacre(*arguments)
+    monkeypatch.setattr("sys.stderr", None)  # as Python has it after `nacre versions 2>&-`
+    assert nacre(*arguments).code == expected.code
+    monkeypatch.setattr("sys.stdout", None)
+    assert nacre(*arguments).code == expected.code
+    assert nacre("show", "nowhere").code == 2
+
+
 @pytest.mark.parametrize("arguments", [("pause",), ("purge", "letters")])
 def test_where_standard_input_is_closed_nobody_is_asked(
     nacre: Command, store: FileStore, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]

@@ -268,3 +268,31 @@ def test_the_summary_of_a_verb_fits_into_a_narrow_terminal(command: click.Comman
 def test_no_summary_is_cut_off(nacre: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     assert "..." not in nacre("--help").out.partition("Commands:")[2]
+
+
+NAME = "root:x:0 :bag: [bold]red[/] (c) \N{SMILING FACE WITH OPEN MOUTH}"
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_name_is_printed_as_it_is_whatever_stands_between_its_colons(
+    nacre: Command,
+    screen: Callable[..., tuple[str, str]],
+    tmp_path: Path,
+    *,
+    is_terminal: bool,
+) -> None:
+    learn(Registry(FileStore(tmp_path / "store")).create("main"), "digits", "fashion")
+    assert nacre("alias", "canary", "1", "--why", NAME).code == 0
+    words = ("history", "--limit", "1")
+    printed = screen(*words, width=200)[0] if is_terminal else nacre(*words).out
+    assert NAME in printed
+    assert NAME in nacre("show", NAME).err
+    assert NAME in nacre("settle", "--why", NAME, "--adapter", NAME).err
+
+
+def test_no_sentence_sends_a_terminal_what_moves_it(nacre: Command, tmp_path: Path) -> None:
+    learn(Registry(FileStore(tmp_path / "store")).create("main"), "digits")
+    ended = nacre("export", "head", tmp_path / "a\x1b[31m\udcff.tar")
+    assert ended.code == 0
+    assert "\x1b" not in ended.out and "\udcff" not in ended.out
+    assert r"a\x1b[31m\xff.tar" in ended.out

@@ -135,3 +135,9 @@ def test_what_was_removed_since_it_was_listed_is_passed_over() -> None:
     store = Removing(MemoryStore())
     write_entry(store, ENTRY)
     assert read(store) == []
+
+
+@pytest.mark.parametrize("days", [20_000, 1e6, 1e308])
+def test_no_call_is_older_than_the_clock_of_any_machine(days: float) -> None:
+    store = MemoryStore()
+    assert remove_older(store, now=NOON, days=days) == 0

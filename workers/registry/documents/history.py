@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import FiniteFloat
 
-from workers.formats.documents import Count, encode, validated
+from adapters.contract.json_reading import is_text
+from adapters.errors import InputError
+from workers.formats.documents import SHOWN, Count, encode, validated
 from workers.registry.documents.layout import Stored, StoredJson, stored_of
 from workers.registry.documents.manifest import VersionJson, VersionRef, version_of
 
@@ -44,11 +46,21 @@ class EntryRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Author:
-    """Who moves something, why, and when (seconds since 1970)."""
+    """Who moves something, why, and when (seconds since 1970).
+
+    Raises:
+        InputError: an entry that says so could be read by nobody: who or why is no text.
+    """
 
     who: str
     why: str
     now: float
+
+    def __post_init__(self) -> None:
+        for name, text in (("who", self.who), ("why", self.why)):
+            given: object = text
+            if not (isinstance(given, str) and is_text(given)):
+                raise InputError(f"{name}: expected text for the history, found {given!a:.{SHOWN}}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
