@@ -476,7 +476,8 @@ class Config:
         """Read parts that are given as mappings, as the file has them.
 
         Raises:
-            SettingsError: a part is neither, or has keys that are unknown or of the wrong type.
+            SettingsError: a part is neither, or has keys that are unknown or of the wrong type; of
+                something there is to be more than at most.
         """
         for each in fields(self):
             kind: Any = each.default_factory
@@ -487,6 +488,20 @@ class Config:
             parts = getattr(self, name).items()
             read = {key: _part(kind, found, f"{name}: {key}") for key, found in parts}
             object.__setattr__(self, name, read)
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        replicas, workers = self.serve.replicas, self.workers
+        for least, fewest, most, number in (
+            ("serve.replicas.min", replicas.min, "max", replicas.max),
+            ("workers.encoders.min", workers.encoders.min, "max", workers.encoders.max),
+            ("workers.least_trainers", workers.least_trainers or 0, "trainers", workers.trainers),
+        ):
+            if fewest > number:
+                raise SettingsError(
+                    f"{least}: expected no more than `{most}`, which is {number}, found {fewest}; "
+                    f"raise `{most}`, too"
+                )
 
     @property
     def endpoint(self) -> str:

@@ -239,3 +239,18 @@ def test_no_number_is_infinite_since_the_configuration_is_kept_as_json(
         content = f"{{{part}: {content}}}"
     with pytest.raises(SettingsError, match=key.replace(".", r"\.")):
         load_config(written(tmp_path / "nacre.yaml", content))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("serve: {replicas: {min: 4}}", "serve.replicas.min: expected no more than `max`, which"),
+        ("workers: {encoders: {min: 3, max: 2}}", "workers.encoders.min: expected no more than"),
+        ("workers: {least_trainers: 2}", "no more than `trainers`, which is 1, found 2; raise"),
+    ],
+)
+def test_that_there_is_to_be_more_of_something_than_at_most_is_refused(
+    tmp_path: Path, content: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_config(written(tmp_path / "nacre.yaml", content))

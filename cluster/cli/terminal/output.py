@@ -34,6 +34,7 @@ BAR_WIDTH = 20
 COMMAND = re.compile(r"`[^`]+`")
 NO_BREAK = "\0"
 SIGN_S = 30.0
+UNKNOWN_WIDTH = 80
 BESIDE_BAR = 80
 """A terminal of fewer columns has room for what is done and for times, and not for a bar."""
 
@@ -213,8 +214,11 @@ output_option = click.option(
 def _console(stream: Any) -> Console:
     # NO_COLOR leaves bold type to rich; plain text is what people mean by it.
     colours = None if os.environ.get("NO_COLOR") else "auto"
+    # Some shells and containers say that there are no columns, which is as if nobody had said it.
+    width = UNKNOWN_WIDTH if re.fullmatch("0+", os.environ.get("COLUMNS", "")) else None
     return _Console(
         file=stream,
+        width=width,
         highlight=False,
         soft_wrap=True,
         markup=False,

@@ -666,3 +666,25 @@ def test_images_without_a_task_file_are_submitted_with_the_one_that_says_the_sam
     assert "at gone, found nothing; correct the path" in nacre("init", "gone").err
     Path("1.jpg").write_bytes(b"")
     assert "found the file 1.jpg, which is none of these" in nacre("init", "1.jpg").err
+
+
+AT_ONCE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Interrupting(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+
+from cluster.cli.__main__ import main
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["nacre", "versions"]
+main()
+"""
+
+
+def test_a_command_that_is_interrupted_while_it_is_loaded_prints_no_trace() -> None:
+    command = [sys.executable, "-c", AT_ONCE]
+    ended = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")

@@ -296,3 +296,14 @@ def test_no_sentence_sends_a_terminal_what_moves_it(nacre: Command, tmp_path: Pa
     assert ended.code == 0
     assert "\x1b" not in ended.out and "\udcff" not in ended.out
     assert r"a\x1b[31m\xff.tar" in ended.out
+
+
+@pytest.mark.parametrize("columns", ["0", "00", "-5", "many", ""])
+def test_where_no_width_is_known_everything_is_printed_all_the_same(
+    scene: Command, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    expected = scene("history").out
+    assert "commit" in expected
+    monkeypatch.setenv("COLUMNS", columns)
+    assert scene("history").out == expected
+    assert "no alias 'nowhere'" in scene("show", "nowhere").err
