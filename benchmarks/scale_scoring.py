@@ -17,6 +17,8 @@ from torch.nn.functional import normalize
 from adapters.adapter import Adapter
 from adapters.contract.memory_format import MemoryFormat
 from adapters.contract.placement import Placement
+from adapters.parts.memory_tiles import ROWS
+from adapters.parts.products import multiplies_vectors
 from benchmarks.random_records import WIDTH, random_record
 from benchmarks.table import Row, report
 
@@ -46,12 +48,20 @@ def _scored(tasks: int, classes: int) -> Iterator[Row]:
     yield Row(figure=f"{title}: reading the vectors once", value=_ms(memory.sum), unit="ms")
     for images in IMAGES:
         features = _features(images)
-        product = partial(_products, features, memory, anchors)
-        times = _together(
-            {"product": product, **{kept: _asking(built[kept], features) for kept in FORMATS}}
-        )
+        calls: dict[str, Callable[[], object]] = {
+            "product": partial(_products, features, memory, anchors),
+            **{kept: _asking(built[kept], features) for kept in FORMATS},
+        }
+        if images == 1 and not multiplies_vectors():
+            calls["rows first"] = partial(_rows_first, features, memory)
+        times = _together(calls)
         figure = f"{title}, {images} images"
         yield Row(figure=f"{figure}: bare product", value=times["product"], unit="ms")
+        if "rows first" in times:
+            share = times["rows first"] / times["product"]
+            yield Row(
+                figure=f"{figure}: vectors alone, rows first, of the bare product", value=share
+            )
         for kept in FORMATS:
             share = times[kept] / times["product"]
             yield Row(figure=f"{figure}: {kept}", value=times[kept], unit="ms")
@@ -65,6 +75,12 @@ def _scored(tasks: int, classes: int) -> Iterator[Row]:
 
 def _products(features: Tensor, memory: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
     return features @ memory.t(), features @ anchors.t()
+
+
+def _rows_first(features: Tensor, memory: Tensor) -> list[Tensor]:
+    """Return the products of one image in the order that scoring has where this is called."""
+    images = features.repeat(2, 1).t()
+    return [rows @ images for rows in torch.split(memory, ROWS["float32"])]
 
 
 def _asking(adapter: Adapter, features: Tensor) -> Callable[[], object]:

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import pytest
@@ -28,6 +28,7 @@ from workers.registry import (
     Inline,
     RegisteredAdapter,
     Registry,
+    TaskRef,
     drop,
 )
 from workers.registry.reader import FETCH_AHEAD, TOGETHER
@@ -232,32 +233,31 @@ def test_after_an_opening_that_failed_records_are_read_ahead_as_before(place: in
     assert torch.equal(scores(loaded.adapter), scores(opened(store).adapter))
 
 
-class Signalling(WrappedStore):
-    """Says when a record has been read."""
-
-    def __init__(self, inner: ObjectStore, key: str) -> None:
-        super().__init__(inner)
-        self.read, self._key = threading.Event(), key
+class AskedAtHand(AskedBy):
+    """The same of a store that is at hand."""
 
     @property
     def at_hand(self) -> bool:
         return self.inner.at_hand
 
-    def after(self, operation: str, key: str, sent: int, received: int) -> None:
-        del operation, sent, received
-        if self._key in key:
-            self.read.set()
 
+def test_records_at_hand_are_read_and_decoded_some_at_once_in_one_other_thread() -> None:
+    inner, decoding = MemoryStore(), list[threading.Thread]()
+    adapter = published(inner, many_records())
+    store = AskedAtHand(inner)
+    tasks = adapter.manifest("head").tasks
+    sizes = list[int]()
 
-def test_the_next_records_are_read_while_the_first_are_taken_over() -> None:
-    inner = MemoryStore()
-    tasks = published(inner, many_records()).manifest("head").tasks
-    store = Signalling(inner, tasks[2 * TOGETHER - 1].record.sha256)
-    assert store.at_hand
-    passing = Versions(store).passing("main", tasks)
-    first = next(passing)
-    assert store.read.wait(timeout=60)  # nobody has asked for the second one yet
-    assert [first.task, *(record.task for record in passing)] == [task.task for task in tasks]
+    def make(read: Sequence[tuple[TaskRef, bytes]]) -> list[str]:
+        decoding.append(threading.current_thread())
+        sizes.append(len(read))
+        return [task.task for task, _ in read]
+
+    found = Registry(store).adapter("main").made(tasks, make)
+    assert list(found) == [task.task for task in tasks]
+    assert sizes == [TOGETHER] * (MANY // TOGETHER)
+    (thread,) = {*decoding, *(thread for _, thread in store.asked)}
+    assert thread is not threading.current_thread()
 
 
 def test_a_version_of_loaded_records_is_put_together_from_what_is_read_ahead() -> None:
