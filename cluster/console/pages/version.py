@@ -36,12 +36,16 @@ def version(look: Look) -> Page:
 
 
 def _children(look: Look, adapter: KnownAdapter, number: int) -> list[int]:
-    """Return the versions that were made of one: of an old one, those among the next ones."""
-    if number >= adapter.versions[-1].number:
-        return [version.number for version in adapter.versions if version.parent == number]
-    behind = look.sources.client.versions(adapter.name, limit=NEAR, before=number + NEAR + 1)
-    found = [version.manifest for version in behind]
-    return [each.number for each in found if each.parent and each.parent.number == number]
+    """Return the versions that were made of one, the newest first.
+
+    They are found among those that are known, and those of an old one also among the next ones.
+    """
+    found = {each.number for each in adapter.with_others() if each.parent == number}
+    if number < adapter.versions[-1].number:
+        near = look.sources.client.versions(adapter.name, limit=NEAR, before=number + NEAR + 1)
+        manifests = (version.manifest for version in near)
+        found |= {each.number for each in manifests if each.parent and each.parent.number == number}
+    return sorted(found, reverse=True)
 
 
 def matrix(look: Look) -> Page:

@@ -61,3 +61,12 @@ def test_pages_show_older_versions(many: Console) -> None:
         assert "/console/adapters/main/versions/3" in anna.shown("/search?q=main@3")
         assert "Nothing has" in anna.shown(f"/search?q=main@{ALL + 1}")
         assert anna.get(f"/adapters/main/versions/{ALL + 1}").status_code == 404
+
+
+def test_a_version_that_was_made_of_an_old_one_much_later_is_shown_with_it() -> None:
+    console = learnt(*(f"task-{number}" for number in range(1, ALL + 1)))
+    console.client.rollback(2)
+    learn(adapter(console.store), "made-of-the-second")
+    with console.visited() as anna:
+        shown = anna.shown("/adapters/main/versions/2")
+    assert f"/versions/{ALL + 1}" in shown and "/versions/3" in shown
