@@ -107,6 +107,20 @@ def test_a_text_that_names_no_image_is_no_list(draw: Draw) -> None:
         read_source(listed("l.csv", "1.jpg,owl,brown"))
 
 
+def test_a_list_has_as_many_rows_as_it_may_and_no_more(
+    draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw("a.png", "b.png", "c.png")
+    monkeypatch.setattr("workers.sources.csv_rows.MOST_SEEN", 3)
+    rows = ["path,label", "a.png,x", "b.png,x", "c.png,y"]
+    assert files_of(read_source(listed("list.csv", *rows))) == {
+        "x": ["a.png", "b.png"],
+        "y": ["c.png"],
+    }
+    with pytest.raises(SettingsError, match="expected at most 3 rows in "):
+        read_source(listed("list.csv", *rows, "a.png,x"))
+
+
 def test_a_cell_may_be_as_long_as_a_line(draw: Draw) -> None:
     draw("1.jpg", "2.jpg")
     words = "word " * 50_000
