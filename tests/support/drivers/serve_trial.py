@@ -393,7 +393,6 @@ def _author() -> Author:
 def example_pictures(examples: Path) -> list[bytes]:
     """Return one picture of each example task."""
     return [
-        next(path for path in sorted((task / "test").rglob("*")) if path.is_file()).read_bytes()
-        for task in sorted(examples.iterdir())
-        if task.is_dir()
+        next(path for path in sorted(tests.rglob("*")) if path.is_file()).read_bytes()
+        for tests in sorted(examples.glob("*/test"))
     ]
