@@ -254,3 +254,10 @@ def test_that_there_is_to_be_more_of_something_than_at_most_is_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=said):
         load_config(written(tmp_path / "nacre.yaml", content))
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://anna:pass-word@host", "https://anna:pass-word@host"])
+def test_an_error_quotes_an_address_without_its_password(tmp_path: Path, endpoint: str) -> None:
+    file = written(tmp_path / "c.yaml", f'traces: {{endpoint: "{endpoint}"}}')
+    with pytest.raises(SettingsError, match=r"found '(ftp|https)://anna:\*\*\*@host'"):
+        load_config(file)

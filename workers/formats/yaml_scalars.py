@@ -26,6 +26,8 @@ _BASED = re.compile(r"[-+]?0(x_*[0-9a-fA-F][0-9a-fA-F_]*|o_*[0-7][0-7_]*|b_*[01]
 _ZERO_FIRST = re.compile(r"[-+]?0[0-9_]+")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NO_NUMBERS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_PASSWORD = re.compile(r"(://[^/\s:@]{0,1000}):[^/\s@]{1,1000}@")
+"""In an address; who reads an error need not be who wrote the file."""
 MOST_DIGITS = 18
 """Most digits of a whole number: what fits into 64 bits, as tensors and other languages have it."""
 
@@ -156,5 +158,6 @@ def read_at(reader: Callable[[Node], Kind], node: Node, place: str, where: str) 
 
 
 def cut(text: str) -> str:
-    """Return a text as errors quote it."""
+    """Return a text as errors quote it: cut where it is long, addresses without passwords."""
+    text = _PASSWORD.sub(r"\1:***@", text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
